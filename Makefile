@@ -1,0 +1,81 @@
+# Every daily act. `make demo` and `make test` need CPython 3.11 or newer, and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+RUN := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds faults format dev changelog clean
+
+help:
+	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
+	@echo "make test    style, types, import layers, then all tests, three times over"
+	@echo "make lint    only style, types and import layers"
+	@echo "make test-compiled | test-interpreted | test-bounds    one of the three passes"
+	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
+	@echo "make format  rewrite the sources in the project's style"
+	@echo "make dev     install the commit hooks and the changelog tool as well"
+	@echo "make changelog  show what the fragments in changelog.d/ add up to"
+	@echo "make clean   remove the environment and all that was built"
+
+# One environment; a stamp for each set of packages in it, made again when the project's files change.
+$(VENV)/made:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'make: mlp-engine needs Python 3.11 or newer; try: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/with-%: $(VENV)/made pyproject.toml
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+build:
+	@mkdir -p build
+
+demo: $(VENV)/with-plots | build
+	$(BIN)/engine demo --splits 20 --picture build/engine-demo.png
+	$(BIN)/engine xnor --seeds 100 --picture build/engine-xnor.png
+
+# The same tests three times, each with an empty cache of its own: compiled, as users run them; as plain
+# Python, for true coverage of the equations; and with every index of the compiled code checked.
+test: lint test-compiled test-interpreted test-bounds
+
+lint: $(VENV)/with-test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(BIN)/lint-imports --cache-dir build/import-linter
+
+test-compiled: lint
+	rm -rf build/kernels-compiled
+	ENGINE_TEST_PASS=compiled NUMBA_CACHE_DIR=build/kernels-compiled $(RUN) -m pytest
+
+test-interpreted: test-compiled
+	rm -rf build/kernels-interpreted
+	ENGINE_TEST_PASS=interpreted NUMBA_DISABLE_JIT=1 NUMBA_CACHE_DIR=build/kernels-interpreted \
+	    $(RUN) -m pytest tests -m "not compiled" --cov --cov-report=term
+
+test-bounds: test-interpreted
+	rm -rf build/kernels-bounds
+	ENGINE_TEST_PASS=bounds NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/kernels-bounds \
+	    $(RUN) -m pytest tests -m "not compiled"
+
+faults: $(VENV)/with-test
+	$(RUN) -m tests.faults
+
+format: $(VENV)/with-test
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+dev: $(VENV)/with-dev
+	$(BIN)/pre-commit install
+
+changelog: $(VENV)/with-dev
+	$(BIN)/towncrier build --draft
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,39 @@
+"""Small feed-forward neural networks, trained on a CPU by compiled loops.
+
+The public names are loaded on first use, so that ``import engine`` does no work:
+
+>>> import engine
+>>> network = engine.Network((2, 4, 1))
+>>> network
+<Network 2-4-1: tanh hidden units, sigmoid output, 17 parameters>
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.network import Network as Network
+    from engine.training.result import DivergedError as DivergedError
+    from engine.training.trainer import train as train
+
+__version__ = "0.1.0"
+
+_DEFINED_IN = {
+    "DivergedError": "engine.training.result",
+    "Network": "engine.network",
+    "train": "engine.training.trainer",
+}
+__all__ = ["DivergedError", "Network", "__version__", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it, on first use (PEP 562)."""
+    if name not in _DEFINED_IN:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    value = getattr(import_module(_DEFINED_IN[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,1 @@
+"""The commands: `main.py` lists them and turns errors into one line; each other file is one."""

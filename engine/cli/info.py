@@ -1,0 +1,75 @@
+"""`engine info`: what a bug report or a published measurement needs to name."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "matplotlib")
+
+
+def info() -> None:
+    """Show versions, processor, threads and the folder of the compile cache.
+
+    Please add this to a bug report, and to any measurement that you publish.
+    """
+    import numpy  # noqa: F401  (loads the BLAS that threadpoolctl is asked about)
+    from llvmlite import binding
+    from threadpoolctl import threadpool_info
+
+    from engine import __version__
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("mlp-engine", f"{__version__}  ({Path(__file__).resolve().parents[1]})")
+    table.add_row("Python", f"{platform.python_version()}, {platform.platform()}")
+    for package in PACKAGES:
+        table.add_row(package, _version_of(package))
+    table.add_row("processor", f"{_processor_name()} (LLVM: {binding.get_host_cpu_name()})")
+    table.add_row("cores", f"{_usable_cores()} usable of {os.cpu_count()}")
+    table.add_row("engine threads", "1 (these backends have no other way)")
+    for library in threadpool_info():
+        name = f"{library['internal_api']} {library.get('version') or ''}".strip()
+        kernels = library.get("architecture", "")
+        table.add_row("BLAS threads", f"{library['num_threads']} ({name} {kernels})")
+    table.add_row("compile cache", _cache_state())
+    Console(highlight=False).print(table)
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cache_state() -> str:
+    from engine._compile_cache import cache_folder
+
+    folder = cache_folder()
+    if folder is None:
+        return "none: there is no home folder; kernels are compiled in every process"
+    kept = list(folder.glob("*.kernel"))
+    if not kept:
+        return f"{folder}  (empty: the first call compiles)"
+    size = sum(entry.stat().st_size for entry in kept)
+    return f"{folder}  ({len(kept)} kernels, {size / 1e6:.1f} MB)"

@@ -1,0 +1,73 @@
+"""`engine`: the list of commands, and how a command ends when something is wrong."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from engine import __version__
+from engine.cli import demo, info, xnor
+
+INTERRUPTED = 130  # as shells report Ctrl-C
+WRONG_USE = 2
+
+app = typer.Typer(
+    name="engine",
+    help="""Train small feed-forward neural networks on a CPU, fast.
+
+    New here? Begin with **engine demo**: it trains a network on real data and says how
+    well it does and how long each backend takes. **engine xnor** shows the worked example
+    that the equations were first derived on.""",
+    epilog="From Python: from engine import Network, train.  The equations: docs/equations.md.",
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("xnor")(xnor.xnor)
+app.command("info")(info.info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mlp-engine {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _no_command(
+    context: typer.Context,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; what goes wrong is one line on standard error, and never a traceback.
+
+    Exit status: 0 for success, 1 for a computation that failed, 2 for a wrong argument or a file
+    that cannot be read or written, 130 for Ctrl-C.
+    """
+    try:
+        status = app(args=arguments, prog_name="engine", standalone_mode=False)
+    except typer.TyperException as error:
+        _end(error.format_message(), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _end("interrupted", INTERRUPTED)
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _end(named, WRONG_USE)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        _end(str(error), WRONG_USE)
+    except (ArithmeticError, MemoryError, ImportError) as error:
+        _end(str(error) or type(error).__name__, 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end(message: str, status: int) -> None:
+    print(f"engine: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,31 @@
+"""Where a command's picture goes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from engine import plots
+
+
+def check_can_be_saved(path: Path) -> None:
+    """Raise OSError or ValueError now, rather than after the work, if `path` cannot be written.
+
+    A file that stands there already is left as it is.
+    """
+    plots.check_format(path)
+    existed = path.exists()
+    with path.open("ab"):
+        pass
+    if not existed:
+        path.unlink()
+
+
+def save(console: Console, draw: Callable[[], None], path: Path) -> None:
+    """Draw the picture and say where it is, or that matplotlib is missing."""
+    try:
+        draw()
+    except ImportError:
+        console.print("No picture: it needs matplotlib. pip install 'mlp-engine\\[plots]'")
+    else:
+        console.print(f"Picture: {path}", soft_wrap=True, highlight=False)

@@ -1,0 +1,113 @@
+"""Activations g(z), and their derivatives g'(a) written by a = g(z).
+
+    F2  tanh      a = tanh z                      B5  g' = 1 - a^2
+    F3  sigmoid   a = 1 / (1 + e^-z)              B6  g' = a (1 - a)
+    F4  relu      a = max(0, z)                   B7  g' = 1 where a > 0, else 0
+    F5  identity  a = z                           B8  g' = 1
+    F6  softmax   a_j = e^z_j / sum_j' e^z_j'     output only, where dZ = A - Y already
+    F7  exp       a = e^z                         output only, likewise
+
+Nothing overflows on the way to a finite result: the sigmoid and softmax only ever take the
+exponential of a number that is not positive. A NaN stays NaN.
+"""
+
+import numpy as np
+
+from engine._jit import jit
+
+TANH, SIGMOID, RELU, IDENTITY, SOFTMAX, EXP = range(6)
+
+# The names that users write.
+HIDDEN_UNITS = {"tanh": TANH, "sigmoid": SIGMOID, "relu": RELU, "identity": IDENTITY}
+OUTPUT_UNITS = {"sigmoid": SIGMOID, "softmax": SOFTMAX, "identity": IDENTITY, "exp": EXP}
+
+
+def activate_numpy(unit, Z, A):
+    """A = g(Z) for a layer of `unit` units. A may be Z."""
+    if unit == TANH:
+        np.tanh(Z, out=A)  # F2
+    elif unit == SIGMOID:
+        e = np.exp(-np.abs(Z))
+        np.divide(np.where(Z < 0, e, 1), 1 + e, out=A)  # F3
+    elif unit == RELU:
+        np.maximum(0, Z, out=A)  # F4
+    elif unit == IDENTITY:
+        np.copyto(A, Z)  # F5
+    elif unit == SOFTMAX:
+        e = np.exp(Z - Z.max(axis=0))
+        np.divide(e, e.sum(axis=0), out=A)  # F6
+    else:
+        np.exp(Z, out=A)  # F7
+
+
+def derive_numpy(unit, A, dA, dZ):
+    """dZ = dA o g'(Z), g' taken from A = g(Z); hidden units only. dZ may be dA."""
+    if unit == TANH:
+        np.multiply(dA, 1 - A * A, out=dZ)  # B4 B5
+    elif unit == SIGMOID:
+        np.multiply(dA, A * (1 - A), out=dZ)  # B4 B6
+    elif unit == RELU:
+        np.multiply(dA, A > 0, out=dZ)  # B4 B7
+    else:
+        np.copyto(dZ, dA)  # B4 B8
+
+
+@jit
+def g(unit, z):
+    """a = g(z) of one unit whose activation does not depend on the units beside it."""
+    if unit == TANH:
+        return np.tanh(z)  # F2
+    if unit == SIGMOID:
+        e = np.exp(-abs(z))
+        return e / (1 + e) if z < 0 else 1 / (1 + e)  # F3
+    if unit == RELU:
+        return 0 * z if z < 0 else z  # F4
+    if unit == IDENTITY:
+        return z  # F5
+    return np.exp(z)  # F7
+
+
+@jit
+def g_prime(unit, a):
+    """g'(z) of one hidden unit, from a = g(z)."""
+    if unit == TANH:
+        return 1 - a * a  # B5
+    if unit == SIGMOID:
+        return a * (1 - a)  # B6
+    if unit == RELU:
+        return 1.0 if a > 0 else 0.0  # B7
+    return 1.0  # B8
+
+
+@jit
+def softmax_loops(Z, A):
+    """a_j(i) = e^(z_j(i) - max) / sum_j' e^(z_j'(i) - max), sample by sample."""
+    n_out, m = Z.shape
+    for i in range(m):
+        largest = Z[:, i].max()
+        total = 0.0
+        for j in range(n_out):
+            total += np.exp(Z[j, i] - largest)
+        for j in range(n_out):
+            A[j, i] = np.exp(Z[j, i] - largest) / total  # F6
+
+
+@jit
+def activate_loops(unit, Z, A):
+    """A = g(Z) for a layer of `unit` units. A may be Z."""
+    n_out, m = Z.shape
+    if unit == SOFTMAX:
+        softmax_loops(Z, A)
+    else:
+        for i in range(m):
+            for j in range(n_out):
+                A[j, i] = g(unit, Z[j, i])
+
+
+@jit
+def derive_loops(unit, A, dA, dZ):
+    """dZ = dA o g'(Z), g' taken from A = g(Z); hidden units only. dZ may be dA."""
+    n_out, m = A.shape
+    for i in range(m):
+        for j in range(n_out):
+            dZ[j, i] = dA[j, i] * g_prime(unit, A[j, i])  # B4

@@ -1,0 +1,36 @@
+"""Where a layer lies in the flat arrays: its parameters in theta, its units in a workspace.
+
+    theta      (n_parameters,)         W[1] row by row, b[1], W[2] row by row, b[2], ...
+    workspace  (n_0 + ... + n_L, m)    A[0] = X, A[1], ..., A[L], one unit a row
+
+`sizes` is the int64 array (n_0, ..., n_L). All that is returned is a view, never a copy.
+"""
+
+from typing import Any
+
+from engine._jit import jit
+
+
+def parameters_of(theta: Any, sizes: Any, l: int) -> tuple[Any, Any]:
+    """W[l] (n_l, n_{l-1}) and b[l] (n_l,) of a flat vector; l counts from 1."""
+    start = 0
+    for below in range(l - 1):
+        start += sizes[below + 1] * (sizes[below] + 1)
+    n_in, n_out = sizes[l - 1], sizes[l]
+    end_of_W = start + n_out * n_in
+    W = theta[start:end_of_W].reshape((n_out, n_in))
+    b = theta[end_of_W : end_of_W + n_out]
+    return W, b
+
+
+def units_of(workspace: Any, sizes: Any, l: int) -> Any:
+    """The rows (n_l, m) of layer l in a workspace; l = 0 is the input."""
+    first = 0
+    for below in range(l):
+        first += sizes[below]
+    return workspace[first : first + sizes[l]]
+
+
+# The same two for compiled callers.
+parameters_of_loops = jit(parameters_of)
+units_of_loops = jit(units_of)

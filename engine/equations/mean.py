@@ -1,0 +1,59 @@
+"""From sums over samples to the mean cost and its gradient: the one place that divides.
+
+    S = sum_i s_i, the number of samples where they have no weights
+
+    L6   J  = (sum_i s_i J_i) / S  +  alpha/2 sum_l ||W[l]||^2 / S
+    B9   dW = (sum for W + alpha W) / S
+    B10  db = (sum for b) / S
+
+Sums come in as float64, and are divided as float64 before they are rounded to the dtype of theta.
+"""
+
+import numpy as np
+
+from engine._jit import jit
+from engine.equations.layout import parameters_of, parameters_of_loops
+
+
+def mean_cost_numpy(cost_sum, theta, sizes, alpha, S):
+    """J from the summed cost."""
+    penalty = 0.0
+    for l in range(1, len(sizes)):
+        W, _ = parameters_of(theta, sizes, l)
+        penalty += 0.5 * alpha * np.sum(np.square(W, dtype=np.float64))
+    return float((cost_sum + penalty) / S)  # L6
+
+
+def mean_gradient_numpy(gradient_sum, theta, sizes, alpha, S, dtheta):
+    """Fill dtheta from the summed gradient, which is float64."""
+    for l in range(1, len(sizes)):
+        W, _ = parameters_of(theta, sizes, l)
+        sum_W, sum_b = parameters_of(gradient_sum, sizes, l)
+        dW, db = parameters_of(dtheta, sizes, l)
+        dW[:] = (sum_W + alpha * W.astype(np.float64)) / S  # B9
+        db[:] = sum_b / S  # B10
+
+
+@jit
+def mean_cost_loops(cost_sum, theta, sizes, alpha, S):
+    """J from the summed cost."""
+    penalty = 0.0
+    for l in range(1, len(sizes)):
+        W, _ = parameters_of_loops(theta, sizes, l)
+        for j in range(W.shape[0]):
+            for k in range(W.shape[1]):
+                penalty += 0.5 * alpha * np.float64(W[j, k]) ** 2
+    return (cost_sum + penalty) / S  # L6
+
+
+@jit
+def mean_gradient_loops(gradient_sum, theta, sizes, alpha, S, dtheta):
+    """Fill dtheta from the summed gradient, which is float64."""
+    for l in range(1, len(sizes)):
+        W, _ = parameters_of_loops(theta, sizes, l)
+        sum_W, sum_b = parameters_of_loops(gradient_sum, sizes, l)
+        dW, db = parameters_of_loops(dtheta, sizes, l)
+        for j in range(W.shape[0]):
+            for k in range(W.shape[1]):
+                dW[j, k] = (sum_W[j, k] + alpha * W[j, k]) / S  # B9
+            db[j] = sum_b[j] / S  # B10

@@ -1,0 +1,343 @@
+"""A feed-forward network: its shape, its flat parameter vector, and J with its gradient."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import boundary
+from engine.chunks import ChunkSums, Layers, Samples
+from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
+from engine.equations.layout import parameters_of
+from engine.objective import Objective
+
+
+class Network:
+    """Layers of fully connected units, without their parameters.
+
+    A network computes A[0] = X, Z[l] = W[l] A[l-1] + b[l], A[l] = g_l(Z[l]) for l = 1 ... L
+    (equations F1 to F7). It holds no parameters: they are one flat vector `theta` that goes into
+    every call, so that optimisers, copies and files have a single array to deal with.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer (n_0, ..., n_L): inputs first, outputs last. (n_0, n_1) has no hidden
+        layer; with a sigmoid output that is logistic regression.
+    hidden : str or sequence of str
+        Activation of the hidden units, "tanh", "sigmoid", "relu" or "identity": one name for all
+        hidden layers, or one for each. Ignored where there is no hidden layer.
+    output : str
+        Output unit, which sets the cost as well: "sigmoid" (cross-entropy; several units are
+        several yes/no labels), "softmax" (cross-entropy of one class among n_L), "identity" (half
+        the squared error) or "exp" (half the Poisson deviance).
+
+    Attributes
+    ----------
+    sizes : tuple of int
+    hidden : tuple of str
+        One name for each hidden layer.
+    output : str
+    n_parameters : int
+        Length of `theta`: sum over layers of n_l (n_{l-1} + 1).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For sizes that are not whole and positive, and for an unknown activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from engine import Network
+    >>> network = Network((2, 4, 1), hidden="tanh", output="sigmoid")
+    >>> network
+    <Network 2-4-1: tanh hidden units, sigmoid output, 17 parameters>
+    >>> theta = network.initial_parameters(seed=0)
+    >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])  # four samples, as columns
+    >>> network.forward(theta, X).shape
+    (1, 4)
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        hidden: str | Sequence[str] = "tanh",
+        output: str = "sigmoid",
+    ) -> None:
+        if isinstance(sizes, int | str) or len(sizes) < 2:
+            raise ValueError(
+                "sizes must list the units of at least two layers, inputs and outputs, such as "
+                f"(2, 4, 1); got {sizes!r}."
+            )
+        self.sizes = tuple(
+            boundary.whole_number(f"sizes[{l}]", size, at_least=1) for l, size in enumerate(sizes)
+        )
+        n_hidden = len(self.sizes) - 2
+        names = (hidden,) * n_hidden if isinstance(hidden, str) else tuple(hidden)
+        if isinstance(hidden, str) or n_hidden == 0:
+            names = names[:n_hidden]
+        elif len(names) != n_hidden:
+            raise ValueError(
+                f"hidden must be one name, or one for each of the {n_hidden} hidden layers; "
+                f"got {len(names)} names."
+            )
+        self.hidden = tuple(boundary.one_of("hidden", name, HIDDEN_UNITS) for name in names)
+        self.output = boundary.one_of("output", output, OUTPUT_UNITS)
+        self.n_parameters = sum(
+            n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
+        )
+
+    def __repr__(self) -> str:
+        shape = "-".join(str(size) for size in self.sizes)
+        kinds = dict.fromkeys(self.hidden)  # one name if all are alike
+        units = ", ".join(kinds if len(kinds) < 2 else self.hidden) + " hidden units, "
+        return (
+            f"<Network {shape}: {units if self.hidden else ''}{self.output} output, "
+            f"{self.n_parameters} parameters>"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return (self.sizes, self.hidden, self.output) == (other.sizes, other.hidden, other.output)
+
+    def __hash__(self) -> int:
+        return hash((self.sizes, self.hidden, self.output))
+
+    @property
+    def layers(self) -> Layers:
+        """The network in the form that kernels take."""
+        units = [HIDDEN_UNITS[name] for name in self.hidden] + [OUTPUT_UNITS[self.output]]
+        return Layers(np.array(self.sizes, dtype=np.int64), np.array(units, dtype=np.int64))
+
+    def initial_parameters(
+        self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
+    ) -> NDArray[Any]:
+        """Random initial values, weights and biases alike.
+
+        Those of a layer are drawn from U(-r, r); "glorot" has r = sqrt(f / (n_in + n_out)) with
+        f = 6, or 2 for a layer of sigmoid units (equation I1); "he" has r = sqrt(6 / n_in) for a
+        layer of relu units, and I1 for the others (equation I2).
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the generator, not negative. The same seed gives the same bits; float32 values
+            are the float64 ones, rounded.
+        dtype : "float64" or "float32"
+        scheme : "glorot" or "he"
+
+        Returns
+        -------
+        theta : ndarray (n_parameters,)
+
+        Notes
+        -----
+        Layer by layer, W row by row, then b, from NumPy's PCG64. Sources: Glorot & Bengio 2010,
+        section 4.2.1 (biases drawn like weights: scikit-learn's choice); He et al. 2015, section
+        2.2, as a uniform distribution of the same variance.
+
+        Examples
+        --------
+        >>> from engine import Network
+        >>> Network((2, 1)).initial_parameters(seed=0).round(3)
+        array([ 0.224, -0.376, -0.75 ])
+        """
+        boundary.whole_number("seed", seed, at_least=0)
+        boundary.one_of("scheme", scheme, ("glorot", "he"))
+        boundary.one_of("dtype", np.dtype(dtype).name, ("float32", "float64"))
+        generator = np.random.Generator(np.random.PCG64(seed))
+        theta = np.empty(self.n_parameters)
+        units = (*self.hidden, self.output)
+        for unit, (W, b) in zip(units, self.views(theta), strict=True):
+            n_out, n_in = W.shape
+            r = np.sqrt((2 if unit == "sigmoid" else 6) / (n_in + n_out))  # I1
+            if scheme == "he" and unit == "relu":
+                r = np.sqrt(6 / n_in)  # I2
+            W[:] = generator.uniform(-r, r, W.shape)
+            b[:] = generator.uniform(-r, r, b.shape)
+        return theta.astype(dtype)
+
+    def views(self, theta: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """The weights and biases of each layer, as views of a flat vector.
+
+        Parameters
+        ----------
+        theta : ndarray (n_parameters,)
+            Any contiguous vector of that length: parameters, a gradient, an optimiser's state.
+
+        Returns
+        -------
+        list of (W, b)
+            In layer order: W (n_l, n_{l-1}) in C order, b (n_l,). Writing to one writes to theta.
+
+        Raises
+        ------
+        ValueError
+            For another length, or a vector that is not contiguous: its views would be copies.
+
+        Examples
+        --------
+        >>> from engine import Network
+        >>> network = Network((2, 4, 1))
+        >>> theta = network.initial_parameters()
+        >>> [(W.shape, b.shape) for W, b in network.views(theta)]
+        [((4, 2), (4,)), ((1, 4), (1,))]
+        """
+        if not isinstance(theta, np.ndarray) or theta.shape != (self.n_parameters,):
+            raise ValueError(
+                f"theta must be an array of shape ({self.n_parameters},), one entry per weight "
+                f"and bias of this network; got {type(theta).__name__} of shape {np.shape(theta)}."
+            )
+        if not theta.flags.c_contiguous:
+            raise ValueError(
+                "theta must be contiguous, or its views would be copies; pass "
+                "np.ascontiguousarray(theta)."
+            )
+        sizes = self.layers.sizes
+        return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
+
+    def forward(
+        self, theta: NDArray[Any], X: NDArray[Any], backend: str | None = None
+    ) -> NDArray[Any]:
+        """Activations of the output layer.
+
+        Parameters
+        ----------
+        theta : ndarray (n_parameters,)
+            Of the dtype that X is computed in.
+        X : array_like (n_0, m)
+            One sample per column, any memory order. float32 is computed in float32, all else in
+            float64.
+        backend : "numpy", "loops" or None
+            None is the faster one for this network and this many samples.
+
+        Returns
+        -------
+        A : ndarray (n_L, m)
+            In C order, of the dtype of theta.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes, dtypes or entries that do not fit; the message says which.
+
+        Notes
+        -----
+        sum_l n_l n_{l-1} multiply-adds a sample, in chunks of 1024 samples. Equations F1 to F7.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from engine import Network
+        >>> Network((2, 1)).forward(np.array([20.0, 20.0, -30.0]), np.array([[1.0], [1.0]]))
+        array([[0.9999546]])
+        """
+        X = boundary.inputs(X, self.sizes[0])
+        theta = boundary.parameters(theta, self.n_parameters, X.dtype)
+        chosen = boundary.find_backend(backend, self.n_parameters, X.shape[1])
+        sums = ChunkSums(chosen, self.layers, Samples(X))
+        with np.errstate(all="ignore"):
+            return sums.forward(theta)
+
+    def objective(
+        self,
+        X: NDArray[Any],
+        Y: NDArray[Any],
+        *,
+        sample_weight: NDArray[Any] | None = None,
+        alpha: float = 0.0,
+        backend: str | None = None,
+        n_threads: int | None = None,
+        names: tuple[str, str] = ("X", "Y"),
+    ) -> Objective:
+        """J on these data as a function of theta alone, for callers that evaluate it many times.
+
+        Arguments as in `cost_and_gradient`, checked once, here; `names` are what messages call X
+        and Y.
+        """
+        samples = boundary.samples(
+            X,
+            Y,
+            sample_weight,
+            n_in=self.sizes[0],
+            n_out=self.sizes[-1],
+            output=self.output,
+            names=names,
+        )
+        alpha = boundary.real_number("alpha", alpha, low=0)
+        boundary.thread_count(n_threads)
+        chosen = boundary.find_backend(backend, self.n_parameters, samples.n_samples)
+        return Objective(chosen, self.layers, samples, alpha)
+
+    def cost_and_gradient(
+        self,
+        theta: NDArray[Any],
+        X: NDArray[Any],
+        Y: NDArray[Any],
+        *,
+        sample_weight: NDArray[Any] | None = None,
+        alpha: float = 0.0,
+        backend: str | None = None,
+        n_threads: int | None = None,
+    ) -> tuple[float, NDArray[Any]]:
+        """The mean cost J and its gradient by theta.
+
+        J = (sum_i s_i J_i + alpha/2 sum_l ||W[l]||^2) / sum_i s_i (equation L6).
+
+        Parameters
+        ----------
+        theta : ndarray (n_parameters,)
+            Of the dtype that X is computed in.
+        X : array_like (n_0, m)
+            One sample per column, any memory order. float32 is computed in float32, all else in
+            float64.
+        Y : array_like (n_L, m), or (m,)
+            Targets, one sample per column; (m,) for one output unit, or class codes 0 ... n_L - 1
+            for a softmax output. Sigmoid targets lie between 0 and 1, softmax columns sum to 1,
+            exp targets are not negative.
+        sample_weight : array_like (m,), optional
+            Weights s_i, not negative, not all 0; 1 each where not given.
+        alpha : float
+            Strength of the L2 penalty on the weights, at least 0; biases are not penalised.
+        backend : "numpy", "loops" or None
+            None is the faster one for this network and this many samples.
+        n_threads : int, optional
+            More than one is not available yet.
+
+        Returns
+        -------
+        J : float
+            inf or NaN where the parameters take the computation out of range.
+        dtheta : ndarray (n_parameters,)
+            dJ/dtheta, of the dtype of theta.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes, dtypes or entries that do not fit; the message says which.
+
+        Notes
+        -----
+        About 3 sum_l n_l n_{l-1} multiply-adds a sample. Costs come from pre-activations, never
+        from a rounded activation. Sums run over chunks of 1024 samples in the dtype of theta; the
+        chunk sums are added in float64. Equations F1 to F7, L1 to L6, B1 to B10.
+
+        Examples
+        --------
+        With no hidden layer and all parameters 0, J on XNOR is log 2, and no direction lowers it:
+
+        >>> import numpy as np
+        >>> from engine import Network
+        >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+        >>> J, dtheta = Network((2, 1)).cost_and_gradient(np.zeros(3), X, [1, 0, 0, 1])
+        >>> round(J, 6), dtheta
+        (0.693147, array([0., 0., 0.]))
+        """
+        objective = self.objective(
+            X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
+        )
+        theta = boundary.parameters(theta, self.n_parameters, objective.samples.X.dtype)
+        return objective.cost_and_gradient(theta)

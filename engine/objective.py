@@ -1,0 +1,53 @@
+"""The mean cost J of a network on given data, and its gradient, as functions of theta alone."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.chunks import ChunkSums, Layers, Samples
+from engine.equations.backends import Backend
+
+
+class Objective:
+    """J(theta) = (sum_i s_i J_i + alpha/2 sum_l ||W[l]||^2) / S on data that were checked once.
+
+    Parameters
+    ----------
+    backend : Backend
+    layers : Layers
+    samples : Samples
+        Not copied and never written to.
+    alpha : float
+        Strength of the L2 penalty.
+    """
+
+    def __init__(
+        self, backend: Backend, layers: Layers, samples: Samples, alpha: float = 0.0
+    ) -> None:
+        self.backend = backend
+        self.samples = samples
+        self._sizes = layers.sizes
+        self._sums = ChunkSums(backend, layers, samples)
+        self._alpha = float(alpha)
+        self._total_weight = samples.total_weight
+
+    def cost(self, theta: NDArray[Any]) -> float:
+        """J, by a forward pass alone."""
+        with np.errstate(all="ignore"):  # a cost that overflows is inf or NaN, and says so itself
+            return self._mean_cost(self._sums.cost(theta), theta)
+
+    def cost_and_gradient(self, theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """J and dJ/dtheta, the latter a new array with the dtype of theta."""
+        dtheta = np.empty_like(theta)
+        with np.errstate(all="ignore"):
+            cost_sum, gradient_sum = self._sums.cost_and_gradient(theta)
+            self.backend.mean_gradient(
+                gradient_sum, theta, self._sizes, self._alpha, self._total_weight, dtheta
+            )
+            return self._mean_cost(cost_sum, theta), dtheta
+
+    def _mean_cost(self, cost_sum: float, theta: NDArray[Any]) -> float:
+        return float(
+            self.backend.mean_cost(cost_sum, theta, self._sizes, self._alpha, self._total_weight)
+        )

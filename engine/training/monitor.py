@@ -1,0 +1,140 @@
+"""What watches over a training run: its history, its best parameters, and when to stop."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.training.result import DivergedError, History, Iteration
+
+Callback = Callable[[Iteration], Any]
+
+
+class Stagnation:
+    """True once a cost has failed to improve by `tol` for `patience` iterations running.
+
+    An iteration improves if its cost is below the lowest before it by more than `tol`
+    (scikit-learn's rule). tol = 0 never stops.
+    """
+
+    def __init__(self, tol: float, patience: int) -> None:
+        self._tol = tol
+        self._patience = patience
+        self._lowest = math.inf
+        self._failures = 0
+
+    def __call__(self, cost: float) -> bool:
+        self._failures = self._failures + 1 if cost > self._lowest - self._tol else 0
+        self._lowest = min(cost, self._lowest)
+        return self._tol > 0 and self._failures >= self._patience
+
+
+class Monitor:
+    """Called before and after each step of a training run.
+
+    Parameters
+    ----------
+    validation_cost : callable or None
+        theta -> mean cost of the validation data. Where given, it is this cost that decides on
+        stagnation and on which parameters are best; else the training cost does.
+    stagnation : Stagnation
+    max_time : float
+        Seconds after which no further step begins.
+    callback : callable or None
+        Is told of each `Iteration`; returning True stops the run.
+    """
+
+    def __init__(
+        self,
+        validation_cost: Callable[[NDArray[Any]], float] | None,
+        stagnation: Stagnation,
+        max_time: float,
+        callback: Callback | None,
+    ) -> None:
+        self._validation_cost = validation_cost
+        self._stagnation = stagnation
+        self._max_time = max_time
+        self._callback = callback
+        self._start = time.perf_counter()
+        self._rows: list[tuple[float, float, float, float]] = []
+        self._costs_before_step = (math.nan, math.nan, math.nan)
+        self._last_finite: NDArray[Any] | None = None
+        self._best: tuple[float, NDArray[Any]] | None = None
+        self._step_size = 0.0
+
+    def watch_divergence_of(self, learning_rate: float) -> None:
+        """The rate that the message of a diverged run names."""
+        self._step_size = learning_rate
+
+    @property
+    def best(self) -> NDArray[Any] | None:
+        """The parameters with the lowest cost so far; None before the first."""
+        return None if self._best is None else self._best[1]
+
+    @property
+    def n_iter(self) -> int:
+        """Steps taken."""
+        return len(self._rows)
+
+    @property
+    def history(self) -> History:
+        """The columns of `TrainResult.history`."""
+        table = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
+        names = ("cost", "gradient_norm", "seconds", "validation_cost")
+        columns = {name: table[:, c].copy() for c, name in enumerate(names)}
+        if self._validation_cost is None:
+            columns["validation_cost"] = np.empty(0)
+        return columns
+
+    def before_step(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
+        """Take note of theta and its cost. Raises DivergedError if that is not finite."""
+        self.require_finite(cost)
+        self._last_finite = theta.copy()
+        validation_cost = math.nan
+        if self._validation_cost is not None:
+            validation_cost = self._validation_cost(theta)
+        watched = cost if self._validation_cost is None else validation_cost
+        if self._best is None or watched < self._best[0]:
+            self._best = (watched, self._last_finite)
+        # Not np.linalg.norm: it goes through BLAS, which may change its bits with its threads.
+        gradient_norm = math.sqrt(np.sum(np.square(dtheta, dtype=np.float64)))
+        self._costs_before_step = (cost, gradient_norm, validation_cost)
+
+    def after_step(self, theta: NDArray[Any]) -> str | None:
+        """Record the step; the reason to stop, or None."""
+        cost, gradient_norm, validation_cost = self._costs_before_step
+        seconds = time.perf_counter() - self._start
+        self._rows.append((cost, gradient_norm, seconds, validation_cost))
+        if self._callback is not None:
+            view = theta.view()
+            view.flags.writeable = False
+            told = Iteration(self.n_iter, cost, gradient_norm, validation_cost, seconds, view)
+            if self._callback(told) is True:
+                return "callback"
+        if self._stagnation(cost if self._validation_cost is None else validation_cost):
+            return "tol"
+        return "max_time" if seconds >= self._max_time else None
+
+    def require_finite(self, cost: float) -> None:
+        """Raise DivergedError, with the last finite parameters, unless `cost` is finite."""
+        if math.isfinite(cost):
+            return
+        step = self.n_iter
+        if self._last_finite is None:
+            raise ValueError(
+                f"The cost of the initial parameters is {cost}: scale X (mean 0, variance 1 for "
+                "each input), or pass smaller initial parameters."
+            )
+        raise DivergedError(
+            f"The cost stopped being finite at step {step} ({cost}). The learning rate "
+            f"{self._step_size:g} is probably too large: try {self._step_size / 10:g}, and "
+            "inputs of mean 0 and variance 1. The last parameters with a finite cost are in this "
+            "error's .theta.",
+            self._last_finite,
+            epoch=step,
+            step=step,
+            history=self.history,
+        )

@@ -1,0 +1,140 @@
+"""What training hands over: an iteration to the callback, the result, or the error."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.network import Network
+
+History = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen for a training run, and why.
+
+    Attributes
+    ----------
+    backend : str
+    n_threads : int
+    chunk_samples : int
+        Samples summed at a time.
+    n_chunks : int
+    why : str
+        The reasons, in a sentence or two.
+    """
+
+    backend: str
+    n_threads: int
+    chunk_samples: int
+    n_chunks: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What a callback is told after each iteration.
+
+    Attributes
+    ----------
+    step : int
+        Number of the step, from 1.
+    cost : float
+        J before the step.
+    gradient_norm : float
+        Euclidean norm of dJ/dtheta before the step.
+    validation_cost : float
+        Mean cost of the validation data before the step, NaN where there are none.
+    seconds : float
+        Since training began.
+    theta : ndarray (n_parameters,)
+        After the step: a read-only view that the next step changes. Keep it with ``.copy()``.
+    """
+
+    step: int
+    cost: float
+    gradient_norm: float
+    validation_cost: float
+    seconds: float
+    theta: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A trained network's parameters and how they came about.
+
+    Attributes
+    ----------
+    theta : ndarray (n_parameters,)
+        Of the dtype of X (float32) or float64.
+    cost : float
+        J at `theta`, on the training data, penalty included.
+    history : dict of float64 arrays (n_iter,)
+        "cost" (J before each step), "gradient_norm", "seconds" (at the end of each step), and
+        "validation_cost" (before each step; empty where there are no validation data).
+    n_iter : int
+        Steps taken.
+    stopped : str
+        "max_iter", "tol", "callback", "max_time" or "interrupted".
+    plan : Plan
+    fingerprint : str
+        SHA-256 of the shapes, dtypes and little-endian bytes of the parameters: two runs with the
+        same fingerprint ended with the same bits.
+    """
+
+    theta: NDArray[Any]
+    cost: float
+    history: History
+    n_iter: int
+    stopped: str
+    plan: Plan
+    fingerprint: str
+
+    def __repr__(self) -> str:
+        steps = f"{self.n_iter} step{'s' * (self.n_iter != 1)}"
+        return (
+            f"<TrainResult: cost {self.cost:.6g} after {steps}, stopped by {self.stopped}, "
+            f"backend {self.plan.backend}>"
+        )
+
+
+class DivergedError(ArithmeticError):
+    """The cost stopped being finite.
+
+    Attributes
+    ----------
+    theta : ndarray (n_parameters,)
+        The last parameters whose cost was finite.
+    epoch : int
+        Passes over the data begun; for full-batch descent this is `step`.
+    step : int
+        The step, from 1, that led to a cost that is not finite; 0 if the initial cost was not.
+    history : dict of float64 arrays
+        Of the steps before, as in `TrainResult`.
+    """
+
+    def __init__(
+        self, message: str, theta: NDArray[Any], epoch: int, step: int, history: History
+    ) -> None:
+        super().__init__(message)
+        self.theta = theta
+        self.epoch = epoch
+        self.step = step
+        self.history = history
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.theta, self.epoch, self.step, self.history)
+
+
+def fingerprint(network: Network, theta: NDArray[Any]) -> str:
+    """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
+    digest = hashlib.sha256()
+    for layer in network.views(theta):
+        for array in layer:
+            little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f"{array.shape} {little_endian.dtype.str} ".encode())
+            digest.update(little_endian.tobytes())
+    return digest.hexdigest()
