@@ -1,0 +1,153 @@
+"""Faults put into the equations one at a time, to see that the tests find each: `make faults`.
+
+Each fault is one line of engine/ changed, in a copy of the tree. The tests run there on plain
+Python (the fault is in the source, not in the compiler); the first that goes red is named. A fault
+that no test finds, or whose line is no longer there, ends the run with status 1.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Fault(NamedTuple):
+    """A line of a file under engine/, and what it is changed into."""
+
+    what: str
+    file: str
+    line: str
+    fault: str
+
+
+FAULTS = [
+    Fault("sum over inputs stops one short", "equations/forward.py",
+          "for k in range(n_in):", "for k in range(n_in - 1):"),
+    Fault("bias left out", "equations/forward.py", "z = b[j]", "z = 0 * b[j]"),
+    Fault("bias left out, NumPy", "equations/forward.py", "Z += b[:, np.newaxis]  # F1", "pass"),
+    Fault("last sample dropped", "equations/forward.py",
+          "for i in range(m):", "for i in range(max(m - 1, 1)):"),
+    Fault("sigmoid with the wrong sign", "equations/activations.py",
+          "return e / (1 + e) if z < 0 else 1 / (1 + e)  # F3",
+          "return e / (1 + e) if z > 0 else 1 / (1 + e)"),
+    Fault("relu lets a NaN become 0", "equations/activations.py",
+          "return 0 * z if z < 0 else z  # F4", "return z if z > 0 else 0.0"),
+    Fault("softmax without its largest taken out", "equations/activations.py",
+          "largest = Z[:, i].max()", "largest = 0.0"),
+    Fault("tanh' without the square", "equations/activations.py",
+          "return 1 - a * a  # B5", "return 1 - a"),
+    Fault("sigmoid' without its second factor", "equations/activations.py",
+          "return a * (1 - a)  # B6", "return a"),
+    Fault("relu' is 1 at 0", "equations/activations.py",
+          "return 1.0 if a > 0 else 0.0  # B7", "return 1.0 if a >= 0 else 0.0"),
+    Fault("g' left out", "equations/activations.py",
+          "dZ[j, i] = dA[j, i] * g_prime(unit, A[j, i])  # B4", "dZ[j, i] = dA[j, i]"),
+    Fault("cost of the wrong class of a yes/no target", "equations/losses.py",
+          "cost += z * ((z > 0) - Y[j, i]) + np.log1p(np.exp(-abs(z)))  # L1",
+          "cost += z * ((z < 0) - Y[j, i]) + np.log1p(np.exp(-abs(z)))"),
+    Fault("log(1 + e) for log1p(e)", "equations/losses.py",
+          "return cost + np.log1p(rest)  # L2", "return cost + np.log(1 + rest)"),
+    Fault("factor 1/2 missing", "equations/losses.py",
+          "cost += 0.5 * (Z[j, i] - Y[j, i]) ** 2  # L3", "cost += (Z[j, i] - Y[j, i]) ** 2"),
+    Fault("factor 1/2 missing, NumPy", "equations/losses.py",
+          "return 0.5 * np.square(Z - Y).sum(axis=0)  # L3",
+          "return np.square(Z - Y).sum(axis=0)"),
+    Fault("deviance without its constant", "equations/losses.py",
+          "cost += np.exp(z) - y - y * (z - log_y)  # L4", "cost += np.exp(z) - y * z"),
+    Fault("weights left out of the cost", "equations/losses.py",
+          "total += s[i] * sample_cost(unit, Z, Y, i)", "total += sample_cost(unit, Z, Y, i)"),
+    Fault("weights left out of the gradient", "equations/losses.py",
+          "dZ[j, i] = s[i] * (A[j, i] - Y[j, i])  # L5", "dZ[j, i] = A[j, i] - Y[j, i]"),
+    Fault("the seed's slip in step 4: y a for y - a", "equations/losses.py",
+          "dZ[j, i] = s[i] * (A[j, i] - Y[j, i])  # L5",
+          "dZ[j, i] = s[i] * A[j, i] * Y[j, i]"),
+    Fault("gradient with the wrong sign", "equations/backward.py",
+          "dW[j, k] += dZ[j, i] * A_prev[k, i]  # B1", "dW[j, k] -= dZ[j, i] * A_prev[k, i]"),
+    Fault("input index off", "equations/backward.py",
+          "dW[j, k] += dZ[j, i] * A_prev[k, i]  # B1", "dW[j, k] += dZ[j, i] * A_prev[0, i]"),
+    Fault("bias gradient counted once for each input", "equations/backward.py",
+          "            db[j] += dZ[j, i]  # B2", "                db[j] += dZ[j, i]"),
+    Fault("bias gradient left out, NumPy", "equations/backward.py",
+          "db += dZ.sum(axis=1)  # B2", "pass"),
+    Fault("first unit dropped on the way back", "equations/backward.py",
+          "for j in range(n_out):\n                da",
+          "for j in range(1, n_out):\n                da"),
+    Fault("W for its transpose, NumPy, where that fits", "equations/backward.py",
+          "np.matmul(W.T, dZ, out=dA_prev)  # B3",
+          "np.matmul(W if W.shape[0] == W.shape[1] else W.T, dZ, out=dA_prev)"),
+    Fault("penalty not divided by the total weight", "equations/mean.py",
+          "return (cost_sum + penalty) / S  # L6", "return cost_sum / S + penalty"),
+    Fault("penalty left out of the gradient", "equations/mean.py",
+          "dW[j, k] = (sum_W[j, k] + alpha * W[j, k]) / S  # B9", "dW[j, k] = sum_W[j, k] / S"),
+    Fault("biases penalised", "equations/mean.py",
+          "db[:] = sum_b / S  # B10", "db[:] = (sum_b + alpha) / S"),
+    Fault("gradient ascent", "equations/update.py",
+          "theta[p] -= learning_rate * dtheta[p]  # U1",
+          "theta[p] += learning_rate * dtheta[p]"),
+    Fault("activation of the layer below taken for this one's", "equations/passes.py",
+          "derive_loops(units[l - 2], A_prev, dZ_prev, dZ_prev)",
+          "derive_loops(units[l - 1], A_prev, dZ_prev, dZ_prev)"),
+    Fault("gradient of the last pass not cleared", "equations/passes.py",
+          "dtheta[:] = 0", "pass"),
+    Fault("biases read one place off", "equations/layout.py",
+          "b = theta[end_of_W : end_of_W + n_out]",
+          "b = theta[end_of_W - 1 : end_of_W - 1 + n_out]"),
+    Fault("weights of another chunk kept", "chunks.py",
+          "block.s[:] = weights[start:stop]", "block.s[:] = weights[:count]"),
+    Fault("initial values from twice the range", "network.py",
+          "W[:] = generator.uniform(-r, r, W.shape)",
+          "W[:] = generator.uniform(-2 * r, 2 * r, W.shape)"),
+]  # fmt: skip
+
+
+def first_red(tree: Path) -> str | None:
+    """The first test that fails in `tree`, or None."""
+    tests = sorted(str(path.relative_to(tree)) for path in (tree / "tests").glob("test_*.py"))
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "ENGINE_TEST_PASS": "interpreted"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not compiled", *tests]
+    run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    red = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if run.returncode == 0:
+        return None
+    return red[0].removeprefix("FAILED ") if red else run.stdout[-2000:] + run.stderr[-2000:]
+
+
+def copy_of_the_tree(folder: str) -> Path:
+    tree = Path(folder) / "tree"
+    unwanted = shutil.ignore_patterns(".git", ".venv", "build", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, tree, ignore=unwanted)
+    return tree
+
+
+def main() -> int:
+    """Print each fault with the test that found it; the number that none did."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = copy_of_the_tree(folder)
+        red = first_red(tree)
+        if red is not None:
+            print(f"without any fault, a test is red already: {red}")
+            return 1
+        missed = 0
+        for number, (what, file, line, fault) in enumerate(FAULTS, start=1):
+            path = tree / "engine" / file
+            source = path.read_text()
+            if line not in source:
+                print(f"{number:2} {file}: no such line any more: {line}")
+                missed += 1
+                continue
+            path.write_text(source.replace(line, fault, 1))
+            red = first_red(tree)
+            path.write_text(source)
+            missed += red is None
+            print(f"{number:2} {file}: {what}\n   {red or 'NO TEST IS RED'}", flush=True)
+    print(f"{len(FAULTS) - missed} of {len(FAULTS)} faults found")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
