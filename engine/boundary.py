@@ -136,8 +136,8 @@ def _refuse_non_finite(argument: str, array: NDArray[Any], floats: NDArray[Any])
     )
 
 
-def inputs(X: Any, n_in: int, argument: str = "X") -> NDArray[Any]:
-    """X (n_in, m), one sample per column, float32 or float64."""
+def inputs(X: Any, n_in: int, argument: str = "X", dtype: Any = None) -> NDArray[Any]:
+    """X (n_in, m), one sample per column, float32 or float64 (or of `dtype`)."""
     array = real_array(argument, X)
     if array.ndim != 2 or array.shape[0] != n_in:
         advice = ""
@@ -153,7 +153,7 @@ def inputs(X: Any, n_in: int, argument: str = "X") -> NDArray[Any]:
         )
     if array.shape[1] == 0:
         raise ValueError(f"{argument} holds no samples: its shape is {array.shape}.")
-    return float_array(argument, array)
+    return float_array(argument, array, dtype)
 
 
 def parameters(theta: Any, n_parameters: int, dtype: Any, argument: str = "theta") -> NDArray[Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from engine import boundary
 from engine.chunks import ChunkSums, Layers, Samples
@@ -199,9 +199,7 @@ class Network:
         sizes = self.layers.sizes
         return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
 
-    def forward(
-        self, theta: NDArray[Any], X: NDArray[Any], backend: str | None = None
-    ) -> NDArray[Any]:
+    def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.
 
         Parameters
@@ -235,19 +233,18 @@ class Network:
         >>> Network((2, 1)).forward(np.array([20.0, 20.0, -30.0]), np.array([[1.0], [1.0]]))
         array([[0.9999546]])
         """
-        X = boundary.inputs(X, self.sizes[0])
-        theta = boundary.parameters(theta, self.n_parameters, X.dtype)
-        chosen = boundary.find_backend(backend, self.n_parameters, X.shape[1])
-        sums = ChunkSums(chosen, self.layers, Samples(X))
+        samples = Samples(boundary.inputs(X, self.sizes[0]))
+        parameters = boundary.parameters(theta, self.n_parameters, samples.X.dtype)
+        chosen = boundary.find_backend(backend, self.n_parameters, samples.n_samples)
         with np.errstate(all="ignore"):
-            return sums.forward(theta)
+            return ChunkSums(chosen, self.layers, samples).forward(parameters)
 
     def objective(
         self,
-        X: NDArray[Any],
-        Y: NDArray[Any],
+        X: ArrayLike,
+        Y: ArrayLike,
         *,
-        sample_weight: NDArray[Any] | None = None,
+        sample_weight: ArrayLike | None = None,
         alpha: float = 0.0,
         backend: str | None = None,
         n_threads: int | None = None,
@@ -274,11 +271,11 @@ class Network:
 
     def cost_and_gradient(
         self,
-        theta: NDArray[Any],
-        X: NDArray[Any],
-        Y: NDArray[Any],
+        theta: ArrayLike,
+        X: ArrayLike,
+        Y: ArrayLike,
         *,
-        sample_weight: NDArray[Any] | None = None,
+        sample_weight: ArrayLike | None = None,
         alpha: float = 0.0,
         backend: str | None = None,
         n_threads: int | None = None,
@@ -339,5 +336,5 @@ class Network:
         objective = self.objective(
             X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
         )
-        theta = boundary.parameters(theta, self.n_parameters, objective.samples.X.dtype)
-        return objective.cost_and_gradient(theta)
+        parameters = boundary.parameters(theta, self.n_parameters, objective.samples.X.dtype)
+        return objective.cost_and_gradient(parameters)

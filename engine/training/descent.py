@@ -20,7 +20,6 @@ def gradient_descent(
     Each step is theta <- theta - eta dJ/dtheta (equation U1). One pass over the data a step.
     """
     eta = theta.dtype.type(learning_rate)
-    monitor.watch_divergence_of(learning_rate)
     for _ in range(max_iter):
         cost, dtheta = objective.cost_and_gradient(theta)
         monitor.before_step(theta, cost, dtheta)

@@ -45,6 +45,8 @@ class Monitor:
         Seconds after which no further step begins.
     callback : callable or None
         Is told of each `Iteration`; returning True stops the run.
+    learning_rate : float
+        For the message of a run that diverges.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Monitor:
         stagnation: Stagnation,
         max_time: float,
         callback: Callback | None,
+        learning_rate: float,
     ) -> None:
         self._validation_cost = validation_cost
         self._stagnation = stagnation
@@ -63,11 +66,7 @@ class Monitor:
         self._costs_before_step = (math.nan, math.nan, math.nan)
         self._last_finite: NDArray[Any] | None = None
         self._best: tuple[float, NDArray[Any]] | None = None
-        self._step_size = 0.0
-
-    def watch_divergence_of(self, learning_rate: float) -> None:
-        """The rate that the message of a diverged run names."""
-        self._step_size = learning_rate
+        self._learning_rate = learning_rate
 
     @property
     def best(self) -> NDArray[Any] | None:
@@ -130,7 +129,7 @@ class Monitor:
             )
         raise DivergedError(
             f"The cost stopped being finite at step {step} ({cost}). The learning rate "
-            f"{self._step_size:g} is probably too large: try {self._step_size / 10:g}, and "
+            f"{self._learning_rate:g} is probably too large: try {self._learning_rate / 10:g}, and "
             "inputs of mean 0 and variance 1. The last parameters with a finite cost are in this "
             "error's .theta.",
             self._last_finite,

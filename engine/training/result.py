@@ -70,8 +70,6 @@ class TrainResult:
     ----------
     theta : ndarray (n_parameters,)
         Of the dtype of X (float32) or float64.
-    cost : float
-        J at `theta`, on the training data, penalty included.
     history : dict of float64 arrays (n_iter,)
         "cost" (J before each step), "gradient_norm", "seconds" (at the end of each step), and
         "validation_cost" (before each step; empty where there are no validation data).
@@ -83,15 +81,17 @@ class TrainResult:
     fingerprint : str
         SHA-256 of the shapes, dtypes and little-endian bytes of the parameters: two runs with the
         same fingerprint ended with the same bits.
+    cost : float
+        J at `theta`, on the training data, penalty included.
     """
 
     theta: NDArray[Any]
-    cost: float
     history: History
     n_iter: int
     stopped: str
     plan: Plan
     fingerprint: str
+    cost: float
 
     def __repr__(self) -> str:
         steps = f"{self.n_iter} step{'s' * (self.n_iter != 1)}"
@@ -111,7 +111,7 @@ class DivergedError(ArithmeticError):
     epoch : int
         Passes over the data begun; for full-batch descent this is `step`.
     step : int
-        The step, from 1, that led to a cost that is not finite; 0 if the initial cost was not.
+        The step, from 1, that led to a cost that is not finite.
     history : dict of float64 arrays
         Of the steps before, as in `TrainResult`.
     """

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from engine import boundary
 from engine.chunks import CHUNK_SAMPLES, chunk_bounds
@@ -20,8 +20,8 @@ SCHEDULES = ("constant", "invscaling", "adaptive")
 
 def train(
     net: Network,
-    X: NDArray[Any],
-    Y: NDArray[Any],
+    X: ArrayLike,
+    Y: ArrayLike,
     *,
     solver: str = "adam",
     learning_rate: float = 1e-3,
@@ -30,10 +30,10 @@ def train(
     tol: float = 0.0,
     n_iter_no_change: int = 10,
     alpha: float = 0.0,
-    sample_weight: NDArray[Any] | None = None,
-    X_val: NDArray[Any] | None = None,
-    Y_val: NDArray[Any] | None = None,
-    theta: NDArray[Any] | None = None,
+    sample_weight: ArrayLike | None = None,
+    X_val: ArrayLike | None = None,
+    Y_val: ArrayLike | None = None,
+    theta: ArrayLike | None = None,
     schedule: str = "constant",
     power_t: float = 0.5,
     momentum: float = 0.9,
@@ -103,7 +103,7 @@ def train(
     Returns
     -------
     TrainResult
-        theta, cost, history, n_iter, stopped, plan, fingerprint. On Ctrl-C, the best parameters
+        theta, history, n_iter, stopped, plan, fingerprint, cost. On Ctrl-C, the best parameters
         so far, with ``stopped="interrupted"``.
 
     Raises
@@ -131,6 +131,8 @@ def train(
     >>> network.forward(result.theta, X).round()
     array([[1., 0., 0., 1.]])
     """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
     _refuse_what_is_not_available(solver, schedule, checkpoint)
     learning_rate = boundary.real_number("learning_rate", learning_rate, low=0, low_included=False)
     max_iter = boundary.whole_number("max_iter", max_iter, at_least=1)
@@ -152,6 +154,7 @@ def train(
         stagnation=Stagnation(tol, patience),
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
+        learning_rate=learning_rate,
     )
     trained = start.copy()
     try:
@@ -168,12 +171,12 @@ def train(
         cost = objective.cost(trained)
     return TrainResult(
         theta=trained,
-        cost=cost,
         history=monitor.history,
         n_iter=monitor.n_iter,
         stopped=stopped,
         plan=_plan(net, objective, backend),
         fingerprint=fingerprint(net, trained),
+        cost=cost,
     )
 
 
@@ -192,7 +195,7 @@ def _refuse_what_is_not_available(solver: str, schedule: str, checkpoint: str | 
 
 
 def _starting_parameters(
-    net: Network, theta: NDArray[Any] | None, seed: int, dtype: Any
+    net: Network, theta: ArrayLike | None, seed: int, dtype: Any
 ) -> NDArray[Any]:
     if theta is None:
         return net.initial_parameters(seed, dtype)
@@ -202,8 +205,8 @@ def _starting_parameters(
 
 def _validation_objective(
     net: Network,
-    X_val: NDArray[Any] | None,
-    Y_val: NDArray[Any] | None,
+    X_val: ArrayLike | None,
+    Y_val: ArrayLike | None,
     dtype: Any,
     backend: str | None,
 ) -> Objective | None:
@@ -211,8 +214,8 @@ def _validation_objective(
         return None
     if X_val is None or Y_val is None:
         raise ValueError("X_val and Y_val go together: pass both, or neither.")
-    X_val = boundary.inputs(X_val, net.sizes[0], "X_val").astype(dtype, copy=False)
-    return net.objective(X_val, Y_val, backend=backend, names=("X_val", "Y_val"))
+    X_as_trained = boundary.inputs(X_val, net.sizes[0], "X_val", dtype)
+    return net.objective(X_as_trained, Y_val, backend=backend, names=("X_val", "Y_val"))
 
 
 def _plan(net: Network, objective: Objective, backend: str | None) -> Plan:
