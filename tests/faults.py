@@ -36,7 +36,7 @@ FAULTS = [
           "return e / (1 + e) if z < 0 else 1 / (1 + e)  # F3",
           "return e / (1 + e) if z > 0 else 1 / (1 + e)"),
     Fault("relu lets a NaN become 0", "equations/activations.py",
-          "return 0 * z if z < 0 else z  # F4", "return z if z > 0 else 0.0"),
+          "return 0.0 if z < 0 else z  # F4", "return z if z > 0 else 0.0"),
     Fault("softmax without its largest taken out", "equations/activations.py",
           "largest = Z[:, i].max()", "largest = 0.0"),
     Fault("tanh' without the square", "equations/activations.py",

@@ -102,3 +102,12 @@ def test_penalty_is_on_the_weights_alone_and_divided_by_the_total_weight(backend
         theta, X, [7.0, 12.0], sample_weight=[1, 3], alpha=0.0, backend=backend
     )
     assert cost == 3 * 0.5 * 2**2 / 4
+
+
+def test_weights_whose_square_overflows_cost_nothing_without_a_penalty(backend):
+    """L6: alpha = 0 means no penalty, not 0 times infinity."""
+    network = Network((1, 1), output="identity")
+    cost, _ = network.cost_and_gradient(
+        np.array([1e200, 0.0]), np.array([[1e-200]]), [1.0], backend=backend
+    )
+    assert cost == 0

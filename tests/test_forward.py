@@ -48,6 +48,7 @@ def test_pre_activation_is_the_weighted_sum_plus_the_bias(backend):
         ("sigmoid", -700.0, 9.859676543759770e-305),
         ("relu", 2.5, 2.5),
         ("relu", -2.5, 0.0),
+        ("relu", -np.inf, 0.0),
         ("identity", -2.5, -2.5),
         ("exp", 0.5, 1.6487212707001282),
         ("exp", -1e4, 0.0),

@@ -61,7 +61,7 @@ def g(unit, z):
         e = np.exp(-abs(z))
         return e / (1 + e) if z < 0 else 1 / (1 + e)  # F3
     if unit == RELU:
-        return 0 * z if z < 0 else z  # F4
+        return 0.0 if z < 0 else z  # F4
     if unit == IDENTITY:
         return z  # F5
     return np.exp(z)  # F7

@@ -4,7 +4,9 @@
     B2  db_j         = sum_i dz_j(i)                   db      = row sums of dZ
     B3  da_prev_k(i) = sum_j W_jk dz_j(i)              dA_prev = W^T dZ
 
-`activations.derive_*` goes on from dA_prev to dZ of the layer below (B4).
+From there `activations.derive_*` goes on to the layer below:
+
+    B4  dz_prev_k(i) = g'(z_prev_k(i)) da_prev_k(i)    dZ_prev = dA_prev o g'(Z_prev)
 """
 
 import numpy as np

@@ -18,7 +18,7 @@ from engine.equations.layout import parameters_of, parameters_of_loops
 def mean_cost_numpy(cost_sum, theta, sizes, alpha, S):
     """J from the summed cost."""
     penalty = 0.0
-    for l in range(1, len(sizes)):
+    for l in range(1, len(sizes) if alpha > 0 else 0):  # no 0 * inf where W^2 overflows
         W, _ = parameters_of(theta, sizes, l)
         penalty += 0.5 * alpha * np.sum(np.square(W, dtype=np.float64))
     return float((cost_sum + penalty) / S)  # L6
@@ -38,7 +38,7 @@ def mean_gradient_numpy(gradient_sum, theta, sizes, alpha, S, dtheta):
 def mean_cost_loops(cost_sum, theta, sizes, alpha, S):
     """J from the summed cost."""
     penalty = 0.0
-    for l in range(1, len(sizes)):
+    for l in range(1, len(sizes) if alpha > 0 else 0):  # no 0 * inf where W^2 overflows
         W, _ = parameters_of_loops(theta, sizes, l)
         for j in range(W.shape[0]):
             for k in range(W.shape[1]):

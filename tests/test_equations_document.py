@@ -1,0 +1,186 @@
+"""docs/equations.md, the code and the tests name the same equations.
+
+A label (F1, L1, B1, U1, I1 ...) stands in the code at the start of a comment, `# B1` or, with
+several, `# B4 B5`. Docstrings and prose may mention labels as they like; they carry none.
+"""
+
+import ast
+import inspect
+import io
+import pkgutil
+import re
+import textwrap
+import tokenize
+from collections import defaultdict
+from functools import cache
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import engine
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(engine.__file__).parent
+
+FAMILIES = "FLBUI"
+LABEL = re.compile(rf"\b[{FAMILIES}][1-9][0-9]*\b")
+
+
+class Section(NamedTuple):
+    """What the document says about one equation."""
+
+    label: str
+    functions: list[str]
+    tests: list[str]
+
+
+def paragraph(text: str, start: str) -> list[str]:
+    """What stands in backticks in the paragraphs of a text that begin with that word."""
+    found = re.findall(rf"^{start}: .*(?:\n.+)*", text, re.MULTILINE)
+    return re.findall(r"`([^`]+)`", " ".join(found))
+
+
+def read_document() -> list[Section]:
+    """The sections `### LABEL · Title`, each up to the next heading."""
+    text = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    sections = []
+    for part in re.split(r"^(?=#+ )", text, flags=re.MULTILINE):
+        if heading := re.match(r"### ([A-Z][0-9]+)\b", part):
+            sections.append(Section(heading[1], paragraph(part, "Code"), paragraph(part, "Test")))
+    return sections
+
+
+def labels_of(comment: str) -> list[str]:
+    """The labels with which a comment begins.
+
+    >>> labels_of("# B4 B5")
+    ['B4', 'B5']
+    >>> labels_of("# as F1 has it, see L6"), labels_of("# noqa: F401")
+    ([], [])
+    """
+    words = comment.lstrip("#").replace(",", " ").split()
+    return list(takewhile(LABEL.fullmatch, words))
+
+
+def labelled_lines(source: str) -> list[tuple[int, str]]:
+    """Each label in a comment of a source, with the number of its line."""
+    return [
+        (token.start[0], label)
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+        for label in labels_of(token.string)
+    ]
+
+
+def read_code() -> dict[str, set[str]]:
+    """The dotted names of the functions of engine/ that carry each label."""
+    carriers = defaultdict(set)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        module = ".".join(("engine", *path.relative_to(PACKAGE).with_suffix("").parts))
+        spans = list(function_spans(ast.parse(source), module))
+        for line, label in labelled_lines(source):
+            around = [name for name, first, last in spans if first <= line <= last]
+            carriers[label].add(around[0] if around else f"{module}, line {line}")
+    return dict(carriers)
+
+
+def function_spans(node: ast.AST, prefix: str) -> Any:
+    """Name, first line and last line of each function and method, the outermost ones only."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}.{child.name}", child.lineno, child.end_lineno
+        elif isinstance(child, ast.ClassDef):
+            yield from function_spans(child, f"{prefix}.{child.name}")
+
+
+def source_of(name: str) -> str:
+    """The source of the function of that dotted name, without what its decorators made of it."""
+    function = pkgutil.resolve_name(name)
+    return textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
+
+
+def form_of(name: str) -> str:
+    """The form in which a function has its equation: "numpy" by its name, "loops" if compiled."""
+    (definition,) = ast.parse(source_of(name)).body
+    assert isinstance(definition, ast.FunctionDef)
+    if "jit" in [ast.unparse(decorator) for decorator in definition.decorator_list]:
+        return "loops"
+    return "numpy" if name.endswith("_numpy") else "neither"
+
+
+@cache
+def source_of_test(test: str) -> str:
+    """The source of the test `path::name`; empty if there is none."""
+    path, _, name = test.partition("::")
+    if not (ROOT / path).is_file():
+        return ""
+    source = (ROOT / path).read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return ast.get_source_segment(source, node) or ""
+    return ""
+
+
+SECTIONS = read_document()
+CODE = read_code()
+IN_DOCUMENT = [section.label for section in SECTIONS]
+# Initial values are drawn once a training, by the network itself.
+COMPUTED_TWICE = [section for section in SECTIONS if not section.label.startswith("I")]
+
+each_section = pytest.mark.parametrize("section", SECTIONS, ids=IN_DOCUMENT)
+each_named_function = pytest.mark.parametrize(
+    ("label", "function"),
+    [(section.label, function) for section in SECTIONS for function in section.functions],
+)
+each_named_test = pytest.mark.parametrize(
+    ("label", "test"), [(section.label, test) for section in SECTIONS for test in section.tests]
+)
+
+
+@each_section
+def test_section_names_a_function_and_a_test(section):
+    assert section.functions
+    assert section.tests
+
+
+@pytest.mark.parametrize("section", COMPUTED_TWICE, ids=[s.label for s in COMPUTED_TWICE])
+def test_equation_stands_in_the_code_as_numpy_and_as_loops(section):
+    assert {form_of(function) for function in section.functions} == {"numpy", "loops"}
+
+
+@each_named_function
+def test_named_function_carries_the_label_in_a_comment(label, function):
+    assert label in [found for _, found in labelled_lines(source_of(function))]
+
+
+@each_named_test
+def test_named_test_exists_and_says_the_label(label, test):
+    source = source_of_test(test)
+    assert source, f"there is no {test}"
+    assert label in LABEL.findall(source)
+
+
+@pytest.mark.parametrize("label", sorted(CODE))
+def test_label_in_the_code_has_a_section(label):
+    assert label in IN_DOCUMENT, f"carried by {sorted(CODE[label])}"
+
+
+@each_section
+def test_section_has_its_label_in_the_code(section):
+    assert section.label in CODE
+
+
+@each_section
+def test_named_functions_are_all_that_carry_the_label(section):
+    assert sorted(section.functions) == sorted(CODE.get(section.label, ()))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_are_numbered_in_order_without_gaps(family):
+    numbers = [int(label[1:]) for label in IN_DOCUMENT if label.startswith(family)]
+    assert numbers
+    assert numbers == list(range(1, len(numbers) + 1))
