@@ -19,6 +19,11 @@ OPTIONS = {
     "error_model": "numpy",
     # Kernels touch no Python object, so several Python threads may run them at once.
     "nogil": True,
+    # A kernel becomes part of each kernel that calls it. Otherwise the caller's machine code refers
+    # to it by name, and a process uses whichever copy of that name it loaded first; copies that
+    # were optimised in different surroundings round differently, so that the bits of a result
+    # would depend on what had been compiled, or loaded from the cache, before.
+    "forceinline": True,
 }
 # Left alone on purpose: `boundscheck`, so that NUMBA_BOUNDSCHECK=1 can switch it on for a test run;
 # `parallel`, whose thread pool neither forks nor nests (docs/decisions/0005-compile-cache.md).

@@ -46,17 +46,28 @@ def whole_number(argument: str, value: Any, at_least: int) -> int:
 
 def real_number(argument: str, value: Any, low: float, low_included: bool = True) -> float:
     """`value` as a float, if it is finite and not below `low` (or, above it)."""
-    if isinstance(value, str | bytes | bool) or np.ndim(value) != 0:
-        raise TypeError(f"{argument} must be a number; got {value!r}.")
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a number; got {value!r}.") from None
+        is_real = np.asarray(value).dtype.kind in "iuf" and np.ndim(value) == 0
+        number = float(value) if is_real else math.nan
+    except (TypeError, ValueError):  # a ragged list
+        is_real = False
+    if not is_real:
+        raise TypeError(f"{argument} must be a number; got {value!r}.")
     in_range = number >= low if low_included else number > low
     if not (in_range and math.isfinite(number)):
         wanted = "at least" if low_included else "above"
         raise ValueError(f"{argument} must be finite and {wanted} {low:g}; got {number:g}.")
     return number
+
+
+def representable(argument: str, value: float, dtype: Any) -> None:
+    """Refuse a positive number that would become 0 or inf in `dtype`."""
+    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    if not smallest <= value <= largest:
+        raise ValueError(
+            f"{argument} must be between {smallest:g} and {largest:g} for {np.dtype(dtype)} data; "
+            f"got {value:g}."
+        )
 
 
 def find_backend(name: str | None, n_parameters: int, n_samples: int) -> Backend:
@@ -107,8 +118,9 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
 def float_array(argument: str, values: Any, dtype: Any = None) -> NDArray[Any]:
     """`values` as finite floats: of `dtype`, or else float32 if they are that, or else float64."""
     array = real_array(argument, values)
-    if dtype is None:
-        dtype = np.float32 if array.dtype == np.float32 else np.float64
+    if dtype is None:  # float32 in either byte order, or anything else
+        is_single = array.dtype.kind == "f" and array.dtype.itemsize == 4
+        dtype = np.float32 if is_single else np.float64
     with np.errstate(over="ignore", invalid="ignore"):
         floats = array.astype(dtype, copy=False)
         total = np.sum(floats)  # one number to look at; an overflow only means a closer look
@@ -130,9 +142,11 @@ def _refuse_non_finite(argument: str, array: NDArray[Any], floats: NDArray[Any])
             f"{argument}{where} is {came:g}, too large for {floats.dtype}; scale {argument}, or "
             "pass float64 data."
         )
+    about_samples = argument != "theta"
+    advice = "; remove those samples or fill them in" if about_samples else ""
     raise ValueError(
         f"{argument} must be finite, but {count} of its {floats.size} entries are NaN or inf, the "
-        f"first at {argument}{where} ({came}); remove those samples or fill them in."
+        f"first at {argument}{where} ({came}){advice}."
     )
 
 
@@ -164,6 +178,7 @@ def parameters(theta: Any, n_parameters: int, dtype: Any, argument: str = "theta
             f"{argument} must have shape ({n_parameters},), one entry per weight and bias of this "
             f"network; got shape {array.shape}."
         )
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype != dtype:
         raise TypeError(
             f"{argument} has dtype {array.dtype} but X is computed in {np.dtype(dtype)}; give both "
@@ -200,10 +215,9 @@ def targets(
     if array.shape == (n_samples,) and (as_codes or n_out == 1):
         if as_codes:
             return None, class_codes(array, n_out, argument)
-        array = array.reshape(1, n_samples)
-    if array.shape != (n_out, n_samples):
+    elif array.shape != (n_out, n_samples):
         raise ValueError(_target_shape_message(array, n_out, n_samples, output, argument))
-    matrix = float_array(argument, array, dtype)
+    matrix = float_array(argument, array, dtype).reshape(n_out, n_samples)
     _check_target_range(matrix, output, argument)
     return matrix, None
 
@@ -240,7 +254,8 @@ def _check_target_range(matrix: NDArray[Any], output: str, argument: str) -> Non
             f"deviance; its smallest entry is {matrix.min():g}."
         )
     if output == "softmax":
-        sums = matrix.sum(axis=0)
+        with np.errstate(over="ignore"):
+            sums = matrix.sum(axis=0, dtype=np.float64)
         worst = int(np.abs(sums - 1).argmax())
         if matrix.min() < 0 or abs(sums[worst] - 1) > 1e-5:
             raise ValueError(

@@ -119,7 +119,9 @@ class ChunkSums:
             return self._block
         X, Y, codes, weights = self._samples
         count = stop - start
-        if self._loaded is None or self._block.s.size != count:
+        fits = self._loaded is not None and self._block.s.size == count
+        self._loaded = None  # until all of it is: Ctrl-C may come between
+        if not fits:
             n_units, n_out = int(self._layers.sizes.sum()), int(self._layers.sizes[-1])
             self._block = Block(
                 A=np.zeros((n_units, count), X.dtype),

@@ -66,7 +66,10 @@ class Network:
         hidden: str | Sequence[str] = "tanh",
         output: str = "sigmoid",
     ) -> None:
-        if isinstance(sizes, int | str) or len(sizes) < 2:
+        is_sequence = isinstance(sizes, Sequence | np.ndarray) and not isinstance(
+            sizes, str | bytes
+        )
+        if not is_sequence or getattr(sizes, "ndim", 1) != 1 or len(sizes) < 2:
             raise ValueError(
                 "sizes must list the units of at least two layers, inputs and outputs, such as "
                 f"(2, 4, 1); got {sizes!r}."
@@ -75,10 +78,9 @@ class Network:
             boundary.whole_number(f"sizes[{l}]", size, at_least=1) for l, size in enumerate(sizes)
         )
         n_hidden = len(self.sizes) - 2
-        names = (hidden,) * n_hidden if isinstance(hidden, str) else tuple(hidden)
-        if isinstance(hidden, str) or n_hidden == 0:
-            names = names[:n_hidden]
-        elif len(names) != n_hidden:
+        one_name = isinstance(hidden, str) or not isinstance(hidden, Sequence) or n_hidden == 0
+        names = (hidden,) * n_hidden if one_name else tuple(hidden)
+        if len(names) != n_hidden:
             raise ValueError(
                 f"hidden must be one name, or one for each of the {n_hidden} hidden layers; "
                 f"got {len(names)} names."

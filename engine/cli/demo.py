@@ -53,9 +53,13 @@ def demo(
         f"accuracy, held-out     {accuracy:.1%}\n"
         f"  logistic regression  {reference:.1%}  (scikit-learn, its defaults)\n"
     )
-    console.print(_time_table(example.time_backends(data, ["numpy", "loops"])))
+    with console.status("timing the backends; the loops may have to be compiled first"):
+        times = example.time_backends(data, ["numpy", "loops"])
+    console.print(_time_table(times))
+    console.print()
     if splits:
-        _print_splits(console, splits)
+        with console.status(f"training on {splits} splits"):
+            _print_splits(console, splits)
     title = f"Breast-cancer data, {result.n_iter} iterations of gradient descent"
     save(console, lambda: plots.learning_curve(result.history, title, picture), picture)
 
@@ -84,7 +88,7 @@ def _time_table(times: list["BackendTime"]) -> Table:
         title="The same run with each backend, one thread, in turns",
         title_justify="left",
         title_style="",
-        caption="first call: compiling the loops, or loading them from the cache, once a process",
+        caption="first call, once a process: compiling, or loading from the cache",
         caption_justify="left",
         caption_style="dim",
     )

@@ -51,7 +51,8 @@ def xnor(
     console.print(f"J = {logistic.cost:.6f}, log 2 = {log(2):.6f}: it cannot do better\n")
 
     if seeds:
-        learned = example.seeds_that_learn(seeds)
+        with console.status(f"training with {seeds} seeds"):
+            learned = example.seeds_that_learn(seeds)
         console.print(f"{learned} of {seeds} seeds take the 2-4-1 network below J = 0.05\n")
 
     panels = [

@@ -27,9 +27,22 @@ class Stagnation:
         self._failures = 0
 
     def __call__(self, cost: float) -> bool:
-        self._failures = self._failures + 1 if cost > self._lowest - self._tol else 0
-        self._lowest = min(cost, self._lowest)
+        improved = cost <= self._lowest - self._tol and cost < math.inf  # a NaN has not
+        self._failures = 0 if improved else self._failures + 1
+        if cost < self._lowest:
+            self._lowest = cost
         return self._tol > 0 and self._failures >= self._patience
+
+
+def euclidean_norm(vector: NDArray[Any]) -> float:
+    """sqrt(sum_p v_p^2) in float64, without overflow on the way.
+
+    Not np.linalg.norm: it goes through BLAS, which may change its bits with its threads.
+    """
+    largest = float(np.max(np.abs(vector)))
+    if not 0 < largest < math.inf:
+        return largest  # 0, inf or NaN
+    return largest * math.sqrt(np.sum(np.square(vector.astype(np.float64) / largest)))
 
 
 class Monitor:
@@ -90,17 +103,8 @@ class Monitor:
 
     def before_step(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         """Take note of theta and its cost. Raises DivergedError if that is not finite."""
-        self.require_finite(cost)
-        self._last_finite = theta.copy()
-        validation_cost = math.nan
-        if self._validation_cost is not None:
-            validation_cost = self._validation_cost(theta)
-        watched = cost if self._validation_cost is None else validation_cost
-        if self._best is None or watched < self._best[0]:
-            self._best = (watched, self._last_finite)
-        # Not np.linalg.norm: it goes through BLAS, which may change its bits with its threads.
-        gradient_norm = math.sqrt(np.sum(np.square(dtheta, dtype=np.float64)))
-        self._costs_before_step = (cost, gradient_norm, validation_cost)
+        validation_cost = self._consider(theta, cost)
+        self._costs_before_step = (cost, euclidean_norm(dtheta), validation_cost)
 
     def after_step(self, theta: NDArray[Any]) -> str | None:
         """Record the step; the reason to stop, or None."""
@@ -116,6 +120,24 @@ class Monitor:
         if self._stagnation(cost if self._validation_cost is None else validation_cost):
             return "tol"
         return "max_time" if seconds >= self._max_time else None
+
+    def after_last_step(self, theta: NDArray[Any], cost: float) -> None:
+        """Take note of where the run ended. Raises DivergedError if the cost is not finite."""
+        self._consider(theta, cost)
+
+    def _consider(self, theta: NDArray[Any], cost: float) -> float:
+        """Whether theta is the best so far; its validation cost."""
+        self.require_finite(cost)
+        self._last_finite = theta.copy()
+        if self._validation_cost is None:
+            watched, validation_cost = cost, math.nan
+        else:
+            watched = validation_cost = self._validation_cost(theta)
+        if math.isnan(watched):
+            watched = math.inf
+        if self._best is None or watched < self._best[0]:
+            self._best = (watched, self._last_finite)
+        return validation_cost
 
     def require_finite(self, cost: float) -> None:
         """Raise DivergedError, with the last finite parameters, unless `cost` is finite."""

@@ -135,6 +135,7 @@ def train(
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
     _refuse_what_is_not_available(solver, schedule, checkpoint)
     learning_rate = boundary.real_number("learning_rate", learning_rate, low=0, low_included=False)
+    boundary.whole_number("seed", seed, at_least=0)
     max_iter = boundary.whole_number("max_iter", max_iter, at_least=1)
     tol = boundary.real_number("tol", tol, low=0)
     patience = boundary.whole_number("n_iter_no_change", n_iter_no_change, at_least=1)
@@ -147,6 +148,7 @@ def train(
         X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
     )
     dtype = objective.samples.X.dtype
+    boundary.representable("learning_rate", learning_rate, dtype)
     start = _starting_parameters(net, theta, seed, dtype)
     validation = _validation_objective(net, X_val, Y_val, dtype, backend)
     monitor = Monitor(
@@ -160,12 +162,12 @@ def train(
     try:
         stopped = gradient_descent(objective, trained, learning_rate, max_iter, monitor)
         cost = objective.cost(trained)
-        monitor.require_finite(cost)
+        monitor.after_last_step(trained, cost)
     except KeyboardInterrupt:
         if monitor.best is None:
             raise  # nothing was reached that could be returned
         stopped = "interrupted"
-    if stopped == "interrupted" or (stopped == "tol" and validation is not None):
+    if stopped == "interrupted" or (tol > 0 and validation is not None):
         assert monitor.best is not None
         trained = monitor.best
         cost = objective.cost(trained)
