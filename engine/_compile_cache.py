@@ -39,6 +39,7 @@ COMPILER_SETTINGS = (
     "LOOP_VECTORIZE",
     "OPT",
     "SLP_VECTORIZE",
+    "USING_SVML",
 )
 
 
@@ -69,6 +70,8 @@ def build_identity() -> str:
     """Version and hash of all that compiled code depends on, the processor apart."""
     digest = hashlib.sha256()
     for source in sorted(PACKAGE.rglob("*.py")):
+        if not source.is_file():  # an editor's lock file is a link to nowhere
+            continue
         digest.update(source.relative_to(PACKAGE).as_posix().encode())
         digest.update(source.read_bytes())
     builders = (numba.__version__, llvmlite.__version__, numpy.__version__)

@@ -1,4 +1,4 @@
-"""What users pass in, checked and brought to one form: the only place where messages are written.
+"""What users pass in, checked and brought to one form, or refused with a message.
 
 Each function returns what the rest of the package may trust, and copies only where the dtype asks
 for it; the caller's arrays are never written to. A message says what was expected, what came, and
@@ -7,13 +7,14 @@ what to do about it.
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.chunks import Samples
+from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import BACKENDS, Backend, fastest
 
 
@@ -58,6 +59,29 @@ def real_number(argument: str, value: Any, low: float, low_included: bool = True
         wanted = "at least" if low_included else "above"
         raise ValueError(f"{argument} must be finite and {wanted} {low:g}; got {number:g}.")
     return number
+
+
+def layer_sizes(sizes: Any) -> tuple[int, ...]:
+    """Units of each layer, inputs and outputs at least."""
+    is_sequence = isinstance(sizes, Sequence | np.ndarray) and not isinstance(sizes, str | bytes)
+    if not is_sequence or getattr(sizes, "ndim", 1) != 1 or len(sizes) < 2:
+        raise ValueError(
+            "sizes must list the units of at least two layers, inputs and outputs, such as "
+            f"(2, 4, 1); got {sizes!r}."
+        )
+    return tuple(whole_number(f"sizes[{l}]", size, at_least=1) for l, size in enumerate(sizes))
+
+
+def hidden_units(hidden: Any, n_hidden: int) -> tuple[str, ...]:
+    """The activation of each hidden layer, from one name for all or one for each."""
+    one_for_each = isinstance(hidden, Sequence) and not isinstance(hidden, str) and n_hidden > 0
+    names = tuple(hidden) if one_for_each else (hidden,) * n_hidden
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"hidden must be one name, or one for each of the {n_hidden} hidden layers; "
+            f"got {len(names)} names."
+        )
+    return tuple(one_of("hidden", name, HIDDEN_UNITS) for name in names)
 
 
 def representable(argument: str, value: float, dtype: Any) -> None:
@@ -187,6 +211,20 @@ def parameters(theta: Any, n_parameters: int, dtype: Any, argument: str = "theta
     # Kernels are compiled for contiguous arrays that may be written to; a view of either kind
     # would be compiled for again.
     return np.require(array, requirements=["C", "W", "A"])
+
+
+def require_viewable(theta: Any, n_parameters: int) -> None:
+    """Refuse what is not a flat vector of that length, or whose layers would be copies."""
+    if not isinstance(theta, np.ndarray) or theta.shape != (n_parameters,):
+        raise ValueError(
+            f"theta must be an array of shape ({n_parameters},), one entry per weight and bias of "
+            f"this network; got {type(theta).__name__} of shape {np.shape(theta)}."
+        )
+    if not theta.flags.c_contiguous:
+        raise ValueError(
+            "theta must be contiguous, or its views would be copies; pass "
+            "np.ascontiguousarray(theta)."
+        )
 
 
 def samples(

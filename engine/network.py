@@ -66,26 +66,8 @@ class Network:
         hidden: str | Sequence[str] = "tanh",
         output: str = "sigmoid",
     ) -> None:
-        is_sequence = isinstance(sizes, Sequence | np.ndarray) and not isinstance(
-            sizes, str | bytes
-        )
-        if not is_sequence or getattr(sizes, "ndim", 1) != 1 or len(sizes) < 2:
-            raise ValueError(
-                "sizes must list the units of at least two layers, inputs and outputs, such as "
-                f"(2, 4, 1); got {sizes!r}."
-            )
-        self.sizes = tuple(
-            boundary.whole_number(f"sizes[{l}]", size, at_least=1) for l, size in enumerate(sizes)
-        )
-        n_hidden = len(self.sizes) - 2
-        one_name = isinstance(hidden, str) or not isinstance(hidden, Sequence) or n_hidden == 0
-        names = (hidden,) * n_hidden if one_name else tuple(hidden)
-        if len(names) != n_hidden:
-            raise ValueError(
-                f"hidden must be one name, or one for each of the {n_hidden} hidden layers; "
-                f"got {len(names)} names."
-            )
-        self.hidden = tuple(boundary.one_of("hidden", name, HIDDEN_UNITS) for name in names)
+        self.sizes = boundary.layer_sizes(sizes)
+        self.hidden = boundary.hidden_units(hidden, n_hidden=len(self.sizes) - 2)
         self.output = boundary.one_of("output", output, OUTPUT_UNITS)
         self.n_parameters = sum(
             n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
@@ -188,16 +170,7 @@ class Network:
         >>> [(W.shape, b.shape) for W, b in network.views(theta)]
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
-        if not isinstance(theta, np.ndarray) or theta.shape != (self.n_parameters,):
-            raise ValueError(
-                f"theta must be an array of shape ({self.n_parameters},), one entry per weight "
-                f"and bias of this network; got {type(theta).__name__} of shape {np.shape(theta)}."
-            )
-        if not theta.flags.c_contiguous:
-            raise ValueError(
-                "theta must be contiguous, or its views would be copies; pass "
-                "np.ascontiguousarray(theta)."
-            )
+        boundary.require_viewable(theta, self.n_parameters)
         sizes = self.layers.sizes
         return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
 

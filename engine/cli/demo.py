@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def demo(
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the split and of the initial values.")
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the split and of the initial values.")
     ] = 0,
     splits: Annotated[
         int, typer.Option(min=0, help="Also train on N random splits; print the median accuracy.")

@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
         _end(str(error), WRONG_USE)
     except (ArithmeticError, MemoryError, ImportError) as error:
         _end(str(error) or type(error).__name__, 1)
+    if status == INTERRUPTED:  # typer turns Ctrl-C into this status, and says nothing
+        _end("interrupted", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -18,7 +18,7 @@ def check_can_be_saved(path: Path) -> None:
     with path.open("ab"):
         pass
     if not existed:
-        path.unlink()
+        path.resolve().unlink()  # not a link to it
 
 
 def save(console: Console, draw: Callable[[], None], path: Path) -> None:
@@ -28,4 +28,4 @@ def save(console: Console, draw: Callable[[], None], path: Path) -> None:
     except ImportError:
         console.print("No picture: it needs matplotlib. pip install 'mlp-engine\\[plots]'")
     else:
-        console.print(f"Picture: {path}", soft_wrap=True, highlight=False)
+        console.print(f"Picture: {path}", soft_wrap=True, markup=False, emoji=False)

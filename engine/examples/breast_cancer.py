@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from engine.examples.interruption import unless_interrupted
 from engine.network import Network
 from engine.training.monitor import Callback
 from engine.training.result import TrainResult
@@ -56,7 +57,7 @@ def fit(
     max_iter: int = ITERATIONS,
 ) -> TrainResult:
     """Train the 30-16-1 network by gradient descent, with the held-out cost in the history."""
-    return train(
+    result = train(
         NETWORK,
         data.X,
         data.Y,
@@ -70,6 +71,7 @@ def fit(
         backend=backend,
         callback=callback,
     )
+    return unless_interrupted(result)
 
 
 def test_accuracy(data: Split, theta: NDArray[Any]) -> float:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.examples.interruption import unless_interrupted
 from engine.network import Network
 from engine.training.result import TrainResult
 from engine.training.trainer import train
@@ -99,7 +100,7 @@ def fit(network: Network, seed: int = 0, backend: str | None = None) -> TrainRes
     >>> abs(fit(LOGISTIC_REGRESSION).cost - np.log(2)) < 1e-12
     np.True_
     """
-    return train(
+    result = train(
         network,
         X,
         Y,
@@ -109,6 +110,7 @@ def fit(network: Network, seed: int = 0, backend: str | None = None) -> TrainRes
         seed=seed,
         backend=backend,
     )
+    return unless_interrupted(result)
 
 
 def seeds_that_learn(n_seeds: int) -> int:

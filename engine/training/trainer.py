@@ -104,7 +104,7 @@ def train(
     -------
     TrainResult
         theta, history, n_iter, stopped, plan, fingerprint, cost. On Ctrl-C, the best parameters
-        so far, with ``stopped="interrupted"``.
+        so far, with ``stopped="interrupted"``: a loop over many runs has to look at it.
 
     Raises
     ------

@@ -1,0 +1,29 @@
+"""Small kernels, for tests of the compiler's flags and of its cache."""
+
+from typing import Any
+
+from engine._jit import jit
+
+
+@jit
+def element(numbers, i):
+    return numbers[i]
+
+
+@jit
+def total(numbers):
+    result = 0.0
+    for i in range(numbers.size):
+        result += element(numbers, i)
+    return result
+
+
+@jit
+def largest(numbers):
+    return numbers.max()
+
+
+def loaded_and_compiled(kernel: Any) -> list[int]:
+    """How many of a kernel's compilations came from the cache, and how many from the compiler."""
+    stats = kernel.stats
+    return [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]

@@ -1,0 +1,87 @@
+"""Other processes, for what one process cannot show: imports, caches, commands, Ctrl-C."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT = 300  # seconds; a process that takes longer hangs
+
+Completed = subprocess.CompletedProcess[str]
+# Changes to the environment; None takes a variable away.
+Changes = Mapping[str, str | Path | None]
+
+# A new process takes the package from the tree that the tests stand in, compiles without bounds
+# checks, and prints plain text, whatever test pass, terminal and service the tests run in.
+FRESH: Changes = {
+    "COLUMNS": "300",
+    "FORCE_COLOR": None,
+    "GITHUB_ACTIONS": None,
+    "NUMBA_BOUNDSCHECK": None,
+    "NUMBA_DISABLE_JIT": None,
+    "PYTHONIOENCODING": "utf-8",
+    "PYTHONPATH": ROOT,
+    "PY_COLORS": None,
+    "TTY_COMPATIBLE": None,
+}
+
+
+def environment(changes: Changes | None = None) -> dict[str, str]:
+    """The environment of a new process. It shares this one's compile cache, unless changed."""
+    cache = os.environ.get("NUMBA_CACHE_DIR")
+    wanted = {"NUMBA_CACHE_DIR": Path(cache).absolute() if cache else None, **FRESH}
+    variables: dict[str, Any] = {**os.environ, **wanted, **(changes or {})}
+    return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def run(*arguments: str | Path, cwd: Path = ROOT, env: Changes | None = None) -> Completed:
+    """Run this Python with arguments, and see how it ends."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def output(*arguments: str | Path, cwd: Path = ROOT, env: Changes | None = None) -> str:
+    """What a process prints that ends well and complains of nothing."""
+    done = run(*arguments, cwd=cwd, env=env)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def run_function(
+    function: Callable[..., Any], *arguments: Any, cwd: Path = ROOT, env: Changes | None = None
+) -> Completed:
+    """Call a function of a test module in a new process; it prints the result as JSON, last."""
+    code = (
+        "import importlib, json, sys\n"
+        "module, name, arguments = json.loads(sys.argv[1])\n"
+        "function = getattr(importlib.import_module(module), name)\n"
+        "print(json.dumps(function(*arguments)))\n"
+    )
+    call = json.dumps([function.__module__, function.__name__, arguments], default=str)
+    return run("-c", code, call, cwd=cwd, env=env)
+
+
+def result_of(
+    function: Callable[..., Any], *arguments: Any, cwd: Path = ROOT, env: Changes | None = None
+) -> Any:
+    """What a function of a test module returns in a new process that complains of nothing."""
+    done = run_function(function, *arguments, cwd=cwd, env=env)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def engine(*arguments: str | Path, cwd: Path, env: Changes | None = None) -> Completed:
+    """Run a command of the package."""
+    return run("-m", "engine", *arguments, cwd=cwd, env=env)

@@ -1,0 +1,636 @@
+"""The compile cache saves time and can do no harm, whatever happens to its files and folders."""
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import pytest
+from numba.core import config
+
+from engine import Network, _compile_cache, equations, train
+from engine._compile_cache import DIGEST_BYTES, build_identity, cache_folder, cache_root
+from engine._jit import jit
+from engine.equations import mean
+from engine.equations.backends import LOOPS
+from tests.kernels import largest, loaded_and_compiled, total
+from tests.processes import ROOT, result_of, run_function
+
+pytestmark = pytest.mark.compiled
+
+PACKAGE = ROOT / "engine"
+POSIX = os.name == "posix"
+ROOT_USER = POSIX and os.geteuid() == 0
+NUMBERS = np.arange(6.0)
+TOTAL = 15.0
+
+
+def fresh(kernel: Any) -> Any:
+    """The same kernel as a process that has just begun sees it: nothing loaded or compiled."""
+    return jit(kernel.py_func)
+
+
+def sum_up() -> list[Any]:
+    """One kernel at work: its result, and whether it was loaded or compiled."""
+    kernel = fresh(total)
+    return [kernel(NUMBERS), *loaded_and_compiled(kernel)]
+
+
+LOADED, COMPILED = [TOTAL, 1, 0], [TOTAL, 0, 1]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The cache's folder of a new build, which does not exist yet."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    found = cache_folder()
+    assert found is not None
+    return found
+
+
+# A second process loads what the first one compiled; and nothing is compiled twice.
+
+
+def layouts(X, Y):
+    """The same data in every memory order, writeability and dtype that a caller may bring."""
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    every_other = np.zeros((2 * X.shape[0], 2 * X.shape[1]))[::2, ::2]
+    every_other[:] = X
+    bytes_apart = np.zeros(X.nbytes + 1, np.uint8)[1:].view(X.dtype).reshape(X.shape)
+    bytes_apart[:] = X
+    inputs = [X, np.asfortranarray(X), read_only, every_other, bytes_apart, X[:, ::-1][:, ::-1]]
+    inputs += [X.astype(int), X.astype(bool), X.astype(">f8"), X.astype(np.float16), X.tolist()]
+    targets = [Y, Y.reshape(1, -1), Y.astype(int), Y.astype(bool), Y.astype(np.float32)]
+    return inputs, [*targets, Y.astype(">f8"), np.repeat(Y, 2)[::2], Y.tolist()]
+
+
+def fit_in_every_layout():
+    """Train and evaluate on each; signatures, loads and compilations of every kernel."""
+    X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+    inputs, targets = layouts(X, np.array([1.0, 0.0, 0.0, 1.0]))
+    network = Network((2, 4, 1))
+    theta = network.initial_parameters()
+    read_only = theta.copy()
+    read_only.flags.writeable = False
+    starts = [None, theta, read_only, np.repeat(theta, 2)[::2]]
+    results = set()
+    for count in range(len(inputs) * len(targets)):
+        X, Y = inputs[count % len(inputs)], targets[count % len(targets)]
+        start = starts[count % len(starts)]
+        weights = [None, [1, 1, 1, 1], np.ones(8)[::2]][count % 3]
+        result = train(
+            network, X, Y, solver="gd", learning_rate=0.5, max_iter=2, theta=start, backend="loops",
+            sample_weight=weights, alpha=[0, 0.0][count % 2], X_val=X, Y_val=Y,
+        )  # fmt: skip
+        network.forward(theta if start is None else start, X, backend="loops")
+        results.add((result.fingerprint, result.cost))
+    modules = [vars(module) for name, module in sys.modules.items() if name in EQUATIONS]
+    kernels = {id(k): k for names in modules for k in names.values() if hasattr(k, "py_func")}
+    return {
+        "results": sorted(results),
+        "table": [describe(kernel) for kernel in LOOPS[1:]],
+        "all": [describe(kernel) for kernel in kernels.values()],
+    }
+
+
+EQUATIONS = {f"{equations.__name__}.{path.stem}" for path in PACKAGE.glob("equations/*.py")}
+
+
+def describe(kernel):
+    """[name, signatures, loads, compilations]"""
+    return [kernel.__name__, len(kernel.signatures), *loaded_and_compiled(kernel)]
+
+
+@pytest.fixture(scope="module")
+def first_and_second_process(tmp_path_factory):
+    cache = {"NUMBA_CACHE_DIR": tmp_path_factory.mktemp("cache")}
+    return [result_of(fit_in_every_layout, env=cache) for _ in range(2)]
+
+
+def test_the_first_process_compiles_each_kernel_of_the_table_once(first_and_second_process):
+    first = first_and_second_process[0]
+    assert first["table"] == [[kernel.__name__, 1, 0, 1] for kernel in LOOPS[1:]]
+
+
+def test_a_second_process_loads_each_kernel_of_the_table_and_compiles_none(
+    first_and_second_process,
+):
+    second = first_and_second_process[1]
+    assert second["table"] == [[kernel.__name__, 1, 1, 0] for kernel in LOOPS[1:]]
+    assert [name for name, _, _, compilations in second["all"] if compilations] == []
+
+
+def test_a_fit_leaves_one_signature_for_every_kernel_whatever_the_layout_of_the_data(
+    first_and_second_process,
+):
+    kernels = first_and_second_process[0]["all"]
+    assert len(kernels) > len(LOOPS[1:])
+    assert [(name, signatures) for name, signatures, *_ in kernels if signatures != 1] == []
+
+
+def test_loaded_kernels_give_the_same_bits_as_compiled_ones(first_and_second_process):
+    first, second = first_and_second_process
+    assert first["results"] == second["results"]
+
+
+# A damaged entry costs compile time, and nothing else.
+
+
+class Victim(NamedTuple):
+    """An entry, and what is needed to put something else in its place."""
+
+    path: Path
+    signature: Any
+    sealed: Callable[[bytes], bytes]  # a payload with the digest that belongs to it and the name
+    other_kernel: bytes
+    other_signature: bytes
+
+
+def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Victim], object]:
+    return lambda entry: entry.path.write_bytes(change(entry.path.read_bytes()))
+
+
+def truncated(length: int) -> Callable[[Victim], object]:
+    return rewritten(lambda kept: kept[:length])
+
+
+def flipped(place: int | float, bits: int) -> Callable[[Victim], object]:
+    """Bits flipped in the byte at a place: a number counts from the front, a fraction is a part."""
+
+    def change(kept: bytes) -> bytes:
+        at = place if isinstance(place, int) else int(place * (len(kept) - 1))
+        return kept[:at] + bytes([kept[at] ^ bits]) + kept[at + 1 :]
+
+    return rewritten(change)
+
+
+def holding(content: Callable[[Victim], Any]) -> Callable[[Victim], object]:
+    """An entry with a right digest over a pickle of something else."""
+    return lambda entry: entry.path.write_bytes(entry.sealed(pickle.dumps(content(entry))))
+
+
+def replaced(by: Callable[[Path], object]) -> Callable[[Victim], object]:
+    def replace(entry: Victim) -> None:
+        entry.path.unlink()
+        by(entry.path)
+
+    return replace
+
+
+DAMAGES: dict[str, Callable[[Victim], object]] = {
+    "removed": replaced(lambda path: None),
+    "emptied": truncated(0),
+    **{f"cut to {length} bytes": truncated(length) for length in (1, 31, 32, 33, 64, 1000)},
+    "half as long": rewritten(lambda kept: kept[: len(kept) // 2]),
+    "short of its last byte": truncated(-1),
+    **{f"digest flipped at byte {at}": flipped(at, 1) for at in (0, 1, 15, 30, 31)},
+    **{f"payload flipped at byte {at}": flipped(at, 1) for at in (32, 33, 34, 40)},
+    **{f"all bits flipped at {part}/24": flipped(part / 24, 0xFF) for part in range(1, 25)},
+    **{f"one bit flipped at {part}/10": flipped(part / 10 + 0.03, 16) for part in range(1, 10)},
+    "one byte longer": rewritten(lambda kept: kept + b"\0"),
+    "twice over": rewritten(lambda kept: kept + kept),
+    "zeros": rewritten(lambda kept: bytes(len(kept))),
+    "text": rewritten(lambda kept: b"not an entry"),
+    "digest of nothing": rewritten(lambda kept: kept[:DIGEST_BYTES]),
+    "another kernel's entry": lambda entry: entry.path.write_bytes(entry.other_kernel),
+    "another signature's entry": lambda entry: entry.path.write_bytes(entry.other_signature),
+    "another signature's content, sealed": lambda entry: entry.path.write_bytes(
+        entry.sealed(entry.other_signature[DIGEST_BYTES:])
+    ),
+    "no pickle, sealed": lambda entry: entry.path.write_bytes(entry.sealed(b"not a pickle")),
+    "no bytes, sealed": lambda entry: entry.path.write_bytes(entry.sealed(b"")),
+    "a pickle of a missing module, sealed": lambda entry: entry.path.write_bytes(
+        entry.sealed(b"cno_such_module\nno_such_name\n.")
+    ),
+    "a number, sealed": holding(lambda entry: 42),
+    "a pair of nothing, sealed": holding(lambda entry: (None, None)),
+    "the signature alone, sealed": holding(lambda entry: (entry.signature,)),
+    "the signature and nothing, sealed": holding(lambda entry: (entry.signature, None)),
+    "the signature and a list, sealed": holding(lambda entry: (entry.signature, [1, 2, 3])),
+    "a directory": replaced(Path.mkdir),
+}
+if POSIX:
+    DAMAGES |= {
+        "a link to nowhere": replaced(lambda path: path.symlink_to("nowhere")),
+        "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
+    }
+if POSIX and not ROOT_USER:
+    DAMAGES["readable by nobody"] = lambda entry: entry.path.chmod(0)
+
+# A file cannot be renamed over a directory: it stays, and each process compiles.
+NOT_MENDED = {"a directory"}
+
+
+def survey_damages():
+    """Put each damage in turn into an entry; print what the next two calls do, one line each."""
+    kernel = fresh(total)
+    kernel(NUMBERS.astype(np.float32))
+    (other_signature,) = entries()
+    largest(NUMBERS)
+    (other_kernel,) = entries() - {other_signature}
+    kernel(NUMBERS)
+    # The entries of `element`, inlined into those of `total`, were written by neither call.
+    (path,) = {p for p in entries() if "total" in p.name} - {other_signature}
+    (signature,) = {s for s in kernel.stats.cache_misses if "float64" in str(s)}
+
+    def sealed(payload):
+        return kernel._cache._digest(path, payload) + payload
+
+    whole = Victim(path, signature, sealed, other_kernel.read_bytes(), other_signature.read_bytes())
+    for name, damage in DAMAGES.items():
+        assert sum_up() in (LOADED, COMPILED), "the cache was not whole before the damage"
+        damage(whole)
+        print(json.dumps([name, sum_up(), sum_up(), leftovers(path.parent)]), flush=True)
+        if path.is_dir():
+            path.rmdir()
+
+
+def entries() -> set[Path]:
+    folder = cache_folder()
+    assert folder is not None
+    return {path for path in folder.iterdir() if "element" not in path.name}
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.suffix != ".kernel"]
+
+
+@pytest.fixture(scope="module")
+def damages(tmp_path_factory):
+    """What was seen after each damage, and how the process ended that tried them all."""
+    cache = {"NUMBA_CACHE_DIR": tmp_path_factory.mktemp("cache")}
+    done = run_function(survey_damages, env=cache)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return {name: outcome for name, *outcome in lines}, done
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_compiled_anew_and_mended(damages, damage):
+    seen, done = damages
+    assert damage in seen, f"the process died before: {done.returncode}, {done.stderr}"
+    next_call, call_after, leftovers = seen[damage]
+    assert next_call == COMPILED
+    assert call_after == (COMPILED if damage in NOT_MENDED else LOADED)
+    assert leftovers == []
+
+
+def test_damaged_entries_raise_and_say_nothing(damages):
+    _, done = damages
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# A folder that cannot be used, or is not known, costs compile time, and nothing else.
+
+
+def sum_up_twice():
+    return [sum_up(), sum_up()]
+
+
+def home_at(path: Path) -> dict[str, Path | None]:
+    """No folder is named but the home folder, by the names of all platforms."""
+    names = ("HOME", "USERPROFILE", "LOCALAPPDATA")
+    return {"NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": None, **dict.fromkeys(names, path)}
+
+
+@pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "HOME"])
+def test_kernels_work_where_the_cache_folder_cannot_be_made(tmp_path, variable):
+    # Below a regular file no folder can be made, not even by root.
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("a file")
+    place = in_the_way / "below"
+    changes = home_at(place) if variable == "HOME" else {variable: place}
+    assert result_of(sum_up_twice, env=changes) == [COMPILED, COMPILED]
+    assert in_the_way.read_text() == "a file"
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_a_home_folder_that_does_not_exist_is_no_obstacle(tmp_path):
+    home = home_at(tmp_path / "no" / "such" / "home")
+    assert result_of(sum_up, env=home) == COMPILED
+    assert result_of(sum_up, env=home) == LOADED
+
+
+@pytest.mark.skipif(not POSIX or ROOT_USER, reason="root may write everywhere")
+def test_kernels_work_where_the_cache_folder_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    assert result_of(sum_up_twice, env={"NUMBA_CACHE_DIR": tmp_path}) == [COMPILED, COMPILED]
+
+
+def test_kernels_work_where_the_user_has_no_home_folder(tmp_path, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    monkeypatch.setattr(Path, "home", no_home)
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_root() is None
+    assert cache_folder() is None
+    kernel = fresh(total)
+    assert kernel.stats.cache_path is None
+    assert sum_up_twice() == [COMPILED, COMPILED]
+    kernel._cache.flush()
+    assert files_in(tmp_path) == []
+
+
+def test_a_full_disk_leaves_no_half_written_entry(folder, monkeypatch):
+    def write_some(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_some)
+    assert sum_up_twice() == [COMPILED, COMPILED]
+    assert files_in(folder) == []
+
+
+def test_no_two_writers_share_the_file_that_they_write_aside(folder, monkeypatch):
+    written = []
+
+    def refuse(aside, path):
+        written.append(Path(aside).name)
+        raise PermissionError(errno.EACCES, "Access is denied", str(path))
+
+    monkeypatch.setattr("engine._compile_cache.os.replace", refuse)
+    assert sum_up_twice() == [COMPILED, COMPILED]
+    assert len(set(written)) == len(written) >= 2
+    assert files_in(folder) == []
+
+
+def test_a_folder_that_vanishes_is_made_again(folder):
+    assert sum_up() == COMPILED
+    kernel = fresh(total)
+    shutil.rmtree(folder)
+    assert kernel(NUMBERS) == TOTAL
+    assert loaded_and_compiled(kernel) == [0, 1]
+    assert sum_up() == LOADED
+
+
+def test_flushing_forgets_the_entries_of_one_kernel_alone(folder):
+    fresh(largest)(NUMBERS)
+    kernel = fresh(total)
+    kernel(NUMBERS)
+    kernel._cache.flush()
+    assert not any("total" in name for name in files_in(folder))
+    assert any("largest" in name for name in files_in(folder))
+
+
+# Where the folder is.
+
+
+def test_the_folder_bears_the_distribution_s_name_and_stands_in_NUMBA_CACHE_DIR(folder, tmp_path):
+    assert folder == tmp_path / "mlp-engine" / build_identity()
+
+
+def test_a_relative_NUMBA_CACHE_DIR_does_not_move_with_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config, "CACHE_DIR", "kernels")
+    kernel = fresh(total)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    kernel(NUMBERS)
+    assert files_in(tmp_path / "elsewhere") == []
+    assert len(files_in(tmp_path / "kernels" / "mlp-engine" / build_identity())) >= 1
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder on a platform whose users' caches are named by XDG_CACHE_HOME."""
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    pretend_to_run_on("linux", monkeypatch)
+    return tmp_path
+
+
+def pretend_to_run_on(platform, monkeypatch):
+    monkeypatch.setattr("engine._compile_cache.sys", SimpleNamespace(platform=platform))
+
+
+def test_XDG_CACHE_HOME_is_followed(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "named"))
+    assert cache_root() == home / "named" / "mlp-engine"
+
+
+@pytest.mark.parametrize("named", ["", "caches", "./caches", None])
+def test_an_XDG_CACHE_HOME_that_is_relative_or_not_set_is_ignored(home, monkeypatch, named):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if named is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", named)
+    assert cache_root() == home / ".cache" / "mlp-engine"
+
+
+def test_a_relative_home_folder_is_no_home_folder(home, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: Path("home"))
+    assert cache_root() is None
+
+
+def test_each_platform_s_own_folder_for_caches_is_used(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "named"))
+    monkeypatch.setenv("LOCALAPPDATA", str(home / "local"))
+    pretend_to_run_on("darwin", monkeypatch)
+    assert cache_root() == home / "Library" / "Caches" / "mlp-engine"
+    pretend_to_run_on("win32", monkeypatch)
+    assert cache_root() == home / "local" / "mlp-engine"
+    monkeypatch.delenv("LOCALAPPDATA")
+    assert cache_root() == home / "AppData" / "Local" / "mlp-engine"
+
+
+# What the machine code depends on names the folder.
+
+
+def copy_of_package(folder: Path) -> Path:
+    return Path(
+        shutil.copytree(PACKAGE, folder / "engine", ignore=shutil.ignore_patterns("__pycache__"))
+    )
+
+
+@pytest.fixture
+def identity(tmp_path, monkeypatch):
+    """The build identity, worked out anew, of a copy of the package in tmp_path/engine."""
+    monkeypatch.setattr(_compile_cache, "PACKAGE", copy_of_package(tmp_path))
+    yield build_identity.__wrapped__
+    build_identity.cache_clear()
+
+
+def test_a_copy_of_the_package_has_the_same_identity(identity):
+    assert identity() == build_identity.__wrapped__()
+    assert identity() == build_identity()
+
+
+def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path):
+    before = {"unchanged": identity()}
+    for source in sorted((tmp_path / "engine").rglob("*.py")):
+        kept = source.read_bytes()
+        source.write_bytes(kept + b"#")
+        before[str(source)] = identity()
+        source.write_bytes(kept)
+    assert len(before) > 20
+    assert len(set(before.values())) == len(before)
+    assert identity() == before["unchanged"]
+
+
+def test_a_source_file_more_or_fewer_or_renamed_names_another_folder(identity, tmp_path):
+    before = identity()
+    new = tmp_path / "engine" / "equations" / "new.py"
+    new.write_bytes(b"")
+    more = identity()
+    renamed = new.rename(new.with_name("renamed.py"))
+    other_name = identity()
+    renamed.unlink()
+    assert identity() == before
+    (tmp_path / "engine" / "plots.py").unlink()
+    assert len({before, more, other_name, identity()}) == 4
+
+
+@pytest.mark.skipif(not POSIX, reason="Windows does not let every user make links")
+def test_an_editor_s_lock_file_beside_the_sources_is_no_obstacle(identity, tmp_path):
+    # Emacs marks a file that is being edited by a link to nowhere, `.#layout.py`.
+    (tmp_path / "engine" / "equations" / ".#layout.py").symlink_to("user@host.4711:1700000000")
+    assert identity()
+
+
+SETTINGS = (
+    "BOUNDSCHECK",
+    "DEBUGINFO_DEFAULT",
+    "ENABLE_AVX",
+    "LOOP_VECTORIZE",
+    "OPT",
+    "SLP_VECTORIZE",
+    "USING_SVML",
+)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_compiler_setting_names_another_folder(identity, monkeypatch, setting):
+    before = identity()
+    monkeypatch.setattr(config, setting, "changed")
+    assert identity() != before
+
+
+@pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
+def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(
+    identity, monkeypatch, builder
+):
+    before = identity()
+    monkeypatch.setattr(getattr(_compile_cache, builder), "__version__", "0.0.1")
+    assert identity() != before
+
+
+def penalty_of_ones():
+    """mean_cost_loops inlines parameters_of_loops from layout.py. [J, file, loads, compilations]"""
+    sizes, theta = np.array([2, 1]), np.ones(3)
+    J = mean.mean_cost_loops(0.0, theta, sizes, 1.0, 1.0)
+    return [J, mean.__file__, *loaded_and_compiled(mean.mean_cost_loops)]
+
+
+def test_a_changed_helper_in_another_file_is_never_used_stale(tmp_path):
+    copy = copy_of_package(tmp_path)
+    layout = copy / "equations" / "layout.py"
+    as_it_was = layout.read_text(encoding="utf-8")
+    changed = as_it_was.replace("    return W, b\n", "    return 10 * W, b\n")
+    assert changed != as_it_was
+    env = {
+        "NUMBA_CACHE_DIR": tmp_path / "cache",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+    }
+    seen = []
+    for text in (as_it_was, changed, as_it_was):
+        layout.write_text(text, encoding="utf-8")
+        J, file, *counts = result_of(penalty_of_ones, cwd=tmp_path, env=env)
+        assert Path(file).is_relative_to(copy)
+        seen.append([J, *counts])
+    # Twice 1/2 1^2, then twice 1/2 10^2; going back finds what was kept.
+    assert seen == [[1.0, 0, 1], [100.0, 0, 1], [1.0, 1, 0]]
+
+
+# Several processes, and other packages.
+
+
+def sum_up_many_types_when_all_are_ready(folder, own_name, n_processes):
+    """Begin at the same time as the other processes. [results, loads, compilations]"""
+    Path(folder, own_name).touch()
+    deadline = time.monotonic() + 60
+    while len(list(Path(folder).iterdir())) < n_processes and time.monotonic() < deadline:
+        time.sleep(0.001)
+    results = [float(total(NUMBERS.astype(dtype))) for dtype in "fdbhilBHIL"]
+    return [results, *loaded_and_compiled(total)]
+
+
+def test_processes_that_fill_an_empty_folder_at_once_all_succeed(tmp_path):
+    ready, cache = tmp_path / "ready", tmp_path / "cache"
+    ready.mkdir()
+    names = ["first", "second"]
+    with ThreadPoolExecutor() as pool:
+        waiting = [
+            pool.submit(
+                result_of,
+                sum_up_many_types_when_all_are_ready,
+                ready, name, len(names),
+                env={"NUMBA_CACHE_DIR": cache},
+            )
+            for name in names
+        ]  # fmt: skip
+        seen = [each.result() for each in waiting]
+    for results, loads, compilations in seen:
+        assert results == [TOTAL] * 10
+        assert loads + compilations == len({np.dtype(c) for c in "fdbhilBHIL"})
+    assert all(name.endswith(".kernel") for name in files_in(cache))
+    ready_again = tmp_path / "ready again"
+    ready_again.mkdir()
+    arguments = (ready_again, "third", 1)
+    third = result_of(
+        sum_up_many_types_when_all_are_ready, *arguments, env={"NUMBA_CACHE_DIR": cache}
+    )
+    assert third[2] == 0
+
+
+def compile_a_function_of_another_package(folder):
+    """Where Numba itself keeps an njit(cache=True) and an njit function, after the engine's."""
+    from_engine = sum_up()
+    source = Path(folder, "another_package.py")
+    source.write_text(
+        "import numba\n"
+        "@numba.njit(cache=True)\n"
+        "def kept(number):\n    return number + 1\n"
+        "@numba.njit\n"
+        "def not_kept(number):\n    return number + 1\n"
+    )
+    sys.path.insert(0, str(folder))
+    import another_package  # type: ignore[import-not-found]
+
+    numbers = [another_package.kept(1), another_package.not_kept(1)]
+    paths = [another_package.kept.stats.cache_path, another_package.not_kept.stats.cache_path]
+    return [from_engine, numbers, paths, numba.config.CACHE_DIR]
+
+
+def test_other_packages_functions_are_kept_where_numba_keeps_them(tmp_path):
+    home, folder = tmp_path / "home", tmp_path / "package"
+    folder.mkdir()
+    from_engine, numbers, paths, cache_dir = result_of(
+        compile_a_function_of_another_package, folder, env=home_at(home)
+    )
+    assert from_engine == COMPILED
+    assert numbers == [2, 2]
+    assert Path(paths[0]) == folder / "__pycache__"
+    assert paths[1] is None
+    assert cache_dir == ""
+    own = [path for path in home.rglob("*") if "mlp-engine" in path.parts]
+    assert own
+    assert not any("another_package" in path.name for path in own)
