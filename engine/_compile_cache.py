@@ -142,12 +142,12 @@ class CheckedCache(caching._Cache):
         payload = caching.dumps((sig, data._reduce()))
         # Written aside and renamed: another process sees the whole entry or none.
         aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(self._digest(path, payload) + payload)
-            os.replace(aside, path)
-        except OSError:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                aside.write_bytes(self._digest(path, payload) + payload)
+                os.replace(aside, path)
+            finally:
                 aside.unlink(missing_ok=True)
 
     def _entry_path(self, sig: Any, codegen: Any) -> Path | None:

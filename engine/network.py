@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine import boundary
+from engine.boundary import arrays, settings
+from engine.boundary.samples import checked_samples
 from engine.chunks import ChunkSums, Layers, Samples
 from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.equations.layout import parameters_of
@@ -66,9 +67,9 @@ class Network:
         hidden: str | Sequence[str] = "tanh",
         output: str = "sigmoid",
     ) -> None:
-        self.sizes = boundary.layer_sizes(sizes)
-        self.hidden = boundary.hidden_units(hidden, n_hidden=len(self.sizes) - 2)
-        self.output = boundary.one_of("output", output, OUTPUT_UNITS)
+        self.sizes = settings.layer_sizes(sizes)
+        self.hidden = settings.hidden_units(hidden, n_hidden=len(self.sizes) - 2)
+        self.output = settings.one_of("output", output, OUTPUT_UNITS)
         self.n_parameters = sum(
             n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
         )
@@ -129,9 +130,9 @@ class Network:
         >>> Network((2, 1)).initial_parameters(seed=0).round(3)
         array([ 0.224, -0.376, -0.75 ])
         """
-        boundary.whole_number("seed", seed, at_least=0)
-        boundary.one_of("scheme", scheme, ("glorot", "he"))
-        boundary.one_of("dtype", np.dtype(dtype).name, ("float32", "float64"))
+        settings.whole_number("seed", seed, at_least=0)
+        settings.one_of("scheme", scheme, ("glorot", "he"))
+        settings.one_of("dtype", np.dtype(dtype).name, ("float32", "float64"))
         generator = np.random.Generator(np.random.PCG64(seed))
         theta = np.empty(self.n_parameters)
         units = (*self.hidden, self.output)
@@ -170,7 +171,7 @@ class Network:
         >>> [(W.shape, b.shape) for W, b in network.views(theta)]
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
-        boundary.require_viewable(theta, self.n_parameters)
+        arrays.require_viewable(theta, self.n_parameters)
         sizes = self.layers.sizes
         return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
 
@@ -208,9 +209,9 @@ class Network:
         >>> Network((2, 1)).forward(np.array([20.0, 20.0, -30.0]), np.array([[1.0], [1.0]]))
         array([[0.9999546]])
         """
-        samples = Samples(boundary.inputs(X, self.sizes[0]))
-        parameters = boundary.parameters(theta, self.n_parameters, samples.X.dtype)
-        chosen = boundary.find_backend(backend, self.n_parameters, samples.n_samples)
+        samples = Samples(arrays.inputs(X, self.sizes[0]))
+        parameters = arrays.parameters(theta, self.n_parameters, samples.X.dtype)
+        chosen = settings.find_backend(backend, self.n_parameters, samples.n_samples)
         with np.errstate(all="ignore"):
             return ChunkSums(chosen, self.layers, samples).forward(parameters)
 
@@ -230,7 +231,7 @@ class Network:
         Arguments as in `cost_and_gradient`, checked once, here; `names` are what messages call X
         and Y.
         """
-        samples = boundary.samples(
+        samples = checked_samples(
             X,
             Y,
             sample_weight,
@@ -239,9 +240,9 @@ class Network:
             output=self.output,
             names=names,
         )
-        alpha = boundary.real_number("alpha", alpha, low=0)
-        boundary.thread_count(n_threads)
-        chosen = boundary.find_backend(backend, self.n_parameters, samples.n_samples)
+        alpha = settings.real_number("alpha", alpha, low=0)
+        settings.thread_count(n_threads)
+        chosen = settings.find_backend(backend, self.n_parameters, samples.n_samples)
         return Objective(chosen, self.layers, samples, alpha)
 
     def cost_and_gradient(
@@ -311,5 +312,5 @@ class Network:
         objective = self.objective(
             X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
         )
-        parameters = boundary.parameters(theta, self.n_parameters, objective.samples.X.dtype)
+        parameters = arrays.parameters(theta, self.n_parameters, objective.samples.X.dtype)
         return objective.cost_and_gradient(parameters)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from engine import Network, boundary, train
+from engine import Network, train
+from engine.boundary.settings import listed
 
 NETWORK = Network((2, 3, 1))
 THETA = NETWORK.initial_parameters(seed=0)
@@ -586,9 +587,9 @@ def test_whatever_hidden_is_it_is_ignored_where_there_is_no_hidden_layer(hidden)
 
 
 def test_messages_list_names_as_people_do():
-    assert boundary.listed(["a"]) == "'a'"
-    assert boundary.listed(["a", "b"]) == "'a' or 'b'"
-    assert boundary.listed(["a", "b", "c"]) == "'a', 'b' or 'c'"
+    assert listed(["a"]) == "'a'"
+    assert listed(["a", "b"]) == "'a' or 'b'"
+    assert listed(["a", "b", "c"]) == "'a', 'b' or 'c'"
 
 
 # Numbers

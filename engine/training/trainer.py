@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from engine import boundary
+from engine.boundary import arrays, settings
 from engine.chunks import CHUNK_SAMPLES, chunk_bounds
 from engine.equations.backends import LOOPS_PAY_UP_TO
 from engine.network import Network
@@ -134,13 +134,13 @@ def train(
     if not isinstance(net, Network):
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
     _refuse_what_is_not_available(solver, schedule, checkpoint)
-    learning_rate = boundary.real_number("learning_rate", learning_rate, low=0, low_included=False)
-    boundary.whole_number("seed", seed, at_least=0)
-    max_iter = boundary.whole_number("max_iter", max_iter, at_least=1)
-    tol = boundary.real_number("tol", tol, low=0)
-    patience = boundary.whole_number("n_iter_no_change", n_iter_no_change, at_least=1)
+    learning_rate = settings.real_number("learning_rate", learning_rate, low=0, low_included=False)
+    settings.whole_number("seed", seed, at_least=0)
+    max_iter = settings.whole_number("max_iter", max_iter, at_least=1)
+    tol = settings.real_number("tol", tol, low=0)
+    patience = settings.whole_number("n_iter_no_change", n_iter_no_change, at_least=1)
     if max_time is not None:
-        max_time = boundary.real_number("max_time", max_time, low=0, low_included=False)
+        max_time = settings.real_number("max_time", max_time, low=0, low_included=False)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of one Iteration; got {callback!r}.")
 
@@ -148,7 +148,7 @@ def train(
         X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
     )
     dtype = objective.samples.X.dtype
-    boundary.representable("learning_rate", learning_rate, dtype)
+    settings.representable("learning_rate", learning_rate, dtype)
     start = _starting_parameters(net, theta, seed, dtype)
     validation = _validation_objective(net, X_val, Y_val, dtype, backend)
     monitor = Monitor(
@@ -183,12 +183,12 @@ def train(
 
 
 def _refuse_what_is_not_available(solver: str, schedule: str, checkpoint: str | None) -> None:
-    if boundary.one_of("solver", solver, SOLVERS) != "gd":
+    if settings.one_of("solver", solver, SOLVERS) != "gd":
         raise NotImplementedError(
             f"solver={solver!r} is not available yet; pass solver='gd', full-batch gradient "
             "descent, with a learning_rate such as 0.5."
         )
-    if boundary.one_of("schedule", schedule, SCHEDULES) != "constant":
+    if settings.one_of("schedule", schedule, SCHEDULES) != "constant":
         raise NotImplementedError(
             f"schedule={schedule!r} is not available yet; pass schedule='constant'."
         )
@@ -201,8 +201,8 @@ def _starting_parameters(
 ) -> NDArray[Any]:
     if theta is None:
         return net.initial_parameters(seed, dtype)
-    start = boundary.parameters(theta, net.n_parameters, dtype)
-    return boundary.float_array("theta", start, dtype)
+    start = arrays.parameters(theta, net.n_parameters, dtype)
+    return arrays.float_array("theta", start, dtype)
 
 
 def _validation_objective(
@@ -216,7 +216,7 @@ def _validation_objective(
         return None
     if X_val is None or Y_val is None:
         raise ValueError("X_val and Y_val go together: pass both, or neither.")
-    X_as_trained = boundary.inputs(X_val, net.sizes[0], "X_val", dtype)
+    X_as_trained = arrays.inputs(X_val, net.sizes[0], "X_val", dtype)
     return net.objective(X_as_trained, Y_val, backend=backend, names=("X_val", "Y_val"))
 
 
