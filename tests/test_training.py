@@ -417,9 +417,12 @@ def test_ctrl_c_between_any_two_lines_returns_parameters_with_their_own_cost(n_s
 
 
 LONG_RUN = """
-import sys
+import signal
 import numpy as np
 from engine import Network, train
+
+# Python's own handler, whatever the process that runs the tests does with SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def callback(told):
     if told.step == 20:

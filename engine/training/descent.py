@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from engine.objective import Objective
@@ -23,7 +24,8 @@ def gradient_descent(
     for _ in range(max_iter):
         cost, dtheta = objective.cost_and_gradient(theta)
         monitor.before_step(theta, cost, dtheta)
-        objective.backend.gradient_descent(theta, dtheta, eta)
+        with np.errstate(all="ignore"):  # a step that overflows shows in the next cost
+            objective.backend.gradient_descent(theta, dtheta, eta)
         reason = monitor.after_step(theta)
         if reason is not None:
             return reason
