@@ -15,6 +15,7 @@ import scipy.sparse
 
 from engine import Network, train
 from engine.boundary.settings import listed
+from engine.equations.backends import LOOPS
 
 NETWORK = Network((2, 3, 1))
 THETA = NETWORK.initial_parameters(seed=0)
@@ -539,7 +540,17 @@ def test_sizes_of_fewer_than_two_layers_are_refused(sizes):
 
 
 @pytest.mark.parametrize(
-    "sizes", [2.0, None, np.int64(3), {2, 4, 1}, {2: 4, 1: 1}, b"ab", (n for n in (2, 4, 1))]
+    "sizes",
+    [
+        2.0,
+        None,
+        np.int64(3),
+        {2, 4, 1},
+        {2: 4, 1: 1},
+        b"ab",
+        (n for n in (2, 4, 1)),
+        np.ones((2, 3), dtype=int),
+    ],
 )
 def test_sizes_that_are_no_sequence_are_refused_in_the_same_words(sizes):
     """A set has no order; bytes are numbers only by accident."""
@@ -795,6 +806,18 @@ def test_bits_do_not_depend_on_the_memory_layout(layout, dtype, backend):
     )
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_memory_layout_is_compiled_for_again(layout):
+    kernels: list[Any] = [LOOPS.forward_pass, LOOPS.gradient_pass, LOOPS.mean_gradient]
+    change = LAYOUTS[layout]
+    everything(backend="loops")
+    before = [kernel.signatures for kernel in kernels]
+    forward(change(X), theta=change(THETA), backend="loops")
+    cost(change(X), change(Y.astype(float)), theta=change(THETA), backend="loops")
+    assert [kernel.signatures for kernel in kernels] == before
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_layout_of_flat_targets_and_codes_is_accepted(layout):
     change = LAYOUTS[layout]
@@ -832,6 +855,14 @@ def test_float32_in_the_other_byte_order_is_computed_in_float32():
     swapped = X.astype("float32").astype(">f4" if np.little_endian else "<f4")
     assert forward(swapped, theta=theta).dtype == np.float32
     assert short_train(swapped).fingerprint == short_train(X.astype("float32")).fingerprint
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_parameters_in_the_other_byte_order_are_accepted(dtype):
+    theta, data = initial(NETWORK, dtype), X.astype(dtype)
+    swapped = theta.astype(theta.dtype.newbyteorder())
+    assert forward(data, theta=swapped).tobytes() == forward(data, theta=theta).tobytes()
+    assert short_train(data, theta=swapped).fingerprint == short_train(data).fingerprint
 
 
 def test_a_list_of_parameters_is_accepted():

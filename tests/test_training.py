@@ -561,8 +561,9 @@ def visited(**others):
 )
 @pytest.mark.parametrize(
     ("y_val", "rate"),
-    # Passed at the second step; in between; ever better; ever worse; better by less than tol.
-    [(0.5, 0.5), (0.8, 0.5), (1.0, 0.125), (-1.0, 0.5), (1.0, 1e-4)],
+    # Passed at the second step; in between; ever better; ever worse; better by less than tol;
+    # passed within less than tol.
+    [(0.5, 0.5), (0.8, 0.5), (1.0, 0.125), (-1.0, 0.5), (1.0, 1e-4), (0.02, 0.01)],
 )
 def test_with_tol_those_of_the_lowest_validation_cost_come_back(stopped, others, y_val, rate):
     """Whatever ended the run, as the docstring of train says; costs of the last step included."""

@@ -16,7 +16,7 @@ Callback = Callable[[Iteration], Any]
 class Stagnation:
     """True once a cost has failed to improve by `tol` for `patience` iterations running.
 
-    An iteration improves if its cost is below the lowest before it by more than `tol`
+    An iteration improves if its cost is below the lowest before it by at least `tol`
     (scikit-learn's rule). tol = 0 never stops.
     """
 

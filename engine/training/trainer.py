@@ -69,8 +69,8 @@ def train(
     max_iter : int
         Iterations, at least 1.
     tol : float
-        Stop once the cost has not improved by more than `tol` for `n_iter_no_change` iterations
-        running. 0 never stops early.
+        Stop once the cost has failed to improve on the lowest so far by `tol` for
+        `n_iter_no_change` iterations running. 0 never stops early.
     n_iter_no_change : int
         At least 1.
     alpha : float
