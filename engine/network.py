@@ -143,7 +143,7 @@ class Network:
                 r = np.sqrt(6 / n_in)  # I2
             W[:] = generator.uniform(-r, r, W.shape)
             b[:] = generator.uniform(-r, r, b.shape)
-        return theta.astype(dtype)
+        return theta.astype(np.dtype(dtype).newbyteorder("="))
 
     def views(self, theta: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """The weights and biases of each layer, as views of a flat vector.

@@ -944,3 +944,26 @@ def test_refused_values_leave_no_warning_behind():
             cost(Y=np.full((3, 5), 1e308), network=CLASSES)
         with refused(ValueError, "class codes 0 to 2"):
             cost(Y=[0, np.nan, np.inf, -np.inf, 1], network=CLASSES)
+
+
+def test_labels_in_words_get_advice_on_numbering_them():
+    with refused(TypeError, "Y has dtype <U3", "np.unique(Y, return_inverse=True)[1]"):
+        cost(Y=np.array(["one", "two", "one", "two", "one"]))
+
+
+@pytest.mark.parametrize("weight", [1e308, 1e-320])
+def test_weights_whose_sum_is_out_of_range_are_refused(weight):
+    weights = np.full(5, weight)
+    data = X if weight > 1 else X.astype("float32")
+    theta = THETA.astype(data.dtype)
+    with refused(ValueError, "sample_weight adds up to", "scale the weights"):
+        cost(data, theta=theta, sample_weight=weights)
+
+
+def test_a_small_negative_weight_is_refused_in_float32_too():
+    with refused(ValueError, "sample_weight must not be negative; sample_weight[0] is -1e-60"):
+        cost(X.astype("float32"), theta=THETA.astype("float32"), sample_weight=[-1e-60, 1, 1, 1, 1])
+
+
+def test_initial_parameters_are_in_the_byte_order_of_the_machine():
+    assert NETWORK.initial_parameters(dtype=">f8").dtype.isnative

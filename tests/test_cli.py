@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -23,7 +24,7 @@ from engine import DivergedError, plots, train
 from engine.cli import info, main, pictures
 from engine.equations.backends import BACKENDS
 from engine.examples import breast_cancer, xnor
-from tests.processes import ROOT, engine, environment, output
+from tests.processes import ROOT, TIMEOUT, engine, environment, output
 
 pytestmark = pytest.mark.compiled
 
@@ -249,6 +250,8 @@ def test_ctrl_c_ends_a_command_at_once_with_one_line(tmp_path, arguments, begun)
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        watchdog = threading.Timer(TIMEOUT, process.kill)  # reading lines has no time limit
+        watchdog.start()
         try:
             assert process.stdout is not None
             assert any(begun in line for line in process.stdout), "ended before it could be stopped"
@@ -256,6 +259,7 @@ def test_ctrl_c_ends_a_command_at_once_with_one_line(tmp_path, arguments, begun)
             process.send_signal(signal.SIGINT)
             _, message = process.communicate(timeout=10)
         finally:
+            watchdog.cancel()
             process.kill()
     assert message == "engine: interrupted\n"
     assert process.returncode == main.INTERRUPTED == 130

@@ -930,3 +930,8 @@ def test_the_backend_left_to_the_engine_computes_what_the_plan_says():
     X, Y = random_data(50)
     result = descend(X, Y)
     assert result.fingerprint == descend(X, Y, backend=result.plan.backend).fingerprint
+
+
+def test_a_numpy_true_from_the_callback_stops_the_run_too():
+    """Which is what comparing two arrays' entries gives."""
+    assert line(callback=lambda told: np.float64(told.step) >= 3, max_iter=9).n_iter == 3

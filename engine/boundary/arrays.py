@@ -22,10 +22,12 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{argument} is not a rectangular array of numbers: {error}.") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{argument} has dtype {array.dtype}; expected real numbers. If its entries are "
-            f"numbers, pass np.asarray({argument}, dtype=float)."
-        )
+        advice = f"If its entries are numbers, pass np.asarray({argument}, dtype=float)."
+        if array.size and isinstance(array.flat[0], str):
+            advice += (
+                f" If they are labels, number them: np.unique({argument}, return_inverse=True)[1]."
+            )
+        raise TypeError(f"{argument} has dtype {array.dtype}; expected real numbers. {advice}")
     return array
 
 

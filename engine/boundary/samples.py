@@ -91,8 +91,8 @@ def class_codes(codes: NDArray[Any], n_classes: int, argument: str = "Y") -> NDA
     if wrong.any():
         first = int(wrong.argmax())
         raise ValueError(
-            f"{argument} must hold class codes 0 to {n_classes - 1}, one whole number for each of "
-            f"the {n_classes} output units; {argument}[{first}] is {codes[first]}. To number "
+            f"{argument} must hold class codes 0 to {n_classes - 1}, a whole number for each "
+            f"sample; {argument}[{first}] is {codes[first]}. To number "
             f"labels, use np.unique({argument}, return_inverse=True)[1]."
         )
     return codes.astype(np.int32)
@@ -108,7 +108,7 @@ def weights(sample_weight: Any, n_samples: int, dtype: Any) -> NDArray[Any] | No
             f"sample_weight must have shape ({n_samples},), one weight per sample; "
             f"got shape {array.shape}."
         )
-    array = float_array("sample_weight", array, dtype)
+    array = float_array("sample_weight", array, np.float64)
     if array.min() < 0:
         raise ValueError(
             f"sample_weight must not be negative; sample_weight[{int(array.argmin())}] is "
@@ -116,4 +116,12 @@ def weights(sample_weight: Any, n_samples: int, dtype: Any) -> NDArray[Any] | No
         )
     if not np.any(array > 0):
         raise ValueError("sample_weight is 0 for every sample; at least one must be positive.")
-    return array
+    rounded = float_array("sample_weight", array, dtype)
+    with np.errstate(over="ignore"):
+        total = np.sum(rounded, dtype=np.float64)
+    if not 0 < total < np.inf:
+        raise ValueError(
+            f"sample_weight adds up to {total:g} in {np.dtype(dtype)}; scale the weights, of which "
+            "only the ratios count, for example to a mean of 1."
+        )
+    return rounded

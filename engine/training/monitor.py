@@ -115,7 +115,8 @@ class Monitor:
             view = theta.view()
             view.flags.writeable = False
             told = Iteration(self.n_iter, cost, gradient_norm, validation_cost, seconds, view)
-            if self._callback(told) is True:
+            answer = self._callback(told)
+            if isinstance(answer, bool | np.bool_) and answer:
                 return "callback"
         if self._stagnation(cost if self._validation_cost is None else validation_cost):
             return "tol"
@@ -146,8 +147,8 @@ class Monitor:
         step = self.n_iter
         if self._last_finite is None:
             raise ValueError(
-                f"The cost of the initial parameters is {cost}: scale X (mean 0, variance 1 for "
-                "each input), or pass smaller initial parameters."
+                f"The cost of the initial parameters is {cost}: scale X and Y (mean 0, variance 1 "
+                "for each row), or pass smaller initial parameters."
             )
         raise DivergedError(
             f"The cost stopped being finite at step {step} ({cost}). The learning rate "
