@@ -66,24 +66,30 @@ def cache_root() -> Path | None:
 
 
 @functools.cache
-def build_identity() -> str:
-    """Version and hash of all that compiled code depends on, the processor apart."""
+def build_identity() -> str | None:
+    """Version and hash of all that compiled code depends on, the processor apart.
+
+    None where the sources cannot be read, as in a zip file: nothing would tell two builds apart.
+    """
     digest = hashlib.sha256()
-    for source in sorted(PACKAGE.rglob("*.py")):
-        if not source.is_file():  # an editor's lock file is a link to nowhere
-            continue
+    # An editor's lock file may be a link to nowhere.
+    sources = [source for source in sorted(PACKAGE.rglob("*.py")) if source.is_file()]
+    if not sources:
+        return None
+    for source in sources:
         digest.update(source.relative_to(PACKAGE).as_posix().encode())
         digest.update(source.read_bytes())
     builders = (numba.__version__, llvmlite.__version__, numpy.__version__)
     settings = [(name, getattr(config, name, None)) for name in COMPILER_SETTINGS]
-    digest.update(repr((platform.python_version(), builders, settings)).encode())
+    python = (platform.python_version(), sys.implementation.cache_tag, getattr(sys, "abiflags", ""))
+    digest.update(repr((python, builders, settings)).encode())
     return f"{__version__}-{digest.hexdigest()[:16]}"
 
 
 def cache_folder() -> Path | None:
     """Folder that holds this build's entries; None where there is no place for one."""
-    root = cache_root()
-    return None if root is None else root / build_identity()
+    root, identity = cache_root(), build_identity()
+    return None if root is None or identity is None else root / identity
 
 
 class CheckedCache(caching._Cache):
@@ -98,7 +104,14 @@ class CheckedCache(caching._Cache):
     def __init__(self, kernel: Any) -> None:
         self._kernel_name = f"{kernel.__module__}.{kernel.__qualname__}"
         self._folder = cache_folder()
+        self._source = ""
         self._enabled = True
+        source = Path(kernel.__code__.co_filename).resolve()
+        if not source.is_relative_to(PACKAGE):  # a test's kernel: the folder does not speak for it
+            try:
+                self._source = hashlib.sha256(source.read_bytes()).hexdigest()
+            except OSError:
+                self._folder = None
 
     @property
     def cache_path(self) -> str | None:
@@ -113,7 +126,8 @@ class CheckedCache(caching._Cache):
     def flush(self) -> None:
         if self._folder is not None:
             for entry in self._folder.glob(f"{self._kernel_name}-*.kernel"):
-                entry.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    entry.unlink(missing_ok=True)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compilation kept for `sig` on this processor, or None."""
@@ -139,7 +153,10 @@ class CheckedCache(caching._Cache):
         path = self._entry_path(sig, data.codegen)
         if path is None or data.library.has_dynamic_globals:  # addresses of this process alone
             return
-        payload = caching.dumps((sig, data._reduce()))
+        try:
+            payload = caching.dumps((sig, data._reduce()))
+        except Exception:  # such as a compilation that Ctrl-C left unfinished
+            return
         # Written aside and renamed: another process sees the whole entry or none.
         aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
         with contextlib.suppress(OSError):
@@ -154,7 +171,7 @@ class CheckedCache(caching._Cache):
         if self._folder is None or not self._enabled:
             return None
         processor = codegen.magic_tuple()  # target triple, processor name, processor features
-        key = hashlib.sha256(repr((sig, processor)).encode()).hexdigest()[:16]
+        key = hashlib.sha256(repr((sig, processor, self._source)).encode()).hexdigest()[:16]
         return self._folder / f"{self._kernel_name}-{key}.kernel"
 
     def _digest(self, path: Path, payload: bytes) -> bytes:

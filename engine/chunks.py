@@ -1,8 +1,8 @@
 """Samples in fixed chunks, and the sums of a network's passes over them.
 
 The cut depends on the number of samples alone. Each chunk is summed by the backend in the dtype of
-the data; chunk sums are added in float64, in the order of the chunks. So the workspace stays small,
-and a sum over a million float32 samples loses no more than a sum over one chunk.
+the data (the loops take some steps in float64); chunk sums are added in float64, in order. So the
+workspace stays small, and a sum over a million float32 samples loses no more than one over a chunk.
 """
 
 from typing import Any, NamedTuple

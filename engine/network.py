@@ -1,5 +1,6 @@
 """A feed-forward network: its shape, its flat parameter vector, and J with its gradient."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ class Network:
     n_parameters : int
         Length of `theta`: sum over layers of n_l (n_{l-1} + 1).
 
+    A network cannot be changed: theta and its views would no longer fit.
+
     Raises
     ------
     ValueError, TypeError
@@ -67,12 +70,29 @@ class Network:
         hidden: str | Sequence[str] = "tanh",
         output: str = "sigmoid",
     ) -> None:
-        self.sizes = settings.layer_sizes(sizes)
-        self.hidden = settings.hidden_units(hidden, n_hidden=len(self.sizes) - 2)
-        self.output = settings.one_of("output", output, OUTPUT_UNITS)
-        self.n_parameters = sum(
-            n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
-        )
+        self._sizes = settings.layer_sizes(sizes)
+        self._hidden = settings.hidden_units(hidden, n_hidden=len(self._sizes) - 2)
+        self._output = settings.one_of("output", output, OUTPUT_UNITS)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each layer, inputs first."""
+        return self._sizes
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Activation of each hidden layer."""
+        return self._hidden
+
+    @property
+    def output(self) -> str:
+        """The output unit."""
+        return self._output
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of theta."""
+        return sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(self._sizes))
 
     def __repr__(self) -> str:
         shape = "-".join(str(size) for size in self.sizes)
@@ -229,7 +249,7 @@ class Network:
         """J on these data as a function of theta alone, for callers that evaluate it many times.
 
         Arguments as in `cost_and_gradient`, checked once, here; `names` are what messages call X
-        and Y.
+        and Y. It holds a workspace, so that only one thread may evaluate it at a time.
         """
         samples = checked_samples(
             X,
@@ -294,9 +314,11 @@ class Network:
 
         Notes
         -----
-        About 3 sum_l n_l n_{l-1} multiply-adds a sample. Costs come from pre-activations, never
-        from a rounded activation. Sums run over chunks of 1024 samples in the dtype of theta; the
-        chunk sums are added in float64. Equations F1 to F7, L1 to L6, B1 to B10.
+        Two to three sum_l n_l n_{l-1} multiply-adds a sample: two for layer 1, three above. Costs
+        come from pre-activations, never from a rounded activation. Sums run over chunks of 1024
+        samples in the dtype of theta; the chunk sums are added in float64. NumPy's products go
+        through BLAS, whose last bits may change with its number of threads. Equations F1 to F7,
+        L1 to L6, B1 to B10.
 
         Examples
         --------

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from engine._jit import jit
 
 
@@ -21,6 +23,24 @@ def total(numbers):
 @jit
 def largest(numbers):
     return numbers.max()
+
+
+@jit
+def is_nan(x):
+    return x != x
+
+
+@jit
+def quotient(x, y):
+    return x / y
+
+
+@jit
+def busy(n):
+    x = 1.0
+    for _ in range(n):
+        x = np.sin(x)
+    return x
 
 
 def loaded_and_compiled(kernel: Any) -> list[int]:

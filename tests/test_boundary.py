@@ -15,6 +15,7 @@ import scipy.sparse
 
 from engine import Network, train
 from engine.boundary.settings import listed
+from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import LOOPS
 
 NETWORK = Network((2, 3, 1))
@@ -472,7 +473,7 @@ def test_float64_validation_inputs_too_large_for_float32_training_are_refused():
 
 @pytest.mark.parametrize("name", ["ReLU", "logistic", "", None, 3])
 def test_an_unknown_activation_is_refused_and_the_known_ones_listed(name):
-    expected = f"hidden must be 'tanh', 'sigmoid', 'relu' or 'identity'; got {name!r}."
+    expected = f"hidden must be {listed(HIDDEN_UNITS)}; got {name!r}."
     with refused(ValueError, expected):
         Network((2, 3, 3, 1), hidden=("tanh", name))
 

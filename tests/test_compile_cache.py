@@ -474,6 +474,15 @@ def test_a_copy_of_the_package_has_the_same_identity(identity):
     assert identity() == build_identity()
 
 
+def test_without_source_files_there_is_no_identity_and_no_folder(identity, tmp_path, monkeypatch):
+    """As in a zip file: nothing would tell changed code from code that was compiled before."""
+    for source in (tmp_path / "engine").rglob("*.py"):
+        source.unlink()
+    assert identity() is None
+    monkeypatch.setattr(_compile_cache, "build_identity", identity)
+    assert _compile_cache.cache_folder() is None
+
+
 def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path):
     before = {"unchanged": identity()}
     for source in sorted((tmp_path / "engine").rglob("*.py")):

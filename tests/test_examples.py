@@ -217,3 +217,20 @@ def test_each_backend_is_timed_on_the_same_run(split):
     for timed in (numpy, loops):
         assert timed.per_iteration > 0
         assert timed.first_call >= 0
+
+
+# The figures that the project promises; `make demo` prints them.
+
+
+@pytest.mark.compiled
+def test_at_least_95_of_100_seeds_learn_xnor():
+    assert xnor.seeds_that_learn(100) >= 95
+
+
+@pytest.mark.compiled
+def test_the_median_accuracy_over_20_splits_is_at_least_96_percent():
+    accuracies = []
+    for seed in range(20):
+        data = breast_cancer.split(seed)
+        accuracies.append(breast_cancer.test_accuracy(data, breast_cancer.fit(data, seed).theta))
+    assert np.median(accuracies) >= 0.96

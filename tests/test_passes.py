@@ -1,6 +1,8 @@
 """The three passes of the tests are what they say: compiled, interpreted, with bounds checks."""
 
 import re
+import threading
+import time
 from types import FunctionType
 
 import numba
@@ -11,7 +13,7 @@ from numba.core.registry import CPUDispatcher
 from engine import Network
 from engine.equations.backends import LOOPS
 from tests.conftest import PASS
-from tests.kernels import element, loaded_and_compiled
+from tests.kernels import busy, element, is_nan, loaded_and_compiled, quotient
 from tests.processes import ROOT, result_of
 
 KERNELS = LOOPS[1:]  # all but the name
@@ -95,3 +97,29 @@ def test_each_pass_of_make_test_has_an_empty_cache_of_its_own():
     assert passes == ("compiled", "interpreted", "bounds")
     assert len(set(caches)) == 3
     assert emptied == caches
+
+
+@pytest.mark.compiled
+def test_nan_and_infinity_keep_their_meaning_in_compiled_code():
+    """Full fastmath would let the compiler assume that there are none."""
+    assert is_nan(float("nan"))
+    assert not is_nan(1.0)
+
+
+@pytest.mark.compiled
+def test_division_by_zero_is_infinite_as_in_numpy():
+    assert quotient(1.0, 0.0) == float("inf")
+
+
+@pytest.mark.compiled
+def test_kernels_let_other_python_threads_run():
+    busy(1)
+    thread = threading.Thread(target=busy, args=(50_000_000,))
+    thread.start()
+    turns = 0
+    while thread.is_alive() and turns < 1000:
+        time.sleep(0)
+        turns += 1
+    still_running = thread.is_alive()
+    thread.join()
+    assert still_running, "this thread stood still while the kernel ran"

@@ -119,7 +119,7 @@ def weights(sample_weight: Any, n_samples: int, dtype: Any) -> NDArray[Any] | No
     rounded = float_array("sample_weight", array, dtype)
     with np.errstate(over="ignore"):
         total = np.sum(rounded, dtype=np.float64)
-    if not 0 < total < np.inf:
+    if not np.finfo(dtype).tiny <= total < np.inf:
         raise ValueError(
             f"sample_weight adds up to {total:g} in {np.dtype(dtype)}; scale the weights, of which "
             "only the ratios count, for example to a mean of 1."

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         _end(named, WRONG_USE)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError) as error:
         _end(str(error), WRONG_USE)
     except (ArithmeticError, MemoryError, ImportError) as error:
         _end(str(error) or type(error).__name__, 1)

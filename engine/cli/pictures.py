@@ -15,6 +15,8 @@ def check_can_be_saved(path: Path) -> None:
     """
     plots.check_format(path)
     existed = path.exists()
+    if existed and not path.is_file():
+        raise ValueError(f"{path}: not a file that a picture could be saved in.")
     with path.open("ab"):
         pass
     if not existed:

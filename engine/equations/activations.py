@@ -108,6 +108,7 @@ def activate_loops(unit, Z, A):
 def derive_loops(unit, A, dA, dZ):
     """dZ = dA o g'(Z), g' taken from A = g(Z); hidden units only. dZ may be dA."""
     n_out, m = A.shape
+    # forward:  A[j, i] = g(unit, Z[j, i])
     for i in range(m):
         for j in range(n_out):
             dZ[j, i] = dA[j, i] * g_prime(unit, A[j, i])  # B4

@@ -46,7 +46,7 @@ def input_gradient_loops(W, dZ, dA_prev):
     # forward:  z = b[j] + sum_k W[j, k] * A_prev[k, i]
     for i in range(m):
         for k in range(n_in):
-            da = 0 * dZ[0, i]
+            da = 0.0
             for j in range(n_out):
                 da += W[j, k] * dZ[j, i]  # B3
             dA_prev[k, i] = da

@@ -110,6 +110,7 @@ def cost_sum_loops(unit, Z, Y, s):
 def output_gradient_loops(A, Y, s, dZ):
     """dZ = s o (A - Y).  dZ may be A."""
     n_out, m = A.shape
+    # forward:  total += s[i] * sample_cost(unit, Z, Y, i)
     for i in range(m):
         for j in range(n_out):
             dZ[j, i] = s[i] * (A[j, i] - Y[j, i])  # L5

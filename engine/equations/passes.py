@@ -66,7 +66,7 @@ def cost_pass_numpy(theta, sizes, units, A, Y, s):
 
 
 def gradient_pass_numpy(theta, sizes, units, A, dZ, Y, s, dtheta):
-    """The summed cost, and its gradient in dtheta.  About 3 multiply-adds a weight and sample."""
+    """The summed cost, and its gradient in dtheta.  2 to 3 multiply-adds a weight and sample."""
     L = len(sizes) - 1
     cost = cost_pass_numpy(theta, sizes, units, A, Y, s)
     output = units_of(A, sizes, L)
@@ -113,7 +113,7 @@ def cost_pass_loops(theta, sizes, units, A, Y, s):
 
 @jit
 def gradient_pass_loops(theta, sizes, units, A, dZ, Y, s, dtheta):
-    """The summed cost, and its gradient in dtheta.  About 3 multiply-adds a weight and sample."""
+    """The summed cost, and its gradient in dtheta.  2 to 3 multiply-adds a weight and sample."""
     L = len(sizes) - 1
     cost = cost_pass_loops(theta, sizes, units, A, Y, s)
     output = units_of_loops(A, sizes, L)

@@ -17,7 +17,7 @@ class Stagnation:
     """True once a cost has failed to improve by `tol` for `patience` iterations running.
 
     An iteration improves if its cost is below the lowest before it by at least `tol`
-    (scikit-learn's rule). tol = 0 never stops.
+    (as scikit-learn counts, which allows one failure more). tol = 0 never stops.
     """
 
     def __init__(self, tol: float, patience: int) -> None:

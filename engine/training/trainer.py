@@ -10,6 +10,7 @@ from engine.chunks import CHUNK_SAMPLES, chunk_bounds
 from engine.equations.backends import LOOPS_PAY_UP_TO
 from engine.network import Network
 from engine.objective import Objective
+from engine.training.blas import one_blas_thread
 from engine.training.descent import gradient_descent
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.result import Plan, TrainResult, fingerprint
@@ -56,7 +57,7 @@ def train(
     net : Network
     X : array_like (n_0, m)
         Inputs, one sample per column, any memory order (``rows.T`` is fine). float32 is trained in
-        float32, all else in float64.
+        float32, all else in float64. Not copied: the data must not change while training lasts.
     Y : array_like (n_L, m), or (m,)
         Targets, as in `Network.cost_and_gradient`.
     solver : "gd"
@@ -88,7 +89,8 @@ def train(
     power_t, momentum, nesterov, beta_1, beta_2, epsilon, shuffle
         For the minibatch solvers; not used by "gd".
     seed : int
-        Seed of the initial parameters. The same seed and data give the same bits.
+        Seed of the initial parameters. The same seed and data give the same bits on one kind of
+        processor, whatever the number of threads that BLAS may use.
     backend : "numpy", "loops" or None
         None is the faster one for this network and this many samples.
     n_threads : int, optional
@@ -117,8 +119,9 @@ def train(
 
     Notes
     -----
-    About 3 sum_l n_l n_{l-1} multiply-adds a sample and iteration, a third of it more with as many
-    validation samples. The arguments are never written to.
+    Two to three sum_l n_l n_{l-1} multiply-adds a sample and iteration (two for the first layer,
+    whose inputs need no gradient), and one a validation sample. The arguments are never written to.
+    While it runs, BLAS is held at one thread in the whole process.
 
     Examples
     --------
@@ -159,18 +162,19 @@ def train(
         learning_rate=learning_rate,
     )
     trained = start.copy()
-    try:
-        stopped = gradient_descent(objective, trained, learning_rate, max_iter, monitor)
-        cost = objective.cost(trained)
-        monitor.after_last_step(trained, cost)
-    except KeyboardInterrupt:
-        if monitor.best is None:
-            raise  # nothing was reached that could be returned
-        stopped = "interrupted"
-    if stopped == "interrupted" or (tol > 0 and validation is not None):
-        assert monitor.best is not None
-        trained = monitor.best
-        cost = objective.cost(trained)
+    with one_blas_thread():
+        try:
+            stopped = gradient_descent(objective, trained, learning_rate, max_iter, monitor)
+            cost = objective.cost(trained)
+            monitor.after_last_step(trained, cost)
+        except KeyboardInterrupt:
+            if monitor.best is None:
+                raise  # nothing was reached that could be returned
+            stopped = "interrupted"
+        if stopped == "interrupted" or (tol > 0 and validation is not None):
+            assert monitor.best is not None
+            trained = monitor.best
+            cost = objective.cost(trained)
     return TrainResult(
         theta=trained,
         history=monitor.history,
