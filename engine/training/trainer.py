@@ -1,13 +1,14 @@
 """train(): from data to trained parameters."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
 from engine.chunks import CHUNK_SAMPLES, chunk_bounds
-from engine.equations.backends import LOOPS_PAY_UP_TO
+from engine.equations.backends import LOOPS_PAY_UP_TO, NUMPY
 from engine.network import Network
 from engine.objective import Objective
 from engine.training.blas import one_blas_thread
@@ -121,7 +122,7 @@ def train(
     -----
     Two to three sum_l n_l n_{l-1} multiply-adds a sample and iteration (two for the first layer,
     whose inputs need no gradient), and one a validation sample. The arguments are never written to.
-    While it runs, BLAS is held at one thread in the whole process.
+    While it runs with NumPy, BLAS is held at one thread in the whole process.
 
     Examples
     --------
@@ -162,7 +163,8 @@ def train(
         learning_rate=learning_rate,
     )
     trained = start.copy()
-    with one_blas_thread():
+    uses_blas = NUMPY in (objective.backend, validation.backend if validation else None)
+    with one_blas_thread() if uses_blas else nullcontext():
         try:
             stopped = gradient_descent(objective, trained, learning_rate, max_iter, monitor)
             cost = objective.cost(trained)
