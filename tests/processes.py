@@ -52,6 +52,18 @@ def run(*arguments: str | Path, cwd: Path = ROOT, env: Changes | None = None) ->
     )
 
 
+def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """This Python with arguments, under way, its output and its messages to be read."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def output(*arguments: str | Path, cwd: Path = ROOT, env: Changes | None = None) -> str:
     """What a process prints that ends well and complains of nothing."""
     done = run(*arguments, cwd=cwd, env=env)

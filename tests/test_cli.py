@@ -24,7 +24,7 @@ from engine import DivergedError, plots, train
 from engine.cli import info, main, pictures
 from engine.equations.backends import BACKENDS
 from engine.examples import breast_cancer, xnor
-from tests.processes import ROOT, TIMEOUT, engine, environment, output
+from tests.processes import ROOT, TIMEOUT, engine, environment, output, start
 
 pytestmark = pytest.mark.compiled
 
@@ -245,14 +245,7 @@ def test_ctrl_c_ends_a_command_at_once_with_one_line(tmp_path, arguments, begun)
     )
     picture = tmp_path / "old.png"
     picture.write_text(LATER)
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, "--picture", "old.png"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start("-c", code, *arguments, "--picture", "old.png", cwd=tmp_path) as process:
         watchdog = threading.Timer(TIMEOUT, process.kill)  # reading lines has no time limit
         watchdog.start()
         try:
@@ -314,14 +307,7 @@ def test_ctrl_c_in_any_training_run_ends_the_command(
 
 
 def test_a_reader_who_leaves_early_gets_no_traceback(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-m", "engine", "info"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start("-m", "engine", "info", cwd=tmp_path) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -643,3 +643,25 @@ def test_other_packages_functions_are_kept_where_numba_keeps_them(tmp_path):
     own = [path for path in home.rglob("*") if "mlp-engine" in path.parts]
     assert own
     assert not any("another_package" in path.name for path in own)
+
+
+def test_a_compilation_that_was_left_unfinished_is_not_kept_and_raises_nothing(
+    tmp_path, monkeypatch
+):
+    """As Ctrl-C leaves it: taking it apart raises, and the caller must not hear of that."""
+
+    class Unfinished:
+        class library:
+            has_dynamic_globals = False
+
+        class codegen:
+            magic_tuple = staticmethod(lambda: ("triple", "processor", "features"))
+
+        @staticmethod
+        def _reduce():
+            raise RuntimeError("no compiled object yet")
+
+    cache = _compile_cache.CheckedCache(lambda: None)
+    monkeypatch.setattr(cache, "_folder", tmp_path)
+    cache.save_overload(("float64",), Unfinished)
+    assert list(tmp_path.iterdir()) == []

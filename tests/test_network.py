@@ -121,3 +121,12 @@ def test_networks_compare_by_what_they_compute_and_can_be_copied():
 def test_hidden_is_ignored_where_there_is_no_hidden_layer():
     assert Network((2, 1), hidden="relu") == Network((2, 1)) == Network((2, 1), hidden=())
     assert Network((2, 1), hidden=("relu", "tanh")).hidden == ()
+
+
+@pytest.mark.parametrize("name", ["sizes", "hidden", "output", "n_parameters"])
+def test_a_network_cannot_be_changed(name):
+    """Kernels would read beyond a theta of another length."""
+    network = Network((2, 4, 1))
+    with pytest.raises(AttributeError):
+        setattr(network, name, (13, 1))
+    assert network == Network((2, 4, 1))

@@ -31,8 +31,16 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def float_array(argument: str, values: Any, dtype: Any = None) -> NDArray[Any]:
-    """`values` as finite floats: of `dtype`, or else float32 if they are that, or else float64."""
+def float_array(
+    argument: str,
+    values: Any,
+    dtype: Any = None,
+    advice: str = "; remove those samples or fill them in",
+) -> NDArray[Any]:
+    """`values` as finite floats: of `dtype`, or else float32 if they are that, or else float64.
+
+    `advice` ends the message about entries that are not finite.
+    """
     array = real_array(argument, values)
     if dtype is None:  # float32 in either byte order, or anything else
         is_single = array.dtype.kind == "f" and array.dtype.itemsize == 4
@@ -41,11 +49,13 @@ def float_array(argument: str, values: Any, dtype: Any = None) -> NDArray[Any]:
         floats = array.astype(dtype, copy=False)
         total = np.sum(floats)  # one number to look at; an overflow only means a closer look
     if not np.isfinite(total):
-        _refuse_non_finite(argument, array, floats)
+        _refuse_non_finite(argument, array, floats, advice)
     return floats
 
 
-def _refuse_non_finite(argument: str, array: NDArray[Any], floats: NDArray[Any]) -> None:
+def _refuse_non_finite(
+    argument: str, array: NDArray[Any], floats: NDArray[Any], advice: str
+) -> None:
     bad = ~np.isfinite(floats)
     count = int(bad.sum())
     if count == 0:
@@ -58,8 +68,6 @@ def _refuse_non_finite(argument: str, array: NDArray[Any], floats: NDArray[Any])
             f"{argument}{where} is {came:g}, too large for {floats.dtype}; scale {argument}, or "
             "pass float64 data."
         )
-    about_samples = argument != "theta"
-    advice = "; remove those samples or fill them in" if about_samples else ""
     raise ValueError(
         f"{argument} must be finite, but {count} of its {floats.size} entries are NaN or inf, the "
         f"first at {argument}{where} ({came}){advice}."

@@ -127,7 +127,10 @@ class Monitor:
         self._consider(theta, cost)
 
     def _consider(self, theta: NDArray[Any], cost: float) -> float:
-        """Whether theta is the best so far; its validation cost."""
+        """Keep theta, and keep it as the best if it is; its validation cost, or NaN.
+
+        Raises DivergedError if the cost is not finite.
+        """
         self.require_finite(cost)
         self._last_finite = theta.copy()
         if self._validation_cost is None:

@@ -208,7 +208,7 @@ def _starting_parameters(
     if theta is None:
         return net.initial_parameters(seed, dtype)
     start = arrays.parameters(theta, net.n_parameters, dtype)
-    return arrays.float_array("theta", start, dtype)
+    return arrays.float_array("theta", start, dtype, advice="")
 
 
 def _validation_objective(
