@@ -10,13 +10,14 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds faults format dev changelog clean
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
 	@echo "make test    style, types, import layers, then all tests, three times over"
 	@echo "make lint    only style, types and import layers"
 	@echo "make test-compiled | test-interpreted | test-bounds    one of the three passes"
+	@echo "make test-slow  proofs that take minutes: elementary functions at every float32"
 	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
 	@echo "make format  rewrite the sources in the project's style"
 	@echo "make dev     install the commit hooks and the changelog tool as well"
@@ -63,6 +64,9 @@ test-bounds: test-interpreted
 	rm -rf build/kernels-bounds
 	ENGINE_TEST_PASS=bounds NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/kernels-bounds \
 	    $(RUN) -m pytest tests -m "not compiled"
+
+test-slow: $(VENV)/with-test
+	$(RUN) -m pytest tests -m slow
 
 faults: $(VENV)/with-test
 	$(RUN) -m tests.faults

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
+from numba.extending import overload
 
 from engine._compile_cache import CheckedCache
 
@@ -24,6 +26,10 @@ OPTIONS = {
     # were optimised in different surroundings round differently, so that the bits of a result
     # would depend on what had been compiled, or loaded from the cache, before.
     "forceinline": True,
+    # No counting of references to arrays: kernels make views and allocate nothing, and each count
+    # would be an atomic operation and a call, around which no vector stays in a register. So a
+    # kernel that is called from Python returns numbers, never an array.
+    "_nrt": False,
 }
 # Left alone on purpose: `boundscheck`, so that NUMBA_BOUNDSCHECK=1 can switch it on for a test run;
 # `parallel`, whose thread pool neither forks nor nests (docs/decisions/0005-compile-cache.md).
@@ -41,3 +47,59 @@ def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
         compiled._cache = CheckedCache(kernel)
     decorated: Callable[..., Any] = compiled
     return decorated
+
+
+def inlined(part: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of kernels, taken into each by Numba itself, before types are inferred.
+
+    For what kernels call in several variants, such as tiles of several shapes: as `jit` functions
+    each variant would go through the whole compiler by itself, a tenth of a second or more, only
+    to be inlined after that. No more than a few lines: they are copied at each call.
+    """
+    decorated: Callable[..., Any] = numba.njit(inline="always", **OPTIONS)(part)
+    return decorated
+
+
+# For functions whose rounding is part of their design (equations/elementary.py). A product and a
+# sum may be fused, no more: `reassoc` turns (x + shifter) - shifter, which rounds x, into x; `nsz`
+# may lose the sign of -0; and `arcp` may make of a division, in vectors only, a multiplication by
+# an approximate reciprocal, so that a number's last bits depend on its place in the array.
+# Without wrappers for callers from Python, who take the plain function, they compile sooner.
+IN_ORDER = {
+    **OPTIONS,
+    "fastmath": {"contract"},
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
+
+def in_order(part: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of kernels whose operations are done as they are written.
+
+    The function stays plain Python; kernels that call it take it in, and its instructions keep
+    their order there, whatever freedom the kernel has.
+    """
+
+    def choose(*arguments: Any) -> Callable[..., Any]:
+        return part
+
+    overload(part, jit_options=IN_ORDER, strict=False)(choose)
+    return part
+
+
+def by_dtype(
+    for_float32: Callable[..., Any], for_float64: Callable[..., Any]
+) -> Callable[..., Any]:
+    """One name for two functions, told apart by the dtype of the first argument.
+
+    Kernels take in the one that fits, as with `in_order`.
+    """
+
+    def either(x: Any, *arguments: Any) -> Any:
+        return (for_float32 if isinstance(x, np.float32) else for_float64)(x, *arguments)
+
+    def choose(x: Any, *arguments: Any) -> Callable[..., Any]:
+        return for_float32 if x == numba.float32 else for_float64
+
+    overload(either, jit_options=IN_ORDER, strict=False)(choose)
+    return either

@@ -1,59 +1,36 @@
-"""Samples in fixed chunks, and the sums of a network's passes over them.
+"""Samples in fixed chunks, and the sums of a network's passes over them, on one thread or several.
 
-The cut depends on the number of samples alone. Each chunk is summed by the backend in the dtype of
-the data (the loops take some steps in float64); chunk sums are added in float64, in order. So the
-workspace stays small, and a sum over a million float32 samples loses no more than one over a chunk.
+The cut depends on the number of samples alone, the same code runs each chunk whoever calls it, and
+the sums of the chunks are added in their order, in float64: so the bits of a sum do not depend on
+the number of threads.
 """
 
-from typing import Any, NamedTuple
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.equations.backends import Backend
-from engine.equations.layout import units_of
+from engine.blocks import COST, FORWARD, GRADIENT
+from engine.equations.backends import TILED, Backend
+from engine.samples import Layers, Samples
+from engine.workers import SPAN_SAMPLES, ArrayWorker, TiledWorker, Worker
 
-CHUNK_SAMPLES = 1024  # docs/decisions/0003-chunks.md
+MOST_CHUNKS = 64
 
-
-class Layers(NamedTuple):
-    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64."""
-
-    sizes: NDArray[np.int64]
-    units: NDArray[np.int64]
+IN_ORDER = np.empty(0, np.int32)  # no order: the samples one after the other
 
 
-class Samples(NamedTuple):
-    """Checked data, samples as columns, all floats of one dtype.
+def chunk_samples(n_samples: int) -> int:
+    """Samples of a chunk: whole spans, and no more than 64 chunks.
 
-    Targets stand in `Y` (n_L, m), or, for softmax, as class codes in `codes` (m,) int32: then Y is
-    None, since a one-hot matrix of all samples may be larger than X itself.
+    >>> chunk_samples(2500), chunk_samples(1_000_000)
+    (1024, 16384)
     """
-
-    X: NDArray[Any]
-    Y: NDArray[Any] | None = None
-    codes: NDArray[np.int32] | None = None
-    weights: NDArray[Any] | None = None
-
-    @property
-    def n_samples(self) -> int:
-        return int(self.X.shape[1])
-
-    @property
-    def total_weight(self) -> float:
-        """S = sum_i s_i."""
-        if self.weights is None:
-            return float(self.n_samples)
-        return float(np.sum(self.weights, dtype=np.float64))
-
-
-class Block(NamedTuple):
-    """Workspace of one chunk, with its samples in it: the arrays that a pass takes."""
-
-    A: NDArray[Any]
-    dZ: NDArray[Any]
-    Y: NDArray[Any]
-    s: NDArray[Any]
+    return SPAN_SAMPLES * max(1, -(-n_samples // (MOST_CHUNKS * SPAN_SAMPLES)))
 
 
 def chunk_bounds(n_samples: int) -> list[tuple[int, int]]:
@@ -62,8 +39,9 @@ def chunk_bounds(n_samples: int) -> list[tuple[int, int]]:
     >>> chunk_bounds(2500)
     [(0, 1024), (1024, 2048), (2048, 2500)]
     """
-    starts = range(0, n_samples, CHUNK_SAMPLES)
-    return [(start, min(start + CHUNK_SAMPLES, n_samples)) for start in starts]
+    size = chunk_samples(n_samples)
+    starts = range(0, n_samples, size)
+    return [(start, min(start + size, n_samples)) for start in starts]
 
 
 class ChunkSums:
@@ -74,69 +52,122 @@ class ChunkSums:
     backend : Backend
     layers : Layers
     samples : Samples
+    n_threads : int
+        Threads that share the chunks. They belong to this object, and end with it.
     """
 
-    def __init__(self, backend: Backend, layers: Layers, samples: Samples) -> None:
-        self._backend = backend
+    def __init__(
+        self, backend: Backend, layers: Layers, samples: Samples, n_threads: int = 1
+    ) -> None:
+        kind = TiledWorker if backend is TILED else ArrayWorker
+        self._new_worker: Callable[[], Worker] = lambda: kind(backend, layers, samples)
         self._layers = layers
         self._samples = samples
-        self._chunks = chunk_bounds(samples.n_samples)
-        self._loaded: tuple[int, int] | None = None
-        self._block: Block
+        self._n_threads = n_threads
+        self._workers: list[Worker] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
 
     def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
         """A[L] (n_L, m)."""
         activations = np.empty((self._layers.sizes[-1], self._samples.n_samples), theta.dtype)
-        for start, stop in self._chunks:
-            block = self._load(start, stop)
-            activations[:, start:stop] = self._backend.forward_pass(theta, *self._layers, block.A)
+        self._run(FORWARD, theta, IN_ORDER, self._samples.n_samples, activations)
         return activations
 
     def cost(self, theta: NDArray[Any]) -> float:
         """sum_i s_i J_i."""
-        total = 0.0
-        for start, stop in self._chunks:
-            A, _, Y, s = self._load(start, stop)
-            total += self._backend.cost_pass(theta, *self._layers, A, Y, s)
-        return total
+        return self._run(COST, theta, IN_ORDER, self._samples.n_samples)[0]
 
-    def cost_and_gradient(self, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
-        """sum_i s_i J_i and its gradient by theta."""
-        total, gradient = 0.0, np.zeros(theta.size)
-        of_chunk = np.empty_like(theta)
-        for start, stop in self._chunks:
-            block = self._load(start, stop)
-            total += self._backend.gradient_pass(theta, *self._layers, *block, of_chunk)
-            gradient += of_chunk
-        return total, gradient
+    def cost_and_gradient(
+        self, theta: NDArray[Any], order: NDArray[Any] = IN_ORDER
+    ) -> tuple[float, NDArray[np.float64]]:
+        """sum_i s_i J_i and its gradient by theta, over all samples or over those of an order."""
+        return self._run(GRADIENT, theta, order, order.size or self._samples.n_samples)
 
-    def _load(self, start: int, stop: int) -> Block:
-        """The samples of a chunk in C-ordered arrays, whatever the layout of the caller's.
+    def _run(
+        self,
+        task: int,
+        theta: NDArray[Any],
+        order: NDArray[Any],
+        n_samples: int,
+        activations: NDArray[Any] | None = None,
+    ) -> tuple[float, NDArray[np.float64]]:
+        chunks = chunk_bounds(n_samples)
+        if activations is None:
+            activations = np.empty((0, 0), theta.dtype)
+        total = Total(theta.size if task == GRADIENT else 0, len(chunks))
 
-        A pass leaves X, Y and s as they are, so the chunk that was loaded last is not copied again.
-        """
-        if self._loaded == (start, stop):
-            return self._block
-        X, Y, codes, weights = self._samples
-        count = stop - start
-        fits = self._loaded is not None and self._block.s.size == count
-        self._loaded = None  # until all of it is: Ctrl-C may come between
-        if not fits:
-            n_units, n_out = int(self._layers.sizes.sum()), int(self._layers.sizes[-1])
-            self._block = Block(
-                A=np.zeros((n_units, count), X.dtype),
-                dZ=np.zeros((n_units, count), X.dtype),
-                Y=np.empty((n_out, count), X.dtype),
-                s=np.ones(count, X.dtype),
-            )
-        block = self._block
-        units_of(block.A, self._layers.sizes, 0)[:] = X[:, start:stop]
-        if Y is not None:
-            block.Y[:] = Y[:, start:stop]
-        elif codes is not None:
-            block.Y[:] = 0
-            block.Y[codes[start:stop], np.arange(count)] = 1
-        if weights is not None:
-            block.s[:] = weights[start:stop]
-        self._loaded = (start, stop)
-        return block
+        def work(worker: Worker) -> None:
+            with np.errstate(all="ignore"):  # a setting of each thread
+                while (number := total.next_chunk()) is not None:
+                    try:
+                        cost = worker.run(task, theta, order, *chunks[number], activations)
+                    except BaseException:
+                        total.give_up()
+                        raise
+                    total.add(number, cost, worker.gradient_sum)
+
+        n_threads = min(self._n_threads, len(chunks))
+        self._prepare(n_threads)
+        if n_threads == 1:
+            work(self._workers[0])
+        else:
+            assert self._pool is not None
+            tasks = [self._pool.submit(work, worker) for worker in self._workers[:n_threads]]
+            try:
+                for finished in tasks:
+                    finished.result()
+            except BaseException:  # Ctrl-C among them: let no thread work on behind the caller
+                total.give_up()
+                for unfinished in tasks:
+                    unfinished.exception()
+                raise
+        return total.cost, total.gradient
+
+    def _prepare(self, n_threads: int) -> None:
+        """Workers and threads; new ones after a fork, which takes memory along but no thread."""
+        if self._process != os.getpid():
+            self._workers, self._pool, self._process = [], None, os.getpid()
+        while len(self._workers) < n_threads:
+            self._workers.append(self._new_worker())
+        if n_threads > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="mlp-engine")
+
+
+class Total:
+    """The sum that threads add their chunks to, each when its turn has come."""
+
+    def __init__(self, n_parameters: int, n_chunks: int) -> None:
+        self.cost = 0.0
+        self.gradient = np.zeros(n_parameters)
+        self._n_chunks = n_chunks
+        self._taken = 0
+        self._added = 0
+        self._given_up = False
+        self._turn = threading.Condition()
+
+    def next_chunk(self) -> int | None:
+        """The number of a chunk that nobody has taken yet."""
+        with self._turn:
+            if self._given_up or self._taken == self._n_chunks:
+                return None
+            self._taken += 1
+            return self._taken - 1
+
+    def add(self, number: int, cost: float, gradient_sum: NDArray[np.float64]) -> None:
+        """Add a chunk's sums, after those of all chunks before it."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._added == number or self._given_up)
+            if self._given_up:
+                return
+            self.cost += cost
+            if self.gradient.size:
+                self.gradient += gradient_sum
+            self._added += 1
+            self._turn.notify_all()
+
+    def give_up(self) -> None:
+        """Let no thread wait for a turn that will not come."""
+        with self._turn:
+            self._given_up = True
+            self._turn.notify_all()

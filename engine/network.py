@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
 from engine.boundary.samples import checked_samples
-from engine.chunks import ChunkSums, Layers, Samples
+from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.equations.layout import parameters_of
 from engine.objective import Objective
+from engine.samples import Layers, Samples
+from engine.threads import choose
 
 
 class Network:
@@ -205,8 +207,8 @@ class Network:
         X : array_like (n_0, m)
             One sample per column, any memory order. float32 is computed in float32, all else in
             float64.
-        backend : "numpy", "loops" or None
-            None is the faster one for this network and this many samples.
+        backend : "numpy", "loops", "tiled" or None
+            None is the fastest, "tiled".
 
         Returns
         -------
@@ -231,9 +233,11 @@ class Network:
         """
         samples = Samples(arrays.inputs(X, self.sizes[0]))
         parameters = arrays.parameters(theta, self.n_parameters, samples.X.dtype)
-        chosen = settings.find_backend(backend, self.n_parameters, samples.n_samples)
-        with np.errstate(all="ignore"):
-            return ChunkSums(chosen, self.layers, samples).forward(parameters)
+        chosen = settings.find_backend(backend)
+        layers = self.layers
+        work = layers.multiply_adds * samples.n_samples // 3
+        threads = choose(None, work, len(chunk_bounds(samples.n_samples)))
+        return ChunkSums(chosen, layers, samples, threads.count).forward(parameters)
 
     def objective(
         self,
@@ -261,9 +265,9 @@ class Network:
             names=names,
         )
         alpha = settings.real_number("alpha", alpha, low=0)
-        settings.thread_count(n_threads)
-        chosen = settings.find_backend(backend, self.n_parameters, samples.n_samples)
-        return Objective(chosen, self.layers, samples, alpha)
+        n_threads = settings.thread_count(n_threads)
+        chosen = settings.find_backend(backend)
+        return Objective(chosen, self.layers, samples, alpha, n_threads)
 
     def cost_and_gradient(
         self,
@@ -295,10 +299,11 @@ class Network:
             Weights s_i, not negative, not all 0; 1 each where not given.
         alpha : float
             Strength of the L2 penalty on the weights, at least 0; biases are not penalised.
-        backend : "numpy", "loops" or None
-            None is the faster one for this network and this many samples.
+        backend : "numpy", "loops", "tiled" or None
+            None is the fastest, "tiled".
         n_threads : int, optional
-            More than one is not available yet.
+            Threads that share the chunks of samples; None is as many as pay. The bits of the
+            result do not depend on it.
 
         Returns
         -------

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.chunks import ChunkSums, Layers, Samples
+from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.backends import Backend
+from engine.samples import Layers, Samples
+from engine.threads import choose
 
 
 class Objective:
@@ -20,15 +22,32 @@ class Objective:
         Not copied and never written to.
     alpha : float
         Strength of the L2 penalty.
+    n_threads : int, optional
+        None is as many as pay.
+
+    Attributes
+    ----------
+    threads : Threads
+        How many it uses, and why.
     """
 
     def __init__(
-        self, backend: Backend, layers: Layers, samples: Samples, alpha: float = 0.0
+        self,
+        backend: Backend,
+        layers: Layers,
+        samples: Samples,
+        alpha: float = 0.0,
+        n_threads: int | None = None,
     ) -> None:
         self.backend = backend
         self.samples = samples
         self._sizes = layers.sizes
-        self._sums = ChunkSums(backend, layers, samples)
+        self.threads = choose(
+            n_threads,
+            layers.multiply_adds * samples.n_samples,
+            len(chunk_bounds(samples.n_samples)),
+        )
+        self._sums = ChunkSums(backend, layers, samples, self.threads.count)
         self._alpha = float(alpha)
         self._total_weight = samples.total_weight
 

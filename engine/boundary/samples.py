@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary.arrays import float_array, inputs, real_array
-from engine.chunks import Samples
+from engine.samples import Samples
 
 
 def checked_samples(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.equations.activations import HIDDEN_UNITS
-from engine.equations.backends import BACKENDS, Backend, fastest
+from engine.equations.backends import BACKENDS, FASTEST, Backend
 
 
 def listed(names: Iterable[str]) -> str:
@@ -54,6 +54,21 @@ def real_number(argument: str, value: Any, low: float, low_included: bool = True
     return number
 
 
+def share(argument: str, value: Any) -> float:
+    """`value` as a float, if it is at least 0 and below 1."""
+    number = real_number(argument, value, low=0)
+    if number >= 1:
+        raise ValueError(f"{argument} must be at least 0 and below 1; got {number:g}.")
+    return number
+
+
+def yes_or_no(argument: str, value: Any) -> bool:
+    """`value` as a bool, if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument} must be True or False; got {value!r}.")
+    return bool(value)
+
+
 def representable(argument: str, value: float, dtype: Any) -> None:
     """Refuse a positive number that would become 0 or inf in `dtype`."""
     smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
@@ -87,23 +102,11 @@ def hidden_units(hidden: Any, n_hidden: int) -> tuple[str, ...]:
     return tuple(one_of("hidden", name, HIDDEN_UNITS) for name in names)
 
 
-def find_backend(name: str | None, n_parameters: int, n_samples: int) -> Backend:
-    """The backend of that name; None is the fastest one for a pass of that size."""
-    if name is None:
-        return fastest(n_parameters, n_samples)
-    if name == "tiled":
-        raise NotImplementedError(
-            f"backend='tiled' is not available yet; pass {listed(BACKENDS)}, or None."
-        )
-    return BACKENDS[one_of("backend", name, BACKENDS)]
+def find_backend(name: str | None) -> Backend:
+    """The backend of that name; None is the fastest one."""
+    return FASTEST if name is None else BACKENDS[one_of("backend", name, BACKENDS)]
 
 
-def thread_count(n_threads: int | None) -> int:
-    """The number of threads to use."""
-    count = 1 if n_threads is None else whole_number("n_threads", n_threads, at_least=1)
-    if count > 1:
-        raise NotImplementedError(
-            f"n_threads={count} is not available yet: these backends use one thread. "
-            "Pass n_threads=None."
-        )
-    return count
+def thread_count(n_threads: int | None) -> int | None:
+    """The number of threads asked for; None leaves it open."""
+    return None if n_threads is None else whole_number("n_threads", n_threads, at_least=1)

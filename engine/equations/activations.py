@@ -14,6 +14,7 @@ exponential of a number that is not positive. A NaN stays NaN.
 import numpy as np
 
 from engine._jit import jit
+from engine.equations import elementary
 
 TANH, SIGMOID, RELU, IDENTITY, SOFTMAX, EXP = range(6)
 
@@ -84,7 +85,9 @@ def softmax_loops(Z, A):
     """a_j(i) = e^(z_j(i) - max) / sum_j' e^(z_j'(i) - max), sample by sample."""
     n_out, m = Z.shape
     for i in range(m):
-        largest = Z[:, i].max()
+        largest = Z[0, i]
+        for j in range(1, n_out):
+            largest = max(largest, Z[j, i])
         total = 0.0
         for j in range(n_out):
             total += np.exp(Z[j, i] - largest)
@@ -112,3 +115,79 @@ def derive_loops(unit, A, dA, dZ):
     for i in range(m):
         for j in range(n_out):
             dZ[j, i] = dA[j, i] * g_prime(unit, A[j, i])  # B4
+
+
+@jit
+def activate_tiled(unit, A, scratch, m):
+    """A = g(Z) for a layer of `unit` units and the first m samples, in place: A holds Z before.
+
+    One branch for a whole layer; inside, plain loops over contiguous samples, in vectors.
+    """
+    n_out = A.shape[0]
+    if unit == TANH:
+        for j in range(n_out):
+            for i in range(m):
+                A[j, i] = elementary.tanh(A[j, i])  # F2
+    elif unit == SIGMOID:
+        for j in range(n_out):
+            for i in range(m):
+                A[j, i] = elementary.sigmoid(A[j, i])  # F3
+    elif unit == RELU:
+        for j in range(n_out):
+            for i in range(m):
+                A[j, i] = 0.0 if A[j, i] < 0 else A[j, i]  # F4
+    elif unit == SOFTMAX:
+        softmax_tiled(A, scratch, m)
+    elif unit == EXP:
+        for j in range(n_out):
+            for i in range(m):
+                A[j, i] = elementary.exp(A[j, i])  # F7
+    # Identity units have A = Z already.  # F5
+
+
+@jit
+def largest_tiled(Z, largest, m):
+    """The largest z_j(i) of each sample, where none is NaN."""
+    for i in range(m):
+        largest[i] = Z[0, i]
+    for j in range(1, Z.shape[0]):
+        for i in range(m):
+            largest[i] = largest[i] if Z[j, i] <= largest[i] else Z[j, i]
+
+
+@jit
+def softmax_tiled(A, scratch, m):
+    """a_j(i) = e^(z_j(i) - max) / sum_j' e^(z_j'(i) - max), in place, unit by unit."""
+    n_out = A.shape[0]
+    largest, total = scratch[0], scratch[1]
+    largest_tiled(A, largest, m)
+    for i in range(m):
+        total[i] = 0
+    for j in range(n_out):
+        for i in range(m):
+            A[j, i] = elementary.exp(A[j, i] - largest[i])
+            total[i] += A[j, i]
+    for j in range(n_out):
+        for i in range(m):
+            A[j, i] /= total[i]  # F6
+
+
+@jit
+def derive_tiled(unit, A, dZ, m):
+    """dZ = dA o g'(Z), g' taken from A = g(Z), in place: dZ holds dA before. Hidden units only."""
+    n_out = A.shape[0]
+    one, zero = A.dtype.type(1), A.dtype.type(0)
+    # forward:  A[j, i] = elementary.tanh(A[j, i]), and so on
+    if unit == TANH:
+        for j in range(n_out):
+            for i in range(m):
+                dZ[j, i] *= one - A[j, i] * A[j, i]  # B4 B5
+    elif unit == SIGMOID:
+        for j in range(n_out):
+            for i in range(m):
+                dZ[j, i] *= A[j, i] * (one - A[j, i])  # B4 B6
+    elif unit == RELU:
+        for j in range(n_out):
+            for i in range(m):
+                dZ[j, i] *= one if A[j, i] > 0 else zero  # B4 B7
+    # Identity units have dZ = dA already.  # B4 B8

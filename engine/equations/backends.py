@@ -1,4 +1,4 @@
-"""NUMPY and LOOPS: the same table of functions, filled twice. The only file that knows both."""
+"""NUMPY, LOOPS and TILED: the same table of functions, filled three times. Only this file knows all."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +16,9 @@ class Backend(NamedTuple):
     mean_cost: Callable[..., Any]
     mean_gradient: Callable[..., Any]
     gradient_descent: Callable[..., Any]
+    momentum: Callable[..., Any]
+    nesterov: Callable[..., Any]
+    adam: Callable[..., Any]
 
 
 NUMPY = Backend(
@@ -26,6 +29,9 @@ NUMPY = Backend(
     mean_cost=mean.mean_cost_numpy,
     mean_gradient=mean.mean_gradient_numpy,
     gradient_descent=update.gradient_descent_numpy,
+    momentum=update.momentum_numpy,
+    nesterov=update.nesterov_numpy,
+    adam=update.adam_numpy,
 )
 
 LOOPS = Backend(
@@ -36,15 +42,18 @@ LOOPS = Backend(
     mean_cost=mean.mean_cost_loops,
     mean_gradient=mean.mean_gradient_loops,
     gradient_descent=update.gradient_descent_loops,
+    momentum=update.momentum_loops,
+    nesterov=update.nesterov_loops,
+    adam=update.adam_loops,
 )
 
-BACKENDS = {"numpy": NUMPY, "loops": LOOPS}
+# What goes over the parameters one after the other is a plain loop already.
+TILED = LOOPS._replace(
+    name="tiled",
+    forward_pass=passes.forward_pass_tiled,
+    cost_pass=passes.cost_pass_tiled,
+    gradient_pass=passes.gradient_pass_tiled,
+)
 
-# Parameters times samples up to which a pass of the loops takes less time than NumPy's calls cost:
-# docs/decisions/0004-default-backend.md.
-LOOPS_PAY_UP_TO = 20_000
-
-
-def fastest(n_parameters: int, n_samples: int) -> Backend:
-    """The backend that takes the least time for a pass of that size."""
-    return LOOPS if n_parameters * n_samples <= LOOPS_PAY_UP_TO else NUMPY
+BACKENDS = {"numpy": NUMPY, "loops": LOOPS, "tiled": TILED}
+FASTEST = TILED

@@ -12,6 +12,7 @@ From there `activations.derive_*` goes on to the layer below:
 import numpy as np
 
 from engine._jit import jit
+from engine.equations.products import accumulate_over_units, any_order, reduce_over_samples
 
 
 def parameter_gradient_numpy(dZ, A_prev, dW, db):
@@ -50,3 +51,23 @@ def input_gradient_loops(W, dZ, dA_prev):
             for j in range(n_out):
                 da += W[j, k] * dZ[j, i]  # B3
             dA_prev[k, i] = da
+
+
+@jit
+def parameter_gradient_tiled(dZ, A_prev, dW, db, m):
+    """Add this layer's dW and db, summed over the first m samples.  n_out n_in m multiply-adds."""
+    # forward:  accumulate_over_units(W, b, A_prev, Z, m)
+    reduce_over_samples(dZ, A_prev, dW, m)  # B1
+    for j in range(dZ.shape[0]):
+        total = dZ.dtype.type(0)
+        for i in range(m):
+            total += dZ[j, i]
+        db[j] += total  # B2
+
+
+@jit
+def input_gradient_tiled(W, dZ, dA_prev, m):
+    """dA_prev = W^T dZ, for the first m samples.  n_out n_in m multiply-adds."""
+    # forward:  accumulate_over_units(W, b, A_prev, Z, m)
+    no_bias = dZ[0, :0]
+    accumulate_over_units(any_order(W.T), no_bias, dZ, dA_prev, m)  # B3

@@ -8,7 +8,7 @@
 
 from typing import Any
 
-from engine._jit import jit
+from engine._jit import inlined
 
 
 def parameters_of(theta: Any, sizes: Any, l: int) -> tuple[Any, Any]:
@@ -32,5 +32,18 @@ def units_of(workspace: Any, sizes: Any, l: int) -> Any:
 
 
 # The same two for compiled callers.
-parameters_of_loops = jit(parameters_of)
-units_of_loops = jit(units_of)
+parameters_of_loops = inlined(parameters_of)
+units_of_loops = inlined(units_of)
+
+
+# Rows below the units of a tiled workspace: intermediate results of the output layer.
+SCRATCH_ROWS = 4
+
+
+@inlined
+def scratch_of(workspace, sizes):
+    """Those rows."""
+    n_units = 0
+    for l in range(sizes.size):
+        n_units += sizes[l]
+    return workspace[n_units:]

@@ -9,14 +9,15 @@
 The costs are taken from z, never from a rounded a, so that they stay exact where a saturates.
 L1 is -y log a - (1-y) log(1-a); its first term is max(z, 0) - y z without the cancellation. L2 is
 -sum_j y_j log a_j for targets that sum to one; the largest term of the log-sum-exp is taken out of
-the sum, so that a tiny cost keeps its digits. The sum over
-samples is a float64 whatever the dtype of Z.
+the sum, so that a tiny cost keeps its digits. The sum over samples is a float64 whatever the dtype of
+Z. A sample of weight 0 is left out, even where its cost is infinite.
 """
 
 import numpy as np
 
 from engine._jit import jit
-from engine.equations.activations import IDENTITY, SIGMOID, SOFTMAX
+from engine.equations import elementary
+from engine.equations.activations import IDENTITY, SIGMOID, SOFTMAX, largest_tiled
 
 
 def sample_costs_numpy(unit, Z, Y):
@@ -37,13 +38,13 @@ def sample_costs_numpy(unit, Z, Y):
 
 def cost_sum_numpy(unit, Z, Y, s):
     """sum_i s_i J_i, a float64."""
-    return float(np.sum(s * sample_costs_numpy(unit, Z, Y), dtype=np.float64))
+    costs = sample_costs_numpy(unit, Z, Y)
+    return float(np.sum(np.where(s > 0, s * costs, 0), dtype=np.float64))
 
 
 def output_gradient_numpy(A, Y, s, dZ):
     """dZ = s o (A - Y).  dZ may be A."""
-    np.subtract(A, Y, out=dZ)
-    dZ *= s  # L5
+    dZ[:] = np.where(s > 0, s * (A - Y), 0)  # L5
 
 
 @jit
@@ -57,7 +58,10 @@ def sigmoid_cost(Z, Y, i):
 
 @jit
 def softmax_cost(Z, Y, i):
-    largest = Z[:, i].argmax()
+    largest = 0
+    for j in range(1, Z.shape[0]):
+        if Z[j, i] > Z[largest, i]:
+            largest = j
     cost, rest = 0.0, 0.0
     for j in range(Z.shape[0]):
         below_max = Z[j, i] - Z[largest, i]
@@ -102,7 +106,8 @@ def cost_sum_loops(unit, Z, Y, s):
     """sum_i s_i J_i, a float64."""
     total = np.float64(0)
     for i in range(Z.shape[1]):
-        total += s[i] * sample_cost(unit, Z, Y, i)
+        if s[i] > 0:
+            total += s[i] * sample_cost(unit, Z, Y, i)
     return total
 
 
@@ -113,4 +118,71 @@ def output_gradient_loops(A, Y, s, dZ):
     # forward:  total += s[i] * sample_cost(unit, Z, Y, i)
     for i in range(m):
         for j in range(n_out):
-            dZ[j, i] = s[i] * (A[j, i] - Y[j, i])  # L5
+            dZ[j, i] = s[i] * (A[j, i] - Y[j, i]) if s[i] > 0 else 0.0  # L5
+
+
+@jit
+def cost_sum_tiled(unit, Z, Y, s, scratch, m):
+    """sum_i s_i J_i of the first m samples, a float64; J_i in the dtype of Z."""
+    n_out = Z.shape[0]
+    cost = scratch[0]
+    for i in range(m):
+        cost[i] = 0
+    if unit == SIGMOID:
+        one, zero = Z.dtype.type(1), Z.dtype.type(0)
+        for j in range(n_out):
+            for i in range(m):
+                z = Z[j, i]
+                above = one if z > 0 else zero
+                cost[i] += z * (above - Y[j, i]) + elementary.log1p_exp_minus_abs(z)  # L1
+    elif unit == SOFTMAX:
+        softmax_cost_tiled(Z, Y, cost, scratch, m)
+    elif unit == IDENTITY:
+        half = Z.dtype.type(0.5)
+        for j in range(n_out):
+            for i in range(m):
+                d = Z[j, i] - Y[j, i]
+                cost[i] += half * d * d  # L3
+    else:
+        for j in range(n_out):
+            for i in range(m):
+                z, y = Z[j, i], Y[j, i]
+                y_log_y = y * elementary.log(y) if y > 0 else y
+                cost[i] += elementary.exp(z) - y - (y * z - y_log_y)  # L4
+    total = 0.0
+    for i in range(m):
+        weighted = np.float64(s[i] * cost[i])
+        total += weighted if s[i] > 0 else 0.0
+    return total
+
+
+@jit
+def softmax_cost_tiled(Z, Y, cost, scratch, m):
+    """Add J_i to `cost`, the first row of scratch."""
+    one, zero = Z.dtype.type(1), Z.dtype.type(0)
+    largest, rest, ties = scratch[1], scratch[2], scratch[3]
+    largest_tiled(Z, largest, m)
+    for i in range(m):
+        rest[i], ties[i] = 0, 0
+    for j in range(Z.shape[0]):
+        for i in range(m):
+            below_max = Z[j, i] - largest[i]
+            cost[i] -= Y[j, i] * below_max
+            e = elementary.exp(below_max)
+            e = zero if below_max == zero else e
+            # The first of the largest terms is left out, others that equal it are not.
+            rest[i] += e
+            ties[i] += one if below_max == zero else zero
+    for i in range(m):
+        cost[i] += elementary.log1p(rest[i] + (ties[i] - one))  # L2
+
+
+@jit
+def output_gradient_tiled(A, Y, s, dZ, m):
+    """dZ = s o (A - Y), for the first m samples.  dZ may be A."""
+    zero = A.dtype.type(0)
+    # forward:  total += s[i] * cost[i]
+    for j in range(A.shape[0]):
+        for i in range(m):
+            weighted = s[i] * (A[j, i] - Y[j, i])
+            dZ[j, i] = weighted if s[i] > 0 else zero  # L5

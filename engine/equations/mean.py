@@ -57,3 +57,18 @@ def mean_gradient_loops(gradient_sum, theta, sizes, alpha, S, dtheta):
             for k in range(W.shape[1]):
                 dW[j, k] = (sum_W[j, k] + alpha * W[j, k]) / S  # B9
             db[j] = sum_b[j] / S  # B10
+
+
+@jit
+def mean_gradient_tiled(dtheta, theta, sizes, alpha, S):
+    """Make a summed gradient the mean one, in place and in its own dtype: for minibatches."""
+    scale, decay = dtheta.dtype.type(1 / S), dtheta.dtype.type(alpha)
+    first = 0
+    for l in range(1, len(sizes)):
+        after_W = first + sizes[l] * sizes[l - 1]
+        after_b = after_W + sizes[l]
+        for p in range(first, after_W):
+            dtheta[p] = (dtheta[p] + decay * theta[p]) * scale  # B9
+        for p in range(after_W, after_b):
+            dtheta[p] *= scale  # B10
+        first = after_b

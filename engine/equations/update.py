@@ -1,18 +1,94 @@
 """One step on the flat parameter vector.
 
-U1  gradient descent    theta <- theta - eta dtheta
+    U1  gradient descent    theta <- theta - eta dtheta
+    U2  momentum            v <- mu v - eta dtheta,   theta <- theta + v
+    U3  Nesterov            v <- mu v - eta dtheta,   theta <- theta + mu v - eta dtheta
+    U4  Adam's moments      m <- beta_1 m + (1 - beta_1) dtheta,   v <- beta_2 v + (1 - beta_2) dtheta^2
+    U5  Adam                theta <- theta - eta sqrt(1 - beta_2^t)/(1 - beta_1^t) m / (sqrt v + epsilon)
+
+All vectors have the length and the dtype of theta; t counts steps from 1. Adam's epsilon stands
+outside the bias correction, as at the end of section 2 of Kingma & Ba 2015 and in scikit-learn.
+Nesterov's form is that of Sutskever et al. 2013, by the parameters at the point looked ahead to.
 """
+
+import numpy as np
 
 from engine._jit import jit
 
 
 def gradient_descent_numpy(theta, dtheta, learning_rate):
     """Move theta, in place, by one step against its gradient."""
-    theta -= learning_rate * dtheta  # U1
+    theta -= theta.dtype.type(learning_rate) * dtheta  # U1
+
+
+def momentum_numpy(theta, dtheta, velocity, learning_rate, mu):
+    """The same with a velocity that keeps the share mu of itself."""
+    to = theta.dtype.type
+    velocity *= to(mu)
+    velocity -= to(learning_rate) * dtheta
+    theta += velocity  # U2
+
+
+def nesterov_numpy(theta, dtheta, velocity, learning_rate, mu):
+    """The same, looking ahead by one step of the velocity."""
+    to = theta.dtype.type
+    velocity *= to(mu)
+    velocity -= to(learning_rate) * dtheta
+    theta += to(mu) * velocity - to(learning_rate) * dtheta  # U3
+
+
+def adam_rate(learning_rate, beta_1, beta_2, t):
+    """eta sqrt(1 - beta_2^t) / (1 - beta_1^t), the learning rate with both bias corrections."""
+    return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+
+
+adam_rate_loops = jit(adam_rate)
+
+
+def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon):
+    """Step t of Adam; `first` and `second` are the moments m and v, 0 before the first step."""
+    to = theta.dtype.type
+    first *= to(beta_1)
+    first += to(1 - beta_1) * dtheta
+    second *= to(beta_2)
+    second += to(1 - beta_2) * np.square(dtheta)  # U4
+    rate = to(adam_rate(learning_rate, beta_1, beta_2, t))
+    theta -= rate * first / (np.sqrt(second) + to(epsilon))  # U5
 
 
 @jit
 def gradient_descent_loops(theta, dtheta, learning_rate):
     """Move theta, in place, by one step against its gradient."""
+    eta = theta.dtype.type(learning_rate)
     for p in range(theta.size):
-        theta[p] -= learning_rate * dtheta[p]  # U1
+        theta[p] -= eta * dtheta[p]  # U1
+
+
+@jit
+def momentum_loops(theta, dtheta, velocity, learning_rate, mu):
+    """The same with a velocity that keeps the share mu of itself."""
+    eta, share = theta.dtype.type(learning_rate), theta.dtype.type(mu)
+    for p in range(theta.size):
+        velocity[p] = share * velocity[p] - eta * dtheta[p]
+        theta[p] += velocity[p]  # U2
+
+
+@jit
+def nesterov_loops(theta, dtheta, velocity, learning_rate, mu):
+    """The same, looking ahead by one step of the velocity."""
+    eta, share = theta.dtype.type(learning_rate), theta.dtype.type(mu)
+    for p in range(theta.size):
+        velocity[p] = share * velocity[p] - eta * dtheta[p]
+        theta[p] += share * velocity[p] - eta * dtheta[p]  # U3
+
+
+@jit
+def adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon):
+    """Step t of Adam; `first` and `second` are the moments m and v, 0 before the first step."""
+    to = theta.dtype.type
+    keep_1, add_1, keep_2, add_2 = to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2)
+    rate, small = to(adam_rate_loops(learning_rate, beta_1, beta_2, t)), to(epsilon)
+    for p in range(theta.size):
+        first[p] = keep_1 * first[p] + add_1 * dtheta[p]
+        second[p] = keep_2 * second[p] + add_2 * dtheta[p] * dtheta[p]  # U4
+        theta[p] -= rate * first[p] / (np.sqrt(second[p]) + small)  # U5

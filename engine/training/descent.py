@@ -1,32 +1,260 @@
-"""Gradient descent on all samples at once, the seed's method."""
+"""Descent from minibatch to minibatch, "sgd" and "adam", on every backend.
 
+The tiled backend takes batches of up to one span of samples in compiled slices (slices.py). All
+else goes step by step from Python: the other backends, and larger batches, whose chunks may be
+shared by threads. Both ways take the same batches, and stop at the same places.
+"""
+
+import math
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.objective import Objective
-from engine.training.monitor import Monitor
+from engine.blocks import allocate, block_samples, data_of
+from engine.chunks import IN_ORDER, ChunkSums
+from engine.equations.backends import Backend
+from engine.equations.mean import mean_cost_numpy
+from engine.samples import Layers, Samples
+from engine.training.batches import shuffle
+from engine.training.monitor import Monitor, euclidean_norm
+from engine.training.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
+from engine.training.state import (
+    ADAM,
+    EPOCHS,
+    EVALUATE,
+    MOMENTUM,
+    NESTEROV,
+    POSITION,
+    RATE,
+    STAGNANT,
+    STEPS,
+    Settings,
+    State,
+    end_of_step,
+    new_state,
+    watch,
+)
+from engine.workers import SPAN_SAMPLES
+
+SLICE_SECONDS = 0.05
+MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
+
+# state, settings, watched, n_steps, n_epochs, history -> how it ended
+Advance = Callable[[State, Settings, bool, int, int, NDArray[np.float64]], int]
 
 
-def gradient_descent(
-    objective: Objective,
-    theta: NDArray[Any],
-    learning_rate: float,
-    max_iter: int,
-    monitor: Monitor,
-) -> str:
-    """Move theta, in place, by up to `max_iter` steps; returns why it stopped.
+class Slices:
+    """Compiled slices of the tiled backend, on one thread."""
 
-    Each step is theta <- theta - eta dJ/dtheta (equation U1). One pass over the data a step.
-    """
-    eta = theta.dtype.type(learning_rate)
-    for _ in range(max_iter):
-        cost, dtheta = objective.cost_and_gradient(theta)
-        monitor.before_step(theta, cost, dtheta)
+    def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
+        self._layers = layers
+        self._samples = samples
+        self._data = data_of(*samples)
+        dtype = samples.X.dtype
+        self._block = block_samples(layers.sizes, dtype, min(batch_size, samples.n_samples))
+        self._workspace = allocate(layers.sizes, layers.n_parameters, dtype, self._block)
+
+    def advance(
+        self,
+        state: State,
+        settings: Settings,
+        watched: bool,
+        n_steps: int,
+        n_epochs: int,
+        history: NDArray[np.float64],
+    ) -> int:
+        """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended."""
+        return int(
+            descend_tiled(
+                state,
+                settings,
+                *self._layers,
+                self._data,
+                self._block,
+                self._workspace,
+                int(watched),
+                n_steps,
+                n_epochs,
+                history,
+            )
+        )
+
+    def cost(self, theta: NDArray[Any], alpha: float) -> float:
+        """J on all samples; without compiling anything but what the steps need."""
+        settings = Settings(update=EVALUATE, batch_size=SPAN_SAMPLES)
+        state = new_state(theta, settings, self._samples.n_samples, seed=0)
+        history = np.zeros((1, 2))
+        self.advance(state, settings, False, self._samples.n_samples, 1, history)
+        total_weight = self._samples.total_weight
+        penalty = mean_cost_numpy(0.0, theta, self._layers.sizes, alpha, total_weight)
+        return float(history[0, 0] + penalty)
+
+
+class Steps:
+    """Step by step from Python, with any backend and any number of threads."""
+
+    def __init__(self, backend: Backend, layers: Layers, samples: Samples, n_threads: int) -> None:
+        self._backend = backend
+        self._layers = layers
+        self._samples = samples
+        self._sums = ChunkSums(backend, layers, samples, n_threads)
+
+    def advance(
+        self,
+        state: State,
+        settings: Settings,
+        watched: bool,
+        n_steps: int,
+        n_epochs: int,
+        history: NDArray[np.float64],
+    ) -> int:
+        """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended. As `descend_tiled`."""
+        counts = state.counts
+        epochs_before = counts[EPOCHS]
+        for _ in range(n_steps):
+            first = int(counts[POSITION])
+            last = min(first + settings.batch_size, state.order.size)
+            if first == 0 and settings.shuffle:
+                shuffle(state.order, state.random)
+            row = counts[EPOCHS] - epochs_before
+            cost, weight, dtheta = self._mean(state.theta, settings.alpha, state.order, first, last)
+            if weight > 0:  # else no sample of the batch counts
+                if not math.isfinite(cost):
+                    history[row, 0] = cost
+                    return DIVERGED
+                if last == state.order.size:
+                    history[row, 1] = euclidean_norm(dtheta)
+                self._update(state, settings, dtheta)
+            of_epoch = end_of_step(state, settings, cost, weight, last)
+            if last == state.order.size:
+                history[row, 0] = of_epoch
+                if watched:
+                    watch(state, settings, of_epoch)
+                if row + 1 == n_epochs or counts[STAGNANT]:
+                    return FINISHED
+        return UNFINISHED
+
+    def cost(self, theta: NDArray[Any], alpha: float) -> float:
+        """J on all samples."""
+        with np.errstate(all="ignore"):
+            return float(
+                self._backend.mean_cost(
+                    self._sums.cost(theta),
+                    theta,
+                    self._layers.sizes,
+                    alpha,
+                    self._samples.total_weight,
+                )
+            )
+
+    def _mean(
+        self, theta: NDArray[Any], alpha: float, order: NDArray[Any], first: int, last: int
+    ) -> tuple[float, float, NDArray[Any]]:
+        """J of a batch, its weight S, and dJ/dtheta."""
+        everything = last - first == order.size  # in whatever order
+        batch = IN_ORDER if everything else order[first:last]
+        weights = self._samples.weights
+        if weights is None:
+            weight = float(last - first)
+        else:
+            weight = float(np.sum(weights if everything else weights[batch], dtype=np.float64))
+        dtheta = np.empty_like(theta)
+        with np.errstate(all="ignore"):  # a cost that overflows is inf or NaN, and says so itself
+            if weight == 0:
+                return 0.0, weight, dtheta
+            cost_sum, gradient_sum = self._sums.cost_and_gradient(theta, batch)
+            sizes = self._layers.sizes
+            self._backend.mean_gradient(gradient_sum, theta, sizes, alpha, weight, dtheta)
+            cost = self._backend.mean_cost(cost_sum, theta, sizes, alpha, weight)
+        return float(cost), weight, dtheta
+
+    def _update(self, state: State, settings: Settings, dtheta: NDArray[Any]) -> None:
+        theta, rate = state.theta, state.sums[RATE]
         with np.errstate(all="ignore"):  # a step that overflows shows in the next cost
-            objective.backend.gradient_descent(theta, dtheta, eta)
-        reason = monitor.after_step(theta)
+            if settings.update == ADAM:
+                self._backend.adam(
+                    theta,
+                    dtheta,
+                    state.first,
+                    state.second,
+                    int(state.counts[STEPS]) + 1,
+                    rate,
+                    settings.beta_1,
+                    settings.beta_2,
+                    settings.epsilon,
+                )
+            elif settings.update in (MOMENTUM, NESTEROV):
+                step = (
+                    self._backend.nesterov
+                    if settings.update == NESTEROV
+                    else self._backend.momentum
+                )
+                step(theta, dtheta, state.first, rate, settings.momentum)
+            else:
+                self._backend.gradient_descent(theta, dtheta, rate)
+
+
+def descend(
+    way: Slices | Steps, state: State, settings: Settings, monitor: Monitor, max_epochs: int
+) -> str:
+    """Move state.theta, in place, by up to `max_epochs` epochs; returns why it stopped.
+
+    The monitor hears of each epoch. Slices end with an epoch only where somebody wants to look at
+    the parameters then: a callback, or validation data.
+    """
+    last_finite = state.copy()
+    n_steps = 1
+    while True:
+        watched = not monitor.validates
+        epochs_before, steps_before = (int(state.counts[place]) for place in (EPOCHS, STEPS))
+        n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
+        history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
+        # Whether the cost of a state is finite, the next step says: only then is the copy good.
+        before = state.copy()
+        start = time.perf_counter()
+        ended = way.advance(state, settings, watched, 1, len(history), history)
+        if ended != DIVERGED:
+            last_finite = before
+        if ended == UNFINISHED:
+            done = int(state.counts[EPOCHS]) - epochs_before
+            rest = history[done:]
+            ended = way.advance(state, settings, watched, n_steps, len(rest), rest)
+        seconds = time.perf_counter() - start
+        n_ended = int(state.counts[EPOCHS]) - epochs_before
+        if ended == DIVERGED:
+            step, epoch = int(state.counts[STEPS]), int(state.counts[EPOCHS]) + 1
+            cost = float(history[n_ended, 0])
+            monitor.record(history[:n_ended], math.nan, state.theta, step)
+            replay(way, state, settings, last_finite)
+            raise monitor.diverged(cost, state.theta, epoch, step)
+        n_taken = int(state.counts[STEPS]) - steps_before
+        limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
+        n_steps = 1 + int(min(10 * n_steps, n_taken * limit / max(seconds, 1e-6)))
+        validation_cost = math.nan
+        if n_ended and monitor.validates:
+            validation_cost = monitor.validate(state.theta)
+            watch(state, settings, validation_cost)
+        reason = monitor.record(
+            history[:n_ended], validation_cost, state.theta, int(state.counts[STEPS])
+        )
         if reason is not None:
             return reason
-    return "max_iter"
+        if state.counts[STAGNANT]:
+            return "tol"
+        if state.counts[EPOCHS] == max_epochs:
+            return "max_iter"
+
+
+def replay(way: Slices | Steps, state: State, settings: Settings, earlier: State) -> None:
+    """Take the state back to the last step but one, from an earlier copy.
+
+    The cost of the parameters after the last step is not finite; those before it had one that was.
+    """
+    n_again = int(state.counts[STEPS] - earlier.counts[STEPS]) - 1
+    state.restore(earlier)
+    if n_again > 0:
+        history = np.zeros((n_again, 2))
+        way.advance(state, settings, True, n_again, len(history) + 1, history)

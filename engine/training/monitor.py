@@ -114,13 +114,82 @@ class Monitor:
         if self._callback is not None:
             view = theta.view()
             view.flags.writeable = False
-            told = Iteration(self.n_iter, cost, gradient_norm, validation_cost, seconds, view)
+            told = Iteration(
+                self.n_iter, cost, gradient_norm, validation_cost, seconds, view, self.n_iter
+            )
             answer = self._callback(told)
             if isinstance(answer, bool | np.bool_) and answer:
                 return "callback"
         if self._stagnation(cost if self._validation_cost is None else validation_cost):
             return "tol"
         return "max_time" if seconds >= self._max_time else None
+
+    @property
+    def validates(self) -> bool:
+        """Whether there are validation data."""
+        return self._validation_cost is not None
+
+    @property
+    def wants_each_epoch(self) -> bool:
+        """Whether somebody looks at the parameters after each epoch."""
+        return self.validates or self._callback is not None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until max_time."""
+        return self._max_time - (time.perf_counter() - self._start)
+
+    def validate(self, theta: NDArray[Any]) -> float:
+        """The validation cost of theta, which is kept if it is the best."""
+        assert self._validation_cost is not None
+        validation_cost = self._validation_cost(theta)
+        watched = math.inf if math.isnan(validation_cost) else validation_cost
+        if self._best is None or watched < self._best[0]:
+            self._best = (watched, theta.copy())
+        return validation_cost
+
+    def record(
+        self, epochs: NDArray[np.float64], validation_cost: float, theta: NDArray[Any], step: int
+    ) -> str | None:
+        """Take note of epochs that ended, rows of cost and norm; the reason to stop, or None.
+
+        Their ends lie evenly between now and the end of the epoch before: nobody looked at a clock.
+        """
+        now = time.perf_counter() - self._start
+        earlier = self._rows[-1][2] if self._rows else 0.0
+        for number, (cost, gradient_norm) in enumerate(epochs.tolist(), start=1):
+            seconds = earlier + (now - earlier) * number / len(epochs)
+            self._rows.append((cost, gradient_norm, seconds, validation_cost))
+        if len(epochs) and self._callback is not None:
+            cost, gradient_norm, seconds, _ = self._rows[-1]
+            view = theta.view()
+            view.flags.writeable = False
+            told = Iteration(step, cost, gradient_norm, validation_cost, seconds, view, self.n_iter)
+            answer = self._callback(told)
+            if isinstance(answer, bool | np.bool_) and answer:
+                return "callback"
+        return "max_time" if now >= self._max_time else None
+
+    def diverged(
+        self, cost: float, theta: NDArray[Any], epoch: int, step: int
+    ) -> DivergedError | ValueError:
+        """The error for a cost that is not finite after so many steps; theta is before the last."""
+        if step == 0:
+            return ValueError(
+                f"The cost of the initial parameters is {cost}: scale X and Y (mean 0, variance 1 "
+                "for each row), or pass smaller initial parameters."
+            )
+        where = f"step {step}, in epoch {epoch},"
+        return DivergedError(
+            f"The cost stopped being finite at {where} ({cost}). The learning rate "
+            f"{self._learning_rate:g} is probably too large: try {self._learning_rate / 10:g}, and "
+            "inputs of mean 0 and variance 1. The last parameters with a finite cost are in this "
+            "error's .theta.",
+            theta.copy(),
+            epoch=epoch,
+            step=step,
+            history=self.history,
+        )
 
     def after_last_step(self, theta: NDArray[Any], cost: float) -> None:
         """Take note of where the run ended. Raises DivergedError if the cost is not finite."""

@@ -36,22 +36,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class Iteration:
-    """What a callback is told after each iteration.
+    """What a callback is told after each iteration: a step of "gd", an epoch of "sgd" and "adam".
 
     Attributes
     ----------
     step : int
-        Number of the step, from 1.
+        Steps taken so far, from 1.
     cost : float
-        J before the step.
+        J before the step; over an epoch, the mean of the batches' costs, each before its step.
     gradient_norm : float
-        Euclidean norm of dJ/dtheta before the step.
+        Euclidean norm of dJ/dtheta before the step, the last one of an epoch.
     validation_cost : float
-        Mean cost of the validation data before the step, NaN where there are none.
+        Mean cost of the validation data, NaN where there are none: before the step of "gd", after
+        the epoch of the others.
     seconds : float
         Since training began.
     theta : ndarray (n_parameters,)
         After the step: a read-only view that the next step changes. Keep it with ``.copy()``.
+    epoch : int
+        Passes over the samples so far; for "gd" as many as steps.
     """
 
     step: int
@@ -60,6 +63,7 @@ class Iteration:
     validation_cost: float
     seconds: float
     theta: NDArray[Any]
+    epoch: int
 
 
 @dataclass(frozen=True, eq=False)

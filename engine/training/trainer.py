@@ -2,22 +2,35 @@
 
 import math
 from contextlib import nullcontext
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
-from engine.chunks import CHUNK_SAMPLES, chunk_bounds
-from engine.equations.backends import LOOPS_PAY_UP_TO, NUMPY
+from engine.chunks import chunk_bounds, chunk_samples
+from engine.equations.backends import NUMPY, TILED
 from engine.network import Network
 from engine.objective import Objective
 from engine.training.blas import one_blas_thread
-from engine.training.descent import gradient_descent
+from engine.training.descent import Slices, Steps, descend
+from engine.training.full_batch import gradient_descent
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.result import Plan, TrainResult, fingerprint
+from engine.training.state import (
+    ADAM,
+    EPOCHS,
+    MOMENTUM,
+    NESTEROV,
+    PLAIN,
+    SCHEDULES,
+    STEPS,
+    Settings,
+    new_state,
+)
+from engine.workers import SPAN_SAMPLES
 
 SOLVERS = ("gd", "sgd", "adam", "lbfgs")
-SCHEDULES = ("constant", "invscaling", "adaptive")
 
 
 def train(
@@ -138,11 +151,8 @@ def train(
     if not isinstance(net, Network):
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
     _refuse_what_is_not_available(solver, schedule, checkpoint)
-    learning_rate = settings.real_number("learning_rate", learning_rate, low=0, low_included=False)
     settings.whole_number("seed", seed, at_least=0)
     max_iter = settings.whole_number("max_iter", max_iter, at_least=1)
-    tol = settings.real_number("tol", tol, low=0)
-    patience = settings.whole_number("n_iter_no_change", n_iter_no_change, at_least=1)
     if max_time is not None:
         max_time = settings.real_number("max_time", max_time, low=0, low_included=False)
     if callback is not None and not callable(callback):
@@ -151,52 +161,152 @@ def train(
     objective = net.objective(
         X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
     )
+    told = _descent_settings(
+        solver,
+        batch_size=batch_size,
+        n_samples=objective.samples.n_samples,
+        shuffle=shuffle,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+        alpha=alpha,
+        schedule=schedule,
+        power_t=power_t,
+        tol=tol,
+        n_iter_no_change=n_iter_no_change,
+    )
     dtype = objective.samples.X.dtype
-    settings.representable("learning_rate", learning_rate, dtype)
+    settings.representable("learning_rate", told.learning_rate, dtype)
     start = _starting_parameters(net, theta, seed, dtype)
     validation = _validation_objective(net, X_val, Y_val, dtype, backend)
     monitor = Monitor(
         validation_cost=None if validation is None else validation.cost,
-        stagnation=Stagnation(tol, patience),
+        stagnation=Stagnation(told.tol, told.patience),
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
-        learning_rate=learning_rate,
+        learning_rate=told.learning_rate,
     )
-    trained = start.copy()
     uses_blas = NUMPY in (objective.backend, validation.backend if validation else None)
     with one_blas_thread() if uses_blas else nullcontext():
-        try:
-            stopped = gradient_descent(objective, trained, learning_rate, max_iter, monitor)
-            cost = objective.cost(trained)
-            monitor.after_last_step(trained, cost)
-        except KeyboardInterrupt:
-            if monitor.best is None:
-                raise  # nothing was reached that could be returned
-            stopped = "interrupted"
-        if stopped == "interrupted" or (tol > 0 and validation is not None):
-            assert monitor.best is not None
-            trained = monitor.best
-            cost = objective.cost(trained)
+        if solver == "gd":
+            run = _run_full_batch(objective, start.copy(), told, max_iter, monitor)
+        else:
+            run = _run_minibatches(net, objective, start.copy(), told, max_iter, monitor, seed)
     return TrainResult(
-        theta=trained,
+        theta=run.theta,
         history=monitor.history,
         n_iter=monitor.n_iter,
-        stopped=stopped,
-        plan=_plan(net, objective, backend),
-        fingerprint=fingerprint(net, trained),
-        cost=cost,
+        stopped=run.stopped,
+        plan=_plan(objective, backend, None if solver == "gd" else told.batch_size),
+        fingerprint=fingerprint(net, run.theta),
+        cost=run.cost,
+    )
+
+
+class _Run(NamedTuple):
+    """How a run ended: the parameters that come back, their cost, and why it stopped."""
+
+    theta: NDArray[Any]
+    cost: float
+    stopped: str
+
+
+def _run_full_batch(
+    objective: Objective, theta: NDArray[Any], told: Settings, max_iter: int, monitor: Monitor
+) -> _Run:
+    try:
+        stopped = gradient_descent(objective, theta, told.learning_rate, max_iter, monitor)
+        cost = objective.cost(theta)
+        monitor.after_last_step(theta, cost)
+    except KeyboardInterrupt:
+        if monitor.best is None:
+            raise  # nothing was reached that could be returned
+        stopped = "interrupted"
+    if stopped == "interrupted" or (told.tol > 0 and monitor.validates):
+        assert monitor.best is not None
+        theta = monitor.best
+        cost = objective.cost(theta)
+    return _Run(theta, cost, stopped)
+
+
+def _run_minibatches(
+    net: Network,
+    objective: Objective,
+    theta: NDArray[Any],
+    told: Settings,
+    max_iter: int,
+    monitor: Monitor,
+    seed: int,
+) -> _Run:
+    layers, samples = net.layers, objective.samples
+    way: Slices | Steps
+    if objective.backend is TILED and told.batch_size <= SPAN_SAMPLES:
+        way = Slices(layers, samples, told.batch_size)
+    else:
+        way = Steps(objective.backend, layers, samples, objective.threads.count)
+    state = new_state(theta, told, samples.n_samples, seed)
+    try:
+        stopped = descend(way, state, told, monitor, max_iter)
+    except KeyboardInterrupt:
+        if state.counts[STEPS] == 0:
+            raise  # nothing was reached that could be returned
+        stopped = "interrupted"
+    if monitor.best is not None and (stopped == "interrupted" or told.tol > 0):
+        theta = monitor.best
+    cost = way.cost(theta, told.alpha)
+    if not math.isfinite(cost):
+        steps, epochs = int(state.counts[STEPS]), max(1, int(state.counts[EPOCHS]))
+        raise monitor.diverged(cost, theta, epochs, steps)
+    return _Run(theta, cost, stopped)
+
+
+def _descent_settings(
+    solver: str, batch_size: int | None, n_samples: int, **numbers: Any
+) -> Settings:
+    """The settings of the descents, checked; each message names the range."""
+    given = SimpleNamespace(**numbers)
+    nesterov = settings.yes_or_no("nesterov", given.nesterov)
+    momentum = settings.share("momentum", given.momentum)
+    if solver == "adam":
+        update = ADAM
+    elif solver == "sgd" and momentum > 0:
+        update = NESTEROV if nesterov else MOMENTUM
+    else:
+        update = PLAIN
+    if batch_size is None:
+        batch_size = n_samples
+    return Settings(
+        update=update,
+        batch_size=min(settings.whole_number("batch_size", batch_size, at_least=1), n_samples),
+        shuffle=int(settings.yes_or_no("shuffle", given.shuffle) and batch_size < n_samples),
+        learning_rate=settings.real_number(
+            "learning_rate", given.learning_rate, low=0, low_included=False
+        ),
+        momentum=momentum,
+        beta_1=settings.share("beta_1", given.beta_1),
+        beta_2=settings.share("beta_2", given.beta_2),
+        epsilon=settings.real_number("epsilon", given.epsilon, low=0, low_included=False),
+        alpha=settings.real_number("alpha", given.alpha, low=0),
+        schedule=SCHEDULES[settings.one_of("schedule", given.schedule, SCHEDULES)],
+        power_t=settings.real_number("power_t", given.power_t, low=0),
+        tol=settings.real_number("tol", given.tol, low=0),
+        patience=settings.whole_number("n_iter_no_change", given.n_iter_no_change, at_least=1),
     )
 
 
 def _refuse_what_is_not_available(solver: str, schedule: str, checkpoint: str | None) -> None:
-    if settings.one_of("solver", solver, SOLVERS) != "gd":
+    if settings.one_of("solver", solver, SOLVERS) == "lbfgs":
         raise NotImplementedError(
-            f"solver={solver!r} is not available yet; pass solver='gd', full-batch gradient "
-            "descent, with a learning_rate such as 0.5."
+            "solver='lbfgs' is not available yet; pass scipy.optimize.minimize the network's "
+            "objective: minimize(network.objective(X, Y).cost_and_gradient, theta, jac=True)."
         )
-    if settings.one_of("schedule", schedule, SCHEDULES) != "constant":
+    if solver == "gd" and settings.one_of("schedule", schedule, SCHEDULES) != "constant":
         raise NotImplementedError(
-            f"schedule={schedule!r} is not available yet; pass schedule='constant'."
+            f"schedule={schedule!r} is not available for solver='gd'; pass schedule='constant', or "
+            "solver='sgd' with momentum=0."
         )
     if checkpoint is not None:
         raise NotImplementedError("checkpoint is not available yet; pass checkpoint=None.")
@@ -226,24 +336,20 @@ def _validation_objective(
     return net.objective(X_as_trained, Y_val, backend=backend, names=("X_val", "Y_val"))
 
 
-def _plan(net: Network, objective: Objective, backend: str | None) -> Plan:
+def _plan(objective: Objective, backend: str | None, batch_size: int | None) -> Plan:
     name = objective.backend.name
     n_samples = objective.samples.n_samples
-    if backend is not None:
-        chosen = "as asked"
-    else:
-        work = net.n_parameters * n_samples
-        chosen = (
-            f"the faster one for {net.n_parameters} parameters times {n_samples} samples = {work} "
-            f"(loops pay up to {LOOPS_PAY_UP_TO})"
-        )
+    at_a_time = n_samples if batch_size is None else batch_size
+    chosen = "as asked" if backend is not None else "the fastest"
+    size = chunk_samples(at_a_time)
     return Plan(
         backend=name,
-        n_threads=1,
-        chunk_samples=CHUNK_SAMPLES,
-        n_chunks=len(chunk_bounds(n_samples)),
+        n_threads=objective.threads.count,
+        chunk_samples=size,
+        n_chunks=len(chunk_bounds(at_a_time)),
         why=(
-            f"backend {name}: {chosen}; one thread: these backends have no other way; samples "
-            f"{CHUNK_SAMPLES} at a time"
+            f"backend {name}: {chosen}; threads {objective.threads.count}: "
+            f"{objective.threads.why}; a step takes {at_a_time} of {n_samples} samples, in chunks "
+            f"of {size}"
         ),
     )

@@ -1,0 +1,223 @@
+"""Blocks of samples for the tiled kernels: the workspace, and how a block of the data gets into it.
+
+A block is as many samples as make the innermost loops long and still leave the activations of all
+layers in the second-level cache. Its samples come from the caller's arrays as they lie in memory,
+by number where they are shuffled, and are turned so that each feature is a row.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from engine import _tile
+from engine._jit import inlined, jit
+from engine.equations.activations import activate_tiled
+from engine.equations.layout import SCRATCH_ROWS, scratch_of, units_of_loops
+from engine.equations.losses import cost_sum_tiled
+from engine.equations.passes import backward_pass_tiled, logits_tiled
+
+# What is wanted of a pass.
+FORWARD, COST, GRADIENT = range(3)
+
+ROW_BYTES = 1024  # samples of one unit in a block: 256 float32, 128 float64
+WORKSPACE_BYTES = 2**20  # activations of all units, where that leaves at least four vectors a row
+
+
+class Table(NamedTuple):
+    """A matrix (units, samples) of any memory order: numbers[k * unit_step + i * sample_step].
+
+    One type whatever the order, so that no order compiles anew.
+    """
+
+    numbers: NDArray[Any]
+    unit_step: int
+    sample_step: int
+
+
+class Data(NamedTuple):
+    """Samples as compiled kernels take them; what is absent is an empty array."""
+
+    X: Table
+    Y: Table
+    codes: NDArray[np.int32]
+    weights: NDArray[Any]
+
+
+class Workspace(NamedTuple):
+    """Arrays for one block, in rows of `width` numbers that begin on a boundary of 64 bytes."""
+
+    A: NDArray[Any]  # (n_0 + ... + n_L + SCRATCH_ROWS, width)
+    dZ: NDArray[Any]  # (n_0 + ... + n_L, width)
+    Y: NDArray[Any]  # (n_L, width)
+    s: NDArray[Any]  # (width,)
+    starts: NDArray[np.int64]  # (width,) where each sample begins in the numbers of X
+    dtheta: NDArray[Any]  # (n_parameters,)
+
+
+def table_of(matrix: NDArray[Any]) -> Table:
+    """A matrix (units, samples) as a Table: of the same memory, or of a copy if that is backward."""
+    steps = np.array(matrix.strides)
+    if (
+        matrix.size == 0
+        or not matrix.flags.aligned
+        or np.any((steps % matrix.itemsize) | (steps < 0))
+    ):
+        matrix = np.ascontiguousarray(matrix)
+    unit_step, sample_step = (stride // matrix.itemsize for stride in matrix.strides)
+    n_units, n_samples = matrix.shape
+    extent = 1 + (n_units - 1) * unit_step + (n_samples - 1) * sample_step if matrix.size else 0
+    numbers = as_strided(matrix, (extent,), (matrix.itemsize,), writeable=False)
+    return Table(numbers, unit_step, sample_step)
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory, always of the type that kernels were compiled for."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def data_of(
+    X: NDArray[Any],
+    Y: NDArray[Any] | None,
+    codes: NDArray[np.int32] | None,
+    weights: NDArray[Any] | None,
+) -> Data:
+    """The arrays of checked samples for the kernels; copied only where their order is backward."""
+    nothing = np.empty(0, X.dtype)
+    return Data(
+        table_of(X),
+        table_of(nothing.reshape(0, 0) if Y is None else Y),
+        read_only(np.empty(0, np.int32) if codes is None else codes),
+        read_only(nothing if weights is None else weights),
+    )
+
+
+def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
+    """Samples of a block, a whole number of vectors: all blocks but the last have as many.
+
+    >>> import numpy as np
+    >>> block_samples(np.array([20, 100, 1]), "float32", 1024)
+    256
+    >>> block_samples(np.array([20, 100, 1]), "float32", 300)  # two blocks, as even as can be
+    160
+    """
+    itemsize = np.dtype(dtype).itemsize
+    lanes = _tile.VECTOR_BYTES // itemsize
+    most = ROW_BYTES // itemsize
+    while most > 4 * lanes and int(np.sum(sizes)) * most * itemsize > WORKSPACE_BYTES:
+        most //= 2
+    n_blocks = -(-n_samples // most)
+    return -(-n_samples // (n_blocks * lanes)) * lanes
+
+
+def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int) -> Workspace:
+    """A workspace for blocks of so many samples."""
+    n_units, n_out = int(np.sum(sizes)), int(sizes[-1])
+    itemsize = np.dtype(dtype).itemsize
+    width = block
+    if width * itemsize % 256 == 0:
+        # Rows a power of two apart compete for the same few sets of the cache.
+        width += _tile.VECTOR_BYTES // itemsize
+    return Workspace(
+        A=aligned((n_units + SCRATCH_ROWS, width), dtype),
+        dZ=aligned((n_units, width), dtype),
+        Y=aligned((n_out, width), dtype),
+        s=aligned((width,), dtype),
+        starts=np.zeros(width, np.int64),
+        dtheta=aligned((n_parameters,), dtype),
+    )
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An array that begins on a boundary of 64 bytes: a vector then never lies across two lines."""
+    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(n_bytes + _tile.VECTOR_BYTES, np.uint8)
+    first = -memory.ctypes.data % _tile.VECTOR_BYTES
+    return memory[first : first + n_bytes].view(dtype).reshape(shape)
+
+
+@jit
+def load_block(data, order, first, count, sizes, workspace):
+    """Put samples first ... first + count - 1 into a workspace; returns m, the columns in use.
+
+    With an order, these are places in it: order[first] is the number of the first sample. The block
+    is filled up to a whole number of vectors with samples of weight 0.
+    """
+    X = units_of_loops(workspace.A, sizes, 0)
+    n_lanes = _tile.lanes(X)
+    m = (count + n_lanes - 1) // n_lanes * n_lanes
+    starts = workspace.starts
+    for c in range(count):
+        starts[c] = order[first + c] if order.size > 0 else first + c
+    load_targets(data, starts, count, m, workspace.Y)
+    for c in range(count):
+        workspace.s[c] = data.weights[starts[c]] if data.weights.size > 0 else 1
+        starts[c] *= data.X.sample_step
+    for c in range(count, m):
+        workspace.s[c] = 0
+    load_inputs(data.X.numbers, data.X.unit_step, starts, count, m, X)
+    return m
+
+
+@jit
+def load_targets(data, samples, count, m, Y):
+    """The targets of the samples of those numbers; class codes become columns of 0 and 1."""
+    numbers, unit_step, sample_step = data.Y
+    one_hot = data.codes.size > 0
+    for j in range(Y.shape[0]):
+        for c in range(m):
+            Y[j, c] = 0
+        if not one_hot:
+            for c in range(count):
+                Y[j, c] = numbers[j * unit_step + samples[c] * sample_step]
+    if one_hot:
+        for c in range(count):
+            Y[data.codes[samples[c]], c] = 1
+
+
+@jit
+def load_inputs(numbers, unit_step, starts, count, m, X):
+    """X[k, c] = feature k of the sample that begins at starts[c]."""
+    n_in = X.shape[0]
+    n_lanes = _tile.lanes(X)
+    squares = 0  # columns that are copied in squares of features x samples
+    if unit_step == 1 and n_in >= n_lanes:
+        squares = count - count % n_lanes
+        for c in range(0, squares, n_lanes):
+            for k in range(0, n_in - n_lanes + 1, n_lanes):
+                _tile.copy_transposed(numbers, starts, c, k, X, c)
+            if n_in % n_lanes > 0:  # the last square may overlap the one before
+                _tile.copy_transposed(numbers, starts, c, n_in - n_lanes, X, c)
+    for k in range(n_in):
+        for c in range(squares, count):
+            X[k, c] = numbers[starts[c] + k * unit_step]
+        for c in range(count, m):
+            X[k, c] = 0
+
+
+@inlined
+def run_blocks_tiled(
+    task, theta, sizes, units, data, order, first, last, block, workspace, activations
+):
+    """The summed cost of samples first ... last - 1; their gradient is added to dtheta."""
+    A, dZ, Y, s, _, dtheta = workspace
+    L = len(sizes) - 1
+    cost = 0.0
+    for start in range(first, last, block):
+        count = min(block, last - start)
+        m = load_block(data, order, start, count, sizes, workspace)
+        logits_tiled(theta, sizes, units, A, m)
+        output = units_of_loops(A, sizes, L)
+        if task == FORWARD:
+            activate_tiled(units[L - 1], output, scratch_of(A, sizes), m)
+            for j in range(output.shape[0]):
+                for c in range(count):
+                    activations[j, start + c] = output[j, c]
+        else:
+            cost += cost_sum_tiled(units[L - 1], output, Y, s, scratch_of(A, sizes), m)
+        if task == GRADIENT:
+            backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m)
+    return cost

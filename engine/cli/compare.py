@@ -1,0 +1,210 @@
+"""`engine compare`: this package beside other libraries, and beside what the machine can do."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from engine.comparison.problems import Problem
+
+app = typer.Typer(
+    name="compare",
+    help="""Measure this package beside scikit-learn, PyTorch, JAX and the machine's own limits.
+
+    Peers take part if they are installed. Contenders take turns; a figure is the median over the
+    rounds of the ratio within a round.""",
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+)
+
+DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
+
+Dtype = Annotated[str, typer.Option(help="float32, float64 or both.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds; a figure to publish needs at least 7.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads for every contender, on as many cores.")]
+Json = Annotated[Path | None, typer.Option(help="Also write all figures to this file.")]
+Solver = Annotated[str, typer.Option(help="Solver of the runs that are measured: adam, sgd or gd.")]
+
+# What prints a report: console, command, figures.
+Show = Callable[[Console, str, dict[str, Any]], None]
+
+
+@app.command("training")
+def training(
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Problems: small (where none is given), reach or odd."),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="One problem in place of a suite: sizes, such as 20-100-1.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Samples of the one problem.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size of the one problem.")] = 200,
+    output: Annotated[
+        str, typer.Option(help="Output of the one problem: sigmoid, softmax or identity.")
+    ] = "sigmoid",
+    hidden: Annotated[
+        str, typer.Option(help="Hidden units of the one problem: tanh or relu.")
+    ] = "tanh",
+    dtype: Dtype = "both",
+    rounds: Rounds = 7,
+    threads: Threads = 1,
+    contenders: Annotated[
+        str | None,
+        typer.Option(help="Names joined by ',': tiled, loops, numpy, sklearn, torch, jax."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Train by minibatch Adam: the time a sample beside the peers', with costs that agree.
+
+    All get the same data, initial parameters and number of steps. A contender that reaches another
+    cost is void. The others are compared with the first contender that runs.
+    """
+    from dataclasses import asdict
+
+    from engine.comparison import training_table
+    from engine.comparison.contenders import entrants
+    from engine.comparison.problems import SUITES
+
+    names = None if contenders is None else [name.strip() for name in contenders.split(",")]
+    entrants(names)  # a wrong name is said before a process is started
+    if shape is None:
+        problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
+    elif suite is None:
+        problems = [_problem(shape, samples, batch, output, hidden)]
+    else:
+        raise ValueError("--suite and --shape exclude each other: pass one of them.")
+    _report(
+        "training",
+        training_table.show,
+        threads,
+        json,
+        problems=[asdict(problem) for problem in problems],
+        dtypes=_dtypes(dtype),
+        contenders=names,
+        rounds=rounds,
+    )
+
+
+@app.command("gradient")
+def gradient(
+    dtype: Dtype = "both", rounds: Rounds = 7, threads: Threads = 1, json: Json = None
+) -> None:
+    """Evaluate J and its gradient with each backend: the rate, as a share of gemm's.
+
+    Networks with layers of 100 and more, and the 4-32-16-4 network of SimpleChains.jl.
+    """
+    from engine.comparison.pass_tables import show_gradient
+
+    _report("gradient", show_gradient, threads, json, dtypes=_dtypes(dtype), rounds=rounds)
+
+
+@app.command("threads")
+def threads_(
+    dtype: Dtype = "float32",
+    rounds: Rounds = 7,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Most threads; all usable cores where not given.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Evaluate full-batch gradients on more threads: the speed-up, beside gemm's own.
+
+    For small work, what is chosen where no number of threads is given, against one thread.
+    """
+    from engine.comparison.machine import usable_cores
+    from engine.comparison.pass_tables import show_threads
+
+    most = threads or len(usable_cores())
+    _report("threads", show_threads, most, json, dtypes=_dtypes(dtype), rounds=rounds)
+
+
+@app.command("startup")
+def startup(rounds: Rounds = 7, solver: Solver = "adam", json: Json = None) -> None:
+    """Start fresh processes: imports, and training XNOR with a warm and with an empty cache.
+
+    In units of `import numba`, which none that compiles can do without.
+    """
+    from engine.comparison.process_tables import show_startup
+
+    _report("startup", show_startup, 1, json, rounds=rounds, solver=_solver(solver))
+
+
+@app.command("memory")
+def memory(
+    dtype: Dtype = "float32",
+    samples: Annotated[
+        str | None,
+        typer.Option(help="Numbers joined by ','; 100000,300000,1000000 where not given."),
+    ] = None,
+    solver: Solver = "adam",
+    threads: Threads = 1,
+    json: Json = None,
+) -> None:
+    """Train in fresh processes: the peak of resident memory, on top of the data.
+
+    One output, and ten classes, each for several numbers of samples.
+    """
+    from engine.comparison.process_tables import show_memory
+
+    _report(
+        "memory",
+        show_memory,
+        threads,
+        json,
+        dtypes=_dtypes(dtype),
+        samples=None if samples is None else _whole_numbers("--samples", samples),
+        solver=_solver(solver),
+    )
+
+
+def _report(part: str, show: Show, threads: int, json: Path | None, **options: Any) -> None:
+    """Measure in a process of its own, print, and keep the figures."""
+    from engine.comparison.launch import measured
+    from engine.comparison.tables import as_json
+
+    if json is not None:
+        with json.open("ab"):  # a path that cannot be written is said before the work
+            pass
+    command = shlex.join(["engine", *sys.argv[1:]])
+    found = measured(part, threads, **options)
+    if json is not None:
+        json.write_text(as_json(command, found), encoding="utf-8")
+    console = Console(highlight=False)
+    show(console, command, found)
+    if json is not None:
+        console.print(f"Figures: {json}", markup=False, emoji=False, soft_wrap=True)
+
+
+def _problem(shape: str, samples: int, batch: int, output: str, hidden: str) -> "Problem":
+    from engine.comparison.problems import OUTPUTS, Problem, parse_shape
+
+    _one_of("--output", output, OUTPUTS)
+    _one_of("--hidden", hidden, ("tanh", "relu"))
+    return Problem(parse_shape(shape), samples, batch, output, hidden)
+
+
+def _dtypes(dtype: str) -> tuple[str, ...]:
+    return DTYPES[_one_of("--dtype", dtype, DTYPES)]
+
+
+def _solver(solver: str) -> str:
+    return _one_of("--solver", solver, ("adam", "sgd", "gd"))
+
+
+def _one_of(option: str, value: str, known: Any) -> str:
+    from engine.boundary.settings import one_of
+
+    return one_of(option, value, known)
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"{option} must be whole numbers above 0, joined by ','; got {text!r}.")
+    return [int(part) for part in parts]

@@ -1,0 +1,93 @@
+"""How contenders are timed and compared: in turns, by the median of the rounds' ratios.
+
+A machine's speed drifts over minutes, and neighbours come and go. Contenders that take turns meet
+the same drift, so the ratio within a round is steadier than either time, and its median over the
+rounds is steadier than a ratio of medians or of minima.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MIN_ROUNDS = 7  # fewer say little about the spread
+
+Clock = Callable[[], float]
+
+
+class Spread(NamedTuple):
+    """A median with the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The median of `values` and their quartiles.
+
+    >>> spread([4.0, 1.0, 2.0, 3.0, 5.0])
+    Spread(median=3.0, low=2.0, high=4.0)
+    """
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return Spread(float(middle), float(low), float(high))
+
+
+def seconds(act: Callable[[], Any], clock: Clock = time.perf_counter) -> float:
+    """What one call takes."""
+    start = clock()
+    act()
+    return clock() - start
+
+
+def in_turns(
+    acts: Mapping[str, Callable[[], Any]], rounds: int, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds of each act in each round: A B C, A B C, ...
+
+    Nothing is warmed up here: call each act once before, and time that apart.
+    """
+    times: dict[str, list[float]] = {name: [] for name in acts}
+    for _ in range(rounds):
+        for name, act in acts.items():
+            times[name].append(seconds(act, clock))
+    return times
+
+
+def ratio(times: Sequence[float], to: Sequence[float]) -> Spread:
+    """The rounds' ratios: each time divided by the other's in the same round.
+
+    >>> ratio([2.0, 4.0, 9.0], to=[1.0, 2.0, 3.0])
+    Spread(median=2.0, low=2.0, high=2.5)
+    """
+    return spread([one / other for one, other in zip(times, to, strict=True)])
+
+
+def difference(times: Sequence[float], less: Sequence[float]) -> Spread:
+    """The rounds' differences, in seconds."""
+    return spread([one - other for one, other in zip(times, less, strict=True)])
+
+
+def per_unit(times: Iterable[float], units: float) -> list[float]:
+    """Seconds for one of the units that each call did."""
+    return [time / units for time in times]
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """The mean of ratios: that of the inverse ratios is its inverse.
+
+    >>> geometric_mean([0.5, 2.0])
+    1.0
+    """
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def repeats(once: float, wanted: float) -> int:
+    """How often to repeat what takes `once` seconds for a timing of about `wanted` seconds.
+
+    >>> repeats(once=0.004, wanted=0.05)
+    13
+    """
+    return max(1, math.ceil(wanted / once))

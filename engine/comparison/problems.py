@@ -1,0 +1,172 @@
+"""What is trained: networks, their data, and what a pass over them costs.
+
+Rows of data are drawn from a normal distribution; a random network of the same kind answers them,
+so that there is something to learn.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.network import Network
+
+OUTPUTS = ("sigmoid", "softmax", "identity")
+LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network, and how many samples it is trained on.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+    n_samples, batch_size : int
+        The last batch of an epoch is short where they do not divide; nobody drops it.
+    output : "sigmoid" (one unit, labels 0 and 1), "softmax" (class codes), "identity" (numbers)
+    hidden : "tanh" or "relu"
+    """
+
+    sizes: tuple[int, ...]
+    n_samples: int
+    batch_size: int
+    output: str = "sigmoid"
+    hidden: str = "tanh"
+
+    def __post_init__(self) -> None:
+        n_out = self.sizes[-1]
+        if self.output == "sigmoid" and n_out != 1:
+            raise ValueError(
+                f"a sigmoid output has one unit here; {self.name} has {n_out}. "
+                "Pass --output softmax or --output identity."
+            )
+        if self.output == "softmax" and not 3 <= n_out <= self.n_samples:
+            raise ValueError(
+                "a softmax output has at least three units here, and a sample for each; "
+                f"{self.name} has {n_out} units for {self.n_samples} samples. "
+                "Pass --output sigmoid or --output identity, or more --samples."
+            )
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(self.n_samples / self.batch_size)
+
+    @property
+    def flops_per_sample(self) -> int:
+        """Of a forward and a backward pass, a multiply-add being two.
+
+        Each weight takes part in two products in the first layer (Z and dW), and in three above
+        (dA too).
+        """
+        first, *above = (n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes))
+        return 2 * (2 * first + 3 * sum(above))
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Layer sizes from a text such as "20-100-1"."""
+    parts = text.split("-")
+    if len(parts) < 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(
+            f"--shape must be layer sizes joined by '-', inputs first, such as 20-100-1; "
+            f"got {text!r}."
+        )
+    return tuple(map(int, parts))
+
+
+class Data(NamedTuple):
+    """Samples as rows; targets (m,): labels, codes or numbers, or (m, n_L) numbers."""
+
+    rows: NDArray[Any]
+    targets: NDArray[Any]
+
+
+def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
+    """Data of a problem: C order, labels and codes int64, all else of `dtype`."""
+    generator = np.random.default_rng(seed)
+    rows = generator.standard_normal((problem.n_samples, problem.sizes[0]))
+    teacher = generator.standard_normal((problem.sizes[0], problem.sizes[-1]))
+    answers = np.tanh(rows @ teacher / math.sqrt(problem.sizes[0]) * 2)
+    answers += 0.3 * generator.standard_normal(answers.shape)
+    if problem.output == "softmax":
+        codes = np.argmax(answers, axis=1)
+        n_out = problem.sizes[-1]
+        codes[:n_out] = np.arange(n_out)  # no class is missing
+        return Data(rows.astype(dtype), codes)
+    if problem.output == "sigmoid":
+        labels = (answers[:, 0] > 0).astype(np.int64)
+        labels[:2] = (0, 1)[: len(labels)]
+        return Data(rows.astype(dtype), labels)
+    targets = answers[:, 0] if problem.sizes[-1] == 1 else answers
+    return Data(rows.astype(dtype), np.ascontiguousarray(targets, dtype=dtype))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem with its data and its initial parameters: what every contender is handed."""
+
+    problem: Problem
+    dtype: str
+    n_threads: int = 1
+    seed: int = 0
+
+    @cached_property
+    def network(self) -> Network:
+        return Network(self.problem.sizes, self.problem.hidden, self.problem.output)
+
+    @cached_property
+    def data(self) -> Data:
+        return draw(self.problem, self.dtype, self.seed)
+
+    @cached_property
+    def theta(self) -> NDArray[Any]:
+        return self.network.initial_parameters(self.seed, self.dtype)
+
+    def cost(self, theta: NDArray[Any]) -> float:
+        """The mean cost on all samples, by NumPy in float64, whoever found theta."""
+        X, Y = self.data.rows.T.astype(np.float64), self.data.targets.T
+        return self.network.objective(X, Y, backend="numpy").cost(theta.astype(np.float64))
+
+
+# The rows of the table that the project began with.
+_FIRST = (
+    Problem((2, 4, 1), 200, 32),
+    Problem((20, 16, 1), 1000, 32),
+    Problem((20, 100, 1), 1000, 200),
+    Problem((64, 32, 1), 1797, 64),
+    Problem((100, 256, 1), 5000, 128),
+    Problem((784, 128, 1), 5000, 128),
+)
+
+SUITES: dict[str, tuple[Problem, ...]] = {
+    "small": _FIRST[:3],
+    "reach": (
+        *_FIRST,
+        Problem((4, 16, 3), 150, 16, "softmax"),
+        Problem((30, 16, 1), 426, 32),
+        Problem((10, 50, 1), 1000, 16, "identity", "relu"),
+        Problem((8, 32, 32, 1), 2000, 64, "identity"),
+        Problem((100, 100, 1), 2000, 64),
+        Problem((64, 100, 10), 1797, 200, "softmax", "relu"),
+        Problem((784, 32, 10), 5000, 128, "softmax"),
+        Problem((1000, 400, 1), 2000, 256),
+    ),
+    "odd": (
+        Problem((37, 53, 7), 501, 33, "softmax"),
+        Problem((5, 1, 1), 300, 32),
+        Problem((4, 8, 1), 1, 1, "identity"),
+        Problem((20, 16, 1), 50, 200),
+        Problem((10, 20, 20, 20, 20, 20, 1), 1000, 64),
+        Problem((2000, 8, 1), 500, 50),
+        Problem((8, 16, 1), 300, 1),
+        Problem((13, 9, 5), 203, 64, "identity", "relu"),
+    ),
+}

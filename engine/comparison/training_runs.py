@@ -1,0 +1,199 @@
+"""`engine compare training`: minibatch Adam by each contender, verified and then timed."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+from engine.comparison import measure
+from engine.comparison.contenders import PEERS, Job, entrants, job
+from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
+from engine.comparison.problems import Problem, Task
+from engine.comparison.progress import announced
+
+CHECKED_STEPS = 100  # at least, in whole epochs
+SECONDS_PER_TIMING = 0.06
+# Relative differences of the final cost, samples taken in the same order. PyTorch adds epsilon
+# inside the bias correction.
+SAME_ORDER = {"float32": 1e-4, "float64": 1e-8}
+SAME_ORDER_TORCH = 1e-3
+NEARLY_NOTHING = 1e-3  # of the cost at the start: below, a cost has no digits to agree in
+# With shuffles of its own: of the drop in cost, and of the cost at the start.
+OWN_SHUFFLES, OWN_SHUFFLES_AT_LEAST = 0.1, 0.01
+GEMM = "gemm"
+
+
+class Entry(TypedDict, total=False):
+    """What one contender did with one task. `failed` stands alone."""
+
+    failed: str
+    cost: float  # after the checked steps, samples in order
+    cost_shuffled: float
+    first_call: float  # seconds that it took more than a later call: compiling, or loading
+    void: str  # why its times do not count
+    epochs: int  # in a timing
+    us_per_step: float
+    ratio: measure.Spread  # its time a sample, divided by the first contender's in the round
+
+
+class Rates(TypedDict):
+    """Of the contender that the others are compared with."""
+
+    gflops: float
+    gemm_gflops: float
+    share_of_gemm: float  # the time at gemm's rate divided by its time, in the same round
+
+
+class Row(TypedDict):
+    """One task. `base` names the contender that the others are compared with, if any ran."""
+
+    problem: str
+    output: str
+    hidden: str
+    n_samples: int
+    batch_size: int
+    dtype: str
+    checked_steps: int
+    base: str | None
+    rates: Rates | None
+    entries: dict[str, Entry]
+
+
+class Found(TypedDict):
+    """The whole run."""
+
+    about: About
+    rounds: int
+    absent: list[str]
+    rows: list[Row]
+
+
+class Checked(TypedDict):
+    """A contender that went through the checked steps."""
+
+    job: Job
+    entry: Entry
+    seconds_per_epoch: float
+
+
+def measure_all(
+    problems: Sequence[dict[str, Any]],
+    dtypes: Sequence[str],
+    contenders: Sequence[str] | None,
+    rounds: int,
+    n_threads: int,
+) -> Found:
+    """Compare on each problem in each dtype. The arguments are what JSON can hold."""
+    names, absent = entrants(contenders)
+    asked = [Problem(**{**fields, "sizes": tuple(fields["sizes"])}) for fields in problems]
+    tasks = [(f"{p.name} {dtype}", (p, dtype)) for p in asked for dtype in dtypes]
+    rows = [compare(p, dtype, names, rounds, n_threads) for p, dtype in announced(tasks)]
+    peers = [PEERS[name].distribution for name in names if name in PEERS]
+    return Found(about=about(n_threads, peers), rounds=rounds, absent=absent, rows=rows)
+
+
+def compare(problem: Problem, dtype: str, names: Sequence[str], rounds: int, n_threads: int) -> Row:
+    """Verify all contenders on a task, then time those whose costs agree, in turns."""
+    task = Task(problem, dtype, n_threads)
+    epochs = math.ceil(CHECKED_STEPS / problem.steps_per_epoch)
+    checked: dict[str, Checked] = {}
+    entries: dict[str, Entry] = {}
+    for name in names:
+        try:
+            checked[name] = _check(task, name, epochs)
+            entries[name] = checked[name]["entry"]
+        except Exception as error:  # a contender that fails is a result, not the end
+            entries[name] = Entry(failed=_in_one_line(error))
+    start = task.cost(task.theta)
+    base = next((name for name in checked if _is_finite(entries[name])), None)
+    rates = None
+    if base is not None:
+        mark_void(entries, base, start, dtype)
+        rates = _time(task, base, checked, rounds)
+    return Row(
+        problem=problem.name,
+        output=problem.output,
+        hidden=problem.hidden,
+        n_samples=problem.n_samples,
+        batch_size=problem.batch_size,
+        dtype=dtype,
+        checked_steps=epochs * problem.steps_per_epoch,
+        base=base,
+        rates=rates,
+        entries=entries,
+    )
+
+
+def mark_void(entries: dict[str, Entry], base: str, start: float, dtype: str) -> None:
+    """Say why, where a cost is not that of the contender that the others are compared with."""
+    reference = entries[base]
+    scale = max(reference["cost"], NEARLY_NOTHING * start)
+    drop = abs(start - reference["cost_shuffled"])
+    by_shuffles = OWN_SHUFFLES * drop + OWN_SHUFFLES_AT_LEAST * start
+    for name, entry in entries.items():
+        if "cost" not in entry:
+            continue
+        cost, shuffled = entry["cost"], entry["cost_shuffled"]
+        allowed = SAME_ORDER_TORCH if "torch" in (name, base) else SAME_ORDER[dtype]
+        if not abs(cost - reference["cost"]) <= allowed * scale:
+            entry["void"] = f"cost {cost:.6g}, not {reference['cost']:.6g}"
+        elif not abs(shuffled - reference["cost_shuffled"]) <= by_shuffles:
+            entry["void"] = f"cost {shuffled:.4g} shuffled, not {reference['cost_shuffled']:.4g}"
+
+
+def _check(task: Task, name: str, epochs: int) -> Checked:
+    """Train with the samples in order, then shuffled; both costs, and what the first call took."""
+    contender = job(name, task)
+    found: dict[bool, Any] = {}
+    seconds = []
+    for shuffle in (False, True):
+        run = contender.prepare(epochs, shuffle)
+
+        def act(run: Callable[[], Any] = run, shuffle: bool = shuffle) -> None:
+            found[shuffle] = run()
+
+        seconds.append(measure.seconds(act))
+    entry = Entry(
+        cost=task.cost(contender.parameters(found[False])),
+        cost_shuffled=task.cost(contender.parameters(found[True])),
+        first_call=max(0.0, seconds[0] - seconds[1]),
+    )
+    return Checked(job=contender, entry=entry, seconds_per_epoch=seconds[1] / epochs)
+
+
+def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Rates:
+    """Fill in the times. Each contender trains for as many epochs as make a timing long enough."""
+    problem = task.problem
+    acts: dict[str, Callable[[], Any]] = {}
+    for name, one in checked.items():
+        if "void" not in one["entry"]:
+            epochs = measure.repeats(one["seconds_per_epoch"], SECONDS_PER_TIMING)
+            one["entry"]["epochs"] = epochs
+            acts[name] = one["job"].prepare(epochs, shuffle=True)
+    acts[GEMM] = gemm(task.dtype)
+    measure.in_turns(acts, rounds=1)  # not counted: JAX compiles for each number of epochs
+    seconds = measure.in_turns(acts, rounds)
+    per_flop = measure.per_unit(seconds.pop(GEMM), GEMM_FLOPS)
+    per_sample = {
+        name: measure.per_unit(times, checked[name]["entry"]["epochs"] * problem.n_samples)
+        for name, times in seconds.items()
+    }
+    samples_per_step = problem.n_samples / problem.steps_per_epoch
+    for name, times in per_sample.items():
+        entry = checked[name]["entry"]
+        entry["us_per_step"] = 1e6 * measure.spread(times).median * samples_per_step
+        entry["ratio"] = measure.ratio(times, to=per_sample[base])
+    own_per_flop = measure.per_unit(per_sample[base], problem.flops_per_sample)
+    return Rates(
+        gflops=1e-9 / measure.spread(own_per_flop).median,
+        gemm_gflops=1e-9 / measure.spread(per_flop).median,
+        share_of_gemm=measure.ratio(per_flop, to=own_per_flop).median,
+    )
+
+
+def _is_finite(entry: Entry) -> bool:
+    return math.isfinite(entry["cost"]) and math.isfinite(entry["cost_shuffled"])
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]} ..."

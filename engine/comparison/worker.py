@@ -1,0 +1,53 @@
+"""The process that measures: `python -m engine.comparison.worker QUESTION ANSWER_FILE`.
+
+Started by `launch.py`. It keeps to the cores that it is told before any library is loaded.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def main(question: str, answer: str) -> None:
+    # Ctrl-C ends it at once: some of the contenders catch KeyboardInterrupt and would carry on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    asked = json.loads(question)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, asked["cores"])
+    found: dict[str, Any]
+    try:
+        found = {"found": part_named(asked["part"])(**asked["options"])}
+    except (ValueError, NotImplementedError) as error:
+        found = {"refused": str(error)}
+    Path(answer).write_text(json.dumps(found), encoding="utf-8")
+
+
+def part_named(name: str) -> Callable[..., Any]:
+    """Each part in a module of its own, imported only if asked for."""
+    if name == "training":
+        from engine.comparison import training_runs
+
+        return training_runs.measure_all
+    if name == "gradient":
+        from engine.comparison import gradient_runs
+
+        return gradient_runs.measure_all
+    if name == "threads":
+        from engine.comparison import thread_runs
+
+        return thread_runs.measure_all
+    if name == "startup":
+        from engine.comparison import startup_runs
+
+        return startup_runs.measure_all
+    from engine.comparison import memory_runs
+
+    return memory_runs.measure_all
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,94 @@
+"""The two micro-kernels, which carry all matrix products of the tiled form.
+
+    accumulate_over_units   Z_j(i)  =  b_j + sum_k W_jk A_k(i)     Z of a layer; with W^T, dA of the one below
+    reduce_over_samples     dW_jk  +=  sum_i dZ_j(i) A_k(i)        the gradient of the weights
+
+Both sum into tiles that stay in registers (engine/_tile.py): the first keeps some units of some
+samples while it goes over the units below, the second some weights while it goes over the samples.
+Tiles are 4 x 4 vectors where there is room: sixteen sums under way hide the four cycles that a
+multiply-add takes, at two a cycle, and eight vectors that are read give sixteen products.
+
+Rows may be longer than the m samples that count, which are a whole number of vectors.
+"""
+
+from engine import _tile
+from engine._jit import inlined, jit
+
+# The length is what counts: it becomes part of a tile's type.
+ONE, FOUR, EIGHT = (0,), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
+
+# Units below that are summed before the next units are: four vectors of samples of each, 32 KiB,
+# stay in the first-level cache meanwhile.
+UNITS_AT_A_TIME = 128
+
+# Columns of dW that are summed for all its rows before the next columns are: their samples, 16 KiB,
+# stay in the first-level cache.
+COLUMNS_AT_A_TIME = 16
+
+
+@inlined
+def any_order(W):
+    """W as a view whose type leaves the memory order open: W and W^T then share compiled code."""
+    return W[::1, ::1]
+
+
+@jit
+def accumulate_over_units(W, b, A, Z, m):
+    """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
+    n_out, n_in = W.shape
+    n_lanes = _tile.lanes(A)
+    four_vectors = m - m % (4 * n_lanes)
+    for first in range(0, n_in, UNITS_AT_A_TIME):
+        last = min(first + UNITS_AT_A_TIME, n_in)
+        for s in range(0, four_vectors, 4 * n_lanes):
+            for j in range(0, n_out - 3, 4):
+                accumulate_tile(W, b, A, Z, j, s, first, last, FOUR, FOUR)
+            for j in range(n_out - n_out % 4, n_out):
+                accumulate_tile(W, b, A, Z, j, s, first, last, ONE, FOUR)
+        for s in range(four_vectors, m, n_lanes):
+            for j in range(0, n_out - 7, 8):
+                accumulate_tile(W, b, A, Z, j, s, first, last, EIGHT, ONE)
+            for j in range(n_out - n_out % 8, n_out):
+                accumulate_tile(W, b, A, Z, j, s, first, last, ONE, ONE)
+
+
+@inlined
+def accumulate_tile(W, b, A, Z, j, s, first, last, rows, vectors):
+    """One tile of Z, from the units below first ... last - 1."""
+    if first > 0:
+        tile = _tile.load(Z, j, s, rows, vectors)
+    elif b.size > 0:
+        tile = _tile.spread(b, j, rows, vectors)
+    else:
+        tile = _tile.zeros(Z, rows, vectors)
+    for k in range(first, last):
+        tile = _tile.add_outer_product(tile, W, j, k, A, s)
+    _tile.store(tile, Z, j, s)
+
+
+@jit
+def reduce_over_samples(dZ, A, dW, m):
+    """dW += dZ A^T, over the first m samples."""
+    n_out, n_in = dW.shape
+    for first in range(0, n_in, COLUMNS_AT_A_TIME):
+        last = min(first + COLUMNS_AT_A_TIME, n_in)
+        edge = last - (last - first) % 4
+        for j in range(0, n_out - 3, 4):
+            for k in range(first, edge, 4):
+                reduce_tile(dZ, A, dW, m, j, k, FOUR, FOUR)
+            for k in range(edge, last):
+                reduce_tile(dZ, A, dW, m, j, k, FOUR, ONE)
+        for j in range(n_out - n_out % 4, n_out):
+            for k in range(first, edge, 4):
+                reduce_tile(dZ, A, dW, m, j, k, ONE, FOUR)
+            for k in range(edge, last):
+                reduce_tile(dZ, A, dW, m, j, k, ONE, ONE)
+
+
+@inlined
+def reduce_tile(dZ, A, dW, m, j, k, rows, columns):
+    """One tile of dW."""
+    tile = _tile.zeros(A, rows, columns)
+    for s in range(0, m, _tile.lanes(A)):
+        tile = _tile.add_products(tile, dZ, j, A, k, s)
+    _tile.add_sums_of_lanes(tile, dW, j, k)

@@ -1,0 +1,48 @@
+"""A network's layers and checked samples, as the modules below the boundary hand them on."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Layers(NamedTuple):
+    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64."""
+
+    sizes: NDArray[np.int64]
+    units: NDArray[np.int64]
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of theta."""
+        return int(np.sum(self.sizes[1:] * (self.sizes[:-1] + 1)))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of a gradient for one sample: two a weight of layer 1, three above."""
+        weights = self.sizes[1:] * self.sizes[:-1]
+        return int(3 * np.sum(weights) - weights[0])
+
+
+class Samples(NamedTuple):
+    """Checked data, samples as columns, all floats of one dtype.
+
+    Targets stand in `Y` (n_L, m), or, for softmax, as class codes in `codes` (m,) int32: then Y is
+    None, since a one-hot matrix of all samples may be larger than X itself.
+    """
+
+    X: NDArray[Any]
+    Y: NDArray[Any] | None = None
+    codes: NDArray[np.int32] | None = None
+    weights: NDArray[Any] | None = None
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def total_weight(self) -> float:
+        """S = sum_i s_i."""
+        if self.weights is None:
+            return float(self.n_samples)
+        return float(np.sum(self.weights, dtype=np.float64))

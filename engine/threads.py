@@ -1,0 +1,65 @@
+"""How many threads a computation uses."""
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+# Multiply-adds of one evaluation from which a second thread pays: about a millisecond of work,
+# against the tens of microseconds that it takes to hand chunks to threads.
+PAYS_FROM = 50_000_000
+
+
+class Threads(NamedTuple):
+    """A number of threads, and why that one."""
+
+    count: int
+    why: str
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use: those of its affinity, and its cgroup's quota of time."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, quota(cgroup))))
+
+
+def quota(cgroup: Path) -> float:
+    """Cores' worth of time that the control group grants, version 2 or 1; infinity for no limit."""
+    try:
+        if (cgroup / "cpu.max").exists():
+            granted, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            granted = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        return float(granted) / float(period) if float(granted) > 0 else math.inf
+    except (OSError, ValueError):  # no such files, or "max"
+        return math.inf
+
+
+def most_threads() -> int:
+    """Threads to use at most by default: OMP_NUM_THREADS where it is set, else the usable cores.
+
+    joblib sets that variable in its worker processes, so that they do not crowd each other.
+    """
+    cores = usable_cores()
+    try:
+        return max(1, min(cores, int(os.environ["OMP_NUM_THREADS"])))
+    except (KeyError, ValueError):
+        return cores
+
+
+def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
+    """As many threads as asked for, or as many as pay for an evaluation of that size."""
+    if asked is not None:
+        return Threads(asked, "as asked")
+    most = most_threads()
+    if n_chunks == 1:
+        return Threads(1, "all samples of a step fit into one chunk")
+    if multiply_adds < PAYS_FROM:
+        return Threads(
+            1, f"{multiply_adds:,} multiply-adds a step are fewer than the {PAYS_FROM:,} that pay"
+        )
+    return Threads(min(most, n_chunks), f"{n_chunks} chunks, {most} usable cores")

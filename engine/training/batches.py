@@ -1,0 +1,60 @@
+"""The order in which minibatch descent takes the samples: a shuffle from a seed.
+
+Every backend and every number of threads takes the same order. The numbers come from
+xoshiro256++ (Blackman & Vigna 2021), whose four words of state NumPy fills from the seed; a number
+below n is drawn without bias as in Lemire 2019, section 3. The exchanges are Fisher's and Yates'.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine._jit import inlined, jit
+
+
+def random_state(seed: int) -> NDArray[np.uint64]:
+    """Four words of state, apart from the stream that initial parameters are drawn from."""
+    return np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(4, np.uint64)
+
+
+def in_order(n_samples: int) -> NDArray[Any]:
+    """0, 1, ..., n_samples - 1, in four bytes each where that is enough."""
+    return np.arange(n_samples, dtype=np.int32 if n_samples < 2**31 else np.int64)
+
+
+@inlined
+def random_word(state):
+    """The next 64 random bits."""
+    total = state[0] + state[3]
+    word = ((total << np.uint64(23)) | (total >> np.uint64(41))) + state[0]
+    shifted = state[1] << np.uint64(17)
+    state[2] ^= state[0]
+    state[3] ^= state[1]
+    state[1] ^= state[2]
+    state[0] ^= state[3]
+    state[2] ^= shifted
+    state[3] = (state[3] << np.uint64(45)) | (state[3] >> np.uint64(19))
+    return word
+
+
+@inlined
+def random_below(n, state):
+    """A whole number in 0 ... n - 1; n is a uint64 of no more than 32 bits."""
+    low_half = np.uint64(2**32 - 1)
+    product = (random_word(state) >> np.uint64(32)) * n
+    if product & low_half < n:
+        smallest = (np.uint64(2**32) - n) % n
+        while product & low_half < smallest:
+            product = (random_word(state) >> np.uint64(32)) * n
+    return product >> np.uint64(32)
+
+
+@jit
+def shuffle(order, state):
+    """Put `order` into a random order, each of them equally likely."""
+    for last in range(order.size - 1, 0, -1):
+        other = np.int64(random_below(np.uint64(last + 1), state))
+        exchanged = order[last]
+        order[last] = order[other]
+        order[other] = exchanged

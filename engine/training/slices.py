@@ -1,0 +1,138 @@
+"""Minibatch descent in compiled slices: many steps a call, for the tiled backend.
+
+A slice is some fifty milliseconds of steps, so that Ctrl-C, time limits and progress stay alive
+between slices, and what a call costs does not count. Gather, forward, backward and update of a step
+all happen inside; nothing is allocated.
+"""
+
+import numpy as np
+
+from engine._jit import jit
+from engine.blocks import COST, GRADIENT, run_blocks_tiled
+from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
+from engine.equations.update import (
+    adam_loops,
+    gradient_descent_loops,
+    momentum_loops,
+    nesterov_loops,
+)
+from engine.training.batches import shuffle
+from engine.training.state import (
+    ADAM,
+    EPOCHS,
+    EVALUATE,
+    MOMENTUM,
+    NESTEROV,
+    POSITION,
+    RATE,
+    STAGNANT,
+    STEPS,
+    end_of_step_loops,
+    watch_loops,
+)
+
+# How a slice ended.
+UNFINISHED, FINISHED, DIVERGED = range(3)
+
+
+@jit
+def descend_tiled(
+    state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
+):
+    """Up to n_steps steps, or the rest of n_epochs epochs; how it ended.
+
+    Row e of `history` receives the cost and the gradient's norm of the e-th epoch that ends. With
+    `watched`, the costs of the epochs decide on stagnation. A cost that is not finite ends the
+    slice before its step, with the cost in the next row.
+    """
+    theta, dtheta = state.theta, workspace.dtheta
+    counts = state.counts
+    epochs_before = counts[EPOCHS]
+    task = COST if settings.update == EVALUATE else GRADIENT
+    for _ in range(n_steps):
+        first = counts[POSITION]
+        last = min(first + settings.batch_size, state.order.size)
+        if first == 0 and settings.shuffle == 1:
+            shuffle(state.order, state.random)
+        for p in range(dtheta.size):
+            dtheta[p] = 0
+        cost_sum = run_blocks_tiled(
+            task, theta, sizes, units, data, state.order, first, last, block, workspace, workspace.Y
+        )
+        weight = weight_of(data, state.order, first, last)
+        row = counts[EPOCHS] - epochs_before
+        if weight > 0:  # else no sample of the batch counts
+            cost = mean_cost_loops(cost_sum, theta, sizes, settings.alpha, weight)
+            if task == GRADIENT:
+                if not np.isfinite(cost):
+                    history[row, 0] = cost
+                    return DIVERGED
+                mean_gradient_tiled(dtheta, theta, sizes, settings.alpha, weight)
+                if last == state.order.size:
+                    history[row, 1] = norm(dtheta)
+                update_tiled(state, settings, dtheta)
+        else:
+            cost = 0.0
+        of_epoch = end_of_step_loops(state, settings, cost, weight, last)
+        if last == state.order.size:
+            history[row, 0] = of_epoch
+            if watched == 1:
+                watch_loops(state, settings, of_epoch)
+            if row + 1 == n_epochs or counts[STAGNANT] == 1:
+                return FINISHED
+    return UNFINISHED
+
+
+@jit
+def update_tiled(state, settings, dtheta):
+    """One step of the optimiser, with the number and the learning rate that the state says."""
+    theta, rate = state.theta, state.sums[RATE]
+    if settings.update == ADAM:
+        adam_loops(
+            theta,
+            dtheta,
+            state.first,
+            state.second,
+            state.counts[STEPS] + 1,
+            rate,
+            settings.beta_1,
+            settings.beta_2,
+            settings.epsilon,
+        )
+    elif settings.update == NESTEROV:
+        nesterov_loops(theta, dtheta, state.first, rate, settings.momentum)
+    elif settings.update == MOMENTUM:
+        momentum_loops(theta, dtheta, state.first, rate, settings.momentum)
+    else:
+        gradient_descent_loops(theta, dtheta, rate)
+
+
+@jit
+def weight_of(data, order, first, last):
+    """S of the samples at those places in the order."""
+    if data.weights.size == 0:
+        return float(last - first)
+    total = 0.0
+    for place in range(first, last):
+        total += data.weights[order[place]]
+    return total
+
+
+@jit
+def norm(dtheta):
+    """Euclidean norm, in float64."""
+    total = 0.0
+    for p in range(dtheta.size):
+        total += np.float64(dtheta[p]) ** 2
+    if 1e-200 < total < np.inf:
+        return np.sqrt(total)
+    # Squares that are out of range, or no number at all: once more in units of the largest.
+    largest = 0.0
+    for p in range(dtheta.size):
+        largest = max(largest, abs(np.float64(dtheta[p])))
+    if not 0 < largest < np.inf:
+        return total if total != total else largest
+    total = 0.0
+    for p in range(dtheta.size):
+        total += (dtheta[p] / largest) ** 2
+    return largest * np.sqrt(total)

@@ -1,0 +1,129 @@
+"""What minibatch descent is told, what it carries from step to step, and the end of an epoch."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine._jit import jit
+from engine.training.batches import in_order, random_state
+
+EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
+CONSTANT, INVSCALING, ADAPTIVE = range(3)
+
+SCHEDULES = {"constant": CONSTANT, "invscaling": INVSCALING, "adaptive": ADAPTIVE}
+
+SMALLEST_ADAPTIVE_RATE = 1e-6  # an adaptive rate is not divided any more below
+
+
+class Settings(NamedTuple):
+    """The numbers that `train` was given, for kernels: whole numbers and floats, no names."""
+
+    update: int  # PLAIN, MOMENTUM, NESTEROV or ADAM; EVALUATE only sums up the costs
+    batch_size: int
+    shuffle: int = 0
+    learning_rate: float = 0.0
+    momentum: float = 0.0
+    beta_1: float = 0.0
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    alpha: float = 0.0
+    schedule: int = CONSTANT
+    power_t: float = 0.0
+    tol: float = 0.0
+    patience: int = 1
+
+
+# Places in State.counts ...
+STEPS, EPOCHS, POSITION, FAILURES, STAGNANT, N_COUNTS = range(6)
+# ... and in State.sums.
+RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
+
+
+class State(NamedTuple):
+    """All that the next step depends on; every array is changed in place.
+
+    `counts` holds the steps taken, the epochs finished, the position in the order within the
+    epoch, the epochs without improvement, and whether they were too many; `sums` the learning rate,
+    the lowest cost that was watched, and cost and weight summed over the epoch so far.
+    """
+
+    theta: NDArray[Any]
+    first: NDArray[Any]  # velocity, or Adam's first moment
+    second: NDArray[Any]  # Adam's second moment
+    order: NDArray[Any]
+    random: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+    def copy(self) -> "State":
+        """The same state in other arrays."""
+        return State(*(array.copy() for array in self))
+
+    def restore(self, earlier: "State") -> None:
+        """Become an earlier copy again."""
+        for now, then in zip(self, earlier, strict=True):
+            now[:] = then
+
+
+def new_state(theta: NDArray[Any], settings: Settings, n_samples: int, seed: int) -> State:
+    """The state before the first step; `theta` is taken over."""
+    remembered = theta.size if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
+    squares = theta.size if settings.update == ADAM else 0
+    sums = np.zeros(N_SUMS)
+    sums[RATE], sums[LOWEST] = settings.learning_rate, math.inf
+    return State(
+        theta,
+        np.zeros(remembered, theta.dtype),
+        np.zeros(squares, theta.dtype),
+        in_order(n_samples),
+        random_state(seed),
+        np.zeros(N_COUNTS, np.int64),
+        sums,
+    )
+
+
+def end_of_step(state, settings, cost, weight, last):
+    """Count a step whose batch ended before `last`; the cost of the epoch if it ended too, else NaN."""
+    counts, sums = state.counts, state.sums
+    counts[STEPS] += 1
+    counts[POSITION] = last
+    sums[COST] += cost * weight
+    sums[WEIGHT] += weight
+    if last < state.order.size:
+        return np.nan
+    of_epoch = sums[COST] / sums[WEIGHT]
+    counts[EPOCHS] += 1
+    counts[POSITION] = 0
+    sums[COST] = 0
+    sums[WEIGHT] = 0
+    if settings.schedule == INVSCALING:
+        n = counts[EPOCHS] * state.order.size
+        sums[RATE] = settings.learning_rate / (n + 1) ** settings.power_t  # U6
+    return of_epoch
+
+
+def watch(state, settings, cost):
+    """Count an epoch that has not improved on the lowest cost by tol, and act on too many.
+
+    As scikit-learn counts: an epoch improves if its cost is below the lowest before it by at least
+    tol. Too many divide an adaptive rate by 5, or, with tol above 0, end the run.
+    """
+    counts, sums = state.counts, state.sums
+    improved = cost <= sums[LOWEST] - settings.tol and cost < np.inf  # a NaN has not
+    counts[FAILURES] = 0 if improved else counts[FAILURES] + 1
+    if cost < sums[LOWEST]:
+        sums[LOWEST] = cost
+    if counts[FAILURES] < settings.patience:
+        return
+    if settings.schedule == ADAPTIVE and sums[RATE] > SMALLEST_ADAPTIVE_RATE:
+        sums[RATE] /= 5  # U7
+        counts[FAILURES] = 0
+    elif settings.tol > 0:
+        counts[STAGNANT] = 1
+
+
+# The same two for compiled callers.
+end_of_step_loops = jit(end_of_step)
+watch_loops = jit(watch)

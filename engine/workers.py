@@ -1,0 +1,181 @@
+"""What sums a chunk of samples: the memory of one thread, and each backend's way through a chunk.
+
+Within a chunk, spans of 1024 samples are summed in the dtype of the data, and added up in float64:
+so a sum over a million float32 samples loses no more than one over a span.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine._jit import jit
+from engine.blocks import (
+    COST,
+    FORWARD,
+    GRADIENT,
+    allocate,
+    block_samples,
+    data_of,
+    run_blocks_tiled,
+)
+from engine.equations.backends import Backend
+from engine.equations.layout import units_of
+from engine.samples import Layers, Samples
+
+SPAN_SAMPLES = 1024  # docs/decisions/0003-chunks.md
+
+
+class TiledWorker:
+    """The memory that one thread needs for chunks, and the tiled kernels' way through one."""
+
+    def __init__(self, backend: Backend, layers: Layers, samples: Samples) -> None:
+        sizes = layers.sizes
+        n_parameters = layers.n_parameters
+        dtype = samples.X.dtype
+        self._layers = layers
+        self._data = data_of(*samples)
+        self._block = block_samples(sizes, dtype, min(samples.n_samples, SPAN_SAMPLES))
+        self._workspace = allocate(sizes, n_parameters, dtype, self._block)
+        self.gradient_sum = np.empty(n_parameters)
+
+    def run(
+        self,
+        task: int,
+        theta: NDArray[Any],
+        order: NDArray[Any],
+        first: int,
+        last: int,
+        activations: NDArray[Any],
+    ) -> float:
+        """One chunk: its cost; its gradient in `gradient_sum`, or its share of the activations."""
+        return float(
+            run_chunk_tiled(
+                task,
+                theta,
+                *self._layers,
+                self._data,
+                order,
+                first,
+                last,
+                self._block,
+                self._workspace,
+                self.gradient_sum,
+                activations,
+            )
+        )
+
+
+class ArrayWorker:
+    """The same for a backend whose passes take whole arrays, one span of samples at a time."""
+
+    def __init__(self, backend: Backend, layers: Layers, samples: Samples) -> None:
+        self._backend = backend
+        self._layers = layers
+        self._samples = samples
+        self.gradient_sum = np.empty(layers.n_parameters)
+        self._loaded: tuple[int, int] | None = None
+        self._span: Span
+
+    def run(
+        self,
+        task: int,
+        theta: NDArray[Any],
+        order: NDArray[Any],
+        first: int,
+        last: int,
+        activations: NDArray[Any],
+    ) -> float:
+        """One chunk: its cost; its gradient in `gradient_sum`, or its share of the activations."""
+        cost = 0.0
+        self.gradient_sum[:] = 0
+        of_span = np.empty_like(theta)
+        for start in range(first, last, SPAN_SAMPLES):
+            stop = min(start + SPAN_SAMPLES, last)
+            A, dZ, Y, s = self._load(order, start, stop)
+            if task == FORWARD:
+                self._backend.forward_pass(theta, *self._layers, A)
+                output = units_of(A, self._layers.sizes, len(self._layers.units))
+                activations[:, start:stop] = output
+            elif task == COST:
+                cost += self._backend.cost_pass(theta, *self._layers, A, Y, s)
+            else:
+                cost += self._backend.gradient_pass(theta, *self._layers, A, dZ, Y, s, of_span)
+                self.gradient_sum += of_span
+        return cost
+
+    def _load(self, order: NDArray[Any], start: int, stop: int) -> "Span":
+        """Those samples in C-ordered arrays, whatever the layout of the caller's.
+
+        A pass leaves X, Y and s as they are, so the span that was loaded last is not copied again.
+        """
+        if self._loaded == (start, stop) and not order.size:
+            return self._span
+        X, Y, codes, weights = self._samples
+        count = stop - start
+        chosen = order[start:stop] if order.size else slice(start, stop)
+        fits = self._loaded is not None and self._span.s.size == count
+        self._loaded = None  # until all of it is: Ctrl-C may come between
+        if not fits:
+            n_units, n_out = int(self._layers.sizes.sum()), int(self._layers.sizes[-1])
+            self._span = Span(
+                A=np.zeros((n_units, count), X.dtype),
+                dZ=np.zeros((n_units, count), X.dtype),
+                Y=np.empty((n_out, count), X.dtype),
+                s=np.ones(count, X.dtype),
+            )
+        span = self._span
+        units_of(span.A, self._layers.sizes, 0)[:] = X[:, chosen]
+        if Y is not None:
+            span.Y[:] = Y[:, chosen]
+        elif codes is not None:
+            span.Y[:] = 0
+            span.Y[codes[chosen], np.arange(count)] = 1
+        if weights is not None:
+            span.s[:] = weights[chosen]
+        self._loaded = (-1, -1) if order.size else (start, stop)
+        return span
+
+
+class Span(NamedTuple):
+    """The arrays that a pass takes, with a span of samples in them."""
+
+    A: NDArray[Any]
+    dZ: NDArray[Any]
+    Y: NDArray[Any]
+    s: NDArray[Any]
+
+
+@jit
+def run_chunk_tiled(
+    task,
+    theta,
+    sizes,
+    units,
+    data,
+    order,
+    first,
+    last,
+    block,
+    workspace,
+    gradient_sum,
+    activations,
+):
+    """The summed cost of a chunk, and its gradient or its activations."""
+    dtheta = workspace.dtheta
+    cost = 0.0
+    for p in range(gradient_sum.size if task == GRADIENT else 0):
+        gradient_sum[p] = 0
+    for start in range(first, last, SPAN_SAMPLES):
+        stop = min(start + SPAN_SAMPLES, last)
+        for p in range(dtheta.size if task == GRADIENT else 0):
+            dtheta[p] = 0
+        cost += run_blocks_tiled(
+            task, theta, sizes, units, data, order, start, stop, block, workspace, activations
+        )
+        for p in range(dtheta.size if task == GRADIENT else 0):
+            gradient_sum[p] += dtheta[p]
+    return cost
+
+
+Worker = TiledWorker | ArrayWorker
