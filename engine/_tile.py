@@ -1,4 +1,4 @@
-"""Tiles: blocks of numbers that stay in the processor's vector registers while a kernel sums into them.
+"""Tiles: blocks of numbers that stay in vector registers while a kernel sums into them.
 
 A compiler vectorises the innermost loop, and gives each of its sums back to memory every time
 round. To keep a small block of a matrix product in registers through the whole sum, as BLAS does,
@@ -106,7 +106,7 @@ def exactly(found, *shape):
     return found
 
 
-class Tile(types.Type):
+class Tile(types.Type):  # type: ignore[misc]
     """The type of a tile in compiled code: rows x columns vectors of a dtype."""
 
     def __init__(self, dtype: Any, rows: int, columns: int) -> None:
@@ -115,7 +115,7 @@ class Tile(types.Type):
 
     @property
     def lanes(self) -> int:
-        return VECTOR_BYTES * 8 // self.dtype.bitwidth
+        return VECTOR_BYTES * 8 // int(self.dtype.bitwidth)
 
     @property
     def cells(self) -> list[tuple[int, int, int]]:

@@ -57,7 +57,7 @@ class Workspace(NamedTuple):
 
 
 def table_of(matrix: NDArray[Any]) -> Table:
-    """A matrix (units, samples) as a Table: of the same memory, or of a copy if that is backward."""
+    """A matrix (units, samples) as a Table: of the same memory, or a copy if steps are negative."""
     steps = np.array(matrix.strides)
     if (
         matrix.size == 0
@@ -98,19 +98,20 @@ def data_of(
 def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     """Samples of a block, a whole number of vectors: all blocks but the last have as many.
 
+    A sum's bits depend on it, so it depends on the network alone, unless all fit into one block.
+
     >>> import numpy as np
     >>> block_samples(np.array([20, 100, 1]), "float32", 1024)
     256
-    >>> block_samples(np.array([20, 100, 1]), "float32", 300)  # two blocks, as even as can be
-    160
+    >>> block_samples(np.array([20, 100, 1]), "float32", 30)
+    32
     """
-    itemsize = np.dtype(dtype).itemsize
+    itemsize = int(np.dtype(dtype).itemsize)
     lanes = _tile.VECTOR_BYTES // itemsize
     most = ROW_BYTES // itemsize
     while most > 4 * lanes and int(np.sum(sizes)) * most * itemsize > WORKSPACE_BYTES:
         most //= 2
-    n_blocks = -(-n_samples // most)
-    return -(-n_samples // (n_blocks * lanes)) * lanes
+    return min(most, -(-n_samples // lanes) * lanes)
 
 
 def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int) -> Workspace:
@@ -136,7 +137,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.empty(n_bytes + _tile.VECTOR_BYTES, np.uint8)
     first = -memory.ctypes.data % _tile.VECTOR_BYTES
-    return memory[first : first + n_bytes].view(dtype).reshape(shape)
+    array: NDArray[Any] = memory[first : first + n_bytes].view(dtype).reshape(shape)
+    return array
 
 
 @jit

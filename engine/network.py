@@ -237,7 +237,7 @@ class Network:
         layers = self.layers
         work = layers.multiply_adds * samples.n_samples // 3
         threads = choose(None, work, len(chunk_bounds(samples.n_samples)))
-        return ChunkSums(chosen, layers, samples, threads.count).forward(parameters)
+        return ChunkSums(chosen, layers, samples, threads.number).forward(parameters)
 
     def objective(
         self,

@@ -47,7 +47,7 @@ class Objective:
             layers.multiply_adds * samples.n_samples,
             len(chunk_bounds(samples.n_samples)),
         )
-        self._sums = ChunkSums(backend, layers, samples, self.threads.count)
+        self._sums = ChunkSums(backend, layers, samples, self.threads.number)
         self._alpha = float(alpha)
         self._total_weight = samples.total_weight
 

@@ -13,7 +13,7 @@ PAYS_FROM = 50_000_000
 class Threads(NamedTuple):
     """A number of threads, and why that one."""
 
-    count: int
+    number: int
     why: str
 
 

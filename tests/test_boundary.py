@@ -488,15 +488,8 @@ def test_an_unknown_output_unit_is_refused_and_the_known_ones_listed(name):
 @pytest.mark.parametrize("name", ["cuda", "NumPy", "", 3, ["numpy"]])
 def test_an_unknown_backend_is_refused_and_the_known_ones_listed(name):
     for call in (forward, cost, short_train):
-        with refused(ValueError, f"backend must be 'numpy' or 'loops'; got {name!r}."):
+        with refused(ValueError, f"backend must be 'numpy', 'loops' or 'tiled'; got {name!r}."):
             call(backend=name)
-
-
-def test_the_tiled_backend_is_announced_and_not_there():
-    expected = "backend='tiled' is not available yet; pass 'numpy' or 'loops', or None."
-    for call in (forward, cost, short_train):
-        with refused(NotImplementedError, expected):
-            call(backend="tiled")
 
 
 @pytest.mark.parametrize("name", ["GD", "newton", None, 1])
@@ -512,23 +505,19 @@ def test_an_unknown_schedule_is_refused_and_the_known_ones_listed(name):
         short_train(schedule=name)
 
 
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_solvers_to_come_are_announced_and_not_there(solver):
-    expected = f"solver='{solver}' is not available yet; pass solver='gd'"
-    with refused(NotImplementedError, expected, "learning_rate"):
-        short_train(solver=solver)
+def test_the_solver_to_come_is_announced_with_what_to_do_until_then():
+    with refused(NotImplementedError, "solver='lbfgs' is not available yet; pass scipy.optimize"):
+        short_train(solver="lbfgs")
 
 
-def test_the_default_solver_is_not_there_yet_and_says_so():
-    with refused(NotImplementedError, "solver='adam' is not available yet; pass solver='gd'"):
-        train(NETWORK, X, Y)
-
-
-def test_schedules_and_checkpoints_to_come_are_announced_and_not_there():
+def test_schedules_are_for_the_minibatch_solvers():
     for schedule in ("invscaling", "adaptive"):
-        expected = f"schedule='{schedule}' is not available yet; pass schedule='constant'."
+        expected = f"schedule='{schedule}' is not available for solver='gd'; pass schedule="
         with refused(NotImplementedError, expected):
             short_train(schedule=schedule)
+
+
+def test_checkpoints_to_come_are_announced_and_not_there():
     with refused(NotImplementedError, "checkpoint is not available yet; pass checkpoint=None."):
         short_train(checkpoint="run.ckpt")
 
@@ -676,14 +665,6 @@ def test_seeds_below_zero_or_not_whole_are_refused():
 def test_a_bad_seed_is_refused_even_if_the_parameters_are_given():
     with refused(ValueError, "seed must be at least 0; got -1."):
         short_train(theta=THETA, seed=-1)
-
-
-def test_more_than_one_thread_is_announced_and_not_there():
-    for call in (cost, short_train):
-        expected = "n_threads=2 is not available yet: these backends use one thread."
-        with refused(NotImplementedError, expected, "Pass n_threads=None."):
-            call(n_threads=2)
-        call(n_threads=1)
 
 
 @pytest.mark.parametrize("learning_rate", [1e-60, 1e60])

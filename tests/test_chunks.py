@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Network, train
-from engine.chunks import CHUNK_SAMPLES, ChunkSums, Layers, Samples, chunk_bounds
+from engine.chunks import ChunkSums, chunk_bounds, chunk_samples
 from engine.equations.backends import BACKENDS, Backend
+from engine.samples import Layers, Samples
+from engine.workers import SPAN_SAMPLES
 from tests import oracle
 
 NETWORK = Network((2, 2, 1))
@@ -40,8 +42,8 @@ def test_chunks_cover_all_samples_once_and_in_order(n_samples):
     bounds = chunk_bounds(n_samples)
     covered = [i for start, stop in bounds for i in range(start, stop)]
     assert covered == list(range(n_samples))
-    assert all(stop - start == CHUNK_SAMPLES for start, stop in bounds[:-1])
-    assert all(0 < stop - start <= CHUNK_SAMPLES for start, stop in bounds[-1:])
+    assert all(stop - start == SPAN_SAMPLES for start, stop in bounds[:-1])
+    assert all(0 < stop - start <= SPAN_SAMPLES for start, stop in bounds[-1:])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,14 @@ def test_chunks_at_the_edges(n_samples, bounds):
     assert chunk_bounds(n_samples) == bounds
 
 
-# Which chunks a backend is asked for
+@pytest.mark.parametrize("n_samples", [65_536, 65_537, 1_000_000, 123_456_789])
+def test_many_samples_make_larger_chunks_of_whole_spans_and_at_most_64(n_samples):
+    assert chunk_samples(n_samples) % SPAN_SAMPLES == 0
+    assert len(chunk_bounds(n_samples)) <= 64
+    assert (chunk_samples(n_samples) == SPAN_SAMPLES) == (n_samples <= 64 * SPAN_SAMPLES)
+
+
+# Which samples a backend is asked for at a time
 
 
 class Asked:
@@ -75,7 +84,7 @@ class Asked:
 
     def forward(self, theta, sizes, units, A):
         self.blocks.append(A[:1].copy())
-        return A[:1] + theta[0]
+        A[1:2] = A[:1] + theta[0]
 
     def cost(self, theta, sizes, units, A, Y, s):
         self.blocks.append(A[:1].copy())
@@ -143,7 +152,7 @@ def test_sums_of_chunks_are_added_in_float64_whatever_the_data():
         dtheta[:] = A[0, 0]
         return float(A[0, 0])
 
-    X = np.ones((1, 4 * CHUNK_SAMPLES), dtype=np.float32)
+    X = np.ones((1, 4 * SPAN_SAMPLES), dtype=np.float32)
     X[0, 0] = 2.0**24
     backend = BACKENDS["numpy"]._replace(gradient_pass=gradient)
     sums = ChunkSums(backend, Network((1, 1)).layers, Samples(X, X))
@@ -161,7 +170,7 @@ def test_sums_are_added_in_the_order_of_the_chunks():
 
     backend = BACKENDS["numpy"]._replace(cost_pass=cost)
     for values, total in [((1e16, 1, -1e16), 0), ((1e16, -1e16, 1), 1)]:
-        X = np.repeat(values, CHUNK_SAMPLES).reshape(1, -1)
+        X = np.repeat(values, SPAN_SAMPLES).reshape(1, -1)
         sums = ChunkSums(backend, Network((1, 1)).layers, Samples(X, X))
         assert sums.cost(np.zeros(2)) == total
 
@@ -215,7 +224,7 @@ def test_a_chunk_of_which_only_half_was_loaded_is_loaded_anew(n_samples):
 
 def tolerance(dtype):
     """A constant times epsilon times the root of the longest sum, that of a chunk."""
-    return 4 * float(np.finfo(dtype).eps) * math.sqrt(CHUNK_SAMPLES)
+    return 4 * float(np.finfo(dtype).eps) * math.sqrt(SPAN_SAMPLES)
 
 
 @functools.cache

@@ -40,11 +40,11 @@ TINY_32, TINY_64 = 2.0**-149, 2.0**-1074
 # In ulp, for float32 and float64: the largest error found (docs/elementary.md), and a little room.
 LIMITS = {
     "exp": (1.1, 1.1),
-    "tanh": (2.0, 2.2),
-    "sigmoid": (2.5, 2.2),
+    "tanh": (2.0, 2.3),
+    "sigmoid": (2.5, 2.5),
     "log": (1.0, 1.0),
-    "log1p": (1.5, 1.3),
-    "log1p_exp_minus_abs": (1.8, 1.7),
+    "log1p": (1.5, 1.5),
+    "log1p_exp_minus_abs": (1.8, 1.8),
 }
 
 every_function = pytest.mark.parametrize("name", CASES)
@@ -96,7 +96,7 @@ def test_float32_is_exact_to_a_few_ulp_at_every_number(name):
 @pytest.mark.compiled
 @every_function
 def test_float64_is_exact_to_a_few_ulp_at_many_numbers(name):
-    worst = worst_float64(CASES[name], spread(CASES[name], np.float64, 400_000, seed=2))
+    worst = worst_float64(CASES[name], spread(CASES[name], np.float64, 500_000, seed=2))
     assert worst.ulp <= limit(name, np.float64), worst
 
 

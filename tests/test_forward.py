@@ -5,11 +5,32 @@ import pytest
 
 from engine import Network
 from engine.equations import activations, forward
-from tests import cases
+from tests import cases, tiled
 
 UNITS = {**activations.HIDDEN_UNITS, **activations.OUTPUT_UNITS}
-ACTIVATE = {"numpy": activations.activate_numpy, "loops": activations.activate_loops}
-AFFINE = {"numpy": forward.affine_numpy, "loops": forward.affine_loops}
+
+
+def activate_tiled(unit, Z, A):
+    """The tiled form with the arguments of the others."""
+    padded, m = tiled.padded(Z)
+    activations.activate_tiled(unit, padded, tiled.scratch(padded), m)
+    A[:] = padded[:, : Z.shape[1]]
+
+
+def affine_tiled(W, b, A_prev, Z):
+    """The tiled form with the arguments of the others."""
+    below, m = tiled.padded(A_prev)
+    above, _ = tiled.padded(Z)
+    forward.affine_tiled(W, b, below, above, m)
+    Z[:] = above[:, : Z.shape[1]]
+
+
+ACTIVATE = {
+    "numpy": activations.activate_numpy,
+    "loops": activations.activate_loops,
+    "tiled": activate_tiled,
+}
+AFFINE = {"numpy": forward.affine_numpy, "loops": forward.affine_loops, "tiled": affine_tiled}
 
 
 @pytest.mark.parametrize("case", cases.GRID, ids=str)

@@ -34,6 +34,7 @@ def demo(
     """
     from engine import plots
     from engine.cli.pictures import check_can_be_saved, save
+    from engine.equations.backends import BACKENDS
     from engine.examples import breast_cancer as example
 
     check_can_be_saved(picture)
@@ -54,7 +55,7 @@ def demo(
         f"  logistic regression  {reference:.1%}  (scikit-learn, its defaults)\n"
     )
     with console.status("timing the backends; the loops may have to be compiled first"):
-        times = example.time_backends(data, ["numpy", "loops"])
+        times = example.time_backends(data, list(BACKENDS))
     console.print(_time_table(times))
     console.print()
     if splits:

@@ -21,6 +21,7 @@ def info() -> None:
     from threadpoolctl import threadpool_info
 
     from engine import __version__
+    from engine.threads import most_threads, usable_cores
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -30,8 +31,8 @@ def info() -> None:
     for package in PACKAGES:
         table.add_row(package, _version_of(package))
     table.add_row("processor", f"{_processor_name()} (LLVM: {binding.get_host_cpu_name()})")
-    table.add_row("cores", f"{_usable_cores()} usable of {os.cpu_count()}")
-    table.add_row("engine threads", "1 (these backends have no other way)")
+    table.add_row("cores", f"{usable_cores()} usable of {os.cpu_count()}")
+    table.add_row("engine threads", f"{most_threads()} at most, by default")
     for library in threadpool_info():
         name = f"{library['internal_api']} {library.get('version') or ''}".strip()
         kernels = library.get("architecture", "")
@@ -54,12 +55,6 @@ def _processor_name() -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cache_state() -> str:

@@ -124,6 +124,7 @@ def activate_tiled(unit, A, scratch, m):
     One branch for a whole layer; inside, plain loops over contiguous samples, in vectors.
     """
     n_out = A.shape[0]
+    # F5  of identity units: nothing to do, A = Z
     if unit == TANH:
         for j in range(n_out):
             for i in range(m):
@@ -142,7 +143,6 @@ def activate_tiled(unit, A, scratch, m):
         for j in range(n_out):
             for i in range(m):
                 A[j, i] = elementary.exp(A[j, i])  # F7
-    # Identity units have A = Z already.  # F5
 
 
 @jit
@@ -178,6 +178,7 @@ def derive_tiled(unit, A, dZ, m):
     n_out = A.shape[0]
     one, zero = A.dtype.type(1), A.dtype.type(0)
     # forward:  A[j, i] = elementary.tanh(A[j, i]), and so on
+    # B8  of identity units: nothing to do, dZ = dA
     if unit == TANH:
         for j in range(n_out):
             for i in range(m):
@@ -190,4 +191,3 @@ def derive_tiled(unit, A, dZ, m):
         for j in range(n_out):
             for i in range(m):
                 dZ[j, i] *= one if A[j, i] > 0 else zero  # B4 B7
-    # Identity units have dZ = dA already.  # B4 B8

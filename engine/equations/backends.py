@@ -1,4 +1,4 @@
-"""NUMPY, LOOPS and TILED: the same table of functions, filled three times. Only this file knows all."""
+"""NUMPY, LOOPS, TILED: one table of functions, filled three times. Only this file knows all."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -9,8 +9,8 @@
 The costs are taken from z, never from a rounded a, so that they stay exact where a saturates.
 L1 is -y log a - (1-y) log(1-a); its first term is max(z, 0) - y z without the cancellation. L2 is
 -sum_j y_j log a_j for targets that sum to one; the largest term of the log-sum-exp is taken out of
-the sum, so that a tiny cost keeps its digits. The sum over samples is a float64 whatever the dtype of
-Z. A sample of weight 0 is left out, even where its cost is infinite.
+the sum, so that a tiny cost keeps its digits. The sum over samples is a float64 whatever the dtype
+of Z. A sample of weight 0 is left out, even where its cost is infinite.
 """
 
 import numpy as np
@@ -170,11 +170,13 @@ def softmax_cost_tiled(Z, Y, cost, scratch, m):
             cost[i] -= Y[j, i] * below_max
             e = elementary.exp(below_max)
             e = zero if below_max == zero else e
-            # The first of the largest terms is left out, others that equal it are not.
+            # Of the largest terms one is left out; others that equal it are counted.
             rest[i] += e
             ties[i] += one if below_max == zero else zero
     for i in range(m):
-        cost[i] += elementary.log1p(rest[i] + (ties[i] - one))  # L2
+        # Only where there are ties, so that the sum is never taken as (rest + ties) - 1.
+        others = rest[i] + (ties[i] - one)
+        cost[i] += elementary.log1p(others if ties[i] > one else rest[i])  # L2
 
 
 @jit

@@ -171,7 +171,7 @@ def cost_pass_tiled(theta, sizes, units, A, Y, s, m):
 
 @jit
 def gradient_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m):
-    """The summed cost; its gradient is added to dtheta.  2 to 3 multiply-adds a weight and sample."""
+    """The summed cost; its gradient is added to dtheta.  2 to 3 multiply-adds a weight, sample."""
     cost = cost_pass_tiled(theta, sizes, units, A, Y, s, m)
     backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m)
     return cost

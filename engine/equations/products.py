@@ -1,6 +1,6 @@
 """The two micro-kernels, which carry all matrix products of the tiled form.
 
-    accumulate_over_units   Z_j(i)  =  b_j + sum_k W_jk A_k(i)     Z of a layer; with W^T, dA of the one below
+    accumulate_over_units   Z_j(i)  =  b_j + sum_k W_jk A_k(i)     Z; by W^T, dA of the layer below
     reduce_over_samples     dW_jk  +=  sum_i dZ_j(i) A_k(i)        the gradient of the weights
 
 Both sum into tiles that stay in registers (engine/_tile.py): the first keeps some units of some

@@ -3,8 +3,10 @@
     U1  gradient descent    theta <- theta - eta dtheta
     U2  momentum            v <- mu v - eta dtheta,   theta <- theta + v
     U3  Nesterov            v <- mu v - eta dtheta,   theta <- theta + mu v - eta dtheta
-    U4  Adam's moments      m <- beta_1 m + (1 - beta_1) dtheta,   v <- beta_2 v + (1 - beta_2) dtheta^2
-    U5  Adam                theta <- theta - eta sqrt(1 - beta_2^t)/(1 - beta_1^t) m / (sqrt v + epsilon)
+    U4  Adam's moments      m <- beta_1 m + (1 - beta_1) dtheta
+                            v <- beta_2 v + (1 - beta_2) dtheta^2
+    U5  Adam                theta <- theta - eta_t m / (sqrt v + epsilon)
+                            eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t)
 
 All vectors have the length and the dtype of theta; t counts steps from 1. Adam's epsilon stands
 outside the bias correction, as at the end of section 2 of Kingma & Ba 2015 and in scikit-learn.

@@ -15,7 +15,8 @@ from engine._jit import inlined, jit
 
 def random_state(seed: int) -> NDArray[np.uint64]:
     """Four words of state, apart from the stream that initial parameters are drawn from."""
-    return np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(4, np.uint64)
+    sequence = np.random.SeedSequence(seed, spawn_key=(1,))
+    return sequence.generate_state(4, np.uint64).astype(np.uint64)
 
 
 def in_order(n_samples: int) -> NDArray[Any]:
@@ -51,10 +52,16 @@ def random_below(n, state):
 
 
 @jit
-def shuffle(order, state):
+def shuffle_loops(order, state):
     """Put `order` into a random order, each of them equally likely."""
     for last in range(order.size - 1, 0, -1):
         other = np.int64(random_below(np.uint64(last + 1), state))
         exchanged = order[last]
         order[last] = order[other]
         order[other] = exchanged
+
+
+def shuffle(order: NDArray[Any], state: NDArray[np.uint64]) -> None:
+    """The same from Python."""
+    with np.errstate(over="ignore"):  # words wrap around, which NumPy would warn of
+        shuffle_loops(order, state)

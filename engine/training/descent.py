@@ -67,8 +67,8 @@ class Slices:
         history: NDArray[np.float64],
     ) -> int:
         """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended."""
-        return int(
-            descend_tiled(
+        with np.errstate(all="ignore"):  # what overflows shows in the next cost
+            ended = descend_tiled(
                 state,
                 settings,
                 *self._layers,
@@ -80,7 +80,7 @@ class Slices:
                 n_epochs,
                 history,
             )
-        )
+        return int(ended)
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
         """J on all samples; without compiling anything but what the steps need."""
@@ -197,64 +197,95 @@ class Steps:
                 self._backend.gradient_descent(theta, dtheta, rate)
 
 
-def descend(
-    way: Slices | Steps, state: State, settings: Settings, monitor: Monitor, max_epochs: int
-) -> str:
-    """Move state.theta, in place, by up to `max_epochs` epochs; returns why it stopped.
+class Descent:
+    """A run of minibatch descent: epoch after epoch, watched over by a monitor.
 
-    The monitor hears of each epoch. Slices end with an epoch only where somebody wants to look at
-    the parameters then: a callback, or validation data.
+    Parameters
+    ----------
+    way : Slices or Steps
+    state : State
+        Changed in place, all the time.
+    settings : Settings
+    monitor : Monitor
+        Hears of each epoch. Slices end with an epoch only where somebody wants to look at the
+        parameters then: a callback, or validation data.
     """
-    last_finite = state.copy()
-    n_steps = 1
-    while True:
-        watched = not monitor.validates
-        epochs_before, steps_before = (int(state.counts[place]) for place in (EPOCHS, STEPS))
-        n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
-        history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
-        # Whether the cost of a state is finite, the next step says: only then is the copy good.
-        before = state.copy()
-        start = time.perf_counter()
-        ended = way.advance(state, settings, watched, 1, len(history), history)
+
+    def __init__(
+        self, way: Slices | Steps, state: State, settings: Settings, monitor: Monitor
+    ) -> None:
+        self._way = way
+        self._state = state
+        self._settings = settings
+        self._monitor = monitor
+        self._last_finite = state.copy()
+
+    def run(self, max_epochs: int) -> str:
+        """Up to `max_epochs` epochs; returns why it stopped."""
+        counts, monitor = self._state.counts, self._monitor
+        n_steps = 1
+        while True:
+            epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
+            n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
+            history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
+            start = time.perf_counter()
+            ended = self._slice(n_steps, history)
+            seconds = time.perf_counter() - start
+            n_ended = int(counts[EPOCHS]) - epochs_before
+            validation_cost = math.nan
+            if ended == DIVERGED:
+                monitor.record(history[:n_ended], validation_cost, self._state.theta, steps_before)
+                raise self._diverged(float(history[n_ended, 0]), int(counts[EPOCHS]) + 1)
+            if n_ended and monitor.validates:
+                validation_cost = monitor.validate(self._state.theta)
+                watch(self._state, self._settings, validation_cost)
+            reason = monitor.record(
+                history[:n_ended], validation_cost, self._state.theta, int(counts[STEPS])
+            )
+            if reason is not None:
+                return reason
+            if counts[STAGNANT]:
+                return "tol"
+            if counts[EPOCHS] == max_epochs:
+                return "max_iter"
+            n_taken = int(counts[STEPS]) - steps_before
+            limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
+            n_steps = 1 + int(min(10 * n_steps, n_taken * limit / max(seconds, 1e-6)))
+
+    def final_cost(self, theta: NDArray[Any]) -> float:
+        """J at the parameters that come back; raises DivergedError if it is not finite."""
+        cost = self._way.cost(theta, self._settings.alpha)
+        if not math.isfinite(cost):
+            counts = self._state.counts
+            raise self._diverged(cost, int(counts[EPOCHS] + (counts[POSITION] > 0)))
+        return cost
+
+    def _slice(self, n_steps: int, history: NDArray[np.float64]) -> int:
+        """One step, and up to n_steps more; how it ended."""
+        watched = not self._monitor.validates
+        epochs_before = int(self._state.counts[EPOCHS])
+        before = self._state.copy()
+        ended = self._way.advance(self._state, self._settings, watched, 1, len(history), history)
         if ended != DIVERGED:
-            last_finite = before
+            self._last_finite = before  # that its cost is finite, only the step after it has shown
         if ended == UNFINISHED:
-            done = int(state.counts[EPOCHS]) - epochs_before
-            rest = history[done:]
-            ended = way.advance(state, settings, watched, n_steps, len(rest), rest)
-        seconds = time.perf_counter() - start
-        n_ended = int(state.counts[EPOCHS]) - epochs_before
-        if ended == DIVERGED:
-            step, epoch = int(state.counts[STEPS]), int(state.counts[EPOCHS]) + 1
-            cost = float(history[n_ended, 0])
-            monitor.record(history[:n_ended], math.nan, state.theta, step)
-            replay(way, state, settings, last_finite)
-            raise monitor.diverged(cost, state.theta, epoch, step)
-        n_taken = int(state.counts[STEPS]) - steps_before
-        limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
-        n_steps = 1 + int(min(10 * n_steps, n_taken * limit / max(seconds, 1e-6)))
-        validation_cost = math.nan
-        if n_ended and monitor.validates:
-            validation_cost = monitor.validate(state.theta)
-            watch(state, settings, validation_cost)
-        reason = monitor.record(
-            history[:n_ended], validation_cost, state.theta, int(state.counts[STEPS])
-        )
-        if reason is not None:
-            return reason
-        if state.counts[STAGNANT]:
-            return "tol"
-        if state.counts[EPOCHS] == max_epochs:
-            return "max_iter"
+            rest = history[int(self._state.counts[EPOCHS]) - epochs_before :]
+            ended = self._way.advance(
+                self._state, self._settings, watched, n_steps, len(rest), rest
+            )
+        return ended
 
+    def _diverged(self, cost: float, epoch: int) -> Exception:
+        """The error for a cost that is not finite, with the parameters one step earlier.
 
-def replay(way: Slices | Steps, state: State, settings: Settings, earlier: State) -> None:
-    """Take the state back to the last step but one, from an earlier copy.
-
-    The cost of the parameters after the last step is not finite; those before it had one that was.
-    """
-    n_again = int(state.counts[STEPS] - earlier.counts[STEPS]) - 1
-    state.restore(earlier)
-    if n_again > 0:
-        history = np.zeros((n_again, 2))
-        way.advance(state, settings, True, n_again, len(history) + 1, history)
+        They are computed again, from the copy that was made when the slice began.
+        """
+        state = self._state
+        step = int(state.counts[STEPS])
+        if step > 0:
+            state.restore(self._last_finite)
+            nowhere = np.zeros((1, 2))
+            while state.counts[STEPS] < step - 1:
+                watched = not self._monitor.validates
+                self._way.advance(state, self._settings, watched, 1, 1, nowhere)
+        return self._monitor.diverged(cost, state.theta, epoch, step)

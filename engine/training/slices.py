@@ -16,7 +16,7 @@ from engine.equations.update import (
     momentum_loops,
     nesterov_loops,
 )
-from engine.training.batches import shuffle
+from engine.training.batches import shuffle_loops
 from engine.training.state import (
     ADAM,
     EPOCHS,
@@ -53,7 +53,7 @@ def descend_tiled(
         first = counts[POSITION]
         last = min(first + settings.batch_size, state.order.size)
         if first == 0 and settings.shuffle == 1:
-            shuffle(state.order, state.random)
+            shuffle_loops(state.order, state.random)
         for p in range(dtheta.size):
             dtheta[p] = 0
         cost_sum = run_blocks_tiled(

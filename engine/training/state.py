@@ -59,7 +59,8 @@ class State(NamedTuple):
 
     def copy(self) -> "State":
         """The same state in other arrays."""
-        return State(*(array.copy() for array in self))
+        copies: list[Any] = [array.copy() for array in self]
+        return State(*copies)
 
     def restore(self, earlier: "State") -> None:
         """Become an earlier copy again."""
@@ -85,9 +86,9 @@ def new_state(theta: NDArray[Any], settings: Settings, n_samples: int, seed: int
 
 
 def end_of_step(state, settings, cost, weight, last):
-    """Count a step whose batch ended before `last`; the cost of the epoch if it ended too, else NaN."""
+    """Count a step whose batch ended at `last`; the cost of the epoch if it ended too, else NaN."""
     counts, sums = state.counts, state.sums
-    counts[STEPS] += 1
+    counts[STEPS] += 1 if weight > 0 else 0  # without weight, nothing has moved
     counts[POSITION] = last
     sums[COST] += cost * weight
     sums[WEIGHT] += weight

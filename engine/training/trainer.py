@@ -13,13 +13,12 @@ from engine.equations.backends import NUMPY, TILED
 from engine.network import Network
 from engine.objective import Objective
 from engine.training.blas import one_blas_thread
-from engine.training.descent import Slices, Steps, descend
+from engine.training.descent import Descent, Slices, Steps
 from engine.training.full_batch import gradient_descent
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.result import Plan, TrainResult, fingerprint
 from engine.training.state import (
     ADAM,
-    EPOCHS,
     MOMENTUM,
     NESTEROV,
     PLAIN,
@@ -246,21 +245,18 @@ def _run_minibatches(
     if objective.backend is TILED and told.batch_size <= SPAN_SAMPLES:
         way = Slices(layers, samples, told.batch_size)
     else:
-        way = Steps(objective.backend, layers, samples, objective.threads.count)
+        way = Steps(objective.backend, layers, samples, objective.threads.number)
     state = new_state(theta, told, samples.n_samples, seed)
+    descent = Descent(way, state, told, monitor)
     try:
-        stopped = descend(way, state, told, monitor, max_iter)
+        stopped = descent.run(max_iter)
+        theta = theta if monitor.best is None or told.tol == 0 else monitor.best
+        return _Run(theta, descent.final_cost(theta), stopped)
     except KeyboardInterrupt:
         if state.counts[STEPS] == 0:
             raise  # nothing was reached that could be returned
-        stopped = "interrupted"
-    if monitor.best is not None and (stopped == "interrupted" or told.tol > 0):
-        theta = monitor.best
-    cost = way.cost(theta, told.alpha)
-    if not math.isfinite(cost):
-        steps, epochs = int(state.counts[STEPS]), max(1, int(state.counts[EPOCHS]))
-        raise monitor.diverged(cost, theta, epochs, steps)
-    return _Run(theta, cost, stopped)
+    theta = theta if monitor.best is None else monitor.best
+    return _Run(theta, descent.final_cost(theta), "interrupted")
 
 
 def _descent_settings(
@@ -344,11 +340,11 @@ def _plan(objective: Objective, backend: str | None, batch_size: int | None) -> 
     size = chunk_samples(at_a_time)
     return Plan(
         backend=name,
-        n_threads=objective.threads.count,
+        n_threads=objective.threads.number,
         chunk_samples=size,
         n_chunks=len(chunk_bounds(at_a_time)),
         why=(
-            f"backend {name}: {chosen}; threads {objective.threads.count}: "
+            f"backend {name}: {chosen}; threads {objective.threads.number}: "
             f"{objective.threads.why}; a step takes {at_a_time} of {n_samples} samples, in chunks "
             f"of {size}"
         ),
