@@ -8,7 +8,7 @@ the number of threads.
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,8 @@ class ChunkSums:
     layers : Layers
     samples : Samples
     n_threads : int
-        Threads that share the chunks. They belong to this object, and end with it.
+        Threads that share the chunks: the caller's, and others that belong to this object and end
+        with it.
     """
 
     def __init__(
@@ -107,22 +108,30 @@ class ChunkSums:
                         raise
                     total.add(number, cost, worker.gradient_sum)
 
-        n_threads = min(self._n_threads, len(chunks))
-        self._prepare(n_threads)
-        if n_threads == 1:
-            work(self._workers[0])
-        else:
-            assert self._pool is not None
-            tasks = [self._pool.submit(work, worker) for worker in self._workers[:n_threads]]
+        self._prepare(min(self._n_threads, len(chunks)))
+        helpers = self._workers[1 : len(chunks)]
+        tasks: list[Future[None]] = []
+        try:
             try:
-                for finished in tasks:
-                    finished.result()
-            except BaseException:  # Ctrl-C among them: let no thread work on behind the caller
-                total.give_up()
-                for unfinished in tasks:
-                    unfinished.exception()
-                raise
+                for worker in helpers:
+                    tasks.append(self._threads().submit(work, worker))
+            except RuntimeError:
+                pass  # no new thread can begin, as at the end of the process: fewer share the work
+            work(self._workers[0])
+            for finished in tasks:
+                finished.result()
+        except BaseException:  # Ctrl-C among them: let no thread work on behind the caller
+            total.give_up()
+            wait(tasks)
+            raise
+        finally:
+            tasks.clear()  # an error's traceback holds this frame, and would keep threads alive
         return total.cost, total.gradient
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._n_threads - 1, thread_name_prefix="mlp-engine")
+        return self._pool
 
     def _prepare(self, n_threads: int) -> None:
         """Workers and threads; new ones after a fork, which takes memory along but no thread."""
@@ -130,8 +139,6 @@ class ChunkSums:
             self._workers, self._pool, self._process = [], None, os.getpid()
         while len(self._workers) < n_threads:
             self._workers.append(self._new_worker())
-        if n_threads > 1 and self._pool is None:
-            self._pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="mlp-engine")
 
 
 class Total:

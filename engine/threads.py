@@ -35,7 +35,7 @@ def quota(cgroup: Path) -> float:
             granted = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
             period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
         return float(granted) / float(period) if float(granted) > 0 else math.inf
-    except (OSError, ValueError):  # no such files, or "max"
+    except (OSError, ValueError, ZeroDivisionError):  # no such files, "max", or nonsense
         return math.inf
 
 

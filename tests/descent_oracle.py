@@ -101,7 +101,6 @@ def descent(
     for order in orders:
         total, total_weight, norm = 0.0, 0.0, 0.0
         for batch in batches(order, batch_size):
-            step += 1
             seen += len(batch)
             weight = math.fsum(weights[i] for i in batch)
             norm = 0.0
@@ -112,6 +111,7 @@ def descent(
             g = gradient(theta, batch)
             norm = math.hypot(*g)
             theta = moments.step(theta, g, eta)
+            step += 1
         mean = total / total_weight
         failed = mean > lowest - rule.tol
         margin = abs(mean - (lowest - rule.tol))

@@ -355,7 +355,7 @@ def version_1(folder, granted, period):
         ("-1 100000\n", math.inf),
         ("1 2 3\n", math.inf),
         ("nan 100000\n", math.inf),
-        pytest.param("200000 0\n", math.inf, marks=found("a ZeroDivisionError")),
+        ("200000 0\n", math.inf),
     ],
 )
 def test_a_quota_of_version_2_is_read_and_nonsense_is_no_limit(tmp_path, text, cores):
@@ -370,7 +370,7 @@ def test_a_quota_of_version_2_is_read_and_nonsense_is_no_limit(tmp_path, text, c
         ("-1\n", "100000\n", math.inf),
         ("few\n", "100000\n", math.inf),
         ("", "", math.inf),
-        pytest.param("1000", "0", math.inf, marks=found("a ZeroDivisionError")),
+        ("1000", "0", math.inf),
     ],
 )
 def test_a_quota_of_version_1_is_read_and_nonsense_is_no_limit(tmp_path, granted, period, cores):
@@ -467,7 +467,6 @@ def test_the_plan_says_why_large_work_is_shared(monkeypatch):
     assert "threads 4: 8 chunks, 4 usable cores" in result.plan.why
 
 
-@found("they are chosen for all samples")
 @pytest.mark.parametrize("n_threads", [None, 3])
 @pytest.mark.parametrize(("batch_size", "used"), [(300, 1), (2 * CHUNK, 2)])
 def test_the_plan_counts_the_threads_that_a_batch_has_work_for(
@@ -480,7 +479,6 @@ def test_the_plan_counts_the_threads_that_a_batch_has_work_for(
     assert fit(n_samples=6 * CHUNK, backend="numpy", **told).plan.n_threads == used
 
 
-@found("they are chosen for all samples")
 def test_a_step_whose_batch_is_little_work_stays_on_one_thread(monkeypatch):
     monkeypatch.setattr(threads, "most_threads", lambda: 3)
     monkeypatch.setattr(threads, "PAYS_FROM", NETWORK.layers.multiply_adds * 3 * CHUNK)
@@ -556,11 +554,12 @@ def test_after_an_error_in_a_chunk_the_next_evaluation_is_right(n_threads, at, e
 def test_after_ctrl_c_no_thread_works_on_and_the_next_evaluation_is_right(n_threads):
     objective = objective_of(n_threads)
     expected = evaluated(objective)
-    run, under_way, pressed = ArrayWorker.run, set(), threading.Event()
+    run, begun, under_way, pressed = ArrayWorker.run, [], set(), threading.Event()
 
     def slow(worker, task, theta, order, first, last, activations):
+        begun.append(first)
         under_way.add(threading.get_ident())
-        if first == 4 * CHUNK and not pressed.is_set():
+        if first == CHUNK and not pressed.is_set():
             pressed.set()
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         time.sleep(0.03)
@@ -573,11 +572,11 @@ def test_after_ctrl_c_no_thread_works_on_and_the_next_evaluation_is_right(n_thre
         with pytest.raises(KeyboardInterrupt):
             objective.cost_and_gradient(NETWORK.initial_parameters(seed=1))
         assert under_way <= {threading.get_ident()}
+        assert len(begun) < 9
         pressed.set()
     assert evaluated(objective) == expected
 
 
-@found("they work on behind the caller, with the workers of the next evaluation")
 @pytest.mark.parametrize("after", [1, 2])
 def test_ctrl_c_while_chunks_are_handed_out_leaves_no_thread_at_work(after):
     """Some threads have begun; the rest were never told to."""
@@ -836,14 +835,14 @@ def test_a_child_by_fork_in_the_middle_of_a_threaded_run_trains_to_the_same_bits
     assert processes.result_of(forks_during_a_run, "tiled") == [True] * 7
 
 
-@found("the pool takes no work once the interpreter shuts down")
 @pytest.mark.compiled
 def test_a_thread_may_train_on_after_the_main_thread_has_ended():
     code = (
-        "import threading\n"
+        "import threading, time\n"
         "from tests.test_threads import fit\n"
         "def run():\n"
         "    threading.main_thread().join()\n"
+        "    time.sleep(0.2)\n"  # the interpreter is shutting down by now
         "    print(fit(n_threads=2).fingerprint)\n"
         "expected = fit(n_threads=1).fingerprint\n"
         "print(expected)\n"

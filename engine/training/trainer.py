@@ -12,6 +12,7 @@ from engine.chunks import chunk_bounds, chunk_samples
 from engine.equations.backends import NUMPY, TILED
 from engine.network import Network
 from engine.objective import Objective
+from engine.threads import Threads, choose
 from engine.training.blas import one_blas_thread
 from engine.training.descent import Descent, Slices, Steps
 from engine.training.full_batch import gradient_descent
@@ -188,18 +189,26 @@ def train(
         callback=callback,
         learning_rate=told.learning_rate,
     )
+    at_a_time = objective.samples.n_samples if solver == "gd" else told.batch_size
+    threads = choose(
+        settings.thread_count(n_threads),
+        net.layers.multiply_adds * at_a_time,
+        len(chunk_bounds(at_a_time)),
+    )
     uses_blas = NUMPY in (objective.backend, validation.backend if validation else None)
     with one_blas_thread() if uses_blas else nullcontext():
         if solver == "gd":
             run = _run_full_batch(objective, start.copy(), told, max_iter, monitor)
         else:
-            run = _run_minibatches(net, objective, start.copy(), told, max_iter, monitor, seed)
+            run = _run_minibatches(
+                net, objective, start.copy(), told, max_iter, monitor, seed, threads
+            )
     return TrainResult(
         theta=run.theta,
         history=monitor.history,
         n_iter=monitor.n_iter,
         stopped=run.stopped,
-        plan=_plan(objective, backend, None if solver == "gd" else told.batch_size),
+        plan=_plan(objective, backend, at_a_time, threads),
         fingerprint=fingerprint(net, run.theta),
         cost=run.cost,
     )
@@ -239,13 +248,14 @@ def _run_minibatches(
     max_iter: int,
     monitor: Monitor,
     seed: int,
+    threads: Threads,
 ) -> _Run:
     layers, samples = net.layers, objective.samples
     way: Slices | Steps
     if objective.backend is TILED and told.batch_size <= SPAN_SAMPLES:
         way = Slices(layers, samples, told.batch_size)
     else:
-        way = Steps(objective.backend, layers, samples, objective.threads.number)
+        way = Steps(objective.backend, layers, samples, threads.number)
     state = new_state(theta, told, samples.n_samples, seed)
     descent = Descent(way, state, told, monitor)
     try:
@@ -332,20 +342,21 @@ def _validation_objective(
     return net.objective(X_as_trained, Y_val, backend=backend, names=("X_val", "Y_val"))
 
 
-def _plan(objective: Objective, backend: str | None, batch_size: int | None) -> Plan:
+def _plan(objective: Objective, backend: str | None, at_a_time: int, threads: Threads) -> Plan:
     name = objective.backend.name
-    n_samples = objective.samples.n_samples
-    at_a_time = n_samples if batch_size is None else batch_size
-    chosen = "as asked" if backend is not None else "the fastest"
-    size = chunk_samples(at_a_time)
+    chosen = "the fastest" if backend is None else "as asked"
+    size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
+    number = min(threads.number, n_chunks)
+    why = threads.why
+    if number < threads.number:
+        why = f"{threads.number} asked for, and a step has {n_chunks} chunk{'s' * (n_chunks != 1)}"
     return Plan(
         backend=name,
-        n_threads=objective.threads.number,
+        n_threads=number,
         chunk_samples=size,
-        n_chunks=len(chunk_bounds(at_a_time)),
+        n_chunks=n_chunks,
         why=(
-            f"backend {name}: {chosen}; threads {objective.threads.number}: "
-            f"{objective.threads.why}; a step takes {at_a_time} of {n_samples} samples, in chunks "
-            f"of {size}"
+            f"backend {name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} of "
+            f"{objective.samples.n_samples} samples, in chunks of {size}"
         ),
     )
