@@ -578,24 +578,27 @@ def test_after_ctrl_c_no_thread_works_on_and_the_next_evaluation_is_right(n_thre
 
 
 @pytest.mark.parametrize("after", [1, 2])
-def test_ctrl_c_while_chunks_are_handed_out_leaves_no_thread_at_work(after):
-    """Some threads have begun; the rest were never told to."""
-    objective = objective_of(3)
+def test_after_ctrl_c_while_chunks_are_handed_out_no_two_threads_share_a_worker(after):
+    """Some threads have begun, and the caller may not even know of the last one."""
+    objective = objective_of(4)
     expected = evaluated(objective)
-    submit, run, calls, under_way = ThreadPoolExecutor.submit, ArrayWorker.run, [], set()
+    submit, run, number = ThreadPoolExecutor.submit, ArrayWorker.run, itertools.count(1)
+    at_work: list[ArrayWorker] = []
+    shared = []
 
     def interrupted(pool, *arguments):
         future = submit(pool, *arguments)
-        calls.append(future)
-        if len(calls) == after:
+        if next(number) == after:
+            assert soon(lambda: at_work)
             raise KeyboardInterrupt
         return future
 
     def slow(worker, *arguments):
-        under_way.add(threading.get_ident())
+        shared.append(worker in at_work)
+        at_work.append(worker)
         time.sleep(0.02)
         cost = run(worker, *arguments)
-        under_way.discard(threading.get_ident())
+        at_work.remove(worker)
         return cost
 
     with pytest.MonkeyPatch.context() as patch:
@@ -603,11 +606,9 @@ def test_ctrl_c_while_chunks_are_handed_out_leaves_no_thread_at_work(after):
         patch.setattr(ThreadPoolExecutor, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             objective.cost_and_gradient(NETWORK.initial_parameters(seed=1))
-        still = set(under_way)
-        done = [future.done() for future in calls]
-    for future in calls:
-        future.exception()
-    assert (still, done) == (set(), [True] * after)
+        assert evaluated(objective) == expected
+        assert soon(lambda: not at_work)
+    assert not any(shared)
     assert evaluated(objective) == expected
 
 

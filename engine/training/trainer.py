@@ -74,15 +74,16 @@ def train(
         float32, all else in float64. Not copied: the data must not change while training lasts.
     Y : array_like (n_L, m), or (m,)
         Targets, as in `Network.cost_and_gradient`.
-    solver : "gd"
-        Full-batch gradient descent, theta <- theta - eta dJ/dtheta (equation U1). "sgd", "adam"
-        (the default to be) and "lbfgs" are not available yet.
+    solver : "adam", "sgd" or "gd"
+        Adam (equations U4, U5), stochastic gradient descent (U1 to U3), or gradient descent on all
+        samples at once (U1). "lbfgs" is not available yet.
     learning_rate : float
         eta, above 0.
     batch_size : int, optional
-        Not used by "gd", which takes all samples at once.
+        Samples of a step, at least 1; None, or more than there are, is all. Not used by "gd". The
+        last batch of an epoch may be shorter.
     max_iter : int
-        Iterations, at least 1.
+        Epochs for "adam" and "sgd", steps for "gd"; at least 1.
     tol : float
         Stop once the cost has failed to improve on the lowest so far by `tol` for
         `n_iter_no_change` iterations running. 0 never stops early.
@@ -98,19 +99,33 @@ def train(
     theta : array_like (n_parameters,), optional
         Parameters to start from, of the dtype that X is trained in; they are copied. Drawn from
         `seed` where not given.
-    schedule : "constant"
-        "invscaling" and "adaptive" come with the minibatch solvers.
-    power_t, momentum, nesterov, beta_1, beta_2, epsilon, shuffle
-        For the minibatch solvers; not used by "gd".
+    schedule : "constant", "invscaling" or "adaptive"
+        The learning rate of "adam" and "sgd": as given; divided by (samples seen + 1)^power_t after
+        each epoch (U6); or divided by 5 whenever `n_iter_no_change` epochs running have not improved
+        by `tol`, down to a millionth (U7).
+    power_t : float
+        At least 0, for "invscaling".
+    momentum : float
+        Share of its velocity that "sgd" keeps, at least 0 and below 1; 0 is plain descent.
+    nesterov : bool
+        Whether that momentum is Nesterov's.
+    beta_1, beta_2 : float
+        Shares that Adam's moments keep of themselves, at least 0 and below 1.
+    epsilon : float
+        Above 0; outside Adam's bias correction.
+    shuffle : bool
+        Take the samples in a new random order in each epoch, unless a step takes them all.
     seed : int
-        Seed of the initial parameters. The same seed and data give the same bits on one kind of
-        processor, whatever the number of threads that BLAS may use.
-    backend : "numpy", "loops" or None
-        None is the faster one for this network and this many samples.
+        Seed of the initial parameters and of the order of the samples. The same seed and data give
+        the same bits on one kind of processor, whatever the number of threads.
+    backend : "tiled", "loops", "numpy" or None
+        None is the fastest, "tiled".
     n_threads : int, optional
-        More than one is not available yet.
+        Threads that share the samples of a step, where they are more than 1024; None is as many as
+        pay. `plan` says how many those are.
     callback : callable, optional
-        Called with an `Iteration` after each step; return True to stop.
+        Called with an `Iteration` after each step of "gd" or epoch of the others; return True to
+        stop.
     max_time : float, optional
         Seconds after which no further step begins, compile time included.
     checkpoint : str, optional
@@ -119,8 +134,9 @@ def train(
     Returns
     -------
     TrainResult
-        theta, history, n_iter, stopped, plan, fingerprint, cost. On Ctrl-C, the best parameters
-        so far, with ``stopped="interrupted"``: a loop over many runs has to look at it.
+        theta, history, n_iter, stopped, plan, fingerprint, cost. On Ctrl-C, what was reached, with
+        ``stopped="interrupted"``: a loop over many runs has to look at it. That is the best
+        parameters so far, or, without validation data, for "adam" and "sgd" the latest.
 
     Raises
     ------
