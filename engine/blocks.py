@@ -172,7 +172,7 @@ def load_targets(data, samples, count, m, Y):
     for j in range(Y.shape[0]):
         for c in range(m):
             Y[j, c] = 0
-        if not one_hot:
+        if numbers.size > 0:  # a forward pass has no targets
             for c in range(count):
                 Y[j, c] = numbers[j * unit_step + samples[c] * sample_step]
     if one_hot:
