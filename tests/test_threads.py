@@ -173,14 +173,14 @@ def test_training_of_each_backend_has_the_same_bits_on_any_number_of_threads(bac
 @pytest.mark.compiled
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_a_forward_pass_has_the_same_bits_on_any_number_of_threads(n_threads, monkeypatch, backend):
-    X, _, _ = problem()
+    X, _, _ = problem(n_samples=2 * n_threads * CHUNK)
     theta = NETWORK.initial_parameters(seed=1)
     expected = NETWORK.forward(theta, X, backend).tobytes()
     monkeypatch.setattr(threads, "PAYS_FROM", 0)
     monkeypatch.setattr(threads, "most_threads", lambda: n_threads)
-    with running(TiledWorker, ArrayWorker) as seen:
+    with running(TiledWorker, ArrayWorker, at_once=n_threads) as seen:
         assert NETWORK.forward(theta, X, backend).tobytes() == expected
-    assert threading.get_ident() not in seen
+    assert len(seen) == n_threads
 
 
 def test_sums_are_added_in_the_order_of_the_chunks_whichever_is_done_first(monkeypatch):

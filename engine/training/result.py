@@ -75,10 +75,12 @@ class TrainResult:
     theta : ndarray (n_parameters,)
         Of the dtype of X (float32) or float64.
     history : dict of float64 arrays (n_iter,)
-        "cost" (J before each step), "gradient_norm", "seconds" (at the end of each step), and
-        "validation_cost" (before each step; empty where there are no validation data).
+        One entry a step of "gd", or an epoch of "sgd" and "adam". "cost": J before the step, or the
+        mean over the epoch's batches, each before its step. "gradient_norm": of the mean gradient
+        before the (last) step. "seconds": since training began, at the end. "validation_cost":
+        before the step, or after the epoch; empty where there are no validation data.
     n_iter : int
-        Steps taken.
+        Steps of "gd", epochs of the others.
     stopped : str
         "max_iter", "tol", "callback", "max_time" or "interrupted".
     plan : Plan

@@ -101,8 +101,8 @@ def train(
         `seed` where not given.
     schedule : "constant", "invscaling" or "adaptive"
         The learning rate of "adam" and "sgd": as given; divided by (samples seen + 1)^power_t after
-        each epoch (U6); or divided by 5 whenever `n_iter_no_change` epochs running have not improved
-        by `tol`, down to a millionth (U7).
+        each epoch (U6); or divided by 5 whenever `n_iter_no_change` epochs running have not
+        improved by `tol`, down to a millionth (U7).
     power_t : float
         At least 0, for "invscaling".
     momentum : float
