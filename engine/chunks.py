@@ -118,11 +118,15 @@ class ChunkSums:
             except RuntimeError:
                 pass  # no new thread can begin, as at the end of the process: fewer share the work
             work(self._workers[0])
-            for finished in tasks:
-                finished.result()
+            while tasks:
+                tasks[-1].result()
+                tasks.pop()
         except BaseException:  # Ctrl-C among them: let no thread work on behind the caller
             total.give_up()
             wait(tasks)
+            # Ctrl-C may have come between the start of a task and its place in the list: whoever
+            # is still at work keeps its memory, and the next evaluation gets new workers.
+            self._workers, self._pool = [], None
             raise
         finally:
             tasks.clear()  # an error's traceback holds this frame, and would keep threads alive

@@ -32,11 +32,6 @@ NINE_CHUNKS = 8 * CHUNK + 300  # the last one short: more chunks than the most t
 TIMEOUT = 60  # seconds; what takes longer hangs
 
 
-def found(what):
-    """A bug that this test has found, and that is still there: take the mark away with it."""
-    return pytest.mark.xfail(reason=what, strict=True)
-
-
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
@@ -577,7 +572,6 @@ def test_after_ctrl_c_no_thread_works_on_and_the_next_evaluation_is_right(n_thre
     assert evaluated(objective) == expected
 
 
-@found("the next evaluation gives the workers of threads that still work to others")
 def test_after_ctrl_c_while_chunks_are_handed_out_no_two_threads_share_a_worker():
     """A thread has begun, and the caller does not even know of it."""
     objective = objective_of(4)
@@ -651,7 +645,6 @@ def test_threads_end_with_their_objective():
         gc.enable()
 
 
-@found("the error holds the frame that holds the error")
 def test_threads_end_with_their_objective_after_an_error_too():
     before = threads_before()
     objective = objective_of(3)
