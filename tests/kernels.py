@@ -22,7 +22,10 @@ def total(numbers):
 
 @jit
 def largest(numbers):
-    return numbers.max()
+    result = numbers[0]
+    for i in range(1, numbers.size):
+        result = max(result, numbers[i])
+    return result
 
 
 @jit

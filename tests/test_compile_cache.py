@@ -23,6 +23,7 @@ from engine._compile_cache import DIGEST_BYTES, build_identity, cache_folder, ca
 from engine._jit import jit
 from engine.equations import mean
 from engine.equations.backends import LOOPS
+from engine.training.slices import descend_tiled
 from tests.kernels import largest, loaded_and_compiled, total
 from tests.processes import ROOT, result_of, run_function
 
@@ -79,6 +80,10 @@ def layouts(X, Y):
     return inputs, [*targets, Y.astype(">f8"), np.repeat(Y, 2)[::2], Y.tolist()]
 
 
+# What a fit with the loops calls from Python, up to its update; and one with the tiled backend.
+FITTED = [*LOOPS[1:7], descend_tiled]
+
+
 def fit_in_every_layout():
     """Train and evaluate on each; signatures, loads and compilations of every kernel."""
     X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
@@ -99,12 +104,17 @@ def fit_in_every_layout():
         )  # fmt: skip
         network.forward(theta if start is None else start, X, backend="loops")
         results.add((result.fingerprint, result.cost))
+        result = train(
+            network, X, Y, batch_size=3, max_iter=2, theta=start, backend="tiled",
+            sample_weight=weights, alpha=[0, 0.0][count % 2],
+        )  # fmt: skip
+        results.add((result.fingerprint, result.cost))
     modules = [vars(module) for name, module in sys.modules.items() if name in EQUATIONS]
     kernels = {id(k): k for names in modules for k in names.values() if hasattr(k, "py_func")}
     return {
         "results": sorted(results),
-        "table": [describe(kernel) for kernel in LOOPS[1:]],
-        "all": [describe(kernel) for kernel in kernels.values()],
+        "table": [describe(kernel) for kernel in FITTED],
+        "all": [describe(kernel) for kernel in kernels.values() if kernel.signatures],
     }
 
 
@@ -124,14 +134,14 @@ def first_and_second_process(tmp_path_factory):
 
 def test_the_first_process_compiles_each_kernel_of_the_table_once(first_and_second_process):
     first = first_and_second_process[0]
-    assert first["table"] == [[kernel.__name__, 1, 0, 1] for kernel in LOOPS[1:]]
+    assert first["table"] == [[kernel.__name__, 1, 0, 1] for kernel in FITTED]
 
 
 def test_a_second_process_loads_each_kernel_of_the_table_and_compiles_none(
     first_and_second_process,
 ):
     second = first_and_second_process[1]
-    assert second["table"] == [[kernel.__name__, 1, 1, 0] for kernel in LOOPS[1:]]
+    assert second["table"] == [[kernel.__name__, 1, 1, 0] for kernel in FITTED]
     assert [name for name, _, _, compilations in second["all"] if compilations] == []
 
 
@@ -139,7 +149,7 @@ def test_a_fit_leaves_one_signature_for_every_kernel_whatever_the_layout_of_the_
     first_and_second_process,
 ):
     kernels = first_and_second_process[0]["all"]
-    assert len(kernels) > len(LOOPS[1:])
+    assert len(kernels) > len(FITTED)
     assert [(name, signatures) for name, signatures, *_ in kernels if signatures != 1] == []
 
 
@@ -542,9 +552,9 @@ def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(
     assert identity() != before
 
 
-def penalty_of_ones():
+def penalty_of_weights():
     """mean_cost_loops inlines parameters_of_loops from layout.py. [J, file, loads, compilations]"""
-    sizes, theta = np.array([2, 1]), np.ones(3)
+    sizes, theta = np.array([2, 1]), np.array([1.0, 1.0, 3.0])
     J = mean.mean_cost_loops(0.0, theta, sizes, 1.0, 1.0)
     return [J, mean.__file__, *loaded_and_compiled(mean.mean_cost_loops)]
 
@@ -553,7 +563,7 @@ def test_a_changed_helper_in_another_file_is_never_used_stale(tmp_path):
     copy = copy_of_package(tmp_path)
     layout = copy / "equations" / "layout.py"
     as_it_was = layout.read_text(encoding="utf-8")
-    changed = as_it_was.replace("    return W, b\n", "    return 10 * W, b\n")
+    changed = as_it_was.replace("W = theta[start:end_of_W]", "W = theta[start + 1 : end_of_W + 1]")
     assert changed != as_it_was
     env = {
         "NUMBA_CACHE_DIR": tmp_path / "cache",
@@ -562,11 +572,11 @@ def test_a_changed_helper_in_another_file_is_never_used_stale(tmp_path):
     seen = []
     for text in (as_it_was, changed, as_it_was):
         layout.write_text(text, encoding="utf-8")
-        J, file, *counts = result_of(penalty_of_ones, cwd=tmp_path, env=env)
+        J, file, *counts = result_of(penalty_of_weights, cwd=tmp_path, env=env)
         assert Path(file).is_relative_to(copy)
         seen.append([J, *counts])
-    # Twice 1/2 1^2, then twice 1/2 10^2; going back finds what was kept.
-    assert seen == [[1.0, 0, 1], [100.0, 0, 1], [1.0, 1, 0]]
+    # Weights 1 and 1, then 1 and 3; going back finds what was kept.
+    assert seen == [[1.0, 0, 1], [5.0, 0, 1], [1.0, 1, 0]]
 
 
 # Several processes, and other packages.
