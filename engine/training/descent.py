@@ -7,7 +7,6 @@ shared by threads. Both ways take the same batches, and stop at the same places.
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,9 +40,6 @@ from engine.workers import SPAN_SAMPLES
 
 SLICE_SECONDS = 0.05
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
-
-# state, settings, watched, n_steps, n_epochs, history -> how it ended
-Advance = Callable[[State, Settings, bool, int, int, NDArray[np.float64]], int]
 
 
 class Slices:
