@@ -505,16 +505,11 @@ def test_an_unknown_schedule_is_refused_and_the_known_ones_listed(name):
         short_train(schedule=name)
 
 
-def test_the_solver_to_come_is_announced_with_what_to_do_until_then():
-    with refused(NotImplementedError, "solver='lbfgs' is not available yet; pass scipy.optimize"):
-        short_train(solver="lbfgs")
-
-
 def test_schedules_are_for_the_minibatch_solvers():
-    for schedule in ("invscaling", "adaptive"):
-        expected = f"schedule='{schedule}' is not available for solver='gd'; pass schedule="
+    for solver, schedule in itertools.product(("gd", "lbfgs"), ("invscaling", "adaptive")):
+        expected = f"schedule='{schedule}' is not available for solver='{solver}'; pass schedule="
         with refused(NotImplementedError, expected):
-            short_train(schedule=schedule)
+            short_train(solver=solver, schedule=schedule)
 
 
 def test_checkpoints_to_come_are_announced_and_not_there():

@@ -105,6 +105,8 @@ def objective_of(n_threads, backend="numpy", n_samples=NINE_CHUNKS):
 RUNS = [
     {"solver": "gd"},
     {"solver": "gd", "alpha": 0.5, "weighted": False},
+    {"solver": "lbfgs"},
+    {"solver": "lbfgs", "alpha": 0.5, "weighted": False, "n_samples": 5001},
     {"solver": "sgd", "batch_size": None},
     {"solver": "sgd", "batch_size": 3000, "alpha": 0.5},
     {"solver": "sgd", "batch_size": 2500, "nesterov": False, "n_samples": 5001},
@@ -220,7 +222,7 @@ def fingerprints(n_threads):
     wide = Network((60, 64, 3), hidden="relu", output="softmax")
     found = []
     for backend, (solver, batch_size) in itertools.product(
-        BACKENDS, [("gd", None), ("adam", 2200), ("sgd", 500)]
+        BACKENDS, [("gd", None), ("lbfgs", None), ("adam", 2200), ("sgd", 500)]
     ):
         told = {"backend": backend, "solver": solver, "batch_size": batch_size, "max_iter": 1}
         result = fit(wide, 2 * CHUNK + 300, n_threads=n_threads, alpha=0.1, **told)

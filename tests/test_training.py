@@ -527,7 +527,7 @@ def test_a_cost_that_is_no_number_is_no_improvement(bad):
 
 def test_a_validation_cost_that_is_no_number_is_never_the_best():
     validation_costs = iter([math.nan, 3.0, 2.0, math.nan, 4.0])
-    monitor = Monitor(lambda theta: next(validation_costs), Stagnation(0.0, 1), math.inf, None, 1.0)
+    monitor = Monitor(lambda theta: next(validation_costs), Stagnation(0.0, 1), math.inf, None, "")
     for step in range(5):
         monitor.before_step(np.array([float(step)]), 1.0, np.zeros(1))
         monitor.after_step(np.array([step + 1.0]))

@@ -58,8 +58,8 @@ class Monitor:
         Seconds after which no further step begins.
     callback : callable or None
         Is told of each `Iteration`; returning True stops the run.
-    learning_rate : float
-        For the message of a run that diverges.
+    advice : str
+        What to do about a run that diverges, a sentence for its message.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Monitor:
         stagnation: Stagnation,
         max_time: float,
         callback: Callback | None,
-        learning_rate: float,
+        advice: str,
     ) -> None:
         self._validation_cost = validation_cost
         self._stagnation = stagnation
@@ -79,7 +79,7 @@ class Monitor:
         self._costs_before_step = (math.nan, math.nan, math.nan)
         self._last_finite: NDArray[Any] | None = None
         self._best: tuple[float, NDArray[Any]] | None = None
-        self._learning_rate = learning_rate
+        self._advice = advice
 
     @property
     def best(self) -> NDArray[Any] | None:
@@ -171,7 +171,7 @@ class Monitor:
         return "max_time" if now >= self._max_time else None
 
     def diverged(
-        self, cost: float, theta: NDArray[Any], epoch: int, step: int
+        self, cost: float, theta: NDArray[Any], epoch: int, step: int, where: str | None = None
     ) -> DivergedError | ValueError:
         """The error for a cost that is not finite after so many steps; theta is before the last."""
         if step == 0:
@@ -179,12 +179,10 @@ class Monitor:
                 f"The cost of the initial parameters is {cost}: scale X and Y (mean 0, variance 1 "
                 "for each row), or pass smaller initial parameters."
             )
-        where = f"step {step}, in epoch {epoch},"
+        where = where or f"step {step}, in epoch {epoch},"
         return DivergedError(
-            f"The cost stopped being finite at {where} ({cost}). The learning rate "
-            f"{self._learning_rate:g} is probably too large: try {self._learning_rate / 10:g}, and "
-            "inputs of mean 0 and variance 1. The last parameters with a finite cost are in this "
-            "error's .theta.",
+            f"The cost stopped being finite at {where} ({cost}). {self._advice} The last "
+            "parameters with a finite cost are in this error's .theta.",
             theta.copy(),
             epoch=epoch,
             step=step,
@@ -200,7 +198,7 @@ class Monitor:
 
         Raises DivergedError if the cost is not finite.
         """
-        self.require_finite(cost)
+        self.require_finite(theta, cost, self.n_iter)
         self._last_finite = theta.copy()
         if self._validation_cost is None:
             watched, validation_cost = cost, math.nan
@@ -212,23 +210,12 @@ class Monitor:
             self._best = (watched, self._last_finite)
         return validation_cost
 
-    def require_finite(self, cost: float) -> None:
-        """Raise DivergedError, with the last finite parameters, unless `cost` is finite."""
+    def require_finite(self, theta: NDArray[Any], cost: float, step: int) -> None:
+        """Raise unless the cost of full-batch step number `step`, 0 for none yet, is finite.
+
+        The error holds the last parameters with a finite cost, or is about the initial `theta`.
+        """
         if math.isfinite(cost):
             return
-        step = self.n_iter
-        if self._last_finite is None:
-            raise ValueError(
-                f"The cost of the initial parameters is {cost}: scale X and Y (mean 0, variance 1 "
-                "for each row), or pass smaller initial parameters."
-            )
-        raise DivergedError(
-            f"The cost stopped being finite at step {step} ({cost}). The learning rate "
-            f"{self._learning_rate:g} is probably too large: try {self._learning_rate / 10:g}, and "
-            "inputs of mean 0 and variance 1. The last parameters with a finite cost are in this "
-            "error's .theta.",
-            self._last_finite,
-            epoch=step,
-            step=step,
-            history=self.history,
-        )
+        earlier = theta if self._last_finite is None else self._last_finite
+        raise self.diverged(cost, earlier, step, step, where=f"step {step}")

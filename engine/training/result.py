@@ -36,7 +36,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Iteration:
-    """What a callback is told after each iteration: a step of "gd", an epoch of "sgd" and "adam".
+    """What a callback is told after each iteration.
+
+    That is a step of "gd" and "lbfgs", an epoch of "sgd" and "adam".
 
     Attributes
     ----------
@@ -47,14 +49,14 @@ class Iteration:
     gradient_norm : float
         Euclidean norm of dJ/dtheta before the step, the last one of an epoch.
     validation_cost : float
-        Mean cost of the validation data, NaN where there are none: before the step of "gd", after
-        the epoch of the others.
+        Mean cost of the validation data, NaN where there are none: before the step of "gd" and
+        "lbfgs", after the epoch of the others.
     seconds : float
         Since training began.
     theta : ndarray (n_parameters,)
         After the step: a read-only view that the next step changes. Keep it with ``.copy()``.
     epoch : int
-        Passes over the samples so far; for "gd" as many as steps.
+        Passes over the samples so far; for "gd" and "lbfgs" as many as steps.
     """
 
     step: int
@@ -75,14 +77,16 @@ class TrainResult:
     theta : ndarray (n_parameters,)
         Of the dtype of X (float32) or float64.
     history : dict of float64 arrays (n_iter,)
-        One entry a step of "gd", or an epoch of "sgd" and "adam". "cost": J before the step, or the
-        mean over the epoch's batches, each before its step. "gradient_norm": of the mean gradient
-        before the (last) step. "seconds": since training began, at the end. "validation_cost":
-        before the step, or after the epoch; empty where there are no validation data.
+        One entry a step of "gd" and "lbfgs", or an epoch of "sgd" and "adam". "cost": J before the
+        step, or the mean over the epoch's batches, each before its step. "gradient_norm": of the
+        mean gradient before the (last) step. "seconds": since training began, at the end.
+        "validation_cost": before the step, or after the epoch; empty where there are no validation
+        data.
     n_iter : int
-        Steps of "gd", epochs of the others.
+        Steps of "gd" and "lbfgs", epochs of the others.
     stopped : str
-        "max_iter", "tol", "callback", "max_time" or "interrupted".
+        "max_iter", "tol", "callback", "max_time", "interrupted", or, by "lbfgs" alone,
+        "converged": its line search found no lower cost.
     plan : Plan
     fingerprint : str
         SHA-256 of the shapes, dtypes and little-endian bytes of the parameters: two runs with the

@@ -16,6 +16,7 @@ from engine.threads import Threads, choose
 from engine.training.blas import one_blas_thread
 from engine.training.descent import Descent, Slices, Steps
 from engine.training.full_batch import gradient_descent
+from engine.training.lbfgs import minimise_lbfgs
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.result import Plan, TrainResult, fingerprint
 from engine.training.state import (
@@ -31,6 +32,7 @@ from engine.training.state import (
 from engine.workers import SPAN_SAMPLES
 
 SOLVERS = ("gd", "sgd", "adam", "lbfgs")
+FULL_BATCH = ("gd", "lbfgs")
 
 
 def train(
@@ -74,16 +76,16 @@ def train(
         float32, all else in float64. Not copied: the data must not change while training lasts.
     Y : array_like (n_L, m), or (m,)
         Targets, as in `Network.cost_and_gradient`.
-    solver : "adam", "sgd" or "gd"
-        Adam (equations U4, U5), stochastic gradient descent (U1 to U3), or gradient descent on all
-        samples at once (U1). "lbfgs" is not available yet.
+    solver : "adam", "sgd", "lbfgs" or "gd"
+        Adam (equations U4, U5) or stochastic gradient descent (U1 to U3); or, on all samples at
+        once, SciPy's L-BFGS or gradient descent (U1).
     learning_rate : float
-        eta, above 0.
+        eta, above 0. Not used by "lbfgs", whose line search finds the length of each step.
     batch_size : int, optional
-        Samples of a step, at least 1; None, or more than there are, is all. Not used by "gd". The
-        last batch of an epoch may be shorter.
+        Samples of a step, at least 1; None, or more than there are, is all. Not used by "gd" and
+        "lbfgs". The last batch of an epoch may be shorter.
     max_iter : int
-        Epochs for "adam" and "sgd", steps for "gd"; at least 1.
+        Epochs for "adam" and "sgd", steps for "gd" and "lbfgs"; at least 1.
     tol : float
         Stop once the cost has failed to improve on the lowest so far by `tol` for
         `n_iter_no_change` iterations running. 0 never stops early.
@@ -124,8 +126,8 @@ def train(
         Threads that share the samples of a step, where they are more than 1024; None is as many as
         pay. `plan` says how many those are.
     callback : callable, optional
-        Called with an `Iteration` after each step of "gd" or epoch of the others; return True to
-        stop.
+        Called with an `Iteration` after each step of "gd" and "lbfgs" or epoch of the others;
+        return True to stop.
     max_time : float, optional
         Seconds after which no further step begins, compile time included.
     checkpoint : str, optional
@@ -150,8 +152,9 @@ def train(
     Notes
     -----
     Two to three sum_l n_l n_{l-1} multiply-adds a sample and iteration (two for the first layer,
-    whose inputs need no gradient), and one a validation sample. The arguments are never written to.
-    While it runs with NumPy, BLAS is held at one thread in the whole process.
+    whose inputs need no gradient), and one a validation sample; "lbfgs" takes one or more passes an
+    iteration, and some 20 numbers a parameter. The arguments are never written to. While it runs
+    with NumPy or "lbfgs", BLAS is held at one thread in the whole process.
 
     Examples
     --------
@@ -203,18 +206,23 @@ def train(
         stagnation=Stagnation(told.tol, told.patience),
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
-        learning_rate=told.learning_rate,
+        advice=_advice(solver, told.learning_rate),
     )
-    at_a_time = objective.samples.n_samples if solver == "gd" else told.batch_size
+    at_a_time = objective.samples.n_samples if solver in FULL_BATCH else told.batch_size
     threads = choose(
         settings.thread_count(n_threads),
         net.layers.multiply_adds * at_a_time,
         len(chunk_bounds(at_a_time)),
     )
-    uses_blas = NUMPY in (objective.backend, validation.backend if validation else None)
+    if solver == "lbfgs":
+        import scipy.optimize  # noqa: F401  # brings a BLAS of its own, to be held too
+    uses_blas = solver == "lbfgs" or NUMPY in (
+        objective.backend,
+        validation.backend if validation else None,
+    )
     with one_blas_thread() if uses_blas else nullcontext():
-        if solver == "gd":
-            run = _run_full_batch(objective, start.copy(), told, max_iter, monitor)
+        if solver in FULL_BATCH:
+            run = _run_full_batch(solver, objective, start.copy(), told, max_iter, monitor)
         else:
             run = _run_minibatches(
                 net, objective, start.copy(), told, max_iter, monitor, seed, threads
@@ -239,10 +247,18 @@ class _Run(NamedTuple):
 
 
 def _run_full_batch(
-    objective: Objective, theta: NDArray[Any], told: Settings, max_iter: int, monitor: Monitor
+    solver: str,
+    objective: Objective,
+    theta: NDArray[Any],
+    told: Settings,
+    max_iter: int,
+    monitor: Monitor,
 ) -> _Run:
     try:
-        stopped = gradient_descent(objective, theta, told.learning_rate, max_iter, monitor)
+        if solver == "lbfgs":
+            stopped = minimise_lbfgs(objective, theta, max_iter, monitor)
+        else:
+            stopped = gradient_descent(objective, theta, told.learning_rate, max_iter, monitor)
         cost = objective.cost(theta)
         monitor.after_last_step(theta, cost)
     except KeyboardInterrupt:
@@ -319,16 +335,22 @@ def _descent_settings(
     )
 
 
+def _advice(solver: str, learning_rate: float) -> str:
+    """What to do about a run that diverges."""
+    if solver == "lbfgs":
+        return "Try inputs of mean 0 and variance 1, and smaller initial parameters."
+    return (
+        f"The learning rate {learning_rate:g} is probably too large: try {learning_rate / 10:g}, "
+        "and inputs of mean 0 and variance 1."
+    )
+
+
 def _refuse_what_is_not_available(solver: str, schedule: str, checkpoint: str | None) -> None:
-    if settings.one_of("solver", solver, SOLVERS) == "lbfgs":
+    solver = settings.one_of("solver", solver, SOLVERS)
+    if solver in FULL_BATCH and settings.one_of("schedule", schedule, SCHEDULES) != "constant":
         raise NotImplementedError(
-            "solver='lbfgs' is not available yet; pass scipy.optimize.minimize the network's "
-            "objective: minimize(network.objective(X, Y).cost_and_gradient, theta, jac=True)."
-        )
-    if solver == "gd" and settings.one_of("schedule", schedule, SCHEDULES) != "constant":
-        raise NotImplementedError(
-            f"schedule={schedule!r} is not available for solver='gd'; pass schedule='constant', or "
-            "solver='sgd' with momentum=0."
+            f"schedule={schedule!r} is not available for solver={solver!r}; pass "
+            "schedule='constant', or solver='sgd' with momentum=0."
         )
     if checkpoint is not None:
         raise NotImplementedError("checkpoint is not available yet; pass checkpoint=None.")
