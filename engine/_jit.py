@@ -8,6 +8,9 @@ import numpy as np
 from numba.extending import overload
 
 from engine._compile_cache import CheckedCache
+from engine._numba_imports import import_arraymath
+
+import_arraymath()
 
 # Floating-point freedoms that vectorise a sum or fuse a multiply-add. The two that are left out,
 # nnan and ninf, would let the compiler assume that no NaN or infinity ever occurs, and with that

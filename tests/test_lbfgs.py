@@ -254,14 +254,3 @@ def test_every_blas_is_held_at_one_thread_and_let_go_again():
     before, during, after = json.loads(printed)
     assert set(before) == set(after)
     assert during == [1] * len(after)
-
-
-@pytest.mark.compiled
-def test_other_solvers_do_not_load_scipys_optimisers():
-    code = (
-        "import sys; from engine import Network, train;"
-        "train(Network((1, 1)), [[0.5]], [1.0], solver={!r}, max_iter=1);"
-        "print('scipy.optimize' in sys.modules)"
-    )
-    loaded = [processes.output("-c", code.format(solver)).strip() for solver in ("adam", "lbfgs")]
-    assert loaded == ["False", "True"]
