@@ -386,6 +386,7 @@ def fake_jobs(monkeypatch):
     monkeypatch.setattr(training_runs, "job", lambda name, task: JOBS[name](task))
     monkeypatch.setattr(training_runs, "CHECKED_STEPS", 12)
     monkeypatch.setattr(training_runs, "SECONDS_PER_TIMING", 1e-9)
+    monkeypatch.setattr(training_runs, "EPOCHS_PER_TIMING", 1e-9)
 
 
 def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
@@ -397,6 +398,26 @@ def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
     assert {name for name in entries if "ratio" in entries[name]} == {"tiled", "sklearn"}
     assert {name for name in entries if "void" in entries[name]} == {"loops", "jax"}
     assert entries["tiled"]["ratio"] == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.1, (20, 2)), (1.0, (100, 10))])
+def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
+    seconds, epochs, fake_jobs, monkeypatch
+):
+    check, per_epoch = training_runs._check, {"tiled": 0.01, "sklearn": 0.1}
+
+    def taking_so_long(task, name, epochs):
+        return {**check(task, name, epochs), "seconds_per_epoch": per_epoch[name]}
+
+    def in_turns(acts, rounds):
+        return {name: [0.5] * rounds for name in acts}
+
+    monkeypatch.setattr(training_runs, "_check", taking_so_long)
+    monkeypatch.setattr(training_runs, "EPOCHS_PER_TIMING", 20)
+    monkeypatch.setattr(training_runs, "SECONDS_PER_TIMING", seconds)
+    monkeypatch.setattr(measure, "in_turns", in_turns)
+    row = training_runs.compare(SMALL, "float64", list(per_epoch), rounds=2, n_threads=1)
+    assert tuple(row["entries"][name]["epochs"] for name in per_epoch) == epochs
 
 
 def test_where_the_first_does_not_run_the_next_is_compared_with(fake_jobs):

@@ -11,6 +11,10 @@ from engine.comparison.problems import Problem, Task
 from engine.comparison.progress import announced
 
 CHECKED_STEPS = 100  # at least, in whole epochs
+# A timing lasts as long as so many epochs of the first contender, and so many seconds: a fit takes
+# hundreds of epochs, beside which what a call does once (checking the data, the cost at the end) is
+# little. Over one or two epochs of a wide network it was a third of the time.
+EPOCHS_PER_TIMING = 20
 SECONDS_PER_TIMING = 0.06
 # Relative differences of the final cost, samples taken in the same order. PyTorch adds epsilon
 # inside the bias correction.
@@ -163,10 +167,11 @@ def _check(task: Task, name: str, epochs: int) -> Checked:
 def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Rates:
     """Fill in the times. Each contender trains for as many epochs as make a timing long enough."""
     problem = task.problem
+    long_enough = max(SECONDS_PER_TIMING, EPOCHS_PER_TIMING * checked[base]["seconds_per_epoch"])
     acts: dict[str, Callable[[], Any]] = {}
     for name, one in checked.items():
         if "void" not in one["entry"]:
-            epochs = measure.repeats(one["seconds_per_epoch"], SECONDS_PER_TIMING)
+            epochs = measure.repeats(one["seconds_per_epoch"], long_enough)
             one["entry"]["epochs"] = epochs
             acts[name] = one["job"].prepare(epochs, shuffle=True)
     acts[GEMM] = gemm(task.dtype)

@@ -14,7 +14,8 @@ RATES, RATIOS = frozenset({"rates"}), frozenset({"ratios"})
 
 ON_EQUAL_TERMS = (
     "Same data, initial parameters, loss, batches (a short last one is never dropped), learning "
-    "rate, betas, epsilon and number of steps; the time is a whole call's, per sample. "
+    "rate, betas, epsilon and number of steps; the time is a whole call's, per sample, "
+    "over twenty epochs of the first contender or as long. "
     "Not equal: epsilon stands outside the bias correction, in PyTorch inside it; each draws its "
     "own shuffles, and JAX's are drawn before its clock starts, which favours it. "
     "Costs are those of the steps named, taken in the same order by all, and computed alike from "
