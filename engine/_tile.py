@@ -94,6 +94,11 @@ def copy_transposed(numbers, starts, first, k, A, s):
         block(A, k, lanes(A), s + lane, 1)[:] = features[:, None]
 
 
+def copy_square_transposed(A, k, s, T, i, c):
+    """T[i ..., c ...] = the transpose of A[k ..., s ...], a square of as many rows as lanes."""
+    block(T, i, lanes(A), c, lanes(A))[:] = block(A, k, lanes(A), s, lanes(A)).T
+
+
 def block(matrix, row, n_rows, column, n_columns):
     """A view of exactly that many rows and columns: no fewer at an edge, as slices have it."""
     found = matrix[row : row + n_rows, column : column + n_columns]
@@ -383,6 +388,34 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vectors.append(load_vector(context, builder, numbers_type, numbers, begin))
     for lane, vector in enumerate(transposed(builder, vectors)):
         pointer = vector_address(context, builder, A_type, A, offset(builder, k, lane), s)
+        builder.store(vector, pointer, align=align)
+    return context.get_dummy_value()
+
+
+@type_callable(copy_square_transposed)
+def _(context: Any) -> Any:
+    return lambda A, k, s, T, i, c: types.none
+
+
+@lower_builtin(
+    copy_square_transposed,
+    types.Array,
+    types.Integer,
+    types.Integer,
+    types.Array,
+    types.Integer,
+    types.Integer,
+)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    A_type, _, _, T_type, _, _ = signature.args
+    A, k, s, T, i, c = arguments
+    align = A_type.dtype.bitwidth // 8
+    vectors = [
+        load_vector(context, builder, A_type, A, offset(builder, k, lane), s)
+        for lane in range(VECTOR_BYTES // align)
+    ]
+    for lane, vector in enumerate(transposed(builder, vectors)):
+        pointer = vector_address(context, builder, T_type, T, offset(builder, i, lane), c)
         builder.store(vector, pointer, align=align)
     return context.get_dummy_value()
 

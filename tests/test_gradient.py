@@ -81,7 +81,7 @@ def test_layer_gradients_by_hand(backend):
     dW, db, dA_prev = np.full((3, 2), 100.0), np.full(3, 100.0), np.full((2, 2), np.nan)
     if backend == "tiled":
         (dZ, m), (A_prev, _), (below, _) = map(tiled.padded, (dZ, A_prev, dA_prev))
-        backward.parameter_gradient_tiled(dZ, A_prev, dW, db, m)
+        backward.parameter_gradient_tiled(dZ, A_prev, dW, db, np.full_like(A_prev, np.nan), m)
         backward.input_gradient_tiled(W, dZ, below, m)
         dA_prev = below[:, :2]
     else:

@@ -9,7 +9,8 @@ from engine.equations import products
 from engine.equations.backends import NUMPY, TILED
 from tests import cases, tiled
 
-# Units above, units below, vectors of samples: whole tiles, what is left over, two blocks of units.
+# Units above, units below, vectors of samples: whole tiles, what is left over, two blocks of units,
+# samples turned for dW in panels of several vectors and of one.
 SHAPES = [
     (1, 1, 1),
     (3, 2, 2),
@@ -20,6 +21,9 @@ SHAPES = [
     (13, 33, 4),
     (2, 130, 5),
     (130, 3, 1),
+    (8, 64, 1),
+    (9, 100, 3),
+    (13, 147, 9),
 ]
 
 
@@ -49,7 +53,7 @@ def test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(n_out, n_i
     np.testing.assert_array_equal(dA[:, :m], W.T @ dZ[:, :m])
     dW = whole_numbers((n_out, n_in), dtype, 7)
     expected = dW + dZ[:, :m] @ A[:, :m].T
-    products.reduce_over_samples(dZ, A, dW, m)
+    products.accumulate_over_samples(dZ, A, dW, np.full_like(A, np.nan), m)
     np.testing.assert_array_equal(dW, expected)
     for array in (A, dZ, Z, dA):
         assert np.isnan(array[:, m:]).all()

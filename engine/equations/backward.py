@@ -12,7 +12,11 @@ From there `activations.derive_*` goes on to the layer below:
 import numpy as np
 
 from engine._jit import jit
-from engine.equations.products import accumulate_over_units, any_order, reduce_over_samples
+from engine.equations.products import (
+    accumulate_over_samples,
+    accumulate_over_units,
+    any_order,
+)
 
 
 def parameter_gradient_numpy(dZ, A_prev, dW, db):
@@ -54,10 +58,13 @@ def input_gradient_loops(W, dZ, dA_prev):
 
 
 @jit
-def parameter_gradient_tiled(dZ, A_prev, dW, db, m):
-    """Add this layer's dW and db, summed over the first m samples.  n_out n_in m multiply-adds."""
+def parameter_gradient_tiled(dZ, A_prev, dW, db, room, m):
+    """Add this layer's dW and db, summed over the first m samples.  n_out n_in m multiply-adds.
+
+    `room` is overwritten: rows like those of A_prev.
+    """
     # forward:  accumulate_over_units(W, b, A_prev, Z, m)
-    reduce_over_samples(dZ, A_prev, dW, m)  # B1
+    accumulate_over_samples(dZ, A_prev, dW, room, m)  # B1
     for j in range(dZ.shape[0]):
         total = dZ.dtype.type(0)
         for i in range(m):

@@ -60,15 +60,18 @@ def mean_gradient_loops(gradient_sum, theta, sizes, alpha, S, dtheta):
 
 
 @jit
-def mean_gradient_tiled(dtheta, theta, sizes, alpha, S):
-    """Make a summed gradient the mean one, in place and in its own dtype: for minibatches."""
+def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
+    """Make a summed gradient the mean one, in place and in its own dtype: for minibatches.
+
+    Only entries start ... stop - 1, so that a caller may go on with them while they are in cache.
+    """
     scale, decay = dtheta.dtype.type(1 / S), dtheta.dtype.type(alpha)
     first = 0
     for l in range(1, len(sizes)):
         after_W = first + sizes[l] * sizes[l - 1]
         after_b = after_W + sizes[l]
-        for p in range(first, after_W):
+        for p in range(max(first, start), min(after_W, stop)):
             dtheta[p] = (dtheta[p] + decay * theta[p]) * scale  # B9
-        for p in range(after_W, after_b):
+        for p in range(max(after_W, start), min(after_b, stop)):
             dtheta[p] *= scale  # B10
         first = after_b

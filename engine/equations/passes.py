@@ -188,7 +188,7 @@ def backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m):
         W, _ = parameters_of_loops(theta, sizes, l)
         dW, db = parameters_of_loops(dtheta, sizes, l)
         A_prev, dZ_prev = units_of_loops(A, sizes, l - 1), units_of_loops(dZ, sizes, l - 1)
-        parameter_gradient_tiled(units_of_loops(dZ, sizes, l), A_prev, dW, db, m)
+        parameter_gradient_tiled(units_of_loops(dZ, sizes, l), A_prev, dW, db, dZ_prev, m)
         if l > 1:
             input_gradient_tiled(W, units_of_loops(dZ, sizes, l), dZ_prev, m)
             derive_tiled(units[l - 2], A_prev, dZ_prev, m)

@@ -1,10 +1,13 @@
 """The two micro-kernels, which carry all matrix products of the tiled form.
 
-    accumulate_over_units   Z_j(i)  =  b_j + sum_k W_jk A_k(i)     Z; by W^T, dA of the layer below
-    reduce_over_samples     dW_jk  +=  sum_i dZ_j(i) A_k(i)        the gradient of the weights
+    accumulate              Z_j(i)  =  b_j + sum_k W_jk A_k(i)     Z; by W^T, dA of the layer below;
+                            dW_jk  +=  sum_i dZ_j(i) A_k(i)        with A turned, dW of wide layers
+    reduce_over_samples     dW_jk  +=  sum_i dZ_j(i) A_k(i)        dW of narrow layers, and the rest
 
 Both sum into tiles that stay in registers (engine/_tile.py): the first keeps some units of some
-samples while it goes over the units below, the second some weights while it goes over the samples.
+samples while it goes over the units below, the second some weights while it goes over the samples,
+with a sum in each lane that has to be summed up at the end: for 128 samples, as long again as the
+products themselves. Where A is turned first, so that samples are its rows, the first does it all.
 Tiles are 4 x 4 vectors where there is room: sixteen sums under way hide the four cycles that a
 multiply-add takes, at two a cycle, and eight vectors that are read give sixteen products.
 
@@ -25,6 +28,9 @@ UNITS_AT_A_TIME = 128
 # stay in the first-level cache.
 COLUMNS_AT_A_TIME = 16
 
+# A is turned for dW where there are so many units above, and four vectors of units below.
+TURN_FROM = 8
+
 
 @inlined
 def any_order(W):
@@ -35,6 +41,12 @@ def any_order(W):
 @jit
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
+    accumulate(W, b, A, Z, 0, m, False)
+
+
+@jit
+def accumulate(W, b, A, Z, at, m, onto):
+    """The same in columns `at` ... of Z for those from 0 on of A; or, `onto` Z, added to it."""
     n_out, n_in = W.shape
     n_lanes = _tile.lanes(A)
     four_vectors = m - m % (4 * n_lanes)
@@ -42,35 +54,56 @@ def accumulate_over_units(W, b, A, Z, m):
         last = min(first + UNITS_AT_A_TIME, n_in)
         for s in range(0, four_vectors, 4 * n_lanes):
             for j in range(0, n_out - 3, 4):
-                accumulate_tile(W, b, A, Z, j, s, first, last, FOUR, FOUR)
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, FOUR, FOUR)
             for j in range(n_out - n_out % 4, n_out):
-                accumulate_tile(W, b, A, Z, j, s, first, last, ONE, FOUR)
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, FOUR)
         for s in range(four_vectors, m, n_lanes):
             for j in range(0, n_out - 7, 8):
-                accumulate_tile(W, b, A, Z, j, s, first, last, EIGHT, ONE)
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, EIGHT, ONE)
             for j in range(n_out - n_out % 8, n_out):
-                accumulate_tile(W, b, A, Z, j, s, first, last, ONE, ONE)
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, ONE)
 
 
 @inlined
-def accumulate_tile(W, b, A, Z, j, s, first, last, rows, vectors):
+def accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, rows, vectors):
     """One tile of Z, from the units below first ... last - 1."""
-    if first > 0:
-        tile = _tile.load(Z, j, s, rows, vectors)
+    if first > 0 or onto:
+        tile = _tile.load(Z, j, at + s, rows, vectors)
     elif b.size > 0:
         tile = _tile.spread(b, j, rows, vectors)
     else:
         tile = _tile.zeros(Z, rows, vectors)
     for k in range(first, last):
         tile = _tile.add_outer_product(tile, W, j, k, A, s)
-    _tile.store(tile, Z, j, s)
+    _tile.store(tile, Z, j, at + s)
 
 
 @jit
-def reduce_over_samples(dZ, A, dW, m):
-    """dW += dZ A^T, over the first m samples."""
+def accumulate_over_samples(dZ, A, dW, room, m):
+    """dW += dZ A^T, over the first m samples; `room` is overwritten, rows like A's.
+
+    Whole vectors of columns of dW with A turned, up to four vectors at a time; the columns that are
+    left over, and layers too narrow for that to pay, by `reduce_over_samples`.
+    """
     n_out, n_in = dW.shape
-    for first in range(0, n_in, COLUMNS_AT_A_TIME):
+    n_lanes = _tile.lanes(A)
+    panel = 4 * n_lanes
+    n_turned = n_in - n_in % n_lanes if n_out >= TURN_FROM and n_in >= panel else 0
+    turned = room.reshape(room.size)[: m * min(panel, n_turned)].reshape((m, min(panel, n_turned)))
+    for first in range(0, n_turned, panel):
+        n_columns = min(panel, n_turned - first)
+        for k in range(0, n_columns, n_lanes):
+            for s in range(0, m, n_lanes):
+                _tile.copy_square_transposed(A, first + k, s, turned, s, k)
+        accumulate(any_order(dZ[:, :m]), dW[0, :0], turned, dW, first, n_columns, True)
+    reduce_over_samples(dZ, A, dW, n_turned, m)
+
+
+@jit
+def reduce_over_samples(dZ, A, dW, start, m):
+    """dW += dZ A^T, over the first m samples; only columns from `start` on."""
+    n_out, n_in = dW.shape
+    for first in range(start, n_in, COLUMNS_AT_A_TIME):
         last = min(first + COLUMNS_AT_A_TIME, n_in)
         edge = last - (last - first) % 4
         for j in range(0, n_out - 3, 4):

@@ -31,6 +31,10 @@ from engine.training.state import (
     watch_loops,
 )
 
+# Parameters that are updated before the next ones are: with their gradient and their moments they
+# stay in the second-level cache from one pass over them to the next.
+PARAMETERS_AT_A_TIME = 8192
+
 # How a slice ended.
 UNFINISHED, FINISHED, DIVERGED = range(3)
 
@@ -67,10 +71,12 @@ def descend_tiled(
                 if not np.isfinite(cost):
                     history[row, 0] = cost
                     return DIVERGED
-                mean_gradient_tiled(dtheta, theta, sizes, settings.alpha, weight)
+                for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
+                    stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)
+                    mean_gradient_tiled(dtheta, theta, sizes, settings.alpha, weight, start, stop)
+                    update_tiled(state, settings, dtheta, start, stop)
                 if last == state.order.size:
                     history[row, 1] = norm(dtheta)
-                update_tiled(state, settings, dtheta)
         else:
             cost = 0.0
         of_epoch = end_of_step_loops(state, settings, cost, weight, last)
@@ -84,15 +90,20 @@ def descend_tiled(
 
 
 @jit
-def update_tiled(state, settings, dtheta):
-    """One step of the optimiser, with the number and the learning rate that the state says."""
-    theta, rate = state.theta, state.sums[RATE]
+def update_tiled(state, settings, dtheta, start, stop):
+    """The optimiser's step, for parameters start ... stop - 1.
+
+    The state says its number and the learning rate.
+    """
+    rate = state.sums[RATE]
+    theta, slope = state.theta[start:stop], dtheta[start:stop]
+    first, second = state.first[start:stop], state.second[start:stop]  # empty where not used
     if settings.update == ADAM:
         adam_loops(
             theta,
-            dtheta,
-            state.first,
-            state.second,
+            slope,
+            first,
+            second,
             state.counts[STEPS] + 1,
             rate,
             settings.beta_1,
@@ -100,11 +111,11 @@ def update_tiled(state, settings, dtheta):
             settings.epsilon,
         )
     elif settings.update == NESTEROV:
-        nesterov_loops(theta, dtheta, state.first, rate, settings.momentum)
+        nesterov_loops(theta, slope, first, rate, settings.momentum)
     elif settings.update == MOMENTUM:
-        momentum_loops(theta, dtheta, state.first, rate, settings.momentum)
+        momentum_loops(theta, slope, first, rate, settings.momentum)
     else:
-        gradient_descent_loops(theta, dtheta, rate)
+        gradient_descent_loops(theta, slope, rate)
 
 
 @jit
