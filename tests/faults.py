@@ -110,7 +110,7 @@ FAULTS = [
     Fault("tiled: bias left out", "equations/products.py",
           "tile = _tile.spread(b, j, rows, vectors)", "tile = _tile.zeros(Z, rows, vectors)"),
     Fault("tiled: dW of the blocks before forgotten", "equations/products.py",
-          "dW, first, n_columns, True)", "dW, first, n_columns, False)"),
+          "n_columns, np.bool_(True))", "n_columns, np.bool_(False))"),
     Fault("tiled: turned columns summed once more", "equations/products.py",
           "reduce_over_samples(dZ, A, dW, n_turned, m)", "reduce_over_samples(dZ, A, dW, 0, m)"),
     Fault("tiled: first vector of samples left out of dW", "equations/products.py",

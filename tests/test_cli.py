@@ -42,8 +42,8 @@ def assert_one_line(done, status):
 # Help.
 
 
-def test_the_commands_are_demo_xnor_and_info():
-    assert COMMANDS == ["demo", "xnor", "info"]
+def test_the_commands_are_these():
+    assert COMMANDS == ["demo", "xnor", "info", "warmup"]
 
 
 def test_the_list_of_commands_names_every_command(tmp_path):

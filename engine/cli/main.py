@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import compare, demo, info, xnor
+from engine.cli import compare, demo, info, warmup, xnor
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("xnor")(xnor.xnor)
 app.command("info")(info.info)
+app.command("warmup")(warmup.warmup)
 app.add_typer(compare.app)
 
 

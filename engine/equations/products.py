@@ -14,6 +14,8 @@ multiply-add takes, at two a cycle, and eight vectors that are read give sixteen
 Rows may be longer than the m samples that count, which are a whole number of vectors.
 """
 
+import numpy as np
+
 from engine import _tile
 from engine._jit import inlined, jit
 
@@ -41,7 +43,7 @@ def any_order(W):
 @jit
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
-    accumulate(W, b, A, Z, 0, m, False)
+    accumulate(W, b, A, Z, np.int64(0), m, np.bool_(False))  # literals would compile it once more
 
 
 @jit
@@ -95,7 +97,7 @@ def accumulate_over_samples(dZ, A, dW, room, m):
         for k in range(0, n_columns, n_lanes):
             for s in range(0, m, n_lanes):
                 _tile.copy_square_transposed(A, first + k, s, turned, s, k)
-        accumulate(any_order(dZ[:, :m]), dW[0, :0], turned, dW, first, n_columns, True)
+        accumulate(any_order(dZ[:, :m]), dW[0, :0], turned, dW, first, n_columns, np.bool_(True))
     reduce_over_samples(dZ, A, dW, n_turned, m)
 
 

@@ -20,12 +20,11 @@ def gradient_descent(
 
     Each step is theta <- theta - eta dJ/dtheta (equation U1). One pass over the data a step.
     """
-    eta = theta.dtype.type(learning_rate)
     for _ in range(max_iter):
         cost, dtheta = objective.cost_and_gradient(theta)
         monitor.before_step(theta, cost, dtheta)
         with np.errstate(all="ignore"):  # a step that overflows shows in the next cost
-            objective.backend.gradient_descent(theta, dtheta, eta)
+            objective.backend.gradient_descent(theta, dtheta, learning_rate)
         reason = monitor.after_step(theta)
         if reason is not None:
             return reason

@@ -1,0 +1,141 @@
+"""`engine warmup`: compile now what the first runs of later processes would wait for."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+UPDATES: list[dict[str, Any]] = [
+    {"solver": "adam"},
+    {"solver": "sgd"},
+    {"solver": "sgd", "nesterov": False},
+    {"solver": "sgd", "momentum": 0.0},
+]
+
+
+class Dtype(StrEnum):
+    """What data are trained in."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+class Backend(StrEnum):
+    """Those that compile."""
+
+    tiled = "tiled"
+    loops = "loops"
+
+
+def warmup(
+    dtype: Annotated[
+        list[Dtype] | None, typer.Option(help="Only this one; may be given twice.")
+    ] = None,
+    backend: Annotated[
+        list[Backend] | None, typer.Option(help="tiled, the default, or loops; may be given twice.")
+    ] = None,
+) -> None:
+    """Compile the kernels, and keep them for the processes to come.
+
+    For containers and CI: run it while an image is built, as the user who will train. Later
+    processes then compile nothing, whatever the network, the solver, and the layout of the data;
+    they load what is kept, in some tenths of a second. What is already kept is not compiled again.
+    """
+    console = Console(highlight=False)
+    start = time.perf_counter()
+    import numba  # noqa: F401
+
+    of_numba = time.perf_counter() - start
+    folder = _writable_folder()
+    parts = [
+        (f"{name}: {part}", str(float_type), act)
+        for name in backend or [Backend.tiled]
+        for float_type in dtype or list(Dtype)
+        for part, act in _parts(str(name), str(float_type))
+    ]
+    table = Table("part", "dtype", "seconds", "kernels", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    table.add_row("import numba", "", f"{of_numba:.2f}", "")
+    for part, float_type, act in parts:
+        before = _kept(folder)
+        with console.status(f"compiling {part}, {float_type}"):
+            start = time.perf_counter()
+            act()
+            seconds = time.perf_counter() - start
+        new = len(_kept(folder) - before)
+        state = f"{new} compiled" if new else "kept before"
+        table.add_row(part, float_type, f"{seconds:.2f}", state)
+    console.print(table)
+    kept = _kept(folder)
+    size = sum(entry.stat().st_size for entry in kept)
+    console.print(f"\n{len(kept)} kernels, {size / 1e6:.1f} MB, in {folder}", soft_wrap=True)
+
+
+def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
+    """The calls that have machine code of their own: a small job for each."""
+    import numpy as np
+
+    from engine import Network, train
+
+    X = np.array([[0, 0, 1, 1], [0, 1, 0, 1]], dtype)
+    Y = np.array([1, 0, 0, 1])
+    network = Network((2, 4, 1))
+    theta = network.initial_parameters(0, dtype)
+    told: dict[str, Any] = {"backend": backend, "max_iter": 1}
+
+    def minibatches() -> None:
+        for settings in UPDATES:
+            train(network, X, Y, batch_size=2, **settings, **told)
+
+    def whole_batches() -> None:
+        train(network, X, Y, solver="gd", **told)
+        network.cost_and_gradient(theta, X, Y, backend=backend)
+        network.forward(theta, X, backend=backend)
+        # Kernels that stand inside those of minibatches, called by themselves.
+        _large_batches(network, dtype, told)
+
+    return [
+        ("sgd and adam", minibatches),
+        ("gd, lbfgs, gradients, prediction", whole_batches),
+    ]
+
+
+def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
+    """Batches that chunks are shared out of take their steps from Python."""
+    import numpy as np
+
+    from engine import train
+    from engine.workers import SPAN_SAMPLES
+
+    n_samples = SPAN_SAMPLES + 1
+    X, Y = np.zeros((network.sizes[0], n_samples), dtype), np.arange(n_samples) % 2
+    for settings in UPDATES:
+        train(network, X, Y, **settings, **told)
+
+
+def _writable_folder() -> Path:
+    from engine._compile_cache import cache_folder
+
+    folder = cache_folder()
+    advice = "Set NUMBA_CACHE_DIR to a folder that can be written."
+    if folder is None:
+        raise ValueError(f"there is no home folder to keep compiled kernels in. {advice}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"compiled kernels cannot be kept in {folder}: {error.strerror}. {advice}"
+        ) from error
+    return folder
+
+
+def _kept(folder: Path) -> set[Path]:
+    return set(folder.glob("*.kernel"))

@@ -1,0 +1,87 @@
+"""`engine warmup`: afterwards, nothing is left to compile."""
+
+import json
+
+import numpy as np
+import pytest
+
+from engine import Network, train
+from tests import processes
+
+COMPILED = pytest.mark.compiled
+
+
+def compiled_by_users():
+    """Names of kernels that any of these calls compiles, in the dtype that was warmed up."""
+    from numba.core import event
+
+    names = []
+
+    class Listener(event.Listener):  # type: ignore[misc]
+        def on_start(self, started):
+            names.append(started.data["dispatcher"].py_func.__name__)
+
+        def on_end(self, ended):
+            pass
+
+    event.register("numba:compile", Listener())
+    columns = np.random.default_rng(0).normal(size=(3, 1500)).astype("float32")
+    rows = np.ascontiguousarray(columns.T).T
+    labels, codes = (columns[0] > 0).astype(int), np.arange(1500) % 3
+    weights = np.linspace(0.5, 2, 1500)
+    binary, classes = Network((3, 4, 1)), Network((3, 5, 4, 3), hidden="relu", output="softmax")
+    for X in (columns, rows, columns[:, ::-1], np.asfortranarray(columns)[:, ::2]):
+        m = X.shape[1]
+        train(binary, X, labels[:m], batch_size=50, max_iter=1)
+        train(classes, X, codes[:m], solver="sgd", max_iter=1, sample_weight=weights[:m])
+        train(
+            classes, X, np.eye(3)[codes[:m]].T, batch_size=7, max_iter=1, X_val=X, Y_val=codes[:m]
+        )
+    for solver in ("gd", "lbfgs"):
+        train(binary, rows, labels, solver=solver, max_iter=2, alpha=0.1)
+    for settings in ({"momentum": 0.0}, {"nesterov": False, "schedule": "invscaling"}):
+        train(binary, rows, labels, solver="sgd", max_iter=1, n_threads=2, **settings)
+    theta = classes.initial_parameters(0, "float32")
+    classes.forward(theta, columns)
+    classes.cost_and_gradient(theta, rows, codes, sample_weight=weights)
+    return names
+
+
+@COMPILED
+def test_after_a_warmup_nothing_is_compiled(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first = processes.engine("warmup", "--dtype", "float32", cwd=tmp_path, env=cache)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.count(" compiled") == 2
+    assert "import numba" in first.stdout
+    assert "float64" not in first.stdout
+    entries = {path.name for path in tmp_path.rglob("*.kernel")}
+    assert any("descend_tiled" in name for name in entries)
+    assert f"{len(entries)} kernels" in first.stdout
+    assert processes.result_of(compiled_by_users, env=cache) == []
+    again = processes.engine("warmup", "--dtype", "float32", cwd=tmp_path, env=cache)
+    assert again.stdout.count("kept before") == 2
+    assert " compiled" not in again.stdout
+    assert {path.name for path in tmp_path.rglob("*.kernel")} == entries
+
+
+@COMPILED
+def test_the_listener_sees_what_is_compiled(tmp_path):
+    """The test above would not be worth much if this were empty."""
+    code = (
+        "import json; from tests import test_warmup;"
+        "print(json.dumps(test_warmup.compiled_by_users()))"
+    )
+    printed = processes.output("-c", code, env={"NUMBA_CACHE_DIR": str(tmp_path)})
+    assert "descend_tiled" in json.loads(printed.splitlines()[-1])
+
+
+@COMPILED
+def test_a_cache_that_cannot_be_kept_is_an_error_with_advice(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    done = processes.engine("warmup", cwd=tmp_path, env={"NUMBA_CACHE_DIR": str(blocked)})
+    assert done.returncode == 2
+    assert "compiled kernels cannot be kept in" in done.stderr
+    assert "Set NUMBA_CACHE_DIR to a folder that can be written." in done.stderr
+    assert done.stdout == ""
