@@ -133,7 +133,7 @@ FAULTS = [
     Fault("tiled: class codes of other samples", "blocks.py",
           "Y[data.codes[samples[c]], c] = 1", "Y[data.codes[c], c] = 1"),
     Fault("tiled: penalty left out of a minibatch", "equations/mean.py",
-          "dtheta[p] = (dtheta[p] + decay * theta[p]) * scale  # B9", "dtheta[p] *= scale"),
+          "dW[p] = (dW[p] + decay * W[p]) * scale  # B9", "dW[p] *= scale"),
     Fault("momentum with no velocity", "equations/update.py",
           "theta[p] += velocity[p]  # U2", "theta[p] -= eta * dtheta[p]"),
     Fault("Adam without bias correction", "equations/update.py",

@@ -70,8 +70,13 @@ def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
     for l in range(1, len(sizes)):
         after_W = first + sizes[l] * sizes[l - 1]
         after_b = after_W + sizes[l]
-        for p in range(max(first, start), min(after_W, stop)):
-            dtheta[p] = (dtheta[p] + decay * theta[p]) * scale  # B9
-        for p in range(max(after_W, start), min(after_b, stop)):
-            dtheta[p] *= scale  # B10
+        # Views, so that the loops begin at 0: an index that begins elsewhere may be negative for
+        # all that the compiler knows, and would count from the end; such a loop is not vectorised.
+        of_W = slice(max(first, start), max(first, min(after_W, stop)))
+        of_b = slice(max(after_W, start), max(after_W, min(after_b, stop)))
+        dW, W, db = dtheta[of_W], theta[of_W], dtheta[of_b]
+        for p in range(dW.size):
+            dW[p] = (dW[p] + decay * W[p]) * scale  # B9
+        for p in range(db.size):
+            db[p] *= scale  # B10
         first = after_b

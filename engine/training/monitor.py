@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from engine.training.result import DivergedError, History, Iteration
 
@@ -45,6 +45,30 @@ def euclidean_norm(vector: NDArray[Any]) -> float:
     return largest * math.sqrt(np.sum(np.square(vector.astype(np.float64) / largest)))
 
 
+class Rows:
+    """A table that grows, one row an iteration: cost, gradient's norm, seconds, validation cost."""
+
+    def __init__(self) -> None:
+        self._table = np.empty((64, 4))
+        self.count = 0
+
+    @property
+    def table(self) -> NDArray[np.float64]:
+        """The rows so far, a view."""
+        return self._table[: self.count]
+
+    def append(self, rows: ArrayLike) -> None:
+        """Rows (n, 4) more. Ctrl-C in the middle adds none."""
+        added = np.asarray(rows, dtype=np.float64)
+        count = self.count + len(added)
+        if count > len(self._table):
+            grown = np.empty((2 * count, 4))
+            grown[: self.count] = self.table
+            self._table = grown
+        self._table[self.count : count] = added
+        self.count = count
+
+
 class Monitor:
     """Called before and after each step of a training run.
 
@@ -75,7 +99,7 @@ class Monitor:
         self._max_time = max_time
         self._callback = callback
         self._start = time.perf_counter()
-        self._rows: list[tuple[float, float, float, float]] = []
+        self._rows = Rows()
         self._costs_before_step = (math.nan, math.nan, math.nan)
         self._last_finite: NDArray[Any] | None = None
         self._best: tuple[float, NDArray[Any]] | None = None
@@ -89,12 +113,12 @@ class Monitor:
     @property
     def n_iter(self) -> int:
         """Steps taken."""
-        return len(self._rows)
+        return self._rows.count
 
     @property
     def history(self) -> History:
         """The columns of `TrainResult.history`."""
-        table = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
+        table = self._rows.table
         names = ("cost", "gradient_norm", "seconds", "validation_cost")
         columns = {name: table[:, c].copy() for c, name in enumerate(names)}
         if self._validation_cost is None:
@@ -110,7 +134,7 @@ class Monitor:
         """Record the step; the reason to stop, or None."""
         cost, gradient_norm, validation_cost = self._costs_before_step
         seconds = time.perf_counter() - self._start
-        self._rows.append((cost, gradient_norm, seconds, validation_cost))
+        self._rows.append([(cost, gradient_norm, seconds, validation_cost)])
         if self._callback is not None:
             view = theta.view()
             view.flags.writeable = False
@@ -156,12 +180,14 @@ class Monitor:
         Their ends lie evenly between now and the end of the epoch before: nobody looked at a clock.
         """
         now = time.perf_counter() - self._start
-        earlier = self._rows[-1][2] if self._rows else 0.0
-        for number, (cost, gradient_norm) in enumerate(epochs.tolist(), start=1):
-            seconds = earlier + (now - earlier) * number / len(epochs)
-            self._rows.append((cost, gradient_norm, seconds, validation_cost))
+        earlier = float(self._rows.table[-1, 2]) if self._rows.count else 0.0
+        share = np.arange(1, len(epochs) + 1) / max(len(epochs), 1)
+        rows = np.full((len(epochs), 4), validation_cost)
+        rows[:, :2] = epochs
+        rows[:, 2] = earlier + (now - earlier) * share
+        self._rows.append(rows)
         if len(epochs) and self._callback is not None:
-            cost, gradient_norm, seconds, _ = self._rows[-1]
+            cost, gradient_norm, seconds, _ = rows[-1].tolist()
             view = theta.view()
             view.flags.writeable = False
             told = Iteration(step, cost, gradient_norm, validation_cost, seconds, view, self.n_iter)
