@@ -253,7 +253,19 @@ class Network:
         """J on these data as a function of theta alone, for callers that evaluate it many times.
 
         Arguments as in `cost_and_gradient`, checked once, here; `names` are what messages call X
-        and Y. It holds a workspace, so that only one thread may evaluate it at a time.
+        and Y. It holds a workspace, so that only one thread may evaluate it at a time. A theta of
+        another dtype than X, such as SciPy's optimisers pass, is converted.
+
+        Examples
+        --------
+        >>> from scipy.optimize import minimize
+        >>> from engine import Network
+        >>> network = Network((2, 4, 1))
+        >>> objective = network.objective([[0, 0, 1, 1], [0, 1, 0, 1]], [1, 0, 0, 1], alpha=0.01)
+        >>> start = network.initial_parameters(seed=0)
+        >>> found = minimize(objective.cost_and_gradient, start, jac=True, method="L-BFGS-B")
+        >>> bool(found.success), bool(found.fun < objective.cost(start))
+        (True, True)
         """
         samples = checked_samples(
             X,

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from engine.boundary import arrays
 from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.backends import Backend
 from engine.samples import Layers, Samples
@@ -42,6 +43,7 @@ class Objective:
         self.backend = backend
         self.samples = samples
         self._sizes = layers.sizes
+        self._n_parameters = layers.n_parameters
         self.threads = choose(
             n_threads,
             layers.multiply_adds * samples.n_samples,
@@ -51,20 +53,29 @@ class Objective:
         self._alpha = float(alpha)
         self._total_weight = samples.total_weight
 
-    def cost(self, theta: NDArray[Any]) -> float:
-        """J, by a forward pass alone."""
-        with np.errstate(all="ignore"):  # a cost that overflows is inf or NaN, and says so itself
-            return self._mean_cost(self._sums.cost(theta), theta)
+    def cost(self, theta: ArrayLike) -> float:
+        """J, by a forward pass alone.
 
-    def cost_and_gradient(self, theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        """J and dJ/dtheta, the latter a new array with the dtype of theta."""
-        dtheta = np.empty_like(theta)
+        theta (n_parameters,) is taken in the dtype of X, whatever its own, as optimisers keep
+        float64; another shape is a ValueError.
+        """
+        with np.errstate(all="ignore"):  # what overflows is inf or NaN, and says so itself
+            parameters = self._parameters(theta)
+            return self._mean_cost(self._sums.cost(parameters), parameters)
+
+    def cost_and_gradient(self, theta: ArrayLike) -> tuple[float, NDArray[Any]]:
+        """J and dJ/dtheta, the latter a new array with the dtype of X; theta as for `cost`."""
         with np.errstate(all="ignore"):
-            cost_sum, gradient_sum = self._sums.cost_and_gradient(theta)
+            parameters = self._parameters(theta)
+            dtheta = np.empty_like(parameters)
+            cost_sum, gradient_sum = self._sums.cost_and_gradient(parameters)
             self.backend.mean_gradient(
-                gradient_sum, theta, self._sizes, self._alpha, self._total_weight, dtheta
+                gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
             )
-            return self._mean_cost(cost_sum, theta), dtheta
+            return self._mean_cost(cost_sum, parameters), dtheta
+
+    def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
+        return arrays.parameters(theta, self._n_parameters, self.samples.X.dtype, cast=True)
 
     def _mean_cost(self, cost_sum: float, theta: NDArray[Any]) -> float:
         return float(

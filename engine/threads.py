@@ -42,11 +42,12 @@ def quota(cgroup: Path) -> float:
 def most_threads() -> int:
     """Threads to use at most by default: OMP_NUM_THREADS where it is set, else the usable cores.
 
-    joblib sets that variable in its worker processes, so that they do not crowd each other.
+    joblib sets that variable in its worker processes, so that they do not crowd each other. Of a
+    list, one number for each level of nested parallelism, the first counts.
     """
     cores = usable_cores()
     try:
-        return max(1, min(cores, int(os.environ["OMP_NUM_THREADS"])))
+        return max(1, min(cores, int(os.environ["OMP_NUM_THREADS"].split(",")[0])))
     except (KeyError, ValueError):
         return cores
 

@@ -339,3 +339,26 @@ def test_a_float32_cost_over_many_samples_is_that_of_float64(backend):
     exact, exact_dtheta = network.cost_and_gradient(theta.astype(float), X, **common)
     assert pytest.approx(exact, rel=1e-7) == J
     np.testing.assert_allclose(dtheta, exact_dtheta, rtol=0, atol=1e-7)
+
+
+def test_an_objective_takes_theta_as_optimisers_pass_it(backend):
+    """float64 for float32 data, read-only, strided, other byte order, a list; never written to."""
+    X, Y, weights = data(40)
+    theta = NETWORK.initial_parameters(seed=1, dtype="float32").astype(float)
+    read_only = theta.copy()
+    read_only.flags.writeable = False
+    strided = np.repeat(theta, 2)[::2]
+    for dtype in ("float32", "float64"):
+        objective = NETWORK.objective(
+            X.astype(dtype), Y, sample_weight=weights.astype(dtype), backend=backend
+        )
+        J, dtheta = objective.cost_and_gradient(theta.astype(dtype))
+        for passed in (theta, read_only, strided, theta.astype(">f8"), theta.tolist()):
+            again, slope = objective.cost_and_gradient(passed)
+            assert (again, slope.tobytes(), slope.dtype) == (J, dtheta.tobytes(), np.dtype(dtype))
+            assert objective.cost(passed) == J
+        assert objective.cost(np.full_like(theta, 1e300)) != J  # out of range; no warning
+    with pytest.raises(ValueError, match=r"theta must have shape \(\d+,\).*got shape \(3,\)"):
+        objective.cost(theta[:3])
+    with pytest.raises(TypeError, match="theta has dtype complex128; expected real numbers"):
+        objective.cost_and_gradient(theta + 0j)

@@ -418,6 +418,8 @@ def test_usable_cores_without_affinity_are_all(tmp_path, monkeypatch):
         ("few", 4),
         ("", 4),
         ("2.5", 4),
+        ("2,1", 2),
+        (",", 4),
     ],
 )
 def test_omp_num_threads_lowers_the_most_threads(monkeypatch, variable, most):

@@ -1,6 +1,8 @@
 """`engine warmup`: afterwards, nothing is left to compile."""
 
+import errno
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -55,6 +57,7 @@ def test_after_a_warmup_nothing_is_compiled(tmp_path):
     assert first.stdout.count(" compiled") == 2
     assert "import numba" in first.stdout
     assert "float64" not in first.stdout
+    assert "total" in first.stdout
     entries = {path.name for path in tmp_path.rglob("*.kernel")}
     assert any("descend_tiled" in name for name in entries)
     assert f"{len(entries)} kernels" in first.stdout
@@ -85,3 +88,29 @@ def test_a_cache_that_cannot_be_kept_is_an_error_with_advice(tmp_path):
     assert "compiled kernels cannot be kept in" in done.stderr
     assert "Set NUMBA_CACHE_DIR to a folder that can be written." in done.stderr
     assert done.stdout == ""
+
+
+def warm_up_on_a_full_disk():
+    """The folder can be made, and a small file in it, but no entry; status of the command."""
+    from engine.cli import main
+
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch("os.replace", side_effect=full), pytest.raises(SystemExit) as end:
+        main.main(["warmup", "--dtype", "float32", "--backend", "loops"])
+    return end.value.code
+
+
+@COMPILED
+def test_kernels_that_were_compiled_and_not_kept_are_an_error(tmp_path):
+    done = processes.run_function(warm_up_on_a_full_disk, env={"NUMBA_CACHE_DIR": str(tmp_path)})
+    assert done.stdout.strip() == "2"  # and no table that says that all is well
+    assert "kernels were compiled, but only 0 could be kept in" in done.stderr
+    assert "set NUMBA_CACHE_DIR to a folder on another one." in done.stderr
+
+
+@COMPILED
+def test_without_the_compiler_there_is_nothing_to_warm_up(tmp_path):
+    env = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    done = processes.engine("warmup", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NUMBA_DISABLE_JIT is set" in done.stderr

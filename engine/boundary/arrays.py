@@ -94,15 +94,20 @@ def inputs(X: Any, n_in: int, argument: str = "X", dtype: Any = None) -> NDArray
     return float_array(argument, array, dtype)
 
 
-def parameters(theta: Any, n_parameters: int, dtype: Any, argument: str = "theta") -> NDArray[Any]:
-    """theta (n_parameters,), contiguous, writeable by us, of the dtype of X."""
+def parameters(
+    theta: Any, n_parameters: int, dtype: Any, argument: str = "theta", cast: bool = False
+) -> NDArray[Any]:
+    """theta (n_parameters,), contiguous, writeable by us, of the dtype of X.
+
+    Another dtype is an error, or with `cast` converted.
+    """
     array = real_array(argument, theta)
     if array.shape != (n_parameters,):
         raise ValueError(
             f"{argument} must have shape ({n_parameters},), one entry per weight and bias of this "
             f"network; got shape {array.shape}."
         )
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    array = array.astype(dtype if cast else array.dtype.newbyteorder("="), copy=False)
     if array.dtype != dtype:
         raise TypeError(
             f"{argument} has dtype {array.dtype} but X is computed in {np.dtype(dtype)}; give both "

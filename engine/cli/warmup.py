@@ -49,9 +49,11 @@ def warmup(
     """
     console = Console(highlight=False)
     start = time.perf_counter()
-    import numba  # noqa: F401
+    import numba
 
     of_numba = time.perf_counter() - start
+    if numba.config.DISABLE_JIT:
+        raise ValueError("NUMBA_DISABLE_JIT is set, so nothing is compiled; unset it to warm up.")
     folder = _writable_folder()
     parts = [
         (f"{name}: {part}", str(float_type), act)
@@ -62,17 +64,18 @@ def warmup(
     table = Table("part", "dtype", "seconds", "kernels", box=None, pad_edge=False)
     table.columns[2].justify = "right"
     table.add_row("import numba", "", f"{of_numba:.2f}", "")
+    total = of_numba
     for part, float_type, act in parts:
-        before = _kept(folder)
         with console.status(f"compiling {part}, {float_type}"):
             start = time.perf_counter()
-            act()
+            n_compiled = _compiled_and_kept(act, folder)
             seconds = time.perf_counter() - start
-        new = len(_kept(folder) - before)
-        state = f"{new} compiled" if new else "kept before"
+        total += seconds
+        state = f"{n_compiled} compiled" if n_compiled else "kept before"
         table.add_row(part, float_type, f"{seconds:.2f}", state)
+    table.add_row("total", "", f"{total:.2f}", "")
     console.print(table)
-    kept = _kept(folder)
+    kept = list(folder.glob("*.kernel"))
     size = sum(entry.stat().st_size for entry in kept)
     console.print(f"\n{len(kept)} kernels, {size / 1e6:.1f} MB, in {folder}", soft_wrap=True)
 
@@ -119,6 +122,32 @@ def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
         train(network, X, Y, **settings, **told)
 
 
+def _compiled_and_kept(act: Callable[[], Any], folder: Path) -> int:
+    """Kernels that `act` compiles. The cache forgives what it cannot write; here it is an error."""
+    from numba.core import event
+
+    from engine._compile_cache import CheckedCache
+
+    before = _entries(folder)
+    with event.install_recorder("numba:compile") as recorder:
+        act()
+    kernels = [e.data["dispatcher"] for _, e in recorder.buffer if e.is_start]
+    # Without the parts that Numba puts into kernels itself: these have no entries.
+    n_compiled = sum(isinstance(kernel._cache, CheckedCache) for kernel in kernels)
+    n_kept = len(_entries(folder) - before)
+    if n_kept < n_compiled:
+        raise ValueError(
+            f"{n_compiled} kernels were compiled, but only {n_kept} could be kept in {folder}. Is "
+            "the disk full? Make room, or set NUMBA_CACHE_DIR to a folder on another one."
+        )
+    return n_compiled
+
+
+def _entries(folder: Path) -> set[tuple[str, int]]:
+    """Names and times: a damaged entry is written again under its own name."""
+    return {(entry.name, entry.stat().st_mtime_ns) for entry in folder.glob("*.kernel")}
+
+
 def _writable_folder() -> Path:
     from engine._compile_cache import cache_folder
 
@@ -135,7 +164,3 @@ def _writable_folder() -> Path:
             f"compiled kernels cannot be kept in {folder}: {error.strerror}. {advice}"
         ) from error
     return folder
-
-
-def _kept(folder: Path) -> set[Path]:
-    return set(folder.glob("*.kernel"))
