@@ -46,7 +46,7 @@ class Data(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Arrays for one block, in rows of `width` numbers that begin on a boundary of 64 bytes."""
+    """Arrays for one block, in rows of `width` numbers that begin on the boundary of a vector."""
 
     A: NDArray[Any]  # (n_0 + ... + n_L + SCRATCH_ROWS, width)
     dZ: NDArray[Any]  # (n_0 + ... + n_L, width)
@@ -121,7 +121,7 @@ def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int
     width = block
     if width * itemsize % 256 == 0:
         # Rows a power of two apart compete for the same few sets of the cache.
-        width += _tile.VECTOR_BYTES // itemsize
+        width += _tile.CACHE_LINE_BYTES // itemsize
     return Workspace(
         A=aligned((n_units + SCRATCH_ROWS, width), dtype),
         dZ=aligned((n_units, width), dtype),
@@ -135,8 +135,8 @@ def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """An array that begins on a boundary of 64 bytes: a vector then never lies across two lines."""
     n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(n_bytes + _tile.VECTOR_BYTES, np.uint8)
-    first = -memory.ctypes.data % _tile.VECTOR_BYTES
+    memory = np.empty(n_bytes + _tile.CACHE_LINE_BYTES, np.uint8)
+    first = -memory.ctypes.data % _tile.CACHE_LINE_BYTES
     array: NDArray[Any] = memory[first : first + n_bytes].view(dtype).reshape(shape)
     return array
 

@@ -8,8 +8,8 @@ Both sum into tiles that stay in registers (engine/_tile.py): the first keeps so
 samples while it goes over the units below, the second some weights while it goes over the samples,
 with a sum in each lane that has to be summed up at the end: for 128 samples, as long again as the
 products themselves. Where A is turned first, so that samples are its rows, the first does it all.
-Tiles are 4 x 4 vectors where there is room: sixteen sums under way hide the four cycles that a
-multiply-add takes, at two a cycle, and eight vectors that are read give sixteen products.
+Tiles are 4 x 4 vectors where the processor has 32 registers, 4 x 2 where it has 16: eight sums under
+way hide the four cycles that a multiply-add takes, at two a cycle, and 4 x 4 read less a product.
 
 Rows may be longer than the m samples that count, which are a whole number of vectors.
 """
@@ -20,9 +20,13 @@ from engine import _tile
 from engine._jit import inlined, jit
 
 # The length is what counts: it becomes part of a tile's type.
-ONE, FOUR, EIGHT = (0,), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
+ONE, TWO, FOUR, EIGHT = (0,), (0, 1), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
 
-# Units below that are summed before the next units are: four vectors of samples of each, 32 KiB,
+# Columns of the largest tile, which has four rows.
+COLUMNS = FOUR if _tile.REGISTERS >= 32 else TWO
+N_COLUMNS = len(COLUMNS)
+
+# Units below that are summed before the next units are: a tile's samples of each, 32 KiB at most,
 # stay in the first-level cache meanwhile.
 UNITS_AT_A_TIME = 128
 
@@ -30,7 +34,7 @@ UNITS_AT_A_TIME = 128
 # stay in the first-level cache.
 COLUMNS_AT_A_TIME = 16
 
-# A is turned for dW where there are so many units above, and four vectors of units below.
+# A is turned for dW where there are so many units above, and a tile's vectors of units below.
 TURN_FROM = 8
 
 
@@ -51,18 +55,22 @@ def accumulate(W, b, A, Z, at, m, onto):
     """The same in columns `at` ... of Z for those from 0 on of A; or, `onto` Z, added to it."""
     n_out, n_in = W.shape
     n_lanes = _tile.lanes(A)
-    four_vectors = m - m % (4 * n_lanes)
+    fours = n_out - n_out % 4
+    whole, four_vectors = m - m % (N_COLUMNS * n_lanes), m - m % (4 * n_lanes)
     for first in range(0, n_in, UNITS_AT_A_TIME):
         last = min(first + UNITS_AT_A_TIME, n_in)
-        for s in range(0, four_vectors, 4 * n_lanes):
-            for j in range(0, n_out - 3, 4):
-                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, FOUR, FOUR)
-            for j in range(n_out - n_out % 4, n_out):
-                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, FOUR)
-        for s in range(four_vectors, m, n_lanes):
-            for j in range(0, n_out - 7, 8):
+        for s in range(0, whole, N_COLUMNS * n_lanes):
+            for j in range(0, fours, 4):
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, FOUR, COLUMNS)
+        for s in range(whole, m, n_lanes):
+            for j in range(0, fours - 7, 8):
                 accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, EIGHT, ONE)
-            for j in range(n_out - n_out % 8, n_out):
+            for j in range(fours - fours % 8, fours):
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, ONE)
+        for j in range(fours, n_out):
+            for s in range(0, four_vectors, 4 * n_lanes):
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, FOUR)
+            for s in range(four_vectors, m, n_lanes):
                 accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, ONE)
 
 
@@ -84,12 +92,12 @@ def accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, rows, vectors):
 def accumulate_over_samples(dZ, A, dW, room, m):
     """dW += dZ A^T, over the first m samples; `room` is overwritten, rows like A's.
 
-    Whole vectors of columns of dW with A turned, up to four vectors at a time; the columns that are
+    Whole vectors of columns of dW with A turned, as many at a time as a tile has; the columns that are
     left over, and layers too narrow for that to pay, by `reduce_over_samples`.
     """
     n_out, n_in = dW.shape
     n_lanes = _tile.lanes(A)
-    panel = 4 * n_lanes
+    panel = N_COLUMNS * n_lanes
     n_turned = n_in - n_in % n_lanes if n_out >= TURN_FROM and n_in >= panel else 0
     turned = room.reshape(room.size)[: m * min(panel, n_turned)].reshape((m, min(panel, n_turned)))
     for first in range(0, n_turned, panel):
@@ -107,16 +115,16 @@ def reduce_over_samples(dZ, A, dW, start, m):
     n_out, n_in = dW.shape
     for first in range(start, n_in, COLUMNS_AT_A_TIME):
         last = min(first + COLUMNS_AT_A_TIME, n_in)
-        edge = last - (last - first) % 4
+        edge, four_columns = last - (last - first) % N_COLUMNS, last - (last - first) % 4
         for j in range(0, n_out - 3, 4):
-            for k in range(first, edge, 4):
-                reduce_tile(dZ, A, dW, m, j, k, FOUR, FOUR)
+            for k in range(first, edge, N_COLUMNS):
+                reduce_tile(dZ, A, dW, m, j, k, FOUR, COLUMNS)
             for k in range(edge, last):
                 reduce_tile(dZ, A, dW, m, j, k, FOUR, ONE)
         for j in range(n_out - n_out % 4, n_out):
-            for k in range(first, edge, 4):
+            for k in range(first, four_columns, 4):
                 reduce_tile(dZ, A, dW, m, j, k, ONE, FOUR)
-            for k in range(edge, last):
+            for k in range(four_columns, last):
                 reduce_tile(dZ, A, dW, m, j, k, ONE, ONE)
 
 
