@@ -14,13 +14,14 @@ cannot be written, only cost compile time: no fault of the cache ever reaches th
 import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import pickle
 import platform
 import sys
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 import numba
@@ -92,6 +93,37 @@ def cache_folder() -> Path | None:
     return None if root is None or identity is None else root / identity
 
 
+class Called(NamedTuple):
+    """A kernel that another's machine code calls by its symbol."""
+
+    module: str
+    name: str
+    arguments: tuple[Any, ...]
+    symbol: str
+
+
+_by_symbol: dict[str, Called] = {}
+
+
+def remember_symbol(symbol: str, module: str, name: str, arguments: tuple[Any, ...]) -> None:
+    """Say whose symbol that is, for the entries of kernels that call it."""
+    _by_symbol[symbol] = Called(module, name, arguments, symbol)
+
+
+def called_by(library: Any) -> list[Called]:
+    """The kernels whose symbols a compilation refers to."""
+    declared = (f.name for f in library._get_module_for_linking().functions if f.is_declaration)
+    return [_by_symbol[symbol] for symbol in declared if symbol in _by_symbol]
+
+
+def is_loaded(called: Called) -> bool:
+    """Whether that kernel's symbol is there, after it has been loaded or compiled."""
+    kernel = getattr(importlib.import_module(called.module), called.name).within
+    kernel.compile(called.arguments)
+    found: str = kernel.overloads[called.arguments].fndesc.llvm_func_name
+    return found == called.symbol
+
+
 class CheckedCache(caching._Cache):
     """Disk cache of one kernel, in the form that Numba's dispatcher asks for.
 
@@ -99,10 +131,12 @@ class CheckedCache(caching._Cache):
     ----------
     kernel : function
         The Python function whose compilations are kept.
+    form : str
+        Tells compilations of the same function apart that differ in more than their signature.
     """
 
-    def __init__(self, kernel: Any) -> None:
-        self._kernel_name = f"{kernel.__module__}.{kernel.__qualname__}"
+    def __init__(self, kernel: Any, form: str = "") -> None:
+        self._kernel_name = f"{kernel.__module__}.{kernel.__qualname__}{form and '.' + form}"
         self._folder = cache_folder()
         self._source = ""
         self._enabled = True
@@ -141,8 +175,8 @@ class CheckedCache(caching._Cache):
             payload = kept[DIGEST_BYTES:]
             if kept[:DIGEST_BYTES] != self._digest(path, payload):
                 return None
-            kept_sig, reduced = pickle.loads(payload)
-            if kept_sig != sig:
+            kept_sig, called, reduced = pickle.loads(payload)
+            if kept_sig != sig or not all(map(is_loaded, called)):
                 return None
             return caching.compiler.CompileResult._rebuild(target_context, *reduced)
         except Exception:
@@ -154,7 +188,7 @@ class CheckedCache(caching._Cache):
         if path is None or data.library.has_dynamic_globals:  # addresses of this process alone
             return
         try:
-            payload = caching.dumps((sig, data._reduce()))
+            payload = caching.dumps((sig, called_by(data.library), data._reduce()))
         except Exception:  # such as a compilation that Ctrl-C left unfinished
             return
         # Written aside and renamed: another process sees the whole entry or none.

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from engine._compile_cache import CheckedCache
+from engine._kernels import Kernel
 from engine._numba_imports import import_arraymath
 
 import_arraymath()
@@ -44,12 +44,16 @@ def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
     No signature is given, so nothing is compiled while modules are imported. Under
     ``NUMBA_DISABLE_JIT=1`` the kernel comes back as it is, plain Python.
     """
-    compiled: Any = numba.njit(**OPTIONS)(kernel)
-    if not numba.config.DISABLE_JIT:
-        # Instead of njit(cache=True): see _compile_cache.py for what that would leave unchecked.
-        compiled._cache = CheckedCache(kernel)
-    decorated: Callable[..., Any] = compiled
-    return decorated
+    return kernel if numba.config.DISABLE_JIT else Kernel(kernel, OPTIONS, called=False)
+
+
+def compiled_once(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel that its callers call, in place of taking it in.
+
+    For the large ones: a kernel that is taken in goes through the compiler with each of its callers
+    once more. Its machine code exists once in a process, so its bits do not depend on the caller.
+    """
+    return kernel if numba.config.DISABLE_JIT else Kernel(kernel, OPTIONS, called=True)
 
 
 def inlined(part: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from engine import _tile
-from engine._jit import inlined, jit
+from engine._jit import compiled_once, inlined, jit
 from engine.equations.activations import activate_tiled
 from engine.equations.layout import SCRATCH_ROWS, scratch_of, units_of_loops
 from engine.equations.losses import cost_sum_tiled
@@ -141,7 +141,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return array
 
 
-@jit
+@compiled_once
 def load_block(data, order, first, count, sizes, workspace):
     """Put samples first ... first + count - 1 into a workspace; returns m, the columns in use.
 

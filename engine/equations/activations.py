@@ -13,7 +13,7 @@ exponential of a number that is not positive. A NaN stays NaN.
 
 import numpy as np
 
-from engine._jit import jit
+from engine._jit import compiled_once, jit
 from engine.equations import elementary
 
 TANH, SIGMOID, RELU, IDENTITY, SOFTMAX, EXP = range(6)
@@ -117,7 +117,7 @@ def derive_loops(unit, A, dA, dZ):
             dZ[j, i] = dA[j, i] * g_prime(unit, A[j, i])  # B4
 
 
-@jit
+@compiled_once
 def activate_tiled(unit, A, scratch, m):
     """A = g(Z) for a layer of `unit` units and the first m samples, in place: A holds Z before.
 
@@ -172,7 +172,7 @@ def softmax_tiled(A, scratch, m):
             A[j, i] /= total[i]  # F6
 
 
-@jit
+@compiled_once
 def derive_tiled(unit, A, dZ, m):
     """dZ = dA o g'(Z), g' taken from A = g(Z), in place: dZ holds dA before. Hidden units only."""
     n_out = A.shape[0]

@@ -15,7 +15,7 @@ of Z. A sample of weight 0 is left out, even where its cost is infinite.
 
 import numpy as np
 
-from engine._jit import jit
+from engine._jit import compiled_once, jit
 from engine.equations import elementary
 from engine.equations.activations import IDENTITY, SIGMOID, SOFTMAX, largest_tiled
 
@@ -121,7 +121,7 @@ def output_gradient_loops(A, Y, s, dZ):
             dZ[j, i] = s[i] * (A[j, i] - Y[j, i]) if s[i] > 0 else 0.0  # L5
 
 
-@jit
+@compiled_once
 def cost_sum_tiled(unit, Z, Y, s, scratch, m):
     """sum_i s_i J_i of the first m samples, a float64; J_i in the dtype of Z."""
     n_out = Z.shape[0]
@@ -179,7 +179,7 @@ def softmax_cost_tiled(Z, Y, cost, scratch, m):
         cost[i] += elementary.log1p(others if ties[i] > one else rest[i])  # L2
 
 
-@jit
+@compiled_once
 def output_gradient_tiled(A, Y, s, dZ, m):
     """dZ = s o (A - Y), for the first m samples.  dZ may be A."""
     zero = A.dtype.type(0)

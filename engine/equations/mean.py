@@ -11,7 +11,7 @@ Sums come in as float64, and are divided as float64 before they are rounded to t
 
 import numpy as np
 
-from engine._jit import jit
+from engine._jit import compiled_once, jit
 from engine.equations.layout import parameters_of, parameters_of_loops
 
 
@@ -59,7 +59,7 @@ def mean_gradient_loops(gradient_sum, theta, sizes, alpha, S, dtheta):
             db[j] = sum_b[j] / S  # B10
 
 
-@jit
+@compiled_once
 def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
     """Make a summed gradient the mean one, in place and in its own dtype: for minibatches.
 

@@ -17,7 +17,7 @@ Rows may be longer than the m samples that count, which are a whole number of ve
 import numpy as np
 
 from engine import _tile
-from engine._jit import inlined, jit
+from engine._jit import compiled_once, inlined, jit
 
 # The length is what counts: it becomes part of a tile's type.
 ONE, TWO, FOUR, EIGHT = (0,), (0, 1), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
@@ -50,7 +50,7 @@ def accumulate_over_units(W, b, A, Z, m):
     accumulate(W, b, A, Z, np.int64(0), m, np.bool_(False))  # literals would compile it once more
 
 
-@jit
+@compiled_once
 def accumulate(W, b, A, Z, at, m, onto):
     """The same in columns `at` ... of Z for those from 0 on of A; or, `onto` Z, added to it."""
     n_out, n_in = W.shape
@@ -88,7 +88,7 @@ def accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, rows, vectors):
     _tile.store(tile, Z, j, at + s)
 
 
-@jit
+@compiled_once
 def accumulate_over_samples(dZ, A, dW, room, m):
     """dW += dZ A^T, over the first m samples; `room` is overwritten, rows like A's.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import inlined, jit
+from engine._jit import compiled_once, inlined, jit
 
 
 def random_state(seed: int) -> NDArray[np.uint64]:
@@ -51,7 +51,7 @@ def random_below(n, state):
     return product >> np.uint64(32)
 
 
-@jit
+@compiled_once
 def shuffle_loops(order, state):
     """Put `order` into a random order, each of them equally likely."""
     for last in range(order.size - 1, 0, -1):

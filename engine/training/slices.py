@@ -7,7 +7,7 @@ all happen inside; nothing is allocated.
 
 import numpy as np
 
-from engine._jit import jit
+from engine._jit import compiled_once, jit
 from engine.blocks import COST, GRADIENT, run_blocks_tiled
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
 from engine.equations.update import (
@@ -89,7 +89,7 @@ def descend_tiled(
     return UNFINISHED
 
 
-@jit
+@compiled_once
 def update_tiled(state, settings, dtheta, start, stop):
     """The optimiser's step, for parameters start ... stop - 1.
 

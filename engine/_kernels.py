@@ -1,0 +1,115 @@
+"""What a kernel is to Numba: one thing for callers from Python, another for kernels that call it.
+
+Numba compiles a function to the end, wrappers for Python included, before another compiled function
+may call it, and then copies it into that function and compiles it once more. Of fifty small kernels
+that call each other that is most of the time. Here a kernel that is called by another is either
+
+    taken in    left as it comes from Numba, neither optimised nor made machine code by itself:
+                all of that happens once, in the kernel that Python calls;
+    or called   compiled by itself, once, and its callers refer to it by its symbol.
+
+In neither form has it wrappers for Python, and only the second is kept on disk. Callers from Python
+get a compilation of their own.
+"""
+
+from typing import Any
+
+from numba.core import codegen, compiler, registry, sigutils
+
+from engine._compile_cache import CheckedCache, remember_symbol
+
+WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+class Kernel(registry.CPUDispatcher):
+    """A kernel as Python calls it, kept on disk; kernels that call it get its form `within`.
+
+    Parameters
+    ----------
+    function : function
+    options : dict
+        Numba's options for the kernel.
+    called : bool
+        Whether other kernels call it, in place of taking it in.
+    """
+
+    def __init__(self, function: Any, options: dict[str, Any], called: bool) -> None:
+        for_python = {**options, "nopython": True, "no_cfunc_wrapper": True}
+        super().__init__(function, targetoptions=for_python)
+        self._cache = CheckedCache(function)
+        self.within = (Called if called else TakenIn)(function, options)
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        return self.within.get_call_template(args, kws)
+
+    def get_overload(self, sig: Any) -> Any:
+        return self.within.get_overload(sig)
+
+
+class Called(registry.CPUDispatcher):
+    """Compiled by itself, and referred to by its symbol."""
+
+    def __init__(self, function: Any, options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions={**options, **WITHOUT_WRAPPERS, "nopython": True})
+        self._cache = CheckedCache(function, form="called")
+
+    def compile(self, sig: Any) -> Any:
+        """As Numba does, but without the library that it would copy into each caller."""
+        entry_point = super().compile(sig)
+        arguments = arguments_of(sig)
+        symbol = self.overloads[arguments].fndesc.llvm_func_name
+        for _, implementation in self.targetctx._defns[entry_point].versions:
+            implementation.libs = ()
+        remember_symbol(symbol, self.__module__, self.__name__, arguments)
+        return entry_point
+
+    def add_overload(self, compiled: Any) -> None:
+        self.overloads[tuple(compiled.signature.args)] = compiled
+
+
+class TakenIn(registry.CPUDispatcher):
+    """Left unfinished: its callers take it in and finish it."""
+
+    def __init__(self, function: Any, options: dict[str, Any]) -> None:
+        unfinished = {**options, **WITHOUT_WRAPPERS, "nopython": True}
+        super().__init__(function, targetoptions=unfinished, pipeline_class=UnfinishedCompiler)
+
+    def add_overload(self, compiled: Any) -> None:
+        """Register it with a name for its callers in place of an address, which it has not."""
+        name = object()
+        self.targetctx.insert_user_function(name, compiled.fndesc, [compiled.library])
+        self.overloads[tuple(compiled.signature.args)] = compiled._replace(entry_point=name)
+
+    def compile(self, sig: Any) -> Any:
+        super().compile(sig)
+        return self.overloads[arguments_of(sig)].entry_point
+
+
+class UnfinishedCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler up to unoptimised LLVM instructions."""
+
+    def __init__(
+        self, typingctx: Any, targetctx: Any, library: Any, args: Any, returns: Any, flags: Any, *_: Any
+    ) -> None:
+        flags.no_compile = True
+        super().__init__(typingctx, targetctx, library, args, returns, flags, *_)
+        self.state.library = UnfinishedLibrary(targetctx.codegen(), "taken in")
+
+
+class UnfinishedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """Instructions that wait for a caller: neither optimised nor made machine code."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+def arguments_of(sig: Any) -> tuple[Any, ...]:
+    """The types of a signature's arguments."""
+    return tuple(sigutils.normalize_signature(sig)[0])
