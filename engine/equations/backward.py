@@ -12,11 +12,8 @@ From there `activations.derive_*` goes on to the layer below:
 import numpy as np
 
 from engine._jit import jit
-from engine.equations.products import (
-    accumulate_over_samples,
-    accumulate_over_units,
-    any_order,
-)
+from engine._views import vector_at
+from engine.equations.products import accumulate_over_samples, accumulate_over_units
 
 
 def parameter_gradient_numpy(dZ, A_prev, dW, db):
@@ -76,5 +73,5 @@ def parameter_gradient_tiled(dZ, A_prev, dW, db, room, m):
 def input_gradient_tiled(W, dZ, dA_prev, m):
     """dA_prev = W^T dZ, for the first m samples.  n_out n_in m multiply-adds."""
     # forward:  accumulate_over_units(W, b, A_prev, Z, m)
-    no_bias = dZ[0, :0]
-    accumulate_over_units(any_order(W.T), no_bias, dZ, dA_prev, m)  # B3
+    no_bias = vector_at(dZ, 0, 0)
+    accumulate_over_units(W.T, no_bias, dZ, dA_prev, m)  # B3

@@ -9,6 +9,7 @@
 from typing import Any
 
 from engine._jit import inlined
+from engine._views import matrix_at, rows_at, vector_at
 
 
 def parameters_of(theta: Any, sizes: Any, l: int) -> tuple[Any, Any]:
@@ -17,9 +18,8 @@ def parameters_of(theta: Any, sizes: Any, l: int) -> tuple[Any, Any]:
     for below in range(l - 1):
         start += sizes[below + 1] * (sizes[below] + 1)
     n_in, n_out = sizes[l - 1], sizes[l]
-    end_of_W = start + n_out * n_in
-    W = theta[start:end_of_W].reshape((n_out, n_in))
-    b = theta[end_of_W : end_of_W + n_out]
+    W = matrix_at(theta, start, n_out, n_in)
+    b = vector_at(theta, start + n_out * n_in, n_out)
     return W, b
 
 
@@ -28,7 +28,7 @@ def units_of(workspace: Any, sizes: Any, l: int) -> Any:
     first = 0
     for below in range(l):
         first += sizes[below]
-    return workspace[first : first + sizes[l]]
+    return rows_at(workspace, first, sizes[l])
 
 
 # The same two for compiled callers.
@@ -46,4 +46,4 @@ def scratch_of(workspace, sizes):
     n_units = 0
     for l in range(sizes.size):
         n_units += sizes[l]
-    return workspace[n_units:]
+    return rows_at(workspace, n_units, SCRATCH_ROWS)

@@ -12,6 +12,7 @@ Sums come in as float64, and are divided as float64 before they are rounded to t
 import numpy as np
 
 from engine._jit import compiled_once, jit
+from engine._views import vector_at
 from engine.equations.layout import parameters_of, parameters_of_loops
 
 
@@ -72,9 +73,10 @@ def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
         after_b = after_W + sizes[l]
         # Views, so that the loops begin at 0: an index that begins elsewhere may be negative for
         # all that the compiler knows, and would count from the end; such a loop is not vectorised.
-        of_W = slice(max(first, start), max(first, min(after_W, stop)))
-        of_b = slice(max(after_W, start), max(after_W, min(after_b, stop)))
-        dW, W, db = dtheta[of_W], theta[of_W], dtheta[of_b]
+        at_W, at_b = min(max(first, start), after_W), min(max(after_W, start), after_b)
+        n_W, n_b = max(0, min(after_W, stop) - at_W), max(0, min(after_b, stop) - at_b)
+        dW, W = vector_at(dtheta, at_W, n_W), vector_at(theta, at_W, n_W)
+        db = vector_at(dtheta, at_b, n_b)
         for p in range(dW.size):
             dW[p] = (dW[p] + decay * W[p]) * scale  # B9
         for p in range(db.size):

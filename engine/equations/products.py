@@ -18,6 +18,7 @@ import numpy as np
 
 from engine import _tile
 from engine._jit import compiled_once, inlined, jit
+from engine._views import columns_before, matrix_at, vector_at
 
 # The length is what counts: it becomes part of a tile's type.
 ONE, TWO, FOUR, EIGHT = (0,), (0, 1), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
@@ -38,16 +39,10 @@ COLUMNS_AT_A_TIME = 16
 TURN_FROM = 8
 
 
-@inlined
-def any_order(W):
-    """W as a view whose type leaves the memory order open: W and W^T then share compiled code."""
-    return W[::1, ::1]
-
-
 @jit
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
-    accumulate(W, b, A, Z, np.int64(0), m, np.bool_(False))  # literals would compile it once more
+    accumulate(columns_before(W, W.shape[1]), b, A, Z, np.int64(0), m, np.bool_(False))  # literals would compile it once more
 
 
 @compiled_once
@@ -99,13 +94,13 @@ def accumulate_over_samples(dZ, A, dW, room, m):
     n_lanes = _tile.lanes(A)
     panel = N_COLUMNS * n_lanes
     n_turned = n_in - n_in % n_lanes if n_out >= TURN_FROM and n_in >= panel else 0
-    turned = room.reshape(room.size)[: m * min(panel, n_turned)].reshape((m, min(panel, n_turned)))
+    turned = matrix_at(room, 0, m, min(panel, n_turned))
     for first in range(0, n_turned, panel):
         n_columns = min(panel, n_turned - first)
         for k in range(0, n_columns, n_lanes):
             for s in range(0, m, n_lanes):
                 _tile.copy_square_transposed(A, first + k, s, turned, s, k)
-        accumulate(any_order(dZ[:, :m]), dW[0, :0], turned, dW, first, n_columns, np.bool_(True))
+        accumulate(columns_before(dZ, m), vector_at(dW, 0, 0), turned, dW, first, n_columns, np.bool_(True))
     reduce_over_samples(dZ, A, dW, n_turned, m)
 
 

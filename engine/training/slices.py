@@ -8,6 +8,7 @@ all happen inside; nothing is allocated.
 import numpy as np
 
 from engine._jit import compiled_once, jit
+from engine._views import vector_at
 from engine.blocks import COST, GRADIENT, run_blocks_tiled
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
 from engine.equations.update import (
@@ -96,8 +97,10 @@ def update_tiled(state, settings, dtheta, start, stop):
     The state says its number and the learning rate.
     """
     rate = state.sums[RATE]
-    theta, slope = state.theta[start:stop], dtheta[start:stop]
-    first, second = state.first[start:stop], state.second[start:stop]  # empty where not used
+    n = stop - start
+    theta, slope = vector_at(state.theta, start, n), vector_at(dtheta, start, n)
+    first = vector_at(state.first, start, min(n, state.first.size))  # empty where not used
+    second = vector_at(state.second, start, min(n, state.second.size))
     if settings.update == ADAM:
         adam_loops(
             theta,
