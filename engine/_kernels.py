@@ -21,7 +21,7 @@ from engine._compile_cache import CheckedCache, remember_symbol
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-class Kernel(registry.CPUDispatcher):
+class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
     """A kernel as Python calls it, kept on disk; kernels that call it get its form `within`.
 
     Parameters
@@ -46,7 +46,7 @@ class Kernel(registry.CPUDispatcher):
         return self.within.get_overload(sig)
 
 
-class Called(registry.CPUDispatcher):
+class Called(registry.CPUDispatcher):  # type: ignore[misc]
     """Compiled by itself, and referred to by its symbol."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Called(registry.CPUDispatcher):
         self.overloads[tuple(compiled.signature.args)] = compiled
 
 
-class TakenIn(registry.CPUDispatcher):
+class TakenIn(registry.CPUDispatcher):  # type: ignore[misc]
     """Left unfinished: its callers take it in and finish it."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
@@ -89,7 +89,14 @@ class UnfinishedCompiler(compiler.Compiler):  # type: ignore[misc]
     """Numba's compiler up to unoptimised LLVM instructions."""
 
     def __init__(
-        self, typingctx: Any, targetctx: Any, library: Any, args: Any, returns: Any, flags: Any, *_: Any
+        self,
+        typingctx: Any,
+        targetctx: Any,
+        library: Any,
+        args: Any,
+        returns: Any,
+        flags: Any,
+        *_: Any,
     ) -> None:
         flags.no_compile = True
         super().__init__(typingctx, targetctx, library, args, returns, flags, *_)

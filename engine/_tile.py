@@ -30,7 +30,7 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 CACHE_LINE_BYTES = 64
 
 
-def vector_registers():
+def vector_registers() -> tuple[int, int]:
     """Bytes of a vector register, and how many there are, of the processor that Numba compiles for.
 
     A tile of more registers than there are is kept in memory, and a kernel then runs at a fifth of

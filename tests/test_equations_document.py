@@ -107,7 +107,10 @@ def form_of(name: str) -> str:
     """The form of its equation: "numpy" or "tiled" by the name, "loops" where it is compiled."""
     (definition,) = ast.parse(source_of(name)).body
     assert isinstance(definition, ast.FunctionDef)
-    if "jit" in [ast.unparse(decorator) for decorator in definition.decorator_list]:
+    if {ast.unparse(decorator) for decorator in definition.decorator_list} & {
+        "jit",
+        "compiled_once",
+    }:
         return "tiled" if name.endswith("_tiled") else "loops"
     return "numpy" if name.endswith("_numpy") else "neither"
 

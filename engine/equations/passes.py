@@ -11,7 +11,7 @@ Arguments, alike in every backend:
     dtheta   as theta                 receives the gradient, summed over the samples
 
 A pass allocates nothing that grows with the samples in its compiled forms. The tiled form takes
-one block of samples in rows that begin on the boundary of a vector, with `SCRATCH_ROWS` more of them
+one block of samples in rows that begin on the boundary of a vector, with `SCRATCH_ROWS` more rows
 below, and only looks at the first m, a whole number of vectors: the caller fills up with samples of
 weight 0.
 """

@@ -8,8 +8,8 @@ Both sum into tiles that stay in registers (engine/_tile.py): the first keeps so
 samples while it goes over the units below, the second some weights while it goes over the samples,
 with a sum in each lane that has to be summed up at the end: for 128 samples, as long again as the
 products themselves. Where A is turned first, so that samples are its rows, the first does it all.
-Tiles are 4 x 4 vectors where the processor has 32 registers, 4 x 2 where it has 16: eight sums under
-way hide the four cycles that a multiply-add takes, at two a cycle, and 4 x 4 read less a product.
+Tiles are 4 x 4 vectors where the processor has 32 registers, 4 x 2 where it has 16: eight sums
+under way hide the four cycles that a multiply-add takes, at two a cycle; sixteen read less each.
 
 Rows may be longer than the m samples that count, which are a whole number of vectors.
 """
@@ -42,7 +42,9 @@ TURN_FROM = 8
 @jit
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
-    accumulate(columns_before(W, W.shape[1]), b, A, Z, np.int64(0), m, np.bool_(False))  # literals would compile it once more
+    accumulate(
+        columns_before(W, W.shape[1]), b, A, Z, np.int64(0), m, np.bool_(False)
+    )  # literals would compile it once more
 
 
 @compiled_once
@@ -87,8 +89,8 @@ def accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, rows, vectors):
 def accumulate_over_samples(dZ, A, dW, room, m):
     """dW += dZ A^T, over the first m samples; `room` is overwritten, rows like A's.
 
-    Whole vectors of columns of dW with A turned, as many at a time as a tile has; the columns that are
-    left over, and layers too narrow for that to pay, by `reduce_over_samples`.
+    Whole vectors of columns of dW with A turned, as many at a time as a tile has; the columns that
+    are left over, and layers too narrow for that to pay, by `reduce_over_samples`.
     """
     n_out, n_in = dW.shape
     n_lanes = _tile.lanes(A)
@@ -100,7 +102,9 @@ def accumulate_over_samples(dZ, A, dW, room, m):
         for k in range(0, n_columns, n_lanes):
             for s in range(0, m, n_lanes):
                 _tile.copy_square_transposed(A, first + k, s, turned, s, k)
-        accumulate(columns_before(dZ, m), vector_at(dW, 0, 0), turned, dW, first, n_columns, np.bool_(True))
+        accumulate(
+            columns_before(dZ, m), vector_at(dW, 0, 0), turned, dW, first, n_columns, np.bool_(True)
+        )
     reduce_over_samples(dZ, A, dW, n_turned, m)
 
 

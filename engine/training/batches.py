@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import compiled_once, inlined, jit
+from engine._jit import compiled_once, inlined
 
 
 def random_state(seed: int) -> NDArray[np.uint64]:
