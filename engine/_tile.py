@@ -18,6 +18,7 @@ computed, and below it as the LLVM instructions for compiled kernels. Sums are f
 where the processor has them. Indices are not checked in compiled code; the NumPy twins check them.
 """
 
+import itertools
 from typing import Any
 
 import llvmlite.binding
@@ -332,13 +333,15 @@ def _(context: Any) -> Any:
 @lower_builtin(add_sums_of_lanes, Tile, types.Array, types.Integer, types.Integer)
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     (tile_type, dW_type, *_), (tile, dW, j, k) = signature.args, arguments
-    for row in range(tile_type.rows):
-        vectors = [
-            builder.extract_value(tile, row * tile_type.columns + column)
-            for column in range(tile_type.columns)
-        ]
+    at_a_time = min(tile_type.columns, tile_type.lanes)  # sums that make one vector
+    for row, first in itertools.product(
+        range(tile_type.rows), range(0, tile_type.columns, at_a_time)
+    ):
+        place = row * tile_type.columns + first
+        vectors = [builder.extract_value(tile, place + column) for column in range(at_a_time)]
         sums = sums_of_lanes(builder, vectors)
-        entry = address(context, builder, dW_type, dW, offset(builder, j, row), k)
+        index = offset(builder, j, row), offset(builder, k, first)
+        entry = address(context, builder, dW_type, dW, *index)
         pointer = builder.bitcast(entry, sums.type.as_pointer())
         align = tile_type.dtype.bitwidth // 8
         total = builder.fadd(builder.load(pointer, align=align), sums)
@@ -347,7 +350,7 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def sums_of_lanes(builder: Any, vectors: list[Any]) -> Any:
-    """One vector of the sums of 1, 2 or 4 vectors, in a fixed order.
+    """One vector of the sums of 1, 2 or 4 vectors, no more than their lanes, in a fixed order.
 
     While there are several, pairs of vectors fold into one that has half of its lanes from each;
     then that one is folded within its parts until one lane of each is left.

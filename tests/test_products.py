@@ -1,5 +1,6 @@
 """engine/equations/products.py and engine/_tile.py: sums in tiles, at every edge of a matrix."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -8,6 +9,7 @@ from engine.blocks import aligned
 from engine.equations import products
 from engine.equations.backends import NUMPY, TILED
 from tests import cases, tiled
+from tests.processes import result_of
 
 # Units above, units below, vectors of samples: whole tiles, what is left over, two blocks of units,
 # samples turned for dW in panels of several vectors and of one.
@@ -43,7 +45,7 @@ def samples(n_rows, m, dtype, seed):
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("n_out", "n_in", "vectors"), SHAPES)
 def test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(n_out, n_in, vectors, dtype):
-    m = vectors * 64 // np.dtype(dtype).itemsize
+    m = vectors * _tile.VECTOR_BYTES // np.dtype(dtype).itemsize
     W, b = whole_numbers((n_out, n_in), dtype, 1), whole_numbers((n_out,), dtype, 2)
     A, dZ = samples(n_in, m, dtype, 3), samples(n_out, m, dtype, 4)
     Z, dA = samples(n_out, m, dtype, 5), samples(n_in, m, dtype, 6)
@@ -57,6 +59,42 @@ def test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(n_out, n_i
     np.testing.assert_array_equal(dW, expected)
     for array in (A, dZ, Z, dA):
         assert np.isnan(array[:, m:]).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "registers"),
+    [
+        ("+sse2,-avx,-avx512f", (16, 16)),
+        ("+sse2,+avx,+avx2,+fma,-avx512f", (32, 16)),
+        ("+avx,+avx2,+fma,+avx512f", (64, 32)),
+    ],
+)
+def test_a_tile_is_made_for_the_registers_of_the_processor(features, registers, monkeypatch):
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    assert _tile.vector_registers() == registers
+
+
+def test_a_tile_of_this_processor_fits_into_its_registers():
+    n_columns = len(products.COLUMNS)
+    assert 4 * n_columns + n_columns + 1 <= _tile.REGISTERS  # sums, samples, and a weight
+
+
+def products_of_every_shape():
+    for dtype in cases.DTYPES:
+        for shape in SHAPES:
+            test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(*shape, dtype)
+    return _tile.VECTOR_BYTES
+
+
+@pytest.mark.compiled
+def test_products_are_exact_where_vectors_have_sixteen_bytes(tmp_path):
+    """On the same processor, told to do without its longer vectors."""
+    generic = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": tmp_path,
+    }
+    assert result_of(products_of_every_shape, env=generic) == 16
 
 
 def test_an_interpreted_tile_that_reaches_over_the_edge_is_refused():

@@ -1,0 +1,126 @@
+"""engine/_kernels.py: kernels that kernels call are compiled once, or left to their callers."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import config
+
+from engine._compile_cache import cache_folder, called_by
+from engine._jit import compiled_once, jit
+from tests.kernels import loaded_and_compiled
+from tests.processes import result_of
+
+pytestmark = pytest.mark.compiled
+
+NUMBERS = np.arange(6.0)
+
+
+@jit
+def doubled(x):
+    return x + x
+
+
+@compiled_once
+def double_all(numbers):
+    for p in range(numbers.size):
+        numbers[p] = doubled(numbers[p])
+
+
+@jit
+def quadruple_all(numbers):
+    double_all(numbers)
+    double_all(numbers)
+
+
+def compilation(kernel):
+    (found,) = kernel.overloads.values()
+    return found
+
+
+def quadruple():
+    """What comes out, and of caller and called whether they were loaded or compiled."""
+    numbers = NUMBERS.copy()
+    quadruple_all(numbers)
+    kernels = (quadruple_all, double_all.within)
+    return [numbers.tolist(), [loaded_and_compiled(kernel) for kernel in kernels]]
+
+
+RESULT = (4 * NUMBERS).tolist()
+LOADED, COMPILED = [1, 0], [0, 1]
+
+
+def test_a_kernel_that_is_compiled_once_stands_outside_its_callers():
+    assert quadruple()[0] == RESULT
+    library = compilation(quadruple_all).library
+    assert [kernel.name for kernel in called_by(library)] == ["double_all"]
+    assert "double_all" not in " ".join(f.name for f in library.get_defined_functions())
+
+
+def test_a_kernel_that_is_taken_in_is_part_of_its_caller():
+    quadruple()
+    instructions = compilation(double_all.within).library.get_llvm_str().splitlines()
+    assert not [line for line in instructions if "call" in line and "doubled" in line]
+    left = compilation(doubled.within)
+    engine = left.library.codegen._engine
+    assert not engine.is_symbol_defined(left.fndesc.llvm_func_name)
+    called = compilation(double_all.within)
+    assert engine.is_symbol_defined(called.fndesc.llvm_func_name)
+
+
+def test_called_from_python_each_is_a_kernel_as_any_other():
+    numbers = NUMBERS.copy()
+    double_all(numbers)
+    assert numbers.tolist() == (2 * NUMBERS).tolist()
+    assert doubled(3.0) == 6.0
+
+
+def entries_of(folder: Path, kernel: str) -> list[Path]:
+    return [entry for entry in folder.rglob("*.kernel") if f".{kernel}" in entry.name]
+
+
+def test_a_second_process_loads_the_caller_and_what_it_calls(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": tmp_path}
+    assert result_of(quadruple, env=cache) == [RESULT, [COMPILED, COMPILED]]
+    assert result_of(quadruple, env=cache) == [RESULT, [LOADED, LOADED]]
+
+
+@pytest.mark.parametrize("loss", ["unlink", "truncate"])
+def test_a_caller_whose_called_kernel_is_lost_from_the_cache_works(tmp_path, loss):
+    """The called one is compiled anew, and if its symbol is another one the caller is, too."""
+    cache = {"NUMBA_CACHE_DIR": tmp_path}
+    result_of(quadruple, env=cache)
+    (entry,) = entries_of(tmp_path, "double_all.called")
+    if loss == "unlink":
+        entry.unlink()
+    else:
+        os.truncate(entry, 40)
+    result, [_, of_called] = result_of(quadruple, env=cache)
+    assert (result, of_called) == (RESULT, COMPILED)
+    assert result_of(quadruple, env=cache)[0] == RESULT
+
+
+def quadruple_after_other_kernels():
+    """In a process that has compiled another kernel before, symbols are numbered otherwise."""
+    doubled(1.0)
+    return quadruple()
+
+
+def test_a_caller_is_compiled_anew_where_the_symbol_it_calls_is_another(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": tmp_path}
+    result_of(quadruple, env=cache)
+    (entry,) = entries_of(tmp_path, "double_all.called")
+    entry.unlink()
+    result, [of_caller, of_called] = result_of(quadruple_after_other_kernels, env=cache)
+    assert result == RESULT
+    assert of_called == COMPILED
+    assert of_caller == COMPILED
+
+
+def test_nothing_is_kept_of_kernels_that_are_taken_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    result_of(quadruple, env={"NUMBA_CACHE_DIR": tmp_path})
+    folder = cache_folder()
+    assert folder is not None
+    assert not entries_of(folder, "doubled")
