@@ -110,11 +110,12 @@ def fit_in_every_layout():
         )  # fmt: skip
         results.add((result.fingerprint, result.cost))
     modules = [vars(module) for name, module in sys.modules.items() if name in EQUATIONS]
-    kernels = {id(k): k for names in modules for k in names.values() if hasattr(k, "py_func")}
+    kernels = {id(k): k for names in modules for k in names.values() if hasattr(k, "within")}
+    forms = [form for kernel in kernels.values() for form in (kernel, kernel.within)]
     return {
         "results": sorted(results),
         "table": [describe(kernel) for kernel in FITTED],
-        "all": [describe(kernel) for kernel in kernels.values() if kernel.signatures],
+        "all": [describe(form) for form in forms if form.signatures],
     }
 
 
@@ -563,7 +564,7 @@ def test_a_changed_helper_in_another_file_is_never_used_stale(tmp_path):
     copy = copy_of_package(tmp_path)
     layout = copy / "equations" / "layout.py"
     as_it_was = layout.read_text(encoding="utf-8")
-    changed = as_it_was.replace("W = theta[start:end_of_W]", "W = theta[start + 1 : end_of_W + 1]")
+    changed = as_it_was.replace("matrix_at(theta, start, ", "matrix_at(theta, start + 1, ")
     assert changed != as_it_was
     env = {
         "NUMBA_CACHE_DIR": tmp_path / "cache",

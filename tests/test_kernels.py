@@ -2,19 +2,23 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numba.core import config
 
+from engine import _jit
 from engine._compile_cache import cache_folder, called_by
-from engine._jit import compiled_once, jit
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
 
 pytestmark = pytest.mark.compiled
 
 NUMBERS = np.arange(6.0)
+# Seen as what they are, not only as functions.
+jit: Any = _jit.jit
+compiled_once: Any = _jit.compiled_once
 
 
 @jit

@@ -39,7 +39,7 @@ COLUMNS_AT_A_TIME = 16
 TURN_FROM = 8
 
 
-@jit
+@inlined
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
     accumulate(
