@@ -27,8 +27,8 @@ ONE, TWO, FOUR, EIGHT = (0,), (0, 1), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
 COLUMNS = FOUR if _tile.REGISTERS >= 32 else TWO
 N_COLUMNS = len(COLUMNS)
 
-# Units below that are summed before the next units are, and vectors of their samples that go through
-# all units above before the next samples do. Both together stay in the first-level cache: 32 KiB
+# Units below that are summed before the next units are, and vectors of their samples that go
+# through all units above before the next samples do. Both stay in the first-level cache: 32 KiB
 # of AVX-512's vectors, 16 of AVX2's, where a group has two tiles and so reads W half as often.
 UNITS_AT_A_TIME = 128
 GROUP = 4
