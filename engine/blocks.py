@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine import _tile
 from engine._jit import compiled_once, inlined, jit
+from engine._views import vector_at
 from engine.equations.activations import activate_tiled
 from engine.equations.layout import SCRATCH_ROWS, scratch_of, units_of_loops
 from engine.equations.losses import cost_sum_tiled
@@ -160,7 +161,8 @@ def load_block(data, order, first, count, sizes, workspace):
         starts[c] *= data.X.sample_step
     for c in range(count, m):
         workspace.s[c] = 0
-    load_inputs(data.X.numbers, data.X.unit_step, starts, count, m, X)
+    side_by_side = order.size == 0 and data.X.sample_step == 1
+    load_inputs(data.X.numbers, data.X.unit_step, starts, count, m, side_by_side, X)
     return m
 
 
@@ -181,8 +183,11 @@ def load_targets(data, samples, count, m, Y):
 
 
 @jit
-def load_inputs(numbers, unit_step, starts, count, m, X):
-    """X[k, c] = feature k of the sample that begins at starts[c]."""
+def load_inputs(numbers, unit_step, starts, count, m, side_by_side, X):
+    """X[k, c] = feature k of the sample that begins at starts[c].
+
+    Where the samples of a feature stand side by side, its row is copied as it is.
+    """
     n_in = X.shape[0]
     n_lanes = _tile.lanes(X)
     squares = 0  # columns that are copied in squares of features x samples
@@ -194,8 +199,13 @@ def load_inputs(numbers, unit_step, starts, count, m, X):
             if n_in % n_lanes > 0:  # the last square may overlap the one before
                 _tile.copy_transposed(numbers, starts, c, n_in - n_lanes, X, c)
     for k in range(n_in):
-        for c in range(squares, count):
-            X[k, c] = numbers[starts[c] + k * unit_step]
+        if side_by_side:
+            row = vector_at(numbers, starts[0] + k * unit_step, count)
+            for c in range(count):
+                X[k, c] = row[c]
+        else:
+            for c in range(squares, count):
+                X[k, c] = numbers[starts[c] + k * unit_step]
         for c in range(count, m):
             X[k, c] = 0
 
