@@ -400,9 +400,16 @@ def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
     assert entries["tiled"]["ratio"] == (1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize(("seconds", "epochs"), [(0.1, (20, 2)), (1.0, (100, 10))])
+@pytest.mark.parametrize(
+    ("seconds", "took", "epochs"),
+    [
+        (0.1, 1e9, (20, 2)),
+        (1.0, 1e9, (100, 10)),
+        (1.0, 0.1, (1000, 100)),  # the epochs checked took ten times as long, each, as more do
+    ],
+)
 def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
-    seconds, epochs, fake_jobs, monkeypatch
+    seconds, took, epochs, fake_jobs, monkeypatch
 ):
     check, per_epoch = training_runs._check, {"tiled": 0.01, "sklearn": 0.1}
 
@@ -412,7 +419,12 @@ def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
     def in_turns(acts, rounds):
         return {name: [0.5] * rounds for name in acts}
 
+    def seconds_of(act):
+        act()
+        return took
+
     monkeypatch.setattr(training_runs, "_check", taking_so_long)
+    monkeypatch.setattr(measure, "seconds", seconds_of)
     monkeypatch.setattr(training_runs, "EPOCHS_PER_TIMING", 20)
     monkeypatch.setattr(training_runs, "SECONDS_PER_TIMING", seconds)
     monkeypatch.setattr(measure, "in_turns", in_turns)

@@ -171,9 +171,7 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
     acts: dict[str, Callable[[], Any]] = {}
     for name, one in checked.items():
         if "void" not in one["entry"]:
-            epochs = measure.repeats(one["seconds_per_epoch"], long_enough)
-            one["entry"]["epochs"] = epochs
-            acts[name] = one["job"].prepare(epochs, shuffle=True)
+            one["entry"]["epochs"], acts[name] = _timing(one, long_enough)
     acts[GEMM] = gemm(task.dtype)
     measure.in_turns(acts, rounds=1)  # not counted: JAX compiles for each number of epochs
     seconds = measure.in_turns(acts, rounds)
@@ -193,6 +191,23 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
         gemm_gflops=1e-9 / measure.spread(per_flop).median,
         share_of_gemm=measure.ratio(per_flop, to=own_per_flop).median,
     )
+
+
+def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], Any]]:
+    """Epochs that take long enough, and the act of training for so many.
+
+    The checked run is short, so that what a call does once may be most of it: its seconds an epoch
+    are too many, and a timing by them is too short.
+    """
+    job = one["job"]
+    epochs = measure.repeats(one["seconds_per_epoch"], long_enough)
+    act = job.prepare(epochs, shuffle=True)
+    act()  # compiles, where that goes by the number of epochs
+    took = measure.seconds(act)
+    if took < long_enough / 2:
+        epochs = measure.repeats(took / epochs, long_enough)
+        act = job.prepare(epochs, shuffle=True)
+    return epochs, act
 
 
 def _is_finite(entry: Entry) -> bool:

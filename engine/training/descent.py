@@ -39,11 +39,19 @@ from engine.training.state import (
 from engine.workers import SPAN_SAMPLES
 
 SLICE_SECONDS = 0.05
+# What a step takes, before any has been seen: seldom less than it really does.
+SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 2e-9
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
 
 class Slices:
-    """Compiled slices of the tiled backend, on one thread."""
+    """Compiled slices of the tiled backend, on one thread.
+
+    Attributes
+    ----------
+    first_steps : int
+        Steps of the first slice, whose length nothing has shown yet.
+    """
 
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
         self._layers = layers
@@ -52,6 +60,8 @@ class Slices:
         dtype = samples.X.dtype
         self._block = block_samples(layers.sizes, dtype, min(batch_size, samples.n_samples))
         self._workspace = allocate(layers.sizes, layers.n_parameters, dtype, self._block)
+        work = layers.multiply_adds * min(batch_size, samples.n_samples)
+        self.first_steps = 1 + int(SLICE_SECONDS / (SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work))
 
     def advance(
         self,
@@ -97,6 +107,7 @@ class Steps:
         self._layers = layers
         self._samples = samples
         self._sums = ChunkSums(backend, layers, samples, n_threads)
+        self.first_steps = 1
 
     def advance(
         self,
@@ -219,7 +230,7 @@ class Descent:
     def run(self, max_epochs: int) -> str:
         """Up to `max_epochs` epochs; returns why it stopped."""
         counts, monitor = self._state.counts, self._monitor
-        n_steps = 1
+        n_steps = self._way.first_steps
         while True:
             epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
             n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
