@@ -49,8 +49,8 @@ class Slices:
 
     Attributes
     ----------
-    first_steps : int
-        Steps that fit into the first slice, as far as one knows beforehand.
+    expected_seconds : float
+        Of a step, as far as one knows beforehand.
     """
 
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
@@ -61,7 +61,7 @@ class Slices:
         self._block = block_samples(layers.sizes, dtype, min(batch_size, samples.n_samples))
         self._workspace = allocate(layers.sizes, layers.n_parameters, dtype, self._block)
         work = layers.multiply_adds * min(batch_size, samples.n_samples)
-        self.first_steps = int(SLICE_SECONDS / (SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work))
+        self.expected_seconds = SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work
 
     def advance(
         self,
@@ -107,7 +107,7 @@ class Steps:
         self._layers = layers
         self._samples = samples
         self._sums = ChunkSums(backend, layers, samples, n_threads)
-        self.first_steps = 0
+        self.expected_seconds = math.inf  # so that the first slice is a step
 
     def advance(
         self,
@@ -230,8 +230,8 @@ class Descent:
     def run(self, max_epochs: int) -> str:
         """Up to `max_epochs` epochs; returns why it stopped."""
         counts, monitor = self._state.counts, self._monitor
-        time_left = max(monitor.seconds_left, 0.0)
-        n_steps = 1 + int(self._way.first_steps * min(1.0, time_left / SLICE_SECONDS))
+        limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
+        n_steps = 1 + int(limit / self._way.expected_seconds)
         while True:
             epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
             n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
