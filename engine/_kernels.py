@@ -12,6 +12,9 @@ In neither form has it wrappers for Python, and only the second is kept on disk.
 get a compilation of their own.
 """
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numba.core import codegen, compiler, registry, sigutils
@@ -39,11 +42,27 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         self._cache = CheckedCache(function)
         self.within = (Called if called else TakenIn)(function, options)
 
+    def compile(self, sig: Any) -> Any:
+        with no_garbage_collection():
+            return super().compile(sig)
+
     def get_call_template(self, args: Any, kws: Any) -> Any:
         return self.within.get_call_template(args, kws)
 
     def get_overload(self, sig: Any) -> Any:
         return self.within.get_overload(sig)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Numba makes millions of small objects: to look through them again and again is a tenth."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Called(registry.CPUDispatcher):  # type: ignore[misc]

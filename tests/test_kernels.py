@@ -1,12 +1,14 @@
 """engine/_kernels.py: kernels that kernels call are compiled once, or left to their callers."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
-from numba.core import config
+from numba.core import config, registry
 
 from engine import _jit
 from engine._compile_cache import cache_folder, called_by
@@ -78,6 +80,31 @@ def test_called_from_python_each_is_a_kernel_as_any_other():
     double_all(numbers)
     assert numbers.tolist() == (2 * NUMBERS).tolist()
     assert doubled(3.0) == 6.0
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_not_collected_while_a_kernel_is_compiled_and_then_as_before(
+    enabled, monkeypatch
+):
+    seen, compile_as_before = [], registry.CPUDispatcher.compile
+
+    def watched(self, sig):
+        seen.append(gc.isenabled())
+        return compile_as_before(self, sig)
+
+    monkeypatch.setattr(registry.CPUDispatcher, "compile", watched)
+    try:
+        if not enabled:
+            gc.disable()
+        assert jit(doubled.py_func)(2.0) == 4.0
+        assert gc.isenabled() == enabled
+        with pytest.raises(numba.TypingError):
+            jit(doubled.py_func)(None)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+    assert seen
+    assert not any(seen)
 
 
 def entries_of(folder: Path, kernel: str) -> list[Path]:
