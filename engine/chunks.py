@@ -20,6 +20,7 @@ from engine.samples import Layers, Samples
 from engine.workers import SPAN_SAMPLES, ArrayWorker, TiledWorker, Worker
 
 MOST_CHUNKS = 64
+MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each
 
 IN_ORDER = np.empty(0, np.int32)  # no order: the samples one after the other
 
@@ -146,7 +147,11 @@ class ChunkSums:
 
 
 class Total:
-    """The sum that threads add their chunks to, each when its turn has come."""
+    """The sum that threads add their chunks to, in the order of the chunks.
+
+    A chunk that is done before its turn is set aside, so that its thread can go on with the next
+    one; whoever adds the chunk before it adds it, too. Where too many lie there, threads wait.
+    """
 
     def __init__(self, n_parameters: int, n_chunks: int) -> None:
         self.cost = 0.0
@@ -156,6 +161,7 @@ class Total:
         self._added = 0
         self._given_up = False
         self._turn = threading.Condition()
+        self._aside: dict[int, tuple[float, NDArray[np.float64]]] = {}
 
     def next_chunk(self) -> int | None:
         """The number of a chunk that nobody has taken yet."""
@@ -166,16 +172,25 @@ class Total:
             return self._taken - 1
 
     def add(self, number: int, cost: float, gradient_sum: NDArray[np.float64]) -> None:
-        """Add a chunk's sums, after those of all chunks before it."""
+        """Add a chunk's sums, after those of all chunks before it; or set them aside."""
         with self._turn:
+            if self._added < number and len(self._aside) < MOST_ASIDE:
+                kept = gradient_sum.copy() if self.gradient.size else gradient_sum
+                self._aside[number] = cost, kept
+                return
             self._turn.wait_for(lambda: self._added == number or self._given_up)
             if self._given_up:
                 return
-            self.cost += cost
-            if self.gradient.size:
-                self.gradient += gradient_sum
-            self._added += 1
+            self._add(cost, gradient_sum)
+            while self._added in self._aside:
+                self._add(*self._aside.pop(self._added))
             self._turn.notify_all()
+
+    def _add(self, cost: float, gradient_sum: NDArray[np.float64]) -> None:
+        self.cost += cost
+        if self.gradient.size:
+            self.gradient += gradient_sum
+        self._added += 1
 
     def give_up(self) -> None:
         """Let no thread wait for a turn that will not come."""
