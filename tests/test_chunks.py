@@ -3,13 +3,14 @@
 import functools
 import itertools
 import math
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Network, train
+from engine import Network, chunks, train
 from engine.chunks import ChunkSums, chunk_bounds, chunk_samples
 from engine.equations.backends import BACKENDS, Backend
 from engine.samples import Layers, Samples
@@ -362,3 +363,35 @@ def test_an_objective_takes_theta_as_optimisers_pass_it(backend):
         objective.cost(theta[:3])
     with pytest.raises(TypeError, match="theta has dtype complex128; expected real numbers"):
         objective.cost_and_gradient(theta + 0j)
+
+
+def test_chunks_are_added_in_their_order_whoever_is_done_first():
+    """Of numbers whose sum depends on the order; those set aside are copies."""
+    terms = [1.0, 1e16, -1e16]  # 0 in this order, 1 where the first comes last
+    for finished in ([0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]):
+        total, gradient_sum = chunks.Total(1, 3), np.empty(1)
+        assert [total.next_chunk() for _ in range(4)] == [0, 1, 2, None]
+        for number in finished:
+            gradient_sum[0] = terms[number]
+            total.add(number, terms[number], gradient_sum)
+        gradient_sum[0] = np.nan
+        assert (total.cost, total.gradient.tolist()) == (0.0, [0.0])
+
+
+def test_a_thread_waits_for_its_turn_where_enough_chunks_lie_aside(monkeypatch):
+    monkeypatch.setattr(chunks, "MOST_ASIDE", 1)
+    total, added = chunks.Total(0, 3), []
+
+    def add(number):
+        total.add(number, float(number + 1), np.empty(0))
+        added.append(number)
+
+    add(2)
+    waiting = threading.Thread(target=add, args=(1,))
+    waiting.start()
+    waiting.join(timeout=0.05)
+    assert (added, total.cost) == ([2], 0.0)
+    add(0)
+    waiting.join(timeout=30)
+    assert sorted(added) == [0, 1, 2]
+    assert total.cost == 6.0
