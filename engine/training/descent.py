@@ -39,7 +39,7 @@ from engine.training.state import (
 from engine.workers import SPAN_SAMPLES
 
 SLICE_SECONDS = 0.05
-# What a step takes, before any has been seen: seldom less than it really does.
+# What a step takes, before a slice has shown it: seldom less than it really does.
 SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 2e-9
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
@@ -107,7 +107,7 @@ class Steps:
         self._layers = layers
         self._samples = samples
         self._sums = ChunkSums(backend, layers, samples, n_threads)
-        self.expected_seconds = math.inf  # so that the first slice is a step
+        self.expected_seconds = math.inf  # unknown: slices grow by what they took
 
     def advance(
         self,
@@ -230,8 +230,9 @@ class Descent:
     def run(self, max_epochs: int) -> str:
         """Up to `max_epochs` epochs; returns why it stopped."""
         counts, monitor = self._state.counts, self._monitor
-        limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
-        n_steps = 1 + int(limit / self._way.expected_seconds)
+        n_steps = 1
+        # Steps of a slice by what they should take: the first ones may have compiled.
+        expected_steps = SLICE_SECONDS / self._way.expected_seconds
         while True:
             epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
             n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
@@ -258,7 +259,8 @@ class Descent:
                 return "max_iter"
             n_taken = int(counts[STEPS]) - steps_before
             limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
-            n_steps = 1 + int(min(10 * n_steps, n_taken * limit / max(seconds, 1e-6)))
+            by_the_clock = n_taken * limit / max(seconds, 1e-6)
+            n_steps = 1 + int(min(max(10 * n_steps, expected_steps), by_the_clock))
 
     def final_cost(self, theta: NDArray[Any]) -> float:
         """J at the parameters that come back; raises DivergedError if it is not finite."""
