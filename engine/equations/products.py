@@ -44,9 +44,8 @@ TURN_FROM = 8
 @inlined
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
-    accumulate(
-        columns_before(W, W.shape[1]), b, A, Z, np.int64(0), m, np.bool_(False)
-    )  # literals would compile it once more
+    at, onto = np.int64(0), np.bool_(False)  # literals would compile it once more
+    accumulate(columns_before(W, W.shape[1]), b, A, Z, at, m, onto)
 
 
 @compiled_once
@@ -106,9 +105,8 @@ def accumulate_over_samples(dZ, A, dW, room, m):
         for k in range(0, n_columns, n_lanes):
             for s in range(0, m, n_lanes):
                 _tile.copy_square_transposed(A, first + k, s, turned, s, k)
-        accumulate(
-            columns_before(dZ, m), vector_at(dW, 0, 0), turned, dW, first, n_columns, np.bool_(True)
-        )
+        no_bias, onto = vector_at(dW, 0, 0), np.bool_(True)
+        accumulate(columns_before(dZ, m), no_bias, turned, dW, first, n_columns, onto)
     reduce_over_samples(dZ, A, dW, n_turned, m)
 
 
