@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,6 +198,7 @@ def test_any_scorer_decides_on_early_stopping(scoring):
         learning_rate_init=0.1,
         early_stopping=True,
         max_iter=50,
+        tol=0.02,
         n_iter_no_change=3,
         random_state=0,
         scoring=scorer if scoring == "callable" else scoring,
@@ -348,7 +350,7 @@ def test_one_row_has_the_bits_of_many(kind, dtype):
     estimator = MLPRegressor if kind in ("regression", "two") else MLPClassifier
     model = estimator(hidden_layer_sizes=(9, 5), max_iter=2, random_state=0)
     model.fit(X, targets(kind, X))
-    predictor = model.predictor()
+    predictor: Any = model.predictor()
     np.testing.assert_array_equal([predictor.predict(row) for row in X], model.predict(X))
     if estimator is MLPClassifier:
         singly = np.array([predictor.predict_proba(row) for row in X])
