@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +49,9 @@ def check_backends(problem: Problem, at: str) -> Agreement:
         for name, backend in backends.BACKENDS.items()
     }
     reference = found["numpy"]
-    if not all(np.isfinite(array).all() for places in reference.values() for array in places.values()):
+    if not all(
+        np.isfinite(array).all() for places in reference.values() for array in places.values()
+    ):
         there = float(reference[LOSS][LOSS])
         checks = [unusable(BACKENDS, at, what, there) for what in reference]
         return Agreement(checks, rows.n_rows, on_kinks)
@@ -118,10 +121,11 @@ def pre_activations(problem: Problem, theta: NDArray[Any], rows: Rows) -> list[N
     X = rows.X.astype(theta.dtype, copy=False)
     A: Any = X.T.tocsc() if scipy.sparse.issparse(X) else X.T
     found = []
+    activate: Callable[..., Any] = activate_numpy
     with np.errstate(all="ignore"):
         for (W, b), unit in zip(layers, problem.network.layers.units, strict=False):
             Z = (W @ A) + b[:, np.newaxis]
             A = np.empty_like(Z)
-            activate_numpy(unit, Z, A)
+            activate(unit, Z, A)
             found.append(Z)
     return found

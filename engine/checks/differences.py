@@ -19,7 +19,7 @@ None of this looks at the gradient that is checked, so no wrong entry of it is e
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ from engine.checks.rounding import noise_of
 Cost = Callable[[NDArray[np.float64]], float]
 
 EPSILON = float(np.finfo(np.float64).eps)
-STEPS = [EPSILON ** (1 / 3) / 8**n for n in range(5)]  # the longest balances both errors for J''' = J
+STEPS = [
+    EPSILON ** (1 / 3) / 8**n for n in range(5)
+]  # the longest balances both errors for J''' = J
 # In noise / h, some ten standard deviations each: rounding of D(h) - D(h/2), S(h) - 2 S(h/2), and
 # of the extrapolated slope with what a kink that stays hidden below those two may add.
 DIFFERENCE, SECOND_DIFFERENCE, SLOPE = 12.0, 60.0, 48.0
@@ -82,9 +84,7 @@ def check_gradient(problem: Problem, at: str) -> Compared:
     chosen = selection(parts, n_entries)
     counts = [(len(entries), part.size) for part, entries in zip(parts, chosen, strict=True)]
     layers = [(W[0] + b[0], W[1] + b[1]) for W, b in zip(counts[::2], counts[1::2], strict=True)]
-    objective = problem.objective(
-        spread(problem.rows, n_rows).samples(np.float64), problem.backend
-    )
+    objective = problem.objective(spread(problem.rows, n_rows).samples(np.float64), problem.backend)
     there, dtheta = objective.cost_and_gradient(theta)
     if not (math.isfinite(there) and np.isfinite(dtheta).all()):
         return Compared(unusable(GRADIENT, at, "gradient", there), n_rows, layers)
@@ -102,7 +102,8 @@ def check_gradient(problem: Problem, at: str) -> Compared:
             blind.append(part.name)
     rough = sum(len(entries) for entries in chosen) - len(found)
     if not found:
-        found.append(Check(GRADIENT, at, "gradient", math.nan, math.nan, "no step was short enough"))
+        why = "no step was short enough"
+        found.append(Check(GRADIENT, at, "gradient", math.nan, math.nan, why))
     return Compared(worst(found), n_rows, layers, rough, blind)
 
 
@@ -125,9 +126,7 @@ def selection(parts: list[Part], n_entries: int) -> list[NDArray[np.int64]]:
     for number, part in enumerate(sorted(parts, key=lambda part: part.size)):
         share[part] = min(part.size, max(1, left // (len(parts) - number)))
         left -= share[part]
-    return [
-        np.sort(part.first + generator.permutation(part.size)[: share[part]]) for part in parts
-    ]
+    return [np.sort(part.first + generator.permutation(part.size)[: share[part]]) for part in parts]
 
 
 def slopes_of(

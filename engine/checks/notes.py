@@ -3,7 +3,7 @@
 from engine.checks.agreement import Agreement
 from engine.checks.differences import Compared
 from engine.checks.problems import Problem
-from engine.checks.thread_bits import BATCH, EPOCHS, ThreadBits
+from engine.checks.thread_bits import BATCH, ThreadBits
 
 
 def on_gradient(problem: Problem, found: dict[str, Compared]) -> list[str]:
@@ -33,8 +33,8 @@ def on_gradient(problem: Problem, found: dict[str, Compared]) -> list[str]:
             told.append(f"Gradient, {at}: {n} {'entry' if n == 1 else 'entries'} left out: {why}.")
         if compared.blind:
             told.append(
-                f"Gradient, {at}: of {', '.join(compared.blind)} it is too small to be told from "
-                "0, which is all that is known of it here."
+                f"Gradient, {at}: in {', '.join(compared.blind)} it is so small that differences "
+                "cannot tell it from 0."
             )
     return told
 
@@ -47,16 +47,13 @@ def on_backends(problem: Problem, found: dict[str, Agreement]) -> list[str]:
         f"{problem.dtype}, on {rows(first.n_rows, problem)}."
     ]
     for at, agreement in found.items():
-        if agreement.on_kinks:
+        n = agreement.on_kinks
+        if n:
             told.append(
-                f"Implementations, {at}: {rows_left_out(agreement.on_kinks)}, so near a kink of a "
+                f"Implementations, {at}: {n} row{'s' * (n != 1)} left out, so near a kink of a "
                 "relu unit that rounding decides on which side."
             )
     return told
-
-
-def rows_left_out(n: int) -> str:
-    return f"{n} row{'s' * (n != 1)} left out"
 
 
 def on_threads(problem: Problem, found: ThreadBits) -> list[str]:
@@ -66,11 +63,10 @@ def on_threads(problem: Problem, found: ThreadBits) -> list[str]:
     if found.n_rows > found.n_different:
         shared += f", repeated to {found.n_rows} since so few are one thread's work"
     stochastic = problem.blank.solver in ("sgd", "adam")
-    run = (
-        f"{EPOCHS} epochs in batches of {min(BATCH, found.n_rows)}"
-        if stochastic
-        else f"{EPOCHS} iterations"
-    )
+    n = found.n_epochs
+    run = f"{n} epoch{'s' * (n != 1)} in batches of {min(BATCH, found.n_rows)}"
+    if not stochastic:
+        run = f"{n} iteration{'s' * (n != 1)}"
     return [f"Threads: 1 against {many}, on {shared}; training is {run}."]
 
 

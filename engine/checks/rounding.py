@@ -34,9 +34,7 @@ def noise_of(figure: Callable[[NDArray[Any]], float], theta: NDArray[Any]) -> fl
     return max(*found, float(np.finfo(theta.dtype).eps) * abs(there))
 
 
-def tolerance(
-    there: NDArray[Any], near: list[NDArray[Any]], length: int, epsilon: float
-) -> float:
+def tolerance(there: NDArray[Any], near: list[NDArray[Any]], length: int, epsilon: float) -> float:
     """What two ways of computing `there` may differ by, from sums of `length` terms.
 
     `near` is the same for moved parameters; `epsilon` is that of the arithmetic.

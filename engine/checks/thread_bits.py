@@ -22,12 +22,24 @@ BATCH = 2 * SPAN_SAMPLES  # two chunks a step: fewer rows are one thread's work
 
 
 class ThreadBits(NamedTuple):
-    """The checks, the numbers of threads besides one, and the rows of which there were so many."""
+    """The checks, and on what.
+
+    Attributes
+    ----------
+    checks : list of Check
+    others : list of int
+        Numbers of threads besides one.
+    n_rows, n_different : int
+        Rows, and how many of them are no repetition.
+    n_epochs : int
+        Of training, or iterations.
+    """
 
     checks: list[Check]
     others: list[int]
     n_rows: int
     n_different: int
+    n_epochs: int
 
 
 def check_threads(problem: Problem) -> ThreadBits:
@@ -35,8 +47,10 @@ def check_threads(problem: Problem) -> ThreadBits:
     rows, n_different = shared_rows(problem)
     others = sorted({2, usable_cores()} - {1})
     checks = [check_gradients(problem, at, rows, others) for at in problem.points]
-    checks.append(check_training(problem, rows, others))
-    return ThreadBits(checks, others, rows.n_rows, n_different)
+    small = problem.network.layers.multiply_adds * rows.n_rows <= MULTIPLY_ADDS
+    n_epochs = EPOCHS if small else 1
+    checks.append(check_training(problem, rows, others, n_epochs))
+    return ThreadBits(checks, others, rows.n_rows, n_different, n_epochs)
 
 
 def shared_rows(problem: Problem) -> tuple[Rows, int]:
@@ -66,12 +80,12 @@ def check_gradients(problem: Problem, at: str, rows: Rows, others: list[int]) ->
     return worst(checks)
 
 
-def check_training(problem: Problem, rows: Rows, others: list[int]) -> Check:
+def check_training(problem: Problem, rows: Rows, others: list[int], n_epochs: int) -> Check:
     """The coefficients after a few epochs from the initial values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so few epochs are not enough, and the like
-        one = trained(problem, rows, 1)
-        found = {n_threads: trained(problem, rows, n_threads) for n_threads in others}
+        one = trained(problem, rows, 1, n_epochs)
+        found = {other: trained(problem, rows, other, n_epochs) for other in others}
     checks = [
         same_bits("training", "coefficients", f"{name}, {n_threads} threads", one[name], array)
         for n_threads, other in found.items()
@@ -80,10 +94,10 @@ def check_training(problem: Problem, rows: Rows, others: list[int]) -> Check:
     return worst(checks)
 
 
-def trained(problem: Problem, rows: Rows, n_threads: int) -> dict[str, NDArray[Any]]:
+def trained(problem: Problem, rows: Rows, n_threads: int, n_epochs: int) -> dict[str, NDArray[Any]]:
     """Coefficients and intercepts of a copy after a few epochs in batches that threads share."""
     copy = clone(problem.blank)
-    wanted = {"max_iter": EPOCHS, "n_threads": n_threads, "batch_size": min(BATCH, rows.n_rows)}
+    wanted = {"max_iter": n_epochs, "n_threads": n_threads, "batch_size": min(BATCH, rows.n_rows)}
     quiet = {"verbose": False, "progress": False, "warm_start": False, "early_stopping": False}
     unlimited = {"max_time": None, "checkpoint": None, "class_weight": None}  # weights hold these
     settings = wanted | quiet | unlimited
