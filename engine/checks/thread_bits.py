@@ -91,6 +91,9 @@ def check_training(problem: Problem, rows: Rows, others: list[int], n_epochs: in
         for n_threads, other in found.items()
         for name, array in other.items()
     ]
+    if not checks:
+        why = "training diverged at its first step"
+        return Check(THREADS, "training", "coefficients", math.nan, math.nan, why)
     return worst(checks)
 
 
@@ -104,9 +107,9 @@ def trained(problem: Problem, rows: Rows, n_threads: int, n_epochs: int) -> dict
     copy.set_params(**{name: settings[name] for name in settings.keys() & copy.get_params().keys()})
     try:
         copy.fit(rows.X, problem.blank._labels_of(rows), sample_weight=rows.weights)
-    except ValueError:  # it diverged, and keeps the last finite ones
+    except ValueError:  # it diverged, and keeps the last finite ones; none if there were none
         if not hasattr(copy, "coefs_"):
-            raise
+            return {}
     found = {f"coefs_[{l}]": W for l, W in enumerate(copy.coefs_)}
     return found | {f"intercepts_[{l}]": b for l, b in enumerate(copy.intercepts_)}
 
