@@ -11,10 +11,10 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, verify
-from engine.checks import agreement, differences, problems, thread_bits
+from engine.checks import agreement, differences, problems, rounding, thread_bits
 from engine.checks.outcomes import Check
 from engine.checks.parts import parts_of
 from engine.chunks import ChunkSums
@@ -294,6 +294,19 @@ def test_threads_have_something_to_share(monkeypatch):
     assert min(shared) > 1024
 
 
+# Rounding.
+
+
+def test_rounding_is_measured_where_terms_cancel():
+    """The sum is 0, and its last place says nothing of what rounding did to its terms."""
+    theta = np.array([1.0, 1.0, 0.5])
+    noise = rounding.noise_of(lambda t: 1e6 * float(t[0] - t[1]), theta)
+    assert 1e6 * 2**-52 < noise < 1e6 * 2**-50
+    near = [1e6 * (t[:1] - t[1:2]) for t in rounding.moved(theta)]
+    allowed = rounding.tolerance(np.zeros(1), near, 4, 2**-52)
+    assert 1e6 * 2**-52 < allowed < 1e6 * 2**-46
+
+
 # Differences.
 
 
@@ -409,13 +422,13 @@ def test_entries_have_the_names_that_estimators_give_them():
 
 def test_rows_are_evenly_spread_but_not_at_equal_distances():
     rows = Rows(np.arange(3000)[:, None], np.arange(3000) % 3, None)
-    some = problems.spread(rows, 300)
-    assert some.n_rows == 300
+    some = problems.spread(rows, 1000)  # every third would be all of one class
+    assert some.n_rows == 1000
     assert set(some.targets) == {0, 1, 2}
     numbers = some.X[:, 0]
-    assert all(0 < there - here < 20 for here, there in pairwise(numbers))
-    assert numbers[0] < 10
-    assert numbers[-1] >= 2990
+    assert all(0 < there - here < 6 for here, there in pairwise(numbers))
+    assert numbers[0] < 3
+    assert numbers[-1] >= 2997
 
 
 def test_rows_without_weight_are_not_drawn():
@@ -450,6 +463,13 @@ def test_neither_estimator_nor_data_nor_generators_change(seed, fitted):
     after = pickle.dumps(classifier), pickle.dumps(np.random.get_state())  # noqa: NPY002
     assert after == before
     np.testing.assert_array_equal(data, X)
+
+
+def test_steps_of_a_pipeline_may_draw_from_numpys_generator_which_is_put_back():
+    noisy = FunctionTransformer(lambda X: X + np.random.normal(size=X.shape))  # noqa: NPY002
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
+    assert found(make_pipeline(noisy, MLPClassifier(**SMALL))).ok
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
 
 
 def test_a_pipeline_that_is_not_fitted_stays_so():
@@ -508,6 +528,9 @@ def test_bad_data_and_parameters_raise_the_estimators_own_errors():
         found(MLPClassifier(alpha=-1))
     with pytest.raises(ValueError, match="Sample weights must contain"):
         found(classifier, sample_weight=np.zeros(30))
+    weightless = MLPClassifier(**SMALL, class_weight=dict.fromkeys(range(3), 0))
+    with pytest.raises(ValueError, match="sample_weight must not be all 0"):
+        found(weightless, np.tile(X, (20, 1)), np.tile(CLASSES, 20))
     classifier.set_params(max_iter=2).fit(X, CLASSES)
     with pytest.raises(ValueError, match="X has 3 features"):
         found(classifier, X[:, :3])

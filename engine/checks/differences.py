@@ -3,10 +3,10 @@
     D(h) = (J(theta_p + h) - J(theta_p - h)) / 2h
 
 D is off by its truncation, J''' h^2 / 6, and by the rounding of J, some noise / h. Two steps are
-taken, h and h/2. Where D(h) and D(h/2) agree but for rounding, there is no truncation to be seen,
-and (4 D(h/2) - D(h)) / 3, which cancels its h^2 (Richardson), is the slope to rounding alone.
-Where they do not, h is too long: J''' is large, or a sample crosses the kink of a relu unit within
-the step. Then h is made shorter, until they agree or no step is left.
+taken, h and h/2. Where D(h) and D(h/2) agree but for rounding, the truncation, of which they show
+three quarters, is hidden by it, and D(h/2) is the slope. Where they do not, h is too long: J''' is
+large, or a sample crosses the kink of a relu unit within the step. Then h is made shorter, until
+they agree or no step is left.
 
 A kink at theta_p itself gives the same D at all steps; there the second differences tell: those of
 a smooth function are halved with h,
@@ -32,11 +32,10 @@ from engine.checks.rounding import noise_of
 Cost = Callable[[NDArray[np.float64]], float]
 
 EPSILON = float(np.finfo(np.float64).eps)
-STEPS = [
-    EPSILON ** (1 / 3) / 8**n for n in range(5)
-]  # the longest balances both errors for J''' = J
+# The longest balances both errors where J''' is as large as J.
+STEPS = [EPSILON ** (1 / 3) / 8**n for n in range(5)]
 # In noise / h, some ten standard deviations each: rounding of D(h) - D(h/2), S(h) - 2 S(h/2), and
-# of the extrapolated slope with what a kink that stays hidden below those two may add.
+# of D(h/2) with what a kink that stays hidden below those two may add.
 DIFFERENCE, SECOND_DIFFERENCE, SLOPE = 12.0, 60.0, 48.0
 
 MOST_ROWS, FEWEST_ROWS = 512, 32
@@ -158,7 +157,7 @@ def slope_of(
         abs(D - D_half) <= DIFFERENCE * noise / h
         and abs(S - 2 * S_half) <= SECOND_DIFFERENCE * noise / h
     )
-    return Slope((4 * D_half - D) / 3, SLOPE * noise / h) if smooth else None
+    return Slope(D_half, SLOPE * noise / h) if smooth else None
 
 
 def differences(
