@@ -299,12 +299,12 @@ def test_threads_have_something_to_share(monkeypatch):
 
 def test_rounding_is_measured_where_terms_cancel():
     """The sum is 0, and its last place says nothing of what rounding did to its terms."""
-    theta = np.array([1.0, 1.0, 0.5])
-    noise = rounding.noise_of(lambda t: 1e6 * float(t[0] - t[1]), theta)
-    assert 1e6 * 2**-52 < noise < 1e6 * 2**-50
-    near = [1e6 * (t[:1] - t[1:2]) for t in rounding.moved(theta)]
-    allowed = rounding.tolerance(np.zeros(1), near, 4, 2**-52)
-    assert 1e6 * 2**-52 < allowed < 1e6 * 2**-46
+    theta = np.ones(20)
+    signs = np.repeat([1e6, -1e6], 10)
+    noise = rounding.noise_of(lambda t: float(signs @ t), theta)
+    assert 1e6 * 2**-52 < noise < 20e6 * 2**-52
+    allowed = rounding.tolerance(np.zeros(1), [signs @ t for t in rounding.moved(theta)], 4, 2**-52)
+    assert allowed == pytest.approx(16 * noise)
 
 
 # Differences.
