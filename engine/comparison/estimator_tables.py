@@ -1,0 +1,205 @@
+"""The tables of `engine compare estimators`, and the one that the README shows."""
+
+from collections.abc import Iterator, Sequence
+from statistics import mean
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.comparison.estimator_pair import OURS, THEIRS
+from engine.comparison.tables import BEHIND, count, figure, header, table, with_spread
+
+ON_EQUAL_TERMS = (
+    "Data as they come, not scaled; all parameters as they are by default, but for random_state, "
+    "the same on both sides and another in each round. A ceiling is scikit-learn's time over that "
+    "of the fit's matrix products alone (forward and backward, for the epochs that it took) at the "
+    "rate of this machine's gemm, measured in the same round; the reach is half of the ceiling, or "
+    "10 where that is less. Times count only if fits on three quarters of the data, seed by seed, "
+    "take as many epochs to the same loss and the same score on the last quarter (float64), or to a "
+    "mean score within the range of scikit-learn's (float32)."
+)
+
+
+def show(console: Console, command: str, found: dict[str, Any]) -> None:
+    """Print the whole report."""
+    header(console, command, found)
+    if found["fits"]:
+        show_fits(console, found["fits"])
+    if found["calls"]:
+        console.print(
+            "Calls, microseconds; scikit-learn takes so many times as long (higher: engine is "
+            "faster)"
+        )
+        console.print(calls(found["calls"]))
+        _print_remarks(console, found["calls"])
+
+
+def show_fits(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    console.print(
+        "fit: scikit-learn takes so many times as long (higher: engine is faster); below it the "
+        "quartiles"
+    )
+    console.print(fits(rows))
+    _print_remarks(console, rows)
+    console.print(verdict(rows), markup=False, soft_wrap=True)
+    console.print()
+    console.print("The same work, on held-out data: accuracy, of diabetes R squared")
+    console.print(same_work(rows))
+    console.print(ON_EQUAL_TERMS, style="dim")
+    console.print()
+
+
+def fits(rows: Sequence[dict[str, Any]]) -> Table:
+    """Times, ratio and what it should be."""
+    made = table(
+        [
+            "data\nnetwork",
+            "epochs",
+            "sklearn\nms",
+            "engine\nms",
+            "times\nas long",
+            "ceiling",
+            "reach",
+            "reached",
+        ]
+    )
+    for row in rows:
+        made.add_row(_label(row), *_fit_cells(row))
+    return made
+
+
+def _label(row: dict[str, Any]) -> str:
+    sizes = "-".join(map(str, row["sizes"])) if "sizes" in row else f"{row['features']} features"
+    return f"{row['data']} {row['dtype']}\n[dim]{row['rows']} rows, {sizes}[/]"
+
+
+def _fit_cells(row: dict[str, Any]) -> list[str]:
+    state = _state(row)
+    if state is not None:
+        return ["", "", "", state, "", "", ""]
+    times = row["times"]
+    style = "" if times["reached"] else BEHIND
+    return [
+        _epochs(times["epochs"][OURS]),
+        figure(times["ms"][THEIRS]),
+        figure(times["ms"][OURS]),
+        with_spread(times["ratio"], style),
+        f"{figure(times['ceiling'][0])}\n[dim]{figure(times['gemm_gflops'])} GF/s[/]",
+        figure(times["reach"]),
+        "yes" if times["reached"] else "[bold]NO[/]",
+    ]
+
+
+def _epochs(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _state(row: dict[str, Any]) -> str | None:
+    return next((state for state in ("failed", "void") if state in row), None)
+
+
+def same_work(rows: Sequence[dict[str, Any]]) -> Table:
+    """What the fits on parts of the data came to."""
+    made = table(
+        [
+            "data",
+            "loss_ off\nat most",
+            "seeds with\nas many epochs",
+            "seeds with\nequal scores",
+            "sklearn's mean score\nlowest-highest",
+            "engine's",
+        ]
+    )
+    for row in rows:
+        if "agreement" not in row:
+            made.add_row(f"{row['data']} {row['dtype']}", "failed", "", "", "", "")
+            continue
+        agreed = row["agreement"]
+        theirs, ours = agreed["scores"][THEIRS], agreed["scores"][OURS]
+        made.add_row(
+            f"{row['data']} {row['dtype']}",
+            f"{agreed['loss_off']:.0e}",
+            f"{agreed['same_epochs']} of {agreed['seeds']}",
+            f"{agreed['same_scores']} of {agreed['seeds']}",
+            f"{mean(theirs):.4f}\n[dim]{min(theirs):.3f}-{max(theirs):.3f}[/]",
+            f"{mean(ours):.4f}\n[dim]{min(ours):.3f}-{max(ours):.3f}[/]",
+        )
+    return made
+
+
+def verdict(rows: Sequence[dict[str, Any]]) -> str:
+    """How many rows reach what they should; which do not."""
+    short = [
+        f"{row['data']} {row['dtype']}" for row in rows if not row.get("times", {}).get("reached")
+    ]
+    said = f"{len(rows) - len(short)} of {count(len(rows), 'row')} reached"
+    return f"{said}; not {', '.join(short)}" if short else said
+
+
+def calls(rows: Sequence[dict[str, Any]]) -> Table:
+    made = table(["call", "sklearn\nus", "engine\nus", "times\nas long", "reach\nus", "reached"])
+    for row in rows:
+        name, state = f"{row['call']}\n[dim]{row['dtype']}[/]", _state(row)
+        if state is not None:
+            made.add_row(name, "", "", state, "", "")
+            continue
+        wanted, ours = row["reach"], row["us"][OURS]
+        reached = ["", ""]
+        if wanted is not None:
+            reached = [figure(wanted), "yes" if ours[0] <= wanted else "[bold]NO[/]"]
+        ratio = with_spread(row["ratio"], BEHIND if row["ratio"][0] < 1 else "")
+        made.add_row(name, with_spread(row["us"][THEIRS]), with_spread(ours), ratio, *reached)
+    return made
+
+
+def _print_remarks(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    for line in remarks(rows):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def remarks(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line for each row that is void or failed."""
+    for row in rows:
+        state = _state(row)
+        if state is not None:
+            yield f"{row.get('data', row.get('call'))} {row['dtype']} {state}: {row[state]}"
+
+
+def summary(command: str, found: dict[str, Any]) -> str:
+    """The table of fits for the README, in Markdown: a row for each data set."""
+    lines = [
+        "| data | rows x features | scikit-learn, ms | engine, ms | times as long, float64 | "
+        "float32 | ceiling, float64 | float32 |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name in dict.fromkeys(row["data"] for row in found["fits"]):
+        of = {row["dtype"]: row for row in found["fits"] if row["data"] == name}
+        lines.append(f"| {' | '.join(_summary_cells(name, of))} |")
+    about = found["about"]
+    machine = f"{about['processor']}, {count(about['threads'], 'thread')}"
+    return "\n".join([*lines, "", f"`{command}` on {machine}; {_versions(about)}."])
+
+
+def _summary_cells(name: str, of: dict[str, dict[str, Any]]) -> list[str]:
+    any_row, double, single = next(iter(of.values())), of.get("float64", {}), of.get("float32", {})
+    ms = double.get("times", {}).get("ms", {})
+    return [
+        name.replace("_", " "),
+        f"{any_row['rows']} x {any_row['features']}",
+        *(figure(ms[whose]) if ms else "" for whose in (THEIRS, OURS)),
+        *(_cell(row, "ratio") for row in (double, single)),
+        *(_cell(row, "ceiling") for row in (double, single)),
+    ]
+
+
+def _cell(row: dict[str, Any], which: str) -> str:
+    if "times" not in row:
+        return (_state(row) or "") if which == "ratio" else ""
+    text = figure(row["times"][which][0])
+    return f"**{text}**" if which == "ratio" else text
+
+
+def _versions(about: dict[str, Any]) -> str:
+    return f"scikit-learn {about['versions']['scikit-learn']}"
