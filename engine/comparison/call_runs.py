@@ -82,7 +82,7 @@ def kinds(dtype: str, n_threads: int, make: Make) -> list[Call]:
         Call("fit, 4 rows, max_iter=1", short_fit),
         Call("predict_proba, 1 row", prediction(many[:1])),
         Call(f"predict_proba, {MANY_ROWS} rows", prediction(many)),
-        Call("predictor().predict_proba, 1 row", one_row, PREDICTOR_REACH),
+        Call("predictor(), 1 row", one_row, PREDICTOR_REACH),
     ]
 
 

@@ -16,8 +16,8 @@ ON_EQUAL_TERMS = (
     "of the fit's matrix products alone (forward and backward, for the epochs that it took) at the "
     "rate of this machine's gemm, measured in the same round; the reach is half of the ceiling, or "
     "10 where that is less. Times count only if fits on three quarters of the data, seed by seed, "
-    "take as many epochs to the same loss and the same score on the last quarter (float64), or to a "
-    "mean score within the range of scikit-learn's (float32)."
+    "take as many epochs to the same loss and the same score on the rest (float64), or to a mean "
+    "score within the range of scikit-learn's (float32)."
 )
 
 
@@ -28,8 +28,8 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
         show_fits(console, found["fits"])
     if found["calls"]:
         console.print(
-            "Calls, microseconds; scikit-learn takes so many times as long (higher: engine is "
-            "faster)"
+            "calls: scikit-learn takes so many times as long (higher: engine is faster); below a "
+            "figure its quartiles"
         )
         console.print(calls(found["calls"]))
         _print_remarks(console, found["calls"])
@@ -44,7 +44,9 @@ def show_fits(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     _print_remarks(console, rows)
     console.print(verdict(rows), markup=False, soft_wrap=True)
     console.print()
-    console.print("The same work, on held-out data: accuracy, of diabetes R squared")
+    console.print(
+        "The same work: seeds, and scores on held-out data (accuracy; of diabetes R squared)"
+    )
     console.print(same_work(rows))
     console.print(ON_EQUAL_TERMS, style="dim")
     console.print()
@@ -56,12 +58,10 @@ def fits(rows: Sequence[dict[str, Any]]) -> Table:
         [
             "data\nnetwork",
             "epochs",
-            "sklearn\nms",
-            "engine\nms",
+            "sklearn, ms\nengine, ms",
             "times\nas long",
             "ceiling",
-            "reach",
-            "reached",
+            "reach\nmet",
         ]
     )
     for row in rows:
@@ -77,18 +77,20 @@ def _label(row: dict[str, Any]) -> str:
 def _fit_cells(row: dict[str, Any]) -> list[str]:
     state = _state(row)
     if state is not None:
-        return ["", "", "", state, "", "", ""]
+        return ["", "", state, "", ""]
     times = row["times"]
     style = "" if times["reached"] else BEHIND
     return [
         _epochs(times["epochs"][OURS]),
-        figure(times["ms"][THEIRS]),
-        figure(times["ms"][OURS]),
+        f"{figure(times['ms'][THEIRS])}\n{figure(times['ms'][OURS])}",
         with_spread(times["ratio"], style),
         f"{figure(times['ceiling'][0])}\n[dim]{figure(times['gemm_gflops'])} GF/s[/]",
-        figure(times["reach"]),
-        "yes" if times["reached"] else "[bold]NO[/]",
+        _reach(times["reach"], times["reached"]),
     ]
+
+
+def _reach(wanted: float, reached: bool) -> str:
+    return f"{figure(wanted)}\n{'yes' if reached else f'[{BEHIND}]NO[/]'}"
 
 
 def _epochs(counts: Sequence[int]) -> str:
@@ -102,31 +104,25 @@ def _state(row: dict[str, Any]) -> str | None:
 
 def same_work(rows: Sequence[dict[str, Any]]) -> Table:
     """What the fits on parts of the data came to."""
-    made = table(
-        [
-            "data",
-            "loss_ off\nat most",
-            "seeds with\nas many epochs",
-            "seeds with\nequal scores",
-            "sklearn's mean score\nlowest-highest",
-            "engine's",
-        ]
-    )
+    ranges = (f"{whose}'s mean\nlowest, highest" for whose in ("sklearn", "engine"))
+    made = table(["data", "loss_ off\nat most", "as many epochs\nequal scores", *ranges])
     for row in rows:
+        label = f"{row['data']}\n[dim]{row['dtype']}[/]"
         if "agreement" not in row:
-            made.add_row(f"{row['data']} {row['dtype']}", "failed", "", "", "", "")
+            made.add_row(label, "failed", "", "", "")
             continue
-        agreed = row["agreement"]
-        theirs, ours = agreed["scores"][THEIRS], agreed["scores"][OURS]
+        agreed, seeds = row["agreement"], row["agreement"]["seeds"]
         made.add_row(
-            f"{row['data']} {row['dtype']}",
-            f"{agreed['loss_off']:.0e}",
-            f"{agreed['same_epochs']} of {agreed['seeds']}",
-            f"{agreed['same_scores']} of {agreed['seeds']}",
-            f"{mean(theirs):.4f}\n[dim]{min(theirs):.3f}-{max(theirs):.3f}[/]",
-            f"{mean(ours):.4f}\n[dim]{min(ours):.3f}-{max(ours):.3f}[/]",
+            label,
+            f"{agreed['loss_off']:.0e}" if agreed["loss_off"] else "0",
+            f"{agreed['same_epochs']} of {seeds}\n{agreed['same_scores']} of {seeds}",
+            *(_scores(agreed["scores"][whose]) for whose in (THEIRS, OURS)),
         )
     return made
+
+
+def _scores(scores: Sequence[float]) -> str:
+    return f"{mean(scores):.4f}\n[dim]{min(scores):.3f}, {max(scores):.3f}[/]"
 
 
 def verdict(rows: Sequence[dict[str, Any]]) -> str:
@@ -139,18 +135,16 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def calls(rows: Sequence[dict[str, Any]]) -> Table:
-    made = table(["call", "sklearn\nus", "engine\nus", "times\nas long", "reach\nus", "reached"])
+    made = table(["call", "sklearn\nus", "engine\nus", "times\nas long", "reach, us\nmet"])
     for row in rows:
         name, state = f"{row['call']}\n[dim]{row['dtype']}[/]", _state(row)
         if state is not None:
-            made.add_row(name, "", "", state, "", "")
+            made.add_row(name, "", "", state, "")
             continue
         wanted, ours = row["reach"], row["us"][OURS]
-        reached = ["", ""]
-        if wanted is not None:
-            reached = [figure(wanted), "yes" if ours[0] <= wanted else "[bold]NO[/]"]
+        reached = "" if wanted is None else _reach(wanted, ours[0] <= wanted)
         ratio = with_spread(row["ratio"], BEHIND if row["ratio"][0] < 1 else "")
-        made.add_row(name, with_spread(row["us"][THEIRS]), with_spread(ours), ratio, *reached)
+        made.add_row(name, with_spread(row["us"][THEIRS]), with_spread(ours), ratio, reached)
     return made
 
 
@@ -179,7 +173,8 @@ def summary(command: str, found: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(_summary_cells(name, of))} |")
     about = found["about"]
     machine = f"{about['processor']}, {count(about['threads'], 'thread')}"
-    return "\n".join([*lines, "", f"`{command}` on {machine}; {_versions(about)}."])
+    versions = f"scikit-learn {about['versions']['scikit-learn']}"
+    return "\n".join([*lines, "", f"`{command}`, {machine}; {versions}."])
 
 
 def _summary_cells(name: str, of: dict[str, dict[str, Any]]) -> list[str]:
@@ -199,7 +194,3 @@ def _cell(row: dict[str, Any], which: str) -> str:
         return (_state(row) or "") if which == "ratio" else ""
     text = figure(row["times"][which][0])
     return f"**{text}**" if which == "ratio" else text
-
-
-def _versions(about: dict[str, Any]) -> str:
-    return f"scikit-learn {about['versions']['scikit-learn']}"

@@ -1,4 +1,4 @@
-"""`engine compare estimators`, fits: whole calls of `fit` with the defaults, scikit-learn's and ours.
+"""`engine compare estimators`, fits: calls of `fit` with the defaults, scikit-learn's and ours.
 
 The ceiling of a ratio is what the arithmetic allows: scikit-learn's time over that of the fit's
 matrix products alone at the rate of this machine's gemm.
@@ -42,7 +42,7 @@ class Times(TypedDict):
 
 
 class Row(TypedDict, total=False):
-    """One data set in one dtype. `void` says why there are no times, `failed` why there is nothing."""
+    """One data set in one dtype. `void` and `failed` say why there are no times."""
 
     data: str
     kind: str
@@ -144,8 +144,8 @@ def least_seconds(
 ) -> list[float]:
     """What the products of the fits alone would take at the rate of gemm, in each round.
 
-    >>> least_seconds((20, 100, 1), 1000, epochs=[10], per_flop=[1e-9])
-    [0.086]
+    >>> least_seconds((20, 100, 1), 1000, epochs=[10], per_flop=[0.5])
+    [43000000.0]
     """
     flops = flops_per_sample(sizes) * n_samples
     return [flops * count * each for count, each in zip(epochs, per_flop, strict=True)]
