@@ -28,8 +28,8 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
         show_fits(console, found["fits"])
     if found["calls"]:
         console.print(
-            "calls: scikit-learn takes so many times as long (higher: engine is faster); below a "
-            "figure its quartiles"
+            "calls, in microseconds: scikit-learn takes so many times as long (higher: engine is "
+            "faster); below a figure its quartiles"
         )
         console.print(calls(found["calls"]))
         _print_remarks(console, found["calls"])
@@ -135,7 +135,7 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def calls(rows: Sequence[dict[str, Any]]) -> Table:
-    made = table(["call", "sklearn\nus", "engine\nus", "times\nas long", "reach, us\nmet"])
+    made = table(["call", "sklearn\nus", "engine\nus", "times\nas long", "reach\nmet"])
     for row in rows:
         name, state = f"{row['call']}\n[dim]{row['dtype']}[/]", _state(row)
         if state is not None:
