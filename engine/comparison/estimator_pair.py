@@ -12,18 +12,22 @@ BOTH = (THEIRS, OURS)
 
 
 def estimator(whose: str, kind: str, n_threads: int = 1, **settings: Any) -> Any:
-    """An estimator of that kind with the defaults, but for the settings given."""
+    """An estimator of that kind with the defaults, but for the settings given.
+
+    The number of threads is ours alone to take: scikit-learn's are those of its BLAS, which the
+    process that measures holds to as many.
+    """
     made: Callable[..., Any]
     if whose == THEIRS:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         made = MLPRegressor if kind == REGRESSOR else MLPClassifier
         return made(**settings)
-    from sklearn.neural_network import MLPClassifier as OurClassifier
-    from sklearn.neural_network import MLPRegressor as OurRegressor
+    from engine.estimators.classifier import MLPClassifier as OurClassifier
+    from engine.estimators.regressor import MLPRegressor as OurRegressor
 
     made = OurRegressor if kind == REGRESSOR else OurClassifier
-    return made(**settings)
+    return made(n_threads=n_threads, **settings)
 
 
 @contextmanager
