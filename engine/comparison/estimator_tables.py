@@ -12,12 +12,12 @@ from engine.comparison.tables import BEHIND, count, figure, header, table, with_
 
 ON_EQUAL_TERMS = (
     "Data as they come, not scaled; all parameters as they are by default, but for random_state, "
-    "the same on both sides and another in each round. A ceiling is scikit-learn's time over that "
-    "of the fit's matrix products alone (forward and backward, for the epochs that it took) at the "
-    "rate of this machine's gemm, measured in the same round; the reach is half of the ceiling, or "
-    "10 where that is less. Times count only if fits on three quarters of the data, seed by seed, "
-    "take as many epochs to the same loss and the same score on the rest (float64), or to a mean "
-    "score within the range of scikit-learn's (float32)."
+    "the same on both sides and another in each round; short fits are repeated. A ceiling is "
+    "scikit-learn's time over that of the fit's matrix products alone (forward and backward, for "
+    "the epochs that it took) at the rate of this machine's gemm, measured in the same round; the "
+    "reach is half of the ceiling, or 10 where that is less. Times count only if fits on three "
+    "quarters of the data, seed by seed, take as many epochs to the same loss and the same score "
+    "on the rest (float64), or to a mean score within the range of scikit-learn's (float32)."
 )
 
 
