@@ -10,11 +10,12 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
+from engine.estimators.predictor import RowClassifier
 from engine.estimators.rows import Rows
 
 
@@ -114,7 +115,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> "MLPClassifier":
         """DOC"""
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             if _check_partial_fit_first_call(self, classes):
                 labels = np.asarray(y) if _is_multilabel(y) else unique_labels(classes)
@@ -122,8 +123,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
             if not hasattr(self, "coefs_"):
-                vars(self).clear()
-                vars(self).update(before)
+                self.__dict__.clear()
+                self.__dict__.update(before)
             raise
         return self
 
@@ -135,15 +136,24 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """DOC"""
         activations = self._activations(X)
-        if self.n_outputs_ == 1:
-            return np.hstack([1 - activations, activations])
-        return activations
+        if self.n_outputs_ > 1:
+            return activations
+        both = np.empty((len(activations), 2), activations.dtype)
+        both[:, 1] = activations[:, 0]
+        both[:, 0] = 1 - activations[:, 0]
+        return both
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """DOC"""
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):  # log 0 is -inf
-            return np.log(probabilities, out=probabilities)
+            logarithms: NDArray[Any] = np.log(probabilities, out=probabilities)
+        return logarithms
+
+    def predictor(self) -> RowClassifier:
+        """DOC"""
+        check_is_fitted(self)
+        return RowClassifier(self._network, self._theta(), self._labels)
 
     # What training asks for.
 

@@ -9,10 +9,11 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.predictor import RowRegressor
 from engine.estimators.rows import Rows
 
 
@@ -116,6 +117,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         """DOC"""
         activations = self._activations(X)
         return activations[:, 0] if self.n_outputs_ == 1 else activations
+
+    def predictor(self) -> RowRegressor:
+        """DOC"""
+        check_is_fitted(self)
+        return RowRegressor(self._network, self._theta())
 
     # What training asks for.
 
