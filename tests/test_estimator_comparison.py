@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from engine.comparison import call_runs, estimator_data, estimator_tables, fit_runs, measure
+from engine.comparison import (
+    call_runs,
+    estimator_agreement,
+    estimator_data,
+    estimator_tables,
+    fit_runs,
+    measure,
+)
 from engine.comparison.estimator_agreement import Outcome, agreement, disagreement
 from engine.comparison.estimator_data import CLASSIFIER, KINDS, REGRESSOR
-from engine.comparison.estimator_pair import BOTH, OURS, THEIRS, estimator
+from engine.comparison.estimator_pair import BOTH, OURS, THEIRS, estimator, silent
 from engine.comparison.machine import About
 from tests.processes import engine
 
@@ -64,8 +71,8 @@ def test_equal_outcomes_agree_and_rounding_of_the_loss_is_allowed():
 def test_in_float64_one_seed_that_differs_makes_times_void_and_in_float32_not(dtype):
     for ours, why in (
         ([(10, 0.5, 0.9), (13, 0.4, 0.8)], "n_iter_ differs with 1 of 2 seeds"),
-        ([(10, 0.5, 0.9), (12, 0.4001, 0.8)], "loss_ is off by 2.5e-04"),
-        ([(10, 0.5, 0.9), (12, np.nan, 0.8)], "loss_ is off by inf"),
+        ([(10, 0.5, 0.9), (12, 0.4001, 0.8)], "the loss is off by 2.5e-04"),
+        ([(10, 0.5, 0.9), (12, np.nan, 0.8)], "the loss is off by inf"),
         ([(10, 0.5, 0.9), (12, 0.4, 0.85)], "test scores differ with 1 of 2 seeds"),
     ):
         assert reason(ours, dtype=dtype) == (why if dtype == "float64" else None)
@@ -84,6 +91,25 @@ def test_a_regressor_s_score_may_differ_by_rounding_and_a_classifier_s_not():
     assert reason(nearly, REGRESSOR) is None
     assert reason(nearly, CLASSIFIER) == "test scores differ with 1 of 2 seeds"
     assert reason([(10, 0.5, 0.9001), (12, 0.4, 0.8)], REGRESSOR) is not None
+
+
+def test_losses_are_those_of_the_predictions_whatever_the_estimator_says():
+    iris = estimator_data.load("iris", "float64")
+    model = estimator(THEIRS, CLASSIFIER, random_state=0, max_iter=30)
+    with silent():
+        model.fit(iris.X, iris.y)
+    model.loss_ = 7.0
+    right = model.predict_proba(iris.X)[np.arange(150), iris.y]
+    expected = -np.log(right).mean()
+    assert estimator_agreement.loss(model, iris.X, iris.y) == pytest.approx(expected)
+    model.coefs_[0][0, 0] = np.nan
+    assert estimator_agreement.loss(model, iris.X, iris.y) == np.inf
+    diabetes = estimator_data.load("diabetes", "float64")
+    model = estimator(THEIRS, REGRESSOR, random_state=0, max_iter=2)
+    with silent():
+        model.fit(diabetes.X, diabetes.y)
+    expected = np.square(model.predict(diabetes.X) - diabetes.y).mean()
+    assert estimator_agreement.loss(model, diabetes.X, diabetes.y) == pytest.approx(expected)
 
 
 # The ceiling.
@@ -112,7 +138,7 @@ class Fake:
 
     def __init__(self, whose, random_state, epochs, loss):
         self.whose, self.random_state = whose, random_state
-        self.n_iter_, self.loss_ = epochs, loss
+        self.n_iter_, self.loss = epochs, loss
 
     def fit(self, X, y):
         Fake.made.append((self.whose, self.random_state))
@@ -150,6 +176,8 @@ def stubbed_clock(monkeypatch):
     monkeypatch.setattr(measure, "in_turns", in_turns)
     monkeypatch.setattr(measure, "repeats", lambda once, wanted: 1)
     monkeypatch.setattr(fit_runs, "gemm", lambda dtype: lambda: None)
+    for module in (fit_runs, estimator_agreement):
+        monkeypatch.setattr(module, "loss", lambda model, X, y: model.loss)
 
 
 def row_of(make: Any, dtype="float64", rounds=2, seeds=1):
@@ -182,10 +210,10 @@ def test_a_fit_that_was_repeated_is_timed_by_the_fit(stubbed_clock, monkeypatch)
 def test_a_row_whose_losses_disagree_is_void_and_has_no_times(stubbed_clock):
     row = row_of(maker(loss=0.5001))
     assert "times" not in row
-    assert row["void"] == "loss_ is off by 2.0e-04"
+    assert row["void"] == "the loss is off by 2.0e-04"
     text = page(found([row]))
     assert re.search(r"^ iris float64 +void *$", text, flags=re.MULTILINE)
-    assert "iris float64 void: loss_ is off by 2.0e-04" in text
+    assert "iris float64 void: the loss is off by 2.0e-04" in text
     assert "0 of 1 row reached; not iris float64" in text
 
 
@@ -198,7 +226,7 @@ def test_a_round_with_other_epochs_or_another_loss_makes_a_row_void(stubbed_cloc
         return Fake(whose, random_state, 10, 0.5 + 0.1 * random_state * (whose == OURS))
 
     row = row_of(make)
-    assert (row["void"], "times" in row) == ("loss_ is off by 2.0e-01", False)
+    assert (row["void"], "times" in row) == ("the loss is off by 2.0e-01", False)
 
 
 def test_an_estimator_that_fails_is_a_result(stubbed_clock):

@@ -17,7 +17,8 @@ ON_EQUAL_TERMS = (
     "the epochs that it took) at the rate of this machine's gemm, measured in the same round; the "
     "reach is half of the ceiling, or 10 where that is less. Times count only if fits on three "
     "quarters of the data, seed by seed, take as many epochs to the same loss and the same score "
-    "on the rest (float64), or to a mean score within the range of scikit-learn's (float32)."
+    "on the rest (float64), or to a mean score within the range of scikit-learn's (float32). "
+    "Losses are computed alike from the parameters reached."
 )
 
 
@@ -105,7 +106,7 @@ def _state(row: dict[str, Any]) -> str | None:
 def same_work(rows: Sequence[dict[str, Any]]) -> Table:
     """What the fits on parts of the data came to."""
     ranges = (f"{whose}'s mean\nlowest, highest" for whose in ("sklearn", "engine"))
-    made = table(["data", "loss_ off\nat most", "as many epochs\nequal scores", *ranges])
+    made = table(["data", "loss off\nat most", "as many epochs\nequal scores", *ranges])
     for row in rows:
         label = f"{row['data']}\n[dim]{row['dtype']}[/]"
         if "agreement" not in row:
