@@ -95,12 +95,17 @@ def _seconds(progress):
     return time.perf_counter() - start
 
 
+def _break_off(error):
+    with progress_bar(200) as progress:
+        progress.update(40, 0.25)
+        raise error
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_a_break_leaves_the_line_and_brings_the_cursor_back(terminal, error):
     written = terminal()
-    with pytest.raises(error), progress_bar(200) as progress:
-        progress.update(40, 0.25)
-        raise error
+    with pytest.raises(error):
+        _break_off(error)
     assert re.fullmatch(LINE.format(done=40, total=200, validation=""), last_line(written))
     hidden, shown = "\x1b[?25l", "\x1b[?25h"
     assert written.getvalue().rindex(shown) > written.getvalue().rindex(hidden)
