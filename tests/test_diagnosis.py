@@ -1,11 +1,16 @@
 """engine/estimators/diagnosis.py, rates.py: findings with number and remedy, and only then."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn import datasets
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import StandardScaler
 
 from engine import Network
 from engine.estimators.diagnosis import TrainingWarning, findings
@@ -280,3 +285,90 @@ def test_one_unit_is_spoken_of_in_the_singular():
     model, theta = network_and_parameters((4, 1, 3), "relu")
     said = only(find(model, with_biases(model, theta, 1, [-99])))
     assert said.startswith("1 of 1 unit of hidden layer 1 (relu) is dead")
+
+
+# Fits
+
+RAW = {
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+    "cancer": datasets.load_breast_cancer,
+    "digits": datasets.load_digits,
+    "diabetes": datasets.load_diabetes,
+}
+ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid"}
+
+
+def rows_and_targets(name, standardised=True):
+    rows, targets = RAW[name](return_X_y=True)
+    return StandardScaler().fit_transform(rows) if standardised else rows, targets
+
+
+def of_fit(rows, targets, **parameters):
+    """The findings of a fit with scikit-learn's defaults but for the parameters."""
+    kind = MLPRegressor if len(np.unique(targets)) > 10 else MLPClassifier
+    estimator = kind(random_state=0, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(rows, targets)
+    sizes = [rows.shape[1], *(len(b) for b in estimator.intercepts_)]
+    output = {"logistic": "sigmoid"}.get(estimator.out_activation_, estimator.out_activation_)
+    network = Network(sizes, hidden=ACTIVATIONS[estimator.activation], output=output)
+    layers = zip(estimator.coefs_, estimator.intercepts_)
+    theta = np.concatenate([np.ravel(part) for W, b in layers for part in (W.T, b)])
+    return findings(
+        network,
+        theta,
+        rows.T,
+        loss_curve=getattr(estimator, "loss_curve_", []),
+        solver=estimator.solver,
+        learning_rate=estimator.learning_rate_init,
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["iris", "wine"])
+def test_standardised_data_and_usual_rates_have_no_findings(name, activation):
+    for rate in (0.001, 0.01):
+        for solver in ("adam", "sgd"):
+            parameters = {"learning_rate_init": rate, "solver": solver, "max_iter": 50}
+            assert of_fit(*rows_and_targets(name), activation=activation, **parameters) == []
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["wine", "cancer"])
+def test_raw_data_of_wine_and_breast_cancer_are_found_unscaled(name, activation):
+    said = of_fit(*rows_and_targets(name, standardised=False), activation=activation, max_iter=20)
+    assert said[0].startswith("The inputs are not scaled")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_raw_iris_has_no_findings(activation):
+    assert of_fit(*rows_and_targets("iris", standardised=False), activation=activation) == []
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_rate_of_10_is_found_too_high(solver):
+    rows, targets = rows_and_targets("wine")
+    with np.errstate(all="ignore"):
+        said = of_fit(rows, targets, solver=solver, learning_rate_init=10.0, activation="tanh")
+    assert any("The learning rate is too high" in finding for finding in said)
+
+
+def test_tanh_units_at_inputs_of_1000_are_found_saturated():
+    rows, targets = rows_and_targets("iris")
+    unscaled, saturated = of_fit(rows * 1000, targets, activation="tanh")
+    assert unscaled.startswith("The inputs are not scaled: 4 of 4 features")
+    assert "of 100 units of hidden layer 1 (tanh) are saturated" in saturated
+
+
+@pytest.mark.compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("hidden", [(100,), (30, 20)], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", RAW)
+def test_standardised_data_and_defaults_never_have_findings(name, activation, hidden):
+    fit = {"activation": activation, "hidden_layer_sizes": hidden}
+    assert of_fit(*rows_and_targets(name), **fit) == []
+    if name in ("iris", "digits"):
+        assert of_fit(*rows_and_targets(name, standardised=False), **fit) == []
