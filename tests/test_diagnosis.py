@@ -100,6 +100,12 @@ def test_a_regression_is_told_of_the_regressor(output):
     assert "MLPRegressor(...))" in only(find(*model, scaled(1000)))
 
 
+def test_numbers_of_float32_samples_do_not_overflow():
+    model = network_and_parameters(hidden="identity", dtype="float32")
+    said = only(find(*model, scaled(1e25).astype("float32")))
+    assert f"a standard deviation of {SAMPLES[2].std() * 1e25:.3g}" in said
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -20.0])
 def test_a_constant_feature_of_usual_size_is_harmless(value):
     X = SAMPLES.copy()
@@ -234,6 +240,14 @@ def test_healthy_curves_are_not_blamed_on_the_rate(curve):
     assert find(*network_and_parameters(), curve=curve, rate=0.1) == []
 
 
+def test_a_loss_above_that_of_a_coin_is_too_high_for_each_label():
+    model = network_and_parameters((4, 10, 2), output="sigmoid")
+    assert find(*model, curve=[2.5, 2.0, 2.0, 2.1, 2.0, 2.1]) == []
+    assert "ended at 2.2, above the 1.39" in only(
+        find(*model, curve=[2.5, 2.2, 2.1, 2.2, 2.1, 2.2])
+    )
+
+
 def test_a_large_target_is_blamed_with_the_rate():
     curve = [12000.0, 1e6, 1e8, math.inf]
     said = only(find(*network_and_parameters(output="identity"), curve=curve))
@@ -254,7 +268,8 @@ def test_parameters_that_are_not_finite_raise_nothing(value, hidden):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
 def test_samples_out_of_range_raise_nothing(value):
-    find(*network_and_parameters(), np.full((4, 3), value))
+    said = find(*network_and_parameters(), np.full((4, 3), value))
+    assert len(said) == (not math.isnan(value))  # of NaN there is nothing to say
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -99,7 +99,10 @@ def findings(
         if unscaled:
             remedy = f"Standardise the inputs: {standardise}."
         elif rate is not None:
-            remedy = f"Lower the rate: learning_rate_init={rate / 10:g} in place of {rate:g}."
+            remedy = (
+                f"Lower the rate: learning_rate_init={rate / 10:g} in place of {rate:g}; "
+                "or alpha, if it is far above its default."
+            )
         else:
             remedy = "Penalise large weights more: a larger alpha."
         idle = _idle_units(network, theta, X, remedy)
