@@ -39,8 +39,8 @@ from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows that go through the network at a time when predicting, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
-# Rows that warnings are drawn from.
-ROWS_LOOKED_AT = 1000
+# Rows that warnings are drawn from, at most; and fewer where those would be so many numbers.
+ROWS_LOOKED_AT, NUMBERS_LOOKED_AT = 1000, 2_000_000
 
 # scikit-learn's names of output units, and ours.
 OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
@@ -358,10 +358,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _find(self, rows: Rows) -> None:
         """What keeps training from its goal, in plain words."""
         theta = self._theta()
+        most = max(1, min(ROWS_LOOKED_AT, NUMBERS_LOOKED_AT // rows.X.shape[1]))
         found = findings(
             self._network,
             theta,
-            evenly_spread(rows.X, ROWS_LOOKED_AT, theta.dtype),
+            evenly_spread(rows.X, most, theta.dtype),
             loss_curve=self.loss_curve_[-self.n_iter_ :] if self.n_iter_ else [],
             solver=self.solver,
             learning_rate=self.learning_rate_init if self._stochastic else None,
