@@ -1,0 +1,269 @@
+"""`engine train`: from a table to a trained, scored and saved model."""
+
+import sys
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from engine.tables.fitting import Plan, Trained
+
+INTERRUPTED = 130  # as shells report Ctrl-C
+MOST_LEFT_OUT = 20  # columns that are named one by one
+
+
+class Task(StrEnum):
+    """What is learnt."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+class Activation(StrEnum):
+    """Hidden units."""
+
+    relu = "relu"
+    tanh = "tanh"
+    logistic = "logistic"
+    identity = "identity"
+
+
+def train(
+    table: Annotated[Path, typer.Argument(help="A table: .csv, .tsv, .parquet or .pq.")],
+    target: Annotated[str, typer.Option(help="The column to be predicted.")],
+    task: Annotated[
+        Task | None, typer.Option(help="Overrules what is inferred from the target.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Where the model goes; TABLE's name with .skops if left out."),
+    ] = None,
+    test_fraction: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the rows held out to judge by; 0: none.")
+    ] = 0.2,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=KIND",
+            help="Overrules a column's kind: number, category, boolean or out. May be repeated.",
+        ),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(help="One more text that stands for a missing value in a CSV file."),
+    ] = None,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, joined by ','.")] = "100",
+    activation: Annotated[
+        Activation, typer.Option(help="Hidden units: relu, tanh, logistic or identity.")
+    ] = Activation.relu,
+    alpha: Annotated[float, typer.Option(min=0, help="Strength of the L2 penalty.")] = 1e-4,
+    learning_rate: Annotated[float, typer.Option(help="First step size of Adam.")] = 1e-3,
+    max_iter: Annotated[int, typer.Option(min=1, help="Most epochs.")] = 500,
+    early_stopping: Annotated[
+        bool | None,
+        typer.Option(
+            "--early-stopping/--no-early-stopping",
+            help="Stop by a tenth of the training rows; from 1,000 rows on if left out.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the split and of the network.")
+    ] = 0,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the learning curve and the confusion matrix or residuals."),
+    ] = None,
+) -> None:
+    """Train a network on a table, judge it on rows held out, and save it.
+
+    Says what it takes the target and each column for, and why columns are left out; numbers are
+    standardised, categories one-hot, missing values imputed. All of that is learnt from the
+    training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
+    """
+    from engine import atomic_files, model_files
+    from engine.tables import fitting
+    from engine.tables.reading import MISSING, read_table
+
+    model = model or Path(table.with_suffix(model_files.ENDING).name)
+    model_files.check_ending(model)
+    atomic_files.check_writable(model)
+    if pictures is not None:
+        _check_folder(pictures)
+    settings: dict[str, Any] = {
+        "hidden_layer_sizes": _units(hidden),
+        "activation": str(activation),
+        "alpha": alpha,
+        "learning_rate_init": _above_zero("--learning-rate", learning_rate),
+        "max_iter": max_iter,
+        "random_state": seed,
+    }
+    console = Console(highlight=False)
+    words = [*MISSING, *(missing or [])]
+    plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
+    show_plan(console, plan)
+    rows = fitting.split(plan, test_fraction, seed)
+    n_training = len(rows.training.y)
+    settings["early_stopping"] = (
+        n_training >= fitting.EARLY_STOPPING_ROWS if early_stopping is None else early_stopping
+    )
+    about = {"table": table.name, "missing": words, "settings": settings}
+    trained = fitting.trained(plan, rows, settings, about)
+    trained.model.write(model)
+    show_trained(console, plan, trained)
+    console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
+    if pictures is not None:
+        _draw(console, trained, pictures)
+    for message in trained.warnings:
+        if "interrupted" not in message:
+            print(f"engine: {' '.join(message.split())}", file=sys.stderr)
+    if trained.interrupted:
+        epochs = trained.network.n_iter_
+        print(
+            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED)
+
+
+def show_plan(console: Console, plan: "Plan") -> None:
+    """Say what was inferred."""
+    from engine.tables.words import counted
+
+    frame, target = plan.table.frame, plan.target
+    lines = [
+        f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
+        f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
+        "(--task overrules)",
+        f"Learnt from: {_kinds(plan)}",
+    ]
+    lines += [f"  {column.name!r}: {column.note}" for column in plan.columns.used if column.note]
+    left_out = plan.columns.left_out
+    lines += [f"Left out: {column.name!r} {column.note}" for column in left_out[:MOST_LEFT_OUT]]
+    if len(left_out) > MOST_LEFT_OUT:
+        lines.append(f"Left out: {len(left_out) - MOST_LEFT_OUT:,} more columns")
+    lines += [f"Note: {note}" for note in plan.notes]
+    console.print("\n".join(lines), soft_wrap=True, markup=False, emoji=False)
+    console.print()
+
+
+def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
+    """The summary and the scores."""
+    from engine.cli.table_scores import score_table, summary_table
+    from engine.tables.words import counted
+
+    network, held_out = trained.network, trained.split.held_out
+    n_columns = len(plan.columns.used)
+    rows = f"{len(trained.split.training.y):,} to learn from, " + (
+        f"{len(held_out.y):,} held out ({trained.split.how})" if held_out else "none held out"
+    )
+    sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
+    console.print(
+        summary_table(
+            {
+                "rows": rows,
+                "columns": f"{n_columns:,}, which make {counted(sizes[0], "'input'")}",
+                "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
+                "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
+                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
+                + ", early stopping" * bool(network.early_stopping),
+                "time": f"{trained.seconds:.2f} s",
+            }
+        )
+    )
+    console.print()
+    scores = trained.scores
+    columns = {"training": scores["training"]}
+    if held_out:
+        columns = {
+            "held-out": scores["held_out"],
+            **columns,
+            f"{baseline_name(trained.model.baseline)}, held-out": scores["baseline"],
+        }
+    console.print(score_table(plan.target.task, columns))
+    console.print()
+
+
+def baseline_name(known: dict[str, Any]) -> str:
+    """What the baseline predicts."""
+    from engine.tables.scores import label_of
+
+    if "mean" in known:
+        return f"always {known['mean']:.4g}"
+    return f"always {label_of(known['classes'][max_place(known['shares'])])}"
+
+
+def max_place(shares: list[float]) -> int:
+    """Where the largest share is."""
+    return shares.index(max(shares))
+
+
+def _kinds(plan: "Plan") -> str:
+    from engine.tables.words import counted
+
+    names = {"number": "number", "category": "categorical column", "boolean": "true/false column"}
+    counts = Counter(column.kind for column in plan.columns.used)
+    said = [counted(count, names[kind]) for kind, count in counts.most_common()]
+    n_missing = sum(column.n_missing for column in plan.columns.used)
+    more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
+    return ", ".join(said) + more
+
+
+def _classes(trained: "Trained") -> str:
+    known = trained.model.baseline
+    return f", {len(known['classes'])} classes" if "classes" in known else ""
+
+
+def _draw(console: Console, trained: "Trained", folder: Path) -> None:
+    from engine.cli.pictures import save
+    from engine.tables import pictures
+
+    network, name = trained.network, trained.model.target.name
+    path = folder / "learning-curve.png"
+    validation = getattr(network, "validation_loss_curve_", None)
+    curve = (network.loss_curve_, validation or (), "validation", f"Learning to predict {name!r}")
+    save(console, lambda: pictures.learning_curve(*curve, path), path)
+    if trained.split.held_out and trained.held_out:
+        draw_predictions(
+            console, trained.model, trained.split.held_out.y, trained.held_out.values, folder, None
+        )
+
+
+def draw_predictions(
+    console: Console, model: Any, y: Any, predicted: Any, folder: Path, path: Path | None
+) -> None:
+    """The confusion matrix or the residuals, at `path` or by their name in `folder`."""
+    from engine.cli.pictures import save
+    from engine.tables import pictures
+
+    is_classification = model.target.task == Task.classification
+    title = f"{model.target.name!r}, {len(y):,} rows" + (" held out" if path is None else "")
+    draw = pictures.confusion_matrix if is_classification else pictures.residuals
+    name = "confusion-matrix.png" if is_classification else "residuals.png"
+    place = path or folder / name
+    save(console, lambda: draw(y, predicted, title, place), place)
+
+
+def _check_folder(folder: Path) -> None:
+    from engine import atomic_files
+
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--pictures {folder} is a file; name a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_files.check_writable(folder / "learning-curve.png")
+
+
+def _units(hidden: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in hidden.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"--hidden must be whole numbers above 0, joined by ','; got {hidden!r}.")
+    return tuple(map(int, parts))
+
+
+def _above_zero(option: str, value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{option} must be above 0; got {value:g}.")
+    return value
