@@ -29,7 +29,7 @@ def evaluate(
     from engine.cli.table_scores import say, score_table
     from engine.cli.table_train import baseline_name, draw_predictions
     from engine.tables import model as models
-    from engine.tables.reading import read_table
+    from engine.tables.reading import read_table, sha256_of
     from engine.tables.scores import baseline_predictions, scored
     from engine.tables.words import counted
 
@@ -40,6 +40,13 @@ def evaluate(
     rows, notes = loaded.rows_with_target(read.frame)
     matched = loaded.matched(rows.frame)
     say([*read.notes, *notes, *matched.notes])
+    if loaded.training.get("table_sha256") == sha256_of(table):
+        say(
+            [
+                f"{table} is the table that the model was trained on: it has seen "
+                f"{counted(loaded.training['rows'], 'row')} of it, so these scores flatter it."
+            ]
+        )
     task, predicted = loaded.target.task, loaded.predict(matched.inputs)
     plain = baseline_predictions(loaded.baseline, len(rows.y))
     console = Console(highlight=False)

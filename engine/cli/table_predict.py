@@ -47,7 +47,7 @@ def predict(
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)
     say([*read.notes, *matched.notes])
-    found = predictions(loaded, loaded.predict(matched.inputs), read.frame.select(kept))
+    found = predictions(loaded, loaded.predict(matched.inputs), read.frame[kept])
     if output is None:
         sys.stdout.write(found.write_csv())
     else:
@@ -62,6 +62,7 @@ def predictions(
     import polars as pl
 
     from engine.tables.scores import label_of
+    from engine.tables.words import quoted
 
     columns = [*kept, pl.Series(f"predicted_{model.target.name}", predicted.values)]
     if predicted.classes is not None and predicted.probabilities is not None:
@@ -69,4 +70,11 @@ def predictions(
             pl.Series(f"probability_{label_of(label)}", share)
             for label, share in zip(predicted.classes, predicted.probabilities.T, strict=True)
         ]
+    names = [column.name for column in columns]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(
+            f"The predictions would have more than one column called {quoted(sorted(twice))}; "
+            "rename the one that is kept, or leave --keep out."
+        )
     return pl.DataFrame(columns)

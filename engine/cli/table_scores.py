@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def summary_table(facts: Mapping[str, str]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, said in facts.items():
-        table.add_row(name, said)
+        table.add_row(name, escape(said))
     return table
 
 
@@ -30,13 +31,13 @@ def score_table(task: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
     from engine.tables.target import CLASSIFICATION
 
     known = CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES
-    table = Table("score", box=None, pad_edge=False)
+    table = Table("score", "better", box=None, pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     for name, more_is_better in known.items():
         direction = "higher" if more_is_better else "lower"
         shown = [_shown(name, scores[name]) for scores in columns.values()]
-        table.add_row(f"{name} ({direction} is better)", *shown)
+        table.add_row(name, direction, *shown)
     return table
 
 
@@ -47,7 +48,7 @@ def class_table(scores: list["ClassScore"]) -> Table:
         table.add_column(name, justify="right")
     for score in scores[:MOST_CLASSES]:
         shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
-        table.add_row(score.label, *shares, f"{score.n_rows:,}")
+        table.add_row(escape(score.label), *shares, f"{score.n_rows:,}")
     if len(scores) > MOST_CLASSES:
         table.caption = f"and {len(scores) - MOST_CLASSES:,} more classes"
         table.caption_justify = "left"

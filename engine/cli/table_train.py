@@ -86,7 +86,7 @@ def train(
     """
     from engine import atomic_files, model_files
     from engine.tables import fitting
-    from engine.tables.reading import MISSING, read_table
+    from engine.tables.reading import MISSING, read_table, sha256_of
 
     model = model or Path(table.with_suffix(model_files.ENDING).name)
     model_files.check_ending(model)
@@ -110,7 +110,12 @@ def train(
     settings["early_stopping"] = (
         n_training >= fitting.EARLY_STOPPING_ROWS if early_stopping is None else early_stopping
     )
-    about = {"table": table.name, "missing": words, "settings": settings}
+    about = {
+        "table": table.name,
+        "table_sha256": sha256_of(table),
+        "missing": words,
+        "settings": settings,
+    }
     trained = fitting.trained(plan, rows, settings, about)
     trained.model.write(model)
     show_trained(console, plan, trained)
@@ -138,7 +143,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
         f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
         f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
         "(--task overrules)",
-        f"Learnt from: {_kinds(plan)}",
+        f"Learnt from {_kinds(plan)}",
     ]
     lines += [f"  {column.name!r}: {column.note}" for column in plan.columns.used if column.note]
     left_out = plan.columns.left_out
@@ -165,7 +170,7 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
         summary_table(
             {
                 "rows": rows,
-                "columns": f"{n_columns:,}, which make {counted(sizes[0], "'input'")}",
+                "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
                 "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
                 "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
@@ -204,12 +209,12 @@ def max_place(shares: list[float]) -> int:
 def _kinds(plan: "Plan") -> str:
     from engine.tables.words import counted
 
-    names = {"number": "number", "category": "categorical column", "boolean": "true/false column"}
+    names = {"number": "numbers", "category": "categories", "boolean": "true and false"}
     counts = Counter(column.kind for column in plan.columns.used)
-    said = [counted(count, names[kind]) for kind, count in counts.most_common()]
+    said = [f"{count:,} of {names[kind]}" for kind, count in counts.most_common()]
     n_missing = sum(column.n_missing for column in plan.columns.used)
     more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
-    return ", ".join(said) + more
+    return f"{counted(len(plan.columns.used), 'column')}: {', '.join(said)}{more}"
 
 
 def _classes(trained: "Trained") -> str:

@@ -77,6 +77,7 @@ def confusion_matrix(y: NDArray[Any], predicted: NDArray[Any], title: str, path:
     axes.grid(False)
     bar = figure.colorbar(shades, ax=axes, shrink=0.8, ticks=[0, 0.5, 1], format="{x:.0%}")
     bar.set_label("share of the true class's rows", color=MUTED)
+    bar.ax.tick_params(colors=MUTED, labelsize=9)
     bar.outline.set_visible(False)
     figure.savefig(path, dpi=144)
 
@@ -91,7 +92,8 @@ def residuals(y: NDArray[Any], predicted: NDArray[Any], title: str, path: Path) 
     beside.plot(ends, ends, color=INK, linewidth=1.0, label="predicted = true")
     beside.scatter(y, predicted, **told)
     beside.set_aspect("equal", adjustable="datalim")
-    beside.legend(frameon=False, loc="upper left")
+    # Above the axes: within them it would lie on points.
+    beside.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     below.axhline(0, color=INK, linewidth=1.0)
     below.scatter(predicted, y - predicted, **told)
     _name(beside, title, "true", "predicted")
@@ -104,6 +106,7 @@ def _name(axes: Any, title: str, x: str, y: str) -> None:
     axes.set_xlabel(x, color=MUTED)
     axes.set_ylabel(y, color=MUTED)
     axes.grid(True, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
     quiet(axes)
 
 

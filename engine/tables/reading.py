@@ -1,6 +1,7 @@
 """Tables in files: CSV and Parquet, by polars, with what is wrong with them in plain words."""
 
 import csv
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,12 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
             frame.write_parquet(file)
         else:
             frame.write_csv(file, separator="\t" if path.suffix.lower() == ".tsv" else ",")
+
+
+def sha256_of(path: Path) -> str:
+    """What tells this file from all others."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_ending(path: Path) -> None:

@@ -36,7 +36,7 @@ def named_column(name: str, names: Sequence[str], option: str) -> str:
     if name in names:
         return name
     lower = {other.lower(): other for other in names}
-    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, cutoff=0.5)]
+    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, cutoff=0.6)]
     advice = (
         f"Did you mean {' or '.join(map(repr, near))}?"
         if near
