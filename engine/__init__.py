@@ -12,6 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.estimators.classifier import MLPClassifier as MLPClassifier
+    from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
+    from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.network import Network as Network
     from engine.training.result import DivergedError as DivergedError
     from engine.training.trainer import train as train
@@ -20,10 +23,21 @@ __version__ = "0.1.0"
 
 _DEFINED_IN = {
     "DivergedError": "engine.training.result",
+    "MLPClassifier": "engine.estimators.classifier",
+    "MLPRegressor": "engine.estimators.regressor",
     "Network": "engine.network",
+    "TrainingWarning": "engine.estimators.diagnosis",
     "train": "engine.training.trainer",
 }
-__all__ = ["DivergedError", "Network", "__version__", "train"]
+__all__ = [
+    "DivergedError",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "TrainingWarning",
+    "__version__",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from engine.equations.activations import activate_tiled
 from engine.equations.layout import SCRATCH_ROWS, scratch_of, units_of_loops
 from engine.equations.losses import cost_sum_tiled
 from engine.equations.passes import backward_pass_tiled, logits_tiled
+from engine.samples import Inputs, SparseColumns
 
 # What is wanted of a pass.
 FORWARD, COST, GRADIENT = range(3)
@@ -38,12 +39,17 @@ class Table(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Samples as compiled kernels take them; what is absent is an empty array."""
+    """Samples as compiled kernels take them; what is absent is an empty array.
+
+    Sparse inputs have their values in X.numbers, and `features` and `starts` beside them.
+    """
 
     X: Table
     Y: Table
     codes: NDArray[np.int32]
     weights: NDArray[Any]
+    features: NDArray[np.int32]
+    starts: NDArray[np.int64]
 
 
 class Workspace(NamedTuple):
@@ -81,18 +87,24 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def data_of(
-    X: NDArray[Any],
+    X: Inputs,
     Y: NDArray[Any] | None,
     codes: NDArray[np.int32] | None,
     weights: NDArray[Any] | None,
 ) -> Data:
     """The arrays of checked samples for the kernels; copied only where their order is backward."""
     nothing = np.empty(0, X.dtype)
+    features, starts = np.empty(0, np.int32), np.empty(0, np.int64)
+    if isinstance(X, SparseColumns):
+        features, starts = X.features, X.starts
+        X = X.values.reshape(1, -1)
     return Data(
         table_of(X),
         table_of(nothing.reshape(0, 0) if Y is None else Y),
         read_only(np.empty(0, np.int32) if codes is None else codes),
         read_only(nothing if weights is None else weights),
+        read_only(features),
+        read_only(starts),
     )
 
 
@@ -158,9 +170,13 @@ def load_block(data, order, first, count, sizes, workspace):
     load_targets(data, starts, count, m, workspace.Y)
     for c in range(count):
         workspace.s[c] = data.weights[starts[c]] if data.weights.size > 0 else 1
-        starts[c] *= data.X.sample_step
     for c in range(count, m):
         workspace.s[c] = 0
+    if data.starts.size > 0:
+        load_sparse_inputs(data, starts, count, m, X)
+        return m
+    for c in range(count):
+        starts[c] *= data.X.sample_step
     side_by_side = order.size == 0 and data.X.sample_step == 1
     load_inputs(data.X.numbers, data.X.unit_step, starts, count, m, side_by_side, X)
     return m
@@ -180,6 +196,17 @@ def load_targets(data, samples, count, m, Y):
     if one_hot:
         for c in range(count):
             Y[data.codes[samples[c]], c] = 1
+
+
+@jit
+def load_sparse_inputs(data, samples, count, m, X):
+    """X[k, c] = feature k of the sample of that number; what is not there is 0."""
+    for k in range(X.shape[0]):
+        for c in range(m):
+            X[k, c] = 0
+    for c in range(count):
+        for place in range(data.starts[samples[c]], data.starts[samples[c] + 1]):
+            X[data.features[place], c] += data.X.numbers[place]
 
 
 @jit

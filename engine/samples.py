@@ -24,6 +24,49 @@ class Layers(NamedTuple):
         return int(3 * np.sum(weights) - weights[0])
 
 
+class SparseColumns(NamedTuple):
+    """Inputs of which most are 0, sample by sample: what a scipy.sparse.csr_array of rows holds.
+
+    Sample i has `values[p]` at feature `features[p]`, for p from starts[i] to starts[i + 1] - 1;
+    what stands there twice is added up.
+    """
+
+    values: NDArray[Any]
+    features: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    n_features: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.values.dtype
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n_features, len(self.starts) - 1
+
+    def dense(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """The columns of those samples, 0s included."""
+        counts = np.diff(self.starts)[samples]
+        columns = np.repeat(np.arange(len(counts)), counts)
+        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = np.repeat(self.starts[:-1][samples], counts) + offsets
+        X = np.zeros((self.n_features, len(counts)), self.dtype)
+        np.add.at(X, (self.features[places], columns), self.values[places])
+        return X
+
+
+Inputs = NDArray[Any] | SparseColumns
+
+
+def columns_of(X: Inputs, samples: slice | NDArray[Any]) -> NDArray[Any]:
+    """The columns of some samples, dense."""
+    if not isinstance(X, SparseColumns):
+        return X[:, samples]
+    if isinstance(samples, slice):
+        samples = np.arange(*samples.indices(X.shape[1]))
+    return X.dense(samples)
+
+
 class Samples(NamedTuple):
     """Checked data, samples as columns, all floats of one dtype.
 
@@ -31,7 +74,7 @@ class Samples(NamedTuple):
     None, since a one-hot matrix of all samples may be larger than X itself.
     """
 
-    X: NDArray[Any]
+    X: Inputs
     Y: NDArray[Any] | None = None
     codes: NDArray[np.int32] | None = None
     weights: NDArray[Any] | None = None

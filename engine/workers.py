@@ -21,7 +21,7 @@ from engine.blocks import (
 )
 from engine.equations.backends import Backend
 from engine.equations.layout import units_of
-from engine.samples import Layers, Samples
+from engine.samples import Layers, Samples, columns_of
 
 SPAN_SAMPLES = 1024  # docs/decisions/0003-chunks.md
 
@@ -125,7 +125,7 @@ class ArrayWorker:
                 s=np.ones(count, X.dtype),
             )
         span = self._span
-        units_of(span.A, self._layers.sizes, 0)[:] = X[:, chosen]
+        units_of(span.A, self._layers.sizes, 0)[:] = columns_of(X, chosen)
         if Y is not None:
             span.Y[:] = Y[:, chosen]
         elif codes is not None:

@@ -3,6 +3,8 @@
 Every backend and every number of threads takes the same order. The numbers come from
 xoshiro256++ (Blackman & Vigna 2021), whose four words of state NumPy fills from the seed; a number
 below n is drawn without bias as in Lemire 2019, section 3. The exchanges are Fisher's and Yates'.
+Or they come from the Mersenne Twister, as NumPy's RandomState draws them (mersenne.py): which of
+the two, the length of the state says.
 """
 
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine._jit import compiled_once, inlined
+from engine.training.mersenne import shuffle_mersenne_loops
 
 
 def random_state(seed: int) -> NDArray[np.uint64]:
@@ -54,6 +57,9 @@ def random_below(n, state):
 @compiled_once
 def shuffle_loops(order, state):
     """Put `order` into a random order, each of them equally likely."""
+    if state.size > 4:
+        shuffle_mersenne_loops(order, state)
+        return
     for last in range(order.size - 1, 0, -1):
         other = np.int64(random_below(np.uint64(last + 1), state))
         exchanged = order[last]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.blocks import allocate, block_samples, data_of
 from engine.chunks import IN_ORDER, ChunkSums
-from engine.equations.backends import Backend
+from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.samples import Layers, Samples
 from engine.training.batches import shuffle
@@ -202,6 +202,15 @@ class Steps:
                 step(theta, dtheta, state.first, rate, settings.momentum)
             else:
                 self._backend.gradient_descent(theta, dtheta, rate)
+
+
+def way_of(
+    backend: Backend, layers: Layers, samples: Samples, batch_size: int, n_threads: int
+) -> Slices | Steps:
+    """Compiled slices where there are such, for batches that one thread takes; else steps."""
+    if backend is TILED and batch_size <= SPAN_SAMPLES:
+        return Slices(layers, samples, batch_size)
+    return Steps(backend, layers, samples, n_threads)
 
 
 class Descent:

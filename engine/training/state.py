@@ -33,10 +33,12 @@ class Settings(NamedTuple):
     power_t: float = 0.0
     tol: float = 0.0
     patience: int = 1
+    stops: int = 0  # whether a cost that does not improve ends the run
+    counts_samples: int = 0  # whether an epoch's cost weighs batches by their samples, not by S
 
 
 # Places in State.counts ...
-STEPS, EPOCHS, POSITION, FAILURES, STAGNANT, N_COUNTS = range(6)
+STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 
@@ -44,9 +46,10 @@ RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 class State(NamedTuple):
     """All that the next step depends on; every array is changed in place.
 
-    `counts` holds the steps taken, the epochs finished, the position in the order within the
-    epoch, the epochs without improvement, and whether they were too many; `sums` the learning rate,
-    the lowest cost that was watched, and cost and weight summed over the epoch so far.
+    `counts` holds the steps taken, the epochs finished, the samples in those, the position in the
+    order within the epoch, the epochs without improvement, and whether they were too many; `sums`
+    the learning rate, the lowest cost that was watched, and cost and weight summed over the epoch
+    so far.
     """
 
     theta: NDArray[Any]
@@ -89,6 +92,8 @@ def end_of_step(state, settings, cost, weight, last):
     """Count a step whose batch ended at `last`; the cost of the epoch if it ended too, else NaN."""
     counts, sums = state.counts, state.sums
     counts[STEPS] += 1 if weight > 0 else 0  # without weight, nothing has moved
+    if settings.counts_samples == 1:
+        weight = float(last - counts[POSITION]) if weight > 0 else 0.0
     counts[POSITION] = last
     sums[COST] += cost * weight
     sums[WEIGHT] += weight
@@ -96,12 +101,12 @@ def end_of_step(state, settings, cost, weight, last):
         return np.nan
     of_epoch = sums[COST] / sums[WEIGHT]
     counts[EPOCHS] += 1
+    counts[SEEN] += state.order.size
     counts[POSITION] = 0
     sums[COST] = 0
     sums[WEIGHT] = 0
     if settings.schedule == INVSCALING:
-        n = counts[EPOCHS] * state.order.size
-        sums[RATE] = settings.learning_rate / (n + 1) ** settings.power_t  # U6
+        sums[RATE] = settings.learning_rate / (counts[SEEN] + 1) ** settings.power_t  # U6
     return of_epoch
 
 
@@ -109,7 +114,7 @@ def watch(state, settings, cost):
     """Count an epoch that has not improved on the lowest cost by tol, and act on too many.
 
     As scikit-learn counts: an epoch improves if its cost is below the lowest before it by at least
-    tol. Too many divide an adaptive rate by 5, or, with tol above 0, end the run.
+    tol. Too many divide an adaptive rate by 5, or end the run if the settings say so.
     """
     counts, sums = state.counts, state.sums
     improved = cost <= sums[LOWEST] - settings.tol and cost < np.inf  # a NaN has not
@@ -121,7 +126,7 @@ def watch(state, settings, cost):
     if settings.schedule == ADAPTIVE and sums[RATE] > SMALLEST_ADAPTIVE_RATE:
         sums[RATE] /= 5  # U7
         counts[FAILURES] = 0
-    elif settings.tol > 0:
+    elif settings.stops == 1:
         counts[STAGNANT] = 1
 
 

@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
-from engine.chunks import chunk_bounds, chunk_samples
-from engine.equations.backends import NUMPY, TILED
+from engine.chunks import chunk_bounds
+from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.objective import Objective
 from engine.threads import Threads, choose
 from engine.training.blas import one_blas_thread
-from engine.training.descent import Descent, Slices, Steps
+from engine.training.descent import Descent, way_of
 from engine.training.full_batch import gradient_descent
 from engine.training.lbfgs import minimise_lbfgs
 from engine.training.monitor import Callback, Monitor, Stagnation
-from engine.training.result import Plan, TrainResult, fingerprint
+from engine.training.planning import plan_of
+from engine.training.result import TrainResult, fingerprint
 from engine.training.state import (
     ADAM,
     MOMENTUM,
@@ -29,7 +30,6 @@ from engine.training.state import (
     Settings,
     new_state,
 )
-from engine.workers import SPAN_SAMPLES
 
 SOLVERS = ("gd", "sgd", "adam", "lbfgs")
 FULL_BATCH = ("gd", "lbfgs")
@@ -232,7 +232,7 @@ def train(
         history=monitor.history,
         n_iter=monitor.n_iter,
         stopped=run.stopped,
-        plan=_plan(objective, backend, at_a_time, threads),
+        plan=plan_of(objective.backend, backend, objective.samples.n_samples, at_a_time, threads),
         fingerprint=fingerprint(net, run.theta),
         cost=run.cost,
     )
@@ -283,11 +283,7 @@ def _run_minibatches(
     threads: Threads,
 ) -> _Run:
     layers, samples = net.layers, objective.samples
-    way: Slices | Steps
-    if objective.backend is TILED and told.batch_size <= SPAN_SAMPLES:
-        way = Slices(layers, samples, told.batch_size)
-    else:
-        way = Steps(objective.backend, layers, samples, threads.number)
+    way = way_of(objective.backend, layers, samples, told.batch_size, threads.number)
     state = new_state(theta, told, samples.n_samples, seed)
     descent = Descent(way, state, told, monitor)
     try:
@@ -316,6 +312,7 @@ def _descent_settings(
         update = PLAIN
     if batch_size is None:
         batch_size = n_samples
+    tol = settings.real_number("tol", given.tol, low=0)
     return Settings(
         update=update,
         batch_size=min(settings.whole_number("batch_size", batch_size, at_least=1), n_samples),
@@ -330,8 +327,9 @@ def _descent_settings(
         alpha=settings.real_number("alpha", given.alpha, low=0),
         schedule=SCHEDULES[settings.one_of("schedule", given.schedule, SCHEDULES)],
         power_t=settings.real_number("power_t", given.power_t, low=0),
-        tol=settings.real_number("tol", given.tol, low=0),
+        tol=tol,
         patience=settings.whole_number("n_iter_no_change", given.n_iter_no_change, at_least=1),
+        stops=int(tol > 0),
     )
 
 
@@ -378,23 +376,3 @@ def _validation_objective(
         raise ValueError("X_val and Y_val go together: pass both, or neither.")
     X_as_trained = arrays.inputs(X_val, net.sizes[0], "X_val", dtype)
     return net.objective(X_as_trained, Y_val, backend=backend, names=("X_val", "Y_val"))
-
-
-def _plan(objective: Objective, backend: str | None, at_a_time: int, threads: Threads) -> Plan:
-    name = objective.backend.name
-    chosen = "the fastest" if backend is None else "as asked"
-    size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
-    number = min(threads.number, n_chunks)
-    why = threads.why
-    if number < threads.number:
-        why = f"{threads.number} asked for, and a step has {n_chunks} chunk{'s' * (n_chunks != 1)}"
-    return Plan(
-        backend=name,
-        n_threads=number,
-        chunk_samples=size,
-        n_chunks=n_chunks,
-        why=(
-            f"backend {name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} of "
-            f"{objective.samples.n_samples} samples, in chunks of {size}"
-        ),
-    )

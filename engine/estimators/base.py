@@ -1,0 +1,449 @@
+"""What MLPClassifier and MLPRegressor share: from parameters and data to a model, and prediction."""
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+import engine
+from engine.boundary import settings
+from engine.chunks import ChunkSums, chunk_bounds
+from engine.equations.backends import Backend
+from engine.estimators import endings, parameters
+from engine.estimators.callbacks import Tasks
+from engine.estimators.descents import Descended, descend, settings_of
+from engine.estimators.diagnosis import TrainingWarning, findings
+from engine.estimators.draws import generator_of, initial_parameters
+from engine.estimators.held_out import split, validation_of
+from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
+from engine.estimators.progress import progress_bar
+from engine.estimators.quasi_newton import minimise
+from engine.estimators.rows import Rows, evenly_spread, inputs_of
+from engine.estimators.watch import Epoch, Watch
+from engine.network import Network
+from engine.objective import Objective
+from engine.samples import Samples
+from engine.threads import Threads, choose
+from engine.training.mersenne import put_words, words_of
+from engine.training.planning import plan_of
+from engine.training.result import fingerprint
+from engine.training.state import Settings
+
+# Rows that go through the network at a time when predicting, so that memory stays bounded.
+ROWS_AT_A_TIME = 65536
+# Rows that warnings are drawn from.
+ROWS_LOOKED_AT = 1000
+
+# scikit-learn's names of output units, and ours.
+OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
+
+
+class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
+    """A feed-forward network as a scikit-learn estimator."""
+
+    _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
+    _optimizer: Optimiser
+
+    # What the two kinds differ in.
+
+    @abstractmethod
+    def _checked_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
+    ) -> Rows:
+        """Rows to train on; with `reset`, what is known of the targets is set anew."""
+
+    @abstractmethod
+    def _validation_rows(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """Rows of the user's own validation data."""
+
+    @abstractmethod
+    def _outputs(self, rows: Rows) -> tuple[int, str]:
+        """Number of output units, and scikit-learn's name for them."""
+
+    @abstractmethod
+    def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
+        """The default score of activations (m, n_outputs)."""
+
+    @abstractmethod
+    def _labels_of(self, rows: Rows) -> Any:
+        """y of checked rows, as a scorer takes it."""
+
+    @abstractmethod
+    def _stratifies(self) -> bool:
+        """Whether the split for early stopping keeps the shares of the classes."""
+
+    # From data to a model.
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+    ) -> "MultilayerPerceptron":
+        before = dict(vars(self))
+        try:
+            self._fit_on(X, y, sample_weight, incremental, validation)
+        except endings.DivergedFit as diverged:
+            raise ValueError(str(diverged)) from None
+        except BaseException:  # a fit that fails leaves the estimator as it was
+            kept = {name: value for name, value in vars(self).items() if "callback" in name}
+            vars(self).clear()
+            vars(self).update(before | kept)
+            raise
+        return self
+
+    def _fit_on(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool,
+        validation: tuple[Any, Any, Any],
+    ) -> None:
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
+        hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+        self.n_outputs_, self.out_activation_ = self._outputs(rows)
+        network = Network(
+            (rows.X.shape[1], *hidden_sizes, self.n_outputs_),
+            hidden,
+            OUTPUT_UNITS[self.out_activation_],
+        )
+        generator = self._generator(first)
+        if first:
+            self._begin(network, generator, rows.X.dtype)
+        else:
+            self._require_same(network)
+        dtype = self.coefs_[0].dtype
+        rows, held_out = self._held_out(rows, generator, validation)
+        tasks = None if incremental else self._tasks(rows)
+        with progress_bar(self.max_iter, self.progress and not incremental) as bar:
+            watch = Watch(
+                validation=self._validation(network, held_out, dtype),
+                best_score=-math.inf
+                if self.best_validation_score_ is None
+                else self.best_validation_score_,
+                max_time=math.inf if self.max_time is None else float(self.max_time),
+                verbose=bool(self.verbose),
+                listeners=[] if tasks is None else [tasks.tell],
+                update_bar=bar.update if self.progress else None,
+            )
+            run = self._descend if self._stochastic else self._minimise
+            run(network, rows.samples(dtype), watch, incremental)
+        if tasks is not None:
+            tasks.close(Epoch(self.n_iter_, self.loss_, math.nan, self._theta()))
+        if not incremental:
+            self._warn_of_findings(rows)
+
+    @property
+    def _stochastic(self) -> bool:
+        return self.solver in parameters.STOCHASTIC
+
+    @property
+    def _scored(self) -> bool:
+        """Whether a score on held-out rows decides when to stop."""
+        return bool(self.early_stopping) and self._stochastic
+
+    @property
+    def _continues(self) -> bool:
+        """Whether a fit that is not the first goes on exactly where the last one ended."""
+        return self.continuation == "exact" and not self._scored
+
+    @property
+    def _backend(self) -> Backend:
+        return settings.find_backend(self.backend)
+
+    def _generator(self, first: bool) -> np.random.RandomState:
+        if first or not self._continues or not hasattr(self, "_random_state"):
+            self._random_state = generator_of(self.random_state)
+        return self._random_state
+
+    def _begin(self, network: Network, generator: np.random.RandomState, dtype: Any) -> None:
+        """The attributes before the first step."""
+        fallback = parameters.hidden_units(self.activation, 1)[0] if not network.hidden else ""
+        self._network = network
+        self._put(initial_parameters(network, generator, dtype, fallback))
+        self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] | None = None
+        self.validation_scores_: list[float] | None = [] if self._scored else None
+        self.best_validation_score_: float | None = -math.inf if self._scored else None
+        self.best_loss_: float | None = None if self._scored else math.inf
+        self._no_improvement_count = 0
+        vars(self).pop("_optimizer", None)
+
+    def _require_same(self, network: Network) -> None:
+        if network != self._network:
+            raise ValueError(
+                f"This estimator was fitted as {self._network}, and is to go on as {network}; "
+                "leave hidden_layer_sizes, activation, and the number of features and outputs as "
+                "they were, or fit anew with warm_start=False."
+            )
+
+    def _held_out(
+        self, rows: Rows, generator: np.random.RandomState, validation: tuple[Any, Any, Any]
+    ) -> tuple[Rows, Rows | None]:
+        """Rows to train on, and those held out: the user's own, or for early stopping a share."""
+        X_val, y_val, sample_weight_val = validation
+        if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
+            raise ValueError(
+                "X_val, y_val and sample_weight_val go together: pass X_val and y_val, or neither."
+            )
+        if X_val is not None:
+            return rows, self._validation_rows(X_val, y_val, sample_weight_val)
+        if self._scored:
+            return split(rows, self.validation_fraction, generator, self._stratifies())
+        return rows, None
+
+    def _validation(self, network: Network, held_out: Rows | None, dtype: Any) -> Any:
+        if held_out is None:
+            return None
+        if self.validation_loss_curve_ is None:
+            self.validation_loss_curve_ = []
+        return validation_of(self, network, held_out, self._backend, dtype, self._scored)
+
+    def _tasks(self, rows: Rows) -> Tasks | None:
+        """The tasks that callbacks hear of, if there are callbacks."""
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        if not getattr(self, "_skl_callbacks", []):
+            return None
+        metadata = None if rows.weights is None else {"sample_weight": rows.weights}
+        data = {"X": rows.X, "y": self._labels_of(rows), "metadata": metadata}
+        name = "epoch" if self._stochastic else "iteration"
+        return Tasks(self, context, name, self.max_iter, data)
+
+    def _planned(self, samples: Samples, at_a_time: int) -> Threads:
+        """The threads of a step, and the plan of the run."""
+        work = self._network.layers.multiply_adds * at_a_time
+        n_threads = None if self.n_threads is None else int(self.n_threads)
+        threads = choose(n_threads, work, len(chunk_bounds(at_a_time)))
+        self.plan_ = plan_of(self._backend, self.backend, samples.n_samples, at_a_time, threads)
+        self.n_threads_ = self.plan_.n_threads
+        return threads
+
+    def _descend(
+        self, network: Network, samples: Samples, watch: Watch, incremental: bool
+    ) -> None:
+        """Train by steps of "sgd", "adam" or "gd"."""
+        told = settings_of(self, samples.n_samples, self._batch_size(samples.n_samples))
+        optimiser = self._optimiser(told, incremental)
+        state = state_of(
+            optimiser,
+            told,
+            self._theta(),
+            samples.n_samples,
+            words_of(self._random_state),
+            same_order=self._continues,
+            seen=self.t_,
+            lowest=-watch.best_score if self._scored else self.best_loss_,
+            failures=self._no_improvement_count,
+        )
+        start = state.theta.copy() if self._scored else state.theta
+        ended = descend(
+            self._backend,
+            network.layers,
+            samples,
+            self._planned(samples, told.batch_size),
+            state,
+            told,
+            watch,
+            1 if incremental else self.max_iter,
+        )
+        if ended.error is not None and ended.error.step == optimiser.steps:
+            raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")
+        theta = ended.theta
+        if self._scored:
+            theta = start if watch.best is None else watch.best
+        if not np.isfinite(theta).all():
+            raise ValueError(endings.NON_FINITE)
+        put_words(self._random_state, ended.words)
+        self._optimizer, self.t_ = ended.optimiser, ended.seen
+        self._no_improvement_count = ended.failures
+        self._put(theta)
+        self._take(watch, ended)
+        if ended.error is None:
+            endings.say(self, ended.stopped, self.n_iter_, incremental)
+        elif self._scored:
+            endings.warn_of_divergence(self, ended.error)
+        else:
+            raise endings.diverged(self, ended.error)
+
+    def _take(self, watch: Watch, ended: Descended) -> None:
+        """The curves of a descent."""
+        losses = watch.losses
+        if ended.error is not None:
+            losses.append(math.nan)
+            if self._scored:
+                watch.scores.append(math.nan)
+        self.n_iter_ = len(losses)
+        self.loss_ = losses[-1] if losses else ended.loss
+        self._extend_curves(watch)
+        if self._scored:
+            self.best_validation_score_ = watch.best_score
+        else:
+            finite = [loss for loss in losses if math.isfinite(loss)]
+            self.best_loss_ = min([*finite, self.best_loss_])
+
+    def _extend_curves(self, watch: Watch) -> None:
+        self.loss_curve_.extend(watch.losses)
+        if self.validation_scores_ is not None:
+            self.validation_scores_.extend(watch.scores)
+        if self.validation_loss_curve_ is not None:
+            self.validation_loss_curve_.extend(watch.validation_losses)
+
+    def _minimise(
+        self, network: Network, samples: Samples, watch: Watch, incremental: bool
+    ) -> None:
+        """Train by SciPy's L-BFGS."""
+        threads = self._planned(samples, samples.n_samples)
+        objective = Objective(
+            self._backend, network.layers, samples, float(self.alpha), threads.number
+        )
+        ended = minimise(
+            objective,
+            self._theta(),
+            watch,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+        )
+        if not np.isfinite(ended.theta).all():
+            raise ValueError(endings.NON_FINITE)
+        self._put(ended.theta)
+        self.n_iter_, self.loss_ = ended.n_iter, ended.loss
+        self.best_loss_ = ended.loss
+        self._extend_curves(watch)
+        if ended.result is not None:
+            self.n_iter_ = _check_optimize_result("lbfgs", ended.result, self.max_iter)
+        else:
+            endings.say(self, ended.stopped, self.n_iter_, incremental)
+
+    def _batch_size(self, n_samples: int) -> int:
+        if self.solver == "gd":
+            return n_samples
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped",
+                stacklevel=2,
+            )
+        return min(int(self.batch_size), n_samples)
+
+    def _optimiser(self, told: Settings, incremental: bool) -> Optimiser:
+        """The optimiser that goes on, or a new one."""
+        n_parameters, dtype = self._network.n_parameters, self.coefs_[0].dtype
+        goes_on = (incremental or self._continues) and hasattr(self, "_optimizer")
+        if goes_on and self._optimizer.fits(told, n_parameters, dtype):
+            return self._optimizer
+        return new_optimiser(told, n_parameters, dtype)
+
+    def _warn_of_findings(self, rows: Rows) -> None:
+        theta = self._theta()
+        found = findings(
+            self._network,
+            theta,
+            evenly_spread(rows.X, ROWS_LOOKED_AT, theta.dtype),
+            loss_curve=self.loss_curve_[-self.n_iter_ :] if self.n_iter_ else [],
+            solver=self.solver,
+            learning_rate=self.learning_rate_init if self._stochastic else None,
+            names=getattr(self, "feature_names_in_", None),
+        )
+        for finding in found:
+            warnings.warn(finding, TrainingWarning, stacklevel=2)
+
+    # Parameters, as scikit-learn shows them and as the engine takes them.
+
+    def _put(self, theta: NDArray[Any]) -> None:
+        """Show theta: views of it, weights (inputs, units) and intercepts (units,)."""
+        layers = self._network.views(theta)
+        self.coefs_ = [W.T for W, _ in layers]
+        self.intercepts_ = [b for _, b in layers]
+
+    def _theta(self) -> NDArray[Any]:
+        """A new flat vector of what coefs_ and intercepts_ hold, whoever put it there."""
+        theta = np.empty(self._network.n_parameters, self.coefs_[0].dtype)
+        layers = zip(self._network.views(theta), self.coefs_, self.intercepts_, strict=True)
+        for (W, b), coef, intercept in layers:
+            W[:], b[:] = coef.T, intercept
+        return theta
+
+    def _as_of(self, network: Network, theta: NDArray[Any]) -> "MultilayerPerceptron":
+        """This estimator as if training had ended with theta; without names of features."""
+        fitted = type(self)(**self.get_params(deep=False))
+        vars(fitted).update(vars(self))
+        vars(fitted).pop("feature_names_in_", None)
+        fitted._put(theta)
+        return fitted
+
+    @property
+    def fingerprint_(self) -> str:
+        """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
+        if "coefs_" not in vars(self):
+            raise AttributeError("fingerprint_: this estimator is not fitted yet.")
+        return fingerprint(self._network, self._theta())
+
+    # Prediction.
+
+    def _activations(self, X: Any) -> NDArray[Any]:
+        """A[L] (m, n_outputs) of users' rows, in blocks."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if hasattr(X, "tocsr"):
+            X = X.tocsr()
+        theta, layers = self._theta(), self._network.layers
+        activations = np.empty((X.shape[0], self.n_outputs_), theta.dtype)
+        for start in range(0, X.shape[0], ROWS_AT_A_TIME):
+            block = slice(start, start + ROWS_AT_A_TIME)
+            samples = Samples(inputs_of(X[block], theta.dtype))
+            n_threads = None if self.n_threads is None else int(self.n_threads)
+            work = layers.multiply_adds * samples.n_samples // 3
+            threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
+            sums = ChunkSums(self._backend, layers, samples, threads.number)
+            activations[block] = sums.forward(theta).T
+        return activations
+
+    # scikit-learn's conventions.
+
+    def _check_solver(self) -> bool:
+        if not self._stochastic:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_engine_version": engine.__version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        version = state.pop("_engine_version", "unknown")
+        if version != engine.__version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by mlp-engine {version}, and is loaded by "
+                f"{engine.__version__}: it may fail, or give other results. Fit it again, or load "
+                "it with the version that made it.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)

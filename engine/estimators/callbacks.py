@@ -1,0 +1,71 @@
+"""scikit-learn's callbacks (sklearn.callback): each epoch of a fit is a task within it."""
+
+from typing import Any
+
+from engine.estimators.watch import Epoch
+
+
+class Tasks:
+    """The tasks of a fit that an estimator's callbacks hear of.
+
+    Parameters
+    ----------
+    estimator : estimator with callbacks
+    fit : sklearn.callback.CallbackContext
+        The task that is the fit itself.
+    name : str
+        Of the tasks within: "epoch" or "iteration".
+    most : int
+        How many there may be.
+    data : dict
+        X, y and metadata, as the hooks take them.
+    """
+
+    def __init__(
+        self, estimator: Any, fit: Any, name: str, most: int, data: dict[str, Any]
+    ) -> None:
+        self._estimator = estimator
+        self._fit = fit
+        self._name = name
+        self._most = most
+        self._data = data
+        self._task: Any = None
+        fit.call_on_fit_task_begin(estimator=estimator, **data)
+        self._begin_task()
+
+    def _begin_task(self) -> None:
+        self._task = self._fit.subcontext(task_name=self._name)
+        self._task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+
+    def tell(self, epoch: Epoch) -> bool:
+        """End a task and begin the next; whether a callback asks to stop."""
+        stop = self._end(self._task, epoch)
+        self._task = None
+        if epoch.number < self._most and not stop:
+            self._begin_task()
+        return stop
+
+    def close(self, epoch: Epoch) -> None:
+        """End the fit, and before it a task that was begun but did not come about."""
+        if self._task is not None:
+            self._task.call_on_fit_task_end(estimator=self._estimator)
+        self._end(self._fit, epoch)
+
+    def _end(self, task: Any, epoch: Epoch) -> bool:
+        stop = task.call_on_fit_task_end(
+            estimator=self._estimator,
+            **self._data,
+            reconstruction_attributes=lambda: attributes_at(self._estimator, epoch),
+        )
+        return bool(stop)
+
+
+def attributes_at(estimator: Any, epoch: Epoch) -> dict[str, Any]:
+    """The fitted attributes of the estimator as it was then."""
+    layers = estimator._network.views(epoch.theta.copy())
+    return {
+        "coefs_": [W.T for W, _ in layers],
+        "intercepts_": [b for _, b in layers],
+        "n_iter_": epoch.number,
+        "loss_": epoch.loss,
+    }

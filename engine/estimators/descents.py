@@ -1,0 +1,114 @@
+"""The solvers "sgd", "adam" and "gd": settings from parameters, and a run of descent."""
+
+import sys
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.equations.backends import NUMPY, Backend
+from engine.estimators.optimiser import Optimiser, optimiser_of, state_of
+from engine.estimators.watch import Watch
+from engine.samples import Layers, Samples
+from engine.threads import Threads
+from engine.training.blas import one_blas_thread
+from engine.training.descent import Descent, way_of
+from engine.training.result import DivergedError
+from engine.training.state import (
+    ADAM,
+    COST,
+    FAILURES,
+    MOMENTUM,
+    NESTEROV,
+    PLAIN,
+    SCHEDULES,
+    SEEN,
+    STEPS,
+    WEIGHT,
+    Settings,
+    State,
+)
+
+
+class Descended(NamedTuple):
+    """How a descent ended.
+
+    `stopped` is "max_iter", "tol", "callback", "max_time", "interrupted" or "diverged"; then
+    `error` says where, and theta is the last one with a finite cost.
+    """
+
+    theta: NDArray[Any]
+    optimiser: Optimiser
+    words: NDArray[np.uint64]
+    stopped: str
+    failures: int
+    seen: int
+    loss: float | None  # of the epoch that was interrupted
+    error: DivergedError | None
+
+
+def settings_of(estimator: Any, n_samples: int, batch_size: int) -> Settings:
+    """The settings of a descent, from an estimator's parameters, which were checked."""
+    gd = estimator.solver == "gd"
+    if estimator.solver == "adam":
+        update = ADAM
+    elif gd or estimator.momentum == 0:
+        update = PLAIN
+    else:
+        update = NESTEROV if estimator.nesterovs_momentum else MOMENTUM
+    schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+    # scikit-learn stops at one failure more than it says.
+    patience = min(estimator.n_iter_no_change + 1, sys.maxsize)
+    return Settings(
+        update=update,
+        batch_size=n_samples if gd else batch_size,
+        shuffle=int(estimator.shuffle and not gd),
+        learning_rate=float(estimator.learning_rate_init),
+        momentum=float(estimator.momentum),
+        beta_1=float(estimator.beta_1),
+        beta_2=float(estimator.beta_2),
+        epsilon=float(estimator.epsilon),
+        alpha=float(estimator.alpha),
+        schedule=SCHEDULES[schedule],
+        power_t=float(estimator.power_t),
+        tol=float(estimator.tol),
+        patience=int(patience),
+        stops=1,
+        counts_samples=1,
+    )
+
+
+def descend(
+    backend: Backend,
+    layers: Layers,
+    samples: Samples,
+    threads: Threads,
+    state: State,
+    settings: Settings,
+    watch: Watch,
+    max_epochs: int,
+) -> Descended:
+    """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors."""
+    error = None
+    with one_blas_thread() if backend is NUMPY else nullcontext():
+        way = way_of(backend, layers, samples, settings.batch_size, threads.number)
+        try:
+            stopped = Descent(way, state, settings, watch).run(max_epochs)
+        except KeyboardInterrupt:
+            if state.counts[STEPS] == 0:
+                raise  # nothing was reached that could be kept
+            stopped = "interrupted"
+        except DivergedError as diverged:
+            stopped, error = "diverged", diverged
+    weight = float(state.sums[WEIGHT])
+    return Descended(
+        theta=state.theta if error is None else error.theta,
+        optimiser=optimiser_of(state, settings),
+        words=state.random,
+        stopped=stopped,
+        failures=int(state.counts[FAILURES]),
+        seen=int(state.counts[SEEN]),
+        loss=float(state.sums[COST]) / weight if weight else None,
+        error=error,
+    )

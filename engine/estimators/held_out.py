@@ -1,0 +1,74 @@
+"""Rows that are held out from training: the split for early stopping, their loss and their score."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from engine.chunks import ChunkSums
+from engine.equations.backends import Backend
+from engine.estimators.rows import Rows
+from engine.estimators.watch import Validation
+from engine.network import Network
+from engine.objective import Objective
+
+
+def split(
+    rows: Rows, fraction: float, generator: np.random.RandomState, stratify: bool
+) -> tuple[Rows, Rows]:
+    """Rows to train on, and rows for early stopping, as scikit-learn draws them.
+
+    Rows of weight 0 are as good as left out, so they are.
+    """
+    if rows.weights is not None and not np.all(rows.weights > 0):
+        kept = np.flatnonzero(rows.weights > 0)
+        rows = Rows(rows.X[kept], rows.targets[kept], rows.weights[kept])
+    halves = train_test_split(
+        rows.X,
+        rows.targets,
+        *([] if rows.weights is None else [rows.weights]),
+        random_state=generator,
+        test_size=fraction,
+        stratify=rows.targets.astype(bool) if stratify else None,
+    )
+    if halves[1].shape[0] < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            "dataset."
+        )
+    weights = halves[4:] or (None, None)
+    training, held_out = (Rows(halves[h], halves[2 + h], weights[h]) for h in (0, 1))
+    return training, held_out
+
+
+def validation_of(
+    estimator: Any, network: Network, rows: Rows, backend: Backend, dtype: Any, scored: bool
+) -> Validation:
+    """Loss, and if `scored` the estimator's score, of held-out rows."""
+    samples = rows.samples(dtype)
+    objective = Objective(backend, network.layers, samples, n_threads=estimator.n_threads)
+    if not scored:
+        return Validation(objective.cost, None)
+    if estimator.scoring is not None:
+        return Validation(objective.cost, _scorer(estimator, network, rows))
+    sums = ChunkSums(backend, network.layers, samples, objective.threads.number)
+
+    def score(theta: NDArray[Any]) -> float:
+        with np.errstate(all="ignore"):
+            return float(estimator._score_of(sums.forward(theta).T, rows))
+
+    return Validation(objective.cost, score)
+
+
+def _scorer(estimator: Any, network: Network, rows: Rows) -> Any:
+    """The scorer that the user asked for, as a function of theta."""
+    scorer = check_scoring(estimator, scoring=estimator.scoring)
+    y = estimator._labels_of(rows)
+    weights = {} if rows.weights is None else {"sample_weight": rows.weights}
+
+    def score(theta: NDArray[Any]) -> float:
+        return float(scorer(estimator._as_of(network, theta), rows.X, y, **weights))
+
+    return score

@@ -1,0 +1,71 @@
+"""Class labels as targets of the network, and activations of its output as labels."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+
+
+class Labels:
+    """The classes, and what kind of problem they make.
+
+    Attributes
+    ----------
+    classes : ndarray (n_classes,)
+        Sorted; for multi-label targets the numbers of the columns.
+    kind : str
+        "binary" (one output unit, also where there is one class only), "multiclass" (softmax) or
+        "multilabel-indicator" (a sigmoid unit a label).
+    """
+
+    def __init__(self, y: Any) -> None:
+        self.sparse = scipy.sparse.issparse(y)
+        self.kind, self.classes = kind_and_classes(y)
+
+    @property
+    def n_outputs(self) -> int:
+        return 1 if self.kind == BINARY else len(self.classes)
+
+    def codes(self, y: Any) -> NDArray[np.int32]:
+        """The number of each sample's class, of which there must be none but the known."""
+        places = np.searchsorted(self.classes, y)
+        return places.astype(np.int32)
+
+    def indicators(self, y: Any) -> NDArray[np.bool_]:
+        """Multi-label targets (m, n_labels), dense."""
+        dense = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
+        return dense != 0
+
+    def decode(self, activations: NDArray[Any]) -> Any:
+        """The labels of activations (m, n_outputs)."""
+        if self.kind == MULTICLASS:
+            return self.classes[activations.argmax(axis=1)]
+        if self.kind == MULTILABEL:
+            labels = (activations > 0.5).astype(int)
+            return scipy.sparse.csr_matrix(labels) if self.sparse else labels
+        return self.classes[self.binary_codes(activations)]
+
+    def binary_codes(self, activations: NDArray[Any]) -> NDArray[np.int64]:
+        """The class numbers of activations (m, 1): all 0 where there is a single class."""
+        above = (activations[:, 0] > 0.5).astype(np.int64)
+        return np.minimum(above, len(self.classes) - 1)
+
+
+def kind_and_classes(y: Any) -> tuple[str, NDArray[Any]]:
+    """What kind of targets these are, and their classes. Raises for what are no labels."""
+    if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub":
+        classes = np.unique(y)  # most targets, without a longer look
+        if 2 * len(classes) <= len(y):
+            return (BINARY if len(classes) <= 2 else MULTICLASS), classes
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if "multioutput" in kind:
+        raise ValueError(
+            "Multioutput target data is not supported with label binarization: y has shape "
+            f"{np.shape(y)}; pass one column of classes, or columns of 0 and 1 for several labels."
+        )
+    return kind, unique_labels(y)

@@ -1,0 +1,137 @@
+"""What an optimiser carries from one call of fit or partial_fit to the next."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.training.batches import in_order
+from engine.training.state import (
+    ADAM,
+    FAILURES,
+    LOWEST,
+    MOMENTUM,
+    N_COUNTS,
+    N_SUMS,
+    NESTEROV,
+    RATE,
+    SEEN,
+    STEPS,
+    Settings,
+    State,
+)
+
+
+@dataclass
+class Optimiser:
+    """Moments, number of steps, learning rate and the order of the samples.
+
+    Attributes
+    ----------
+    update : int
+        Which optimiser it is: PLAIN, MOMENTUM, NESTEROV or ADAM.
+    first, second : ndarray (n_parameters,) or (0,)
+        Velocity, or Adam's moments.
+    steps : int
+    rate_init : float
+        The rate that it was told.
+    rate : float
+        That which its schedule has reached.
+    beta_1, beta_2 : float
+    order : ndarray (n_samples,)
+        Numbers of the samples, as they were last shuffled.
+    """
+
+    update: int
+    first: NDArray[Any]
+    second: NDArray[Any]
+    steps: int
+    rate_init: float
+    rate: float
+    beta_1: float
+    beta_2: float
+    order: NDArray[Any]
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step; for Adam with both bias corrections in it."""
+        if self.update != ADAM or self.steps == 0:
+            return self.rate
+        t = self.steps
+        return self.rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+
+    def fits(self, settings: Settings, n_parameters: int, dtype: Any) -> bool:
+        """Whether it can go on under these settings."""
+        remembers = n_parameters if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
+        return (
+            (self.update == ADAM) == (settings.update == ADAM)
+            and self.first.size == remembers
+            and self.first.dtype == dtype
+        )
+
+
+def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimiser:
+    """Before its first step."""
+    remembered = n_parameters if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
+    return Optimiser(
+        update=settings.update,
+        first=np.zeros(remembered, dtype),
+        second=np.zeros(n_parameters if settings.update == ADAM else 0, dtype),
+        steps=0,
+        rate_init=settings.learning_rate,
+        rate=settings.learning_rate,
+        beta_1=settings.beta_1,
+        beta_2=settings.beta_2,
+        order=in_order(0),
+    )
+
+
+def state_of(
+    optimiser: Optimiser,
+    settings: Settings,
+    theta: NDArray[Any],
+    n_samples: int,
+    words: NDArray[np.uint64],
+    *,
+    same_order: bool,
+    seen: int,
+    lowest: float,
+    failures: int,
+) -> State:
+    """The state of a descent that goes on from here. `theta` is taken over, the rest copied.
+
+    With `same_order`, the order of the samples goes on where their number is as before.
+    """
+    goes_on = same_order and optimiser.order.size == n_samples
+    counts = np.zeros(N_COUNTS, np.int64)
+    counts[STEPS], counts[SEEN], counts[FAILURES] = optimiser.steps, seen, failures
+    sums = np.zeros(N_SUMS)
+    same_rate = optimiser.rate_init == settings.learning_rate
+    sums[RATE] = optimiser.rate if same_rate else settings.learning_rate
+    sums[LOWEST] = lowest
+    return State(
+        theta=theta,
+        first=optimiser.first.copy(),
+        second=optimiser.second.copy(),
+        order=optimiser.order.copy() if goes_on else in_order(n_samples),
+        random=words,
+        counts=counts,
+        sums=sums,
+    )
+
+
+def optimiser_of(state: State, settings: Settings) -> Optimiser:
+    """What a descent leaves behind; it shares the state's arrays."""
+    return Optimiser(
+        update=settings.update,
+        first=state.first,
+        second=state.second,
+        steps=int(state.counts[STEPS]),
+        rate_init=settings.learning_rate,
+        rate=float(state.sums[RATE]),
+        beta_1=settings.beta_1,
+        beta_2=settings.beta_2,
+        order=state.order,
+    )

@@ -1,0 +1,77 @@
+"""What the estimators' parameters may be: scikit-learn 1.9's ranges, and those of our own."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from engine.equations.activations import HIDDEN_UNITS
+from engine.equations.backends import BACKENDS
+
+# Names of hidden units in scikit-learn, and here.
+ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+assert set(ACTIVATIONS.values()) <= set(HIDDEN_UNITS)
+
+STOCHASTIC = ("sgd", "adam", "gd")  # those that go by steps of a given length
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
+    "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [
+        Interval(Integral, 1, None, closed="left"),
+        Options(Real, {np.inf}),
+    ],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "backend": [StrOptions(set(BACKENDS)), None],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "progress": ["boolean"],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
+    "scoring": [str, callable, None],
+    "continuation": [StrOptions({"exact", "sklearn"})],
+}
+
+
+def hidden_sizes(given: Any) -> tuple[int, ...]:
+    """Units of each hidden layer, from a number or a sequence of them."""
+    sizes = list(given) if hasattr(given, "__iter__") else [given]
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
+        raise TypeError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {[int(size) for size in sizes]}.")
+    return tuple(int(size) for size in sizes)
+
+
+def hidden_units(given: Any, n_hidden: int) -> tuple[str, ...]:
+    """The activation of each hidden layer, in the engine's names."""
+    names = [given] * n_hidden if isinstance(given, str) else list(given)
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"activation lists {len(names)} names, but there are {n_hidden} hidden layers; pass "
+            "one name for all of them, or one for each."
+        )
+    for name in names:
+        if name not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be made of {', '.join(map(repr, ACTIVATIONS))}; got {name!r}."
+            )
+    return tuple(ACTIVATIONS[name] for name in names)

@@ -1,0 +1,116 @@
+"""A bar on standard error while a fit runs: epochs, loss, and the time left."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# By a thread of rich's, so that the clock ticks through a long epoch.
+REDRAWS_A_SECOND = 10
+
+
+class Report:
+    """What the trainer has said last."""
+
+    def __init__(self) -> None:
+        self.latest: tuple[int, float, float | None] | None = None
+
+    def update(self, epoch: int, loss: float, validation: float | None = None) -> None:
+        """Take note of an epoch's end, at the cost of an assignment; the next redraw shows it.
+
+        Parameters
+        ----------
+        epoch : int
+            Epochs done, from 1.
+        loss : float
+        validation : float, optional
+            The validation loss or score, where there is one.
+        """
+        self.latest = epoch, loss, validation
+
+
+@contextmanager
+def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
+    """A bar for one fit, on standard error.
+
+    Parameters
+    ----------
+    total_epochs : int
+        The most epochs there can be; a fit that ends sooner leaves its bar where it stopped.
+    enabled : bool
+        False shows nothing, and does not import rich.
+
+    Yields
+    ------
+    report : Report
+        Its `update(epoch, loss, validation=None)` is to be called after each epoch.
+
+    Notes
+    -----
+    At most ten redraws a second. On a terminal the bar is one line, which stays when the fit is
+    over or breaks off by an exception or Ctrl-C; into a pipe or a file goes the last line alone,
+    without control characters; a notebook shows it as it shows all bars of rich.
+
+    Examples
+    --------
+    >>> from engine.estimators.progress import progress_bar
+    >>> with progress_bar(total_epochs=200, enabled=False) as progress:
+    ...     progress.update(1, loss=0.693)
+    """
+    report = Report()
+    if not enabled:
+        yield report
+        return
+    with _bar(total_epochs, report) as bar:
+        try:
+            yield report
+        finally:
+            bar.columns = bar.columns[:-2]  # no time is left: the line that stays does not say so
+
+
+def _bar(total_epochs: int, report: Report) -> "Progress":
+    """A bar of rich's that takes the newest report whenever it draws itself."""
+    from rich.console import Console, RenderableType
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            if report.latest is not None:
+                epoch, loss, validation = report.latest
+                self.update(task, completed=epoch, said=_said(loss, validation))
+            yield from super().get_renderables()
+
+    whole = Column(no_wrap=True)  # on a narrow terminal the bar shrinks, not the numbers
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(table_column=whole),
+        TextColumn("{task.fields[said]}"),
+        TimeElapsedColumn(table_column=whole),
+        TimeRemainingColumn(table_column=whole),
+        TextColumn("left"),
+        console=Console(stderr=True),
+        refresh_per_second=REDRAWS_A_SECOND,
+        transient=False,
+        # rich would send what is printed to its own console, that is to standard error.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    task = bar.add_task("Training", total=total_epochs, said="")
+    return bar
+
+
+def _said(loss: float, validation: float | None) -> str:
+    if validation is None:
+        return f"loss {loss:.4g}"
+    return f"loss {loss:.4g}, validation {validation:.4g}"

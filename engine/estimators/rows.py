@@ -1,0 +1,66 @@
+"""Rows of users' data, checked by scikit-learn, as the engine's samples in columns; no copies."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from engine.boundary.arrays import float_array
+from engine.boundary.samples import weights as checked_weights
+from engine.samples import Inputs, Samples, SparseColumns
+
+
+class Rows(NamedTuple):
+    """Checked rows of users' data: inputs, what the network is to give for them, and weights.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix (m, n_0)
+    targets : ndarray
+        Class codes (m,) int32 for a softmax output, else numbers (m, n_outputs).
+    weights : ndarray (m,) or None
+    """
+
+    X: Any
+    targets: NDArray[Any]
+    weights: NDArray[Any] | None
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.X.shape[0])
+
+    def samples(self, dtype: Any) -> Samples:
+        """The same for kernels, in float32 or float64."""
+        X = inputs_of(self.X, dtype)
+        weights = checked_weights(self.weights, self.n_rows, dtype)
+        if self.targets.ndim == 1:
+            return Samples(X, None, self.targets, weights)
+        return Samples(X, float_array("y", self.targets, dtype).T, None, weights)
+
+
+def inputs_of(X: Any, dtype: Any) -> Inputs:
+    """X (m, n_0), dense or sparse, as (n_0, m).
+
+    Of what is sparse no dense copy is made, but CSC becomes CSR: of the same size, with the numbers
+    of a sample together.
+    """
+    if scipy.sparse.issparse(X):
+        rows = X.tocsr()
+        return SparseColumns(
+            np.ascontiguousarray(rows.data, dtype=dtype),
+            np.ascontiguousarray(rows.indices, dtype=np.int32),
+            np.ascontiguousarray(rows.indptr, dtype=np.int64),
+            int(rows.shape[1]),
+        )
+    with np.errstate(over="ignore"):
+        columns: NDArray[Any] = X.T.astype(dtype, copy=False)
+    return columns
+
+
+def evenly_spread(X: Any, most: int, dtype: Any) -> NDArray[Any]:
+    """At most so many of the rows of X, dense, as columns."""
+    rows = X[:: max(1, -(-X.shape[0] // most))]
+    dense = rows.toarray() if scipy.sparse.issparse(rows) else rows
+    columns: NDArray[Any] = dense.T.astype(dtype, copy=False)
+    return columns

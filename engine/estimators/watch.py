@@ -1,0 +1,132 @@
+"""What watches over a fit, epoch by epoch: curves, scores, output, callbacks, and when to stop."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.training.result import DivergedError
+
+Told = Callable[["Epoch"], bool]
+
+
+class Epoch(NamedTuple):
+    """What is known at the end of an epoch, or of an iteration of L-BFGS."""
+
+    number: int  # from 1, in this fit
+    loss: float
+    validation_loss: float
+    theta: NDArray[Any]
+
+
+class Validation(NamedTuple):
+    """Held-out data, as functions of theta.
+
+    `score` is None where nobody asked for scores: higher is better.
+    """
+
+    loss: Callable[[NDArray[Any]], float]
+    score: Callable[[NDArray[Any]], float] | None
+
+
+class Watch:
+    """The monitor of a descent (engine/training/descent.py), with scikit-learn's rules and words.
+
+    Parameters
+    ----------
+    validation : Validation or None
+    best_score : float
+        The best so far, of earlier fits that this one goes on from.
+    max_time : float
+        Seconds after which no further step begins.
+    verbose : bool
+        Print a line an epoch.
+    listeners : list of callables
+        Each is told of every `Epoch`; one that returns True ends the fit.
+    update_bar : callable or None
+        Is told of epochs, loss and validation loss, now and then.
+    """
+
+    def __init__(
+        self,
+        validation: Validation | None,
+        best_score: float,
+        max_time: float,
+        verbose: bool,
+        listeners: list[Told],
+        update_bar: Callable[[int, float, float | None], Any] | None,
+    ) -> None:
+        self._validation = validation
+        self._scored = validation is not None and validation.score is not None
+        self._max_time = max_time
+        self._verbose = verbose
+        self._listeners = listeners
+        self._update_bar = update_bar
+        self._start = time.perf_counter()
+        self.losses: list[float] = []
+        self.validation_losses: list[float] = []
+        self.scores: list[float] = []
+        self.best_score = best_score
+        self.best: NDArray[Any] | None = None
+
+    @property
+    def validates(self) -> bool:
+        """Whether it is a score that decides."""
+        return self._scored
+
+    @property
+    def wants_each_epoch(self) -> bool:
+        """Whether somebody looks at the parameters after each epoch."""
+        return self._validation is not None or bool(self._listeners)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until max_time."""
+        return self._max_time - (time.perf_counter() - self._start)
+
+    def validate(self, theta: NDArray[Any]) -> float:
+        """Minus the score, since a descent looks for what is low; the best parameters are kept."""
+        assert self._validation is not None
+        assert self._validation.score is not None
+        score = self._validation.score(theta)
+        self.scores.append(score)
+        if score > self.best_score or self.best is None:
+            self.best = theta.copy()
+        self.best_score = max(self.best_score, score) if score == score else self.best_score
+        return -score
+
+    def record(
+        self, epochs: NDArray[np.float64], validation_cost: float, theta: NDArray[Any], step: int
+    ) -> str | None:
+        """Take note of epochs that ended, rows of cost and norm; the reason to stop, or None."""
+        first = len(self.losses)
+        self.losses.extend(epochs[:, 0].tolist())
+        if self._verbose:
+            for number in range(first, len(self.losses)):
+                print(f"Iteration {number + 1}, loss = {self.losses[number]:.8f}")
+                if self._scored:
+                    print(f"Validation score: {self.scores[number]:f}")
+        if len(epochs):
+            validation_loss = math.nan
+            if self._validation is not None:
+                validation_loss = self._validation.loss(theta)
+                self.validation_losses.append(validation_loss)
+            if self._tell(Epoch(len(self.losses), self.losses[-1], validation_loss, theta)):
+                return "callback"
+        return "max_time" if self.seconds_left <= 0 else None
+
+    def _tell(self, epoch: Epoch) -> bool:
+        if self._update_bar is not None:
+            validation_loss = None if self._validation is None else epoch.validation_loss
+            self._update_bar(epoch.number, epoch.loss, validation_loss)
+        stop = False
+        for listener in self._listeners:
+            stop |= listener(epoch)
+        return stop
+
+    def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> DivergedError:
+        """The error for a cost that is not finite after so many steps; theta is before the last."""
+        return DivergedError(f"{cost}", theta.copy(), epoch=epoch, step=step, history={})

@@ -1,0 +1,75 @@
+"""The Mersenne Twister MT19937, as NumPy's RandomState draws from it, for compiled shuffles.
+
+Matsumoto & Nishimura 1998. A state is 625 numbers: the 624 words of the generator, and how many of
+them have been drawn since they were made. A word w goes out tempered. A number below n is the next
+word's lowest bits, as many as n - 1 has, and words that give n or more are passed over.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine._jit import compiled_once, inlined
+
+WORDS = 624
+MIDDLE = 397
+
+
+def words_of(generator: np.random.RandomState) -> NDArray[np.uint64]:
+    """The state (625,) of a RandomState, whose generator must be MT19937."""
+    state: Any = generator.get_state(legacy=False)
+    words = np.empty(WORDS + 1, np.uint64)
+    words[:WORDS], words[WORDS] = state["state"]["key"], state["state"]["pos"]
+    return words
+
+
+def put_words(generator: np.random.RandomState, words: NDArray[np.uint64]) -> None:
+    """Set a RandomState to a state (625,)."""
+    state: Any = generator.get_state(legacy=False)
+    state["state"]["key"] = words[:WORDS].astype(np.uint32)
+    state["state"]["pos"] = int(words[WORDS])
+    generator.set_state(state)
+
+
+@inlined
+def mixed(high, low, middle):
+    """A new word, from the top bit of one, the lower bits of the next, and one further on."""
+    joined = (high & np.uint64(0x80000000)) | (low & np.uint64(0x7FFFFFFF))
+    return middle ^ (joined >> np.uint64(1)) ^ ((joined & np.uint64(1)) * np.uint64(0x9908B0DF))
+
+
+@compiled_once
+def next_words(state):
+    """Make the next 624 words."""
+    for w in range(WORDS - MIDDLE):
+        state[w] = mixed(state[w], state[w + 1], state[w + MIDDLE])
+    for w in range(WORDS - MIDDLE, WORDS - 1):
+        state[w] = mixed(state[w], state[w + 1], state[w + MIDDLE - WORDS])
+    state[WORDS - 1] = mixed(state[WORDS - 1], state[0], state[MIDDLE - 1])
+    state[WORDS] = 0
+
+
+@compiled_once
+def shuffle_mersenne_loops(order, state):
+    """Put `order` into the random order that ``RandomState.shuffle`` would give it."""
+    mask = np.uint64(1)
+    while mask < np.uint64(order.size - 1):
+        mask = (mask << np.uint64(1)) | np.uint64(1)
+    for last in range(order.size - 1, 0, -1):
+        while mask >> np.uint64(1) >= np.uint64(last):
+            mask >>= np.uint64(1)
+        other = np.uint64(last + 1)
+        while other > np.uint64(last):
+            if state[WORDS] == WORDS:
+                next_words(state)
+            word = state[np.int64(state[WORDS])]
+            state[WORDS] += np.uint64(1)
+            word ^= word >> np.uint64(11)
+            word ^= (word << np.uint64(7)) & np.uint64(0x9D2C5680)
+            word ^= (word << np.uint64(15)) & np.uint64(0xEFC60000)
+            word ^= word >> np.uint64(18)
+            other = word & mask
+        exchanged = order[last]
+        order[last] = order[np.int64(other)]
+        order[np.int64(other)] = exchanged

@@ -1,0 +1,31 @@
+"""What was chosen for a run, and why, in words."""
+
+from engine.chunks import chunk_bounds, chunk_samples
+from engine.equations.backends import Backend
+from engine.threads import Threads
+from engine.training.result import Plan
+
+
+def plan_of(
+    backend: Backend, asked: str | None, n_samples: int, at_a_time: int, threads: Threads
+) -> Plan:
+    """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
+
+    `asked` is the backend's name as the caller gave it, None for the fastest.
+    """
+    chosen = "the fastest" if asked is None else "as asked"
+    size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
+    number = min(threads.number, n_chunks)
+    why = threads.why
+    if number < threads.number:
+        why = f"{threads.number} asked for, and a step has {n_chunks} chunk{'s' * (n_chunks != 1)}"
+    return Plan(
+        backend=backend.name,
+        n_threads=number,
+        chunk_samples=size,
+        n_chunks=n_chunks,
+        why=(
+            f"backend {backend.name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} "
+            f"of {n_samples} samples, in chunks of {size}"
+        ),
+    )
