@@ -63,12 +63,18 @@ def train(
     alpha: Annotated[float, typer.Option(min=0, help="Strength of the L2 penalty.")] = 1e-4,
     learning_rate: Annotated[float, typer.Option(help="First step size of Adam.")] = 1e-3,
     max_iter: Annotated[int, typer.Option(min=1, help="Most epochs.")] = 500,
+    max_time: Annotated[
+        float | None, typer.Option(help="Seconds after which training ends; no limit if left out.")
+    ] = None,
     early_stopping: Annotated[
         bool | None,
         typer.Option(
             "--early-stopping/--no-early-stopping",
-            help="Stop by a tenth of the training rows; from 1,000 rows on if left out.",
+            help="Stop by the loss on a tenth of the training rows; if left out, from 50 rows on.",
         ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; as many as pay if left out.")
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Seed of the split and of the network.")
@@ -99,31 +105,29 @@ def train(
         "alpha": alpha,
         "learning_rate_init": _above_zero("--learning-rate", learning_rate),
         "max_iter": max_iter,
+        "max_time": None if max_time is None else _above_zero("--max-time", max_time),
+        "n_threads": threads,
         "random_state": seed,
     }
     console = Console(highlight=False)
     words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
     show_plan(console, plan)
-    rows = fitting.split(plan, test_fraction, seed)
-    n_training = len(rows.training.y)
-    settings["early_stopping"] = (
-        n_training >= fitting.EARLY_STOPPING_ROWS if early_stopping is None else early_stopping
-    )
+    rows = fitting.split(plan, test_fraction, seed, early_stopping)
     about = {
         "table": table.name,
         "table_sha256": sha256_of(table),
         "missing": words,
         "settings": settings,
     }
-    trained = fitting.trained(plan, rows, settings, about)
+    trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
     trained.model.write(model)
     show_trained(console, plan, trained)
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
     if pictures is not None:
         _draw(console, trained, pictures)
     for message in trained.warnings:
-        if "interrupted" not in message:
+        if fitting.INTERRUPTED not in message:
             print(f"engine: {' '.join(message.split())}", file=sys.stderr)
     if trained.interrupted:
         epochs = trained.network.n_iter_
@@ -162,8 +166,11 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
 
     network, held_out = trained.network, trained.split.held_out
     n_columns = len(plan.columns.used)
-    rows = f"{len(trained.split.training.y):,} to learn from, " + (
-        f"{len(held_out.y):,} held out ({trained.split.how})" if held_out else "none held out"
+    aside = trained.split.validation
+    rows = (
+        f"{len(trained.split.training.y):,} to learn from, "
+        + (f"{len(aside.y):,} to stop by, " if aside else "")
+        + (f"{len(held_out.y):,} held out ({trained.split.how})" if held_out else "none held out")
     )
     sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
     console.print(
@@ -173,8 +180,7 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
                 "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
                 "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
-                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
-                + ", early stopping" * bool(network.early_stopping),
+                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}{_best(network)}",
                 "time": f"{trained.seconds:.2f} s",
             }
         )
@@ -217,6 +223,11 @@ def _kinds(plan: "Plan") -> str:
     return f"{counted(len(plan.columns.used), 'column')}: {', '.join(said)}{more}"
 
 
+def _best(network: Any) -> str:
+    scores = network.validation_scores_
+    return f"; kept: epoch {max_place(scores) + 1:,}" if scores else ""
+
+
 def _classes(trained: "Trained") -> str:
     known = trained.model.baseline
     return f", {len(known['classes'])} classes" if "classes" in known else ""
@@ -229,7 +240,8 @@ def _draw(console: Console, trained: "Trained", folder: Path) -> None:
     network, name = trained.network, trained.model.target.name
     path = folder / "learning-curve.png"
     validation = getattr(network, "validation_loss_curve_", None)
-    curve = (network.loss_curve_, validation or (), "validation", f"Learning to predict {name!r}")
+    which = "rows to stop by" if trained.split.validation else "held-out rows"
+    curve = (network.loss_curve_, validation or (), which, f"Learning to predict {name!r}")
     save(console, lambda: pictures.learning_curve(*curve, path), path)
     if trained.split.held_out and trained.held_out:
         draw_predictions(

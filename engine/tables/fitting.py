@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 
 from engine.tables import columns as of_columns
@@ -17,12 +18,15 @@ from engine.tables import target as of_target
 from engine.tables.columns import Columns
 from engine.tables.model import TableModel
 from engine.tables.reading import Table
-from engine.tables.scores import Predicted, baseline, baseline_predictions, scored
+from engine.tables.scores import Predicted, baseline, baseline_predictions, minus_log_loss, scored
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.words import counted, named_column
 
 LEAST_ROWS = 10  # for a split
-EARLY_STOPPING_ROWS = 1000  # from which the network sets rows of its own aside to stop by
+EARLY_STOPPING_ROWS = 50  # to learn from, from which some are set aside to stop by
+VALIDATION_FRACTION = 0.1
+PATIENCE = 20  # epochs without a better loss there
+INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
 
 
 class Plan(NamedTuple):
@@ -44,9 +48,10 @@ class Part(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Rows to learn from, and rows to be judged by; `how` is for people to read."""
+    """Rows to learn from, to stop by, and to be judged by; `how` is for people to read."""
 
     training: Part
+    validation: Part | None
     held_out: Part | None
     how: str
 
@@ -87,34 +92,50 @@ def planned(table: Table, target: str, task: str | None = None, told: Sequence[s
     return Plan(table, found, columns, y, prepared.filter(known), notes)
 
 
-def split(plan: Plan, fraction: float, seed: int) -> Split:
-    """Hold rows out at random, the classes in equal shares where there are rows enough."""
-    if fraction == 0:
-        return Split(Part(plan.inputs, plan.y), None, "no rows held out")
-    n_rows = len(plan.y)
-    if n_rows < LEAST_ROWS:
-        raise ValueError(
-            f"The table has {counted(n_rows, 'row')} with a target, and a split needs at least "
-            f"{LEAST_ROWS}. Add rows, or pass --test-fraction 0, which holds none out."
-        )
-    places, n_held_out = np.arange(n_rows), max(2, round(fraction * n_rows))
-    stratify, how = _stratified(plan, n_held_out)
-    training, held_out = train_test_split(
-        places, test_size=n_held_out, random_state=seed, stratify=stratify
-    )
-    if len(np.unique(plan.y[training])) < 2:
-        raise ValueError(
-            "The rows that would be learnt from have one value of the target only. Try another "
-            "--seed, a smaller --test-fraction, or more rows."
-        )
-    chosen = [Part(plan.inputs[rows], plan.y[rows]) for rows in map(np.sort, (training, held_out))]
-    return Split(chosen[0], chosen[1], how)
+def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = None) -> Split:
+    """Hold rows out at random, the classes in equal shares where there are rows enough.
+
+    Parameters
+    ----------
+    plan : Plan
+    fraction : float
+        Share of the rows that are held out; 0 holds none out.
+    seed : int
+    early_stopping : bool, optional
+        Whether a tenth of the others is set aside to stop by; None is where there are enough.
+
+    Raises
+    ------
+    ValueError
+        When there are too few rows for it.
+    """
+    everything, held_out = Part(plan.inputs, plan.y), None
+    how = "none held out"
+    if fraction > 0:
+        if len(plan.y) < LEAST_ROWS:
+            raise ValueError(
+                f"The table has {counted(len(plan.y), 'row')} with a target, and a split needs at "
+                f"least {LEAST_ROWS}. Add rows, or pass --test-fraction 0, which holds none out."
+            )
+        stratified, how = _stratified(everything, plan.target, _share(everything, fraction))
+        everything, held_out = _parted(everything, fraction, seed, stratified)
+        if len(np.unique(everything.y)) < 2:
+            raise ValueError(
+                "The rows that would be learnt from have one value of the target only. Try another "
+                "--seed, a smaller --test-fraction, or more rows."
+            )
+    training, validation = _to_stop_by(everything, plan.target, seed, early_stopping)
+    return Split(training, validation, held_out, how)
 
 
 def trained(
-    plan: Plan, rows: Split, settings: Mapping[str, Any], about: Mapping[str, Any]
+    plan: Plan,
+    rows: Split,
+    settings: Mapping[str, Any],
+    about: Mapping[str, Any],
+    progress: bool = False,
 ) -> Trained:
-    """Fit on the training rows alone, and judge on both parts.
+    """Fit on the training rows alone, and judge on those that were held out.
 
     Parameters
     ----------
@@ -124,44 +145,105 @@ def trained(
         Arguments of the network.
     about : mapping
         What the model file is to say about the training, besides the scores.
+    progress : bool
+        Show a bar, with the time left, on standard error.
     """
-    training = rows.training
+    training, task = rows.training, plan.target.task
     preprocessing = parts.preprocessing(plan.columns.used)
     X = preprocessing.fit_transform(training.inputs)
-    network = parts.network(plan.target.task, **settings)
+    network = parts.network(task, **settings, **_stopping(rows, task), progress=progress)
+    seen = rows.validation or rows.held_out  # without a part to stop by, only for the curve
+    watched = {} if seen is None else _watched(preprocessing, seen, training, task)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
-        network.fit(X, training.y)
+        network.fit(X, training.y, **watched)
         seconds = time.perf_counter() - start
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
-    columns = of_columns.as_learnt(plan.columns.used, training.inputs)
+    pipeline = parts.assembled(preprocessing, network)
+    # What only training asks for; a function, too, could not be read from a file.
+    parts.fitted_network(pipeline).set_params(progress=False, scoring=None)
     model = TableModel(
-        parts.assembled(preprocessing, network),
+        pipeline,
         plan.target,
-        columns,
+        of_columns.as_learnt(plan.columns.used, training.inputs),
         [column.name for column in plan.columns.left_out],
-        baseline(plan.target.task, training.y),
+        baseline(task, training.y),
         list(about.get("missing", ())),
     )
     scores, predicted = _scores(model, rows)
-    facts = {**about, "rows": len(training.y), "seconds": round(seconds, 3), "scores": scores}
-    interrupted = any("interrupted" in message for message in said)
+    n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
+    facts = {**about, "rows": n_rows, "seconds": round(seconds, 3), "scores": scores}
+    interrupted = any(INTERRUPTED in message for message in said)
     return Trained(
         replace(model, training=facts), rows, seconds, interrupted, scores, predicted, said
     )
 
 
-def _stratified(plan: Plan, n_held_out: int) -> tuple[NDArray[Any] | None, str]:
-    if plan.target.task != CLASSIFICATION:
-        return None, "at random"
-    classes, counts = np.unique(plan.y, return_counts=True)
+def _share(part: Part, fraction: float) -> int:
+    return max(2, round(fraction * len(part.y)))
+
+
+def _stratified(part: Part, target: Target, n_aside: int) -> tuple[bool, str]:
+    """Whether each class can be in both parts in its share, and the words for it."""
+    if target.task != CLASSIFICATION:
+        return False, "at random"
+    classes, counts = np.unique(part.y, return_counts=True)
     if counts.min() < 2:
         label = classes[counts.argmin()].item()
-        return None, f"at random: class {label!r} has one row, so classes cannot be shared out"
-    if min(n_held_out, len(plan.y) - n_held_out) < len(classes):
-        return None, f"at random: too few rows to share {len(classes)} classes out"
-    return plan.y, "at random, each class in its share"
+        return False, f"at random: class {label!r} has one row, so classes cannot be shared out"
+    if min(n_aside, len(part.y) - n_aside) < len(classes):
+        return False, f"at random: too few rows to share {len(classes)} classes out"
+    return True, "at random, each class in its share"
+
+
+def _parted(part: Part, fraction: float, seed: int, stratified: bool) -> tuple[Part, Part]:
+    places = train_test_split(
+        np.arange(len(part.y)),
+        test_size=_share(part, fraction),
+        random_state=seed,
+        stratify=part.y if stratified else None,
+    )
+    kept, aside = (Part(part.inputs[rows], part.y[rows]) for rows in map(np.sort, places))
+    return kept, aside
+
+
+def _to_stop_by(
+    part: Part, target: Target, seed: int, wanted: bool | None
+) -> tuple[Part, Part | None]:
+    """Rows to learn from, and a tenth of them set aside to stop by."""
+    n_aside = _share(part, VALIDATION_FRACTION)
+    stratified, how = _stratified(part, target, n_aside)
+    possible = stratified or target.task != CLASSIFICATION
+    if wanted is None:
+        wanted = possible and len(part.y) >= EARLY_STOPPING_ROWS
+    if not wanted:
+        return part, None
+    if not possible or len(part.y) < LEAST_ROWS:
+        reason = how.removeprefix("at random: ") if not possible else "there are too few rows"
+        raise ValueError(f"--early-stopping needs rows to stop by, and {reason}.")
+    return _parted(part, VALIDATION_FRACTION, seed, stratified)
+
+
+def _stopping(rows: Split, task: str) -> dict[str, Any]:
+    """Stop by the loss: on few rows, accuracy stands still long before a network has learnt."""
+    if rows.validation is None:
+        return {"early_stopping": False}
+    scoring = minus_log_loss if task == CLASSIFICATION else "r2"
+    return {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
+
+
+def _watched(
+    preprocessing: ColumnTransformer, seen: Part, training: Part, task: str
+) -> dict[str, Any]:
+    """Validation data for the network, as it sees its own."""
+    y = seen.y
+    if task == CLASSIFICATION:
+        known = np.isin(y, training.y)  # a class of one row may be held out
+        seen, y = Part(seen.inputs.filter(known), y[known]), y[known]
+    else:
+        y = (y - training.y.mean()) / training.y.std()  # as TransformedTargetRegressor does
+    return {"X_val": preprocessing.transform(seen.inputs), "y_val": y} if len(y) else {}
 
 
 def _scores(model: TableModel, rows: Split) -> tuple[dict[str, dict[str, float]], Predicted | None]:

@@ -1,5 +1,6 @@
 """A trained model of a table: what it was learnt from, and predictions for tables like that."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,11 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from engine.estimators.classifier import MLPClassifier
+from engine.estimators.regressor import MLPRegressor
 from engine.model_files import ModelFileError, StoredModel, read_model, write_model
 from engine.tables import kinds
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.kinds import CATEGORY, EMPTY
-from engine.tables.pipeline import NETWORK
+from engine.tables.pipeline import NETWORK, fitted_network
 from engine.tables.scores import Predicted
 from engine.tables.target import CLASSIFICATION, TASKS, Target, values_of
 from engine.tables.words import counted, named_column, quoted
@@ -141,7 +144,7 @@ def read(path: Path) -> TableModel:
             *(header[name] for name in ("left_out", "baseline", "missing", "training")),
         )
         _check(model)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{path} is damaged: what it says of the model cannot be understood ({error})."
         ) from error
@@ -158,10 +161,29 @@ def _check(model: TableModel) -> None:
             raise ValueError(f"column {column.name!r} is of kind {column.kind!r}")
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
+    _check_network(fitted_network(model.pipeline))
     if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
         raise ValueError("baseline")
+
+
+def _check_network(network: Any) -> None:
+    """Shapes that do not fit together would lead kernels, which trust them, astray."""
+    if not isinstance(network, MLPClassifier | MLPRegressor):
+        raise ValueError(f"a network was expected; came {type(network).__name__}")
+    sizes = network._network.sizes
+    shapes = [(weights.shape, offsets.shape) for weights, offsets in _parameters(network)]
+    wanted = [((below, above), (above,)) for below, above in itertools.pairwise(sizes)]
+    if shapes != wanted or (sizes[0], sizes[-1]) != (network.n_features_in_, network.n_outputs_):
+        raise ValueError(f"parameters of shapes {shapes} for layers of {sizes}")
+    dtypes = {array.dtype.name for pair in _parameters(network) for array in pair}
+    if dtypes not in ({"float32"}, {"float64"}):
+        raise ValueError(f"parameters of types {sorted(dtypes)}")
+
+
+def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    return list(zip(network.coefs_, network.intercepts_, strict=True))
 
 
 def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:

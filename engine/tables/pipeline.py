@@ -7,6 +7,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from engine.estimators.classifier import MLPClassifier
+from engine.estimators.regressor import MLPRegressor
 from engine.tables.columns import MOST_INPUTS, Column
 from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
@@ -49,10 +51,9 @@ def preprocessing(columns: list[Column]) -> ColumnTransformer:
 
 def network(task: str, **settings: Any) -> Any:
     """The estimator that learns: a classifier, or a regressor of the standardised target."""
-    classifier, regressor = _estimators()
     if task == CLASSIFICATION:
-        return classifier(**settings)
-    return TransformedTargetRegressor(regressor(**settings), transformer=StandardScaler())
+        return MLPClassifier(**settings)
+    return TransformedTargetRegressor(MLPRegressor(**settings), transformer=StandardScaler())
 
 
 def assembled(fitted_preprocessing: ColumnTransformer, fitted_network: Any) -> Pipeline:
@@ -64,9 +65,3 @@ def fitted_network(pipeline: Pipeline) -> Any:
     """The network within a fitted pipeline."""
     last = pipeline.named_steps[NETWORK]
     return getattr(last, "regressor_", last)
-
-
-def _estimators() -> tuple[Any, Any]:
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-
-    return MLPClassifier, MLPRegressor

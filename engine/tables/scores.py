@@ -70,6 +70,12 @@ def class_scores(y: NDArray[Any], values: NDArray[Any]) -> list[ClassScore]:
     ]
 
 
+def minus_log_loss(classifier: Any, X: Any, y: NDArray[Any]) -> float:
+    """For early stopping: scikit-learn's own refuses rows that lack one of the classes."""
+    shares = classifier.predict_proba(X)
+    return -float(metrics.log_loss(y, shares, labels=classifier.classes_))
+
+
 def label_of(value: Any) -> str:
     """A class as it is written: true for True, 1 for 1.0."""
     return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
