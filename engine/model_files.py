@@ -21,12 +21,11 @@ ENDING = ".skops"
 # All that such a pipeline is made of: for each way in which skops makes an object, of what. None of
 # these ways calls a function that the file names. skops trusts many more types by itself.
 TYPES: dict[str, frozenset[str]] = {
-    "CachedNode": frozenset({"builtins.dict", "builtins.list", "numpy.ndarray"}),
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DictNode": frozenset({"builtins.dict"}),
     "JsonNode": frozenset({"builtins.str"}),
     "ListNode": frozenset({"builtins.list"}),
-    "NdArrayNode": frozenset({"numpy.bool", "numpy.float64", "numpy.int64", "numpy.ndarray"}),
+    "NdArrayNode": frozenset({"numpy.float64", "numpy.ndarray"}),
     "ObjectNode": frozenset(
         {
             "engine.estimators.classifier.MLPClassifier",
@@ -42,7 +41,6 @@ TYPES: dict[str, frozenset[str]] = {
             "sklearn.pipeline.Pipeline",
             "sklearn.preprocessing._data.StandardScaler",
             "sklearn.preprocessing._encoders.OneHotEncoder",
-            "sklearn.preprocessing._label.LabelBinarizer",
         }
     ),
     "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
@@ -65,12 +63,23 @@ class StoredModel(NamedTuple):
 
 
 def write_model(path: Path, model: StoredModel) -> None:
-    """Write a model file, whole or not at all: an older one stays as it was if this fails."""
+    """Write a model file, whole or not at all: an older one stays as it was if this fails.
+
+    Raises
+    ------
+    ModelFileError
+        When the estimator is made of other types than `read_model` makes.
+    ValueError
+        When the ending of `path` is not that of a model file.
+    OSError
+        When it cannot be written.
+    """
     skops = _skops()
     check_ending(path)
     header = {"format": FORMAT, "versions": _versions(), **model.header}
     archive = io.BytesIO(skops.dumps(model.estimator))
     with zipfile.ZipFile(archive, "a") as members:
+        _check_types(path, json.loads(members.read(SCHEMA)), "It was not saved.")
         members.writestr(HEADER, json.dumps(header, indent=1, ensure_ascii=False))
     with atomic_files.replacing(path) as file:
         file.write(archive.getbuffer())
@@ -93,7 +102,7 @@ def read_model(path: Path) -> StoredModel:
     content = path.read_bytes()
     header, schema = _parts(path, content)
     _check_versions(path, header)
-    _check_types(path, schema)
+    _check_types(path, schema, "It was not loaded. Use files only from those whom you trust.")
     try:
         estimator = skops.loads(content, trusted=TRUSTED)
     except Exception as error:  # whatever a damaged file leads skops, numpy or zipfile to
@@ -159,7 +168,7 @@ def _release(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _check_types(path: Path, schema: Any) -> None:
+def _check_types(path: Path, schema: Any, outcome: str) -> None:
     """Refuse before skops looks at it: its own list of trusted types is far longer."""
     for node in _nodes(schema):
         loader = str(node.get("__loader__"))
@@ -167,7 +176,7 @@ def _check_types(path: Path, schema: Any) -> None:
         if name not in TYPES.get(loader, ()):
             raise ModelFileError(
                 f"{path} asks for {name} ({loader}), which models of mlp-engine are not made of. "
-                "It was not loaded. Use files only from those whom you trust."
+                f"{outcome}"
             )
 
 

@@ -32,6 +32,13 @@ def written(path: Path, header=HEADER_OF_TEST, estimator=None) -> Path:
     return path
 
 
+def forged(path: Path, estimator) -> Path:
+    """A file as someone else might write it, who has an ordinary one and skops."""
+    header = zipfile.ZipFile(written(path)).read(HEADER)
+    path.write_bytes(skops.io.dumps(estimator))
+    return with_part(path, HEADER, header)
+
+
 def with_part(path: Path, name: str, content: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
     """The same file with one part replaced, or added."""
     with zipfile.ZipFile(path) as archive:
@@ -93,7 +100,7 @@ def test_a_pickle_is_no_model_file_and_is_not_executed(tmp_path):
 @pytest.mark.parametrize("function", [os.system, partial(os.system, "true"), print, np.sum, len])
 def test_a_skops_file_that_names_a_function_is_refused(tmp_path, function):
     estimator = make_pipeline(FunctionTransformer(function))
-    path = written(tmp_path / "model.skops", estimator=estimator)
+    path = forged(tmp_path / "model.skops", estimator)
     with pytest.raises(ModelFileError, match="which models of mlp-engine are not made of"):
         read_model(path)
 
@@ -102,7 +109,7 @@ def test_a_type_that_skops_trusts_and_models_are_not_made_of_is_refused(tmp_path
     from sklearn.linear_model import LogisticRegression
 
     assert skops.io.get_untrusted_types(data=skops.io.dumps(LogisticRegression())) == []
-    path = written(tmp_path / "model.skops", estimator=make_pipeline(LogisticRegression()))
+    path = forged(tmp_path / "model.skops", make_pipeline(LogisticRegression()))
     with pytest.raises(ModelFileError, match=r"asks for sklearn\.linear_model.*LogisticRegression"):
         read_model(path)
 
@@ -274,6 +281,14 @@ def test_a_save_that_fails_keeps_the_older_file_and_leaves_nothing_behind(tmp_pa
         written(path, {"what": "another"})
     assert path.read_bytes() == before
     assert [other.name for other in tmp_path.iterdir()] == ["model.skops"]
+
+
+def test_an_estimator_that_could_not_be_read_is_not_saved(tmp_path):
+    path = written(tmp_path / "model.skops")
+    before = path.read_bytes()
+    with pytest.raises(ModelFileError, match=r"FunctionTransformer.* It was not saved"):
+        written(path, estimator=make_pipeline(FunctionTransformer(np.sum)))
+    assert path.read_bytes() == before
 
 
 def test_an_older_file_stands_until_the_new_one_is_whole(tmp_path):

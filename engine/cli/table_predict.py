@@ -47,7 +47,7 @@ def predict(
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)
     say([*read.notes, *matched.notes])
-    found = predictions(loaded, loaded.predict(matched.inputs), read.frame[kept])
+    found = predictions(loaded, loaded.predict(matched.inputs), [read.frame[name] for name in kept])
     if output is None:
         sys.stdout.write(found.write_csv())
     else:

@@ -112,8 +112,8 @@ def train(
     console = Console(highlight=False)
     words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
-    show_plan(console, plan)
     rows = fitting.split(plan, test_fraction, seed, early_stopping)
+    show_plan(console, plan)
     about = {
         "table": table.name,
         "table_sha256": sha256_of(table),
@@ -135,7 +135,7 @@ def train(
             f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.",
             file=sys.stderr,
         )
-        raise typer.Exit(INTERRUPTED)
+        raise SystemExit(INTERRUPTED)  # without the line that main adds
 
 
 def show_plan(console: Console, plan: "Plan") -> None:

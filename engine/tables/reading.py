@@ -95,7 +95,7 @@ def _read_parquet(path: Path) -> Table:
     if first != b"PAR1" or last != b"PAR1":
         raise ValueError(f"{path} is no Parquet file, or not the whole of one.")
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{path} cannot be read as Parquet: {_first_line(error)}.") from error
     return Table(path, _without_nan(frame))
@@ -118,6 +118,7 @@ def _read_delimited(path: Path, missing: Sequence[str]) -> Table:
             has_header=False,
             infer_schema=False,
             null_values=["", *missing],
+            glob=False,
         )
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as CSV: {_in_words(error)}") from error
