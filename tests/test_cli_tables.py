@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -20,7 +21,8 @@ from engine.cli import main
 from engine.estimators.classifier import MLPClassifier
 from engine.tables import fitting
 from engine.tables.model import read
-from tests.processes import TIMEOUT, engine, run, start
+from engine.tables.reading import Table
+from tests.processes import ROOT, TIMEOUT, engine, run, start
 
 pytestmark = pytest.mark.compiled
 
@@ -103,7 +105,7 @@ def refused(done, *arguments) -> str:
     assert status == main.WRONG_USE
     assert re.fullmatch(r"engine: \S.*\n", err)
     assert out == ""
-    return err
+    return str(err)
 
 
 def predictions_of(text: str) -> pl.DataFrame:
@@ -158,7 +160,7 @@ def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
     """The pipeline's numbers are those of the training rows; held-out rows may be anything."""
     model = read(folder / "people.skops")
     frame = pl.read_csv(folder / "people.csv")
-    plan = fitting.planned(fitting.Table(folder / "people.csv", frame), "churn")
+    plan = fitting.planned(Table(folder / "people.csv", frame), "churn")
     rows = fitting.split(plan, 0.2, seed=0)
     ages = rows.training.inputs["age"].fill_nan(None)
     imputer = model.pipeline.named_steps["columns"].named_transformers_["number"][0]
@@ -172,7 +174,7 @@ def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
 def test_the_held_out_scores_are_those_of_the_saved_model_on_those_rows(folder):
     model = read(folder / "diabetes.skops")
     frame = pl.read_parquet(folder / "diabetes.parquet")
-    plan = fitting.planned(fitting.Table(folder / "diabetes.parquet", frame), "progress")
+    plan = fitting.planned(Table(folder / "diabetes.parquet", frame), "progress")
     held_out = fitting.split(plan, 0.2, seed=0).held_out
     assert held_out is not None
     errors = held_out.y - model.predict(held_out.inputs).values
@@ -304,7 +306,7 @@ def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
         "Watch._tell = told\n"
         "from engine.cli.main import main; main()"
     )
-    options = ("--no-early-stopping", "--max-iter", "1000000", "--hidden", "200,200")
+    options = ("--early-stopping", "no", "--max-iter", "1000000", "--hidden", "200,200")
     arguments = ("-c", code, "train", "table.parquet", "--target", "y", *options)
     with start(*arguments, cwd=tmp_path) as process:
         watchdog = threading.Timer(TIMEOUT, process.kill)
@@ -388,7 +390,7 @@ def test_the_order_of_columns_does_not_matter_and_parquet_is_as_good_as_csv(done
     assert done("predict", folder / "people.skops", table)[1] == expected
 
 
-def changed(folder, tmp_path, *expressions, without=()) -> os.PathLike:
+def changed(folder, tmp_path, *expressions, without=()):
     table = tmp_path / "changed.csv"
     frame = pl.read_csv(folder / "people.csv", infer_schema=False)
     frame.with_columns(*expressions).drop(without).head(20).write_csv(table)
@@ -534,8 +536,8 @@ def test_wrong_use_of_train_is_one_line_and_leaves_nothing(
 def test_rows_to_stop_by_must_be_possible(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("a,y\n" + "1,p\n2,q\n" * 3)
-    message = refused(done, *TRAIN, "--test-fraction", "0", "--early-stopping")
-    assert "--early-stopping needs rows to stop by, and there are too few rows." in message
+    message = refused(done, *TRAIN, "--test-fraction", "0", "--early-stopping", "yes")
+    assert "--early-stopping yes needs rows to stop by, and there are too few rows." in message
 
 
 @pytest.mark.parametrize(
@@ -597,7 +599,7 @@ def test_a_header_that_makes_no_sense_is_refused(folder, tmp_path, changes):
 
 def test_every_type_that_is_trusted_is_one_that_models_are_made_of(folder, tmp_path, done):
     table = folder / "people.csv"
-    options = ("--target", "age", "--task", "classification", "--no-early-stopping", *QUICK)
+    options = ("--target", "age", "--task", "classification", "--early-stopping", "no", *QUICK)
     assert done("train", table, *options, "--model", folder / "ages.skops")[0] == 0
     asked: dict[str, set[str]] = {}
     for model in folder.glob("*.skops"):
@@ -658,3 +660,33 @@ def test_the_help_of_the_commands_loads_no_table_library(tmp_path):
     )
     assert run("-c", code, cwd=tmp_path).stdout == "set()\n"
     assert sys.modules  # this process has them
+
+
+# The worked example.
+
+
+def without_digits(text: str) -> list[str]:
+    """Lines whose numbers may differ by the processor, and trailing blanks by the terminal."""
+    masked = re.sub(r"[-+]?\d[\d.,]*", "#", text)
+    return [re.sub(r" +", " ", line).strip() for line in masked.strip().splitlines()]
+
+
+def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
+    done, tmp_path, monkeypatch
+):
+    document = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", document, flags=re.MULTILINE | re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", "console", "text", "console", "console"]
+    monkeypatch.chdir(tmp_path)
+    for kind, content in blocks:
+        if kind == "python":
+            exec(content, {})
+        elif kind == "text":
+            (tmp_path / "new.csv").write_text(content, encoding="utf-8")
+        else:
+            line, _, expected = content.partition("\n")
+            status, out, err = done(*shlex.split(line.removeprefix("$ engine ")))
+            assert status == 0
+            assert without_digits(err + out) == without_digits(expected)
+    scores = read(tmp_path / "flats.skops").training["scores"]
+    assert scores["held_out"]["R2"] > 0.95

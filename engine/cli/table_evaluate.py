@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model that engine train saved.")],
-    table: Annotated[Path, typer.Argument(help="A table with the target's column as well.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table with the target's column as well.")
+    ],
     picture: Annotated[
         Path | None,
-        typer.Option(help="Where the confusion matrix or the residuals go (.png, .svg, .pdf)."),
+        typer.Option(
+            metavar="FILE",
+            help="Where the confusion matrix or the residuals go (.png, .svg, .pdf).",
+        ),
     ] = None,
 ) -> None:
     """Score a saved model on a table that has the target's true values.

@@ -14,17 +14,25 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model that engine train saved.")],
-    table: Annotated[Path, typer.Argument(help="A table: .csv, .tsv, .parquet or .pq.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Where predictions go (.csv, .tsv, .parquet); standard output if left out."
+            metavar="FILE",
+            help="Where predictions go (.csv, .tsv, .parquet); if left out, to standard output.",
         ),
     ] = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="A column of TABLE to copy beside the predictions. May be repeated."),
+        typer.Option(
+            metavar="NAME",
+            help="A column of TABLE to copy beside the predictions. May be repeated.",
+        ),
     ] = None,
 ) -> None:
     """Predict the target for each row of a table: CSV on standard output, or a file.
@@ -56,7 +64,7 @@ def predict(
 
 
 def predictions(
-    model: "TableModel", predicted: "Predicted", kept: "pl.DataFrame"
+    model: "TableModel", predicted: "Predicted", kept: "list[pl.Series]"
 ) -> "pl.DataFrame":
     """The table that is handed out: kept columns, prediction, probabilities."""
     import polars as pl

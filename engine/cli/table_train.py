@@ -32,56 +32,91 @@ class Activation(StrEnum):
     identity = "identity"
 
 
+class EarlyStopping(StrEnum):
+    """Whether rows are set aside to stop by."""
+
+    auto = "auto"
+    yes = "yes"
+    no = "no"
+
+
+WANTED = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
+
+
 def train(
-    table: Annotated[Path, typer.Argument(help="A table: .csv, .tsv, .parquet or .pq.")],
-    target: Annotated[str, typer.Option(help="The column to be predicted.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+    ],
+    target: Annotated[str, typer.Option(metavar="NAME", help="The column to be predicted.")],
     task: Annotated[
-        Task | None, typer.Option(help="Overrules what is inferred from the target.")
+        Task | None,
+        typer.Option(
+            metavar="TASK", help="Classification or regression; by the target if left out."
+        ),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Where the model goes; TABLE's name with .skops if left out."),
+        typer.Option(
+            metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops."
+        ),
     ] = None,
     test_fraction: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the rows held out to judge by; 0: none.")
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=0.9, help="Rows held out to judge by; 0 for none."
+        ),
     ] = 0.2,
     column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=KIND",
-            help="Overrules a column's kind: number, category, boolean or out. May be repeated.",
+            help="A column's kind: number, category, boolean or out. May be repeated.",
         ),
     ] = None,
     missing: Annotated[
         list[str] | None,
-        typer.Option(help="One more text that stands for a missing value in a CSV file."),
-    ] = None,
-    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, joined by ','.")] = "100",
-    activation: Annotated[
-        Activation, typer.Option(help="Hidden units: relu, tanh, logistic or identity.")
-    ] = Activation.relu,
-    alpha: Annotated[float, typer.Option(min=0, help="Strength of the L2 penalty.")] = 1e-4,
-    learning_rate: Annotated[float, typer.Option(help="First step size of Adam.")] = 1e-3,
-    max_iter: Annotated[int, typer.Option(min=1, help="Most epochs.")] = 500,
-    max_time: Annotated[
-        float | None, typer.Option(help="Seconds after which training ends; no limit if left out.")
-    ] = None,
-    early_stopping: Annotated[
-        bool | None,
         typer.Option(
-            "--early-stopping/--no-early-stopping",
-            help="Stop by the loss on a tenth of the training rows; if left out, from 50 rows on.",
+            metavar="TEXT", help="Also stands for a missing value in a CSV file. May be repeated."
         ),
     ] = None,
+    hidden: Annotated[
+        str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
+    ] = "100",
+    activation: Annotated[
+        Activation,
+        typer.Option(metavar="NAME", help="Hidden units: relu, tanh, logistic or identity."),
+    ] = Activation.relu,
+    alpha: Annotated[
+        float, typer.Option(metavar="X", min=0, help="Strength of the L2 penalty.")
+    ] = 1e-4,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="X", help="First step size of Adam.")
+    ] = 1e-3,
+    max_iter: Annotated[int, typer.Option(metavar="N", min=1, help="Most epochs.")] = 500,
+    max_time: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="When training ends at the latest.")
+    ] = None,
+    early_stopping: Annotated[
+        EarlyStopping,
+        typer.Option(
+            metavar="WHEN",
+            help="Set a tenth of the rows aside to stop by: yes, no, or auto, from 50 rows on.",
+        ),
+    ] = EarlyStopping.auto,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; as many as pay if left out.")
+        int | None, typer.Option(metavar="N", min=1, help="As many as pay if left out.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the split and of the network.")
+        int,
+        typer.Option(
+            metavar="N", min=0, max=2**32 - 1, help="Seed of the split and of the network."
+        ),
     ] = 0,
     pictures: Annotated[
         Path | None,
-        typer.Option(help="Folder for the learning curve and the confusion matrix or residuals."),
+        typer.Option(
+            metavar="FOLDER", help="For the learning curve and the confusion matrix or residuals."
+        ),
     ] = None,
 ) -> None:
     """Train a network on a table, judge it on rows held out, and save it.
@@ -112,7 +147,7 @@ def train(
     console = Console(highlight=False)
     words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
-    rows = fitting.split(plan, test_fraction, seed, early_stopping)
+    rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
     show_plan(console, plan)
     about = {
         "table": table.name,

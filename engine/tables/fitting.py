@@ -221,7 +221,7 @@ def _to_stop_by(
         return part, None
     if not possible or len(part.y) < LEAST_ROWS:
         reason = how.removeprefix("at random: ") if not possible else "there are too few rows"
-        raise ValueError(f"--early-stopping needs rows to stop by, and {reason}.")
+        raise ValueError(f"--early-stopping yes needs rows to stop by, and {reason}.")
     return _parted(part, VALIDATION_FRACTION, seed, stratified)
 
 
