@@ -5,6 +5,7 @@ layers in the second-level cache. Its samples come from the caller's arrays as t
 by number where they are shuffled, and are turned so that each feature is a row.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,21 +123,16 @@ def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     itemsize = int(np.dtype(dtype).itemsize)
     lanes = _tile.VECTOR_BYTES // itemsize
     most = ROW_BYTES // itemsize
-    while most > 4 * lanes and int(np.sum(sizes)) * most * itemsize > WORKSPACE_BYTES:
+    while most > 4 * lanes and int(sizes.sum()) * most * itemsize > WORKSPACE_BYTES:
         most //= 2
     return min(most, -(-n_samples // lanes) * lanes)
 
 
 def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int) -> Workspace:
     """A workspace for blocks of so many samples."""
-    n_units, n_out = int(np.sum(sizes)), int(sizes[-1])
-    itemsize = np.dtype(dtype).itemsize
-    width = block
-    if width * itemsize % 256 == 0:
-        # Rows a power of two apart compete for the same few sets of the cache.
-        width += _tile.CACHE_LINE_BYTES // itemsize
+    n_units, n_out, width = int(sizes.sum()), int(sizes[-1]), row_width(dtype, block)
     return Workspace(
-        A=aligned((n_units + SCRATCH_ROWS, width), dtype),
+        A=activations_workspace(sizes, dtype, block),
         dZ=aligned((n_units, width), dtype),
         Y=aligned((n_out, width), dtype),
         s=aligned((width,), dtype),
@@ -145,9 +141,23 @@ def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int
     )
 
 
+def row_width(dtype: Any, block: int) -> int:
+    """Numbers from one row of a workspace to the next."""
+    itemsize = int(np.dtype(dtype).itemsize)
+    if block * itemsize % 256 == 0:
+        # Rows a power of two apart compete for the same few sets of the cache.
+        return int(block + _tile.CACHE_LINE_BYTES // itemsize)
+    return block
+
+
+def activations_workspace(sizes: NDArray[np.int64], dtype: Any, block: int) -> NDArray[Any]:
+    """What a forward pass alone needs: the A of a workspace."""
+    return aligned((int(sizes.sum()) + SCRATCH_ROWS, row_width(dtype, block)), dtype)
+
+
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """An array that begins on a boundary of 64 bytes: a vector then never lies across two lines."""
-    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(n_bytes + _tile.CACHE_LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % _tile.CACHE_LINE_BYTES
     array: NDArray[Any] = memory[first : first + n_bytes].view(dtype).reshape(shape)

@@ -15,13 +15,13 @@ class Layers(NamedTuple):
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        return int(np.sum(self.sizes[1:] * (self.sizes[:-1] + 1)))
+        return int((self.sizes[1:] * (self.sizes[:-1] + 1)).sum())
 
     @property
     def multiply_adds(self) -> int:
         """Those of a gradient for one sample: two a weight of layer 1, three above."""
         weights = self.sizes[1:] * self.sizes[:-1]
-        return int(3 * np.sum(weights) - weights[0])
+        return int(3 * weights.sum() - weights[0])
 
 
 class SparseColumns(NamedTuple):

@@ -56,11 +56,11 @@ def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
     """As many threads as asked for, or as many as pay for an evaluation of that size."""
     if asked is not None:
         return Threads(asked, "as asked")
-    most = most_threads()
     if n_chunks == 1:
         return Threads(1, "all samples of a step fit into one chunk")
     if multiply_adds < PAYS_FROM:
         return Threads(
             1, f"{multiply_adds:,} multiply-adds a step are fewer than the {PAYS_FROM:,} that pay"
         )
+    most = most_threads()  # it reads files: not for what is small
     return Threads(min(most, n_chunks), f"{n_chunks} chunks, {most} usable cores")

@@ -1,4 +1,4 @@
-"""What MLPClassifier and MLPRegressor share: from parameters and data to a model, and prediction."""
+"""What MLPClassifier and MLPRegressor share: from data to a model, and prediction."""
 
 import math
 import warnings
@@ -50,6 +50,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
     _optimizer: Optimiser
+    loss_: Any
+    validation_loss_curve_: Any
 
     # What the two kinds differ in.
 
@@ -90,15 +92,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> "MultilayerPerceptron":
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             self._fit_on(X, y, sample_weight, incremental, validation)
         except endings.DivergedFit as diverged:
             raise ValueError(str(diverged)) from None
         except BaseException:  # a fit that fails leaves the estimator as it was
-            kept = {name: value for name, value in vars(self).items() if "callback" in name}
-            vars(self).clear()
-            vars(self).update(before | kept)
+            kept = {name: value for name, value in self.__dict__.items() if "callback" in name}
+            self.__dict__.clear()
+            self.__dict__.update(before | kept)
             raise
         return self
 
@@ -144,7 +146,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             run = self._descend if self._stochastic else self._minimise
             run(network, rows.samples(dtype), watch, incremental)
         if tasks is not None:
-            tasks.close(Epoch(self.n_iter_, self.loss_, math.nan, self._theta()))
+            tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         if not incremental:
             self._warn_of_findings(rows)
 
@@ -178,12 +180,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._put(initial_parameters(network, generator, dtype, fallback))
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
         self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] | None = None
+        self.validation_loss_curve_ = None
         self.validation_scores_: list[float] | None = [] if self._scored else None
         self.best_validation_score_: float | None = -math.inf if self._scored else None
-        self.best_loss_: float | None = None if self._scored else math.inf
+        self.best_loss_: Any = None if self._scored else math.inf
         self._no_improvement_count = 0
-        vars(self).pop("_optimizer", None)
+        self.__dict__.pop("_optimizer", None)
 
     def _require_same(self, network: Network) -> None:
         if network != self._network:
@@ -234,9 +236,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_threads_ = self.plan_.n_threads
         return threads
 
-    def _descend(
-        self, network: Network, samples: Samples, watch: Watch, incremental: bool
-    ) -> None:
+    def _descend(self, network: Network, samples: Samples, watch: Watch, incremental: bool) -> None:
         """Train by steps of "sgd", "adam" or "gd"."""
         told = settings_of(self, samples.n_samples, self._batch_size(samples.n_samples))
         optimiser = self._optimiser(told, incremental)
@@ -385,15 +385,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _as_of(self, network: Network, theta: NDArray[Any]) -> "MultilayerPerceptron":
         """This estimator as if training had ended with theta; without names of features."""
         fitted = type(self)(**self.get_params(deep=False))
-        vars(fitted).update(vars(self))
-        vars(fitted).pop("feature_names_in_", None)
+        fitted.__dict__.update(self.__dict__)
+        fitted.__dict__.pop("feature_names_in_", None)
         fitted._put(theta)
         return fitted
 
     @property
     def fingerprint_(self) -> str:
         """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
-        if "coefs_" not in vars(self):
+        if "coefs_" not in self.__dict__:
             raise AttributeError("fingerprint_: this estimator is not fitted yet.")
         return fingerprint(self._network, self._theta())
 
@@ -402,10 +402,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _activations(self, X: Any) -> NDArray[Any]:
         """A[L] (m, n_outputs) of users' rows, in blocks."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        if hasattr(X, "tocsr"):
-            X = X.tocsr()
         theta, layers = self._theta(), self._network.layers
+        if not self._is_plain(X, theta.dtype):
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            if hasattr(X, "tocsr"):
+                X = X.tocsr()
         activations = np.empty((X.shape[0], self.n_outputs_), theta.dtype)
         for start in range(0, X.shape[0], ROWS_AT_A_TIME):
             block = slice(start, start + ROWS_AT_A_TIME)
@@ -416,6 +417,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             sums = ChunkSums(self._backend, layers, samples, threads.number)
             activations[block] = sums.forward(theta).T
         return activations
+
+    def _is_plain(self, X: Any, dtype: Any) -> bool:
+        """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""
+        if type(X) is not np.ndarray or X.ndim != 2 or X.dtype != dtype or not len(X):
+            return False
+        if X.shape[1] != self.n_features_in_ or hasattr(self, "feature_names_in_"):
+            return False
+        with np.errstate(all="ignore"):
+            return math.isfinite(X.sum())
 
     # scikit-learn's conventions.
 

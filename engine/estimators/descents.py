@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.equations.backends import NUMPY, Backend
-from engine.estimators.optimiser import Optimiser, optimiser_of, state_of
+from engine.estimators.optimiser import Optimiser, optimiser_of
 from engine.estimators.watch import Watch
 from engine.samples import Layers, Samples
 from engine.threads import Threads

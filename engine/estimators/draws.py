@@ -16,7 +16,8 @@ def generator_of(random_state: Any) -> np.random.RandomState:
     generator gives the seed of one.
     """
     generator: np.random.RandomState = check_random_state(random_state)
-    if generator.get_state(legacy=False)["bit_generator"] != "MT19937":  # type: ignore[call-overload]
+    state: Any = generator.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":
         return np.random.RandomState(generator.randint(2**31))
     return generator
 

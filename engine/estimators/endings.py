@@ -21,9 +21,13 @@ class DivergedFit(ValueError):
 def say(estimator: Any, stopped: str, n_iter: int, incremental: bool) -> None:
     """Print or warn why a run by steps ended."""
     if stopped == "tol" and estimator.verbose:
-        what, verb = ("Validation score", "did not improve") if estimator.early_stopping else (
-            "Training loss",
-            "did not improve",
+        what, verb = (
+            ("Validation score", "did not improve")
+            if estimator.early_stopping
+            else (
+                "Training loss",
+                "did not improve",
+            )
         )
         too_small = " Learning rate too small." if estimator.learning_rate == "adaptive" else ""
         print(

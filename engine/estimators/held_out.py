@@ -1,4 +1,4 @@
-"""Rows that are held out from training: the split for early stopping, their loss and their score."""
+"""Rows held out from training: the split for early stopping, their loss and their score."""
 
 from typing import Any
 

@@ -32,13 +32,14 @@ class Labels:
 
     def codes(self, y: Any) -> NDArray[np.int32]:
         """The number of each sample's class, of which there must be none but the known."""
-        places = np.searchsorted(self.classes, y)
-        return places.astype(np.int32)
+        codes: NDArray[np.int32] = np.searchsorted(self.classes, y).astype(np.int32)
+        return codes
 
     def indicators(self, y: Any) -> NDArray[np.bool_]:
         """Multi-label targets (m, n_labels), dense."""
         dense = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
-        return dense != 0
+        indicators: NDArray[np.bool_] = dense != 0
+        return indicators
 
     def decode(self, activations: NDArray[Any]) -> Any:
         """The labels of activations (m, n_outputs)."""

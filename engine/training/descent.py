@@ -7,7 +7,7 @@ shared by threads. Both ways take the same batches, and stop at the same places.
 
 import math
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.samples import Layers, Samples
 from engine.training.batches import shuffle
-from engine.training.monitor import Monitor, euclidean_norm
+from engine.training.monitor import euclidean_norm
 from engine.training.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
 from engine.training.state import (
     ADAM,
@@ -213,6 +213,33 @@ def way_of(
     return Steps(backend, layers, samples, n_threads)
 
 
+class Watching(Protocol):
+    """What a descent wants of whoever watches over it; `Monitor` is one."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether validation data decide when to stop."""
+
+    @property
+    def wants_each_epoch(self) -> bool:
+        """Whether somebody looks at the parameters after each epoch."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Until no further step may begin."""
+
+    def validate(self, theta: NDArray[Any]) -> float:
+        """What is to become low, at theta."""
+
+    def record(
+        self, epochs: NDArray[np.float64], validation_cost: float, theta: NDArray[Any], step: int
+    ) -> str | None:
+        """Take note of epochs that ended, rows of cost and norm; the reason to stop, or None."""
+
+    def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> Exception:
+        """The error for a cost that is not finite after so many steps; theta is before the last."""
+
+
 class Descent:
     """A run of minibatch descent: epoch after epoch, watched over by a monitor.
 
@@ -222,13 +249,13 @@ class Descent:
     state : State
         Changed in place, all the time.
     settings : Settings
-    monitor : Monitor
+    monitor : Watching
         Hears of each epoch. Slices end with an epoch only where somebody wants to look at the
         parameters then: a callback, or validation data.
     """
 
     def __init__(
-        self, way: Slices | Steps, state: State, settings: Settings, monitor: Monitor
+        self, way: Slices | Steps, state: State, settings: Settings, monitor: Watching
     ) -> None:
         self._way = way
         self._state = state

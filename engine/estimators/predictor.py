@@ -1,0 +1,93 @@
+"""Predictions for one row at a time, in microseconds: what `estimator.predictor()` gives."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.estimators.labels import Labels
+from engine.network import Network
+from engine.one_row import OneRow
+
+
+class RowRegressor:
+    """A fitted MLPRegressor for one row at a time.
+
+    It keeps a copy of the parameters: later training does not change it. Any number of threads may
+    call it, and it can be pickled.
+    """
+
+    def __init__(self, network: Network, theta: NDArray[Any]) -> None:
+        self._network = network
+        self._forward = OneRow(network.layers, theta)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._network}>"
+
+    def predict(self, row: ArrayLike) -> Any:
+        """The prediction for one row of features.
+
+        Parameters
+        ----------
+        row : array_like (n_features,)
+            Numbers, in the order of the training data's columns.
+
+        Returns
+        -------
+        y : float, or ndarray (n_outputs,) where there are several outputs
+
+        Raises
+        ------
+        ValueError
+            For another shape, and for NaN or infinity.
+        """
+        output = self._forward(row)
+        return output[0] if len(output) == 1 else output
+
+
+class RowClassifier:
+    """A fitted MLPClassifier for one row at a time.
+
+    It keeps a copy of the parameters: later training does not change it. Any number of threads may
+    call it, and it can be pickled.
+    """
+
+    def __init__(self, network: Network, theta: NDArray[Any], labels: Labels) -> None:
+        self._network = network
+        self._forward = OneRow(network.layers, theta)
+        self._labels = labels
+        self._single = network.sizes[-1] == 1
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._network}>"
+
+    def predict_proba(self, row: ArrayLike) -> NDArray[Any]:
+        """The probability of each class for one row of features.
+
+        Parameters
+        ----------
+        row : array_like (n_features,)
+            Numbers, in the order of the training data's columns.
+
+        Returns
+        -------
+        p : ndarray (n_classes,)
+            The bits of ``estimator.predict_proba([row])[0]``.
+
+        Raises
+        ------
+        ValueError
+            For another shape, and for NaN or infinity.
+        """
+        output = self._forward(row)
+        if not self._single:
+            return output
+        both = np.empty(2, output.dtype)
+        both[1] = output[0]
+        both[0] = 1 - output[0]
+        return both
+
+    def predict(self, row: ArrayLike) -> Any:
+        """The label for one row of features, or (n_labels,) of them; `row` as for predict_proba."""
+        labels = self._labels.decode(self._forward(row)[None, :])
+        return labels[0]

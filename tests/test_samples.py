@@ -1,0 +1,70 @@
+"""Sparse inputs give the bits of dense ones, in every backend."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from engine import Network
+from engine.equations.backends import BACKENDS
+from engine.objective import Objective
+from engine.samples import Samples, SparseColumns, columns_of
+
+N_FEATURES, N_SAMPLES = 13, 41
+
+
+def sparse_and_dense(dtype):
+    generator = np.random.default_rng(5)
+    rows = scipy.sparse.random(
+        N_SAMPLES, N_FEATURES, 0.2, format="csr", dtype=dtype, random_state=generator
+    )
+    # An entry that stands there twice, which counts as the sum.
+    features = np.append(rows.indices, rows.indices[-1]).astype(np.int32)
+    values = np.append(rows.data, dtype(0.5))
+    starts = rows.indptr.astype(np.int64)
+    starts[starts == rows.nnz] += 1
+    dense = rows.toarray()
+    last = int(np.flatnonzero(np.diff(rows.indptr))[-1])
+    dense[last, rows.indices[-1]] += dtype(0.5)
+    return SparseColumns(values, features, starts, N_FEATURES), np.ascontiguousarray(dense.T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_of_sparse_inputs_are_the_dense_ones(dtype):
+    sparse, dense = sparse_and_dense(dtype)
+    assert sparse.shape == dense.shape
+    assert sparse.dtype == dense.dtype
+    some = np.array([40, 3, 3, 0])
+    np.testing.assert_array_equal(columns_of(sparse, some), dense[:, some])
+    np.testing.assert_array_equal(columns_of(sparse, slice(5, 30)), dense[:, 5:30])
+    np.testing.assert_array_equal(columns_of(dense, some), dense[:, some])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cost_and_gradient_of_sparse_inputs_have_the_bits_of_dense_ones(backend, dtype):
+    sparse, dense = sparse_and_dense(dtype)
+    network = Network((N_FEATURES, 5, 3), output="softmax")
+    codes = (np.arange(N_SAMPLES) % 3).astype(np.int32)
+    theta = network.initial_parameters(seed=1, dtype=dtype)
+    cost, dtheta = Objective(
+        BACKENDS[backend], network.layers, Samples(sparse, codes=codes)
+    ).cost_and_gradient(theta)
+    expected, expected_gradient = Objective(
+        BACKENDS[backend], network.layers, Samples(dense, codes=codes)
+    ).cost_and_gradient(theta)
+    assert cost == expected
+    np.testing.assert_array_equal(dtheta, expected_gradient)
+
+
+def test_inputs_without_any_entry_are_zeros():
+    empty = SparseColumns(np.empty(0), np.empty(0, np.int32), np.zeros(4, np.int64), N_FEATURES)
+    np.testing.assert_array_equal(columns_of(empty, slice(None)), np.zeros((N_FEATURES, 3)))
+    network = Network((N_FEATURES, 1))
+    theta = network.initial_parameters(seed=1)
+    zeros = np.zeros((N_FEATURES, 3))
+    targets = np.array([[0.0, 1.0, 1.0]])
+    costs = [
+        Objective(BACKENDS["tiled"], network.layers, Samples(X, targets)).cost(theta)
+        for X in (empty, zeros)
+    ]
+    assert costs[0] == costs[1]
