@@ -261,9 +261,11 @@ def test_a_table_without_a_column_to_learn_from_is_refused_with_reasons():
         described(y=[0, 1])
 
 
-def test_an_infinite_number_is_refused_with_its_row():
-    frame = pl.DataFrame({"a": [1.0, float("inf"), 2.0], "y": [0] * 3})
-    with pytest.raises(ValueError, match="Column 'a' is infinite in row 2"):
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e151])
+def test_a_number_too_large_to_be_standardised_is_refused_with_its_row(value):
+    frame = pl.DataFrame({"a": [1.0, value, 2.0], "y": [0] * 3})
+    message = f"Column 'a' is {value:g} in row 2; numbers must be at most 1e+150."
+    with pytest.raises(ValueError, match=re.escape(message)):
         columns.inputs(frame, columns.described(frame, "y", {}).used)
 
 
@@ -321,7 +323,7 @@ def test_classes_keep_their_type(values, dtype):
         ),
         (["a", "b"] * 9, "regression", "holds text; regression needs numbers"),
         (list(range(99)), "classification", "Use --task regression"),
-        ([1.0, float("inf"), 2.5], None, "is infinite in some rows"),
+        ([1.0, float("inf"), 2.5], None, "is beyond 1e+150 in some rows"),
     ],
 )
 def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, message):
@@ -367,7 +369,10 @@ def test_a_split_holds_rows_out_with_the_classes_in_their_shares():
     plan, rows = split_of(["p"] * 80 + ["q"] * 20)
     assert rows.held_out is not None
     assert sorted(rows.held_out.y) == ["p"] * 16 + ["q"] * 4
-    together = [*rows.training.inputs["a"], *rows.held_out.inputs["a"]]
+    assert rows.validation is not None
+    assert sorted(rows.validation.y) == ["p"] * 6 + ["q"] * 2
+    parts = (rows.training, rows.validation, rows.held_out)
+    together = [value for part in parts for value in part.inputs["a"]]
     assert sorted(together) == plan.inputs["a"].to_list()
     assert rows.how == "at random, each class in its share"
 
@@ -377,6 +382,14 @@ def test_a_split_goes_by_its_seed():
     first, again, other = (split_of(y, seed=seed)[1].training for seed in (0, 0, 1))
     assert first.inputs.equals(again.inputs)
     assert not first.inputs.equals(other.inputs)
+
+
+def test_rows_to_stop_by_are_set_aside_from_fifty_rows_on_or_as_told():
+    few, many = split_of(["p", "q"] * 30)[0], split_of(["p", "q"] * 32)[0]
+    assert fitting.split(few, 0.2, 0).validation is None
+    assert fitting.split(many, 0.2, 0).validation is not None
+    assert fitting.split(few, 0.2, 0, early_stopping=True).validation is not None
+    assert fitting.split(many, 0.2, 0, early_stopping=False).validation is None
 
 
 def test_a_class_of_one_row_is_split_at_random_and_said():

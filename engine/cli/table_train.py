@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.tables.fitting import Plan, Trained
 
 INTERRUPTED = 130  # as shells report Ctrl-C
+COMPILED = ", most of it to compile kernels, which the next run loads"
 MOST_LEFT_OUT = 20  # columns that are named one by one
 
 
@@ -216,7 +217,7 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
                 "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
                 "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}{_best(network)}",
-                "time": f"{trained.seconds:.2f} s",
+                "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
             }
         )
     )

@@ -165,11 +165,11 @@ def _input(series: pl.Series, kind: str) -> pl.Series:
     if kind == CATEGORY:
         return values
     numbers = values.cast(pl.Float64)
-    infinite = numbers.is_infinite().arg_true()
-    if len(infinite):
+    too_large = (numbers.abs() > kinds.LARGEST).arg_true()
+    if len(too_large):
         raise ValueError(
-            f"Column {series.name!r} is infinite in row {infinite[0] + 1}; numbers must be finite. "
-            "Leave the value empty if it is not known."
+            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row {too_large[0] + 1}; "
+            f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
     return numbers.fill_null(float("nan"))
 

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numba.core import event
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 
+from engine._compile_cache import CheckedCache
 from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target
@@ -63,6 +65,7 @@ class Trained:
     model: TableModel
     split: Split
     seconds: float
+    compiled: bool  # whether kernels had to be, which is part of the seconds
     interrupted: bool
     scores: dict[str, dict[str, float]]
     held_out: Predicted | None
@@ -157,7 +160,8 @@ def trained(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
-        network.fit(X, training.y, **watched)
+        with event.install_recorder("numba:compile") as recorder:
+            network.fit(X, training.y, **watched)
         seconds = time.perf_counter() - start
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
     pipeline = parts.assembled(preprocessing, network)
@@ -175,9 +179,12 @@ def trained(
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
     facts = {**about, "rows": n_rows, "seconds": round(seconds, 3), "scores": scores}
     interrupted = any(INTERRUPTED in message for message in said)
-    return Trained(
-        replace(model, training=facts), rows, seconds, interrupted, scores, predicted, said
+    compiled = any(
+        isinstance(getattr(one.data["dispatcher"], "_cache", None), CheckedCache)
+        for _, one in recorder.buffer
     )
+    model = replace(model, training=facts)
+    return Trained(model, rows, seconds, compiled, interrupted, scores, predicted, said)
 
 
 def _share(part: Part, fraction: float) -> int:

@@ -14,6 +14,7 @@ NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
     "empty",
 )
 INPUT_KINDS = (NUMBER, CATEGORY, BOOLEAN)
+LARGEST = 1e150  # of a number: squares of such are still finite
 IN_WORDS = {
     NUMBER: "numbers",
     CATEGORY: "text",

@@ -38,8 +38,10 @@ def decided(series: pl.Series, task: str | None) -> Target:
             "Name another column, or add rows with other values."
         )
     _refuse_many_missing(series)
-    if kind == NUMBER and values.is_infinite().any():
-        raise ValueError(f"The target {name!r} is infinite in some rows; mend or remove them.")
+    if kind == NUMBER and (values.abs() > kinds.LARGEST).any():
+        raise ValueError(
+            f"The target {name!r} is beyond {kinds.LARGEST:g} in some rows; mend or remove them."
+        )
     inferred, reason = _inferred(values, kind)
     target = Target(name, kind, task or inferred, "as you asked" if task else reason)
     if target.task == CLASSIFICATION and kind == NUMBER and not _all_whole(values):
