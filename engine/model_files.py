@@ -30,10 +30,8 @@ TYPES: dict[str, frozenset[str]] = {
         {
             "engine.estimators.classifier.MLPClassifier",
             "engine.estimators.labels.Labels",
-            "engine.estimators.optimiser.Optimiser",
             "engine.estimators.regressor.MLPRegressor",
             "engine.network.Network",
-            "engine.training.result.Plan",
             "sklearn.compose._column_transformer.ColumnTransformer",
             "sklearn.compose._target.TransformedTargetRegressor",
             "sklearn.impute._base.MissingIndicator",
@@ -43,7 +41,6 @@ TYPES: dict[str, frozenset[str]] = {
             "sklearn.preprocessing._encoders.OneHotEncoder",
         }
     ),
-    "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
     "SliceNode": frozenset({"builtins.slice"}),
     "TupleNode": frozenset({"builtins.tuple"}),
     "TypeNode": frozenset({"builtins.str", "numpy.float64"}),

@@ -165,8 +165,7 @@ def trained(
         seconds = time.perf_counter() - start
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
     pipeline = parts.assembled(preprocessing, network)
-    # What only training asks for; a function, too, could not be read from a file.
-    parts.fitted_network(pipeline).set_params(progress=False, scoring=None)
+    parts.forget_training(pipeline)
     model = TableModel(
         pipeline,
         plan.target,

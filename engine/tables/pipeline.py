@@ -14,6 +14,8 @@ from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
 
 COLUMNS, NETWORK = "columns", "network"  # the pipeline's steps
+# Attributes of a fitted network that going on with training asks for, and prediction does not.
+OF_TRAINING = ("_draws", "_optimizer", "plan_")
 NO_VALUE = "(missing)"
 
 
@@ -65,3 +67,11 @@ def fitted_network(pipeline: Pipeline) -> Any:
     """The network within a fitted pipeline."""
     last = pipeline.named_steps[NETWORK]
     return getattr(last, "regressor_", last)
+
+
+def forget_training(pipeline: Pipeline) -> None:
+    """Keep what prediction asks for: a third of the size, and fewer types for a file to name."""
+    network = fitted_network(pipeline)
+    network.set_params(progress=False, scoring=None)
+    for name in OF_TRAINING:
+        vars(network).pop(name, None)
