@@ -240,12 +240,7 @@ def baseline_name(known: dict[str, Any]) -> str:
 
     if "mean" in known:
         return f"always {known['mean']:.4g}"
-    return f"always {label_of(known['classes'][max_place(known['shares'])])}"
-
-
-def max_place(shares: list[float]) -> int:
-    """Where the largest share is."""
-    return shares.index(max(shares))
+    return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
 
 
 def _kinds(plan: "Plan") -> str:
@@ -261,7 +256,7 @@ def _kinds(plan: "Plan") -> str:
 
 def _best(network: Any) -> str:
     scores = network.validation_scores_
-    return f"; kept: epoch {max_place(scores) + 1:,}" if scores else ""
+    return "" if scores is None else f"; kept: epoch {scores.argmax() + 1:,}"
 
 
 def _classes(trained: "Trained") -> str:
@@ -275,9 +270,14 @@ def _draw(console: Console, trained: "Trained", folder: Path) -> None:
 
     network, name = trained.network, trained.model.target.name
     path = folder / "learning-curve.png"
-    validation = getattr(network, "validation_loss_curve_", None)
+    validation = network.validation_loss_curve_
     which = "rows to stop by" if trained.split.validation else "held-out rows"
-    curve = (network.loss_curve_, validation or (), which, f"Learning to predict {name!r}")
+    curve = (
+        network.loss_curve_,
+        () if validation is None else validation,
+        which,
+        f"Learning to predict {name!r}",
+    )
     save(console, lambda: pictures.learning_curve(*curve, path), path)
     if trained.split.held_out and trained.held_out:
         draw_predictions(
