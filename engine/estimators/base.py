@@ -50,6 +50,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
     _optimizer: Optimiser
+    loss_: Any
+    validation_loss_curve_: Any
 
     # What the two kinds differ in.
 
@@ -178,7 +180,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._put(initial_parameters(network, generator, dtype, fallback))
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
         self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] | None = None
+        self.validation_loss_curve_ = None
         self.validation_scores_: list[float] | None = [] if self._scored else None
         self.best_validation_score_: float | None = -math.inf if self._scored else None
         self.best_loss_: Any = None if self._scored else math.inf

@@ -18,7 +18,140 @@ from engine.estimators.rows import Rows
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
-    """DOC"""
+    """A neural network that predicts numbers: scikit-learn's `MLPRegressor`, faster.
+
+    It minimises half the squared error (equation L3), or half the Poisson deviance of an
+    exponential output (L4), for one output or several. Parameters, attributes, warnings, errors and
+    numbers are scikit-learn 1.9's: for the same `random_state` the losses, coefficients and
+    predictions are equal to rounding.
+
+    Parameters
+    ----------
+    loss : "squared_error" or "poisson", default="squared_error"
+        "poisson" needs y that is not negative.
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; () for none.
+    activation : str or sequence of str, default="relu"
+        Hidden units, "identity", "logistic", "tanh" or "relu": one name for all hidden layers, or
+        one for each.
+    solver : "adam", "sgd", "lbfgs" or "gd", default="adam"
+        Adam (equations U4, U5) or stochastic gradient descent (U1 to U3) on minibatches; or, on all
+        rows at once, SciPy's L-BFGS-B or plain gradient descent (U1).
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights; it is divided by the number of rows of a step, or
+        the sum of their weights (L6).
+    batch_size : int or "auto", default="auto"
+        Rows of a step of "adam" and "sgd"; "auto" is min(200, n_samples).
+    learning_rate : "constant", "invscaling" or "adaptive", default="constant"
+        How the rate of "sgd" goes on: as given; divided by (rows seen + 1)^power_t after each epoch
+        (U6); or divided by 5 whenever `n_iter_no_change` epochs running have not improved (U7).
+    learning_rate_init : float, default=0.001
+        Length of the steps of "adam", "sgd" and "gd".
+    power_t : float, default=0.5
+        For "invscaling".
+    max_iter : int, default=200
+        Epochs of "adam" and "sgd", iterations of "lbfgs" and "gd", at most.
+    shuffle : bool, default=True
+        Take the rows in a new random order in each epoch of "adam" and "sgd".
+    random_state : int, RandomState or None, default=None
+        Of the initial parameters, the split for early stopping, and the shuffles: the numbers that
+        scikit-learn draws.
+    tol : float, default=1e-4
+        "adam", "sgd" and "gd" end, or an adaptive rate falls, once the training loss (with early
+        stopping the score) has failed to improve by it for more than `n_iter_no_change` epochs
+        running; "lbfgs" ends where no entry of the gradient is larger.
+    verbose : bool or int, default=False
+        Print the loss of each epoch.
+    warm_start : bool, default=False
+        Go on from the last fit; how, `continuation` says.
+    momentum : float, default=0.9
+        Share of its velocity that "sgd" keeps.
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Hold rows out (or take `X_val`), end once their score no longer improves, and keep the
+        parameters that scored best. For "adam", "sgd" and "gd".
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out. Rows of weight 0 are left out first.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Shares that Adam's moments keep of themselves.
+    epsilon : float, default=1e-8
+        Adam's; outside the bias correction.
+    n_iter_no_change : int or inf, default=10
+    max_fun : int, default=15000
+        Evaluations of the loss by "lbfgs", at most.
+    backend : "tiled", "loops", "numpy" or None, default=None
+        Which form of the equations computes; None is the fastest, "tiled".
+    n_threads : int or None, default=None
+        Threads that share the rows of a step where those are more than 1024; None is as many as
+        pay. The bits of the results do not depend on it.
+    progress : bool, default=False
+        Show a bar with loss and time left on standard error.
+    max_time : float or None, default=None
+        Seconds after which no further step begins.
+    scoring : str, callable or None, default=None
+        The score of early stopping, as in `sklearn.model_selection.cross_val_score`; None is
+        R^2.
+    continuation : "exact" or "sklearn", default="exact"
+        What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
+        ended with, optimiser, generator and order of the rows, so that n then m epochs are n + m at
+        once, bit for bit. "sklearn": from the parameters, with the generator begun anew from
+        `random_state` and, for `warm_start`, a new optimiser. Early stopping implies "sklearn",
+        whose split of the rows is then the same in each fit.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Of each layer: weights (inputs, units) and intercepts (units,), float32 or float64 as X.
+        What is written to them, or put in their place, counts.
+    loss_ : float
+        Of the last epoch: the mean over its batches, each before its step, penalty included. Of
+        "lbfgs": at the end.
+    loss_curve_ : list of float
+        `loss_` of each epoch, or iteration.
+    best_loss_ : float or None
+        The lowest; None with early stopping.
+    validation_loss_curve_ : list of float or None
+        Loss of the held-out rows after each epoch, without penalty; None where there are none.
+    validation_scores_, best_validation_score_ : list of float, float; or None
+        Of early stopping.
+    n_iter_, t_ : int
+        Epochs, or iterations, of the last fit; rows seen in all.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+    n_features_in_, feature_names_in_ : int, ndarray of str
+    n_threads_, plan_ : int, Plan
+        What was chosen for the fit, and why.
+    fingerprint_ : str
+        SHA-256 of the parameters: the same for the same bits.
+
+    See Also
+    --------
+    MLPClassifier, engine.train, engine.Network
+
+    Notes
+    -----
+    Of scikit-learn's results two are not repeated. For several outputs its squared error is the
+    mean over outputs while its gradient is that of the sum (its issue 8349); here both are the sum.
+    And it clips probabilities at 2.2e-16, where the loss here is exact.
+
+    Two to three sum_l n_l n_{l-1} multiply-adds a row and epoch. A fit that fails leaves the
+    estimator as it was; if it fails because the loss stops being finite, `coefs_` and `intercepts_`
+    are the last ones with a finite loss. Ctrl-C ends a fit with a warning, and keeps what was
+    reached. `TrainingWarning` tells of inputs, units and rates that keep training from its goal.
+
+    Examples
+    --------
+    >>> from engine import MLPRegressor
+    >>> from sklearn.compose import TransformedTargetRegressor
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
+    >>> X = StandardScaler().fit_transform(X)
+    >>> network = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", alpha=10, random_state=0)
+    >>> model = TransformedTargetRegressor(network, transformer=StandardScaler())
+    >>> model.fit(X, y).score(X, y) > 0.5
+    True
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
@@ -102,24 +235,98 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> "MLPRegressor":
-        """DOC"""
+        """Train on X and y: anew, or with `warm_start` from where the last fit ended.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+            float32 is trained in float32, all else in float64. Neither copied nor written to; of a
+            sparse matrix a block of rows is dense at a time.
+        y : array_like (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like (n_samples,), optional
+            Not negative. They count in the loss, and in the score of early stopping.
+        X_val, y_val, sample_weight_val : array_like, optional
+            Held-out rows of your own, whose loss goes into `validation_loss_curve_`; early stopping
+            takes them in place of a share of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data or parameters that scikit-learn refuses, and a loss that stops being finite.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If `max_iter`, or `max_time`, ended the fit.
+        engine.TrainingWarning
+            If inputs are not scaled, units saturated or dead, or the rate is too high.
+        """
         self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
-        """DOC"""
+        """One epoch more on these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`; the rows may be others each time.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        AttributeError
+            With solver="lbfgs", which has no epochs.
+        """
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """DOC"""
+        """The prediction for each row.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray (n_samples,), or (n_samples, n_outputs)
+            Of the dtype that the network was trained in.
+
+        Notes
+        -----
+        sum_l n_l n_{l-1} multiply-adds a row. Rows go through in blocks: beyond the result, memory
+        does not grow with them.
+        """
         activations = self._activations(X)
         return activations[:, 0] if self.n_outputs_ == 1 else activations
 
     def predictor(self) -> RowRegressor:
-        """DOC"""
+        """The fitted network for one row at a time, in microseconds.
+
+        Returns
+        -------
+        RowRegressor
+            Its `predict(row)` takes one row (n_features,), and gives the bits that this estimator
+            gives for it. It is a copy: later training does not change it.
+
+        Examples
+        --------
+        >>> from engine import MLPRegressor
+        >>> model = MLPRegressor(hidden_layer_sizes=3, solver="lbfgs", random_state=0)
+        >>> model = model.fit([[0], [1], [2]], [0, 1, 2])
+        >>> model.predictor()
+        <RowRegressor of <Network 1-3-1: relu hidden units, identity output, 10 parameters>>
+        """
         check_is_fitted(self)
         return RowRegressor(self._network, self._theta())
 
