@@ -3,13 +3,13 @@
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import engine
@@ -35,7 +35,7 @@ from engine.threads import Threads, choose
 from engine.training.mersenne import put_words, words_of
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
-from engine.training.state import Settings
+from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows that go through the network at a time when predicting, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
@@ -94,6 +94,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> "MultilayerPerceptron":
         before = Before(self)
+        self._to_say: list[Callable[[], Any]] = []
         try:
             self._fit_on(X, y, sample_weight, incremental, validation)
         except endings.DivergedFit as diverged:
@@ -101,6 +102,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         except BaseException:  # a fit that fails leaves the estimator as it was
             before.put_back(self)
             raise
+        finally:
+            to_say = self.__dict__.pop("_to_say", [])
+        for say in to_say:  # after all else: a warning may be an error, which must lose nothing
+            say()
         return self
 
     def _fit_on(
@@ -128,15 +133,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._begin(network, generator, rows.X.dtype)
         else:
             self._require_same(network)
+            self._resume()
         dtype = self.coefs_[0].dtype
         rows, held_out = self._held_out(rows, generator, validation)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
             watch = Watch(
                 validation=self._validation(network, held_out, dtype),
-                best_score=-math.inf
-                if self.best_validation_score_ is None
-                else self.best_validation_score_,
+                best_score=self.best_validation_score_ if self._scored else -math.inf,
                 max_time=math.inf if self.max_time is None else float(self.max_time),
                 verbose=bool(self.verbose),
                 listeners=[] if tasks is None else [tasks.tell],
@@ -147,7 +151,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         if not incremental:
-            self._warn_of_findings(rows)
+            self._find(rows)
 
     @property
     def _stochastic(self) -> bool:
@@ -181,10 +185,18 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_ = None
         self.validation_scores_: list[float] | None = [] if self._scored else None
-        self.best_validation_score_: float | None = -math.inf if self._scored else None
+        self.best_validation_score_: Any = -math.inf if self._scored else None
         self.best_loss_: Any = None if self._scored else math.inf
         self._no_improvement_count = 0
         self.__dict__.pop("_optimizer", None)
+
+    def _resume(self) -> None:
+        """The same for a fit that goes on, of which early stopping may be new, or no more."""
+        if self._scored and self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -math.inf
+            self.best_loss_ = None
+        elif not self._scored and self.best_loss_ is None:
+            self.best_loss_ = math.inf
 
     def _require_same(self, network: Network) -> None:
         if network != self._network:
@@ -251,6 +263,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
+        if self.verbose and told.schedule == ADAPTIVE:
+            watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(
             self._backend,
             network.layers,
@@ -274,9 +288,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._put(theta)
         self._take(watch, ended)
         if ended.error is None:
-            endings.say(self, ended.stopped, self.n_iter_, incremental)
+            self._to_say += endings.of_descent(self, ended.stopped, incremental)
         elif self._scored:
-            endings.warn_of_divergence(self, ended.error)
+            self._to_say += endings.of_divergence(self, ended.error)
         else:
             raise endings.diverged(self, ended.error)
 
@@ -297,11 +311,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _extend_curves(self, watch: Watch) -> None:
-        self.loss_curve_.extend(watch.losses)
+        # New lists: those of before stay as they are, for a fit that fails.
+        self.loss_curve_ = self.loss_curve_ + watch.losses
         if self.validation_scores_ is not None:
-            self.validation_scores_.extend(watch.scores)
+            self.validation_scores_ = self.validation_scores_ + watch.scores
         if self.validation_loss_curve_ is not None:
-            self.validation_loss_curve_.extend(watch.validation_losses)
+            self.validation_loss_curve_ = self.validation_loss_curve_ + watch.validation_losses
 
     def _minimise(
         self, network: Network, samples: Samples, watch: Watch, incremental: bool
@@ -325,10 +340,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_iter_, self.loss_ = ended.n_iter, ended.loss
         self.best_loss_ = ended.loss
         self._extend_curves(watch)
-        if ended.result is not None:
-            self.n_iter_ = _check_optimize_result("lbfgs", ended.result, self.max_iter)
-        else:
-            endings.say(self, ended.stopped, self.n_iter_, incremental)
+        self._to_say += endings.of_minimisation(self, ended)
 
     def _batch_size(self, n_samples: int) -> int:
         if self.solver == "gd":
@@ -336,11 +348,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self.batch_size == "auto":
             return min(200, n_samples)
         if self.batch_size > n_samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=2,
-            )
+            self._to_say += endings.of_batch_size()
         return min(int(self.batch_size), n_samples)
 
     def _optimiser(self, told: Settings, incremental: bool) -> Optimiser:
@@ -351,7 +359,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(told, n_parameters, dtype)
 
-    def _warn_of_findings(self, rows: Rows) -> None:
+    def _find(self, rows: Rows) -> None:
+        """What keeps training from its goal, in plain words."""
         theta = self._theta()
         found = findings(
             self._network,
@@ -362,8 +371,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             learning_rate=self.learning_rate_init if self._stochastic else None,
             names=getattr(self, "feature_names_in_", None),
         )
-        for finding in found:
-            warnings.warn(finding, TrainingWarning, stacklevel=2)
+        self._to_say += [endings.warning(finding, TrainingWarning) for finding in found]
 
     # Parameters, as scikit-learn shows them and as the engine takes them.
 
