@@ -59,14 +59,13 @@ def assert_close(one, other, rtol=1e-9):
 def facts(estimator):
     """What a fit comes to, to the last bit: parameters, curves, and all that the next one needs."""
     arrays = [*estimator.coefs_, *estimator.intercepts_]
-    generator = estimator._random_state.get_state(legacy=False)["state"]
     found = {
         "parameters": [array.tobytes() for array in arrays],
         "dtypes": [array.dtype for array in arrays],
         "curve": list(estimator.loss_curve_),
         "loss": estimator.loss_,
         "samples": estimator.t_,
-        "generator": (generator["key"].tobytes(), generator["pos"]),
+        "generator": estimator._draws.words().tobytes(),
         "scores": list(estimator.validation_scores_ or []),
         "validation losses": list(estimator.validation_loss_curve_ or []),
     }

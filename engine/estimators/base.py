@@ -1,5 +1,6 @@
 """What MLPClassifier and MLPRegressor share: from data to a model, and prediction."""
 
+import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import engine
@@ -21,18 +23,17 @@ from engine.estimators.before import Before
 from engine.estimators.callbacks import Tasks
 from engine.estimators.descents import Descended, descend, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.draws import generator_of, initial_parameters
+from engine.estimators.draws import Draws, initial_parameters
 from engine.estimators.held_out import split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
-from engine.estimators.rows import Rows, evenly_spread, inputs_of
+from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, inputs_of, is_plain
 from engine.estimators.watch import Epoch, Watch
 from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import Threads, choose
-from engine.training.mersenne import put_words, words_of
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.state import ADAPTIVE, RATE, Settings
@@ -128,14 +129,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             hidden,
             OUTPUT_UNITS[self.out_activation_],
         )
-        generator = self._generator(first)
+        if first or not self._continues:
+            self._draws = Draws(self.random_state)
         if first:
-            self._begin(network, generator, rows.X.dtype)
+            self._begin(network, rows.X.dtype)
         else:
             self._require_same(network)
             self._resume()
         dtype = self.coefs_[0].dtype
-        rows, held_out = self._held_out(rows, generator, validation)
+        rows, held_out = self._held_out(rows, validation)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
             watch = Watch(
@@ -171,16 +173,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _backend(self) -> Backend:
         return settings.find_backend(self.backend)
 
-    def _generator(self, first: bool) -> np.random.RandomState:
-        if first or not self._continues or not hasattr(self, "_random_state"):
-            self._random_state = generator_of(self.random_state)
-        return self._random_state
-
-    def _begin(self, network: Network, generator: np.random.RandomState, dtype: Any) -> None:
+    def _begin(self, network: Network, dtype: Any) -> None:
         """The attributes before the first step."""
         fallback = parameters.hidden_units(self.activation, 1)[0] if not network.hidden else ""
         self._network = network
-        self._put(initial_parameters(network, generator, dtype, fallback))
+        self._put(initial_parameters(network, self._draws.generator, dtype, fallback))
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_ = None
@@ -206,9 +203,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 "they were, or fit anew with warm_start=False."
             )
 
-    def _held_out(
-        self, rows: Rows, generator: np.random.RandomState, validation: tuple[Any, Any, Any]
-    ) -> tuple[Rows, Rows | None]:
+    def _held_out(self, rows: Rows, validation: tuple[Any, Any, Any]) -> tuple[Rows, Rows | None]:
         """Rows to train on, and those held out: the user's own, or for early stopping a share."""
         X_val, y_val, sample_weight_val = validation
         if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
@@ -218,7 +213,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if X_val is not None:
             return rows, self._validation_rows(X_val, y_val, sample_weight_val)
         if self._scored:
-            return split(rows, self.validation_fraction, generator, self._stratifies())
+            return split(rows, self.validation_fraction, self._draws.generator, self._stratifies())
         return rows, None
 
     def _validation(self, network: Network, held_out: Rows | None, dtype: Any) -> Any:
@@ -256,7 +251,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             told,
             self._theta(),
             samples.n_samples,
-            words_of(self._random_state),
+            self._draws.words(),
             same_order=self._continues,
             seen=self.t_,
             lowest=-watch.best_score if self._scored else self.best_loss_,
@@ -282,7 +277,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             theta = start if watch.best is None else watch.best
         if not np.isfinite(theta).all():
             raise ValueError(endings.NON_FINITE)
-        put_words(self._random_state, ended.words)
+        self._draws.go_on_from(ended.words)
         self._optimizer, self.t_ = ended.optimiser, ended.seen
         self._no_improvement_count = ended.failures
         self._put(theta)
@@ -427,14 +422,41 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _is_plain(self, X: Any, dtype: Any) -> bool:
         """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""
-        if type(X) is not np.ndarray or X.ndim != 2 or X.dtype != dtype or not len(X):
-            return False
-        if X.shape[1] != self.n_features_in_ or hasattr(self, "feature_names_in_"):
-            return False
-        with np.errstate(all="ignore"):
-            return math.isfinite(X.sum())
+        return (
+            is_plain(X, 2, (dtype,))
+            and X.shape[1] == self.n_features_in_
+            and not hasattr(self, "feature_names_in_")
+        )
+
+    def _validated(self, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Any, Any]:
+        """X and y by scikit-learn's checks, but for plain arrays, which they would leave alone."""
+        plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
+        if plain and reset:
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            return X, y
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=FLOATS,
+            reset=reset,
+            **checks,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
 
     # scikit-learn's conventions.
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn reads them from __init__, which takes longer than a small fit: once."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     def _check_solver(self) -> bool:
         if not self._stochastic:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from engine.training.mersenne import put_words, words_of
-
 # What fits change in place. All else they replace.
 CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
@@ -15,8 +13,8 @@ class Before:
         self._attributes = dict(vars(estimator))
         curves = {name: self._attributes.get(name) for name in CURVES}
         self._lengths = {name: len(curve) for name, curve in curves.items() if curve is not None}
-        generator = self._attributes.get("_random_state")
-        self._words = None if generator is None else words_of(generator)
+        self._draws = self._attributes.get("_draws")
+        self._words = None if self._draws is None else self._draws.words()
 
     def put_back(self, estimator: Any) -> None:
         """Undo a fit, but for what callbacks still need of it to be torn down."""
@@ -26,5 +24,5 @@ class Before:
         attributes.update(self._attributes | callbacks)
         for name, length in self._lengths.items():
             del attributes[name][length:]
-        if self._words is not None:
-            put_words(attributes["_random_state"], self._words)
+        if self._draws is not None:
+            self._draws.go_on_from(self._words)

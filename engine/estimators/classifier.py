@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
@@ -387,27 +386,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
-        X, y = self._checked_data(X, y, reset=reset)
+        X, y = self._validated(X, y, reset=reset)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._set_labels(Labels(y))
         else:
             self._require_known(y)
         weights = self._weights(y, _checked_weights(sample_weight, X), incremental)
         return Rows(X, self._targets(y), weights)
-
-    def _checked_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     def _require_known(self, y: Any) -> None:
         classes = unique_labels(y)
@@ -444,7 +429,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return codes[:, None] if self._labels.kind == BINARY else codes
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        X, y = self._checked_data(X, y, reset=False)
+        X, y = self._validated(X, y, reset=False)
         weights = _checked_weights(sample_weight, X)
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)
         if len(unknown):

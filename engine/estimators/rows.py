@@ -1,5 +1,6 @@
 """Rows of users' data, checked by scikit-learn, as the engine's samples in columns; no copies."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,21 @@ from engine.samples import Inputs, Samples, SparseColumns
 
 # Entries of a sparse matrix that are made dense at a time, where it is done at all: 32 MB.
 MOST_DENSE_ENTRIES = 4_000_000
+
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+PLAIN_TARGETS = (*FLOATS, np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
+
+
+def is_plain(array: Any, ndim: int, dtypes: tuple[Any, ...]) -> bool:
+    """Whether this is an array of NumPy's own, of one of the dtypes, not empty, and finite."""
+    if type(array) is not np.ndarray or array.ndim != ndim or array.dtype not in dtypes:
+        return False
+    if array.size == 0:
+        return False
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        return math.isfinite(array.sum())
 
 
 class Rows(NamedTuple):
