@@ -19,6 +19,7 @@ from engine.boundary import settings
 from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
+from engine.estimators.before import Before
 from engine.estimators.callbacks import Tasks
 from engine.estimators.descents import Descended, descend, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
@@ -93,16 +94,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> "MultilayerPerceptron":
-        before = dict(self.__dict__)
+        before = Before(self)
         self._to_say: list[Callable[[], Any]] = []
         try:
             self._fit_on(X, y, sample_weight, incremental, validation)
         except endings.DivergedFit as diverged:
             raise ValueError(str(diverged)) from None
         except BaseException:  # a fit that fails leaves the estimator as it was
-            kept = {name: value for name, value in self.__dict__.items() if "callback" in name}
-            self.__dict__.clear()
-            self.__dict__.update(before | kept)
+            before.put_back(self)
             raise
         finally:
             to_say = self.__dict__.pop("_to_say", [])
