@@ -40,8 +40,8 @@ from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows that go through the network at a time when predicting, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
-# Rows that warnings are drawn from, at most; and fewer where those would be so many numbers.
-ROWS_LOOKED_AT, NUMBERS_LOOKED_AT = 1000, 2_000_000
+# Rows that warnings are drawn from, at most.
+ROWS_LOOKED_AT = 1000
 
 # scikit-learn's names of output units, and ours.
 OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
@@ -306,12 +306,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _extend_curves(self, watch: Watch) -> None:
-        # New lists: those of before stay as they are, for a fit that fails.
-        self.loss_curve_ = self.loss_curve_ + watch.losses
+        self.loss_curve_ += watch.losses
         if self.validation_scores_ is not None:
-            self.validation_scores_ = self.validation_scores_ + watch.scores
+            self.validation_scores_ += watch.scores
         if self.validation_loss_curve_ is not None:
-            self.validation_loss_curve_ = self.validation_loss_curve_ + watch.validation_losses
+            self.validation_loss_curve_ += watch.validation_losses
 
     def _minimise(
         self, network: Network, samples: Samples, watch: Watch, incremental: bool
@@ -357,11 +356,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _find(self, rows: Rows) -> None:
         """What keeps training from its goal, in plain words."""
         theta = self._theta()
-        most = max(1, min(ROWS_LOOKED_AT, NUMBERS_LOOKED_AT // rows.X.shape[1]))
         found = findings(
             self._network,
             theta,
-            evenly_spread(rows.X, most, theta.dtype),
+            evenly_spread(rows.X, ROWS_LOOKED_AT, theta.dtype),
             loss_curve=self.loss_curve_[-self.n_iter_ :] if self.n_iter_ else [],
             solver=self.solver,
             learning_rate=self.learning_rate_init if self._stochastic else None,
