@@ -75,6 +75,7 @@ class Network:
         self._sizes = settings.layer_sizes(sizes)
         self._hidden = settings.hidden_units(hidden, n_hidden=len(self._sizes) - 2)
         self._output = settings.one_of("output", output, OUTPUT_UNITS)
+        self._layers: Layers | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -115,9 +116,15 @@ class Network:
 
     @property
     def layers(self) -> Layers:
-        """The network in the form that kernels take."""
-        units = [HIDDEN_UNITS[name] for name in self.hidden] + [OUTPUT_UNITS[self.output]]
-        return Layers(np.array(self.sizes, dtype=np.int64), np.array(units, dtype=np.int64))
+        """The network in the form that kernels take; made once, and not kept in pickles."""
+        if self._layers is None:
+            units = [HIDDEN_UNITS[name] for name in self.hidden] + [OUTPUT_UNITS[self.output]]
+            sizes = np.array(self.sizes, dtype=np.int64)
+            self._layers = Layers(sizes, np.array(units, dtype=np.int64))
+        return self._layers
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_layers": None}
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"

@@ -864,6 +864,8 @@ def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
         (["training", "--rounds", "0"], "'--rounds'"),
         (["memory", "--samples", "1e5"], "--samples must be whole numbers above 0, .* got '1e5'"),
         (["startup", "--solver", "newton"], "--solver must be"),
+        (["estimators", "--part", "all"], "--part must be 'fits', 'calls' or 'both'; got 'all'"),
+        (["estimators", "--data", "iris,cars"], "--data must be 'iris', .*; got 'cars'"),
         (["nope"], "No such command 'nope'"),
     ],
 )
@@ -875,7 +877,9 @@ def test_wrong_use_is_one_line(tmp_path, arguments, message):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("part", ["training", "gradient", "threads", "startup", "memory"])
+@pytest.mark.parametrize(
+    "part", ["estimators", "training", "gradient", "threads", "startup", "memory"]
+)
 def test_every_option_of_a_comparison_is_explained(part, tmp_path):
     done = engine("compare", part, "--help", cwd=tmp_path)
     rows = re.findall(r"^\W*(--[a-z]+) .*", done.stdout, flags=re.MULTILINE)

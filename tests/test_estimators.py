@@ -402,16 +402,20 @@ def test_verbose_output_is_that_of_scikit_learn(capsys):
     X = rows()
     y = targets("binary", X)
     printed = []
-    for extra in ({"tol": 0.5}, {"early_stopping": True, "tol": 0.5}, {"solver": "lbfgs"}):
+    adaptive = {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 1}
+    stopping = {"early_stopping": True, "tol": 0.5}
+    for extra in ({"tol": 0.5}, stopping, adaptive, adaptive | stopping, {"solver": "lbfgs"}):
         ours, theirs = both("binary", (3,), max_iter=30, random_state=0, verbose=True, **extra)
         for estimator in (ours, theirs):
             estimator.fit(X, y)
             printed.append(capsys.readouterr().out)
-    assert printed[0] == printed[1]
+    for ours, theirs in zip(printed[:8:2], printed[1:8:2]):
+        assert ours == theirs
     assert "did not improve" in printed[0]
-    assert printed[2] == printed[3]
     assert "Validation score" in printed[2]
-    assert "Iteration 1, loss = " in printed[4]
+    assert "Setting learning rate to" in printed[4]
+    assert "Learning rate too small" in printed[6]
+    assert "Iteration 1, loss = " in printed[8]
 
 
 def test_warnings_are_those_of_scikit_learn():

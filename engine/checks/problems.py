@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from engine.boundary.samples import weights as checked_weights
 from engine.equations.backends import Backend
 from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.draws import Draws
 from engine.estimators.rows import Rows
 from engine.network import Network
 from engine.objective import Objective
@@ -76,7 +77,8 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Problem:
     checked_weights(rows.weights, rows.n_rows, dtype)
     if hasattr(rows.X, "tocsr"):
         rows = rows._replace(X=rows.X.tocsr())
-    copy._begin(network, copy._generator(first=True), dtype)
+    copy._draws = Draws(copy.random_state)
+    copy._begin(network, dtype)
     points = {INITIAL: copy._theta()}
     if fitted:
         points[FITTED] = estimator._theta()

@@ -91,6 +91,47 @@ def training(
     )
 
 
+@app.command("estimators")
+def estimators(
+    part: Annotated[
+        str, typer.Option(help="fits, of data that scikit-learn carries; calls, short ones; both.")
+    ] = "both",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Names joined by ',': iris, wine, breast_cancer, digits, diabetes. All if none."
+        ),
+    ] = None,
+    dtype: Dtype = "both",
+    rounds: Rounds = 7,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Seeds for which scores on held-out data must agree.")
+    ] = 20,
+    json: Json = None,
+) -> None:
+    """Fit MLPClassifier and MLPRegressor with their defaults: this package's and scikit-learn's.
+
+    One thread. The ratio beside its ceiling: what the products alone would allow at the rate of
+    this machine's gemm. Losses, epochs and scores must agree, or the times do not count.
+    """
+    from engine.comparison.estimator_data import KINDS
+    from engine.comparison.estimator_runs import PARTS
+    from engine.comparison.estimator_tables import show
+
+    names = list(KINDS) if data is None else [name.strip() for name in data.split(",")]
+    _report(
+        "estimators",
+        show,
+        1,
+        json,
+        parts=PARTS if _one_of("--part", part, (*PARTS, "both")) == "both" else (part,),
+        data=[_one_of("--data", name, KINDS) for name in names],
+        dtypes=_dtypes(dtype)[::-1],  # float64 first: what most people have
+        rounds=rounds,
+        seeds=seeds,
+    )
+
+
 @app.command("gradient")
 def gradient(
     dtype: Dtype = "both", rounds: Rounds = 7, threads: Threads = 1, json: Json = None

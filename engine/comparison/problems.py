@@ -6,6 +6,7 @@ so that there is something to learn.
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -62,13 +63,21 @@ class Problem:
 
     @property
     def flops_per_sample(self) -> int:
-        """Of a forward and a backward pass, a multiply-add being two.
+        """Of a forward and a backward pass, a multiply-add being two."""
+        return flops_per_sample(self.sizes)
 
-        Each weight takes part in two products in the first layer (Z and dW), and in three above
-        (dA too).
-        """
-        first, *above = (n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes))
-        return 2 * (2 * first + 3 * sum(above))
+
+def flops_per_sample(sizes: Sequence[int]) -> int:
+    """Of a forward and a backward pass through layers of these sizes, a multiply-add being two.
+
+    Each weight takes part in two products in the first layer (Z and dW), and in three above
+    (dA too).
+
+    >>> flops_per_sample((20, 100, 1))
+    8600
+    """
+    first, *above = (n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
+    return 2 * (2 * first + 3 * sum(above))
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

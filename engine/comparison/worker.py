@@ -32,6 +32,10 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import training_runs
 
         return training_runs.measure_all
+    if name == "estimators":
+        from engine.comparison import estimator_runs
+
+        return estimator_runs.measure_all
     if name == "gradient":
         from engine.comparison import gradient_runs
 

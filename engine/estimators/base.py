@@ -1,15 +1,17 @@
 """What MLPClassifier and MLPRegressor share: from data to a model, and prediction."""
 
+import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import engine
@@ -17,28 +19,28 @@ from engine.boundary import settings
 from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
+from engine.estimators.before import Before
 from engine.estimators.callbacks import Tasks
 from engine.estimators.descents import Descended, descend, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.draws import generator_of, initial_parameters
+from engine.estimators.draws import Draws, initial_parameters
 from engine.estimators.held_out import split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
-from engine.estimators.rows import Rows, evenly_spread, inputs_of
+from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, inputs_of, is_plain
 from engine.estimators.watch import Epoch, Watch
 from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import Threads, choose
-from engine.training.mersenne import put_words, words_of
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
-from engine.training.state import Settings
+from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows that go through the network at a time when predicting, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
-# Rows that warnings are drawn from.
+# Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
 
 # scikit-learn's names of output units, and ours.
@@ -97,16 +99,19 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> "MultilayerPerceptron":
-        before = dict(self.__dict__)
+        before = Before(self)
+        self._to_say: list[Callable[[], Any]] = []
         try:
             self._fit_on(X, y, sample_weight, incremental, validation)
         except endings.DivergedFit as diverged:
             raise ValueError(str(diverged)) from None
         except BaseException:  # a fit that fails leaves the estimator as it was
-            kept = {name: value for name, value in self.__dict__.items() if "callback" in name}
-            self.__dict__.clear()
-            self.__dict__.update(before | kept)
+            before.put_back(self)
             raise
+        finally:
+            to_say = self.__dict__.pop("_to_say", [])
+        for say in to_say:  # after all else: a warning may be an error, which must lose nothing
+            say()
         return self
 
     def _fit_on(
@@ -122,20 +127,20 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
         network = self._network_for(rows)
-        generator = self._generator(first)
+        if first or not self._continues:
+            self._draws = Draws(self.random_state)
         if first:
-            self._begin(network, generator, rows.X.dtype)
+            self._begin(network, rows.X.dtype)
         else:
             self._require_same(network)
+            self._resume()
         dtype = self.coefs_[0].dtype
-        rows, held_out = self._held_out(rows, generator, validation)
+        rows, held_out = self._held_out(rows, validation)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
             watch = Watch(
                 validation=self._validation(network, held_out, dtype),
-                best_score=-math.inf
-                if self.best_validation_score_ is None
-                else self.best_validation_score_,
+                best_score=self.best_validation_score_ if self._scored else -math.inf,
                 max_time=math.inf if self.max_time is None else float(self.max_time),
                 verbose=bool(self.verbose),
                 listeners=[] if tasks is None else [tasks.tell],
@@ -146,7 +151,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         if not incremental:
-            self._warn_of_findings(rows)
+            self._find(rows)
 
     def _network_for(self, rows: Rows) -> Network:
         """The network that these rows ask for."""
@@ -174,24 +179,27 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _backend(self) -> Backend:
         return settings.find_backend(self.backend)
 
-    def _generator(self, first: bool) -> np.random.RandomState:
-        if first or not self._continues or not hasattr(self, "_random_state"):
-            self._random_state = generator_of(self.random_state)
-        return self._random_state
-
-    def _begin(self, network: Network, generator: np.random.RandomState, dtype: Any) -> None:
+    def _begin(self, network: Network, dtype: Any) -> None:
         """The attributes before the first step."""
         fallback = parameters.hidden_units(self.activation, 1)[0] if not network.hidden else ""
         self._network = network
-        self._put(initial_parameters(network, generator, dtype, fallback))
+        self._put(initial_parameters(network, self._draws.generator, dtype, fallback))
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_ = None
         self.validation_scores_: list[float] | None = [] if self._scored else None
-        self.best_validation_score_: float | None = -math.inf if self._scored else None
+        self.best_validation_score_: Any = -math.inf if self._scored else None
         self.best_loss_: Any = None if self._scored else math.inf
         self._no_improvement_count = 0
         self.__dict__.pop("_optimizer", None)
+
+    def _resume(self) -> None:
+        """The same for a fit that goes on, of which early stopping may be new, or no more."""
+        if self._scored and self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -math.inf
+            self.best_loss_ = None
+        elif not self._scored and self.best_loss_ is None:
+            self.best_loss_ = math.inf
 
     def _require_same(self, network: Network) -> None:
         if network != self._network:
@@ -201,9 +209,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 "they were, or fit anew with warm_start=False."
             )
 
-    def _held_out(
-        self, rows: Rows, generator: np.random.RandomState, validation: tuple[Any, Any, Any]
-    ) -> tuple[Rows, Rows | None]:
+    def _held_out(self, rows: Rows, validation: tuple[Any, Any, Any]) -> tuple[Rows, Rows | None]:
         """Rows to train on, and those held out: the user's own, or for early stopping a share."""
         X_val, y_val, sample_weight_val = validation
         if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
@@ -213,7 +219,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if X_val is not None:
             return rows, self._validation_rows(X_val, y_val, sample_weight_val)
         if self._scored:
-            return split(rows, self.validation_fraction, generator, self._stratifies())
+            return split(rows, self.validation_fraction, self._draws.generator, self._stratifies())
         return rows, None
 
     def _validation(self, network: Network, held_out: Rows | None, dtype: Any) -> Any:
@@ -251,13 +257,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             told,
             self._theta(),
             samples.n_samples,
-            words_of(self._random_state),
+            self._draws.words(),
             same_order=self._continues,
             seen=self.t_,
             lowest=-watch.best_score if self._scored else self.best_loss_,
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
+        if self.verbose and told.schedule == ADAPTIVE:
+            watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(
             self._backend,
             network.layers,
@@ -275,15 +283,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             theta = start if watch.best is None else watch.best
         if not np.isfinite(theta).all():
             raise ValueError(endings.NON_FINITE)
-        put_words(self._random_state, ended.words)
+        self._draws.go_on_from(ended.words)
         self._optimizer, self.t_ = ended.optimiser, ended.seen
         self._no_improvement_count = ended.failures
         self._put(theta)
         self._take(watch, ended)
         if ended.error is None:
-            endings.say(self, ended.stopped, self.n_iter_, incremental)
+            self._to_say += endings.of_descent(self, ended.stopped, incremental)
         elif self._scored:
-            endings.warn_of_divergence(self, ended.error)
+            self._to_say += endings.of_divergence(self, ended.error)
         else:
             raise endings.diverged(self, ended.error)
 
@@ -304,11 +312,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _extend_curves(self, watch: Watch) -> None:
-        self.loss_curve_.extend(watch.losses)
+        self.loss_curve_ += watch.losses
         if self.validation_scores_ is not None:
-            self.validation_scores_.extend(watch.scores)
+            self.validation_scores_ += watch.scores
         if self.validation_loss_curve_ is not None:
-            self.validation_loss_curve_.extend(watch.validation_losses)
+            self.validation_loss_curve_ += watch.validation_losses
 
     def _minimise(
         self, network: Network, samples: Samples, watch: Watch, incremental: bool
@@ -332,10 +340,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_iter_, self.loss_ = ended.n_iter, ended.loss
         self.best_loss_ = ended.loss
         self._extend_curves(watch)
-        if ended.result is not None:
-            self.n_iter_ = _check_optimize_result("lbfgs", ended.result, self.max_iter)
-        else:
-            endings.say(self, ended.stopped, self.n_iter_, incremental)
+        self._to_say += endings.of_minimisation(self, ended)
 
     def _batch_size(self, n_samples: int) -> int:
         if self.solver == "gd":
@@ -343,11 +348,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self.batch_size == "auto":
             return min(200, n_samples)
         if self.batch_size > n_samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=2,
-            )
+            self._to_say += endings.of_batch_size()
         return min(int(self.batch_size), n_samples)
 
     def _optimiser(self, told: Settings, incremental: bool) -> Optimiser:
@@ -358,7 +359,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(told, n_parameters, dtype)
 
-    def _warn_of_findings(self, rows: Rows) -> None:
+    def _find(self, rows: Rows) -> None:
+        """What keeps training from its goal, in plain words."""
         theta = self._theta()
         found = findings(
             self._network,
@@ -369,8 +371,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             learning_rate=self.learning_rate_init if self._stochastic else None,
             names=getattr(self, "feature_names_in_", None),
         )
-        for finding in found:
-            warnings.warn(finding, TrainingWarning, stacklevel=2)
+        self._to_say += [endings.warning(finding, TrainingWarning) for finding in found]
 
     # Parameters, as scikit-learn shows them and as the engine takes them.
 
@@ -426,14 +427,41 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _is_plain(self, X: Any, dtype: Any) -> bool:
         """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""
-        if type(X) is not np.ndarray or X.ndim != 2 or X.dtype != dtype or not len(X):
-            return False
-        if X.shape[1] != self.n_features_in_ or hasattr(self, "feature_names_in_"):
-            return False
-        with np.errstate(all="ignore"):
-            return math.isfinite(X.sum())
+        return (
+            is_plain(X, 2, (dtype,))
+            and X.shape[1] == self.n_features_in_
+            and not hasattr(self, "feature_names_in_")
+        )
+
+    def _validated(self, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Any, Any]:
+        """X and y by scikit-learn's checks, but for plain arrays, which they would leave alone."""
+        plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
+        if plain and reset:
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            return X, y
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=FLOATS,
+            reset=reset,
+            **checks,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
 
     # scikit-learn's conventions.
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn reads them from __init__, which takes longer than a small fit: once."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     def _check_solver(self) -> bool:
         if not self._stochastic:

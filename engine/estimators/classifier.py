@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
-from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.predictor import RowClassifier
 from engine.estimators.rows import Rows
@@ -157,7 +157,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
-        "class_weight": [dict, list, str, None],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
     loss = "log_loss"
 
@@ -386,27 +386,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
-        X, y = self._checked_data(X, y, reset=reset)
-        weights = self._weights(y, _checked_weights(sample_weight, X), incremental)
+        X, y = self._validated(X, y, reset=reset)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._set_labels(Labels(y))
         else:
             self._require_known(y)
+        weights = self._weights(y, _checked_weights(sample_weight, X), incremental)
         return Rows(X, self._targets(y), weights)
-
-    def _checked_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     def _require_known(self, y: Any) -> None:
         classes = unique_labels(y)
@@ -432,14 +418,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
                 "not see all of y: compute the weights from the whole of it, with "
                 "sklearn.utils.class_weight.compute_class_weight, and pass them as a dict."
             )
-        if y.ndim == 1 and not incremental:
-            classes = unique_labels(y)
-            of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
-            self._class_weights = dict(zip(classes.tolist(), of_class.tolist(), strict=True))
-        else:
-            self._class_weights = self.class_weight
-        of_sample = compute_sample_weight(self._class_weights, y)
-        return of_sample if weights is None else weights * of_sample
+        self._class_weights = ClassWeights(self.class_weight, self._labels, y, weights)
+        of_samples = self._class_weights.of_samples(y)
+        return of_samples if weights is None else weights * of_samples
 
     def _targets(self, y: Any) -> NDArray[Any]:
         if self._labels.kind == MULTILABEL:
@@ -450,7 +431,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _validation_rows(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
     ) -> Rows:
-        X, y = self._checked_data(X, y, reset=False)
+        X, y = self._validated(X, y, reset=False)
         weights = _checked_weights(sample_weight, X)
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)
         if len(unknown):
@@ -459,9 +440,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
                 f"{self.classes_}; leave those rows out, or train on rows of all classes."
             )
         if self.class_weight is not None:
-            class_weights = getattr(self, "_class_weights", self.class_weight)
-            of_sample = compute_sample_weight(class_weights, y)
-            weights = of_sample if weights is None else weights * of_sample
+            known = getattr(self, "_class_weights", None)
+            if known is None:  # of an estimator that has not been fitted
+                known = ClassWeights(self.class_weight, self._labels, y, weights)
+            of_samples = known.of_samples(y)
+            weights = of_samples if weights is None else weights * of_samples
         return Rows(X, self._targets(y), weights)
 
     def _outputs(self, rows: Rows) -> tuple[int, str]:

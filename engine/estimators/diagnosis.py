@@ -1,9 +1,169 @@
-"""Placeholder until the branch comes in."""
+"""What went wrong in a fit, in plain words: unscaled inputs, idle units, a rate too high.
+
+Where the thresholds come from: docs/decisions/0016-diagnosis.md.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.equations.activations import HIDDEN_UNITS, activate_numpy
+from engine.estimators import rates
+from engine.network import Network
+
+# A feature is large if its root mean square is above this: standardised, it is 1.
+LARGE_FEATURE = 30
+# Units are saturated if |z| is beyond these, where tanh and sigmoid are within 1 % of a limit, for
+# so many of the samples.
+SATURATED_BEYOND = {"tanh": math.atanh(0.99), "sigmoid": math.log(99)}
+NEARLY_ALL = 0.95
+SATURATED = "saturated: within 1 % of a limit for nearly all samples"
+# A layer suffers when nearly all of its units are idle; half of them idle costs next to nothing.
+MANY_UNITS = 0.9
+# Over fewer samples, units are idle by chance.
+FEWEST_SAMPLES = 20
+BY_STEPS = ("sgd", "adam", "gd")
+REGRESSION = ("identity", "exp")
+
+Parameters = NDArray[np.floating]
+Samples = NDArray[np.floating]
 
 
 class TrainingWarning(UserWarning):
-    """x"""
+    """A fit has ended, but something kept it from training well; the message says what to do."""
 
 
-def findings(*a, **k):
-    return []
+def findings(
+    network: Network,
+    theta: Parameters,
+    X: Samples,
+    *,
+    loss_curve: Sequence[float],
+    solver: str,
+    learning_rate: float | None,
+    names: Sequence[str] | None = None,
+) -> list[str]:
+    """What kept a fit from training well, a message each; none for a healthy fit.
+
+    Parameters
+    ----------
+    network : Network
+    theta : ndarray (n_parameters,)
+        Parameters after training.
+    X : ndarray (n_0, m)
+        Some of the training samples, evenly spread, one per column; of the dtype of theta. A
+        thousand are plenty.
+    loss_curve : sequence of float
+        The loss of each epoch of this one fit; NaN or infinite at its end if the fit diverged.
+    solver : "sgd", "adam", "gd" or "lbfgs"
+        The curve of "lbfgs" is not looked at: its steps are as long as the loss allows.
+    learning_rate : float or None
+        None where the solver has none.
+    names : sequence of str, optional
+        Of the features.
+
+    Returns
+    -------
+    list of str
+
+    Notes
+    -----
+    A forward pass over X and a few sums. A fit that is merely unfinished is no finding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from engine import Network
+    >>> from engine.estimators.diagnosis import findings
+    >>> X = np.array([[1500.0, 1700.0, 1600.0], [0.5, 0.7, 0.6]])
+    >>> network = Network((2, 1))
+    >>> theta = network.initial_parameters()
+    >>> curve = [0.9, 0.8]
+    >>> said = {"solver": "adam", "learning_rate": 0.001, "names": ["area", "depth"]}
+    >>> for finding in findings(network, theta, X, loss_curve=curve, **said):
+    ...     print(finding)
+    The inputs are not scaled: 1 of 2 features has values far from 0, the largest ('area') a mean
+    of 1.6e+03 and a standard deviation of 81.6. Large inputs drown the others, and saturate or
+    switch off hidden units. Standardise them: make_pipeline(StandardScaler(), MLPClassifier(...));
+    MaxAbsScaler() leaves sparse X sparse.
+    """
+    estimator = "MLPRegressor" if network.output in REGRESSION else "MLPClassifier"
+    rate = learning_rate if solver in BY_STEPS else None
+    standardise = f"make_pipeline(StandardScaler(), {estimator}(...))"
+    with np.errstate(all="ignore"):
+        unscaled = _unscaled_inputs(
+            X, names, f"Standardise them: {standardise}; MaxAbsScaler() leaves sparse X sparse."
+        )
+        if unscaled:
+            remedy = f"Standardise the inputs: {standardise}."
+        elif rate is not None:
+            remedy = (
+                f"Lower the rate: learning_rate_init={rate / 10:g} in place of {rate:g}; "
+                "or alpha, if it is far above its default."
+            )
+        else:
+            remedy = "Penalise large weights more: a larger alpha."
+        idle = _idle_units(network, theta, X, remedy)
+    too_high = [] if rate is None else rates.too_high(network, loss_curve, rate)
+    return unscaled + idle + too_high
+
+
+def _unscaled_inputs(X: Samples, names: Sequence[str] | None, remedy: str) -> list[str]:
+    """A message if the root mean square of some features is far above 1."""
+    mean_squares = np.einsum("ki,ki->k", X, X) / X.shape[1]
+    worst = int(mean_squares.argmax())
+    if not mean_squares[worst] > LARGE_FEATURE**2:
+        return []
+    number = np.count_nonzero(mean_squares > LARGE_FEATURE**2)
+    values = X[worst].astype(np.float64)
+    worst_name = f"column {worst} of X" if names is None else repr(str(names[worst]))
+    return [
+        f"The inputs are not scaled: {number} of {_counted(len(X), 'feature')} "
+        f"{'has' if number == 1 else 'have'} values far from 0, the largest ({worst_name}) a mean "
+        f"of {values.mean():.3g} and a standard deviation of {values.std():.3g}. Large inputs "
+        f"drown the others, and saturate or switch off hidden units. {remedy}"
+    ]
+
+
+def _idle_units(network: Network, theta: Parameters, X: Samples, remedy: str) -> list[str]:
+    """A message for each hidden layer with hardly a unit whose gradient is not practically 0."""
+    found: list[str] = []
+    n_hidden = len(network.hidden)
+    if X.shape[1] < FEWEST_SAMPLES or n_hidden == 0:
+        return found
+    A = X
+    for l, ((W, b), unit) in enumerate(zip(network.views(theta), network.hidden, strict=False), 1):
+        Z = W @ A
+        Z += b[:, np.newaxis]
+        number = _saturated(Z, SATURATED_BEYOND[unit]) if unit in SATURATED_BEYOND else 0
+        number = _dead(Z) if unit == "relu" else number
+        if number >= MANY_UNITS * len(Z):
+            state = "dead: 0 for every sample" if unit == "relu" else SATURATED
+            found.append(
+                f"{number} of {_counted(len(Z), 'unit')} of hidden layer {l} ({unit}) "
+                f"{'is' if number == 1 else 'are'} {state}. "
+                f"Their gradient is practically 0, so that they no longer learn. {remedy}"
+            )
+        if l < n_hidden:  # of the last, only Z is looked at
+            activate_numpy(HIDDEN_UNITS[unit], Z, Z)  # type: ignore[no-untyped-call]
+            A = Z
+    return found
+
+
+def _saturated(Z: Samples, limit: float) -> int:
+    """Units whose |z| is beyond the limit for nearly all samples."""
+    beyond = np.abs(Z) > limit
+    if np.count_nonzero(beyond) < MANY_UNITS * NEARLY_ALL * Z.size:
+        return 0  # or few: the count by unit, ten times as dear, is for the fits in doubt
+    return int(np.count_nonzero(np.count_nonzero(beyond, axis=1) >= NEARLY_ALL * Z.shape[1]))
+
+
+def _dead(Z: Samples) -> int:
+    """Units whose z is not above 0 for any sample."""
+    return int(np.count_nonzero(Z.max(axis=1) <= 0))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -7,19 +7,45 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from engine.network import Network
+from engine.training.mersenne import put_words, words_of
 
 
-def generator_of(random_state: Any) -> np.random.RandomState:
-    """The generator for a `random_state`: a new one, the caller's, or NumPy's own for None.
+class Draws:
+    """An estimator's generator, that NumPy and compiled shuffles draw from in turn.
 
-    Shuffles are drawn in compiled code, which knows MT19937 alone; a RandomState of another bit
-    generator gives the seed of one.
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        A new generator, the caller's, or NumPy's own. Compiled shuffles know MT19937 alone: a
+        RandomState of another bit generator gives the seed of one.
     """
-    generator: np.random.RandomState = check_random_state(random_state)
-    state: Any = generator.get_state(legacy=False)
-    if state["bit_generator"] != "MT19937":
-        return np.random.RandomState(generator.randint(2**31))
-    return generator
+
+    def __init__(self, random_state: Any) -> None:
+        self._shared = random_state is None or isinstance(random_state, np.random.RandomState)
+        self._generator: np.random.RandomState = check_random_state(random_state)
+        self._words: NDArray[np.uint64] | None = None  # newer than the generator
+        state: Any = self._generator.get_state(legacy=False) if self._shared else {}
+        if state.get("bit_generator", "MT19937") != "MT19937":
+            self._generator = np.random.RandomState(self._generator.randint(2**31))
+            self._shared = False
+
+    @property
+    def generator(self) -> np.random.RandomState:
+        """For NumPy."""
+        if self._words is not None:
+            put_words(self._generator, self._words)
+            self._words = None
+        return self._generator
+
+    def words(self) -> NDArray[np.uint64]:
+        """For shuffles: a copy of the state."""
+        return words_of(self._generator) if self._words is None else self._words.copy()
+
+    def go_on_from(self, words: NDArray[np.uint64]) -> None:
+        """Take the state that shuffles left; at once where others draw from the generator, too."""
+        self._words = words
+        if self._shared:
+            _ = self.generator
 
 
 def initial_parameters(

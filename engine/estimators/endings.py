@@ -1,12 +1,22 @@
-"""What a fit says when it ends: scikit-learn's warnings and words, and reasons of our own."""
+"""What a fit says when it has ended: scikit-learn's warnings and words, and reasons of our own.
+
+Each function gives what is to be said, as functions of no arguments that print or warn; they are
+called once the estimator holds what was reached.
+"""
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.optimize import _check_optimize_result
 
 from engine.estimators.diagnosis import TrainingWarning
+from engine.estimators.quasi_newton import Minimised
 from engine.training.result import DivergedError
+
+ToSay = list[Callable[[], Any]]
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -18,43 +28,66 @@ class DivergedFit(ValueError):
     """The loss stopped being finite; the estimator keeps the last parameters for which it was."""
 
 
-def say(estimator: Any, stopped: str, n_iter: int, incremental: bool) -> None:
-    """Print or warn why a run by steps ended."""
+def warning(message: str, category: type[Warning] = UserWarning) -> Callable[[], None]:
+    """A warning that points at the line that called fit, through scikit-learn's decorators."""
+    return partial(warnings.warn, message, category, stacklevel=5)
+
+
+def of_batch_size() -> ToSay:
+    """Of a batch that cannot be as large as was asked for."""
+    return [
+        warning(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+        )
+    ]
+
+
+def not_improved(estimator: Any) -> str:
+    """That neither score nor loss has improved for too long."""
+    watched = "Validation score" if estimator.early_stopping else "Training loss"
+    return (
+        f"{watched} did not improve more than tol={estimator.tol:f} for "
+        f"{estimator.n_iter_no_change} consecutive epochs."
+    )
+
+
+def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
+    """Why a run by steps ended."""
     if stopped == "tol" and estimator.verbose:
-        what, verb = (
-            ("Validation score", "did not improve")
-            if estimator.early_stopping
-            else (
-                "Training loss",
-                "did not improve",
+        adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        too_small = " Learning rate too small." if adaptive else ""
+        return [partial(print, f"{not_improved(estimator)}{too_small} Stopping.")]
+    if stopped == "max_iter" and not incremental:
+        return [
+            warning(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
             )
-        )
-        too_small = " Learning rate too small." if estimator.learning_rate == "adaptive" else ""
-        print(
-            f"{what} {verb} more than tol={estimator.tol:f} for {estimator.n_iter_no_change} "
-            f"consecutive epochs.{too_small} Stopping."
-        )
-    elif stopped == "max_iter" and not incremental:
-        warnings.warn(
-            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
-            "optimization hasn't converged yet.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    elif stopped == "interrupted":
-        warnings.warn("Training interrupted by user.", stacklevel=2)
-    say_of_time(estimator, stopped, n_iter)
+        ]
+    return of_limits(estimator, stopped)
 
 
-def say_of_time(estimator: Any, stopped: str, n_iter: int) -> None:
-    """Warn of a run that its time limit ended."""
+def of_minimisation(estimator: Any, ended: Minimised) -> ToSay:
+    """Why a run of L-BFGS ended."""
+    if ended.result is None:
+        return of_limits(estimator, ended.stopped)
+    return [partial(_check_optimize_result, "lbfgs", ended.result, estimator.max_iter)]
+
+
+def of_limits(estimator: Any, stopped: str) -> ToSay:
+    """Of a run that its time limit or Ctrl-C ended."""
+    if stopped == "interrupted":
+        return [warning("Training interrupted by user.")]
     if stopped == "max_time":
-        warnings.warn(
-            f"max_time={estimator.max_time:g} seconds were over after {n_iter} iterations, and the "
-            "optimization hasn't converged yet.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        return [
+            warning(
+                f"max_time={estimator.max_time:g} seconds were over after {estimator.n_iter_} "
+                "iterations, and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+        ]
+    return []
 
 
 def where(error: DivergedError) -> str:
@@ -66,7 +99,7 @@ def remedy(estimator: Any) -> str:
     """What to do about it."""
     rate = estimator.learning_rate_init
     return (
-        f"Scale the inputs to mean 0 and variance 1 (StandardScaler), or lower the rate: "
+        "Scale the inputs to mean 0 and variance 1 (StandardScaler), or lower the rate: "
         f"learning_rate_init={rate / 10:g} in place of {rate:g}."
     )
 
@@ -79,11 +112,12 @@ def diverged(estimator: Any, error: DivergedError) -> DivergedFit:
     )
 
 
-def warn_of_divergence(estimator: Any, error: DivergedError) -> None:
+def of_divergence(estimator: Any, error: DivergedError) -> ToSay:
     """With early stopping there are parameters to fall back on."""
-    warnings.warn(
-        f"{where(error)} The parameters with the best validation score are kept. "
-        f"{remedy(estimator)}",
-        TrainingWarning,
-        stacklevel=2,
-    )
+    return [
+        warning(
+            f"{where(error)} The parameters with the best validation score are kept. "
+            f"{remedy(estimator)}",
+            TrainingWarning,
+        )
+    ]

@@ -1,5 +1,6 @@
 """Rows of users' data, checked by scikit-learn, as the engine's samples in columns; no copies."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,24 @@ from numpy.typing import NDArray
 from engine.boundary.arrays import float_array
 from engine.boundary.samples import weights as checked_weights
 from engine.samples import Inputs, Samples, SparseColumns
+
+# Entries of a sparse matrix that are made dense at a time, where it is done at all: 32 MB.
+MOST_DENSE_ENTRIES = 4_000_000
+
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+PLAIN_TARGETS = (*FLOATS, np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
+
+
+def is_plain(array: Any, ndim: int, dtypes: tuple[Any, ...]) -> bool:
+    """Whether this is an array of NumPy's own, of one of the dtypes, not empty, and finite."""
+    if type(array) is not np.ndarray or array.ndim != ndim or array.dtype not in dtypes:
+        return False
+    if array.size == 0:
+        return False
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        return math.isfinite(array.sum())
 
 
 class Rows(NamedTuple):
@@ -59,8 +78,9 @@ def inputs_of(X: Any, dtype: Any) -> Inputs:
 
 
 def evenly_spread(X: Any, most: int, dtype: Any) -> NDArray[Any]:
-    """At most so many of the rows of X, dense, as columns."""
-    rows = X[:: max(1, -(-X.shape[0] // most))]
+    """At most so many of the rows of X, dense, as columns; fewer where rows are very long."""
+    most = min(most, max(1, MOST_DENSE_ENTRIES // X.shape[1]))
+    rows = X[:: -(-X.shape[0] // most)]
     dense = rows.toarray() if scipy.sparse.issparse(rows) else rows
     columns: NDArray[Any] = dense.T.astype(dtype, copy=False)
     return columns

@@ -71,6 +71,11 @@ class Watch:
         self.scores: list[float] = []
         self.best_score = best_score
         self.best: NDArray[Any] | None = None
+        self._rate: Callable[[], float] | None = None
+
+    def follow(self, rate: Callable[[], float], why: str) -> None:
+        """Print each change of an adaptive rate, and why it was changed."""
+        self._rate, self._why_rate, self._last_rate = rate, why, rate()
 
     @property
     def validates(self) -> bool:
@@ -80,7 +85,7 @@ class Watch:
     @property
     def wants_each_epoch(self) -> bool:
         """Whether somebody looks at the parameters after each epoch."""
-        return self._validation is not None or bool(self._listeners)
+        return self._validation is not None or bool(self._listeners) or self._rate is not None
 
     @property
     def seconds_left(self) -> float:
@@ -93,9 +98,8 @@ class Watch:
         assert self._validation.score is not None
         score = self._validation.score(theta)
         self.scores.append(score)
-        if score > self.best_score or self.best is None:
-            self.best = theta.copy()
-        self.best_score = max(self.best_score, score) if score == score else self.best_score
+        if score > self.best_score:  # a NaN is not
+            self.best_score, self.best = score, theta.copy()
         return -score
 
     def record(
@@ -109,6 +113,9 @@ class Watch:
                 print(f"Iteration {number + 1}, loss = {self.losses[number]:.8f}")
                 if self._scored:
                     print(f"Validation score: {self.scores[number]:f}")
+        if self._rate is not None and self._rate() != self._last_rate:
+            self._last_rate = self._rate()
+            print(f"{self._why_rate} Setting learning rate to {self._last_rate:f}")
         if len(epochs):
             validation_loss = math.nan
             if self._validation is not None:

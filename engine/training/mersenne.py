@@ -25,7 +25,7 @@ def words_of(generator: np.random.RandomState) -> NDArray[np.uint64]:
 
 
 def put_words(generator: np.random.RandomState, words: NDArray[np.uint64]) -> None:
-    """Set a RandomState to a state (625,)."""
+    """Set a RandomState to a state (625,); a normal number that it has in store it keeps."""
     state: Any = generator.get_state(legacy=False)
     state["state"]["key"] = words[:WORDS].astype(np.uint32)
     state["state"]["pos"] = int(words[WORDS])

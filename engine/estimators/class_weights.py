@@ -1,0 +1,58 @@
+"""Weights of classes: what class_weight says, as a factor for each sample."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+
+from engine.estimators.labels import MULTILABEL, Labels
+
+
+class ClassWeights:
+    """The weight of each class, from training data.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dicts, or "balanced"
+        As scikit-learn takes it; "balanced" counts rows by their weights, so that a weight of 2 is
+        a row twice here as well.
+    labels : Labels
+    y : array
+    weights : ndarray (m,) or None
+    """
+
+    def __init__(self, class_weight: Any, labels: Labels, y: Any, weights: Any) -> None:
+        self._labels = labels
+        self._of_classes: Any = class_weight
+        if labels.kind != MULTILABEL:
+            if isinstance(class_weight, str):
+                self._of_classes = balanced(labels.classes, y, weights)
+            else:
+                self._of_classes = compute_class_weight(class_weight, classes=labels.classes, y=y)
+        elif isinstance(class_weight, str):
+            values = np.array([0, 1])
+            columns = labels.indicators(y).astype(int).T
+            of_columns = [balanced(values, column, weights) for column in columns]
+            self._of_classes = [dict(enumerate(of_column)) for of_column in of_columns]
+
+    def of_samples(self, y: Any) -> NDArray[Any]:
+        """The weight (m,) of the class of each sample; for several labels, their product."""
+        factors: NDArray[Any]
+        if self._labels.kind == MULTILABEL:
+            factors = compute_sample_weight(self._of_classes, self._labels.indicators(y) * 1)
+        else:
+            factors = self._of_classes[self._labels.codes(y)]
+        return factors
+
+
+def balanced(classes: NDArray[Any], y: NDArray[Any], weights: Any) -> NDArray[Any]:
+    """scikit-learn's "balanced" weight of each class; 1 for one whose rows weigh nothing."""
+    if weights is not None:
+        y, weights = y[weights > 0], weights[weights > 0]
+    present = np.unique(y)
+    of_classes = np.ones(len(classes))
+    of_classes[np.isin(classes, present)] = compute_class_weight(
+        "balanced", classes=present, y=y, sample_weight=weights
+    )
+    return of_classes

@@ -1,0 +1,389 @@
+"""engine/estimators/diagnosis.py, rates.py: findings with number and remedy, and only then."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn import datasets
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from engine import MLPClassifier, MLPRegressor, Network
+from engine.estimators.diagnosis import TrainingWarning, findings
+
+DOWN = np.geomspace(1.0, 0.05, 40).tolist()
+RNG = np.random.default_rng(7)
+SAMPLES = RNG.normal(size=(4, 200))
+RATE = 0.001
+
+
+def network_and_parameters(
+    sizes: tuple[int, ...] = (4, 10, 3),
+    hidden: str | tuple[str, ...] = "tanh",
+    output: str = "softmax",
+    dtype: str = "float64",
+) -> tuple[Network, NDArray[Any]]:
+    network = Network(sizes, hidden=hidden, output=output)
+    return network, network.initial_parameters(seed=1, dtype=dtype)
+
+
+def find(network, theta, X=SAMPLES, curve=DOWN, solver="adam", rate=RATE, names=None):
+    return findings(
+        network, theta, X, loss_curve=curve, solver=solver, learning_rate=rate, names=names
+    )
+
+
+def only(found):
+    """The single message of a list."""
+    assert len(found) == 1, found
+    return found[0]
+
+
+def with_biases(network, theta, l, values):
+    """theta, the first biases of layer l set to values."""
+    theta = theta.copy()
+    network.views(theta)[l - 1][1][: len(values)] = values
+    return theta
+
+
+def scaled(factor, k=2):
+    """The samples, one feature multiplied."""
+    X = SAMPLES.copy()
+    X[k] *= factor
+    return X
+
+
+def test_a_training_warning_is_a_user_warning():
+    assert issubclass(TrainingWarning, UserWarning)
+
+
+# Inputs
+
+
+@pytest.mark.parametrize("factor", [100, 1e6])
+def test_a_large_feature_is_named_with_its_numbers_and_the_remedy(factor):
+    X = scaled(factor) + 5
+    said = find(*network_and_parameters(hidden="identity"), X, names=["a", "b", "size", "d"])[0]
+    assert "1 of 4 features has" in said
+    assert (
+        f"('size') a mean of {X[2].mean():.3g} and a standard deviation of {X[2].std():.3g}" in said
+    )
+    assert "make_pipeline(StandardScaler(), MLPClassifier(...))" in said
+
+
+def test_names_may_be_an_array():
+    names = np.array(["a", "b", "size", "d"], dtype=object)
+    said = only(find(*network_and_parameters(hidden="identity"), scaled(100), names=names))
+    assert "'size'" in said
+
+
+def test_features_without_names_are_numbered_from_0():
+    said = only(find(*network_and_parameters(hidden="identity"), SAMPLES * [[1], [99], [1], [999]]))
+    assert "2 of 4 features have" in said
+    assert "(column 3 of X)" in said
+
+
+def test_a_feature_far_from_0_is_found_though_it_varies_little():
+    X = SAMPLES + np.array([[0], [2000], [0], [0]])
+    assert "(column 1 of X) a mean of 2e+03" in only(
+        find(*network_and_parameters(hidden="identity"), X)
+    )
+
+
+@pytest.mark.parametrize("output", ["identity", "exp"])
+def test_a_regression_is_told_of_the_regressor(output):
+    model = network_and_parameters(hidden="identity", output=output)
+    assert "MLPRegressor(...))" in only(find(*model, scaled(1000)))
+
+
+def test_numbers_of_float32_samples_do_not_overflow():
+    model = network_and_parameters(hidden="identity", dtype="float32")
+    said = only(find(*model, scaled(1e25).astype("float32")))
+    assert f"a standard deviation of {SAMPLES[2].std() * 1e25:.3g}" in said
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -20.0])
+def test_a_constant_feature_of_usual_size_is_harmless(value):
+    X = SAMPLES.copy()
+    X[0] = value
+    assert find(*network_and_parameters(hidden="identity"), X) == []
+
+
+def test_small_and_rare_features_are_harmless():
+    X = scaled(1e-6)
+    X[0] = 0
+    X[0, 5] = 1  # seen once
+    assert find(*network_and_parameters(), X) == []
+
+
+# Units
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "sigmoid"])
+def test_saturated_units_are_counted_by_layer(hidden):
+    model, theta = network_and_parameters((4, 100, 20, 3), hidden)
+    theta = with_biases(model, theta, 1, [9, -9] * 46 + [9])
+    said = only(find(model, theta))
+    assert f"93 of 100 units of hidden layer 1 ({hidden}) are saturated" in said
+    assert "learning_rate_init=0.0001 in place of 0.001" in said
+
+
+@pytest.mark.parametrize(("hidden", "a", "z"), [("tanh", 0.99, 2.6467), ("sigmoid", 0.99, 4.5951)])
+def test_saturated_means_within_one_per_cent_of_a_limit(hidden, a, z):
+    assert a == pytest.approx(
+        math.tanh(z) if hidden == "tanh" else 1 / (1 + math.exp(-z)), abs=1e-4
+    )
+    model, theta = network_and_parameters(hidden=hidden)
+    X = np.zeros((4, 30))
+    assert "10 of 10" in only(find(model, with_biases(model, theta, 1, [1.001 * z] * 10), X))
+    assert find(model, with_biases(model, theta, 1, [0.999 * z] * 10), X) == []
+
+
+def test_a_unit_with_a_gradient_for_one_sample_in_twenty_is_not_saturated():
+    model, theta = network_and_parameters(hidden="tanh")
+    theta[:] = 0
+    W = model.views(theta)[0][0]
+    W[:, 0] = 9
+    X = np.ones((4, 100))
+    X[0, :4] = 0
+    assert "10 of 10" in only(find(model, theta, X))
+    X[0, :6] = 0
+    assert find(model, theta, X) == []
+
+
+def test_dead_units_are_counted_by_layer():
+    model, theta = network_and_parameters((4, 20, 100, 3), "relu")
+    theta = with_biases(model, theta, 2, [-1e3] * 90)
+    said = only(find(model, theta, solver="lbfgs", rate=None))
+    number = int(said.split()[0])
+    assert 90 <= number < 97  # some are dead by chance
+    assert f"{number} of 100 units of hidden layer 2 (relu) are dead" in said
+    assert "alpha" in said
+    assert "learning_rate" not in said
+
+
+@pytest.mark.parametrize(("hidden", "z"), [("relu", -99), ("tanh", 99), ("sigmoid", -99)])
+def test_a_layer_half_idle_is_normal(hidden, z):
+    model, theta = network_and_parameters((4, 100, 3), hidden)
+    assert find(model, with_biases(model, theta, 1, [z] * 50)) == []
+    assert "95 of 100" in only(find(model, with_biases(model, theta, 1, [z] * 95)))
+
+
+def test_each_layer_is_judged_by_its_own_activation():
+    model, theta = network_and_parameters((4, 10, 10, 10, 3), ("tanh", "relu", "identity"))
+    theta = with_biases(model, theta, 1, [99] * 10)
+    theta = with_biases(model, theta, 2, [-99] * 10)
+    theta = with_biases(model, theta, 3, [-99] * 10)
+    saturated, dead = find(model, theta)
+    assert "10 of 10 units of hidden layer 1 (tanh) are saturated" in saturated
+    assert "10 of 10 units of hidden layer 2 (relu) are dead" in dead
+
+
+def test_idle_units_of_unscaled_inputs_are_told_to_scale_them():
+    unscaled, saturated = find(*network_and_parameters(hidden="tanh"), SAMPLES * 1e4)
+    assert "not scaled" in unscaled
+    assert "saturated" in saturated
+    assert "Standardise the inputs" in saturated
+
+
+# The rate
+
+TOO_HIGH = {
+    "the loss is nan in epoch 3": [1.0, 2.0, math.nan],
+    "the loss is inf in epoch 1": [math.inf, math.inf],
+    "the loss rose from 1.1 in the first epoch to 22.5 later": [1.1, 0.3, 22.5, 9, 2, 1, 0.5],
+    "the loss had come down to 0.04, but ended at 0.3": [*DOWN, *[0.04] * 5, *[0.3] * 5],
+    "the loss ended at 3, above the 1.1 of a network that gives all classes the same probability": (
+        [6, 5, 3, 3.1, 3, 2.9, 3.1, 2.8]
+    ),
+    "the loss still jumps, 3 times by more than 40% in the last 10 epochs": [
+        1.0,
+        *[0.4, 0.6, 0.5] * 10,
+    ],
+}
+
+
+@pytest.mark.parametrize("seen", TOO_HIGH)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "gd"])
+def test_a_rate_too_high_is_seen_in_the_curve_and_a_tenth_suggested(seen, solver):
+    said = only(find(*network_and_parameters(), curve=TOO_HIGH[seen], solver=solver, rate=2.0))
+    assert f"The learning rate is too high: {seen}." in said
+    assert "learning_rate_init=0.2 in place of 2." in said
+
+
+@pytest.mark.parametrize("seen", TOO_HIGH)
+def test_lbfgs_is_not_told_about_rates(seen):
+    assert find(*network_and_parameters(), curve=TOO_HIGH[seen], solver="lbfgs") == []
+    assert find(*network_and_parameters(), curve=TOO_HIGH[seen], rate=None) == []
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        [],
+        [1.0],
+        [1.0, 0.9],
+        [0.0] * 20,
+        [0.7] * 50,
+        [*DOWN[:10], 5.0, *DOWN[10:]],  # one bad epoch
+        [*DOWN, *[1e-4] * 5, *[5e-4] * 5],  # from nothing to nearly nothing
+        [*DOWN, *[1e-3, 5e-3] * 5],  # jumps of nothing
+        (0.5 * (1 + 0.15 * np.random.default_rng(1).normal(size=200))).tolist(),  # noise
+        np.linspace(90, 40, 50).tolist(),  # a large penalty, coming down
+    ],
+)
+def test_healthy_curves_are_not_blamed_on_the_rate(curve):
+    assert find(*network_and_parameters(), curve=curve, rate=0.1) == []
+
+
+def test_a_loss_above_that_of_a_coin_is_too_high_for_each_label():
+    model = network_and_parameters((4, 10, 2), output="sigmoid")
+    assert find(*model, curve=[2.5, 2.0, 2.0, 2.1, 2.0, 2.1]) == []
+    assert "ended at 2.2, above the 1.39" in only(
+        find(*model, curve=[2.5, 2.2, 2.1, 2.2, 2.1, 2.2])
+    )
+
+
+def test_a_large_target_is_blamed_with_the_rate():
+    curve = [12000.0, 1e6, 1e8, math.inf]
+    said = only(find(*network_and_parameters(output="identity"), curve=curve))
+    assert "TransformedTargetRegressor" in said
+    assert "TransformedTargetRegressor" not in only(find(*network_and_parameters(), curve=curve))
+
+
+# What must not make it stumble
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300])
+@pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "relu", "identity"])
+def test_parameters_that_are_not_finite_raise_nothing(value, hidden):
+    model, theta = network_and_parameters((4, 10, 10, 3), hidden)
+    find(model, np.full_like(theta, value))
+    find(model, np.where(np.arange(len(theta)) == 3, value, theta))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
+def test_samples_out_of_range_raise_nothing(value):
+    said = find(*network_and_parameters(), np.full((4, 3), value))
+    assert len(said) == (not math.isnan(value))  # of NaN there is nothing to say
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(4, 3), (4, 1), (4, 1, 1), (4, 5000, 3), (4, 5, 5, 5, 3)])
+@pytest.mark.parametrize("m", [1, 200])
+def test_healthy_networks_of_any_shape_pass(sizes, m, dtype):
+    for hidden in ("tanh", "sigmoid", "identity"):
+        model, theta = network_and_parameters(sizes, hidden, dtype=dtype)
+        assert find(model, theta, SAMPLES[:, :m].astype(dtype)) == []
+
+
+def test_a_few_samples_say_nothing_about_units():
+    model, theta = network_and_parameters((4, 10, 3), "relu")
+    theta = with_biases(model, theta, 1, [-99] * 10)
+    assert find(model, theta, SAMPLES[:, :19]) == []
+    assert "10 of 10" in only(find(model, theta, SAMPLES[:, :20]))
+
+
+def test_neither_samples_nor_parameters_are_changed():
+    model, theta = network_and_parameters((4, 10, 10, 3), ("identity", "tanh"))
+    X, before = SAMPLES.copy(), theta.copy()
+    find(model, theta, X)
+    np.testing.assert_array_equal(X, SAMPLES)
+    np.testing.assert_array_equal(theta, before)
+
+
+def test_one_unit_is_spoken_of_in_the_singular():
+    model, theta = network_and_parameters((4, 1, 3), "relu")
+    said = only(find(model, with_biases(model, theta, 1, [-99])))
+    assert said.startswith("1 of 1 unit of hidden layer 1 (relu) is dead")
+
+
+# Fits
+
+RAW = {
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+    "cancer": datasets.load_breast_cancer,
+    "digits": datasets.load_digits,
+    "diabetes": datasets.load_diabetes,
+}
+ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid"}
+
+
+def rows_and_targets(name, standardised=True):
+    rows, targets = RAW[name](return_X_y=True)
+    return StandardScaler().fit_transform(rows) if standardised else rows, targets
+
+
+def of_fit(rows, targets, **parameters):
+    """The findings of a fit with the defaults but for the parameters."""
+    kind = MLPRegressor if len(np.unique(targets)) > 10 else MLPClassifier
+    estimator = kind(random_state=0, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", TrainingWarning)
+        estimator.fit(rows, targets)
+    sizes = [rows.shape[1], *(len(b) for b in estimator.intercepts_)]
+    output = {"logistic": "sigmoid"}.get(estimator.out_activation_, estimator.out_activation_)
+    network = Network(sizes, hidden=ACTIVATIONS[estimator.activation], output=output)
+    layers = zip(estimator.coefs_, estimator.intercepts_)
+    theta = np.concatenate([np.ravel(part) for W, b in layers for part in (W.T, b)])
+    return findings(
+        network,
+        theta,
+        rows.T,
+        loss_curve=getattr(estimator, "loss_curve_", []),
+        solver=estimator.solver,
+        learning_rate=estimator.learning_rate_init,
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["iris", "wine"])
+def test_standardised_data_and_usual_rates_have_no_findings(name, activation):
+    for rate in (0.001, 0.01):
+        for solver in ("adam", "sgd"):
+            parameters = {"learning_rate_init": rate, "solver": solver, "max_iter": 50}
+            assert of_fit(*rows_and_targets(name), activation=activation, **parameters) == []
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["wine", "cancer"])
+def test_raw_data_of_wine_and_breast_cancer_are_found_unscaled(name, activation):
+    said = of_fit(*rows_and_targets(name, standardised=False), activation=activation, max_iter=20)
+    assert said[0].startswith("The inputs are not scaled")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_raw_iris_has_no_findings(activation):
+    assert of_fit(*rows_and_targets("iris", standardised=False), activation=activation) == []
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_rate_of_10_is_found_too_high(solver):
+    rows, targets = rows_and_targets("wine")
+    with np.errstate(all="ignore"):
+        said = of_fit(rows, targets, solver=solver, learning_rate_init=10.0, activation="tanh")
+    assert any("The learning rate is too high" in finding for finding in said)
+
+
+def test_tanh_units_at_inputs_of_1000_are_found_saturated():
+    rows, targets = rows_and_targets("iris")
+    unscaled, saturated = of_fit(rows * 1000, targets, activation="tanh")
+    assert unscaled.startswith("The inputs are not scaled: 4 of 4 features")
+    assert "of 100 units of hidden layer 1 (tanh) are saturated" in saturated
+
+
+@pytest.mark.compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("hidden", [(100,), (30, 20)], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", RAW)
+def test_standardised_data_and_defaults_never_have_findings(name, activation, hidden):
+    fit = {"activation": activation, "hidden_layer_sizes": hidden}
+    assert of_fit(*rows_and_targets(name), **fit) == []
+    if name in ("iris", "digits"):
+        assert of_fit(*rows_and_targets(name, standardised=False), **fit) == []
