@@ -1,6 +1,7 @@
 """MLPClassifier and MLPRegressor inside scikit-learn: its tools, its callbacks, its data."""
 
 import copy
+import inspect
 import itertools
 import pickle
 import tracemalloc
@@ -161,6 +162,8 @@ def test_a_learning_curve_in_steps_is_of_partial_fits():
 
 @pytest.mark.parametrize("kind", [engine.MLPClassifier, engine.MLPRegressor])
 def test_a_clone_has_the_parameters_and_nothing_of_the_fit(kind):
+    defaults = {name: p.default for name, p in inspect.signature(kind).parameters.items()}
+    assert kind().get_params() == defaults
     given = {**SMALL, "solver": "sgd", "backend": "loops", "n_threads": 2, "scoring": "max_error"}
     estimator = kind(**given)
     found = estimator.get_params()
@@ -174,6 +177,8 @@ def test_a_clone_has_the_parameters_and_nothing_of_the_fit(kind):
 
 
 def test_an_estimator_shows_what_is_not_default():
+    assert repr(engine.MLPRegressor()) == "MLPRegressor()"
+    assert repr(engine.MLPClassifier()) == "MLPClassifier()"
     shown = repr(engine.MLPClassifier((4,), class_weight="balanced", n_threads=2))
     assert " ".join(shown.split()) == (
         "MLPClassifier(class_weight='balanced', hidden_layer_sizes=(4,), n_threads=2)"
@@ -257,6 +262,7 @@ def test_validation_rows_are_routed_and_transformed_by_the_pipeline(make):
     alone.fit(scaler.transform(X[:40]), y[:40], X_val=scaler.transform(X[40:]), y_val=y[40:])
     assert pipeline[-1].validation_scores_ == alone.validation_scores_
     assert pipeline[-1].fingerprint_ == alone.fingerprint_
+    assert alone.t_ == 40 * alone.n_iter_  # none of the rows is held out besides
 
 
 # Callbacks
