@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.checks.run import verify as verify
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
@@ -28,6 +29,7 @@ _DEFINED_IN = {
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
     "train": "engine.training.trainer",
+    "verify": "engine.checks.run",
 }
 __all__ = [
     "DivergedError",
@@ -37,6 +39,7 @@ __all__ = [
     "TrainingWarning",
     "__version__",
     "train",
+    "verify",
 ]
 
 

@@ -16,9 +16,15 @@ from engine import _tile
 from engine._jit import compiled_once, inlined, jit
 from engine._views import vector_at
 from engine.equations.activations import activate_tiled
-from engine.equations.layout import SCRATCH_ROWS, scratch_of, units_of_loops
+from engine.equations.layout import (
+    SCRATCH_ROWS,
+    parameters_of_loops,
+    scratch_of,
+    units_of_loops,
+)
 from engine.equations.losses import cost_sum_tiled
 from engine.equations.passes import backward_pass_tiled, logits_tiled
+from engine.equations.sparse import affine_sparse, parameter_gradient_sparse
 from engine.samples import Inputs, SparseColumns
 
 # What is wanted of a pass.
@@ -42,7 +48,8 @@ class Table(NamedTuple):
 class Data(NamedTuple):
     """Samples as compiled kernels take them; what is absent is an empty array.
 
-    Sparse inputs have their values in X.numbers, and `features` and `starts` beside them.
+    Sparse inputs have their values in X.numbers, and `features` and `starts` beside them;
+    `entries_alone` is 1 where layer 1 goes over these, and no block of inputs is made dense.
     """
 
     X: Table
@@ -51,6 +58,7 @@ class Data(NamedTuple):
     weights: NDArray[Any]
     features: NDArray[np.int32]
     starts: NDArray[np.int64]
+    entries_alone: int
 
 
 class Workspace(NamedTuple):
@@ -95,9 +103,9 @@ def data_of(
 ) -> Data:
     """The arrays of checked samples for the kernels; copied only where their order is backward."""
     nothing = np.empty(0, X.dtype)
-    features, starts = np.empty(0, np.int32), np.empty(0, np.int64)
+    features, starts, entries_alone = np.empty(0, np.int32), np.empty(0, np.int64), 0
     if isinstance(X, SparseColumns):
-        features, starts = X.features, X.starts
+        features, starts, entries_alone = X.features, X.starts, int(X.has_few_entries)
         X = X.values.reshape(1, -1)
     return Data(
         table_of(X),
@@ -106,6 +114,7 @@ def data_of(
         read_only(nothing if weights is None else weights),
         read_only(features),
         read_only(starts),
+        entries_alone,
     )
 
 
@@ -126,6 +135,13 @@ def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     while most > 4 * lanes and int(sizes.sum()) * most * itemsize > WORKSPACE_BYTES:
         most //= 2
     return min(most, -(-n_samples // lanes) * lanes)
+
+
+def block_for(sizes: NDArray[np.int64], X: Inputs, n_samples: int) -> int:
+    """Samples of a block of these inputs, whose rows take no room where they stay sparse."""
+    if isinstance(X, SparseColumns) and X.has_few_entries:
+        return block_samples(sizes[1:], X.dtype, n_samples)
+    return block_samples(sizes, X.dtype, n_samples)
 
 
 def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int) -> Workspace:
@@ -183,7 +199,8 @@ def load_block(data, order, first, count, sizes, workspace):
     for c in range(count, m):
         workspace.s[c] = 0
     if data.starts.size > 0:
-        load_sparse_inputs(data, starts, count, m, X)
+        if data.entries_alone == 0:
+            load_sparse_inputs(data, starts, count, m, X)
         return m
     for c in range(count):
         starts[c] *= data.X.sample_step
@@ -255,10 +272,14 @@ def run_blocks_tiled(
     A, dZ, Y, s, _, dtheta = workspace
     L = len(sizes) - 1
     cost = 0.0
+    sparse = data.entries_alone == 1
     for start in range(first, last, block):
         count = min(block, last - start)
         m = load_block(data, order, start, count, sizes, workspace)
-        logits_tiled(theta, sizes, units, A, m)
+        if sparse:
+            logits_sparse(theta, sizes, units, A, data, workspace.starts, count, m)
+        else:
+            logits_tiled(theta, sizes, units, A, 1, m)
         output = units_of_loops(A, sizes, L)
         if task == FORWARD:
             activate_tiled(units[L - 1], output, scratch_of(A, sizes), m)
@@ -268,5 +289,29 @@ def run_blocks_tiled(
         else:
             cost += cost_sum_tiled(units[L - 1], output, Y, s, scratch_of(A, sizes), m)
         if task == GRADIENT:
-            backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m)
+            lowest = 2 if sparse else 1
+            backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, lowest, m)
+            if sparse:
+                first_gradient_sparse(dtheta, sizes, dZ, data, workspace.starts, count)
     return cost
+
+
+@jit
+def logits_sparse(theta, sizes, units, A, data, samples, count, m):
+    """As `logits_tiled`, with layer 1 from the entries of the block's samples."""
+    W, b = parameters_of_loops(theta, sizes, 1)
+    Z = units_of_loops(A, sizes, 1)
+    affine_sparse(W, b, data.X.numbers, data.features, data.starts, samples, count, Z, m)
+    if len(sizes) > 2:
+        activate_tiled(units[0], Z, scratch_of(A, sizes), m)
+        logits_tiled(theta, sizes, units, A, 2, m)
+
+
+@jit
+def first_gradient_sparse(dtheta, sizes, dZ, data, samples, count):
+    """Layer 1's part of the gradient, from its dZ in the workspace."""
+    dW, db = parameters_of_loops(dtheta, sizes, 1)
+    dZ_first = units_of_loops(dZ, sizes, 1)
+    parameter_gradient_sparse(
+        dZ_first, data.X.numbers, data.features, data.starts, samples, count, dW, db
+    )

@@ -22,7 +22,8 @@ class Panel(NamedTuple):
     theta: NDArray[Any]
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure, in inches."""
     # Not pyplot: it keeps global state and may ask for a screen.
     from matplotlib.figure import Figure
 
@@ -35,7 +36,7 @@ def check_format(path: str | Path) -> None:
     Without matplotlib, which alone knows, any ending will do.
     """
     try:
-        known = _figure(1, 1).canvas.get_supported_filetypes()
+        known = new_figure(1, 1).canvas.get_supported_filetypes()
     except ImportError:
         return
     ending = Path(path).suffix[1:].lower()
@@ -46,12 +47,24 @@ def check_format(path: str | Path) -> None:
         )
 
 
-def _quiet(axes: Any) -> None:
+def quiet(axes: Any) -> None:
+    """The axes' frame steps back behind what they show."""
     axes.tick_params(colors=MUTED, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GRID)
+
+
+def logarithmic(axes: Any) -> None:
+    """Both axes by powers of ten, with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
 
 
 def decision_regions(
@@ -78,7 +91,7 @@ def decision_regions(
     from matplotlib.colors import LinearSegmentedColormap
 
     shade = LinearSegmentedColormap.from_list("output", [OUTPUT_0, OUTPUT_HALF, OUTPUT_1])
-    figure = _figure(4.0 * len(panels) + 0.8, 4.3)
+    figure = new_figure(4.0 * len(panels) + 0.8, 4.3)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     line = np.linspace(-0.5, 1.5, 241)
     plane = np.stack([grid.ravel() for grid in np.meshgrid(line, line)])
@@ -97,7 +110,7 @@ def decision_regions(
         axes.set_title(panel.title, fontsize=11, color=INK)
         axes.set_xlabel("x1", color=MUTED)
         axes.set(aspect="equal", xticks=[0, 1], yticks=[0, 1])
-        _quiet(axes)
+        quiet(axes)
     all_axes[0].set_ylabel("x2", color=MUTED)
     all_axes[0].legend(loc="upper left", fontsize=8, framealpha=0.9)
     bar = figure.colorbar(shades, ax=list(all_axes), shrink=0.85, ticks=[0, 0.5, 1])
@@ -124,9 +137,7 @@ def learning_curve(history: dict[str, NDArray[np.float64]], title: str, path: st
     OSError
         When the file cannot be written.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    figure = _figure(7.0, 4.2)
+    figure = new_figure(7.0, 4.2)
     axes = figure.subplots()
     curves = (
         ("training, penalty included", "cost", TRAINING),
@@ -136,14 +147,12 @@ def learning_curve(history: dict[str, NDArray[np.float64]], title: str, path: st
         cost = history[name]
         if cost.size:
             axes.plot(np.arange(1, cost.size + 1), cost, color=colour, linewidth=1.8, label=label)
-    axes.set(xlabel="iteration", ylabel="cost J before the step", xscale="log", yscale="log")
+    axes.set(xlabel="iteration", ylabel="cost J before the step")
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set_color(MUTED)
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_locator(NullLocator())
+    logarithmic(axes)
     axes.set_title(title, fontsize=11, color=INK, loc="left")
     axes.grid(True, color=GRID, linewidth=0.6)
     axes.legend(frameon=False)
-    _quiet(axes)
+    quiet(axes)
     figure.savefig(path, dpi=144)

@@ -15,7 +15,7 @@ from engine.blocks import (
     FORWARD,
     GRADIENT,
     allocate,
-    block_samples,
+    block_for,
     data_of,
     run_blocks_tiled,
 )
@@ -35,7 +35,7 @@ class TiledWorker:
         dtype = samples.X.dtype
         self._layers = layers
         self._data = data_of(*samples)
-        self._block = block_samples(sizes, dtype, min(samples.n_samples, SPAN_SAMPLES))
+        self._block = block_for(sizes, samples.X, min(samples.n_samples, SPAN_SAMPLES))
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
 

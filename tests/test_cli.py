@@ -43,7 +43,7 @@ def assert_one_line(done, status):
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["demo", "xnor", "info", "warmup"]
+    assert COMMANDS == ["demo", "xnor", "train", "predict", "evaluate", "info", "warmup"]
 
 
 def test_the_list_of_commands_names_every_command(tmp_path):

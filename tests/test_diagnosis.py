@@ -9,10 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from engine import Network
+from engine import MLPClassifier, MLPRegressor, Network
 from engine.estimators.diagnosis import TrainingWarning, findings
 
 DOWN = np.geomspace(1.0, 0.05, 40).tolist()
@@ -320,11 +319,12 @@ def rows_and_targets(name, standardised=True):
 
 
 def of_fit(rows, targets, **parameters):
-    """The findings of a fit with scikit-learn's defaults but for the parameters."""
+    """The findings of a fit with the defaults but for the parameters."""
     kind = MLPRegressor if len(np.unique(targets)) > 10 else MLPClassifier
     estimator = kind(random_state=0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", TrainingWarning)
         estimator.fit(rows, targets)
     sizes = [rows.shape[1], *(len(b) for b in estimator.intercepts_)]
     output = {"logistic": "sigmoid"}.get(estimator.out_activation_, estimator.out_activation_)

@@ -1,21 +1,24 @@
-"""Sparse inputs give the bits of dense ones, in every backend."""
+"""Sparse inputs give what dense ones give, whether blocks of them are made dense or not."""
 
 import numpy as np
 import pytest
 import scipy.sparse
 
 from engine import Network
+from engine.chunks import ChunkSums
 from engine.equations.backends import BACKENDS
 from engine.objective import Objective
 from engine.samples import Samples, SparseColumns, columns_of
+from engine.training.descent import way_of
+from engine.training.state import ADAM, Settings, new_state
 
 N_FEATURES, N_SAMPLES = 13, 41
 
 
-def sparse_and_dense(dtype):
+def sparse_and_dense(dtype, density=0.2):
     generator = np.random.default_rng(5)
     rows = scipy.sparse.random(
-        N_SAMPLES, N_FEATURES, 0.2, format="csr", dtype=dtype, random_state=generator
+        N_SAMPLES, N_FEATURES, density, format="csr", dtype=dtype, random_state=generator
     )
     # An entry that stands there twice, which counts as the sum.
     features = np.append(rows.indices, rows.indices[-1]).astype(np.int32)
@@ -54,6 +57,47 @@ def test_cost_and_gradient_of_sparse_inputs_have_the_bits_of_dense_ones(backend,
     ).cost_and_gradient(theta)
     assert cost == expected
     np.testing.assert_array_equal(dtheta, expected_gradient)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(N_FEATURES, 5, 4, 3), (N_FEATURES, 5, 3), (N_FEATURES, 3)])
+def test_F1_B1_B2_over_few_entries_are_those_over_all_inputs(sizes, backend, dtype):
+    sparse, dense = sparse_and_dense(dtype, density=0.02)
+    assert sparse.has_few_entries
+    assert not sparse_and_dense(dtype)[0].has_few_entries
+    network = Network(sizes, hidden="relu", output="softmax")
+    codes = (np.arange(N_SAMPLES) % 3).astype(np.int32)
+    weights = np.linspace(0, 2, N_SAMPLES).astype(dtype)
+    theta = network.initial_parameters(seed=1, dtype=dtype)
+    found = []
+    for X in (sparse, dense):
+        samples = Samples(X, codes=codes, weights=weights)
+        cost, dtheta = Objective(BACKENDS[backend], network.layers, samples).cost_and_gradient(
+            theta
+        )
+        sums = ChunkSums(BACKENDS[backend], network.layers, samples)
+        found.append((cost, dtheta, sums.forward(theta)))
+    tolerance = 100 * np.finfo(dtype).eps
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("backend", ["tiled", "numpy"])
+def test_minibatches_of_few_entries_are_those_of_all_inputs(backend):
+    sparse, dense = sparse_and_dense(np.float64, density=0.02)
+    network = Network((N_FEATURES, 4, 1))
+    targets = (np.arange(N_SAMPLES) % 2).astype(float)[None, :]
+    found = []
+    for X in (sparse, dense):
+        settings = Settings(ADAM, 7, 1, 0.01, 0.0, 0.9, 0.999, 1e-8, 0.1)
+        state = new_state(network.initial_parameters(seed=2), settings, N_SAMPLES, seed=3)
+        way = way_of(BACKENDS[backend], network.layers, Samples(X, targets), 7, 1)
+        history = np.zeros((3, 2))
+        way.advance(state, settings, True, 18, 3, history)
+        found.append((state.theta, history))
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
 
 
 def test_inputs_without_any_entry_are_zeros():

@@ -8,7 +8,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "matplotlib")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "scipy",
+    "scikit-learn",
+    "threadpoolctl",
+    "matplotlib",
+    "polars",
+    "skops",
+)
 
 
 def info() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import compare, demo, info, warmup, xnor
+from engine.cli import compare, demo, info, table_evaluate, table_predict, table_train, warmup, xnor
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
@@ -25,6 +25,9 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("xnor")(xnor.xnor)
+app.command("train")(table_train.train)
+app.command("predict")(table_predict.predict)
+app.command("evaluate")(table_evaluate.evaluate)
 app.command("info")(info.info)
 app.command("warmup")(warmup.warmup)
 app.add_typer(compare.app)

@@ -142,10 +142,10 @@ def gradient_pass_loops(theta, sizes, units, A, dZ, Y, s, dtheta):
 
 
 @jit
-def logits_tiled(theta, sizes, units, A, m):
-    """Leave A[1] ... A[L-1] in the workspace, and Z[L] in the rows of A[L]."""
+def logits_tiled(theta, sizes, units, A, lowest, m):
+    """Leave A[lowest] ... A[L-1] in the workspace, and Z[L] in the rows of A[L]."""
     L = len(sizes) - 1
-    for l in range(1, L + 1):
+    for l in range(lowest, L + 1):
         W, b = parameters_of_loops(theta, sizes, l)
         Z = units_of_loops(A, sizes, l)
         affine_tiled(W, b, units_of_loops(A, sizes, l - 1), Z, m)
@@ -156,7 +156,7 @@ def logits_tiled(theta, sizes, units, A, m):
 @jit
 def forward_pass_tiled(theta, sizes, units, A, m):
     """Leave A[1] ... A[L] in the workspace."""
-    logits_tiled(theta, sizes, units, A, m)
+    logits_tiled(theta, sizes, units, A, 1, m)
     Z = units_of_loops(A, sizes, len(sizes) - 1)
     activate_tiled(units[-1], Z, scratch_of(A, sizes), m)
 
@@ -164,7 +164,7 @@ def forward_pass_tiled(theta, sizes, units, A, m):
 @jit
 def cost_pass_tiled(theta, sizes, units, A, Y, s, m):
     """The summed cost."""
-    logits_tiled(theta, sizes, units, A, m)
+    logits_tiled(theta, sizes, units, A, 1, m)
     Z = units_of_loops(A, sizes, len(sizes) - 1)
     return cost_sum_tiled(units[-1], Z, Y, s, scratch_of(A, sizes), m)
 
@@ -173,18 +173,21 @@ def cost_pass_tiled(theta, sizes, units, A, Y, s, m):
 def gradient_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m):
     """The summed cost; its gradient is added to dtheta.  2 to 3 multiply-adds a weight, sample."""
     cost = cost_pass_tiled(theta, sizes, units, A, Y, s, m)
-    backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m)
+    backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, 1, m)
     return cost
 
 
 @jit
-def backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m):
-    """Add the gradient to dtheta, from Z[L] and the activations below it in the workspace."""
+def backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, lowest, m):
+    """Add the gradient to dtheta, from Z[L] and the activations below it in the workspace.
+
+    Down to layer `lowest`; the dZ of the layer below it is left in the workspace.
+    """
     L = len(sizes) - 1
     output = units_of_loops(A, sizes, L)
     activate_tiled(units[L - 1], output, scratch_of(A, sizes), m)
     output_gradient_tiled(output, Y, s, units_of_loops(dZ, sizes, L), m)
-    for l in range(L, 0, -1):
+    for l in range(L, lowest - 1, -1):
         W, _ = parameters_of_loops(theta, sizes, l)
         dW, db = parameters_of_loops(dtheta, sizes, l)
         A_prev, dZ_prev = units_of_loops(A, sizes, l - 1), units_of_loops(dZ, sizes, l - 1)

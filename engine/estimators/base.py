@@ -40,7 +40,7 @@ from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows that go through the network at a time when predicting, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
-# Rows that warnings are drawn from.
+# Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
 
 # scikit-learn's names of output units, and ours.
@@ -64,8 +64,13 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Rows to train on; with `reset`, what is known of the targets is set anew."""
 
     @abstractmethod
-    def _validation_rows(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """Rows of the user's own validation data."""
+    def _validation_rows(
+        self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
+    ) -> Rows:
+        """Rows of other data than those of the fit; nothing of the estimator changes.
+
+        `names` are what messages call their y and that of the fit.
+        """
 
     @abstractmethod
     def _outputs(self, rows: Rows) -> tuple[int, str]:
@@ -118,17 +123,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         validation: tuple[Any, Any, Any],
     ) -> None:
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
-        hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
-        self.n_outputs_, self.out_activation_ = self._outputs(rows)
-        network = Network(
-            (rows.X.shape[1], *hidden_sizes, self.n_outputs_),
-            hidden,
-            OUTPUT_UNITS[self.out_activation_],
-        )
+        network = self._network_for(rows)
         if first or not self._continues:
             self._draws = Draws(self.random_state)
         if first:
@@ -154,6 +152,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         if not incremental:
             self._find(rows)
+
+    def _network_for(self, rows: Rows) -> Network:
+        """The network that these rows ask for."""
+        hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
+        hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
+        self.n_outputs_, self.out_activation_ = self._outputs(rows)
+        sizes = (rows.X.shape[1], *hidden_sizes, self.n_outputs_)
+        return Network(sizes, hidden, OUTPUT_UNITS[self.out_activation_])
 
     @property
     def _stochastic(self) -> bool:
@@ -306,12 +312,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _extend_curves(self, watch: Watch) -> None:
-        # New lists: those of before stay as they are, for a fit that fails.
-        self.loss_curve_ = self.loss_curve_ + watch.losses
+        self.loss_curve_ += watch.losses
         if self.validation_scores_ is not None:
-            self.validation_scores_ = self.validation_scores_ + watch.scores
+            self.validation_scores_ += watch.scores
         if self.validation_loss_curve_ is not None:
-            self.validation_loss_curve_ = self.validation_loss_curve_ + watch.validation_losses
+            self.validation_loss_curve_ += watch.validation_losses
 
     def _minimise(
         self, network: Network, samples: Samples, watch: Watch, incremental: bool

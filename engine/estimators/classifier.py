@@ -428,17 +428,22 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         codes = self._labels.codes(y)
         return codes[:, None] if self._labels.kind == BINARY else codes
 
-    def _validation_rows(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+    def _validation_rows(
+        self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
+    ) -> Rows:
         X, y = self._validated(X, y, reset=False)
         weights = _checked_weights(sample_weight, X)
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)
         if len(unknown):
             raise ValueError(
-                f"y_val has classes that y has not: {unknown}. y has {self.classes_}; leave those "
-                "rows out, or train on rows of all classes."
+                f"{names[0]} has classes that {names[1]} has not: {unknown}. {names[1]} has "
+                f"{self.classes_}; leave those rows out, or train on rows of all classes."
             )
         if self.class_weight is not None:
-            of_samples = self._class_weights.of_samples(y)
+            known = getattr(self, "_class_weights", None)
+            if known is None:  # of an estimator that has not been fitted
+                known = ClassWeights(self.class_weight, self._labels, y, weights)
+            of_samples = known.of_samples(y)
             weights = of_samples if weights is None else weights * of_samples
         return Rows(X, self._targets(y), weights)
 

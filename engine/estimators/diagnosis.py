@@ -1,6 +1,6 @@
 """What went wrong in a fit, in plain words: unscaled inputs, idle units, a rate too high.
 
-Where the thresholds come from: docs/decisions/new-diagnosis.md.
+Where the thresholds come from: docs/decisions/0016-diagnosis.md.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Whether the learning rate of a fit was too high, by its loss curve.
 
-Where the thresholds come from: docs/decisions/new-diagnosis.md.
+Where the thresholds come from: docs/decisions/0016-diagnosis.md.
 """
 
 import math

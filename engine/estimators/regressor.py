@@ -342,11 +342,14 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         return Rows(X, y, weights)
 
-    def _validation_rows(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+    def _validation_rows(
+        self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
+    ) -> Rows:
         rows = self._checked_rows(X, y, sample_weight, incremental=False, reset=False)
         if rows.targets.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"y_val has {rows.targets.shape[1]} outputs, but y has {self.n_outputs_}."
+                f"{names[0]} has {rows.targets.shape[1]} outputs, but {names[1]} has "
+                f"{self.n_outputs_}."
             )
         return rows
 

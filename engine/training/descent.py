@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blocks import allocate, block_samples, data_of
+from engine.blocks import allocate, block_for, data_of
 from engine.chunks import IN_ORDER, ChunkSums
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
@@ -58,7 +58,7 @@ class Slices:
         self._samples = samples
         self._data = data_of(*samples)
         dtype = samples.X.dtype
-        self._block = block_samples(layers.sizes, dtype, min(batch_size, samples.n_samples))
+        self._block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
         self._workspace = allocate(layers.sizes, layers.n_parameters, dtype, self._block)
         work = layers.multiply_adds * min(batch_size, samples.n_samples)
         self.expected_seconds = SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work

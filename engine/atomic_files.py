@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` once all is on the disk.
+
+    If anything goes wrong before that, what stood at `path` stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "numbers.txt")
+    >>> with replacing(path) as file:
+    ...     _ = file.write(b"1 2 3")
+    >>> path.read_bytes()
+    b'1 2 3'
+    >>> folder.cleanup()
+    """
+    target = path.resolve()  # the file that a link leads to, not the link
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(_mode(target))
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _flush_folder(target.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError or ValueError now, rather than after the work, if `path` cannot be written."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file.")
+    with tempfile.TemporaryFile(dir=path.resolve().parent):
+        pass
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the file that is replaced, or those of a new one."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _flush_folder(folder: Path) -> None:
+    """The new name reaches the disk as well, where folders can be flushed."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

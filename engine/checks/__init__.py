@@ -1,0 +1,1 @@
+"""`engine.verify`: whether the engine computes rightly on a user's own model and data."""

@@ -1,0 +1,101 @@
+"""`engine evaluate`: a saved model's scores on a table that has the target."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engine.tables.model import TableModel
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table with the target's column as well.")
+    ],
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the confusion matrix or the residuals go (.png, .svg, .pdf).",
+        ),
+    ] = None,
+) -> None:
+    """Score a saved model on a table that has the target's true values.
+
+    Prints the scores beside a baseline that ignores the columns, and how well each class is found,
+    or how large the errors are.
+    """
+    from engine.cli.pictures import check_can_be_saved
+    from engine.cli.table_scores import say, score_table
+    from engine.cli.table_train import baseline_name, draw_predictions
+    from engine.tables import model as models
+    from engine.tables.reading import read_table, sha256_of
+    from engine.tables.scores import baseline_predictions, scored
+    from engine.tables.words import counted
+
+    if picture is not None:
+        check_can_be_saved(picture)
+    loaded = models.read(model)
+    read = read_table(table, loaded.missing)
+    rows, notes = loaded.rows_with_target(read.frame)
+    matched = loaded.matched(rows.frame)
+    say([*read.notes, *notes, *matched.notes])
+    if loaded.training.get("table_sha256") == sha256_of(table):
+        say(
+            [
+                f"{table} is the table that the model was trained on: it has seen "
+                f"{counted(loaded.training['rows'], 'row')} of it, so these scores flatter it."
+            ]
+        )
+    task, predicted = loaded.target.task, loaded.predict(matched.inputs)
+    plain = baseline_predictions(loaded.baseline, len(rows.y))
+    console = Console(highlight=False)
+    console.print(
+        f"{model.name} on {table.name}: {counted(len(rows.y), 'row')}, {task} of "
+        f"{loaded.target.name!r}\n",
+        soft_wrap=True,
+        markup=False,
+        emoji=False,
+    )
+    columns = {
+        "model": scored(task, rows.y, predicted),
+        baseline_name(loaded.baseline): scored(task, rows.y, plain),
+    }
+    if "held_out" in loaded.training.get("scores", {}):
+        columns["held-out, in training"] = loaded.training["scores"]["held_out"]
+    console.print(score_table(task, columns))
+    console.print()
+    console.print(_details(loaded, rows.y, predicted.values))
+    if picture is not None:
+        console.print()
+        draw_predictions(console, loaded, rows.y, predicted.values, picture.parent, picture)
+
+
+def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") -> Any:
+    """Each class, or the errors."""
+    import numpy as np
+
+    from engine.cli.table_scores import class_table, summary_table
+    from engine.tables.scores import class_scores
+    from engine.tables.target import CLASSIFICATION
+
+    if model.target.task == CLASSIFICATION:
+        return class_table(class_scores(y, predicted))
+    errors = np.abs(y - predicted)
+    worst = int(errors.argmax())
+    half, most = np.quantile(errors, [0.5, 0.9])
+    return summary_table(
+        {
+            "half of the errors are below": f"{half:.4g}",
+            "nine tenths are below": f"{most:.4g}",
+            "the largest": f"{errors[worst]:.4g} ({predicted[worst]:.4g} for {y[worst]:.4g})",
+            "on average": f"{np.mean(predicted - y):+.4g} (above 0: too high)",
+        }
+    )

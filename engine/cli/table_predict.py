@@ -1,0 +1,88 @@
+"""`engine predict`: a saved model's predictions for the rows of a table."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from engine.tables.model import TableModel
+    from engine.tables.scores import Predicted
+
+
+def predict(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where predictions go (.csv, .tsv, .parquet); if left out, to standard output.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A column of TABLE to copy beside the predictions. May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Predict the target for each row of a table: CSV on standard output, or a file.
+
+    For classes, with the probability of each. The table needs the columns that the model was
+    trained on, in any order; missing and mistyped ones are refused with their names, others
+    ignored, and categories that training had not seen are counted.
+    """
+    from engine import atomic_files
+    from engine.cli.table_scores import say
+    from engine.tables import model as models
+    from engine.tables.reading import check_ending, read_table, write_table
+    from engine.tables.words import counted, named_column
+
+    if output is not None:
+        check_ending(output)
+        atomic_files.check_writable(output)
+    loaded = models.read(model)
+    read = read_table(table, loaded.missing)
+    kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
+    matched = loaded.matched(read.frame)
+    say([*read.notes, *matched.notes])
+    found = predictions(loaded, loaded.predict(matched.inputs), [read.frame[name] for name in kept])
+    if output is None:
+        sys.stdout.write(found.write_csv())
+    else:
+        write_table(found, output)
+        say([f"{counted(found.height, 'prediction')} in {output}"])
+
+
+def predictions(
+    model: "TableModel", predicted: "Predicted", kept: "list[pl.Series]"
+) -> "pl.DataFrame":
+    """The table that is handed out: kept columns, prediction, probabilities."""
+    import polars as pl
+
+    from engine.tables.scores import label_of
+    from engine.tables.words import quoted
+
+    columns = [*kept, pl.Series(f"predicted_{model.target.name}", predicted.values)]
+    if predicted.classes is not None and predicted.probabilities is not None:
+        columns += [
+            pl.Series(f"probability_{label_of(label)}", share)
+            for label, share in zip(predicted.classes, predicted.probabilities.T, strict=True)
+        ]
+    names = [column.name for column in columns]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(
+            f"The predictions would have more than one column called {quoted(sorted(twice))}; "
+            "rename the one that is kept, or leave --keep out."
+        )
+    return pl.DataFrame(columns)

@@ -1,0 +1,67 @@
+"""How the commands on tables print what they found."""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from engine.tables.scores import ClassScore
+
+PERCENT = ("accuracy", "balanced accuracy")
+MOST_CLASSES = 40
+
+
+def summary_table(facts: Mapping[str, str]) -> Table:
+    """Names and what is to be said of each."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, said in facts.items():
+        table.add_row(name, escape(said))
+    return table
+
+
+def score_table(task: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row for each score of the task, a column for each set of rows or predictor."""
+    from engine.tables.scores import CLASSIFICATION_SCORES, REGRESSION_SCORES
+    from engine.tables.target import CLASSIFICATION
+
+    known = CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES
+    table = Table("score", "better", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(escape(name), justify="right")
+    for name, more_is_better in known.items():
+        direction = "higher" if more_is_better else "lower"
+        shown = [_shown(name, scores[name]) for scores in columns.values()]
+        table.add_row(name, direction, *shown)
+    return table
+
+
+def class_table(scores: list["ClassScore"]) -> Table:
+    """How well each class is found."""
+    table = Table("class", box=None, pad_edge=False)
+    for name in ("precision", "recall", "F1", "rows"):
+        table.add_column(name, justify="right")
+    for score in scores[:MOST_CLASSES]:
+        shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
+        table.add_row(escape(score.label), *shares, f"{score.n_rows:,}")
+    if len(scores) > MOST_CLASSES:
+        table.caption = f"and {len(scores) - MOST_CLASSES:,} more classes"
+        table.caption_justify = "left"
+    return table
+
+
+def say(notes: Iterable[str]) -> None:
+    """Notes go to standard error: standard output may be a table for another program."""
+    for note in notes:
+        print(f"engine: {note}", file=sys.stderr)
+
+
+def _shown(name: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.1%}" if name in PERCENT else f"{value:.4g}"

@@ -1,0 +1,322 @@
+"""`engine train`: from a table to a trained, scored and saved model."""
+
+import sys
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from engine.tables.fitting import Plan, Trained
+
+INTERRUPTED = 130  # as shells report Ctrl-C
+COMPILED = ", most of it to compile kernels, which the next run loads"
+MOST_LEFT_OUT = 20  # columns that are named one by one
+
+
+class Task(StrEnum):
+    """What is learnt."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+class Activation(StrEnum):
+    """Hidden units."""
+
+    relu = "relu"
+    tanh = "tanh"
+    logistic = "logistic"
+    identity = "identity"
+
+
+class EarlyStopping(StrEnum):
+    """Whether rows are set aside to stop by."""
+
+    auto = "auto"
+    yes = "yes"
+    no = "no"
+
+
+WANTED = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
+
+
+def train(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+    ],
+    target: Annotated[str, typer.Option(metavar="NAME", help="The column to be predicted.")],
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            metavar="TASK", help="Classification or regression; by the target if left out."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops."
+        ),
+    ] = None,
+    test_fraction: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=0.9, help="Rows held out to judge by; 0 for none."
+        ),
+    ] = 0.2,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=KIND",
+            help="A column's kind: number, category, boolean or out. May be repeated.",
+        ),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Also stands for a missing value in a CSV file. May be repeated."
+        ),
+    ] = None,
+    hidden: Annotated[
+        str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
+    ] = "100",
+    activation: Annotated[
+        Activation,
+        typer.Option(metavar="NAME", help="Hidden units: relu, tanh, logistic or identity."),
+    ] = Activation.relu,
+    alpha: Annotated[
+        float, typer.Option(metavar="X", min=0, help="Strength of the L2 penalty.")
+    ] = 1e-4,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="X", help="First step size of Adam.")
+    ] = 1e-3,
+    max_iter: Annotated[int, typer.Option(metavar="N", min=1, help="Most epochs.")] = 500,
+    max_time: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="When training ends at the latest.")
+    ] = None,
+    early_stopping: Annotated[
+        EarlyStopping,
+        typer.Option(
+            metavar="WHEN",
+            help="Set a tenth of the rows aside to stop by: yes, no, or auto, from 50 rows on.",
+        ),
+    ] = EarlyStopping.auto,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="As many as pay if left out.")
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=2**32 - 1, help="Seed of the split and of the network."
+        ),
+    ] = 0,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="For the learning curve and the confusion matrix or residuals."
+        ),
+    ] = None,
+) -> None:
+    """Train a network on a table, judge it on rows held out, and save it.
+
+    Says what it takes the target and each column for, and why columns are left out; numbers are
+    standardised, categories one-hot, missing values imputed. All of that is learnt from the
+    training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
+    """
+    from engine import atomic_files, model_files
+    from engine.tables import fitting
+    from engine.tables.reading import MISSING, read_table, sha256_of
+
+    model = model or Path(table.with_suffix(model_files.ENDING).name)
+    model_files.check_ending(model)
+    atomic_files.check_writable(model)
+    if pictures is not None:
+        _check_folder(pictures)
+    settings: dict[str, Any] = {
+        "hidden_layer_sizes": _units(hidden),
+        "activation": str(activation),
+        "alpha": alpha,
+        "learning_rate_init": _above_zero("--learning-rate", learning_rate),
+        "max_iter": max_iter,
+        "max_time": None if max_time is None else _above_zero("--max-time", max_time),
+        "n_threads": threads,
+        "random_state": seed,
+    }
+    console = Console(highlight=False)
+    words = [*MISSING, *(missing or [])]
+    plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
+    rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
+    show_plan(console, plan)
+    about = {
+        "table": table.name,
+        "table_sha256": sha256_of(table),
+        "missing": words,
+        "settings": settings,
+    }
+    trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
+    trained.model.write(model)
+    show_trained(console, plan, trained)
+    console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
+    if pictures is not None:
+        _draw(console, trained, pictures)
+    for message in trained.warnings:
+        if fitting.INTERRUPTED not in message:
+            print(f"engine: {' '.join(message.split())}", file=sys.stderr)
+    if trained.interrupted:
+        epochs = trained.network.n_iter_
+        print(
+            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.",
+            file=sys.stderr,
+        )
+        raise SystemExit(INTERRUPTED)  # without the line that main adds
+
+
+def show_plan(console: Console, plan: "Plan") -> None:
+    """Say what was inferred."""
+    from engine.tables.words import counted
+
+    frame, target = plan.table.frame, plan.target
+    lines = [
+        f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
+        f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
+        "(--task overrules)",
+        f"Learnt from {_kinds(plan)}",
+    ]
+    lines += [f"  {column.name!r}: {column.note}" for column in plan.columns.used if column.note]
+    left_out = plan.columns.left_out
+    lines += [f"Left out: {column.name!r} {column.note}" for column in left_out[:MOST_LEFT_OUT]]
+    if len(left_out) > MOST_LEFT_OUT:
+        lines.append(f"Left out: {len(left_out) - MOST_LEFT_OUT:,} more columns")
+    lines += [f"Note: {note}" for note in plan.notes]
+    console.print("\n".join(lines), soft_wrap=True, markup=False, emoji=False)
+    console.print()
+
+
+def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
+    """The summary and the scores."""
+    from engine.cli.table_scores import score_table, summary_table
+    from engine.tables.words import counted
+
+    network, held_out = trained.network, trained.split.held_out
+    n_columns = len(plan.columns.used)
+    aside = trained.split.validation
+    rows = (
+        f"{len(trained.split.training.y):,} to learn from, "
+        + (f"{len(aside.y):,} to stop by, " if aside else "")
+        + (f"{len(held_out.y):,} held out ({trained.split.how})" if held_out else "none held out")
+    )
+    sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
+    console.print(
+        summary_table(
+            {
+                "rows": rows,
+                "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
+                "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
+                "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
+                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}{_best(network)}",
+                "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
+            }
+        )
+    )
+    console.print()
+    scores = trained.scores
+    columns = {"training": scores["training"]}
+    if held_out:
+        columns = {
+            "held-out": scores["held_out"],
+            **columns,
+            f"{baseline_name(trained.model.baseline)}, held-out": scores["baseline"],
+        }
+    console.print(score_table(plan.target.task, columns))
+    console.print()
+
+
+def baseline_name(known: dict[str, Any]) -> str:
+    """What the baseline predicts."""
+    from engine.tables.scores import label_of
+
+    if "mean" in known:
+        return f"always {known['mean']:.4g}"
+    return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
+
+
+def _kinds(plan: "Plan") -> str:
+    from engine.tables.words import counted
+
+    names = {"number": "numbers", "category": "categories", "boolean": "true and false"}
+    counts = Counter(column.kind for column in plan.columns.used)
+    said = [f"{count:,} of {names[kind]}" for kind, count in counts.most_common()]
+    n_missing = sum(column.n_missing for column in plan.columns.used)
+    more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
+    return f"{counted(len(plan.columns.used), 'column')}: {', '.join(said)}{more}"
+
+
+def _best(network: Any) -> str:
+    scores = network.validation_scores_
+    return "" if scores is None else f"; kept: epoch {scores.argmax() + 1:,}"
+
+
+def _classes(trained: "Trained") -> str:
+    known = trained.model.baseline
+    return f", {len(known['classes'])} classes" if "classes" in known else ""
+
+
+def _draw(console: Console, trained: "Trained", folder: Path) -> None:
+    from engine.cli.pictures import save
+    from engine.tables import pictures
+
+    network, name = trained.network, trained.model.target.name
+    path = folder / "learning-curve.png"
+    validation = network.validation_loss_curve_
+    which = "rows to stop by" if trained.split.validation else "held-out rows"
+    curve = (
+        network.loss_curve_,
+        () if validation is None else validation,
+        which,
+        f"Learning to predict {name!r}",
+    )
+    save(console, lambda: pictures.learning_curve(*curve, path), path)
+    if trained.split.held_out and trained.held_out:
+        draw_predictions(
+            console, trained.model, trained.split.held_out.y, trained.held_out.values, folder, None
+        )
+
+
+def draw_predictions(
+    console: Console, model: Any, y: Any, predicted: Any, folder: Path, path: Path | None
+) -> None:
+    """The confusion matrix or the residuals, at `path` or by their name in `folder`."""
+    from engine.cli.pictures import save
+    from engine.tables import pictures
+
+    is_classification = model.target.task == Task.classification
+    title = f"{model.target.name!r}, {len(y):,} rows" + (" held out" if path is None else "")
+    draw = pictures.confusion_matrix if is_classification else pictures.residuals
+    name = "confusion-matrix.png" if is_classification else "residuals.png"
+    place = path or folder / name
+    save(console, lambda: draw(y, predicted, title, place), place)
+
+
+def _check_folder(folder: Path) -> None:
+    from engine import atomic_files
+
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--pictures {folder} is a file; name a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_files.check_writable(folder / "learning-curve.png")
+
+
+def _units(hidden: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in hidden.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"--hidden must be whole numbers above 0, joined by ','; got {hidden!r}.")
+    return tuple(map(int, parts))
+
+
+def _above_zero(option: str, value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{option} must be above 0; got {value:g}.")
+    return value

@@ -1,0 +1,205 @@
+"""Which columns are learnt from, as what, and why the others are left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import polars as pl
+
+from engine.tables import kinds
+from engine.tables.kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
+from engine.tables.words import counted, named_column, quoted
+
+OUT = "out"  # a kind that a user may give a column
+MOST_INPUTS = 50  # of one column's categories; the rarest share one
+FEW = 20  # distinct texts that are never too many
+ALMOST_ALL = 0.9
+OVERRULE = "--column {!r} overrules"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table that was learnt from."""
+
+    name: str
+    kind: str
+    n_missing: int = 0
+    note: str = ""
+    categories: tuple[str, ...] = ()
+
+
+class Columns(NamedTuple):
+    """Those that are learnt from, and those that are left out, with the reason as their note."""
+
+    used: list[Column]
+    left_out: list[Column]
+
+
+def described(frame: pl.DataFrame, target: str, told: Mapping[str, str]) -> Columns:
+    """Decide on every column but the target; `told` says the kind of some, or that they are out."""
+    found = Columns([], [])
+    for series in frame:
+        if series.name != target:
+            column, is_used = _described(series, told.get(series.name))
+            (found.used if is_used else found.left_out).append(column)
+    if not found.used:
+        reasons = "; ".join(f"{column.name!r} {column.note}" for column in found.left_out[:5])
+        raise ValueError(
+            "The table has no column to learn from"
+            + (f": {reasons}." if reasons else f" besides the target {target!r}.")
+        )
+    return found
+
+
+def inputs(frame: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:
+    """What the pipeline takes: numbers, true and false as float64 with NaN, and text, by name.
+
+    Raises
+    ------
+    ValueError
+        When a column holds values of another kind; the message names column, row and value.
+    """
+    return pl.DataFrame([_input(frame[column.name], column.kind) for column in columns])
+
+
+def as_learnt(columns: list[Column], prepared: pl.DataFrame) -> list[Column]:
+    """The columns with the categories and missing values that `prepared` holds, of `inputs`."""
+    learnt = []
+    for column in columns:
+        series = prepared[column.name]
+        texts = tuple(series.drop_nulls().unique().sort()) if column.kind == CATEGORY else ()
+        learnt.append(replace(column, n_missing=missing_in(series), categories=texts))
+    return learnt
+
+
+def missing_in(series: pl.Series) -> int:
+    """Values that are missing in a column of `inputs`."""
+    n_nan = int(series.is_nan().sum()) if series.dtype.is_float() else 0
+    return series.null_count() + n_nan
+
+
+def _described(series: pl.Series, told: str | None) -> tuple[Column, bool]:
+    kind = kinds.kind_of(series)
+    column = Column(series.name, kind, series.null_count())
+    if told == OUT:
+        return replace(column, note="is left out as you asked"), False
+    if told is not None and kind != EMPTY:
+        converted = _checked(series, told)
+        column = replace(column, kind=told)
+        reason = _is_constant(converted)
+    else:
+        reason = _reason_to_leave_out(series, kind)
+    if reason:
+        return replace(column, note=reason), False
+    return replace(column, note=_remark(series, column.kind)), True
+
+
+def _reason_to_leave_out(series: pl.Series, kind: str) -> str:
+    """Empty if the column is to be learnt from."""
+    if kind == EMPTY:
+        return "has no values"
+    if kind == DATE:
+        return "holds dates: turn them into numbers, such as year, month or days since, to use them"
+    if kind == OTHER:
+        return f"is of type {series.dtype}, which is neither a number nor a text"
+    values = kinds.as_kind(series, kind).values
+    if constant := _is_constant(values):
+        return constant
+    if kind == NUMBER and _counts_rows(values):
+        return f"numbers the rows ({_overruled(series.name, NUMBER)})"
+    if kind == CATEGORY:
+        return _almost_numbers(series) or _too_many_texts(values)
+    return ""
+
+
+def _is_constant(values: pl.Series) -> str:
+    present = values.drop_nulls()
+    return f"is {present[0]!r} everywhere" if present.n_unique() == 1 else ""
+
+
+def _counts_rows(values: pl.Series) -> bool:
+    """0, 1, 2, ... or 1, 2, 3, ... from the first row to the last."""
+    if values.null_count() or values[0] not in (0.0, 1.0) or len(values) < 3:
+        return False
+    return bool((values.diff().drop_nulls() == 1.0).all())
+
+
+def _almost_numbers(series: pl.Series) -> str:
+    converted = kinds.as_kind(series, NUMBER)
+    numbers = converted.values.drop_nulls()
+    n_present = len(series) - series.null_count()
+    if len(numbers) < ALMOST_ALL * n_present or numbers.n_unique() <= FEW:
+        return ""
+    others = series.gather(converted.wrong).unique(maintain_order=True).to_list()
+    return (
+        f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
+        f"value, add --missing {others[0]!r}"
+    )
+
+
+def _too_many_texts(values: pl.Series) -> str:
+    present = values.drop_nulls()
+    n_distinct = present.n_unique()
+    if n_distinct <= max(FEW, len(present) // 2):
+        return ""
+    return (
+        f"is text that is almost all distinct ({n_distinct:,} of {len(present):,}): a name or free "
+        f"text ({_overruled(values.name, CATEGORY)})"
+    )
+
+
+def _overruled(name: str, kind: str) -> str:
+    return OVERRULE.format(f"{name}={kind}")
+
+
+def _remark(series: pl.Series, kind: str) -> str:
+    if kind != CATEGORY:
+        return ""
+    n_distinct = series.drop_nulls().n_unique()
+    said = counted(n_distinct, "category")
+    return said + (f", the rarest share one of {MOST_INPUTS} inputs" * (n_distinct > MOST_INPUTS))
+
+
+def _input(series: pl.Series, kind: str) -> pl.Series:
+    values = _checked(series, kind)
+    if kind == CATEGORY:
+        return values
+    numbers = values.cast(pl.Float64)
+    too_large = (numbers.abs() > kinds.LARGEST).arg_true()
+    if len(too_large):
+        raise ValueError(
+            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row {too_large[0] + 1}; "
+            f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
+        )
+    return numbers.fill_null(float("nan"))
+
+
+def _checked(series: pl.Series, kind: str) -> pl.Series:
+    converted = kinds.as_kind(series, kind)
+    n_wrong = len(converted.wrong)
+    if n_wrong:
+        row = int(converted.wrong[0])
+        came = (
+            f"{series[row]!r} in row {row + 1}"
+            if series.dtype == pl.String
+            else f"{kinds.IN_WORDS[kinds.kind_of(series)]} ({series.dtype})"
+        )
+        more = f" (and in {counted(n_wrong - 1, 'other row')})" if n_wrong > 1 else ""
+        raise ValueError(
+            f"Column {series.name!r} must hold {kinds.IN_WORDS[kind]}; came {came}{more}."
+        )
+    return converted.values
+
+
+def parse_told(told: list[str], names: list[str]) -> dict[str, str]:
+    """What `--column NAME=KIND` says, checked against the table's columns."""
+    wanted: dict[str, str] = {}
+    for said in told:
+        name, equals, kind = said.rpartition("=")
+        if not equals or kind not in (*INPUT_KINDS, OUT):
+            raise ValueError(
+                "--column must be NAME=KIND, where KIND is number, category, boolean or out; "
+                f"got {said!r}."
+            )
+        wanted[named_column(name, names, "--column")] = kind
+    return wanted

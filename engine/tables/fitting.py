@@ -1,0 +1,264 @@
+"""From a table to a trained model: the rows, the split, the fit and the scores."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numba.core import event
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import train_test_split
+
+from engine._compile_cache import CheckedCache
+from engine.tables import columns as of_columns
+from engine.tables import pipeline as parts
+from engine.tables import target as of_target
+from engine.tables.columns import Columns
+from engine.tables.model import TableModel
+from engine.tables.reading import Table
+from engine.tables.scores import Predicted, baseline, baseline_predictions, minus_log_loss, scored
+from engine.tables.target import CLASSIFICATION, Target
+from engine.tables.words import counted, named_column
+
+LEAST_ROWS = 10  # for a split
+EARLY_STOPPING_ROWS = 50  # to learn from, from which some are set aside to stop by
+VALIDATION_FRACTION = 0.1
+PATIENCE = 20  # epochs without a better loss there
+INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
+
+
+class Plan(NamedTuple):
+    """What was decided about a table, before anything is trained."""
+
+    table: Table
+    target: Target
+    columns: Columns
+    y: NDArray[Any]
+    inputs: pl.DataFrame
+    notes: list[str]
+
+
+class Part(NamedTuple):
+    """Some of the rows."""
+
+    inputs: pl.DataFrame
+    y: NDArray[Any]
+
+
+class Split(NamedTuple):
+    """Rows to learn from, to stop by, and to be judged by; `how` is for people to read."""
+
+    training: Part
+    validation: Part | None
+    held_out: Part | None
+    how: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, and how it did."""
+
+    model: TableModel
+    split: Split
+    seconds: float
+    compiled: bool  # whether kernels had to be, which is part of the seconds
+    interrupted: bool
+    scores: dict[str, dict[str, float]]
+    held_out: Predicted | None
+    warnings: tuple[str, ...]
+
+    @property
+    def network(self) -> Any:
+        """The fitted estimator within the pipeline."""
+        return parts.fitted_network(self.model.pipeline)
+
+
+def planned(table: Table, target: str, task: str | None = None, told: Sequence[str] = ()) -> Plan:
+    """Decide on the target and the columns; rows without a target are left out."""
+    frame = table.frame
+    name = named_column(target, frame.columns, "--target")
+    found = of_target.decided(frame[name], task)
+    notes = list(table.notes)
+    kinds_told = of_columns.parse_told(list(told), frame.columns)
+    if name in kinds_told:
+        raise ValueError(f"--column: {name!r} is the target; use --task for it.")
+    columns = of_columns.described(frame, name, kinds_told)
+    prepared = of_columns.inputs(frame, columns.used)
+    known = frame[name].is_not_null()
+    if not known.all():
+        notes.append(f"{counted(int((~known).sum()), 'row')} without a target left out.")
+    y = of_target.values_of(frame[name].filter(known), found)
+    return Plan(table, found, columns, y, prepared.filter(known), notes)
+
+
+def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = None) -> Split:
+    """Hold rows out at random, the classes in equal shares where there are rows enough.
+
+    Parameters
+    ----------
+    plan : Plan
+    fraction : float
+        Share of the rows that are held out; 0 holds none out.
+    seed : int
+    early_stopping : bool, optional
+        Whether a tenth of the others is set aside to stop by; None is where there are enough.
+
+    Raises
+    ------
+    ValueError
+        When there are too few rows for it.
+    """
+    everything, held_out = Part(plan.inputs, plan.y), None
+    how = "none held out"
+    if fraction > 0:
+        if len(plan.y) < LEAST_ROWS:
+            raise ValueError(
+                f"The table has {counted(len(plan.y), 'row')} with a target, and a split needs at "
+                f"least {LEAST_ROWS}. Add rows, or pass --test-fraction 0, which holds none out."
+            )
+        stratified, how = _stratified(everything, plan.target, _share(everything, fraction))
+        everything, held_out = _parted(everything, fraction, seed, stratified)
+        if len(np.unique(everything.y)) < 2:
+            raise ValueError(
+                "The rows that would be learnt from have one value of the target only. Try another "
+                "--seed, a smaller --test-fraction, or more rows."
+            )
+    training, validation = _to_stop_by(everything, plan.target, seed, early_stopping)
+    return Split(training, validation, held_out, how)
+
+
+def trained(
+    plan: Plan,
+    rows: Split,
+    settings: Mapping[str, Any],
+    about: Mapping[str, Any],
+    progress: bool = False,
+) -> Trained:
+    """Fit on the training rows alone, and judge on those that were held out.
+
+    Parameters
+    ----------
+    plan : Plan
+    rows : Split
+    settings : mapping
+        Arguments of the network.
+    about : mapping
+        What the model file is to say about the training, besides the scores.
+    progress : bool
+        Show a bar, with the time left, on standard error.
+    """
+    training, task = rows.training, plan.target.task
+    preprocessing = parts.preprocessing(plan.columns.used)
+    X = preprocessing.fit_transform(training.inputs)
+    network = parts.network(task, **settings, **_stopping(rows, task), progress=progress)
+    seen = rows.validation or rows.held_out  # without a part to stop by, only for the curve
+    watched = {} if seen is None else _watched(preprocessing, seen, training, task)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        start = time.perf_counter()
+        with event.install_recorder("numba:compile") as recorder:
+            network.fit(X, training.y, **watched)
+        seconds = time.perf_counter() - start
+    said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    pipeline = parts.assembled(preprocessing, network)
+    parts.forget_training(pipeline)
+    model = TableModel(
+        pipeline,
+        plan.target,
+        of_columns.as_learnt(plan.columns.used, training.inputs),
+        [column.name for column in plan.columns.left_out],
+        baseline(task, training.y),
+        list(about.get("missing", ())),
+    )
+    scores, predicted = _scores(model, rows)
+    n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
+    facts = {**about, "rows": n_rows, "seconds": round(seconds, 3), "scores": scores}
+    interrupted = any(INTERRUPTED in message for message in said)
+    compiled = any(
+        isinstance(getattr(one.data["dispatcher"], "_cache", None), CheckedCache)
+        for _, one in recorder.buffer
+    )
+    model = replace(model, training=facts)
+    return Trained(model, rows, seconds, compiled, interrupted, scores, predicted, said)
+
+
+def _share(part: Part, fraction: float) -> int:
+    return max(2, round(fraction * len(part.y)))
+
+
+def _stratified(part: Part, target: Target, n_aside: int) -> tuple[bool, str]:
+    """Whether each class can be in both parts in its share, and the words for it."""
+    if target.task != CLASSIFICATION:
+        return False, "at random"
+    classes, counts = np.unique(part.y, return_counts=True)
+    if counts.min() < 2:
+        label = classes[counts.argmin()].item()
+        return False, f"at random: class {label!r} has one row, so classes cannot be shared out"
+    if min(n_aside, len(part.y) - n_aside) < len(classes):
+        return False, f"at random: too few rows to share {len(classes)} classes out"
+    return True, "at random, each class in its share"
+
+
+def _parted(part: Part, fraction: float, seed: int, stratified: bool) -> tuple[Part, Part]:
+    places = train_test_split(
+        np.arange(len(part.y)),
+        test_size=_share(part, fraction),
+        random_state=seed,
+        stratify=part.y if stratified else None,
+    )
+    kept, aside = (Part(part.inputs[rows], part.y[rows]) for rows in map(np.sort, places))
+    return kept, aside
+
+
+def _to_stop_by(
+    part: Part, target: Target, seed: int, wanted: bool | None
+) -> tuple[Part, Part | None]:
+    """Rows to learn from, and a tenth of them set aside to stop by."""
+    n_aside = _share(part, VALIDATION_FRACTION)
+    stratified, how = _stratified(part, target, n_aside)
+    possible = stratified or target.task != CLASSIFICATION
+    if wanted is None:
+        wanted = possible and len(part.y) >= EARLY_STOPPING_ROWS
+    if not wanted:
+        return part, None
+    if not possible or len(part.y) < LEAST_ROWS:
+        reason = how.removeprefix("at random: ") if not possible else "there are too few rows"
+        raise ValueError(f"--early-stopping yes needs rows to stop by, and {reason}.")
+    return _parted(part, VALIDATION_FRACTION, seed, stratified)
+
+
+def _stopping(rows: Split, task: str) -> dict[str, Any]:
+    """Stop by the loss: on few rows, accuracy stands still long before a network has learnt."""
+    if rows.validation is None:
+        return {"early_stopping": False}
+    scoring = minus_log_loss if task == CLASSIFICATION else "r2"
+    return {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
+
+
+def _watched(
+    preprocessing: ColumnTransformer, seen: Part, training: Part, task: str
+) -> dict[str, Any]:
+    """Validation data for the network, as it sees its own."""
+    y = seen.y
+    if task == CLASSIFICATION:
+        known = np.isin(y, training.y)  # a class of one row may be held out
+        seen, y = Part(seen.inputs.filter(known), y[known]), y[known]
+    else:
+        y = (y - training.y.mean()) / training.y.std()  # as TransformedTargetRegressor does
+    return {"X_val": preprocessing.transform(seen.inputs), "y_val": y} if len(y) else {}
+
+
+def _scores(model: TableModel, rows: Split) -> tuple[dict[str, dict[str, float]], Predicted | None]:
+    task = model.target.task
+    scores = {"training": scored(task, rows.training.y, model.predict(rows.training.inputs))}
+    if rows.held_out is None:
+        return scores, None
+    predicted = model.predict(rows.held_out.inputs)
+    scores["held_out"] = scored(task, rows.held_out.y, predicted)
+    plain = baseline_predictions(model.baseline, len(rows.held_out.y))
+    scores["baseline"] = scored(task, rows.held_out.y, plain)
+    return scores, predicted

@@ -1,0 +1,138 @@
+"""What a column holds: numbers, categories, true and false, or dates; and its values as such."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import polars as pl
+
+NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
+    "number",
+    "category",
+    "boolean",
+    "date",
+    "other",
+    "empty",
+)
+INPUT_KINDS = (NUMBER, CATEGORY, BOOLEAN)
+LARGEST = 1e150  # of a number: squares of such are still finite
+IN_WORDS = {
+    NUMBER: "numbers",
+    CATEGORY: "text",
+    BOOLEAN: "true and false",
+    DATE: "dates",
+    OTHER: "lists or other nested values",
+    EMPTY: "no values at all",
+}
+
+
+class Converted(NamedTuple):
+    """A column as one kind; `wrong` are the places, from 0, of values that are not of that kind."""
+
+    values: pl.Series
+    wrong: pl.Series
+
+
+def kind_of(column: pl.Series) -> str:
+    """The kind of a column, by all of its values.
+
+    Examples
+    --------
+    >>> kind_of(pl.Series(["1", "2.5", None, "-3e2"]))
+    'number'
+    >>> kind_of(pl.Series(["1", "2.5", "three"]))
+    'category'
+    >>> kind_of(pl.Series(["2024-02-29", "2024-03-01"]))
+    'date'
+    """
+    if column.null_count() == len(column):
+        return EMPTY
+    if column.dtype != pl.String:
+        return _kind_of_type(column.dtype)
+    for kind in (NUMBER, BOOLEAN):
+        if not len(as_kind(column, kind).wrong):
+            return kind
+    return DATE if _all_dates(column) else CATEGORY
+
+
+def as_kind(column: pl.Series, kind: str) -> Converted:
+    """The values of a column as numbers (float64), categories (text) or true and false.
+
+    Examples
+    --------
+    >>> converted = as_kind(pl.Series(["1", "x", None]), "number")
+    >>> converted.values.to_list(), converted.wrong.to_list()
+    ([1.0, None, None], [1])
+    """
+    values = _CONVERTED[kind](column)
+    return Converted(values, (values.is_null() & column.is_not_null()).arg_true())
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    if _kind_of_type(column.dtype) not in (NUMBER, CATEGORY):
+        return _all_wrong(column, pl.Float64())
+    values = _text(column) if _kind_of_type(column.dtype) == CATEGORY else column
+    return values.cast(pl.Float64, strict=False)
+
+
+def _booleans(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Boolean:
+        return column
+    if _kind_of_type(column.dtype) != CATEGORY:
+        return _all_wrong(column, pl.Boolean())
+    known = {"true": True, "false": False}
+    return (
+        _text(column)
+        .str.to_lowercase()
+        .replace_strict(known, default=None, return_dtype=pl.Boolean)
+    )
+
+
+def _categories(column: pl.Series) -> pl.Series:
+    kind = _kind_of_type(column.dtype)
+    if kind == NUMBER:
+        return _numbers_as_text(column)
+    if kind == BOOLEAN:
+        return column.cast(pl.String)
+    return _text(column) if kind == CATEGORY else _all_wrong(column, pl.String())
+
+
+def _numbers_as_text(column: pl.Series) -> pl.Series:
+    """1.0 is 1, as the same code has both forms where some values are missing."""
+    values = column.cast(pl.Float64)
+    whole = bool(((values == values.round()) & (values.abs() < 2**53)).all())
+    return (values.cast(pl.Int64) if whole else values).cast(pl.String)
+
+
+_CONVERTED: dict[str, Callable[[pl.Series], pl.Series]] = {
+    NUMBER: _numbers,
+    BOOLEAN: _booleans,
+    CATEGORY: _categories,
+}
+
+
+def _kind_of_type(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return NUMBER
+    if dtype == pl.Boolean:
+        return BOOLEAN
+    if dtype.is_temporal():
+        return DATE
+    return CATEGORY if isinstance(dtype, pl.String | pl.Categorical | pl.Enum) else OTHER
+
+
+def _text(column: pl.Series) -> pl.Series:
+    return column.cast(pl.String).str.strip_chars()
+
+
+def _all_wrong(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    return pl.Series(column.name, [None] * len(column), dtype=dtype)
+
+
+def _all_dates(column: pl.Series) -> bool:
+    for parse in (column.str.to_datetime, column.str.to_time):
+        try:
+            if parse(strict=False).null_count() == column.null_count():
+                return True
+        except pl.exceptions.PolarsError:  # no format fits
+            pass
+    return False

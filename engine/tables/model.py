@@ -1,0 +1,251 @@
+"""A trained model of a table: what it was learnt from, and predictions for tables like that."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from engine.estimators.classifier import MLPClassifier
+from engine.estimators.regressor import MLPRegressor
+from engine.model_files import ModelFileError, StoredModel, read_model, write_model
+from engine.tables import kinds
+from engine.tables.columns import Column, inputs, missing_in
+from engine.tables.kinds import CATEGORY, EMPTY
+from engine.tables.pipeline import NETWORK, fitted_network
+from engine.tables.scores import Predicted
+from engine.tables.target import CLASSIFICATION, TASKS, Target, values_of
+from engine.tables.words import counted, named_column, quoted
+
+
+class Matched(NamedTuple):
+    """What the pipeline takes of a table, and what is to be said about how it fits."""
+
+    inputs: pl.DataFrame
+    notes: list[str]
+
+
+class WithTarget(NamedTuple):
+    """Rows of a table whose target is known."""
+
+    frame: pl.DataFrame
+    y: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A fitted pipeline, and what is known of the table it was fitted on.
+
+    Attributes
+    ----------
+    pipeline : sklearn.pipeline.Pipeline
+        Fitted; takes the columns by name.
+    target : Target
+    columns : list of Column
+        Those that are learnt from.
+    left_out : list of str
+        Those that were in the table and are not learnt from.
+    baseline : dict
+        What `scores.baseline` says of the rows that were learnt from.
+    missing : list of str
+        What stood for a missing value in a CSV file.
+    training : dict
+        How it was trained, and how it did; for people to read.
+    """
+
+    pipeline: Pipeline
+    target: Target
+    columns: list[Column]
+    left_out: list[str]
+    baseline: dict[str, Any]
+    missing: list[str]
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def matched(self, frame: pl.DataFrame) -> Matched:
+        """Hold a table's columns to those of the model; ValueError if it lacks what it takes."""
+        _refuse_missing_columns(frame, self.columns)
+        _refuse_other_kinds(frame, self.columns)
+        prepared = inputs(frame, self.columns)
+        return Matched(prepared, [*self._extra_columns(frame), *_unknown(prepared, self.columns)])
+
+    def predict(self, prepared: pl.DataFrame) -> Predicted:
+        """Predictions for what `matched` returned."""
+        if self.target.task != CLASSIFICATION:
+            return Predicted(self.pipeline.predict(prepared))
+        probabilities = self.pipeline.predict_proba(prepared)
+        classes = self.pipeline.classes_
+        return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
+
+    def rows_with_target(self, frame: pl.DataFrame) -> tuple[WithTarget, list[str]]:
+        """The rows that can be judged, their target, and what is to be said of it."""
+        name = named_column(self.target.name, frame.columns, "target")
+        known = frame[name].is_not_null()
+        if not known.any():
+            raise ValueError(f"The target {name!r} has no values in this table.")
+        y = values_of(frame[name].filter(known), self.target)
+        notes = []
+        if not known.all():
+            notes.append(f"{counted(int((~known).sum()), 'row')} without a target left out.")
+        if self.target.task == CLASSIFICATION:
+            notes += self._unknown_classes(y)
+        return WithTarget(frame.filter(known), y), notes
+
+    def write(self, path: Path) -> None:
+        """Save it in a model file."""
+        header = {
+            "what": f"{self.target.task} of {self.target.name!r} from a table's columns",
+            "target": asdict(self.target),
+            "columns": [asdict(column) for column in self.columns],
+            "left_out": self.left_out,
+            "baseline": self.baseline,
+            "missing": self.missing,
+            "training": self.training,
+        }
+        write_model(path, StoredModel(header, self.pipeline))
+
+    def _unknown_classes(self, y: NDArray[Any]) -> list[str]:
+        strange = ~np.isin(y, self.pipeline.classes_)
+        if not strange.any():
+            return []
+        return [
+            f"The target has {counted(len(np.unique(y[strange])), 'class')} that training had not "
+            f"seen, in {counted(int(strange.sum()), 'row')}, which count as wrong: "
+            f"{quoted(np.unique(y[strange]).tolist())}."
+        ]
+
+    def _extra_columns(self, frame: pl.DataFrame) -> list[str]:
+        known = {self.target.name, *self.left_out, *(column.name for column in self.columns)}
+        extra = [name for name in frame.columns if name not in known]
+        if not extra:
+            return []
+        said = "a column" if len(extra) == 1 else counted(len(extra), "column")
+        return [f"The table has {said} that the model does not know: {quoted(extra)}; ignored."]
+
+
+def read(path: Path) -> TableModel:
+    """The model in a file; ModelFileError if it cannot be trusted."""
+    stored = read_model(path)
+    header = stored.header
+    try:
+        target = Target(**header["target"])
+        columns = [
+            Column(**{**column, "categories": tuple(column["categories"])})
+            for column in header["columns"]
+        ]
+        model = TableModel(
+            stored.estimator,
+            target,
+            columns,
+            *(header[name] for name in ("left_out", "baseline", "missing", "training")),
+        )
+        _check(model)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} is damaged: what it says of the model cannot be understood ({error})."
+        ) from error
+    return model
+
+
+def _check(model: TableModel) -> None:
+    if not isinstance(model.pipeline, Pipeline) or NETWORK not in model.pipeline.named_steps:
+        raise ValueError(f"a pipeline was expected; came {type(model.pipeline).__name__}")
+    texts = [model.target.name, *model.left_out, *model.missing]
+    for column in model.columns:
+        texts += [column.name, *column.categories]
+        if column.kind not in kinds.INPUT_KINDS:
+            raise ValueError(f"column {column.name!r} is of kind {column.kind!r}")
+    if not model.columns or not all(isinstance(text, str) for text in texts):
+        raise ValueError("columns must have names")
+    _check_network(fitted_network(model.pipeline))
+    if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
+        raise ValueError(f"target {model.target}")
+    if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
+        raise ValueError("baseline")
+
+
+def _check_network(network: Any) -> None:
+    """Shapes that do not fit together would lead kernels, which trust them, astray."""
+    if not isinstance(network, MLPClassifier | MLPRegressor):
+        raise ValueError(f"a network was expected; came {type(network).__name__}")
+    sizes = network._network.sizes
+    shapes = [(weights.shape, offsets.shape) for weights, offsets in _parameters(network)]
+    wanted = [((below, above), (above,)) for below, above in itertools.pairwise(sizes)]
+    if shapes != wanted or (sizes[0], sizes[-1]) != (network.n_features_in_, network.n_outputs_):
+        raise ValueError(f"parameters of shapes {shapes} for layers of {sizes}")
+    dtypes = {array.dtype.name for pair in _parameters(network) for array in pair}
+    if dtypes not in ({"float32"}, {"float64"}):
+        raise ValueError(f"parameters of types {sorted(dtypes)}")
+
+
+def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    return list(zip(network.coefs_, network.intercepts_, strict=True))
+
+
+def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:
+    absent = [column.name for column in columns if column.name not in frame.columns]
+    if not absent:
+        return
+    extra = [name for name in frame.columns if name not in {column.name for column in columns}]
+    one = len(absent) == 1
+    raise ValueError(
+        f"The table lacks {'a column' if one else counted(len(absent), 'column')} that the model "
+        f"takes: {quoted(absent, most=10)}. Its other columns: {quoted(extra, most=10) or 'none'}"
+        f"; add {'it' if one else 'them'}, empty if the values are not known, or mend the names."
+    )
+
+
+def _refuse_other_kinds(frame: pl.DataFrame, columns: Sequence[Column]) -> None:
+    wrong = [said for column in columns if (said := _other_kind(frame[column.name], column))]
+    if wrong:
+        more = f" ({len(wrong) - 1:,} more such columns.)" if len(wrong) > 1 else ""
+        raise ValueError(f"{wrong[0]}{more}")
+
+
+def _other_kind(series: pl.Series, column: Column) -> str:
+    """Empty if the column is of the kind that the model was fitted on."""
+    came = kinds.kind_of(series)
+    if came in (EMPTY, column.kind):
+        return ""
+    converted = kinds.as_kind(series, column.kind)
+    if len(converted.wrong):
+        row = int(converted.wrong[0])
+        n_wrong = counted(len(converted.wrong), "row")
+        return (
+            f"Column {column.name!r} is of another type: the model expects "
+            f"{kinds.IN_WORDS[column.kind]}, and {series[row]!r} came in row {row + 1} ({n_wrong} "
+            "in all). Mend the values, or leave them empty to have them imputed."
+        )
+    if column.kind == CATEGORY and not converted.values.is_in(list(column.categories)).any():
+        return (
+            f"Column {column.name!r} is of another type: the model expects categories such as "
+            f"{quoted(column.categories, most=3)}, and {kinds.IN_WORDS[came]} came."
+        )
+    return ""
+
+
+def _unknown(prepared: pl.DataFrame, columns: Sequence[Column]) -> list[str]:
+    """Values that the rows which were learnt from did not have."""
+    notes = []
+    for column in columns:
+        series = prepared[column.name]
+        n_missing = missing_in(series)
+        if n_missing and not column.n_missing:
+            notes.append(
+                f"Column {column.name!r} has {counted(n_missing, 'missing value')}, and had none "
+                "in training; imputed."
+            )
+        if column.kind == CATEGORY:
+            present = series.drop_nulls()
+            strange = present.filter(~present.is_in(list(column.categories)))
+            if len(strange):
+                notes.append(
+                    f"Column {column.name!r} has {counted(strange.n_unique(), 'category')} that "
+                    f"training had not seen, in {counted(len(strange), 'row')}: "
+                    f"{quoted(strange.unique(maintain_order=True))}."
+                )
+    return notes

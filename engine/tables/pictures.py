@@ -1,0 +1,114 @@
+"""Pictures of how a model learnt and how it does, by matplotlib, which is an extra."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.plots import (
+    GRID,
+    HELD_OUT,
+    INK,
+    MUTED,
+    OUTPUT_1,
+    OUTPUT_HALF,
+    TRAINING,
+    logarithmic,
+    new_figure,
+    quiet,
+)
+from engine.tables.scores import label_of
+
+MOST_NUMBERED = 20  # classes whose counts are written out
+MOST_NAMED = 40
+
+
+def learning_curve(
+    training: Sequence[float],
+    validation: Sequence[float],
+    validation_name: str,
+    title: str,
+    path: Path,
+) -> None:
+    """Save the loss over the epochs, on the rows that are learnt from and on others."""
+    figure = new_figure(7.0, 4.2)
+    axes = figure.subplots()
+    curves = (
+        ("training, penalty included", training, TRAINING),
+        (validation_name, validation, HELD_OUT),
+    )
+    for label, losses, colour in curves:
+        if len(losses):
+            epochs = np.arange(1, len(losses) + 1)
+            axes.plot(epochs, losses, color=colour, linewidth=1.8, label=label)
+    logarithmic(axes)
+    _name(axes, title, "epoch", "loss")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=144)
+
+
+def confusion_matrix(y: NDArray[Any], predicted: NDArray[Any], title: str, path: Path) -> None:
+    """Save how often each class was taken for each other one."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from sklearn.metrics import confusion_matrix
+
+    labels = np.union1d(y, predicted)
+    counts = confusion_matrix(y, predicted, labels=labels)
+    n_rows = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(max(3.2, 0.55 * len(labels)), 11.0)
+    figure = new_figure(side + 2.2, side + 1.2)
+    axes = figure.subplots()
+    shade = LinearSegmentedColormap.from_list("share", [OUTPUT_HALF, OUTPUT_1, TRAINING])
+    shades = axes.imshow(counts / n_rows, cmap=shade, vmin=0, vmax=1)
+    if len(labels) <= MOST_NUMBERED:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if count > 0.75 * n_rows[row, 0] else INK if count else MUTED
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+    step = -(-len(labels) // MOST_NAMED)
+    places, names = range(0, len(labels), step), [_short(label_of(label)) for label in labels]
+    is_long = max(map(len, names)) > 3
+    axes.set_xticks(
+        places, names[::step], rotation=45 if is_long else 0, ha="right" if is_long else "center"
+    )
+    axes.set_yticks(places, names[::step])
+    _name(axes, title, "predicted", "true")
+    axes.grid(False)
+    bar = figure.colorbar(shades, ax=axes, shrink=0.8, ticks=[0, 0.5, 1], format="{x:.0%}")
+    bar.set_label("share of the true class's rows", color=MUTED)
+    bar.ax.tick_params(colors=MUTED, labelsize=9)
+    bar.outline.set_visible(False)
+    figure.savefig(path, dpi=144)
+
+
+def residuals(y: NDArray[Any], predicted: NDArray[Any], title: str, path: Path) -> None:
+    """Save predictions beside true values, and the errors beside the predictions."""
+    figure = new_figure(9.6, 4.4)
+    beside, below = figure.subplots(1, 2)
+    opacity = float(np.clip(300 / len(y), 0.05, 0.7))
+    told = {"s": 18, "alpha": opacity, "edgecolors": "none", "rasterized": True, "c": TRAINING}
+    ends = [min(y.min(), predicted.min()), max(y.max(), predicted.max())]
+    beside.plot(ends, ends, color=INK, linewidth=1.0, label="predicted = true")
+    beside.scatter(y, predicted, **told)
+    beside.set_aspect("equal", adjustable="datalim")
+    # Above the axes: within them it would lie on points.
+    beside.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+    below.axhline(0, color=INK, linewidth=1.0)
+    below.scatter(predicted, y - predicted, **told)
+    _name(beside, title, "true", "predicted")
+    _name(below, "", "predicted", "true - predicted")
+    figure.savefig(path, dpi=144)
+
+
+def _name(axes: Any, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    axes.set_xlabel(x, color=MUTED)
+    axes.set_ylabel(y, color=MUTED)
+    axes.grid(True, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    quiet(axes)
+
+
+def _short(name: str, most: int = 18) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"

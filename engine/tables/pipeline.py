@@ -1,0 +1,82 @@
+"""The scikit-learn pipeline: from a table's columns to what the network takes, and the network."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from engine.estimators.classifier import MLPClassifier
+from engine.estimators.regressor import MLPRegressor
+from engine.tables.columns import MOST_INPUTS, Column
+from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
+from engine.tables.target import CLASSIFICATION
+
+COLUMNS, NETWORK = "columns", "network"  # the pipeline's steps
+# Attributes of a fitted network that going on with training asks for, and prediction does not.
+OF_TRAINING = ("_draws", "_optimizer", "plan_")
+CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
+NO_VALUE = "(missing)"
+
+
+def preprocessing(columns: list[Column]) -> ColumnTransformer:
+    """Numbers imputed and standardised, categories one-hot, true and false as 1 and 0.
+
+    Where values are missing in the rows that are learnt from, an input of its own says so.
+    """
+    of_kind = {
+        kind: [column.name for column in columns if column.kind == kind]
+        for kind in (NUMBER, BOOLEAN, CATEGORY)
+    }
+    steps = {
+        NUMBER: make_pipeline(
+            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+            StandardScaler(),
+        ),
+        BOOLEAN: SimpleImputer(
+            strategy="most_frequent", add_indicator=True, keep_empty_features=True
+        ),
+        CATEGORY: make_pipeline(
+            SimpleImputer(missing_values=None, strategy="constant", fill_value=NO_VALUE),
+            OneHotEncoder(
+                handle_unknown="infrequent_if_exist",
+                max_categories=MOST_INPUTS,
+                sparse_output=False,
+            ),
+        ),
+    }
+    return ColumnTransformer(
+        [(kind, steps[kind], names) for kind, names in of_kind.items() if names],
+        verbose_feature_names_out=False,
+    )
+
+
+def network(task: str, **settings: Any) -> Any:
+    """The estimator that learns: a classifier, or a regressor of the standardised target."""
+    if task == CLASSIFICATION:
+        return MLPClassifier(**settings)
+    return TransformedTargetRegressor(MLPRegressor(**settings), transformer=StandardScaler())
+
+
+def assembled(fitted_preprocessing: ColumnTransformer, fitted_network: Any) -> Pipeline:
+    """One pipeline, of parts that were fitted one after the other."""
+    return Pipeline([(COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)])
+
+
+def fitted_network(pipeline: Pipeline) -> Any:
+    """The network within a fitted pipeline."""
+    last = pipeline.named_steps[NETWORK]
+    return getattr(last, "regressor_", last)
+
+
+def forget_training(pipeline: Pipeline) -> None:
+    """Keep what prediction asks for: smaller files, and fewer types for them to name."""
+    network = fitted_network(pipeline)
+    network.set_params(progress=False, scoring=None)
+    for name in OF_TRAINING:
+        vars(network).pop(name, None)
+    for name in CURVES:  # as arrays: skops writes an object for each number of a list
+        if getattr(network, name) is not None:
+            setattr(network, name, np.array(getattr(network, name)))

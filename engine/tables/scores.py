@@ -1,0 +1,106 @@
+"""How good predictions are, beside a baseline that has not looked at the columns."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from engine.tables.target import CLASSIFICATION
+
+# Name, and whether more is better.
+CLASSIFICATION_SCORES = {"accuracy": True, "balanced accuracy": True, "log loss": False}
+REGRESSION_SCORES = {"RMSE": False, "MAE": False, "R2": True}
+
+
+class ClassScore(NamedTuple):
+    """How well one class is found."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    n_rows: int
+
+
+class Predicted(NamedTuple):
+    """Predictions, and, for classes, the probability of each."""
+
+    values: NDArray[Any]
+    classes: NDArray[Any] | None = None
+    probabilities: NDArray[np.float64] | None = None
+
+
+def scored(task: str, y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
+    """The scores of a task by name; NaN where one is not defined for these rows."""
+    return _classification(y, predicted) if task == CLASSIFICATION else _regression(y, predicted)
+
+
+def baseline(task: str, y: NDArray[Any]) -> dict[str, Any]:
+    """What is known of a target without any column: shares of the classes, or the mean.
+
+    Examples
+    --------
+    >>> baseline("regression", np.array([1.0, 2.0, 6.0]))
+    {'mean': 3.0}
+    """
+    if task == CLASSIFICATION:
+        classes, counts = np.unique(y, return_counts=True)
+        return {"classes": classes.tolist(), "shares": (counts / counts.sum()).tolist()}
+    return {"mean": float(np.mean(y))}
+
+
+def baseline_predictions(known: dict[str, Any], n_rows: int) -> Predicted:
+    """The most frequent class, or the mean, for every row."""
+    if "mean" in known:
+        return Predicted(np.full(n_rows, known["mean"]))
+    classes, shares = np.array(known["classes"]), np.array(known["shares"])
+    return Predicted(
+        np.full(n_rows, classes[shares.argmax()]), classes, np.tile(shares, (n_rows, 1))
+    )
+
+
+def class_scores(y: NDArray[Any], values: NDArray[Any]) -> list[ClassScore]:
+    """Precision, recall and F1 of each class among the rows or the predictions."""
+    labels = np.union1d(y, values)
+    columns = metrics.precision_recall_fscore_support(y, values, labels=labels, zero_division=0)
+    return [
+        ClassScore(label_of(label), float(precision), float(recall), float(f1), int(n_rows))
+        for label, precision, recall, f1, n_rows in zip(labels, *columns, strict=True)
+    ]
+
+
+def minus_log_loss(classifier: Any, X: Any, y: NDArray[Any]) -> float:
+    """For early stopping: scikit-learn's own refuses rows that lack one of the classes."""
+    shares = classifier.predict_proba(X)
+    return -float(metrics.log_loss(y, shares, labels=classifier.classes_))
+
+
+def label_of(value: Any) -> str:
+    """A class as it is written: true for True, 1 for 1.0."""
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
+
+
+def _classification(y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
+    recalls = [score.recall for score in class_scores(y, predicted.values) if score.n_rows]
+    return {
+        "accuracy": float(np.mean(y == predicted.values)),
+        "balanced accuracy": float(np.mean(recalls)),
+        "log loss": _log_loss(y, predicted),
+    }
+
+
+def _log_loss(y: NDArray[Any], predicted: Predicted) -> float:
+    """NaN where a class has no probability, as it was not learnt."""
+    assert predicted.classes is not None
+    if not np.isin(y, predicted.classes).all():
+        return float("nan")
+    return float(metrics.log_loss(y, predicted.probabilities, labels=predicted.classes))
+
+
+def _regression(y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
+    return {
+        "RMSE": float(metrics.root_mean_squared_error(y, predicted.values)),
+        "MAE": float(metrics.mean_absolute_error(y, predicted.values)),
+        "R2": float(metrics.r2_score(y, predicted.values)) if np.ptp(y) > 0 else float("nan"),
+    }

@@ -1,0 +1,45 @@
+"""Words that the messages about tables share."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+IRREGULAR = {"category": "categories", "class": "classes"}
+
+
+def counted(number: int, thing: str) -> str:
+    """A number and a noun.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "category")
+    ('1 row', '1,200 rows', '2 categories')
+    """
+    many = IRREGULAR.get(thing, f"{thing}s")
+    return f"{number:,} {thing if number == 1 else many}"
+
+
+def quoted(values: Iterable[object], most: int = 5) -> str:
+    """The first of some names.
+
+    Examples
+    --------
+    >>> quoted("abcd", most=2)
+    "'a', 'b' and 2 more"
+    """
+    values = list(values)
+    said = ", ".join(repr(value) for value in values[:most])
+    return f"{said} and {len(values) - most:,} more" if len(values) > most else said
+
+
+def named_column(name: str, names: Sequence[str], option: str) -> str:
+    """`name`, if it is one of the table's columns; if not, a message with names that are near."""
+    if name in names:
+        return name
+    lower = {other.lower(): other for other in names}
+    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, cutoff=0.6)]
+    advice = (
+        f"Did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"It has {quoted(names, most=10)}."
+    )
+    raise ValueError(f"{option}: the table has no column {name!r}. {advice}")

@@ -1,0 +1,703 @@
+"""`engine train`, `predict` and `evaluate`, as a user meets them."""
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+import threading
+import time
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import datasets
+
+from engine import model_files
+from engine.cli import main
+from engine.cli.table_train import COMPILED
+from engine.estimators.classifier import MLPClassifier
+from engine.tables import fitting
+from engine.tables.model import read
+from engine.tables.reading import Table
+from tests.processes import ROOT, TIMEOUT, engine, run, start
+
+pytestmark = pytest.mark.compiled
+
+QUICK = ("--max-iter", "60", "--hidden", "8", "--learning-rate", "0.02")
+COMMANDS = ("train", "predict", "evaluate")
+
+
+def iris_table() -> pl.DataFrame:
+    data = datasets.load_iris()
+    names = ("sepal length", "sepal width", "petal length", "petal width")
+    columns = dict(zip(names, data.data.T, strict=True))
+    return pl.DataFrame({**columns, "species": data.target_names[data.target].tolist()})
+
+
+def people_table(n: int = 300, seed: int = 0) -> pl.DataFrame:
+    """With missing values, commas in text, other scripts, dates, constants, numbers of rows."""
+    draw = np.random.default_rng(seed)
+    age = draw.integers(18, 80, n).astype(float)
+    member = draw.random(n) < 0.5
+    frame = pl.DataFrame(
+        {
+            "id": range(1, n + 1),
+            "age": age,
+            "city": draw.choice(["Zürich", "São Paulo, BR", 'the "Hague"', "東京"], n).tolist(),
+            "member": member,
+            "joined": ["2024-02-29", "2023-12-01"] * (n // 2),
+            "source": ["web"] * n,
+            "churn": np.where((age > 45) ^ member, "yes", "no").tolist(),
+        }
+    )
+    holes = [
+        pl.when(pl.Series(draw.random(n) < 0.1)).then(None).otherwise(pl.col(name)).alias(name)
+        for name in ("age", "city", "member")
+    ]
+    return frame.with_columns(holes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Tables, and a model of each."""
+    folder = tmp_path_factory.mktemp("tables")
+    data = datasets.load_diabetes()
+    iris_table().write_csv(folder / "iris.csv")
+    people_table().write_csv(folder / "people.csv")
+    diabetes = dict(zip(data.feature_names, data.data.T, strict=True))
+    pl.DataFrame({**diabetes, "progress": data.target}).write_parquet(folder / "diabetes.parquet")
+    for name, target in (
+        ("iris.csv", "species"),
+        ("people.csv", "churn"),
+        ("diabetes.parquet", "progress"),
+    ):
+        table = folder / name
+        command("train", table, "--target", target, "--model", table.with_suffix(".skops"), *QUICK)
+    return folder
+
+
+def command(*arguments) -> int:
+    """Run a command in this process; its exit status."""
+    with pytest.raises(SystemExit) as end:
+        main.main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def done(capsys, monkeypatch):
+    """Run a command in this process; its status, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*arguments):
+        capsys.readouterr()
+        status = command(*arguments)
+        return (status, *capsys.readouterr())
+
+    return run_command
+
+
+def refused(done, *arguments) -> str:
+    """The one line that a command which is refused says."""
+    status, out, err = done(*arguments)
+    assert status == main.WRONG_USE
+    assert re.fullmatch(r"engine: \S.*\n", err)
+    assert out == ""
+    return str(err)
+
+
+def predictions_of(text: str) -> pl.DataFrame:
+    return pl.read_csv(io.StringIO(text))
+
+
+# Training.
+
+
+def test_training_says_what_it_inferred_and_how_it_did(done, folder, tmp_path):
+    model = tmp_path / "iris.skops"
+    status, out, _ = done("train", folder / "iris.csv", "--target", "species", "--model", model)
+    assert status == 0
+    assert "iris.csv: 150 rows, 5 columns" in out
+    assert "Target 'species': classification, as the target is text (--task overrules)" in out
+    assert "Learnt from 4 columns: 4 of numbers" in out
+    facts = dict(re.findall(r"^(\w+) +(\S.*\S)", out, flags=re.MULTILINE))
+    assert facts["rows"] == (
+        "108 to learn from, 12 to stop by, 30 held out (at random, each class in its share)"
+    )
+    assert facts["task"] == "classification of 'species', 3 classes"
+    assert facts["network"] == "4-100-3, relu hidden units"
+    assert re.fullmatch(r"\d+ of at most 500; kept: epoch \d+", facts["epochs"])
+    assert re.match(r"\d+\.\d\d s", facts["time"])
+    assert re.search(r"^score +better +held-out +training +always setosa, held-out$", out, re.M)
+    accuracy = re.search(r"^accuracy +higher +([\d.]+)% +([\d.]+)% +33\.3%$", out, re.M)
+    assert accuracy
+    assert float(accuracy[1]) > 90
+    assert out.endswith(f"Model: {model}\n")
+
+
+def test_training_says_which_columns_are_left_out_and_why(done, folder, tmp_path):
+    model = tmp_path / "people.skops"
+    arguments = ("train", folder / "people.csv", "--target", "churn", "--model", model, *QUICK)
+    _, out, _ = done(*arguments)
+    assert "Learnt from 3 columns: 1 of numbers, 1 of categories, 1 of true and false; " in out
+    assert "Left out: 'id' numbers the rows (--column 'id=number' overrules)" in out
+    assert "Left out: 'joined' holds dates" in out
+    assert "Left out: 'source' is 'web' everywhere" in out
+    _, out, _ = done(*arguments, "--column", "id=number", "--column", "city=out")
+    assert "Learnt from 3 columns: 2 of numbers, 1 of true and false; " in out
+    assert "Left out: 'city' is left out as you asked" in out
+
+
+def test_the_model_goes_beside_the_user_under_the_table_s_name(done, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done("train", folder / "iris.csv", "--target", "species", *QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["iris.skops"]
+
+
+def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
+    """The pipeline's numbers are those of the training rows; held-out rows may be anything."""
+    model = read(folder / "people.skops")
+    frame = pl.read_csv(folder / "people.csv")
+    plan = fitting.planned(Table(folder / "people.csv", frame), "churn")
+    rows = fitting.split(plan, 0.2, seed=0)
+    ages = rows.training.inputs["age"].fill_nan(None)
+    imputer = model.pipeline.named_steps["columns"].named_transformers_["number"][0]
+    assert imputer.statistics_[0] == ages.median()
+    assert ages.median() != frame["age"].median() or len(ages) < len(frame)
+    scaler = model.pipeline.named_steps["columns"].named_transformers_["number"][1]
+    assert scaler.mean_[0] == pytest.approx(ages.fill_null(ages.median()).mean())
+    assert scaler.mean_[0] != pytest.approx(frame["age"].fill_null(ages.median()).mean())
+
+
+def test_the_held_out_scores_are_those_of_the_saved_model_on_those_rows(folder):
+    model = read(folder / "diabetes.skops")
+    frame = pl.read_parquet(folder / "diabetes.parquet")
+    plan = fitting.planned(Table(folder / "diabetes.parquet", frame), "progress")
+    held_out = fitting.split(plan, 0.2, seed=0).held_out
+    assert held_out is not None
+    errors = held_out.y - model.predict(held_out.inputs).values
+    said = model.training["scores"]["held_out"]
+    assert said["RMSE"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert said["RMSE"] < 0.9 * model.training["scores"]["baseline"]["RMSE"]
+
+
+def test_the_same_seed_gives_the_same_model(folder, tmp_path, done):
+    models = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        path = tmp_path / f"{name}.skops"
+        table = folder / "iris.csv"
+        done("train", table, "--target", "species", "--model", path, "--seed", seed, *QUICK)
+        models.append(read(path).pipeline.named_steps["network"].coefs_[0])
+    np.testing.assert_array_equal(models[0], models[1])
+    assert not np.array_equal(models[0], models[2])
+
+
+def test_pictures_are_saved_in_a_folder(done, folder, tmp_path):
+    for table, target, second in (
+        ("iris.csv", "species", "confusion-matrix.png"),
+        ("diabetes.parquet", "progress", "residuals.png"),
+    ):
+        place, model = tmp_path / target, tmp_path / f"{target}.skops"
+        options = ("--target", target, "--model", model, "--pictures", place, *QUICK)
+        _, out, _ = done("train", folder / table, *options)
+        assert {path.name for path in place.iterdir()} == {"learning-curve.png", second}
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in place.iterdir())
+        assert f"Picture: {place / second}" in out
+
+
+def test_no_rows_need_be_held_out(done, tmp_path):
+    table = tmp_path / "xnor.csv"
+    table.write_text("a,b,y\n0,0,1\n0,1,0\n1,0,0\n1,1,1\n")
+    model = tmp_path / "xnor.skops"
+    options = ("--test-fraction", "0", "--model", model, "--learning-rate", "0.1", "--hidden", "4")
+    status, out, _ = done("train", table, "--target", "y", *options, "--activation", "tanh")
+    assert status == 0
+    assert "4 to learn from, none held out" in out
+    _, out, _ = done("predict", model, table)
+    assert predictions_of(out)["predicted_y"].to_list() == [1, 0, 0, 1]
+
+
+def test_time_that_was_spent_on_compiling_is_said_to_be_that(folder, tmp_path):
+    options = ("train", folder / "iris.csv", "--target", "species", "--model", "m.skops", *QUICK)
+    changes = {"NUMBA_CACHE_DIR": tmp_path / "kernels"}
+    first, second = (engine(*options, cwd=tmp_path, env=changes).stdout for _ in range(2))
+    said = r"^time +[\d.]+ s, most of it to compile kernels, which the next run loads *$"
+    assert re.search(said, first, re.M)
+    assert re.search(r"^time +[\d.]+ s *$", second, re.M)
+
+
+def test_what_the_estimator_warns_of_is_said(done, folder, tmp_path):
+    options = ("--target", "species", "--model", tmp_path / "iris.skops", "--max-iter", "3")
+    status, _, err = done("train", folder / "iris.csv", *options)
+    assert status == 0
+    assert "engine: Stochastic Optimizer: Maximum iterations (3) reached" in err
+
+
+def test_training_ends_after_max_time(done, folder, tmp_path):
+    options = ("--target", "species", "--model", tmp_path / "iris.skops", "--max-time", "1e-9")
+    status, _, err = done("train", folder / "iris.csv", *options)
+    assert status == 0
+    assert "max_time=1e-09 seconds were over" in err
+
+
+def test_labels_that_look_like_markup_are_printed_as_they_are(done, tmp_path):
+    table, model = tmp_path / "[red]t.csv", tmp_path / "m.skops"
+    rows = [f"{i % 7},{'[red]' if i % 7 > 3 else '[/b]'}" for i in range(60)]
+    table.write_text("a,[bold]\n" + "\n".join(rows))
+    status, out, _ = done("train", table, "--target", "[bold]", "--model", model, *QUICK)
+    assert status == 0
+    assert "always [/b], held-out" in out
+    status, out, _ = done("evaluate", model, table)
+    assert status == 0
+    assert re.search(r"^\[red\] +", out, re.M)
+
+
+# Ctrl-C.
+
+
+def test_ctrl_c_keeps_what_was_learnt_saves_it_and_says_so(done, folder, tmp_path, monkeypatch):
+    fit = MLPClassifier.fit
+
+    def interrupted_fit(self, X, y, **more):
+        class Interrupt:
+            epochs = 0
+
+            def __call__(self, epoch):
+                self.epochs += 1
+                if self.epochs == 5:
+                    signal.raise_signal(signal.SIGINT)
+                return False
+
+        from engine.estimators.watch import Watch
+
+        tell, interrupt = Watch._tell, Interrupt()
+        monkeypatch.setattr(Watch, "_tell", lambda w, epoch: interrupt(epoch) or tell(w, epoch))
+        return fit(self, X, y, **more)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(MLPClassifier, "fit", interrupted_fit)
+    model = tmp_path / "iris.skops"
+    try:
+        status, out, err = done(
+            "train", folder / "iris.csv", "--target", "species", "--model", model
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status == main.INTERRUPTED
+    assert re.fullmatch(
+        r"engine: stopped by Ctrl-C in epoch \d+; what was learnt so far is saved\.\n", err
+    )
+    assert f"Model: {model}" in out
+    assert read(model).predict(read_inputs(model, folder / "iris.csv")).values.shape == (150,)
+
+
+def read_inputs(model, table):
+    return read(model).matched(pl.read_csv(table)).inputs
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(5000, 20))
+    frame = pl.DataFrame({f"x{i}": column for i, column in enumerate(X.T)})
+    table = tmp_path / "table.parquet"
+    frame.with_columns(pl.Series("y", X[:, 0] * X[:, 1] + X[:, 2])).write_parquet(table)
+    # Python's own handler; and a word when the first epoch is over.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from engine.estimators.watch import Watch\n"
+        "tell = Watch._tell\n"
+        "def told(watch, epoch):\n"
+        "    if epoch.number == 1: print('epoch', flush=True)\n"
+        "    return tell(watch, epoch)\n"
+        "Watch._tell = told\n"
+        "from engine.cli.main import main; main()"
+    )
+    options = ("--early-stopping", "no", "--max-iter", "1000000", "--hidden", "200,200")
+    arguments = ("-c", code, "train", "table.parquet", "--target", "y", *options)
+    with start(*arguments, cwd=tmp_path) as process:
+        watchdog = threading.Timer(TIMEOUT, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            assert any(line == "epoch\n" for line in process.stdout)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            _, message = process.communicate(timeout=60)
+        finally:
+            watchdog.cancel()
+            process.kill()
+    assert process.returncode == main.INTERRUPTED
+    assert "stopped by Ctrl-C" in message
+    assert "Traceback" not in message
+    assert read(tmp_path / "table.skops").target.name == "y"
+
+
+# Predicting.
+
+
+def test_predictions_are_csv_on_standard_output_with_probabilities(done, folder):
+    status, out, err = done("predict", folder / "iris.skops", folder / "iris.csv")
+    assert (status, err) == (0, "")
+    found = predictions_of(out)
+    assert found.columns == [
+        "predicted_species",
+        "probability_setosa",
+        "probability_versicolor",
+        "probability_virginica",
+    ]
+    assert found.height == 150
+    shares = found.select(pl.exclude("predicted_species")).to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    labels = np.array(["setosa", "versicolor", "virginica"])
+    assert found["predicted_species"].to_list() == labels[shares.argmax(axis=1)].tolist()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
+def test_predictions_go_to_a_file_in_the_format_of_its_ending(done, folder, tmp_path, ending):
+    output = tmp_path / f"found{ending}"
+    arguments = ("predict", folder / "diabetes.skops", folder / "diabetes.parquet")
+    status, out, err = done(*arguments, "--output", output)
+    assert (status, out, err) == (0, "", f"engine: 442 predictions in {output}\n")
+    separator = "\t" if ending == ".tsv" else ","
+    found = (
+        pl.read_parquet(output)
+        if ending == ".parquet"
+        else pl.read_csv(output, separator=separator)
+    )
+    assert found.columns == ["predicted_progress"]
+    model = read(folder / "diabetes.skops")
+    frame = pl.read_parquet(folder / "diabetes.parquet")
+    expected = model.predict(model.matched(frame).inputs).values
+    np.testing.assert_allclose(found["predicted_progress"], expected)
+
+
+def test_columns_may_be_copied_beside_the_predictions(done, folder):
+    _, out, _ = done("predict", folder / "people.skops", folder / "people.csv", "--keep", "id")
+    assert predictions_of(out)["id"].to_list() == list(range(1, 301))
+    message = refused(
+        done, "predict", folder / "people.skops", folder / "people.csv", "--keep", "Idd"
+    )
+    assert "--keep: the table has no column 'Idd'. Did you mean 'id'?" in message
+
+
+def test_a_kept_column_of_the_prediction_s_name_is_refused(done, folder, tmp_path):
+    table = tmp_path / "table.csv"
+    iris_table().with_columns(pl.lit(1).alias("predicted_species")).write_csv(table)
+    arguments = ("predict", folder / "iris.skops", table, "--keep", "predicted_species")
+    status, out, err = done(*arguments)
+    assert (status, out) == (main.WRONG_USE, "")
+    assert "more than one column called 'predicted_species'" in err
+
+
+def test_the_order_of_columns_does_not_matter_and_parquet_is_as_good_as_csv(done, folder, tmp_path):
+    _, expected, _ = done("predict", folder / "people.skops", folder / "people.csv")
+    table = tmp_path / "people.parquet"
+    people_table().select(reversed(people_table().columns)).write_parquet(table)
+    assert done("predict", folder / "people.skops", table)[1] == expected
+
+
+def changed(folder, tmp_path, *expressions, without=()):
+    table = tmp_path / "changed.csv"
+    frame = pl.read_csv(folder / "people.csv", infer_schema=False)
+    frame.with_columns(*expressions).drop(without).head(20).write_csv(table)
+    return table
+
+
+def test_missing_columns_are_refused_by_name(done, folder, tmp_path):
+    table = changed(folder, tmp_path, without=["age", "city"])
+    message = refused(done, "predict", folder / "people.skops", table)
+    assert "The table lacks 2 columns that the model takes: 'age', 'city'." in message
+
+
+def test_extra_columns_are_ignored_and_said(done, folder, tmp_path):
+    table = changed(folder, tmp_path, pl.lit("x").alias("shoe size"))
+    status, out, err = done("predict", folder / "people.skops", table)
+    assert status == 0
+    assert err == (
+        "engine: The table has a column that the model does not know: 'shoe size'; ignored.\n"
+    )
+    assert predictions_of(out).height == 20
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("age", "old", "the model expects numbers, and 'old' came in row 1 (20 rows in all)"),
+        ("member", "7", "the model expects true and false, and '7' came in row 1"),
+        ("city", "8.5", "the model expects categories such as 'São Paulo, BR', 'Zürich', 'the"),
+    ],
+)
+def test_columns_of_another_type_are_refused_with_what_was_expected(
+    done, folder, tmp_path, column, value, expected
+):
+    table = changed(folder, tmp_path, pl.lit(value).alias(column))
+    message = refused(done, "predict", folder / "people.skops", table)
+    assert f"Column '{column}' is of another type: {expected}" in message
+
+
+def test_unknown_categories_are_counted_and_said(done, folder, tmp_path):
+    city = pl.when(pl.col("id").is_in(["1", "2", "3"])).then(pl.lit("Ürümqi")).otherwise("city")
+    status, out, err = done(
+        "predict", folder / "people.skops", changed(folder, tmp_path, city.alias("city"))
+    )
+    assert status == 0
+    assert "Column 'city' has 1 category that training had not seen, in 3 rows: 'Ürümqi'." in err
+    assert predictions_of(out).height == 20
+
+
+def test_values_that_are_missing_for_the_first_time_are_imputed_and_said(done, folder, tmp_path):
+    table = tmp_path / "holes.csv"
+    iris_table().with_columns(pl.lit(None).alias("petal width")).write_csv(table)
+    status, out, err = done("predict", folder / "iris.skops", table)
+    assert status == 0
+    assert "Column 'petal width' has 150 missing values, and had none in training; imputed." in err
+    assert not re.search("nan", out, re.I)
+
+
+# Evaluating.
+
+
+def test_evaluating_scores_beside_the_baseline_and_by_class(done, folder, tmp_path):
+    status, out, err = done("evaluate", folder / "iris.skops", folder / "iris.csv")
+    assert status == 0
+    assert "is the table that the model was trained on: it has seen 120 rows of it" in err
+    assert re.search(r"^score +better +model +always setosa +held-out, in training$", out, re.M)
+    assert re.search(r"^accuracy +higher +9\d\.\d% +33\.3% ", out, re.M)
+    assert re.search(r"^class +precision +recall +F1 +rows$", out, re.M)
+    assert re.search(r"^setosa( +[\d.]+%){3} +50$", out, re.M)
+    other = tmp_path / "other.csv"
+    iris_table().head(60).write_csv(other)
+    assert done("evaluate", folder / "iris.skops", other)[2] == ""
+
+
+def test_evaluating_numbers_tells_the_errors(done, folder, tmp_path):
+    picture = tmp_path / "residuals.png"
+    arguments = ("evaluate", folder / "diabetes.skops", folder / "diabetes.parquet")
+    status, out, _ = done(*arguments, "--picture", picture)
+    assert status == 0
+    assert re.search(r"^RMSE +lower +\d+\.\d+ +77\.\d+ ", out, re.M)
+    assert re.search(r"^half of the errors are below +\d", out, re.M)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_classes_that_were_not_learnt_count_as_wrong_and_are_said(done, folder, tmp_path):
+    table = tmp_path / "new.csv"
+    names = pl.when(pl.col("species") == "setosa").then(pl.lit("rosa")).otherwise("species")
+    iris_table().with_columns(names.alias("species")).write_csv(table)
+    status, out, err = done("evaluate", folder / "iris.skops", table)
+    assert status == 0
+    assert "1 class that training had not seen, in 50 rows, which count as wrong: 'rosa'." in err
+    assert re.search(r"^log loss +lower +- ", out, re.M)
+    assert re.search(r"^rosa +0\.0% +0\.0% +0\.0% +50$", out, re.M)
+
+
+def test_a_table_without_the_target_cannot_be_evaluated(done, folder, tmp_path):
+    table = tmp_path / "table.csv"
+    iris_table().rename({"species": "Species"}).write_csv(table)
+    message = refused(done, "evaluate", folder / "iris.skops", table)
+    assert "target: the table has no column 'species'. Did you mean 'Species'?" in message
+
+
+# Wrong use.
+
+TRAIN = ("train", "t.csv", "--target", "y")
+SMALL = "a,y\n" + "".join(f"{i % 5},{'pq'[i % 2]}\n" for i in range(20))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (SMALL, ("--hidden", "8,0"), "--hidden must be whole numbers above 0, joined by ','"),
+        (SMALL, ("--hidden", ""), "--hidden must be whole numbers above 0"),
+        (SMALL, ("--learning-rate", "0"), "--learning-rate must be above 0; got 0."),
+        (SMALL, ("--max-time", "-1"), "--max-time must be above 0; got -1."),
+        (SMALL, ("--test-fraction", "1"), "'--test-fraction'"),
+        (SMALL, ("--task", "ranking"), "'--task'"),
+        (SMALL, ("--task", "regression"), "regression needs numbers"),
+        (SMALL, ("--column", "a=text"), "where KIND is number, category, boolean or out"),
+        (SMALL, ("--column", "y=out"), "'y' is the target"),
+        (SMALL, ("--column", "a=out"), "no column to learn from"),
+        (SMALL, ("--model", "model.pkl"), "must end in .skops; got '.pkl'"),
+        (SMALL, ("--model", "no/such/folder/m.skops"), "No such file or directory"),
+        (SMALL, ("--pictures", "t.csv"), "--pictures t.csv is a file; name a folder"),
+        ("a,z\n1,2\n", (), "--target: the table has no column 'y'."),
+        ("a,y\n1,\n2,\n", (), "The target 'y' has no values"),
+        ("a,y\n1,x\n2,x\n", (), "The target 'y' is 'x' in every row"),
+        ("a,y\n" + "".join(f"{i % 3},text {i}\n" for i in range(30)), (), "almost always another"),
+        ("a,y\n1,p\n2,q\n1,p\n", (), "a split needs at least 10"),
+        ("a,y\n", (), "has a header and no rows"),
+        ("", (), "t.csv is empty"),
+        ("a,a,y\n1,2,3\n", (), "more than one column called 'a'"),
+    ],
+)
+def test_wrong_use_of_train_is_one_line_and_leaves_nothing(
+    done, tmp_path, monkeypatch, content, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(content)
+    assert message in refused(done, *TRAIN, *options)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_rows_to_stop_by_must_be_possible(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("a,y\n" + "1,p\n2,q\n" * 3)
+    message = refused(done, *TRAIN, "--test-fraction", "0", "--early-stopping", "yes")
+    assert "--early-stopping yes needs rows to stop by, and there are too few rows." in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [("predict", "m.skops", "t.csv"), ("evaluate", "m.skops", "t.csv")]
+)
+def test_a_file_that_is_no_model_is_refused(done, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(SMALL)
+    (tmp_path / "m.skops").write_text("no model")
+    assert "m.skops is no model file, or not the whole of one" in refused(done, *arguments)
+
+
+def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp_path):
+    arguments = ("predict", folder / "iris.skops", folder / "iris.csv", "--output")
+    assert "must end in .csv" in refused(done, *arguments, tmp_path / "found.xlsx")
+    assert "No such file" in refused(done, *arguments, tmp_path / "no" / "found.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Saved models.
+
+
+def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
+    model = read(folder / "iris.skops")
+    network = model.pipeline.named_steps["network"]
+    path = tmp_path / "model.skops"
+    for coefs in ([network.coefs_[0][:-1], network.coefs_[1]], network.coefs_[:1]):
+        kept, network.coefs_ = network.coefs_, coefs
+        model.write(path)
+        network.coefs_ = kept
+        with pytest.raises(model_files.ModelFileError, match="cannot be understood"):
+            read(path)
+    network.n_features_in_ = 40
+    model.write(path)
+    with pytest.raises(model_files.ModelFileError, match="parameters of shapes"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target": {}},
+        {"target": {"name": "y", "kind": "number", "task": "ranking"}},
+        {"columns": []},
+        {"columns": [{"name": "a", "kind": "date", "categories": []}]},
+        {"columns": 3},
+        {"baseline": {}},
+        {"left_out": [3]},
+    ],
+    ids=str,
+)
+def test_a_header_that_makes_no_sense_is_refused(folder, tmp_path, changes):
+    stored = model_files.read_model(folder / "iris.skops")
+    path = tmp_path / "model.skops"
+    model_files.write_model(path, stored._replace(header={**stored.header, **changes}))
+    with pytest.raises(model_files.ModelFileError, match="what it says of the model cannot be"):
+        read(path)
+
+
+def test_every_type_that_is_trusted_is_one_that_models_are_made_of(folder, tmp_path, done):
+    table = folder / "people.csv"
+    options = ("--target", "age", "--task", "classification", "--early-stopping", "no", *QUICK)
+    assert done("train", table, *options, "--model", folder / "ages.skops")[0] == 0
+    asked: dict[str, set[str]] = {}
+    for model in folder.glob("*.skops"):
+        with zipfile.ZipFile(model) as archive:
+            schema = json.loads(archive.read(model_files.SCHEMA))
+        for node in model_files._nodes(schema):
+            asked.setdefault(node["__loader__"], set()).add(
+                f"{node['__module__']}.{node['__class__']}"
+            )
+    known = {loader: set(names) for loader, names in model_files.TYPES.items()}
+    assert asked == known
+
+
+# Optional packages.
+
+
+def without(package: str, *arguments, cwd):
+    """Run a command where a package is not installed."""
+    code = f"import sys; sys.modules[{package!r}] = None\nfrom engine.cli.main import main; main()"
+    return run("-c", code, *arguments, cwd=cwd)
+
+
+@pytest.mark.parametrize("package", ["polars", "skops"])
+@pytest.mark.parametrize(
+    "arguments",
+    [TRAIN, ("predict", "m.skops", "t.csv"), ("evaluate", "m.skops", "t.csv")],
+    ids=COMMANDS,
+)
+def test_a_missing_package_is_said_with_the_way_to_install_it(tmp_path, package, arguments):
+    (tmp_path / "t.csv").write_text(SMALL)
+    finished = without(package, *arguments, cwd=tmp_path)
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        f"engine: Tables need polars and skops, and {package} is not installed: "
+        "pip install 'mlp-engine[tables]'\n"
+    )
+
+
+def test_other_commands_need_no_package_for_tables(tmp_path):
+    for package in ("polars", "skops"):
+        finished = without(package, "xnor", cwd=tmp_path)
+        assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_the_commands_is_explained(name, tmp_path):
+    text = engine(name, "--help", cwd=tmp_path).stdout
+    options = re.findall(r"^\W*\*? *(--[a-z-]+) .*", text, flags=re.MULTILINE)
+    assert len(options) >= 2
+    for option in options:
+        assert re.search(rf"{option} .*  [A-Z0-9]\S* .*\.", text), option
+
+
+def test_the_help_of_the_commands_loads_no_table_library(tmp_path):
+    code = (
+        "import sys, engine.cli.main\n"
+        "print({'polars', 'skops', 'sklearn', 'numba'} & {*sys.modules})"
+    )
+    assert run("-c", code, cwd=tmp_path).stdout == "set()\n"
+    assert sys.modules  # this process has them
+
+
+# The worked example.
+
+
+def without_digits(text: str) -> list[str]:
+    """Lines whose numbers may differ by the processor, and trailing blanks by the terminal."""
+    text = text.replace(COMPILED, "")
+    masked = re.sub(r"[-+]?\d[\d.,]*", "#", text)
+    return [re.sub(r" +", " ", line).strip() for line in masked.strip().splitlines()]
+
+
+def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
+    done, tmp_path, monkeypatch
+):
+    document = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", document, flags=re.MULTILINE | re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", "console", "text", "console", "console"]
+    monkeypatch.chdir(tmp_path)
+    for kind, content in blocks:
+        if kind == "python":
+            exec(content, {})
+        elif kind == "text":
+            (tmp_path / "new.csv").write_text(content, encoding="utf-8")
+        else:
+            line, _, expected = content.partition("\n")
+            status, out, err = done(*shlex.split(line.removeprefix("$ engine ")))
+            assert status == 0
+            assert without_digits(err + out) == without_digits(expected)
+    scores = read(tmp_path / "flats.skops").training["scores"]
+    assert scores["held_out"]["R2"] > 0.95
