@@ -1,6 +1,7 @@
 """MLPClassifier and MLPRegressor inside scikit-learn: its tools, its callbacks, its data."""
 
 import copy
+import inspect
 import itertools
 import pickle
 import tracemalloc
@@ -32,6 +33,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 import engine
+from engine.estimators.rows import evenly_spread
 from tests.test_estimators import rows, targets
 
 pytestmark = [
@@ -161,6 +163,8 @@ def test_a_learning_curve_in_steps_is_of_partial_fits():
 
 @pytest.mark.parametrize("kind", [engine.MLPClassifier, engine.MLPRegressor])
 def test_a_clone_has_the_parameters_and_nothing_of_the_fit(kind):
+    defaults = {name: p.default for name, p in inspect.signature(kind).parameters.items()}
+    assert kind().get_params() == defaults
     given = {**SMALL, "solver": "sgd", "backend": "loops", "n_threads": 2, "scoring": "max_error"}
     estimator = kind(**given)
     found = estimator.get_params()
@@ -174,6 +178,8 @@ def test_a_clone_has_the_parameters_and_nothing_of_the_fit(kind):
 
 
 def test_an_estimator_shows_what_is_not_default():
+    assert repr(engine.MLPRegressor()) == "MLPRegressor()"
+    assert repr(engine.MLPClassifier()) == "MLPClassifier()"
     shown = repr(engine.MLPClassifier((4,), class_weight="balanced", n_threads=2))
     assert " ".join(shown.split()) == (
         "MLPClassifier(class_weight='balanced', hidden_layer_sizes=(4,), n_threads=2)"
@@ -257,6 +263,7 @@ def test_validation_rows_are_routed_and_transformed_by_the_pipeline(make):
     alone.fit(scaler.transform(X[:40]), y[:40], X_val=scaler.transform(X[40:]), y_val=y[40:])
     assert pipeline[-1].validation_scores_ == alone.validation_scores_
     assert pipeline[-1].fingerprint_ == alone.fingerprint_
+    assert alone.t_ == 40 * alone.n_iter_  # none of the rows is held out besides
 
 
 # Callbacks
@@ -466,14 +473,17 @@ def test_sparse_rows_give_what_dense_ones_give(form, parameters, dtype):
         assert before == [a.tobytes() for a in (sparse.data, getattr(sparse, "indices", dense))]
 
 
+def sparse_of(m, n_features, in_a_row):
+    """A CSR matrix with so many ones a row, at random; SciPy's own takes as long as a fit."""
+    features = np.random.RandomState(0).randint(n_features, size=m * in_a_row)
+    parts = (np.ones(m * in_a_row), features, np.arange(0, m * in_a_row + 1, in_a_row))
+    return scipy.sparse.csr_matrix(parts, shape=(m, n_features))
+
+
 @pytest.mark.parametrize("form", ["csr", "csc"])
-@pytest.mark.parametrize("shape", [(20_000, 5_000), (1_500, 100_000)], ids=str)
-def test_a_sparse_matrix_is_never_made_dense(form, shape):
-    m, n_features = shape
-    in_a_row = n_features // 1000
-    columns = np.random.RandomState(0).randint(n_features, size=m * in_a_row)
-    parts = (np.ones(m * in_a_row), columns, np.arange(0, m * in_a_row + 1, in_a_row))
-    sparse = scipy.sparse.csr_matrix(parts, shape=shape).asformat(form)
+def test_a_sparse_matrix_is_never_made_dense(form):
+    m, n_features = 20_000, 5_000
+    sparse = sparse_of(m, n_features, 5).asformat(form)
     y = np.arange(m) % 3
     estimator = classifier(max_iter=1, hidden_layer_sizes=(3,))
     estimator.fit(sparse[:50], y[:50]).predict(
@@ -486,6 +496,14 @@ def test_a_sparse_matrix_is_never_made_dense(form, shape):
     finally:
         tracemalloc.stop()
     assert peak < 8 * m * n_features / 10
+
+
+def test_of_very_wide_rows_few_are_looked_at_for_warnings():
+    """They are made dense: a thousand of them would take gigabytes."""
+    looked_at = evenly_spread(sparse_of(1_500, 100_000, 100), 1000, np.float64)
+    assert 2 < looked_at.shape[1]
+    assert looked_at.nbytes <= 32e6
+    assert evenly_spread(sparse_of(50, 100, 3), 1000, np.float64).shape == (100, 50)
 
 
 LAYOUTS: dict[str, Any] = {
