@@ -536,6 +536,11 @@ def test_bad_data_and_parameters_raise_the_estimators_own_errors():
         found(classifier, X[:, :3])
     with pytest.raises(ValueError, match=r"y has classes that the y of fit has not: \[7\]"):
         found(classifier, X, np.where(CLASSES == 2, 7, CLASSES))
+    with pytest.raises(ValueError, match=r"y has shape \(30, 3\), .* was \(n_samples,\)"):
+        found(classifier, X, np.eye(3, dtype=int)[CLASSES])
+    labels = MLPClassifier(**SMALL, max_iter=2).fit(X, np.eye(3, dtype=int)[CLASSES])
+    with pytest.raises(ValueError, match=r"y has shape \(30, 2\), .* was \(n_samples, 3\)"):
+        found(labels, X, np.eye(3, dtype=int)[CLASSES][:, :2])
     regressor = MLPRegressor(**SMALL, max_iter=2).fit(X, CLASSES)
     with pytest.raises(ValueError, match="y has 4 outputs, but the y of fit has 1"):
         found(regressor, X, X)
