@@ -299,12 +299,12 @@ def test_threads_have_something_to_share(monkeypatch):
 
 def test_rounding_is_measured_where_terms_cancel():
     """The sum is 0, and its last place says nothing of what rounding did to its terms."""
-    theta = np.array([1.0, 1.0, 0.5])
-    noise = rounding.noise_of(lambda t: 1e6 * float(t[0] - t[1]), theta)
-    assert 1e6 * 2**-52 < noise < 1e6 * 2**-50
-    near = [1e6 * (t[:1] - t[1:2]) for t in rounding.moved(theta)]
-    allowed = rounding.tolerance(np.zeros(1), near, 4, 2**-52)
-    assert 1e6 * 2**-52 < allowed < 1e6 * 2**-46
+    theta = np.ones(20)
+    signs = np.repeat([1e6, -1e6], 10)
+    noise = rounding.noise_of(lambda t: float(signs @ t), theta)
+    assert 1e6 * 2**-52 < noise < 20e6 * 2**-52
+    allowed = rounding.tolerance(np.zeros(1), [signs @ t for t in rounding.moved(theta)], 4, 2**-52)
+    assert allowed == pytest.approx(16 * noise)
 
 
 # Differences.
@@ -529,13 +529,18 @@ def test_bad_data_and_parameters_raise_the_estimators_own_errors():
     with pytest.raises(ValueError, match="Sample weights must contain"):
         found(classifier, sample_weight=np.zeros(30))
     weightless = MLPClassifier(**SMALL, class_weight=dict.fromkeys(range(3), 0))
-    with pytest.raises(ValueError, match="sample_weight must not be all 0"):
+    with pytest.raises(ValueError, match="sample_weight is 0 for every sample"):
         found(weightless, np.tile(X, (20, 1)), np.tile(CLASSES, 20))
     classifier.set_params(max_iter=2).fit(X, CLASSES)
     with pytest.raises(ValueError, match="X has 3 features"):
         found(classifier, X[:, :3])
     with pytest.raises(ValueError, match=r"y has classes that the y of fit has not: \[7\]"):
         found(classifier, X, np.where(CLASSES == 2, 7, CLASSES))
+    with pytest.raises(ValueError, match=r"y has shape \(30, 3\), .* was \(n_samples,\)"):
+        found(classifier, X, np.eye(3, dtype=int)[CLASSES])
+    labels = MLPClassifier(**SMALL, max_iter=2).fit(X, np.eye(3, dtype=int)[CLASSES])
+    with pytest.raises(ValueError, match=r"y has shape \(30, 2\), .* was \(n_samples, 3\)"):
+        found(labels, X, np.eye(3, dtype=int)[CLASSES][:, :2])
     regressor = MLPRegressor(**SMALL, max_iter=2).fit(X, CLASSES)
     with pytest.raises(ValueError, match="y has 4 outputs, but the y of fit has 1"):
         found(regressor, X, X)

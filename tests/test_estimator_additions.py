@@ -339,7 +339,7 @@ def test_many_rows_go_through_in_blocks_with_the_same_bits(monkeypatch):
     X = rows(50)
     model = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, targets("binary", X))
     at_once = model.predict_proba(X)
-    monkeypatch.setattr("engine.estimators.base.ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr("engine.estimators.prediction.ROWS_AT_A_TIME", 7)
     np.testing.assert_array_equal(model.predict_proba(X), at_once)
 
 

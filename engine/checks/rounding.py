@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWS = 4
+DRAWS = 8
 SAFETY = 8.0  # times what is to be expected
 
 
-def moved(theta: NDArray[Any], draws: int = DRAWS) -> Iterator[NDArray[Any]]:
+def moved(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """theta with each entry a unit in the last place up or down, by the toss of a coin."""
     generator = np.random.default_rng(0)
     epsilon = np.finfo(theta.dtype).eps
-    for _ in range(draws):
+    for _ in range(DRAWS):
         signs = generator.integers(0, 2, theta.size) * 2 - 1
         yield (theta * (1 + signs * epsilon)).astype(theta.dtype)
 
@@ -30,7 +30,7 @@ def moved(theta: NDArray[Any], draws: int = DRAWS) -> Iterator[NDArray[Any]]:
 def noise_of(figure: Callable[[NDArray[Any]], float], theta: NDArray[Any]) -> float:
     """How far rounding throws a single figure about, and no less than a unit in its last place."""
     there = figure(theta)
-    found = [abs(figure(near) - there) for near in moved(theta, 2 * DRAWS)]
+    found = [abs(figure(near) - there) for near in moved(theta)]
     return max(*found, float(np.finfo(theta.dtype).eps) * abs(there))
 
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import engine
 from engine.boundary import settings
-from engine.chunks import ChunkSums, chunk_bounds
+from engine.chunks import chunk_bounds
 from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import Before
@@ -26,9 +26,10 @@ from engine.estimators.diagnosis import TrainingWarning, findings
 from engine.estimators.draws import Draws, initial_parameters
 from engine.estimators.held_out import split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
+from engine.estimators.prediction import activations_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
-from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, inputs_of, is_plain
+from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, is_plain
 from engine.estimators.watch import Epoch, Watch
 from engine.network import Network
 from engine.objective import Objective
@@ -38,8 +39,6 @@ from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.state import ADAPTIVE, RATE, Settings
 
-# Rows that go through the network at a time when predicting, so that memory stays bounded.
-ROWS_AT_A_TIME = 65536
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
 
@@ -407,23 +406,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     # Prediction.
 
     def _activations(self, X: Any) -> NDArray[Any]:
-        """A[L] (m, n_outputs) of users' rows, in blocks."""
-        check_is_fitted(self)
-        theta, layers = self._theta(), self._network.layers
+        """A[L] (m, n_outputs) of users' rows."""
+        if "coefs_" not in self.__dict__:
+            check_is_fitted(self)
+        theta = self._theta()
         if not self._is_plain(X, theta.dtype):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-            if hasattr(X, "tocsr"):
-                X = X.tocsr()
-        activations = np.empty((X.shape[0], self.n_outputs_), theta.dtype)
-        for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-            block = slice(start, start + ROWS_AT_A_TIME)
-            samples = Samples(inputs_of(X[block], theta.dtype))
-            n_threads = None if self.n_threads is None else int(self.n_threads)
-            work = layers.multiply_adds * samples.n_samples // 3
-            threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
-            sums = ChunkSums(self._backend, layers, samples, threads.number)
-            activations[block] = sums.forward(theta).T
-        return activations
+        n_threads = None if self.n_threads is None else int(self.n_threads)
+        return activations_of(self._network, theta, X, self._backend, n_threads)
 
     def _is_plain(self, X: Any, dtype: Any) -> bool:
         """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""

@@ -433,6 +433,12 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     ) -> Rows:
         X, y = self._validated(X, y, reset=False)
         weights = _checked_weights(sample_weight, X)
+        columns = (self._labels.n_outputs,) if self._labels.kind == MULTILABEL else ()
+        if y.shape[1:] != columns:
+            raise ValueError(
+                f"{names[0]} has shape {y.shape}, but that of {names[1]} was "
+                f"{('n_samples', *columns)}; pass labels of the same kind.".replace("'", "")
+            )
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)
         if len(unknown):
             raise ValueError(

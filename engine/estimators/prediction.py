@@ -1,0 +1,36 @@
+"""Activations of the output layer for rows of users' data, in blocks of bounded size."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.chunks import ChunkSums, chunk_bounds
+from engine.equations.backends import TILED, Backend
+from engine.estimators.rows import inputs_of
+from engine.network import Network
+from engine.one_row import OneRow
+from engine.samples import Samples
+from engine.threads import choose
+
+# Rows that go through the network at a time, so that memory stays bounded.
+ROWS_AT_A_TIME = 65536
+
+
+def activations_of(
+    network: Network, theta: NDArray[Any], X: Any, backend: Backend, n_threads: int | None
+) -> NDArray[Any]:
+    """A[L] (m, n_outputs) of checked rows X (m, n_features), dense or sparse."""
+    if X.shape[0] == 1 and backend is TILED and isinstance(X, np.ndarray):
+        return OneRow(network.layers, theta)(X[0])[np.newaxis, :]
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    activations = np.empty((X.shape[0], network.sizes[-1]), theta.dtype)
+    for start in range(0, X.shape[0], ROWS_AT_A_TIME):
+        block = slice(start, start + ROWS_AT_A_TIME)
+        samples = Samples(inputs_of(X[block], theta.dtype))
+        work = network.layers.multiply_adds * samples.n_samples // 3
+        threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
+        sums = ChunkSums(backend, network.layers, samples, threads.number)
+        activations[block] = sums.forward(theta).T
+    return activations
