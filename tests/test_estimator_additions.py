@@ -335,6 +335,20 @@ def test_other_layers_cannot_go_on_from_an_earlier_fit():
     assert model.coefs_[0].shape == (4, 3)
 
 
+def test_a_new_random_state_is_a_new_generator_for_a_fit_that_goes_on():
+    X = rows()
+    y = targets("binary", X)
+
+    def fitted(second, **parameters):
+        model = MLPClassifier((3,), batch_size=10, max_iter=2, warm_start=True, **parameters)
+        return model.fit(X, y).set_params(random_state=second).fit(X, y)
+
+    assert (
+        fitted(0, random_state=0).fingerprint_ == fitted(np.int64(0), random_state=0).fingerprint_
+    )
+    assert fitted(0, random_state=0).fingerprint_ != fitted(1, random_state=0).fingerprint_
+
+
 def test_many_rows_go_through_in_blocks_with_the_same_bits(monkeypatch):
     X = rows(50)
     model = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, targets("binary", X))

@@ -430,6 +430,9 @@ def test_warnings_are_those_of_scikit_learn():
             told.append([(w.category, str(w.message)) for w in caught])
         assert told[0] == told[1]
         assert ConvergenceWarning in {category for category, _ in told[0]}
+    with pytest.warns(ConvergenceWarning) as warned:
+        engine.MLPClassifier((3,), max_iter=2).fit(X, y)
+    assert warned[0].filename == __file__
     with pytest.warns(match="A column-vector y was passed when a 1d array was expected"):
         engine.MLPClassifier((3,), max_iter=2).fit(X, y[:, None])
 

@@ -52,6 +52,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
     _optimizer: Optimiser
     loss_: Any
+    n_iter_: int
     validation_loss_curve_: Any
 
     # What the two kinds differ in.
@@ -126,7 +127,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
         network = self._network_for(rows)
-        if first or not self._continues:
+        if first or not (self._continues and self._draws.are_of(self.random_state)):
             self._draws = Draws(self.random_state)
         if first:
             self._begin(network, rows.X.dtype)

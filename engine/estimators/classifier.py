@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
@@ -226,7 +225,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self.scoring = scoring
         self.continuation = continuation
 
-    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,

@@ -21,6 +21,7 @@ class Draws:
     """
 
     def __init__(self, random_state: Any) -> None:
+        self._random_state = random_state
         self._shared = random_state is None or isinstance(random_state, np.random.RandomState)
         self._generator: np.random.RandomState = check_random_state(random_state)
         self._words: NDArray[np.uint64] | None = None  # newer than the generator
@@ -28,6 +29,12 @@ class Draws:
         if state.get("bit_generator", "MT19937") != "MT19937":
             self._generator = np.random.RandomState(self._generator.randint(2**31))
             self._shared = False
+
+    def are_of(self, random_state: Any) -> bool:
+        """Whether they come from this `random_state`: the same object, or an equal number."""
+        if random_state is self._random_state:
+            return True
+        return not self._shared and bool(np.array_equal(random_state, self._random_state))
 
     @property
     def generator(self) -> np.random.RandomState:

@@ -29,8 +29,8 @@ class DivergedFit(ValueError):
 
 
 def warning(message: str, category: type[Warning] = UserWarning) -> Callable[[], None]:
-    """A warning that points at the line that called fit, through scikit-learn's decorators."""
-    return partial(warnings.warn, message, category, stacklevel=5)
+    """A warning that points at the line that called fit, through scikit-learn's decorator."""
+    return partial(warnings.warn, message, category, stacklevel=4)
 
 
 def of_batch_size() -> ToSay:

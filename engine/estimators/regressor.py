@@ -4,7 +4,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -221,7 +220,6 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.scoring = scoring
         self.continuation = continuation
 
-    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
