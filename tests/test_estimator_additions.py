@@ -5,16 +5,20 @@ import os
 import signal
 import threading
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import engine
 from engine import MLPClassifier, MLPRegressor, Network
+from engine.chunks import ChunkSums
+from engine.training.descent import Slices
 from tests.test_estimators import rows, targets
 
 pytestmark = pytest.mark.filterwarnings(
@@ -267,6 +271,42 @@ def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(solver):
     timer.join()
     assert model.n_iter_ == len(model.loss_curve_) > 1
     assert model.loss_ < model.loss_curve_[0]
+    if solver == "adam":  # no epoch is lost, wherever the signal came
+        assert model.t_ == len(X) * model.n_iter_
+
+
+def test_epochs_that_ended_when_ctrl_c_came_are_in_the_curve(monkeypatch):
+    X = rows()
+    model = MLPClassifier((3,), max_iter=50, random_state=0)
+    advance, calls = Slices.advance, []
+
+    def interrupted(*arguments):
+        ended = advance(*arguments)
+        calls.append(ended)
+        if len(calls) == 2:  # behind the compiled slice, before anybody has seen its epochs
+            raise KeyboardInterrupt
+        return ended
+
+    monkeypatch.setattr(Slices, "advance", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, targets("binary", X))
+    assert model.n_iter_ == len(model.loss_curve_) == model.t_ / 60 > 1
+    assert np.isfinite(model.loss_curve_).all()
+
+
+def test_ctrl_c_before_a_step_leaves_the_estimator_as_it_was(monkeypatch):
+    X = rows()
+    y = targets("binary", X)
+    model = MLPClassifier((3,), max_iter=2, random_state=0, warm_start=True).fit(X, y)
+    before = model.fingerprint_, model.loss_, model.n_iter_
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Slices, "advance", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert (model.fingerprint_, model.loss_, model.n_iter_) == before
 
 
 def test_ctrl_c_with_early_stopping_keeps_the_best_so_far():
@@ -349,12 +389,134 @@ def test_a_new_random_state_is_a_new_generator_for_a_fit_that_goes_on():
     assert fitted(0, random_state=0).fingerprint_ != fitted(1, random_state=0).fingerprint_
 
 
+@pytest.mark.parametrize("schedule", ["invscaling", "adaptive"])
+def test_another_schedule_begins_anew(schedule):
+    X = rows()
+    y = targets("binary", X)
+    model = MLPClassifier(
+        (3,),
+        solver="sgd",
+        learning_rate=schedule,
+        learning_rate_init=0.1,
+        tol=0.5,
+        n_iter_no_change=1,
+        max_iter=20,
+        warm_start=True,
+        random_state=0,
+    )
+    assert model.fit(X, y)._optimizer.rate < 0.1
+    assert model.set_params(learning_rate="constant").fit(X, y)._optimizer.rate == 0.1
+
+
+def test_adam_after_lbfgs_begins_without_moments():
+    X = rows()
+    y = targets("binary", X)
+    model = MLPClassifier((3,), max_iter=3, warm_start=True, random_state=0).fit(X, y)
+    model.set_params(solver="lbfgs").fit(X, y).set_params(solver="adam").fit(X, y)
+    assert model._optimizer.steps == 3
+
+
+def test_without_shuffles_rows_come_in_their_order_after_a_shuffled_fit_too():
+    X = rows()
+    y = targets("binary", X)
+    model = MLPClassifier((3,), batch_size=7, max_iter=2, warm_start=True, random_state=0)
+    model.fit(X, y).set_params(shuffle=False).fit(X, y)
+    np.testing.assert_array_equal(model._optimizer.order, np.arange(60))
+
+
+def test_early_stopping_switched_on_again_knows_no_earlier_score():
+    X = rows(80)
+    y = targets("binary", X)
+    model = MLPClassifier((8,), max_iter=30, warm_start=True, early_stopping=True, random_state=0)
+    model.fit(X, y)
+    model.set_params(early_stopping=False, learning_rate_init=1.0).fit(X, y)
+    assert model.validation_scores_ is None
+    assert model.best_validation_score_ is None
+    assert model.best_loss_ is not None
+    model.set_params(early_stopping=True, learning_rate_init=0.001).fit(X, y)
+    assert len(model.validation_scores_) == model.n_iter_
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.best_loss_ is None
+
+
+@pytest.mark.parametrize("going_on", ["partial_fit", "fit"])
+@pytest.mark.parametrize("first", ["binary", "labels", "multilabel"])
+def test_labels_of_another_kind_cannot_go_on(first, going_on):
+    X = rows()
+    y = targets(first, X)
+    model = MLPClassifier((3,), max_iter=1, warm_start=going_on == "fit", random_state=0).fit(X, y)
+    other = np.array([0, 1] * 30) if first == "multilabel" else targets("multilabel", X)
+    with pytest.raises(ValueError, match=r"y has shape \(60.*that of the y of the last fit was"):
+        getattr(model, going_on)(X, other)
+
+
+def test_partial_fit_takes_sparse_labels():
+    X = rows()
+    Y = targets("multilabel", X)
+    dense, sparse = (MLPClassifier((3,), random_state=0) for _ in range(2))
+    dense.partial_fit(X, Y, classes=[0, 1, 2])
+    sparse.partial_fit(X, scipy.sparse.csr_matrix(Y), classes=[0, 1, 2])
+    assert_same_bits(dense, sparse)
+
+
+@pytest.mark.parametrize("backend", ["tiled", "numpy"])
+def test_coefficients_of_whole_numbers_are_numbers(backend):
+    X = rows()
+    model = MLPRegressor(hidden_layer_sizes=3, max_iter=1, random_state=0, backend=backend)
+    model.fit(X, targets("regression", X))
+    model.coefs_ = [np.ones((4, 3), int), np.ones((3, 1), int)]
+    hidden = np.maximum(0, X @ model.coefs_[0] + model.intercepts_[0])
+    expected = (hidden @ model.coefs_[1])[:, 0] + model.intercepts_[1]
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
+
+
+def test_curves_of_a_diverged_fit_are_of_one_length():
+    X = rows(80)
+    y = targets("regression", X)
+    model = MLPRegressor(
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1e3,
+        early_stopping=True,
+        random_state=0,
+    )
+    with pytest.warns(engine.TrainingWarning, match="The loss stopped being finite"):
+        model.fit(X, y)
+    lengths = {
+        len(curve)
+        for curve in (model.loss_curve_, model.validation_loss_curve_, model.validation_scores_)
+    }
+    assert lengths == {model.n_iter_}
+
+
+def test_predicting_labels_takes_no_memory_for_all_activations():
+    X = np.zeros((400_000, 2))
+    y = np.arange(60) % 30
+    model = MLPClassifier((2,), max_iter=1, random_state=0).fit(rows(60, 2), y)
+    model.predict(X[:70_000])  # compiles
+    tracemalloc.start()
+    model.predict(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 400_000 * 30 * 8 / 2
+
+
 def test_many_rows_go_through_in_blocks_with_the_same_bits(monkeypatch):
     X = rows(50)
     model = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, targets("binary", X))
     at_once = model.predict_proba(X)
+    seen = []
+    forward = ChunkSums.forward
+
+    def counted(sums, theta):
+        seen.append(sums)
+        return forward(sums, theta)
+
+    monkeypatch.setattr(ChunkSums, "forward", counted)
     monkeypatch.setattr("engine.estimators.prediction.ROWS_AT_A_TIME", 7)
     np.testing.assert_array_equal(model.predict_proba(X), at_once)
+    assert len(seen) == 8
+    np.testing.assert_array_equal(model.predict(X), model.classes_[at_once.argmax(axis=1)])
 
 
 # One row at a time.

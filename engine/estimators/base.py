@@ -4,7 +4,7 @@ import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from engine.estimators.diagnosis import TrainingWarning, findings
 from engine.estimators.draws import Draws, initial_parameters
 from engine.estimators.held_out import split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
-from engine.estimators.prediction import activations_of
+from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
 from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, is_plain
@@ -127,14 +127,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
         network = self._network_for(rows)
-        if first or not (self._continues and self._draws.are_of(self.random_state)):
-            self._draws = Draws(self.random_state)
+        draws: Draws | None = None if first else getattr(self, "_draws", None)
+        if draws is None or not (self._continues and draws.are_of(self.random_state)):
+            draws = Draws(self.random_state)
+        self._draws = draws
         if first:
             self._begin(network, rows.X.dtype)
         else:
             self._require_same(network)
             self._resume()
-        dtype = self.coefs_[0].dtype
+        dtype = self._dtype
         rows, held_out = self._held_out(rows, validation)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
@@ -181,7 +183,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _begin(self, network: Network, dtype: Any) -> None:
         """The attributes before the first step."""
-        fallback = parameters.hidden_units(self.activation, 1)[0] if not network.hidden else ""
+        named = isinstance(self.activation, str)
+        fallback = parameters.hidden_units(self.activation, 1)[0] if named else "relu"
         self._network = network
         self._put(initial_parameters(network, self._draws.generator, dtype, fallback))
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
@@ -194,12 +197,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.__dict__.pop("_optimizer", None)
 
     def _resume(self) -> None:
-        """The same for a fit that goes on, of which early stopping may be new, or no more."""
-        if self._scored and self.validation_scores_ is None:
-            self.validation_scores_, self.best_validation_score_ = [], -math.inf
-            self.best_loss_ = None
-        elif not self._scored and self.best_loss_ is None:
-            self.best_loss_ = math.inf
+        """The same for a fit that goes on, for which early stopping may be new, or no more."""
+        was_scored = self.best_loss_ is None
+        if self._scored != was_scored:
+            self.validation_scores_ = [] if self._scored else None
+            self.best_validation_score_ = -math.inf if self._scored else None
+            self.best_loss_ = None if self._scored else math.inf
+            self._no_improvement_count = 0
+        self.loss_curve_ = list(self.loss_curve_)  # of a model file they are arrays
+        if self.validation_loss_curve_ is not None:
+            self.validation_loss_curve_ = list(self.validation_loss_curve_)
 
     def _require_same(self, network: Network) -> None:
         if network != self._network:
@@ -300,8 +307,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         losses = watch.losses
         if ended.error is not None:
             losses.append(math.nan)
-            if self._scored:
-                watch.scores.append(math.nan)
+            watch.fill_up()
         self.n_iter_ = len(losses)
         self.loss_ = losses[-1] if losses else ended.loss
         self._extend_curves(watch)
@@ -338,7 +344,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(endings.NON_FINITE)
         self._put(ended.theta)
         self.n_iter_, self.loss_ = ended.n_iter, ended.loss
-        self.best_loss_ = ended.loss
+        self.best_loss_ = min(ended.loss, math.inf if self.best_loss_ is None else self.best_loss_)
+        self.__dict__.pop("_optimizer", None)  # whose moments belong to other parameters
         self._extend_curves(watch)
         self._to_say += endings.of_minimisation(self, ended)
 
@@ -353,7 +360,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _optimiser(self, told: Settings, incremental: bool) -> Optimiser:
         """The optimiser that goes on, or a new one."""
-        n_parameters, dtype = self._network.n_parameters, self.coefs_[0].dtype
+        n_parameters, dtype = self._network.n_parameters, self._dtype
         goes_on = (incremental or self._continues) and hasattr(self, "_optimizer")
         if goes_on and self._optimizer.fits(told, n_parameters, dtype):
             return self._optimizer
@@ -381,9 +388,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.coefs_ = [W.T for W, _ in layers]
         self.intercepts_ = [b for _, b in layers]
 
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        """What the network computes in, whatever a user has put into coefs_."""
+        is_single = all(coef.dtype == np.float32 for coef in self.coefs_)
+        return np.dtype(np.float32 if is_single else np.float64)
+
     def _theta(self) -> NDArray[Any]:
         """A new flat vector of what coefs_ and intercepts_ hold, whoever put it there."""
-        theta = np.empty(self._network.n_parameters, self.coefs_[0].dtype)
+        theta = np.empty(self._network.n_parameters, self._dtype)
         layers = zip(self._network.views(theta), self.coefs_, self.intercepts_, strict=True)
         for (W, b), coef, intercept in layers:
             W[:], b[:] = coef.T, intercept
@@ -408,13 +421,18 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _activations(self, X: Any) -> NDArray[Any]:
         """A[L] (m, n_outputs) of users' rows."""
+        blocks = list(self._blocks(X))
+        return np.ascontiguousarray(blocks[0]) if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _blocks(self, X: Any) -> Iterator[NDArray[Any]]:
+        """The same, block by block."""
         if "coefs_" not in self.__dict__:
             check_is_fitted(self)
         theta = self._theta()
         if not self._is_plain(X, theta.dtype):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         n_threads = None if self.n_threads is None else int(self.n_threads)
-        return activations_of(self._network, theta, X, self._backend, n_threads)
+        return blocks_of(self._network, theta, X, self._backend, n_threads)
 
     def _is_plain(self, X: Any, dtype: Any) -> bool:
         """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""

@@ -25,6 +25,11 @@ class ClassWeights:
     def __init__(self, class_weight: Any, labels: Labels, y: Any, weights: Any) -> None:
         self._labels = labels
         self._of_classes: Any = class_weight
+        if isinstance(class_weight, list) and labels.kind != MULTILABEL:
+            raise ValueError(
+                "class_weight is a list, which is for several labels, a dict each; for one column "
+                f"of classes pass one dict, of {labels.classes} to their weights."
+            )
         if labels.kind != MULTILABEL:
             if isinstance(class_weight, str):
                 self._of_classes = balanced(labels.classes, y, weights)

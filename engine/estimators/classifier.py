@@ -3,11 +3,16 @@
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.estimators import parameters, scores
@@ -77,6 +82,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     epsilon : float, default=1e-8
         Adam's; outside the bias correction.
     n_iter_no_change : int or inf, default=10
+        Epochs without improvement that are allowed, running: one more acts, as in scikit-learn.
     max_fun : int, default=15000
         Evaluations of the loss by "lbfgs", at most.
     backend : "tiled", "loops", "numpy" or None, default=None
@@ -92,7 +98,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     max_time : float or None, default=None
         Seconds after which no further step begins.
     scoring : str, callable or None, default=None
-        The score of early stopping, as in `sklearn.model_selection.cross_val_score`; None is
+        The score of early stopping, as in `sklearn.model_selection.cross_val_score`; one of your
+        own must take `sample_weight` if there are weights. None is
         accuracy.
     continuation : "exact" or "sklearn", default="exact"
         What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
@@ -115,7 +122,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     best_loss_ : float or None
         The lowest; None with early stopping.
     validation_loss_curve_ : list of float or None
-        Loss of the held-out rows after each epoch, without penalty; None where there are none.
+        Loss of the held-out rows after each epoch that had some, without penalty; None if none had.
     validation_scores_, best_validation_score_ : list of float, float; or None
         Of early stopping.
     n_iter_, t_ : int
@@ -133,9 +140,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     Notes
     -----
-    Of scikit-learn's results two are not repeated. For several outputs its squared error is the
-    mean over outputs while its gradient is that of the sum (its issue 8349); here both are the sum.
-    And it clips probabilities at 2.2e-16, where the loss here is exact.
+    What is not as in scikit-learn, docs/estimators.md lists.
 
     Two to three sum_l n_l n_{l-1} multiply-adds a row and epoch. A fit that fails leaves the
     estimator as it was; if it fails because the loss stops being finite, `coefs_` and `intercepts_`
@@ -241,8 +246,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
-            float32 is trained in float32, all else in float64. Neither copied nor written to; of a
-            sparse matrix a block of rows is dense at a time.
+            float32 is trained in float32, all else in float64. Never written to, and copied only
+            where early stopping splits it, or where it is not float32 or float64, or backward in
+            memory. Of a sparse matrix at most a block of rows is dense at a time.
         y : array_like (n_samples,) or (n_samples, n_labels)
             Labels, numbers or text; or columns of 0 and 1, one for each of several labels.
         sample_weight : array_like (n_samples,), optional
@@ -296,8 +302,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         before = dict(self.__dict__)
         try:
             if _check_partial_fit_first_call(self, classes):
-                labels = np.asarray(y) if _is_multilabel(y) else unique_labels(classes)
-                self._set_labels(Labels(labels))
+                self._set_labels(
+                    Labels(_of_several(y) if _is_multilabel(y) else unique_labels(classes))
+                )
             self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
             if not hasattr(self, "coefs_"):
@@ -322,8 +329,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         sum_l n_l n_{l-1} multiply-adds a row. Rows go through in blocks: beyond the result, memory
         does not grow with them.
         """
-        activations = self._activations(X)
-        return self._labels.decode(activations)
+        return self._labels.joined([self._labels.decode(block) for block in self._blocks(X)])
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, for each row.
@@ -388,9 +394,20 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._set_labels(Labels(y))
         else:
+            self._require_kind(y, ("y", "the y of the last fit"))
             self._require_known(y)
         weights = self._weights(y, _checked_weights(sample_weight, X), incremental)
         return Rows(X, self._targets(y), weights)
+
+    def _require_kind(self, y: Any, names: tuple[str, str]) -> None:
+        """Refuse one label a row where there were several, and the other way round."""
+        columns = (self._labels.n_outputs,) if self._labels.kind == MULTILABEL else ()
+        if y.shape[1:] != columns:
+            before = f"(n_samples, {columns[0]})" if columns else "(n_samples,)"
+            raise ValueError(
+                f"{names[0]} has shape {y.shape}, but that of {names[1]} was {before}; pass labels "
+                "of the same kind."
+            )
 
     def _require_known(self, y: Any) -> None:
         classes = unique_labels(y)
@@ -431,12 +448,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     ) -> Rows:
         X, y = self._validated(X, y, reset=False)
         weights = _checked_weights(sample_weight, X)
-        columns = (self._labels.n_outputs,) if self._labels.kind == MULTILABEL else ()
-        if y.shape[1:] != columns:
-            raise ValueError(
-                f"{names[0]} has shape {y.shape}, but that of {names[1]} was "
-                f"{('n_samples', *columns)}; pass labels of the same kind.".replace("'", "")
-            )
+        self._require_kind(y, names)
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)
         if len(unknown):
             raise ValueError(
@@ -482,6 +494,8 @@ def _checked_weights(sample_weight: Any, X: Any) -> Any:
 
 
 def _is_multilabel(y: Any) -> bool:
-    from sklearn.utils.multiclass import type_of_target
-
     return bool(type_of_target(y).startswith("multilabel"))
+
+
+def _of_several(y: Any) -> Any:
+    return y if scipy.sparse.issparse(y) else np.asarray(y)

@@ -90,13 +90,13 @@ def descend(
     max_epochs: int,
 ) -> Descended:
     """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors."""
-    error = None
+    error, steps_before = None, int(state.counts[STEPS])
     with one_blas_thread() if backend is NUMPY else nullcontext():
         way = way_of(backend, layers, samples, settings.batch_size, threads.number)
         try:
             stopped = Descent(way, state, settings, watch).run(max_epochs)
         except KeyboardInterrupt:
-            if state.counts[STEPS] == 0:
+            if state.counts[STEPS] == steps_before:
                 raise  # nothing was reached that could be kept
             stopped = "interrupted"
         except DivergedError as diverged:

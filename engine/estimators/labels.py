@@ -50,6 +50,12 @@ class Labels:
             return scipy.sparse.csr_matrix(labels) if self.sparse else labels
         return self.classes[self.binary_codes(activations)]
 
+    def joined(self, parts: list[Any]) -> Any:
+        """Labels of rows that were decoded block by block."""
+        if len(parts) == 1:
+            return parts[0]
+        return scipy.sparse.vstack(parts) if self.sparse else np.concatenate(parts)
+
     def binary_codes(self, activations: NDArray[Any]) -> NDArray[np.int64]:
         """The class numbers of activations (m, 1): all 0 where there is a single class."""
         above = (activations[:, 0] > 0.5).astype(np.int64)

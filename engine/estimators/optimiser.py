@@ -35,8 +35,8 @@ class Optimiser:
     first, second : ndarray (n_parameters,) or (0,)
         Velocity, or Adam's moments.
     steps : int
-    rate_init : float
-        The rate that it was told.
+    rate_init, schedule : float, int
+        The rate that it was told, and how that goes on.
     rate : float
         That which its schedule has reached.
     beta_1, beta_2 : float
@@ -49,6 +49,7 @@ class Optimiser:
     second: NDArray[Any]
     steps: int
     rate_init: float
+    schedule: int
     rate: float
     beta_1: float
     beta_2: float
@@ -81,6 +82,7 @@ def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimise
         second=np.zeros(n_parameters if settings.update == ADAM else 0, dtype),
         steps=0,
         rate_init=settings.learning_rate,
+        schedule=settings.schedule,
         rate=settings.learning_rate,
         beta_1=settings.beta_1,
         beta_2=settings.beta_2,
@@ -104,11 +106,12 @@ def state_of(
 
     With `same_order`, the order of the samples goes on where their number is as before.
     """
-    goes_on = same_order and optimiser.order.size == n_samples
+    goes_on = same_order and settings.shuffle == 1 and optimiser.order.size == n_samples
     counts = np.zeros(N_COUNTS, np.int64)
     counts[STEPS], counts[SEEN], counts[FAILURES] = optimiser.steps, seen, failures
     sums = np.zeros(N_SUMS)
-    same_rate = optimiser.rate_init == settings.learning_rate
+    told_before = (optimiser.rate_init, optimiser.schedule)
+    same_rate = told_before == (settings.learning_rate, settings.schedule)
     sums[RATE] = optimiser.rate if same_rate else settings.learning_rate
     sums[LOWEST] = lowest
     return State(
@@ -130,6 +133,7 @@ def optimiser_of(state: State, settings: Settings) -> Optimiser:
         second=state.second,
         steps=int(state.counts[STEPS]),
         rate_init=settings.learning_rate,
+        schedule=settings.schedule,
         rate=float(state.sums[RATE]),
         beta_1=settings.beta_1,
         beta_2=settings.beta_2,

@@ -1,5 +1,6 @@
 """Activations of the output layer for rows of users' data, in blocks of bounded size."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,21 @@ from engine.threads import choose
 ROWS_AT_A_TIME = 65536
 
 
-def activations_of(
+def blocks_of(
     network: Network, theta: NDArray[Any], X: Any, backend: Backend, n_threads: int | None
-) -> NDArray[Any]:
-    """A[L] (m, n_outputs) of checked rows X (m, n_features), dense or sparse."""
+) -> Iterator[NDArray[Any]]:
+    """A[L] (rows, n_outputs) of block after block of checked rows X (m, n_features)."""
     if X.shape[0] == 1 and backend is TILED and isinstance(X, np.ndarray):
-        return OneRow(network.layers, theta)(X[0])[np.newaxis, :]
+        with np.errstate(over="ignore"):
+            row = X[0].astype(theta.dtype)
+        if np.isfinite(row).all():
+            yield OneRow(network.layers, theta)(row)[np.newaxis, :]
+            return
     if hasattr(X, "tocsr"):
         X = X.tocsr()
-    activations = np.empty((X.shape[0], network.sizes[-1]), theta.dtype)
     for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-        block = slice(start, start + ROWS_AT_A_TIME)
-        samples = Samples(inputs_of(X[block], theta.dtype))
+        samples = Samples(inputs_of(X[start : start + ROWS_AT_A_TIME], theta.dtype))
         work = network.layers.multiply_adds * samples.n_samples // 3
         threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
         sums = ChunkSums(backend, network.layers, samples, threads.number)
-        activations[block] = sums.forward(theta).T
-    return activations
+        yield sums.forward(theta).T

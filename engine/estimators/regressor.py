@@ -75,6 +75,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     epsilon : float, default=1e-8
         Adam's; outside the bias correction.
     n_iter_no_change : int or inf, default=10
+        Epochs without improvement that are allowed, running: one more acts, as in scikit-learn.
     max_fun : int, default=15000
         Evaluations of the loss by "lbfgs", at most.
     backend : "tiled", "loops", "numpy" or None, default=None
@@ -87,7 +88,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     max_time : float or None, default=None
         Seconds after which no further step begins.
     scoring : str, callable or None, default=None
-        The score of early stopping, as in `sklearn.model_selection.cross_val_score`; None is
+        The score of early stopping, as in `sklearn.model_selection.cross_val_score`; one of your
+        own must take `sample_weight` if there are weights. None is
         R^2.
     continuation : "exact" or "sklearn", default="exact"
         What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
@@ -109,7 +111,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     best_loss_ : float or None
         The lowest; None with early stopping.
     validation_loss_curve_ : list of float or None
-        Loss of the held-out rows after each epoch, without penalty; None where there are none.
+        Loss of the held-out rows after each epoch that had some, without penalty; None if none had.
     validation_scores_, best_validation_score_ : list of float, float; or None
         Of early stopping.
     n_iter_, t_ : int
@@ -127,9 +129,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     Notes
     -----
-    Of scikit-learn's results two are not repeated. For several outputs its squared error is the
-    mean over outputs while its gradient is that of the sum (its issue 8349); here both are the sum.
-    And it clips probabilities at 2.2e-16, where the loss here is exact.
+    What is not as in scikit-learn, docs/estimators.md lists.
 
     Two to three sum_l n_l n_{l-1} multiply-adds a row and epoch. A fit that fails leaves the
     estimator as it was; if it fails because the loss stops being finite, `coefs_` and `intercepts_`
@@ -236,8 +236,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
-            float32 is trained in float32, all else in float64. Neither copied nor written to; of a
-            sparse matrix a block of rows is dense at a time.
+            float32 is trained in float32, all else in float64. Never written to, and copied only
+            where early stopping splits it, or where it is not float32 or float64, or backward in
+            memory. Of a sparse matrix at most a block of rows is dense at a time.
         y : array_like (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like (n_samples,), optional
             Not negative. They count in the loss, and in the score of early stopping.

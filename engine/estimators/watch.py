@@ -134,6 +134,24 @@ class Watch:
             stop |= listener(epoch)
         return stop
 
+    @property
+    def n_recorded(self) -> int:
+        """Epochs in the curves."""
+        return len(self.losses)
+
+    def record_late(self, epochs: NDArray[np.float64]) -> None:
+        """Take note of epochs that ended when Ctrl-C came; of held-out rows nothing is known."""
+        self.losses.extend(epochs[:, 0].tolist())
+        self.fill_up()
+
+    def fill_up(self) -> None:
+        """NaN for each epoch that held-out rows were not looked at."""
+        if self._validation is not None:
+            missing = len(self.losses) - len(self.validation_losses)
+            self.validation_losses += [math.nan] * missing
+        if self._scored:
+            self.scores += [math.nan] * (len(self.losses) - len(self.scores))
+
     def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> DivergedError:
         """The error for a cost that is not finite after so many steps; theta is before the last."""
         return DivergedError(f"{cost}", theta.copy(), epoch=epoch, step=step, history={})

@@ -236,6 +236,13 @@ class Watching(Protocol):
     ) -> str | None:
         """Take note of epochs that ended, rows of cost and norm; the reason to stop, or None."""
 
+    @property
+    def n_recorded(self) -> int:
+        """Epochs that it has taken note of."""
+
+    def record_late(self, epochs: NDArray[np.float64]) -> None:
+        """Take note of epochs that ended when Ctrl-C came, and do no more."""
+
     def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> Exception:
         """The error for a cost that is not finite after so many steps; theta is before the last."""
 
@@ -262,9 +269,21 @@ class Descent:
         self._settings = settings
         self._monitor = monitor
         self._last_finite = state.copy()
+        self._epochs_before, self._history = 0, np.zeros((0, 2))  # of the latest slice
 
     def run(self, max_epochs: int) -> str:
         """Up to `max_epochs` epochs; returns why it stopped."""
+        try:
+            return self._run(max_epochs)
+        except KeyboardInterrupt:  # which may come between a slice and its record
+            ended = int(self._state.counts[EPOCHS])
+            missing = ended - self._monitor.n_recorded
+            if missing > 0:
+                last = ended - self._epochs_before
+                self._monitor.record_late(self._history[last - missing : last])
+            raise
+
+    def _run(self, max_epochs: int) -> str:
         counts, monitor = self._state.counts, self._monitor
         n_steps = 1
         # Steps of a slice by what they should take: the first ones may have compiled.
@@ -273,6 +292,7 @@ class Descent:
             epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
             n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
             history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
+            self._epochs_before, self._history = epochs_before, history
             start = time.perf_counter()
             ended = self._slice(n_steps, history)
             seconds = time.perf_counter() - start

@@ -196,6 +196,18 @@ class Monitor:
                 return "callback"
         return "max_time" if now >= self._max_time else None
 
+    @property
+    def n_recorded(self) -> int:
+        """Epochs in the history."""
+        return self._rows.count
+
+    def record_late(self, epochs: NDArray[np.float64]) -> None:
+        """Take note of epochs that ended when Ctrl-C came, without telling anybody."""
+        now = time.perf_counter() - self._start
+        rows = np.full((len(epochs), 4), math.nan)
+        rows[:, :2], rows[:, 2] = epochs, now
+        self._rows.append(rows)
+
     def diverged(
         self, cost: float, theta: NDArray[Any], epoch: int, step: int, where: str | None = None
     ) -> DivergedError | ValueError:
