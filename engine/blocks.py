@@ -279,7 +279,7 @@ def run_blocks_tiled(
         if sparse:
             logits_sparse(theta, sizes, units, A, data, workspace.starts, count, m)
         else:
-            logits_tiled(theta, sizes, units, A, 1, m)
+            logits_tiled(theta, sizes, units, A, np.int64(1), m)
         output = units_of_loops(A, sizes, L)
         if task == FORWARD:
             activate_tiled(units[L - 1], output, scratch_of(A, sizes), m)
@@ -304,7 +304,7 @@ def logits_sparse(theta, sizes, units, A, data, samples, count, m):
     affine_sparse(W, b, data.X.numbers, data.features, data.starts, samples, count, Z, m)
     if len(sizes) > 2:
         activate_tiled(units[0], Z, scratch_of(A, sizes), m)
-        logits_tiled(theta, sizes, units, A, 2, m)
+        logits_tiled(theta, sizes, units, A, np.int64(2), m)
 
 
 @jit

@@ -14,7 +14,12 @@ A pass allocates nothing that grows with the samples in its compiled forms. The 
 one block of samples in rows that begin on the boundary of a vector, with `SCRATCH_ROWS` more rows
 below, and only looks at the first m, a whole number of vectors: the caller fills up with samples of
 weight 0.
+
+`lowest` goes into kernels as an np.int64: of a number that is written out, Numba makes a variant of
+its own.
 """
+
+import numpy as np
 
 from engine._jit import jit
 from engine.equations.activations import (
@@ -156,7 +161,7 @@ def logits_tiled(theta, sizes, units, A, lowest, m):
 @jit
 def forward_pass_tiled(theta, sizes, units, A, m):
     """Leave A[1] ... A[L] in the workspace."""
-    logits_tiled(theta, sizes, units, A, 1, m)
+    logits_tiled(theta, sizes, units, A, np.int64(1), m)
     Z = units_of_loops(A, sizes, len(sizes) - 1)
     activate_tiled(units[-1], Z, scratch_of(A, sizes), m)
 
@@ -164,7 +169,7 @@ def forward_pass_tiled(theta, sizes, units, A, m):
 @jit
 def cost_pass_tiled(theta, sizes, units, A, Y, s, m):
     """The summed cost."""
-    logits_tiled(theta, sizes, units, A, 1, m)
+    logits_tiled(theta, sizes, units, A, np.int64(1), m)
     Z = units_of_loops(A, sizes, len(sizes) - 1)
     return cost_sum_tiled(units[-1], Z, Y, s, scratch_of(A, sizes), m)
 
@@ -173,7 +178,7 @@ def cost_pass_tiled(theta, sizes, units, A, Y, s, m):
 def gradient_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, m):
     """The summed cost; its gradient is added to dtheta.  2 to 3 multiply-adds a weight, sample."""
     cost = cost_pass_tiled(theta, sizes, units, A, Y, s, m)
-    backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, 1, m)
+    backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, np.int64(1), m)
     return cost
 
 
