@@ -408,6 +408,19 @@ def test_another_schedule_begins_anew(schedule):
     assert model.set_params(learning_rate="constant").fit(X, y)._optimizer.rate == 0.1
 
 
+def test_a_network_without_its_state_of_training_goes_on_with_a_new_one():
+    """As model files keep it: no optimiser, no generator, curves as arrays."""
+    X = rows()
+    y = targets("binary", X)
+    model = MLPClassifier((3,), max_iter=3, warm_start=True, random_state=0).fit(X, y)
+    del model._optimizer, model._draws
+    model.loss_curve_ = np.array(model.loss_curve_)
+    model.fit(X, y)
+    assert model._optimizer.steps == 3
+    assert len(model.loss_curve_) == 6
+    assert isinstance(model.loss_curve_, list)
+
+
 def test_adam_after_lbfgs_begins_without_moments():
     X = rows()
     y = targets("binary", X)

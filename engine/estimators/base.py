@@ -19,7 +19,7 @@ from engine.boundary import settings
 from engine.chunks import chunk_bounds
 from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
-from engine.estimators.before import Before
+from engine.estimators.before import CURVES, Before
 from engine.estimators.callbacks import Tasks
 from engine.estimators.descents import Descended, descend, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
@@ -204,9 +204,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_validation_score_ = -math.inf if self._scored else None
             self.best_loss_ = None if self._scored else math.inf
             self._no_improvement_count = 0
-        self.loss_curve_ = list(self.loss_curve_)  # of a model file they are arrays
-        if self.validation_loss_curve_ is not None:
-            self.validation_loss_curve_ = list(self.validation_loss_curve_)
+        for name in CURVES:  # of a model file they are arrays
+            if getattr(self, name) is not None:
+                setattr(self, name, list(getattr(self, name)))
 
     def _require_same(self, network: Network) -> None:
         if network != self._network:

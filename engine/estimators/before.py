@@ -23,6 +23,7 @@ class Before:
         attributes.clear()
         attributes.update(self._attributes | callbacks)
         for name, length in self._lengths.items():
-            attributes[name] = attributes[name][:length]
+            if len(attributes[name]) > length:
+                attributes[name] = attributes[name][:length]
         if self._draws is not None:
             self._draws.go_on_from(self._words)

@@ -329,7 +329,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         sum_l n_l n_{l-1} multiply-adds a row. Rows go through in blocks: beyond the result, memory
         does not grow with them.
         """
-        return self._labels.joined([self._labels.decode(block) for block in self._blocks(X)])
+        blocks = self._blocks(X)
+        return self._labels.joined([self._labels.decode(block) for block in blocks])
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, for each row.

@@ -72,6 +72,8 @@ def inputs_of(X: Any, dtype: Any) -> Inputs:
             np.ascontiguousarray(rows.indptr, dtype=np.int64),
             int(rows.shape[1]),
         )
+    if min(X.strides) < 0:
+        X = np.ascontiguousarray(X)  # once, where each thread would
     with np.errstate(over="ignore"):
         columns: NDArray[Any] = X.T.astype(dtype, copy=False)
     return columns
