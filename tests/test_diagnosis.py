@@ -341,6 +341,7 @@ def of_fit(rows, targets, **parameters):
     )
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("name", ["iris", "wine"])
 def test_standardised_data_and_usual_rates_have_no_findings(name, activation):
@@ -350,6 +351,7 @@ def test_standardised_data_and_usual_rates_have_no_findings(name, activation):
             assert of_fit(*rows_and_targets(name), activation=activation, **parameters) == []
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("name", ["wine", "cancer"])
 def test_raw_data_of_wine_and_breast_cancer_are_found_unscaled(name, activation):
@@ -357,11 +359,13 @@ def test_raw_data_of_wine_and_breast_cancer_are_found_unscaled(name, activation)
     assert said[0].startswith("The inputs are not scaled")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_raw_iris_has_no_findings(activation):
     assert of_fit(*rows_and_targets("iris", standardised=False), activation=activation) == []
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_a_rate_of_10_is_found_too_high(solver):
     rows, targets = rows_and_targets("wine")
@@ -370,6 +374,7 @@ def test_a_rate_of_10_is_found_too_high(solver):
     assert any("The learning rate is too high" in finding for finding in said)
 
 
+@pytest.mark.compiled
 def test_tanh_units_at_inputs_of_1000_are_found_saturated():
     rows, targets = rows_and_targets("iris")
     unscaled, saturated = of_fit(rows * 1000, targets, activation="tanh")
