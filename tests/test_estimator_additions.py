@@ -502,6 +502,7 @@ def test_curves_of_a_diverged_fit_are_of_one_length():
     assert lengths == {model.n_iter_}
 
 
+@pytest.mark.compiled
 def test_predicting_labels_takes_no_memory_for_all_activations():
     X = np.zeros((400_000, 2))
     y = np.arange(60) % 30
