@@ -102,7 +102,7 @@ def compare(call: Call, dtype: str, rounds: int) -> Row:
         several, counts = {}, {}
         for whose, act in acts.items():
             counts[whose] = measure.repeats(measure.seconds(act), SECONDS_PER_TIMING)
-            several[whose] = repeated(act, counts[whose])
+            several[whose] = measure.several(act, counts[whose])
         seconds = measure.in_turns(several, rounds)
     each = {whose: measure.per_unit(seconds[whose], counts[whose]) for whose in BOTH}
     row["us"] = {whose: measure.spread(measure.per_unit(each[whose], 1e-6)) for whose in BOTH}
@@ -112,11 +112,3 @@ def compare(call: Call, dtype: str, rounds: int) -> Row:
 
 def _same(ours: Any, theirs: Any, allowed: float) -> bool:
     return ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() <= allowed)
-
-
-def repeated(act: Callable[[], Any], calls: int) -> Callable[[], None]:
-    def several() -> None:
-        for _ in range(calls):
-            act()
-
-    return several

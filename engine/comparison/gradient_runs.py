@@ -131,9 +131,4 @@ def timing(task: Task, backend: str) -> tuple[Callable[[], Any], int]:
     once = evaluation(task, backend, n_samples)
     once()
     calls = measure.repeats(measure.seconds(once), SECONDS_PER_TIMING)
-
-    def several() -> None:
-        for _ in range(calls):
-            once()
-
-    return several, calls * n_samples
+    return measure.several(once, calls), calls * n_samples

@@ -91,3 +91,13 @@ def repeats(once: float, wanted: float) -> int:
     13
     """
     return max(1, math.ceil(wanted / once))
+
+
+def several(act: Callable[[], Any], calls: int) -> Callable[[], None]:
+    """So many calls, as one act to time."""
+
+    def in_a_row() -> None:
+        for _ in range(calls):
+            act()
+
+    return in_a_row

@@ -95,7 +95,7 @@ def scaling(task: Task, backend: str, counts: Sequence[int], rounds: int) -> Row
     row["same_bits"] = all(cost == J and np.array_equal(g, dtheta) for cost, g in found)
     calls = _calls(gradients[1])
     gemms = _gemms(task.dtype, counts)
-    acts = {f"gradient {count}": _several(act, calls) for count, act in gradients.items()}
+    acts = {f"gradient {count}": measure.several(act, calls) for count, act in gradients.items()}
     for act in gemms.values():
         act()
     seconds = measure.in_turns({**acts, **gemms}, rounds)
@@ -123,7 +123,9 @@ def by_default(task: Task, backend: str, rounds: int) -> Row:
         row["failed"] = " ".join(str(error).split())
         return row
     calls = _calls(acts["one"])
-    seconds = measure.in_turns({name: _several(act, calls) for name, act in acts.items()}, rounds)
+    seconds = measure.in_turns(
+        {name: measure.several(act, calls) for name, act in acts.items()}, rounds
+    )
     row["ms_on_one"] = 1e3 * measure.spread(seconds["one"]).median / calls
     row["speed_up"] = {"default": measure.ratio(seconds["one"], to=seconds["default"])}
     return row
@@ -145,14 +147,6 @@ def _evaluation(task: Task, backend: str, n_threads: int | None) -> Callable[[],
 
 def _calls(act: Callable[[], Any]) -> int:
     return measure.repeats(measure.seconds(act), SECONDS_PER_TIMING)
-
-
-def _several(act: Callable[[], Any], calls: int) -> Callable[[], None]:
-    def several() -> None:
-        for _ in range(calls):
-            act()
-
-    return several
 
 
 def _gemms(dtype: str, counts: Sequence[int]) -> dict[str, Callable[[], object]]:
