@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from engine.cli.table_arguments import Model
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -13,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")
-    ],
+    model: Model,
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table with the target's column as well.")
     ],
@@ -33,8 +33,8 @@ def evaluate(
     or how large the errors are.
     """
     from engine.cli.pictures import check_can_be_saved
-    from engine.cli.table_scores import say, score_table
-    from engine.cli.table_train import baseline_name, draw_predictions
+    from engine.cli.table_pictures import draw_predictions
+    from engine.cli.table_scores import baseline_name, say, score_table
     from engine.tables import model as models
     from engine.tables.reading import read_table, sha256_of
     from engine.tables.scores import baseline_predictions, scored

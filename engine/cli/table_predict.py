@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.table_arguments import Model
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -14,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")
-    ],
+    model: Model,
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
     ],

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -39,6 +39,15 @@ def score_table(task: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
         shown = [_shown(name, scores[name]) for scores in columns.values()]
         table.add_row(name, direction, *shown)
     return table
+
+
+def baseline_name(known: dict[str, Any]) -> str:
+    """What the baseline predicts."""
+    from engine.tables.scores import label_of
+
+    if "mean" in known:
+        return f"always {known['mean']:.4g}"
+    return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
 
 
 def class_table(scores: list["ClassScore"]) -> Table:

@@ -127,6 +127,7 @@ def train(
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
     """
     from engine import atomic_files, model_files
+    from engine.cli.table_pictures import check_folder, draw_training
     from engine.tables import fitting
     from engine.tables.reading import MISSING, read_table, sha256_of
 
@@ -134,7 +135,7 @@ def train(
     model_files.check_ending(model)
     atomic_files.check_writable(model)
     if pictures is not None:
-        _check_folder(pictures)
+        check_folder(pictures)
     settings: dict[str, Any] = {
         "hidden_layer_sizes": _units(hidden),
         "activation": str(activation),
@@ -161,7 +162,7 @@ def train(
     show_trained(console, plan, trained)
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
     if pictures is not None:
-        _draw(console, trained, pictures)
+        draw_training(console, trained, pictures)
     for message in trained.warnings:
         if fitting.INTERRUPTED not in message:
             print(f"engine: {' '.join(message.split())}", file=sys.stderr)
@@ -197,7 +198,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
 
 def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
     """The summary and the scores."""
-    from engine.cli.table_scores import score_table, summary_table
+    from engine.cli.table_scores import baseline_name, score_table, summary_table
     from engine.tables.words import counted
 
     network, held_out = trained.network, trained.split.held_out
@@ -234,15 +235,6 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
     console.print()
 
 
-def baseline_name(known: dict[str, Any]) -> str:
-    """What the baseline predicts."""
-    from engine.tables.scores import label_of
-
-    if "mean" in known:
-        return f"always {known['mean']:.4g}"
-    return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
-
-
 def _kinds(plan: "Plan") -> str:
     from engine.tables.words import counted
 
@@ -262,51 +254,6 @@ def _best(network: Any) -> str:
 def _classes(trained: "Trained") -> str:
     known = trained.model.baseline
     return f", {len(known['classes'])} classes" if "classes" in known else ""
-
-
-def _draw(console: Console, trained: "Trained", folder: Path) -> None:
-    from engine.cli.pictures import save
-    from engine.tables import pictures
-
-    network, name = trained.network, trained.model.target.name
-    path = folder / "learning-curve.png"
-    validation = network.validation_loss_curve_
-    which = "rows to stop by" if trained.split.validation else "held-out rows"
-    curve = (
-        network.loss_curve_,
-        () if validation is None else validation,
-        which,
-        f"Learning to predict {name!r}",
-    )
-    save(console, lambda: pictures.learning_curve(*curve, path), path)
-    if trained.split.held_out and trained.held_out:
-        draw_predictions(
-            console, trained.model, trained.split.held_out.y, trained.held_out.values, folder, None
-        )
-
-
-def draw_predictions(
-    console: Console, model: Any, y: Any, predicted: Any, folder: Path, path: Path | None
-) -> None:
-    """The confusion matrix or the residuals, at `path` or by their name in `folder`."""
-    from engine.cli.pictures import save
-    from engine.tables import pictures
-
-    is_classification = model.target.task == Task.classification
-    title = f"{model.target.name!r}, {len(y):,} rows" + (" held out" if path is None else "")
-    draw = pictures.confusion_matrix if is_classification else pictures.residuals
-    name = "confusion-matrix.png" if is_classification else "residuals.png"
-    place = path or folder / name
-    save(console, lambda: draw(y, predicted, title, place), place)
-
-
-def _check_folder(folder: Path) -> None:
-    from engine import atomic_files
-
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--pictures {folder} is a file; name a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_files.check_writable(folder / "learning-curve.png")
 
 
 def _units(hidden: str) -> tuple[int, ...]:

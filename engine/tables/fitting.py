@@ -89,8 +89,7 @@ def planned(table: Table, target: str, task: str | None = None, told: Sequence[s
     columns = of_columns.described(frame, name, kinds_told)
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
-    if not known.all():
-        notes.append(f"{counted(int((~known).sum()), 'row')} without a target left out.")
+    notes += of_target.left_out(known)
     y = of_target.values_of(frame[name].filter(known), found)
     return Plan(table, found, columns, y, prepared.filter(known), notes)
 

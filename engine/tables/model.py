@@ -19,7 +19,7 @@ from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.kinds import CATEGORY, EMPTY
 from engine.tables.pipeline import NETWORK, fitted_network
 from engine.tables.scores import Predicted
-from engine.tables.target import CLASSIFICATION, TASKS, Target, values_of
+from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.words import counted, named_column, quoted
 
 
@@ -88,9 +88,7 @@ class TableModel:
         if not known.any():
             raise ValueError(f"The target {name!r} has no values in this table.")
         y = values_of(frame[name].filter(known), self.target)
-        notes = []
-        if not known.all():
-            notes.append(f"{counted(int((~known).sum()), 'row')} without a target left out.")
+        notes = left_out(known)
         if self.target.task == CLASSIFICATION:
             notes += self._unknown_classes(y)
         return WithTarget(frame.filter(known), y), notes

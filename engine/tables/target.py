@@ -56,6 +56,12 @@ def decided(series: pl.Series, task: str | None) -> Target:
     return target
 
 
+def left_out(known: pl.Series) -> list[str]:
+    """What is to be said of rows whose target is not known."""
+    n_unknown = int((~known).sum())
+    return [f"{counted(n_unknown, 'row')} without a target left out."] if n_unknown else []
+
+
 def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     """The target without missing values: classes as int, float, bool or str, or float64 numbers."""
     converted = kinds.as_kind(series, target.kind)
