@@ -9,12 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
 from engine.boundary.samples import checked_samples
-from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.equations.layout import parameters_of
-from engine.objective import Objective
+from engine.objective import Objective, forward
 from engine.samples import Layers, Samples
-from engine.threads import choose
 
 
 class Network:
@@ -241,10 +239,7 @@ class Network:
         samples = Samples(arrays.inputs(X, self.sizes[0]))
         parameters = arrays.parameters(theta, self.n_parameters, samples.X.dtype)
         chosen = settings.find_backend(backend)
-        layers = self.layers
-        work = layers.multiply_adds * samples.n_samples // 3
-        threads = choose(None, work, len(chunk_bounds(samples.n_samples)))
-        return ChunkSums(chosen, layers, samples, threads.number).forward(parameters)
+        return forward(chosen, self.layers, samples, parameters)
 
     def objective(
         self,

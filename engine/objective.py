@@ -63,6 +63,11 @@ class Objective:
             parameters = self._parameters(theta)
             return self._mean_cost(self._sums.cost(parameters), parameters)
 
+    def forward(self, theta: ArrayLike) -> NDArray[Any]:
+        """A[L] (n_L, m); theta as for `cost`."""
+        with np.errstate(all="ignore"):
+            return self._sums.forward(self._parameters(theta))
+
     def cost_and_gradient(self, theta: ArrayLike) -> tuple[float, NDArray[Any]]:
         """J and dJ/dtheta, the latter a new array with the dtype of X; theta as for `cost`."""
         with np.errstate(all="ignore"):
@@ -81,3 +86,16 @@ class Objective:
         return float(
             self.backend.mean_cost(cost_sum, theta, self._sizes, self._alpha, self._total_weight)
         )
+
+
+def forward(
+    backend: Backend,
+    layers: Layers,
+    samples: Samples,
+    theta: NDArray[Any],
+    n_threads: int | None = None,
+) -> NDArray[Any]:
+    """A[L] (n_L, m) of data that were checked, once: a pass is a third of a gradient's work."""
+    work = layers.multiply_adds * samples.n_samples // 3
+    threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
+    return ChunkSums(backend, layers, samples, threads.number).forward(theta)

@@ -305,6 +305,23 @@ def test_parameters_stand_in_the_order_of_scikit_learn_with_its_defaults(name):
     assert set(ours) - set(theirs) <= OURS_ONLY
 
 
+def described(estimator, section):
+    """name -> lines of its description, of a section of the class's docstring."""
+    text = (inspect.getdoc(estimator) or "").split(f"{section}\n{'-' * len(section)}\n")[1]
+    text = re.split(r"\n\n[A-Z][^\n]*\n-+\n", text)[0]
+    entries = re.split(r"(?m)^(?=\S)", text)[1:]
+    return {entry.split(" : ")[0]: entry.strip() for entry in entries}
+
+
+@pytest.mark.parametrize("section", ["Parameters", "Attributes"])
+def test_what_both_kinds_have_is_described_alike(section):
+    one, other = (described(kind, section) for kind in (engine.MLPClassifier, engine.MLPRegressor))
+    shared = set(one) & set(other)
+    assert len(shared) > 10
+    alike = {name for name in shared if one[name] == other[name]}
+    assert shared - alike <= {"scoring"}  # whose default is another score
+
+
 @pytest.mark.parametrize("kind", ["labels", "regression"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_fitted_attributes_are_those_of_scikit_learn(kind, solver):

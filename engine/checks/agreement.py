@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.checks.outcomes import BACKENDS, Check, unusable, worst
 from engine.checks.parts import parts_of
-from engine.checks.problems import Problem, chosen, spread
+from engine.checks.problems import Problem, spread
 from engine.checks.rounding import SAFETY, moved, tolerance
 from engine.chunks import ChunkSums
 from engine.equations import backends
@@ -112,7 +112,7 @@ def off_kinks(problem: Problem, theta: NDArray[Any], rows: Rows) -> Rows:
     kept = np.flatnonzero(~on_kink)
     if rows.weights is not None and not np.any(rows.weights[kept]):
         return rows
-    return chosen(rows, kept) if len(kept) else rows
+    return rows.chosen(kept) if len(kept) else rows
 
 
 def pre_activations(problem: Problem, theta: NDArray[Any], rows: Rows) -> list[NDArray[Any]]:

@@ -137,10 +137,4 @@ def spread(rows: Rows, count: int) -> Rows:
     taken = np.arange(rows.n_rows) if rows.weights is None else np.flatnonzero(rows.weights > 0)
     count = min(count, len(taken))
     within = np.random.default_rng(0).random(count)
-    return chosen(rows, taken[((np.arange(count) + within) * len(taken) / count).astype(np.int64)])
-
-
-def chosen(rows: Rows, numbers: NDArray[Any]) -> Rows:
-    """The rows of those numbers, which may stand there more than once."""
-    weights = None if rows.weights is None else rows.weights[numbers]
-    return Rows(rows.X[numbers], rows.targets[numbers], weights)
+    return rows.chosen(taken[((np.arange(count) + within) * len(taken) / count).astype(np.int64)])

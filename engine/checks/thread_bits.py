@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from engine.checks.outcomes import THREADS, Check, unusable, worst
 from engine.checks.parts import parts_of
-from engine.checks.problems import Problem, chosen, spread
+from engine.checks.problems import Problem, spread
 from engine.estimators.rows import Rows
 from engine.threads import usable_cores
 from engine.workers import SPAN_SAMPLES
@@ -58,7 +58,7 @@ def shared_rows(problem: Problem) -> tuple[Rows, int]:
     n_rows = MULTIPLY_ADDS // problem.network.layers.multiply_adds
     n_rows = min(max(n_rows, FEWEST_ROWS), MOST_ROWS)
     different = spread(problem.rows, n_rows)
-    return chosen(different, np.arange(n_rows) % different.n_rows), different.n_rows
+    return different.chosen(np.arange(n_rows) % different.n_rows), different.n_rows
 
 
 def check_gradients(problem: Problem, at: str, rows: Rows, others: list[int]) -> Check:

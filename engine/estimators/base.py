@@ -1,15 +1,16 @@
 """What MLPClassifier and MLPRegressor share: from data to a model, and prediction."""
 
+import copy
 import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -30,7 +31,7 @@ from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
 from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, is_plain
-from engine.estimators.watch import Epoch, Watch
+from engine.estimators.watch import Epoch, Validation, Watch
 from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
@@ -90,6 +91,53 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     # From data to a model.
 
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train on X and y: anew, or with `warm_start` from where the last fit ended.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+            float32 is trained in float32, all else in float64. Never written to, and copied only
+            where early stopping splits it, or where it is not float32 or float64, or backward in
+            memory. Of a sparse matrix at most a block of rows is dense at a time.
+        y : array_like (n_samples,) or (n_samples, n_outputs)
+            For a classifier labels, numbers or text, or columns of 0 and 1, one for each of several
+            labels; for a regressor numbers.
+        sample_weight : array_like (n_samples,), optional
+            Not negative. They count in the loss, and in the score of early stopping.
+        X_val, y_val, sample_weight_val : array_like, optional
+            Held-out rows of your own, whose loss goes into `validation_loss_curve_`; early stopping
+            takes them in place of a share of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data or parameters that scikit-learn refuses, and a loss that stops being finite.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If `max_iter`, or `max_time`, ended the fit.
+        engine.TrainingWarning
+            If inputs are not scaled, units saturated or dead, or the rate is too high.
+        """
+        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        return self
+
     def _fit(
         self,
         X: Any,
@@ -98,21 +146,17 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         *,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
-    ) -> "MultilayerPerceptron":
+    ) -> None:
         before = Before(self)
-        self._to_say: list[Callable[[], Any]] = []
         try:
-            self._fit_on(X, y, sample_weight, incremental, validation)
+            to_say = self._fit_on(X, y, sample_weight, incremental, validation)
         except endings.DivergedFit as diverged:
             raise ValueError(str(diverged)) from None
         except BaseException:  # a fit that fails leaves the estimator as it was
             before.put_back(self)
             raise
-        finally:
-            to_say = self.__dict__.pop("_to_say", [])
         for say in to_say:  # after all else: a warning may be an error, which must lose nothing
             say()
-        return self
 
     def _fit_on(
         self,
@@ -121,7 +165,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         sample_weight: Any,
         incremental: bool,
         validation: tuple[Any, Any, Any],
-    ) -> None:
+    ) -> endings.ToSay:
+        """Train; what is to be said once the estimator holds what was reached."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -136,24 +181,25 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         else:
             self._require_same(network)
             self._resume()
-        dtype = self._dtype
         rows, held_out = self._held_out(rows, validation)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
             watch = Watch(
-                validation=self._validation(network, held_out, dtype),
+                validation=self._validation(held_out),
                 best_score=self.best_validation_score_ if self._scored else -math.inf,
                 max_time=math.inf if self.max_time is None else float(self.max_time),
                 verbose=bool(self.verbose),
                 listeners=[] if tasks is None else [tasks.tell],
-                update_bar=bar.update if self.progress else None,
+                update_bar=bar.update,
             )
-            run = self._descend if self._stochastic else self._minimise
-            run(network, rows.samples(dtype), watch, incremental)
+            samples = rows.samples(self._dtype)
+            if self._stochastic:
+                to_say = self._descend(samples, watch, incremental)
+            else:
+                to_say = self._minimise(samples, watch)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
-        if not incremental:
-            self._find(rows)
+        return to_say if incremental else to_say + self._found(rows)
 
     def _network_for(self, rows: Rows) -> Network:
         """The network that these rows ask for."""
@@ -176,6 +222,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _continues(self) -> bool:
         """Whether a fit that is not the first goes on exactly where the last one ended."""
         return self.continuation == "exact" and not self._scored
+
+    @property
+    def _threads_asked(self) -> int | None:
+        return settings.thread_count(self.n_threads)
 
     @property
     def _backend(self) -> Backend:
@@ -229,12 +279,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return split(rows, self.validation_fraction, self._draws.generator, self._stratifies())
         return rows, None
 
-    def _validation(self, network: Network, held_out: Rows | None, dtype: Any) -> Any:
+    def _validation(self, held_out: Rows | None) -> Validation | None:
         if held_out is None:
             return None
         if self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        return validation_of(self, network, held_out, self._backend, dtype, self._scored)
+        return validation_of(self, held_out)
 
     def _tasks(self, rows: Rows) -> Tasks | None:
         """The tasks that callbacks hear of, if there are callbacks."""
@@ -249,14 +299,13 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _planned(self, samples: Samples, at_a_time: int) -> Threads:
         """The threads of a step, and the plan of the run."""
         work = self._network.layers.multiply_adds * at_a_time
-        n_threads = None if self.n_threads is None else int(self.n_threads)
-        threads = choose(n_threads, work, len(chunk_bounds(at_a_time)))
+        threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
         self.plan_ = plan_of(self._backend, self.backend, samples.n_samples, at_a_time, threads)
         self.n_threads_ = self.plan_.n_threads
         return threads
 
-    def _descend(self, network: Network, samples: Samples, watch: Watch, incremental: bool) -> None:
-        """Train by steps of "sgd", "adam" or "gd"."""
+    def _descend(self, samples: Samples, watch: Watch, incremental: bool) -> endings.ToSay:
+        """Train by steps of "sgd", "adam" or "gd"; what is to be said of it."""
         told = settings_of(self, samples.n_samples, self._batch_size(samples.n_samples))
         optimiser = self._optimiser(told, incremental)
         state = state_of(
@@ -275,7 +324,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(
             self._backend,
-            network.layers,
+            self._network.layers,
             samples,
             self._planned(samples, told.batch_size),
             state,
@@ -295,12 +344,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._no_improvement_count = ended.failures
         self._put(theta)
         self._take(watch, ended)
+        to_say = endings.of_batch_size(self, samples.n_samples)
         if ended.error is None:
-            self._to_say += endings.of_descent(self, ended.stopped, incremental)
-        elif self._scored:
-            self._to_say += endings.of_divergence(self, ended.error)
-        else:
-            raise endings.diverged(self, ended.error)
+            return to_say + endings.of_descent(self, ended.stopped, incremental)
+        if self._scored:
+            return to_say + endings.of_divergence(self, ended.error)
+        raise endings.diverged(self, ended.error)
 
     def _take(self, watch: Watch, ended: Descended) -> None:
         """The curves of a descent."""
@@ -324,14 +373,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self.validation_loss_curve_ is not None:
             self.validation_loss_curve_ += watch.validation_losses
 
-    def _minimise(
-        self, network: Network, samples: Samples, watch: Watch, incremental: bool
-    ) -> None:
-        """Train by SciPy's L-BFGS."""
+    def _minimise(self, samples: Samples, watch: Watch) -> endings.ToSay:
+        """Train by SciPy's L-BFGS; what is to be said of it."""
         threads = self._planned(samples, samples.n_samples)
-        objective = Objective(
-            self._backend, network.layers, samples, float(self.alpha), threads.number
-        )
+        layers = self._network.layers
+        objective = Objective(self._backend, layers, samples, float(self.alpha), threads.number)
         ended = minimise(
             objective,
             self._theta(),
@@ -347,15 +393,13 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.best_loss_ = min(ended.loss, math.inf if self.best_loss_ is None else self.best_loss_)
         self.__dict__.pop("_optimizer", None)  # whose moments belong to other parameters
         self._extend_curves(watch)
-        self._to_say += endings.of_minimisation(self, ended)
+        return endings.of_minimisation(self, ended)
 
     def _batch_size(self, n_samples: int) -> int:
         if self.solver == "gd":
             return n_samples
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
-            self._to_say += endings.of_batch_size()
         return min(int(self.batch_size), n_samples)
 
     def _optimiser(self, told: Settings, incremental: bool) -> Optimiser:
@@ -366,7 +410,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(told, n_parameters, dtype)
 
-    def _find(self, rows: Rows) -> None:
+    def _found(self, rows: Rows) -> endings.ToSay:
         """What keeps training from its goal, in plain words."""
         theta = self._theta()
         found = findings(
@@ -378,7 +422,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             learning_rate=self.learning_rate_init if self._stochastic else None,
             names=getattr(self, "feature_names_in_", None),
         )
-        self._to_say += [endings.warning(finding, TrainingWarning) for finding in found]
+        return [endings.warning(finding, TrainingWarning) for finding in found]
 
     # Parameters, as scikit-learn shows them and as the engine takes them.
 
@@ -402,10 +446,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             W[:], b[:] = coef.T, intercept
         return theta
 
-    def _as_of(self, network: Network, theta: NDArray[Any]) -> "MultilayerPerceptron":
+    def _as_of(self, theta: NDArray[Any]) -> Self:
         """This estimator as if training had ended with theta; without names of features."""
-        fitted = type(self)(**self.get_params(deep=False))
-        fitted.__dict__.update(self.__dict__)
+        fitted = copy.copy(self)
         fitted.__dict__.pop("feature_names_in_", None)
         fitted._put(theta)
         return fitted
@@ -431,8 +474,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         theta = self._theta()
         if not self._is_plain(X, theta.dtype):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        n_threads = None if self.n_threads is None else int(self.n_threads)
-        return blocks_of(self._network, theta, X, self._backend, n_threads)
+        return blocks_of(self._network, theta, X, self._backend, self._threads_asked)
 
     def _is_plain(self, X: Any, dtype: Any) -> bool:
         """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""

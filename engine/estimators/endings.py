@@ -33,8 +33,11 @@ def warning(message: str, category: type[Warning] = UserWarning) -> Callable[[],
     return partial(warnings.warn, message, category, stacklevel=4)
 
 
-def of_batch_size() -> ToSay:
+def of_batch_size(estimator: Any, n_samples: int) -> ToSay:
     """Of a batch that cannot be as large as was asked for."""
+    asked = estimator.batch_size
+    if estimator.solver == "gd" or asked == "auto" or asked <= n_samples:
+        return []
     return [
         warning(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"

@@ -7,11 +7,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from engine.chunks import ChunkSums
-from engine.equations.backends import Backend
 from engine.estimators.rows import Rows
 from engine.estimators.watch import Validation
-from engine.network import Network
 from engine.objective import Objective
 
 
@@ -23,8 +20,7 @@ def split(
     Rows of weight 0 are as good as left out, so they are.
     """
     if rows.weights is not None and not np.all(rows.weights > 0):
-        kept = np.flatnonzero(rows.weights > 0)
-        rows = Rows(rows.X[kept], rows.targets[kept], rows.weights[kept])
+        rows = rows.chosen(np.flatnonzero(rows.weights > 0))
     halves = train_test_split(
         rows.X,
         rows.targets,
@@ -43,32 +39,35 @@ def split(
     return training, held_out
 
 
-def validation_of(
-    estimator: Any, network: Network, rows: Rows, backend: Backend, dtype: Any, scored: bool
-) -> Validation:
-    """Loss, and if `scored` the estimator's score, of held-out rows."""
-    samples = rows.samples(dtype)
-    objective = Objective(backend, network.layers, samples, n_threads=estimator.n_threads)
-    if not scored:
+def validation_of(estimator: Any, rows: Rows) -> Validation:
+    """Loss of held-out rows, and if that decides when to stop, the estimator's score."""
+    samples = rows.samples(estimator._dtype)
+    objective = Objective(
+        estimator._backend,
+        estimator._network.layers,
+        samples,
+        n_threads=estimator._threads_asked,
+    )
+    if not estimator._scored:
         return Validation(objective.cost, None)
     if estimator.scoring is not None:
-        return Validation(objective.cost, _scorer(estimator, network, rows))
-    sums = ChunkSums(backend, network.layers, samples, objective.threads.number)
+        return Validation(objective.cost, _scorer(estimator, rows))
 
     def score(theta: NDArray[Any]) -> float:
-        with np.errstate(all="ignore"):
-            return float(estimator._score_of(sums.forward(theta).T, rows))
+        activations = objective.forward(theta).T
+        with np.errstate(all="ignore"):  # squares that overflow
+            return float(estimator._score_of(activations, rows))
 
     return Validation(objective.cost, score)
 
 
-def _scorer(estimator: Any, network: Network, rows: Rows) -> Any:
+def _scorer(estimator: Any, rows: Rows) -> Any:
     """The scorer that the user asked for, as a function of theta."""
     scorer = check_scoring(estimator, scoring=estimator.scoring)
     y = estimator._labels_of(rows)
     weights = {} if rows.weights is None else {"sample_weight": rows.weights}
 
     def score(theta: NDArray[Any]) -> float:
-        return float(scorer(estimator._as_of(network, theta), rows.X, y, **weights))
+        return float(scorer(estimator._as_of(theta), rows.X, y, **weights))
 
     return score

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.chunks import ChunkSums, chunk_bounds
 from engine.equations.backends import TILED, Backend
 from engine.estimators.rows import inputs_of
 from engine.network import Network
+from engine.objective import forward
 from engine.one_row import OneRow
 from engine.samples import Samples
-from engine.threads import choose
 
 # Rows that go through the network at a time, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
@@ -32,7 +31,4 @@ def blocks_of(
         X = X.tocsr()
     for start in range(0, X.shape[0], ROWS_AT_A_TIME):
         samples = Samples(inputs_of(X[start : start + ROWS_AT_A_TIME], theta.dtype))
-        work = network.layers.multiply_adds * samples.n_samples // 3
-        threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
-        sums = ChunkSums(backend, network.layers, samples, threads.number)
-        yield sums.forward(theta).T
+        yield forward(backend, network.layers, samples, theta, n_threads).T

@@ -10,8 +10,8 @@ from engine.network import Network
 from engine.one_row import OneRow
 
 
-class RowRegressor:
-    """A fitted MLPRegressor for one row at a time.
+class RowPredictor:
+    """A fitted estimator for one row at a time.
 
     It keeps a copy of the parameters: later training does not change it. Any number of threads may
     call it, and it can be pickled.
@@ -23,6 +23,10 @@ class RowRegressor:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._network}>"
+
+
+class RowRegressor(RowPredictor):
+    """A fitted MLPRegressor for one row at a time."""
 
     def predict(self, row: ArrayLike) -> Any:
         """The prediction for one row of features.
@@ -45,21 +49,13 @@ class RowRegressor:
         return output[0] if len(output) == 1 else output
 
 
-class RowClassifier:
-    """A fitted MLPClassifier for one row at a time.
-
-    It keeps a copy of the parameters: later training does not change it. Any number of threads may
-    call it, and it can be pickled.
-    """
+class RowClassifier(RowPredictor):
+    """A fitted MLPClassifier for one row at a time."""
 
     def __init__(self, network: Network, theta: NDArray[Any], labels: Labels) -> None:
-        self._network = network
-        self._forward = OneRow(network.layers, theta)
+        super().__init__(network, theta)
         self._labels = labels
         self._single = network.sizes[-1] == 1
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._network}>"
 
     def predict_proba(self, row: ArrayLike) -> NDArray[Any]:
         """The probability of each class for one row of features.

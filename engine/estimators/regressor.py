@@ -220,51 +220,6 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.scoring = scoring
         self.continuation = continuation
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> "MLPRegressor":
-        """Train on X and y: anew, or with `warm_start` from where the last fit ended.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix (n_samples, n_features)
-            float32 is trained in float32, all else in float64. Never written to, and copied only
-            where early stopping splits it, or where it is not float32 or float64, or backward in
-            memory. Of a sparse matrix at most a block of rows is dense at a time.
-        y : array_like (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array_like (n_samples,), optional
-            Not negative. They count in the loss, and in the score of early stopping.
-        X_val, y_val, sample_weight_val : array_like, optional
-            Held-out rows of your own, whose loss goes into `validation_loss_curve_`; early stopping
-            takes them in place of a share of X.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            For data or parameters that scikit-learn refuses, and a loss that stops being finite.
-
-        Warns
-        -----
-        sklearn.exceptions.ConvergenceWarning
-            If `max_iter`, or `max_time`, ended the fit.
-        engine.TrainingWarning
-            If inputs are not scaled, units saturated or dead, or the rate is too high.
-        """
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-        return self
-
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":

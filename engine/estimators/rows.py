@@ -49,6 +49,11 @@ class Rows(NamedTuple):
     def n_rows(self) -> int:
         return int(self.X.shape[0])
 
+    def chosen(self, numbers: NDArray[Any]) -> "Rows":
+        """The rows of those numbers, which may stand there more than once."""
+        weights = None if self.weights is None else self.weights[numbers]
+        return Rows(self.X[numbers], self.targets[numbers], weights)
+
     def samples(self, dtype: Any) -> Samples:
         """The same for kernels, in float32 or float64."""
         X = inputs_of(self.X, dtype)
