@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 import engine
 from engine.boundary import settings
@@ -30,7 +29,7 @@ from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
-from engine.estimators.rows import FLOATS, PLAIN_TARGETS, Rows, evenly_spread, is_plain
+from engine.estimators.rows import Rows, evenly_spread, validated_inputs
 from engine.estimators.watch import Epoch, Validation, Watch
 from engine.network import Network
 from engine.objective import Objective
@@ -472,38 +471,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if "coefs_" not in self.__dict__:
             check_is_fitted(self)
         theta = self._theta()
-        if not self._is_plain(X, theta.dtype):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = validated_inputs(self, X, theta.dtype)
         return blocks_of(self._network, theta, X, self._backend, self._threads_asked)
-
-    def _is_plain(self, X: Any, dtype: Any) -> bool:
-        """Whether X is what scikit-learn's checks, which cost more than a row does, would leave."""
-        return (
-            is_plain(X, 2, (dtype,))
-            and X.shape[1] == self.n_features_in_
-            and not hasattr(self, "feature_names_in_")
-        )
-
-    def _validated(self, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Any, Any]:
-        """X and y by scikit-learn's checks, but for plain arrays, which they would leave alone."""
-        plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
-        if plain and reset:
-            self.n_features_in_ = X.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
-            return X, y
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=FLOATS,
-            reset=reset,
-            **checks,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     # scikit-learn's conventions.
 

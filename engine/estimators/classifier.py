@@ -20,7 +20,7 @@ from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.rows import Rows
+from engine.estimators.rows import Rows, validated
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
@@ -345,7 +345,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
-        X, y = self._validated(X, y, reset=reset)
+        X, y = validated(self, X, y, reset=reset)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._set_labels(Labels(y))
         else:
@@ -401,7 +401,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _validation_rows(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
     ) -> Rows:
-        X, y = self._validated(X, y, reset=False)
+        X, y = validated(self, X, y, reset=False)
         weights = _checked_weights(sample_weight, X)
         self._require_kind(y, names)
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.predictor import RowRegressor
-from engine.estimators.rows import Rows
+from engine.estimators.rows import Rows, validated
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -287,7 +287,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
-        X, y = self._validated(X, y, reset=reset, y_numeric=True)
+        X, y = validated(self, X, y, reset=reset, y_numeric=True)
         y = y.reshape(len(y), -1)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(

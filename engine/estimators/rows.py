@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import validate_data
 
 from engine.boundary.arrays import float_array
 from engine.boundary.samples import weights as checked_weights
@@ -28,6 +30,39 @@ def is_plain(array: Any, ndim: int, dtypes: tuple[Any, ...]) -> bool:
         return True
     with np.errstate(all="ignore"):
         return math.isfinite(array.sum())
+
+
+def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Any, Any]:
+    """X and y by scikit-learn's checks, but for plain arrays, which they would leave alone.
+
+    With `reset`, the estimator takes note of the features; else they must be those it knows.
+    """
+    plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
+    if plain and reset:
+        estimator.n_features_in_ = X.shape[1]
+        vars(estimator).pop("feature_names_in_", None)
+        return X, y
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        dtype=FLOATS,
+        reset=reset,
+        **checks,
+    )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return X, y
+
+
+def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
+    """X alone, for predictions: what the checks would leave alone costs less than they do."""
+    plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
+    if plain and not hasattr(estimator, "feature_names_in_"):
+        return X
+    return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
 
 
 class Rows(NamedTuple):
