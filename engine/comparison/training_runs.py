@@ -36,6 +36,7 @@ class Entry(TypedDict, total=False):
     void: str  # why its times do not count
     epochs: int  # in a timing
     us_per_step: float
+    us_per_sample: measure.Spread
     ratio: measure.Spread  # its time a sample, divided by the first contender's in the round
 
 
@@ -45,6 +46,7 @@ class Rates(TypedDict):
     gflops: float
     gemm_gflops: float
     share_of_gemm: float  # the time at gemm's rate divided by its time, in the same round
+    gemm_us_per_sample: float  # what the arithmetic alone takes at gemm's rate
 
 
 class Row(TypedDict):
@@ -183,13 +185,16 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
     samples_per_step = problem.n_samples / problem.steps_per_epoch
     for name, times in per_sample.items():
         entry = checked[name]["entry"]
-        entry["us_per_step"] = 1e6 * measure.spread(times).median * samples_per_step
+        microseconds = measure.spread([1e6 * time for time in times])
+        entry["us_per_sample"] = microseconds
+        entry["us_per_step"] = microseconds.median * samples_per_step
         entry["ratio"] = measure.ratio(times, to=per_sample[base])
     own_per_flop = measure.per_unit(per_sample[base], problem.flops_per_sample)
     return Rates(
         gflops=1e-9 / measure.spread(own_per_flop).median,
         gemm_gflops=1e-9 / measure.spread(per_flop).median,
         share_of_gemm=measure.ratio(per_flop, to=own_per_flop).median,
+        gemm_us_per_sample=1e6 * measure.spread(per_flop).median * problem.flops_per_sample,
     )
 
 
