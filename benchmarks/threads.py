@@ -1,0 +1,34 @@
+"""What a second thread is worth: 1 is a job in half the time, 2 is nothing gained."""
+
+import os
+
+from benchmarks.cases import Tracked, ratio_in_turns, rows_and_labels
+
+
+class Scaling(Tracked):
+    """A full-batch gradient on two threads: its time x 2 / the time on one, wall time, in turns."""
+
+    params = ["20-100-1", "784-128-10"]
+    param_names = ("network",)
+
+    def setup(self, network):
+        from engine import Network
+
+        if len(os.sched_getaffinity(0)) < 2:
+            raise NotImplementedError("one core")
+        sizes = tuple(map(int, network.split("-")))
+        rows, codes = rows_and_labels(8000, sizes[0], max(2, sizes[-1]))
+        net = Network(sizes, output="sigmoid" if sizes[-1] == 1 else "softmax")
+        theta = net.initial_parameters(0, "float32")
+
+        def on(threads):
+            return net.cost_and_gradient(theta, rows.T, codes, n_threads=threads)
+
+        self.one, self.two = lambda: on(1), lambda: on(2)
+        (J, dtheta), (same_J, same) = self.one(), self.two()
+        assert (J, dtheta.tobytes()) == (same_J, same.tobytes()), "other bits on two threads"
+
+    def track_two_threads(self, network):
+        return 2 * ratio_in_turns(self.two, self.one)
+
+    track_two_threads.unit = "x the ideal time"
