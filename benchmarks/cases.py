@@ -56,7 +56,7 @@ def required(module, name):
 
 
 def assert_close(found, expected, dtype="float64", scale=1e4):
-    """Results agree to rounding: to `scale` units of the dtype's precision, relative to the whole."""
+    """Results agree to `scale` units of the dtype's precision, relative to the largest number."""
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     assert found.shape == expected.shape, (found.shape, expected.shape)
     off = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-300)
