@@ -41,7 +41,7 @@ GATED = (
     r"^equations\..*(loops|tiled)\)$",
     r"^training\..*tiled\)$",
     r"^prediction\.Forward.*tiled\)$",
-    r"^(fits|prediction\.Estimators)\.",
+    r"^(fits|prediction\.(Estimators|Predictor))\.",
     r"^quality\.CostAtBudget\.",
 )
 FACTOR = 1.3
