@@ -142,7 +142,7 @@ def derived_config(name: str, **changes: Any) -> Path:
     """asv.conf.json with other settings, such as a folder of results, under .asv/."""
     from asv.util import load_json
 
-    settings = load_json(str(CONFIG))
+    settings = load_json(str(CONFIG), js_comments=True)
     for key in ("repo", "benchmark_dir", "env_dir", "results_dir", "html_dir"):
         settings[key] = str(ROOT / settings[key])
     FOLDER.mkdir(exist_ok=True)
