@@ -50,6 +50,14 @@ class Visit:
     def go(self, path: str) -> None:
         self.page.goto(f"{self.address}/{path}", wait_until="networkidle")
 
+    def hear(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def receive(self, response: Any) -> None:
+        if response.status >= 400:
+            self.failed.append(response.url)
+
     @property
     def outside(self) -> list[str]:
         """Requests to another host."""
@@ -75,14 +83,11 @@ def visit(folder: Path, **context: Any) -> Iterator[Visit]:
             browser = play.chromium.launch(executable_path=chromium(), args=list(QUIET))
             page = browser.new_context(**context).new_page()
             made = Visit(page, f"http://127.0.0.1:{server.server_port}")
-            page.on("console", lambda m: m.type == "error" and made.errors.append(m.text))
+            page.on("console", made.hear)
             page.on("pageerror", lambda error: made.errors.append(str(error)))
             page.on("request", lambda request: made.requests.append(request.url))
             page.on("requestfailed", lambda request: made.failed.append(request.url))
-            page.on(
-                "response",
-                lambda response: response.status >= 400 and made.failed.append(response.url),
-            )
+            page.on("response", made.receive)
             yield made
             browser.close()
     finally:

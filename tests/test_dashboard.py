@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -209,5 +210,5 @@ def test_a_commit_off_main_is_drawn_beside_it(project):
 
 
 def test_regressions_are_told_by_their_ratio_the_largest_first():
-    found = [["a", "", {}, None, 2.0, 1.0, []], ["b", "", {}, None, 9.0, 3.0, []]]
+    found: list[list[Any]] = [["a", "", {}, None, 2.0, 1.0, []], ["b", "", {}, None, 9.0, 3.0, []]]
     assert dashboard.steps_upwards(found) == [("b", 3.0), ("a", 2.0)]

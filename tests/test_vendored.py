@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,6 @@ def test_a_file_that_is_not_kept_is_an_error_and_the_page_stays_as_it_was(tmp_pa
 def test_asv_s_page_of_the_installed_version_needs_nothing_else(tmp_path):
     asv = pytest.importorskip("asv")
     page = tmp_path / "index.html"
-    page.write_bytes((vendor.Path(asv.__file__).parent / "www" / "index.html").read_bytes())
+    page.write_bytes((Path(asv.__file__).parent / "www" / "index.html").read_bytes())
     assert {name for name, _, _ in ROWS} == set(vendor.vendor(page))
     assert not re.search(r'<(script|link)[^>]*(src|href)="(https?:)?//', page.read_text())

@@ -130,8 +130,8 @@ def build(site: Path, pages: Path, results: Path, machine: str, head: str, kept_
     page = front_page.render(results, machine, today, steps_upwards(found), {})
     (new / "index.html").write_text(page, encoding="utf-8")
     log = git("log", "--first-parent", "--format=%H%x09%ad%x09%s", "--date=short", head)
-    commits = [tuple(line.split("\t", 2)) for line in log.splitlines()]
-    (new / "commits.html").write_text(front_page.commits_page(commits), encoding="utf-8")
+    commits = front_page.commits_page(line.split("\t", 2) for line in log.splitlines())
+    (new / "commits.html").write_text(commits, encoding="utf-8")
     shutil.rmtree(site, ignore_errors=True)
     new.rename(site)
 

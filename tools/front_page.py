@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,8 +170,8 @@ def reasons(order: list[str]) -> Iterable[tuple[str, str]]:
                 yield commit, why
 
 
-def commits_page(commits: Iterable[tuple[str, str, str]]) -> str:
-    """Where asv's graphs lead to when a commit is clicked: (hash, date, subject), newest first."""
+def commits_page(commits: Iterable[Sequence[str]]) -> str:
+    """Where asv's graphs lead to when a commit is clicked: hash, date and subject, newest first."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
