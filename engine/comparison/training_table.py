@@ -55,11 +55,16 @@ def comparison(rows: Sequence[dict[str, Any]], parts: frozenset[str]) -> Table:
     names = dict.fromkeys(name for row in rows for name in row["entries"])
     others = [name for name in names if name != base] if parts >= RATIOS else []
     rates = [f"{base}\nus/step", "GF/s\n% gemm", "cost\nafter"] if parts >= RATES else []
-    made = table(["problem\nsamples/batch", *rates, *(f"{name}\n/ {base}" for name in others)])
+    made = table(["problem\nsamples/batch", *rates, *(_heading(name, base) for name in others)])
     for row in rows:
         cells = _rates(row, base) if rates else []
         made.add_row(_problem(row), *cells, *(_ratio(row, name, base) for name in others))
     return made
+
+
+def _heading(name: str, base: str) -> str:
+    """Of a column of ratios; a long name takes two lines, so that columns stay narrow."""
+    return f"{name.replace('-', chr(10))}\n/ {base}"
 
 
 def _base(rows: Sequence[dict[str, Any]]) -> str:
