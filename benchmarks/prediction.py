@@ -1,5 +1,7 @@
 """Prediction: what one row costs, and what many rows cost."""
 
+import warnings
+
 import numpy as np
 
 from benchmarks.cases import (
@@ -57,23 +59,25 @@ def outputs(network, theta, X):
     return e / e.sum(axis=0)
 
 
+def fitted():
+    """A classifier 20-100-1 after two epochs, float64, and 20 000 rows."""
+    estimator = required("engine", "MLPClassifier")
+    rows, classes = rows_and_labels(MANY, 20, 2, "float64")
+    model = estimator(max_iter=2, tol=0.0, random_state=0, n_threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the epochs are at their end
+        return model.fit(rows[:1000], classes[:1000]), rows
+
+
 class Estimators(Steady):
-    """A fitted MLPClassifier 20-100-1, float64: calls of one row; one call of 20 000."""
+    """`predict_proba` of a fitted MLPClassifier: 100 calls of one row; one call of 20 000."""
 
     def setup(self):
-        estimator = required("engine", "MLPClassifier")
-        self.rows, classes = rows_and_labels(MANY, 20, 2, "float64")
-        self.model = estimator(max_iter=2, tol=0.0, random_state=0, n_threads=1)
-        with np.testing.suppress_warnings() as quiet:
-            quiet.filter(UserWarning)
-            self.model.fit(self.rows[:1000], classes[:1000])
+        self.model, self.rows = fitted()
         self.row = self.rows[:1].copy()
         A = np.maximum(self.rows @ self.model.coefs_[0] + self.model.intercepts_[0], 0)
         Z = (A @ self.model.coefs_[1] + self.model.intercepts_[1])[:, 0]
         assert_close(self.model.predict_proba(self.rows)[:, 1], 1 / (1 + np.exp(-Z)))
-        self.predictor = self.model.predictor() if hasattr(self.model, "predictor") else None
-        if self.predictor is not None:
-            assert self.predictor.predict(self.row[0]) == self.model.predict(self.row)[0]
 
     def time_100_calls_of_one(self):
         for _ in range(100):
@@ -82,8 +86,18 @@ class Estimators(Steady):
     def time_20000_at_once(self):
         self.model.predict_proba(self.rows)
 
-    def time_2000_calls_of_predictor(self):
-        if self.predictor is None:
+
+class Predictor(Steady):
+    """`predictor()` of the same model: 2000 calls of one row."""
+
+    def setup(self):
+        model, rows = fitted()
+        if not hasattr(model, "predictor"):
             raise NotImplementedError("no predictor()")
+        predictor = model.predictor()
+        self.predict, self.row = predictor.predict, rows[0].copy()
+        assert [predictor.predict(row) for row in rows[:50]] == list(model.predict(rows[:50]))
+
+    def time_2000_calls(self):
         for _ in range(2000):
-            self.predictor.predict(self.row[0])
+            self.predict(self.row)

@@ -1,175 +1,161 @@
-"""How this project runs asv: its command, its machine file, and what the clone has to be for it.
+"""How the project runs asv: on a clone with its history, by a machine's name, out of users' way.
 
-    python tools/asv_runs.py run --quick HEAD^!    asv, with a description of this machine
-
-asv itself reads such a description from one file in the user's home folder, and writes to it. Here
-the file is `.asv/machine.json` in the clone, and holds what the results depend on: not the kernel's
-version or the free memory, with each of which asv would begin a new line in every graph.
+asv keeps what it knows of machines in the user's home. Here its home is a folder of the clone, and
+nothing outside the clone is written; git and pip still find the user's settings.
 """
 
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from engine.comparison.machine import processor_name
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / ".asv"  # environments, and all else that can be made again
-CONFIGURATION = ROOT / "asv.conf.json"
+FOLDER = ROOT / ".asv"
+CONFIG = ROOT / "asv.conf.json"
 RESULTS = ROOT / "benchmarks" / "results"
 MAIN = "main"
 
-
-class Refusal(Exception):
-    """What is missing, and what to do about it: for whoever called the command."""
+FAILED_BENCHMARK = 2  # asv's exit status where it ran, and a benchmark failed
 
 
-# This machine.
+class CannotRun(Exception):
+    """What stands in the way, in words for whoever typed the command."""
 
 
-def processor() -> str:
-    """The processor's name: machines of different ones share no graph."""
+def git(*arguments: str, root: Path = ROOT) -> str:
+    """What git prints.
+
+    Raises CannotRun with git's own words.
+    """
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise CannotRun(f"git {' '.join(arguments)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout.strip()
+
+
+def require_history(root: Path = ROOT) -> None:
+    """Refuse what would make asv lose commits without a word: a shallow clone, no branch main."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
+        shallow = git("rev-parse", "--is-shallow-repository", root=root)
+    except CannotRun as error:
+        raise CannotRun(
+            f"{root} is not a clone that git can read ({error}). Benchmarks compare commits: take "
+            "them from a git clone; where it belongs to somebody else, tell git that it is safe: "
+            f"git config --global --add safe.directory {root}"
+        ) from error
+    if shallow == "true":
+        raise CannotRun(
+            "this clone is shallow: commits before its first are unknown. Fetch them with "
+            "`git fetch --unshallow`; in GitHub Actions, pass `fetch-depth: 0` to actions/checkout."
+        )
+    if not exists(MAIN, root):
+        raise CannotRun(
+            f"there is no local branch {MAIN}, whose commits the benchmarks follow. Make it with "
+            f"`git branch {MAIN} origin/{MAIN}`."
+        )
 
 
-def machine() -> dict[str, str]:
-    """asv's description of this machine, its name made of the rest."""
-    cores = str(os.cpu_count() or 1)
-    words = re.findall(r"[a-z0-9]+", processor().lower())
-    return {
-        "machine": "-".join([*words, cores, "cores"]),
+def exists(name: str, root: Path = ROOT) -> bool:
+    """Whether there is a commit of that name."""
+    try:
+        git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", root=root)
+    except CannotRun:
+        return False
+    return True
+
+
+def commit(name: str, root: Path = ROOT) -> str:
+    """The whole hash of a commit, by any of its names."""
+    if not exists(name, root):
+        raise CannotRun(
+            f"there is no commit {name!r} in this clone. Look at `git log {MAIN}`, or fetch: "
+            "git fetch origin."
+        )
+    return git("rev-parse", "--verify", f"{name}^{{commit}}", root=root)
+
+
+def asv(arguments: list[str], config: Path = CONFIG, log: Path | None = None) -> int:
+    """Run asv; its exit status. With `log`, what it prints goes there as well."""
+    command = [sys.executable, "-m", "asv", *arguments, "--config", str(config)]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    kept = [] if log is None else [log.open("w", encoding="utf-8")]
+    with process:
+        for line in process.stdout:
+            for stream in (sys.stdout, *kept):
+                stream.write(line)
+                stream.flush()
+    for file in kept:
+        file.close()
+    return process.returncode
+
+
+def environment() -> dict[str, str]:
+    """The environment of asv: a home of its own, and the user's settings of git and pip."""
+    home = FOLDER / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    users = Path.home()
+    settings = {
+        "GIT_CONFIG_GLOBAL": users / ".gitconfig",
+        "PIP_CONFIG_FILE": users / ".config" / "pip" / "pip.conf",
+    }
+    found = {name: str(path) for name, path in settings.items() if path.exists()}
+    cache = {"PIP_CACHE_DIR": str(users / ".cache" / "pip")}
+    return {**found, **cache, **os.environ, "HOME": str(home)}
+
+
+def describe_machine(name: str) -> None:
+    """Tell asv of this machine: by that name, without what changes from one boot to the next.
+
+    asv draws a line of its own for each processor and system. The kernel's version would begin a
+    new line after each update, so it is left out.
+    """
+    about = {
+        "machine": name,
         "os": platform.system(),
         "arch": platform.machine(),
-        "cpu": processor(),
-        "num_cpu": cores,
+        "cpu": processor_name(),
+        "num_cpu": str(os.cpu_count()),
         "ram": "",
     }
+    environment()  # makes the folder
+    path = FOLDER / "home" / ".asv-machine.json"
+    path.write_text(json.dumps({"version": 1, name: about}, indent=4), encoding="utf-8")
 
 
-def machine_file() -> Path:
-    """Write the description where `python tools/asv_runs.py` has asv look for it."""
-    about = machine()
-    path = FOLDER / "machine.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"version": 1, about["machine"]: about}, indent=4), encoding="utf-8")
+def derived_config(name: str, **changes: Any) -> Path:
+    """asv.conf.json with other settings, such as a folder of results, under .asv/."""
+    from asv.util import load_json
+
+    settings = load_json(str(CONFIG), js_comments=True)
+    for key in ("repo", "benchmark_dir", "env_dir", "results_dir", "html_dir"):
+        settings[key] = str(ROOT / settings[key])
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{name}.conf.json"
+    path.write_text(json.dumps({**settings, **changes}, indent=4), encoding="utf-8")
     return path
 
 
-# The clone.
-
-
-def git(*arguments: str, cwd: Path = ROOT) -> str | None:
-    """What git says; None where it refuses."""
-    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def require_history(cwd: Path = ROOT) -> None:
-    """Refuse a clone in which asv would find no history, and say nothing."""
-    shallow = git("rev-parse", "--is-shallow-repository", cwd=cwd)
-    if shallow is None:
-        raise Refusal(f"{cwd} is no git clone, and benchmarks run on commits; clone the project.")
-    if shallow == "true":
-        raise Refusal(
-            "this clone is shallow: it lacks the commits that the results belong to. "
-            "Run: git fetch --unshallow"
-        )
-    if git("rev-parse", "--verify", "--quiet", f"refs/heads/{MAIN}", cwd=cwd) is None:
-        raise Refusal(
-            f"there is no local branch {MAIN!r}, whose history asv shows. "
-            f"Run: git branch {MAIN} origin/{MAIN}"
-        )
-
-
-def commit(name: str, cwd: Path = ROOT) -> str:
-    """The full hash of a commit."""
-    found = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", cwd=cwd)
-    if found is None:
-        raise Refusal(f"unknown commit {name!r}; `git log --oneline {MAIN}` lists those there are.")
-    return found
-
-
-def history(cwd: Path = ROOT) -> list[str]:
-    """The commits of main that asv draws, oldest first: no commits of merged branches."""
-    found = git("rev-list", "--reverse", "--first-parent", MAIN, cwd=cwd)
-    return (found or "").split()
-
-
-# asv.
-
-
-def configuration(results: Path) -> Path:
-    """A copy of asv.conf.json that keeps results elsewhere."""
-    text = CONFIGURATION.read_text(encoding="utf-8")
-    settings = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
-    for name in ("repo", "benchmark_dir", "env_dir", "html_dir"):
-        settings[name] = str(ROOT / settings[name])
-    settings["results_dir"] = str(results)
-    path = FOLDER / f"asv-{results.name}.conf.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(settings, indent=4), encoding="utf-8")
-    return path
-
-
-def command(*arguments: str, results: Path = RESULTS) -> list[str]:
-    """The command line of asv; results are kept under `results`."""
-    chosen = () if results == RESULTS else ("--config", str(configuration(results)))
-    return [sys.executable, str(Path(__file__).resolve()), *chosen, *arguments]
-
-
-def asv(
-    *arguments: str, results: Path = RESULTS, log: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run asv, to the terminal or into a file; its exit code is the caller's to judge."""
-    if log is None:
-        return subprocess.run(
-            command(*arguments, results=results), cwd=ROOT, text=True, check=False
-        )
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as written:
-        return subprocess.run(
-            command(*arguments, results=results),
-            cwd=ROOT,
-            text=True,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-
-
-def require_asv() -> None:
-    """Refuse to go on where asv is not installed."""
+def told(main: Any, arguments: list[str]) -> int:
+    """Run a command's `main`; what stands in its way goes to standard error, with status 3."""
     try:
-        import asv  # noqa: F401
-    except ImportError as absent:
-        raise Refusal("asv is not installed here; run: pip install -e '.[benchmarks]'") from absent
-
-
-def main(arguments: Iterable[str]) -> int:
-    """asv's own command line, with this project's machine file in place of the user's."""
-    try:
-        require_asv()
-    except Refusal as refusal:
-        sys.exit(f"asv_runs: {refusal}")
-    from asv import machine as asv_machine
-    from asv import main as asv_main
-
-    path = str(machine_file())
-    asv_machine.MachineCollection.get_machine_file_path = staticmethod(lambda: path)
-    asv_machine.Machine.hardcoded_machine_name = machine()["machine"]
-    os.chdir(ROOT)
-    sys.argv = ["asv", *arguments]
-    code = asv_main.main()
-    return int(code or 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        status: int = main(arguments)
+    except CannotRun as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    return status
