@@ -5,6 +5,13 @@ import os
 from benchmarks.cases import Tracked, ratio_in_turns, rows_and_labels
 
 
+def usable_cores():
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Scaling(Tracked):
     """A full-batch gradient on two threads: its time x 2 / the time on one, wall time, in turns."""
 
@@ -14,7 +21,7 @@ class Scaling(Tracked):
     def setup(self, network):
         from engine import Network
 
-        if len(os.sched_getaffinity(0)) < 2:
+        if usable_cores() < 2:
             raise NotImplementedError("one core")
         sizes = tuple(map(int, network.split("-")))
         rows, codes = rows_and_labels(8000, sizes[0], max(2, sizes[-1]))

@@ -33,7 +33,11 @@ def git(*arguments: str, root: Path = ROOT) -> str:
     Raises CannotRun with git's own words.
     """
     done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        ["git", "-C", str(root), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise CannotRun(f"git {' '.join(arguments)}: {done.stderr.strip() or done.returncode}")

@@ -38,9 +38,9 @@ from tools.gate_table import FAILED, SLOWER, Comparison, comparisons, markdown
 # What is measured: one thread, CPU time, and what the package is for; minutes in all. Start-up,
 # memory, threads and peers are followed by the dashboard.
 GATED = (
-    r"^equations\..*(loops|tiled)\)$",
-    r"^training\..*tiled\)$",
-    r"^prediction\.Forward.*tiled\)$",
+    r"^equations\..*'(loops|tiled)'\)$",
+    r"^training\..*'tiled'\)$",
+    r"^prediction\.Forward.*'tiled'\)$",
     r"^(fits|prediction\.(Estimators|Predictor))\.",
     r"^quality\.CostAtBudget\.",
 )
@@ -135,7 +135,11 @@ def measured(base: str, head: str, bench: list[str], factor: float) -> list[Comp
             f"asv ended with status {ended} before there was anything to compare; what it said "
             f"stands above and in {os.path.relpath(FOLDER / 'gate.log')}."
         )
-    return comparisons(results, base, head, factor)
+    return [
+        one
+        for one in comparisons(results, base, head, factor)
+        if any(re.search(part, one.name) for part in bench)
+    ]
 
 
 if __name__ == "__main__":

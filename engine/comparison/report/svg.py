@@ -46,14 +46,6 @@ LINES = [
     "-",
     (0, (8, 2)),
 ]
-    "-",
-    (0, (5, 1.5)),
-    (0, (1.5, 1.2)),
-    (0, (6, 1.5, 1.5, 1.5)),
-    (0, (3, 2)),
-    "-",
-    (0, (8, 2)),
-]
 
 # What a figure is drawn in: colours that nothing else has.
 STAND_INS = {name: f"#fe{number:02x}fe" for number, name in enumerate(PALETTE)}
