@@ -112,8 +112,11 @@ def reference_cost(network, theta, rows, codes):
     return float(np.mean(costs))
 
 
-def timing(act, least=0.02, clock=time.process_time):
-    """() -> seconds a call, measured over as many calls as last that long; warm afterwards."""
+LEAST = 0.02  # seconds of a timing
+
+
+def timing(act, clock):
+    """() -> seconds a call, measured over as many calls as last `LEAST`; warm afterwards."""
 
     def seconds_of(calls):
         start = clock()
@@ -122,7 +125,7 @@ def timing(act, least=0.02, clock=time.process_time):
         return clock() - start
 
     act()
-    calls = max(1, math.ceil(least / max(seconds_of(1), 1e-9)))
+    calls = max(1, math.ceil(LEAST / max(seconds_of(1), 1e-9)))
     return lambda: seconds_of(calls) / calls
 
 
@@ -133,7 +136,7 @@ def ratio_in_turns(one, other, pairs=21, clock=time.process_time):
 
     Who begins changes from pair to pair, so that neither gains by coming second.
     """
-    one_timed, other_timed = timing(one, clock=clock), timing(other, clock=clock)
+    one_timed, other_timed = timing(one, clock), timing(other, clock)
     ratios = []
     for number in range(pairs):
         if number % 2:

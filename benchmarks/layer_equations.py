@@ -74,9 +74,9 @@ def activation(table, unit, g):
     def prepare(draw, backend):
         activate, which = function("activations", "activate", backend), code(table, unit)
         if backend != "tiled":
-            A = np.empty_like(draw.Z)
+            A = np.full_like(draw.Z, np.nan)
             return lambda: activate(which, draw.Z, A), lambda: A, g(draw.Z)
-        A, scratch = block(draw.Z), np.empty((4, SAMPLES))
+        A, scratch = block(draw.Z), np.full((4, SAMPLES), np.nan)
 
         def act():
             A[:] = draw.Z
@@ -92,7 +92,7 @@ def derivative(unit, g_prime):
         derive, which = function("activations", "derive", backend), code(HIDDEN, unit)
         expected = draw.dA * g_prime(draw.A)
         if backend != "tiled":
-            dZ = np.empty_like(draw.dA)
+            dZ = np.full_like(draw.dA, np.nan)
             return lambda: derive(which, draw.A, draw.dA, dZ), lambda: dZ, expected
         A, dZ = block(draw.A), block(draw.dA)
 
@@ -111,8 +111,8 @@ def cost(unit, costs):
     def prepare(draw, backend):
         cost_sum, which = function("losses", "cost_sum", backend), code(OUTPUT, unit)
         expected = (draw.s * costs(draw.Z, draw.Y).sum(axis=0)).sum()
-        rest = (np.empty((4, SAMPLES)), SAMPLES) if backend == "tiled" else ()
-        kept = np.empty(())
+        rest = (np.full((4, SAMPLES), np.nan), SAMPLES) if backend == "tiled" else ()
+        kept = np.array(np.nan)
 
         def act():
             kept[...] = cost_sum(which, draw.Z, draw.Y, draw.s, *rest)
@@ -124,14 +124,14 @@ def cost(unit, costs):
 
 def output_gradient(draw, backend):
     kernel = function("losses", "output_gradient", backend)
-    dZ, rest = block_or_empty(draw.A, backend), samples(backend)
+    dZ, rest = block_or_new(draw.A, backend), samples(backend)
     expected = draw.s * (draw.A - draw.Y)
     return lambda: kernel(draw.A, draw.Y, draw.s, dZ, *rest), lambda: dZ, expected
 
 
 def affine(draw, backend):
     kernel = function("forward", "affine", backend)
-    A_prev, Z = block_or_same(draw.A_prev, backend), block_or_empty(draw.Z, backend)
+    A_prev, Z = block_or_same(draw.A_prev, backend), block_or_new(draw.Z, backend)
     expected = draw.W @ draw.A_prev + draw.b[:, np.newaxis]
     return lambda: kernel(draw.W, draw.b, A_prev, Z, *samples(backend)), lambda: Z, expected
 
@@ -139,7 +139,7 @@ def affine(draw, backend):
 def parameter_gradient(draw, backend):
     kernel = function("backward", "parameter_gradient", backend)
     dZ, A_prev = block_or_same(draw.dA, backend), block_or_same(draw.A_prev, backend)
-    dW, db = np.empty((UNITS, INPUTS)), np.empty(UNITS)
+    dW, db = np.full((UNITS, INPUTS), np.nan), np.full(UNITS, np.nan)
     room = (block(draw.A_prev),) if takes(kernel, "room") else ()
     rest = (*room, *samples(backend))
 
@@ -156,7 +156,7 @@ def sums_over_samples(draw):
 
 def input_gradient(draw, backend):
     kernel = function("backward", "input_gradient", backend)
-    dZ, dA_prev = block_or_same(draw.dA, backend), block_or_empty(draw.A_prev, backend)
+    dZ, dA_prev = block_or_same(draw.dA, backend), block_or_new(draw.A_prev, backend)
     return (
         lambda: kernel(draw.W, dZ, dA_prev, *samples(backend)),
         lambda: dA_prev,
@@ -168,8 +168,8 @@ def block_or_same(matrix, backend):
     return block(matrix) if backend == "tiled" else matrix
 
 
-def block_or_empty(matrix, backend):
-    return block(matrix) if backend == "tiled" else np.empty_like(matrix)
+def block_or_new(matrix, backend):
+    return block(matrix) if backend == "tiled" else np.full_like(matrix, np.nan)
 
 
 def samples(backend):

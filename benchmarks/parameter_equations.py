@@ -51,7 +51,7 @@ def penalised(draw):
 
 def mean_cost(draw, backend):
     kernel = function("mean", "mean_cost", "loops" if backend == "tiled" else backend)
-    kept = np.empty(())
+    kept = np.array(np.nan)
 
     def act():
         kept[...] = kernel(COST, draw.theta, LAYER, ALPHA, S)
@@ -64,7 +64,7 @@ def mean_gradient(draw, backend):
     kernel = function("mean", "mean_gradient", backend)
     expected = (draw.dtheta + ALPHA * penalised(draw)) / S
     if backend != "tiled":
-        dtheta = np.empty(PARAMETERS)
+        dtheta = np.full(PARAMETERS, np.nan)
         given = (draw.dtheta, draw.theta, LAYER, ALPHA, S, dtheta)
         return lambda: kernel(*given), lambda: dtheta, expected
     dtheta, part = draw.dtheta.copy(), (0, PARAMETERS) if takes(kernel, "start") else ()

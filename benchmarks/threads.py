@@ -3,7 +3,7 @@
 import os
 import time
 
-from benchmarks.cases import Tracked, ratio_in_turns, rows_and_labels
+from benchmarks.cases import Tracked, assert_close, ratio_in_turns, reference_cost, rows_and_labels
 
 
 def usable_cores():
@@ -34,6 +34,7 @@ class Scaling(Tracked):
 
         self.one, self.two = lambda: on(1), lambda: on(2)
         (J, dtheta), (same_J, same) = self.one(), self.two()
+        assert_close(J, reference_cost(net, theta, rows, codes), "float32")
         assert (J, dtheta.tobytes()) == (same_J, same.tobytes()), "other bits on two threads"
 
     def track_two_threads(self, network):
