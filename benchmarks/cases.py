@@ -1,15 +1,22 @@
 """What the benchmarks share: how they are timed, their data, and what a commit has to have.
 
 Commits before a part existed are told by NotImplementedError, which asv shows as "n/a"; a result
-that is wrong is an AssertionError, which it shows as failed. Nothing of the engine is imported
+that is wrong is an AssertionError, which it shows as failed. Nothing of the engine is used
 above the functions: asv imports every module here on every commit.
 """
 
+import contextlib
+import importlib
 import math
 import statistics
 import time
 
 import numpy as np
+
+# asv forks each benchmark off one process that has imported this: what is loaded here, by the
+# engine itself, need not be loaded by two hundred processes.
+with contextlib.suppress(ImportError):
+    importlib.import_module("engine.training.trainer")
 
 BACKENDS = ["numpy", "loops", "tiled"]
 
@@ -47,8 +54,6 @@ def require_backend(name):
 
 def required(module, name):
     """An object of the engine, or a refusal if this commit does not have it."""
-    import importlib
-
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as absent:
@@ -107,8 +112,11 @@ def reference_cost(network, theta, rows, codes):
     return float(np.mean(costs))
 
 
-def timing(act, least=0.02, clock=time.perf_counter):
-    """() -> seconds a call, measured over as many calls as last that long; warm afterwards."""
+LEAST = 0.02  # seconds of a timing
+
+
+def timing(act, clock):
+    """() -> seconds a call, measured over as many calls as last `LEAST`; warm afterwards."""
 
     def seconds_of(calls):
         start = clock()
@@ -117,16 +125,18 @@ def timing(act, least=0.02, clock=time.perf_counter):
         return clock() - start
 
     act()
-    calls = max(1, math.ceil(least / max(seconds_of(1), 1e-9)))
+    calls = max(1, math.ceil(LEAST / max(seconds_of(1), 1e-9)))
     return lambda: seconds_of(calls) / calls
 
 
-def ratio_in_turns(one, other, pairs=21):
+def ratio_in_turns(one, other, pairs=21, clock=time.process_time):
     """The time of `one` over that of `other`, both from `timing`: the median over pairs in a row.
+
+    CPU time, as in `Steady`; where threads are compared, pass a clock on the wall.
 
     Who begins changes from pair to pair, so that neither gains by coming second.
     """
-    one_timed, other_timed = timing(one), timing(other)
+    one_timed, other_timed = timing(one, clock), timing(other, clock)
     ratios = []
     for number in range(pairs):
         if number % 2:

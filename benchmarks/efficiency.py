@@ -51,7 +51,10 @@ class Gradient(Tracked):
         net = Network(sizes, output="sigmoid" if n_out == 1 else "softmax")
         theta = net.initial_parameters(0, dtype)
         self.act = lambda: net.cost_and_gradient(theta, X, codes, n_threads=1)
-        assert_close(self.act()[0], reference_cost(net, theta, X.T, codes), dtype)
+        J, dtheta = self.act()
+        assert_close(J, reference_cost(net, theta, X.T, codes), dtype)
+        expected = net.cost_and_gradient(theta, X, codes, backend="numpy", n_threads=1)[1]
+        assert_close(dtheta, expected, dtype)
         self.flops = flops_of_training(sizes, 2000)
 
     def track_time_over_gemms(self, network, dtype):
@@ -74,19 +77,24 @@ class Training(Tracked):
         require_backend(backend)
         net, rows, codes, theta, batch_size = network_of(network)
         epochs = self.epochs[network]
-        self.act = lambda: train(
-            net,
-            rows.T,
-            codes,
-            solver="adam",
-            batch_size=batch_size,
-            max_iter=epochs,
-            theta=theta,
-            backend=backend,
-            n_threads=1,
-        )
+
+        def trained(epochs, backend):
+            return train(
+                net,
+                rows.T,
+                codes,
+                solver="adam",
+                batch_size=batch_size,
+                max_iter=epochs,
+                theta=theta,
+                backend=backend,
+                n_threads=1,
+            )
+
+        self.act = lambda: trained(epochs, backend)
         end = reference_cost(net, self.act().theta, rows, codes)
         assert end < reference_cost(net, theta, rows, codes)
+        assert_close(trained(2, backend).theta, trained(2, "numpy").theta, "float32")
         self.flops = flops_of_training(NETWORKS[network][0], len(rows)) * epochs
 
     def track_time_over_gemms(self, network, backend):

@@ -1,266 +1,66 @@
-"""Each equation by each backend, on a block of 256 samples and 64 units, float64; 50 calls.
+"""Each equation by each backend.
 
 The names are those of the functions in engine/equations/, where the equations' labels stand.
 """
 
-import numpy as np
-
 from benchmarks.cases import BACKENDS, Steady, assert_close, require_backend
+from benchmarks.layer_equations import EQUATIONS, Draw
+from benchmarks.parameter_equations import OVER_PARAMETERS
+from benchmarks.sparse_equations import SPARSE
 
-SAMPLES, UNITS, INPUTS = 256, 64, 48
-PARAMETERS = UNITS * (INPUTS + 1)
-CALLS = 50
 
-HIDDEN, OUTPUT = "HIDDEN_UNITS", "OUTPUT_UNITS"
+class _Calls(Steady):
+    """Calls of one equation, whose first result is compared with NumPy's."""
 
-
-def sigmoid(Z):
-    return 1 / (1 + np.exp(-Z))
-
-
-def softmax(Z):
-    e = np.exp(Z - Z.max(axis=0))
-    return e / e.sum(axis=0)
-
-
-class Draw:
-    """The arrays that the equations need, of the same numbers for every backend."""
-
-    def __init__(self):
-        generator = np.random.default_rng(0)
-        self.Z = generator.standard_normal((UNITS, SAMPLES))
-        self.A = np.tanh(self.Z)
-        self.dA = generator.standard_normal((UNITS, SAMPLES))
-        self.A_prev = generator.standard_normal((INPUTS, SAMPLES))
-        self.W = generator.standard_normal((UNITS, INPUTS))
-        self.b = generator.standard_normal(UNITS)
-        self.s = generator.random(SAMPLES) + 0.5
-        self.Y = np.eye(UNITS)[generator.integers(UNITS, size=SAMPLES)].T.copy()
-        self.theta, self.dtheta, self.first = generator.standard_normal((3, PARAMETERS))
-        self.second = generator.random(PARAMETERS)
-
-
-def function(module, name, backend):
-    import importlib
-
-    try:
-        return getattr(importlib.import_module(f"engine.equations.{module}"), f"{name}_{backend}")
-    except AttributeError as absent:
-        raise NotImplementedError(str(absent)) from absent
-
-
-def code(table, unit):
-    from engine.equations import activations
-
-    return getattr(activations, table)[unit]
-
-
-def block(matrix):
-    """A copy as the tiled form takes it: rows that begin on the boundary of a vector."""
-    from engine.blocks import aligned
-
-    copy = aligned(matrix.shape, matrix.dtype)
-    copy[:] = matrix
-    return copy
-
-
-def activation(table, unit, g):
-    """A = g(Z), from Z anew in each call; the tiled form works in place."""
-
-    def prepare(draw, backend):
-        activate, which = function("activations", "activate", backend), code(table, unit)
-        if backend != "tiled":
-            A = np.empty_like(draw.Z)
-            return lambda: activate(which, draw.Z, A), lambda: A, g(draw.Z)
-        A, scratch = block(draw.Z), np.empty((4, SAMPLES))
-
-        def act():
-            A[:] = draw.Z
-            activate(which, A, scratch, SAMPLES)
-
-        return act, lambda: A, g(draw.Z)
-
-    return prepare
-
-
-def derivative(unit, g_prime):
-    def prepare(draw, backend):
-        derive, which = function("activations", "derive", backend), code(HIDDEN, unit)
-        expected = draw.dA * g_prime(draw.A)
-        if backend != "tiled":
-            dZ = np.empty_like(draw.dA)
-            return lambda: derive(which, draw.A, draw.dA, dZ), lambda: dZ, expected
-        A, dZ = block(draw.A), block(draw.dA)
-
-        def act():
-            dZ[:] = draw.dA
-            derive(which, A, dZ, SAMPLES)
-
-        return act, lambda: dZ, expected
-
-    return prepare
-
-
-def cost(unit, costs):
-    """sum_i s_i J_i."""
-
-    def prepare(draw, backend):
-        cost_sum, which = function("losses", "cost_sum", backend), code(OUTPUT, unit)
-        expected = (draw.s * costs(draw.Z, draw.Y).sum(axis=0)).sum()
-        rest = (np.empty((4, SAMPLES)), SAMPLES) if backend == "tiled" else ()
-        kept = np.empty(())
-
-        def act():
-            kept[...] = cost_sum(which, draw.Z, draw.Y, draw.s, *rest)
-
-        return act, lambda: kept, expected
-
-    return prepare
-
-
-def output_gradient(draw, backend):
-    kernel = function("losses", "output_gradient", backend)
-    dZ, rest = block_or_empty(draw.A, backend), samples(backend)
-    expected = draw.s * (draw.A - draw.Y)
-    return lambda: kernel(draw.A, draw.Y, draw.s, dZ, *rest), lambda: dZ, expected
-
-
-def affine(draw, backend):
-    kernel = function("forward", "affine", backend)
-    A_prev, Z = block_or_same(draw.A_prev, backend), block_or_empty(draw.Z, backend)
-    expected = draw.W @ draw.A_prev + draw.b[:, np.newaxis]
-    return lambda: kernel(draw.W, draw.b, A_prev, Z, *samples(backend)), lambda: Z, expected
-
-
-def parameter_gradient(draw, backend):
-    import inspect
-
-    kernel = function("backward", "parameter_gradient", backend)
-    dZ, A_prev = block_or_same(draw.dA, backend), block_or_same(draw.A_prev, backend)
-    dW, db = np.empty((UNITS, INPUTS)), np.empty(UNITS)
-    plain = getattr(kernel, "py_func", kernel)
-    room = (block(draw.A_prev),) if "room" in inspect.signature(plain).parameters else ()
-    rest = (*room, *samples(backend))
-
-    def act():
-        dW[:], db[:] = 0, 0
-        kernel(dZ, A_prev, dW, db, *rest)
-
-    return act, lambda: np.column_stack([dW, db]), sums_over_samples(draw)
-
-
-def sums_over_samples(draw):
-    return np.column_stack([draw.dA @ draw.A_prev.T, draw.dA.sum(axis=1)])
-
-
-def input_gradient(draw, backend):
-    kernel = function("backward", "input_gradient", backend)
-    dZ, dA_prev = block_or_same(draw.dA, backend), block_or_empty(draw.A_prev, backend)
-    return (
-        lambda: kernel(draw.W, dZ, dA_prev, *samples(backend)),
-        lambda: dA_prev,
-        draw.W.T @ draw.dA,
-    )
-
-
-def block_or_same(matrix, backend):
-    return block(matrix) if backend == "tiled" else matrix
-
-
-def block_or_empty(matrix, backend):
-    return block(matrix) if backend == "tiled" else np.empty_like(matrix)
-
-
-def samples(backend):
-    return (SAMPLES,) if backend == "tiled" else ()
-
-
-RATE, MU, BETA_1, BETA_2, EPSILON, T = 1e-3, 0.9, 0.9, 0.999, 1e-8, 10
-
-
-def update(name, arguments, expected):
-    """One step from the same parameters and state in each call."""
-
-    def prepare(draw, backend):
-        # What goes over the parameters one by one has no tiled form: tiled takes the plain loop.
-        step = function("update", name, "loops" if backend == "tiled" else backend)
-        theta, first, second = draw.theta.copy(), draw.first.copy(), draw.second.copy()
-
-        def act():
-            theta[:], first[:], second[:] = draw.theta, draw.first, draw.second
-            step(theta, draw.dtheta, *arguments(first, second))
-
-        return act, lambda: theta, expected(draw)
-
-    return prepare
-
-
-def after_momentum(draw):
-    return draw.theta + MU * draw.first - RATE * draw.dtheta
-
-
-def after_nesterov(draw):
-    velocity = MU * draw.first - RATE * draw.dtheta
-    return draw.theta + MU * velocity - RATE * draw.dtheta
-
-
-def after_adam(draw):
-    m = BETA_1 * draw.first + (1 - BETA_1) * draw.dtheta
-    v = BETA_2 * draw.second + (1 - BETA_2) * draw.dtheta**2
-    rate = RATE * np.sqrt(1 - BETA_2**T) / (1 - BETA_1**T)
-    return draw.theta - rate * m / (np.sqrt(v) + EPSILON)
-
-
-def cross_entropy_of_classes(Z, Y):
-    below = Z - Z.max(axis=0)
-    return Y * (np.log(np.exp(below).sum(axis=0)) - below)
-
-
-def poisson(Z, Y):
-    return np.exp(Z) - Y - Y * Z  # y log y is 0 where y is 0 or 1
-
-
-EQUATIONS = {
-    "tanh": activation(HIDDEN, "tanh", np.tanh),
-    "sigmoid": activation(HIDDEN, "sigmoid", sigmoid),
-    "relu": activation(HIDDEN, "relu", lambda Z: np.maximum(Z, 0)),
-    "softmax": activation(OUTPUT, "softmax", softmax),
-    "exp": activation(OUTPUT, "exp", np.exp),
-    "tanh_prime": derivative("tanh", lambda A: 1 - A**2),
-    "sigmoid_prime": derivative("sigmoid", lambda A: A * (1 - A)),
-    "relu_prime": derivative("relu", lambda A: A > 0),
-    "cost_sigmoid": cost("sigmoid", lambda Z, Y: np.logaddexp(0, Z) - Y * Z),
-    "cost_softmax": cost("softmax", cross_entropy_of_classes),
-    "cost_squared": cost("identity", lambda Z, Y: 0.5 * (Z - Y) ** 2),
-    "cost_poisson": cost("exp", poisson),
-    "output_gradient": output_gradient,
-    "affine": affine,
-    "parameter_gradient": parameter_gradient,
-    "input_gradient": input_gradient,
-    "gradient_descent": update(
-        "gradient_descent", lambda m, v: (RATE,), lambda draw: draw.theta - RATE * draw.dtheta
-    ),
-    "momentum": update("momentum", lambda m, v: (m, RATE, MU), after_momentum),
-    "nesterov": update("nesterov", lambda m, v: (m, RATE, MU), after_nesterov),
-    "adam": update("adam", lambda m, v: (m, v, T, RATE, BETA_1, BETA_2, EPSILON), after_adam),
-}
-
-
-class Equations(Steady):
-    """Fifty calls of one equation."""
-
-    params = (list(EQUATIONS), BACKENDS)
-    param_names = ("equation", "backend")
     rounds = 1
     repeat = (3, 10, 0.25)
     warmup_time = 0.02
 
-    def setup(self, equation, backend):
-        require_backend(backend)
-        self.act, result, expected = EQUATIONS[equation](Draw(), backend)
+    def prepare(self, prepared):
+        self.act, result, expected = prepared
         self.act()
         assert_close(result(), expected)
 
+
+class Equations(_Calls):
+    """Fifty calls; what works in place is given its arguments anew in each."""
+
+    params = (list(EQUATIONS), BACKENDS)
+    param_names = ("equation", "backend")
+
+    def setup(self, equation, backend):
+        require_backend(backend)
+        self.prepare(EQUATIONS[equation](Draw(), backend))
+
     def time_50_calls(self, equation, backend):
-        for _ in range(CALLS):
+        for _ in range(50):
+            self.act()
+
+
+class OverParameters(_Calls):
+    """Four thousand passes over 3136 parameters: a mean, its gradient, an optimiser's step."""
+
+    params = (list(OVER_PARAMETERS), BACKENDS)
+    param_names = ("equation", "backend")
+
+    def setup(self, equation, backend):
+        require_backend(backend)
+        self.prepare(OVER_PARAMETERS[equation](Draw(), backend))
+
+    def time_4000_calls(self, equation, backend):
+        for _ in range(4000):
+            self.act()
+
+
+class Sparse(_Calls):
+    """Two hundred calls on inputs of which one in thirty is not 0: there is a tiled form only."""
+
+    params = list(SPARSE)
+    param_names = ("equation",)
+
+    def setup(self, equation):
+        self.prepare(SPARSE[equation](Draw()))
+
+    def time_200_calls(self, equation):
+        for _ in range(200):
             self.act()

@@ -199,6 +199,9 @@ SLOW = (
 )
 # Benchmarks of what the commit before does not have, and of what does not work.
 ADDED = """
+from benchmarks.layer_equations import function
+
+
 class New(Steady):
     def setup(self):
         self.marker = function("activations", "marker", "of_the_test")
