@@ -1,16 +1,11 @@
 """`make bench`: what is kept, what is compared, and that it stays out of ordinary tests."""
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
-from engine.equations import activations, backward, forward, losses, update
 from tests.processes import ROOT
 from tools import asv_runs, bench
-
-KERNELS = re.compile(r"(?!_)(\w+)_(numpy|loops|tiled)$")
 
 
 def run_of(folder, name, **minima):
@@ -97,17 +92,6 @@ def test_a_part_that_nothing_is_called_by_is_refused(tmp_path, capfd):
 
 def test_ordinary_tests_time_nothing(pytestconfig):
     assert pytestconfig.getoption("benchmark_disable")
-
-
-def test_each_equation_of_a_layer_and_of_a_step_is_measured():
-    from benchmarks import equations
-
-    text = Path(equations.__file__).read_text(encoding="utf-8")
-    for module in (activations, backward, forward, losses, update):
-        names = {match[1] for match in map(KERNELS.match, vars(module)) if match}
-        parts = {"softmax", "largest", "softmax_cost", "sample_costs", "adam_rate"}
-        for name in names - parts:
-            assert f'"{name}"' in text, f"{module.__name__}.{name} is not measured"
 
 
 def test_a_measurement_of_each_kind_is_in_the_suite():

@@ -24,6 +24,7 @@ from engine.comparison import (
     memory_runs,
     pass_tables,
     process_tables,
+    resident,
     startup_runs,
     thread_runs,
     training_runs,
@@ -773,7 +774,7 @@ def test_threads_are_shown_with_their_direction(monkeypatch):
 
 
 def test_gemm_gives_the_same_product_whoever_splits_it():
-    acts = thread_runs._gemms("float64", [1, 2])
+    acts = thread_runs.gemms("float64", [1, 2])
     assert set(acts) == {"gemm 1 blas", "gemm 2 blas", "gemm 2 rows"}
     for act in acts.values():
         act()
@@ -820,9 +821,9 @@ def test_a_run_that_fails_in_its_own_process_is_told_of():
 
 
 def test_a_peak_is_seen_after_what_caused_it_is_gone():
-    before = memory_probe.start_counting()
+    before = resident.start_counting()
     np.ones(8_000_000)  # 64 MB
-    assert memory_probe.peak() - before > 60e6
+    assert resident.peak() - before > 60e6
 
 
 def test_memory_is_told_by_the_sample_and_as_a_fixed_part():

@@ -78,7 +78,7 @@ def faking(tmp_path, monkeypatch):
 
 
 def compared(names, limit=300.0, rounds=2):
-    with Processes(limit) as started:
+    with Processes(limit=limit) as started:
         return training_runs.compare(SMALL, "float64", names, rounds, 1, started.job)
 
 

@@ -1,8 +1,8 @@
-"""The process of one contender: `python -m engine.comparison.contender_process NAME`.
+"""The process of one contender: `python -m engine.comparison.contender_process NAME [CORE ...]`.
 
 It reads a question a line from standard input, JSON, and answers each with a line: what was found,
-or why it failed. Times are taken here, around the contender's own call and nothing else.
-Whatever libraries print goes to standard error.
+or why it failed. Times are taken here, around the contender's own call and nothing else. Whatever
+libraries print goes to standard error. It keeps to the cores that are named.
 """
 
 import base64
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from engine.comparison import resident
 from engine.comparison.jobs import Job, job
 from engine.comparison.problems import Task
 
@@ -47,6 +48,16 @@ class Contender:
         self._results[act] = result
         return took
 
+    def memory(self, act: int) -> dict[str, int]:
+        """Train, and say what was resident before, in bytes, and the peak."""
+        before = resident.start_counting()
+        self.run(act)
+        return {"before": before, "peak": resident.peak()}
+
+    def resident(self) -> int:
+        """Bytes that are resident now."""
+        return resident.now()
+
     def parameters(self, act: int) -> dict[str, str]:
         """The parameters that were reached, as bytes in text."""
         assert self._job is not None
@@ -54,9 +65,11 @@ class Contender:
         return {"dtype": theta.dtype.str, "bytes": base64.b64encode(theta.tobytes()).decode()}
 
 
-def main(name: str) -> None:
+def main(name: str, *cores: str) -> None:
     # Ctrl-C ends it at once: some libraries catch KeyboardInterrupt and would carry on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, map(int, cores))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(Contender(name), sys.stdin, answers)
@@ -75,4 +88,4 @@ def serve(contender: Contender, questions: TextIO, answers: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -35,6 +35,8 @@ class Problem:
         The last batch of an epoch is short where they do not divide; nobody drops it.
     output : "sigmoid" (one unit, labels 0 and 1), "softmax" (class codes), "identity" (numbers)
     hidden : "tanh" or "relu"
+    data : str
+        Name of data that scikit-learn carries (data_sets.py); "" for data that are drawn.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +44,7 @@ class Problem:
     batch_size: int
     output: str = "sigmoid"
     hidden: str = "tanh"
+    data: str = ""
 
     def __post_init__(self) -> None:
         n_out = self.sizes[-1]
@@ -59,7 +62,8 @@ class Problem:
 
     @property
     def name(self) -> str:
-        return "-".join(map(str, self.sizes))
+        shape = "-".join(map(str, self.sizes))
+        return f"{self.data} {shape}" if self.data else shape
 
     @property
     def steps_per_epoch(self) -> int:
@@ -104,6 +108,10 @@ class Data(NamedTuple):
 
 def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
     """Data of a problem: C order, labels and codes int64, all else of `dtype`."""
+    if problem.data:
+        from engine.comparison.data_sets import load
+
+        return Data(*load(problem.data, dtype))
     generator = np.random.default_rng(seed)
     rows = generator.standard_normal((problem.n_samples, problem.sizes[0]))
     teacher = generator.standard_normal((problem.sizes[0], problem.sizes[-1]))
@@ -206,6 +214,8 @@ SUITES: dict[str, tuple[Problem, ...]] = {
         Problem((784, 32, 10), 5000, 128, "softmax"),
         Problem((1000, 400, 1), 2000, 256),
     ),
+    # One hidden layer, wider and wider: time a sample against size.
+    "sizes": tuple(Problem((20, width, 1), 1000, 200) for width in (4, 16, 64, 256, 1024)),
     "odd": (
         Problem((37, 53, 7), 501, 33, "softmax"),
         Problem((5, 1, 1), 300, 32),

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +37,26 @@ class ContenderFailed(Exception):
     """A contender that said that it failed, died, or took too long."""
 
 
+class Setting(NamedTuple):
+    """What all contenders' processes have in common."""
+
+    limit: float = LIMIT  # seconds for one answer: a training run, compiling included
+    own_environments: tuple[str, ...] = ()  # distributions that never run in this environment
+    variables: Mapping[str, str] = {}  # of the environment, beside those of this process
+    cores: tuple[int, ...] = ()  # to keep to; none: those of this process
+
+
 class Process:
     """One contender's process."""
 
-    def __init__(self, name: str, python: Path, path: str | None, limit: float) -> None:
-        self._name, self._limit = name, limit
-        environment = dict(os.environ)
+    def __init__(self, name: str, python: Path, path: str | None, setting: "Setting") -> None:
+        self._limit = setting.limit
+        environment = {**os.environ, **setting.variables}
         if path is not None:
             environment = {k: v for k, v in environment.items() if not k.startswith("PYTHON")}
             environment["PYTHONPATH"] = path
         self._process = subprocess.Popen(
-            [str(python), "-m", PROCESS, name],
+            [str(python), "-m", PROCESS, name, *map(str, setting.cores)],
             env=environment,
             cwd=path,  # which comes first where modules are looked for
             stdin=subprocess.PIPE,
@@ -124,31 +134,26 @@ class RemoteJob:
     """A task in the hands of a contender in another process."""
 
     def __init__(self, process: Process, file: Path) -> None:
-        self._process = process
+        self.process = process
         process.ask("take", file=str(file))
 
     def prepare(self, epochs: int, shuffle: bool) -> RemoteAct:
-        number = self._process.ask("prepare", epochs=epochs, shuffle=shuffle)
-        return RemoteAct(self._process, number)
+        number = self.process.ask("prepare", epochs=epochs, shuffle=shuffle)
+        return RemoteAct(self.process, number)
 
     def parameters(self, result: RemoteAct) -> NDArray[Any]:
-        found = self._process.ask("parameters", act=result.number)
+        found = self.process.ask("parameters", act=result.number)
         return np.frombuffer(base64.b64decode(found["bytes"]), found["dtype"])
 
 
 class Processes:
     """The processes of all contenders, for as long as a comparison lasts.
 
-    Parameters
-    ----------
-    limit : float
-        Seconds for one answer: one training run, compiling included.
-    own_environments : collection of str
-        Distributions that run in environments of their own even if they are installed here.
+    Parameters are those of `Setting`.
     """
 
-    def __init__(self, limit: float = LIMIT, own_environments: tuple[str, ...] = ()) -> None:
-        self._limit, self._own = limit, own_environments
+    def __init__(self, **setting: Any) -> None:
+        self._setting = Setting(**setting)
         self._processes: dict[str, Process] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="engine-compare-")
         self._task: Task | None = None
@@ -173,7 +178,7 @@ class Processes:
             process.close()
         if process is None or not process.is_alive:
             python, path = self._home_of(name)
-            process = self._processes[name] = Process(name, python, path, self._limit)
+            process = self._processes[name] = Process(name, python, path, self._setting)
         return RemoteJob(process, self._file_of(task))
 
     def _file_of(self, task: Task) -> Path:
@@ -189,12 +194,12 @@ class Processes:
         if name in PEERS:
             distribution = PEERS[name].distribution
             own = own_python(distribution)
-            if own is None and distribution in self._own:
+            apart = distribution in self._setting.own_environments
+            if own is None and apart:
                 raise ContenderFailed(
                     f"it has no environment of its own: engine compare environments {distribution}"
                 )
-            here = installed_version(distribution) is not None and distribution not in self._own
-            if own is not None and not here:
+            if own is not None and (apart or installed_version(distribution) is None):
                 return own, self._copied_package()
         return Path(sys.executable), None
 

@@ -94,7 +94,7 @@ def scaling(task: Task, backend: str, counts: Sequence[int], rounds: int) -> Row
     J, dtheta = found[0]
     row["same_bits"] = all(cost == J and np.array_equal(g, dtheta) for cost, g in found)
     calls = _calls(gradients[1])
-    gemms = _gemms(task.dtype, counts)
+    gemms = gemms(task.dtype, counts)
     acts = {f"gradient {count}": measure.several(act, calls) for count, act in gradients.items()}
     for act in gemms.values():
         act()
@@ -149,7 +149,7 @@ def _calls(act: Callable[[], Any]) -> int:
     return measure.repeats(measure.seconds(act), SECONDS_PER_TIMING)
 
 
-def _gemms(dtype: str, counts: Sequence[int]) -> dict[str, Callable[[], object]]:
+def gemms(dtype: str, counts: Sequence[int]) -> dict[str, Callable[[], object]]:
     """A product of two square matrices on that many threads: of BLAS, or of Python by rows."""
     generator = np.random.default_rng(0)
     A, B = generator.standard_normal((2, GEMM_SIZE, GEMM_SIZE)).astype(dtype)

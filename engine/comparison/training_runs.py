@@ -96,7 +96,7 @@ def measure_all(
     names, absent = entrants(contenders)
     asked = [Problem(**{**fields, "sizes": tuple(fields["sizes"])}) for fields in problems]
     tasks = [(f"{p.name} {dtype}", (p, dtype)) for p in asked for dtype in dtypes]
-    with Processes(limit, tuple(own_environments)) as processes:
+    with Processes(limit=limit, own_environments=tuple(own_environments)) as processes:
         rows = [
             compare(p, dtype, names, rounds, n_threads, processes.job)
             for p, dtype in announced(tasks)
