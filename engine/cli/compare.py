@@ -56,14 +56,24 @@ def training(
     threads: Threads = 1,
     contenders: Annotated[
         str | None,
-        typer.Option(help="Names joined by ',': tiled, loops, numpy, sklearn, torch, jax."),
+        typer.Option(
+            help="Names joined by ',': tiled, loops, numpy, sklearn, torch, torch-compiled, jax."
+        ),
+    ] = None,
+    limit: Annotated[
+        float, typer.Option(min=1, help="Seconds for one training run, compiling included.")
+    ] = 300.0,
+    own_environments: Annotated[
+        str | None,
+        typer.Option(help="Peers that run in their own environments, though installed here."),
     ] = None,
     json: Json = None,
 ) -> None:
     """Train by minibatch Adam: the time a sample beside the peers', with costs that agree.
 
-    All get the same data, initial parameters and number of steps. A contender that reaches another
-    cost is void. The others are compared with the first contender that runs.
+    All get the same data, initial parameters and number of steps, each in a process of its own. A
+    contender that reaches another cost is void; one that fails, dies or takes longer than the limit
+    is a marked row. The others are compared with the first contender that runs.
     """
     from dataclasses import asdict
 
@@ -88,7 +98,51 @@ def training(
         dtypes=_dtypes(dtype),
         contenders=names,
         rounds=rounds,
+        limit=limit,
+        own_environments=_peers("--own-environments", own_environments),
     )
+
+
+@app.command("environments")
+def environments_(
+    peers: Annotated[
+        list[str] | None, typer.Argument(help="Peers: scikit-learn, torch, jax. None: list them.")
+    ] = None,
+    requirement: Annotated[
+        str | None,
+        typer.Option(help="What pip should install for the one peer, such as torch==2.13.0."),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these environments.")] = False,
+) -> None:
+    """Make environments of their own for peers, or list those that there are.
+
+    For a peer that is not installed here, or that would clash with what is. `training` finds them
+    by itself; with --own-environments it takes them even for peers that are installed here too.
+    """
+    from engine.comparison import environments
+    from engine.comparison.jobs import PEERS
+    from engine.comparison.machine import installed_version
+
+    known = list(dict.fromkeys(peer.distribution for peer in PEERS.values()))
+    asked = [_one_of("PEERS", name, known) for name in peers or ()]
+    if requirement is not None and len(asked) != 1:
+        raise ValueError(f"--requirement is for one peer; {len(asked)} are named.")
+    if remove and not asked:
+        raise ValueError(f"--remove needs the names of peers: {', '.join(known)}.")
+    console = Console(highlight=False)
+    for name in asked:
+        if remove:
+            was_there = environments.remove(name)
+            console.print(f"{name}: {'removed' if was_there else 'there was none'}")
+        else:
+            console.print(f"{name}: installing {requirement or name} ...")
+            environments.make(name, requirement or name)
+    for name in known:
+        python = environments.own_python(name)
+        own = "none" if python is None else environments.version_in(python, name) or "broken"
+        here = installed_version(name) or "not installed"
+        console.print(f"{name}: here {here}; environment of its own: {own}")
+    console.print(f"in {environments.folder()}", markup=False, soft_wrap=True)
 
 
 @app.command("estimators")
@@ -228,6 +282,14 @@ def _problem(shape: str, samples: int, batch: int, output: str, hidden: str) -> 
     _one_of("--output", output, OUTPUTS)
     _one_of("--hidden", hidden, ("tanh", "relu"))
     return Problem(parse_shape(shape), samples, batch, output, hidden)
+
+
+def _peers(option: str, text: str | None) -> list[str]:
+    """Distributions of the peers that are named."""
+    from engine.comparison.jobs import PEERS
+
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    return [PEERS[_one_of(option, name, PEERS)].distribution for name in names]
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:

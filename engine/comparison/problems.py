@@ -1,20 +1,24 @@
 """What is trained: networks, their data, and what a pass over them costs.
 
 Rows of data are drawn from a normal distribution; a random network of the same kind answers them,
-so that there is something to learn.
+so that there is something to learn. Peers' processes import this module: nothing here is imported
+that they do not have.
 """
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.network import Network
+if TYPE_CHECKING:
+    from engine.network import Network
 
 OUTPUTS = ("sigmoid", "softmax", "identity")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
@@ -128,7 +132,9 @@ class Task:
     seed: int = 0
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> "Network":
+        from engine.network import Network
+
         return Network(self.problem.sizes, self.problem.hidden, self.problem.output)
 
     @cached_property
@@ -138,6 +144,38 @@ class Task:
     @cached_property
     def theta(self) -> NDArray[Any]:
         return self.network.initial_parameters(self.seed, self.dtype)
+
+    @property
+    def layers(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """(W, b) of each layer, views of the initial parameters: W (n_l, n_{l-1}), b (n_l,)."""
+        views, start = [], 0
+        for n_in, n_out in itertools.pairwise(self.problem.sizes):
+            middle, end = start + n_out * n_in, start + n_out * (n_in + 1)
+            views.append((self.theta[start:middle].reshape(n_out, n_in), self.theta[middle:end]))
+            start = end
+        return views
+
+    def save(self, file: Path) -> None:
+        """Write all that a contender is handed, for `loaded`, in another process."""
+        settings = {
+            "problem": asdict(self.problem),
+            "dtype": self.dtype,
+            "n_threads": self.n_threads,
+            "seed": self.seed,
+        }
+        arrays = {"rows": self.data.rows, "targets": self.data.targets, "theta": self.theta}
+        np.savez(file, allow_pickle=False, settings=np.array(json.dumps(settings)), **arrays)
+
+    @classmethod
+    def loaded(cls, file: Path) -> Self:
+        """The task that `save` wrote: the same numbers, whatever this process would draw."""
+        with np.load(file, allow_pickle=False) as kept:
+            settings = json.loads(str(kept["settings"]))
+            fields = settings.pop("problem")
+            task = cls(Problem(**{**fields, "sizes": tuple(fields["sizes"])}), **settings)
+            vars(task)["data"] = Data(kept["rows"], kept["targets"])
+            vars(task)["theta"] = kept["theta"]
+        return task
 
     def cost(self, theta: NDArray[Any]) -> float:
         """The mean cost on all samples, by NumPy in float64, whoever found theta."""

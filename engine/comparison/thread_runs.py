@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from engine.comparison import measure
-from engine.comparison.contenders import OURS
+from engine.comparison.jobs import OURS
 from engine.comparison.machine import GEMM_SIZE, About, about
 from engine.comparison.problems import Problem, Task
 from engine.comparison.progress import announced
