@@ -20,7 +20,6 @@ from engine.comparison import (
     launch,
     machine,
     measure,
-    memory_probe,
     memory_runs,
     pass_tables,
     process_tables,
@@ -865,7 +864,10 @@ def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
     ("arguments", "message"),
     [
         (["training", "--suite", "huge"], "--suite must be 'small', 'reach' or 'odd'; got 'huge'"),
-        (["training", "--suite", "odd", *TINY], "--suite and --shape exclude each other"),
+        (
+            ["training", "--suite", "odd", *TINY],
+            "--suite, --problem and --shape exclude each other",
+        ),
         (["training", "--shape", "3x4"], "--shape must be layer sizes"),
         (["training", *TINY, "--output", "exp"], "--output must be"),
         (["training", *TINY, "--hidden", "sin"], "--hidden must be"),

@@ -9,6 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from engine.cli.compare_options import (
+    Contenders,
+    Dtype,
+    Json,
+    Limit,
+    Own,
+    Rounds,
+    Solver,
+    Threads,
+    distributions_of,
+    names_of,
+)
+from engine.cli.compare_report import report
+
 if TYPE_CHECKING:
     from engine.comparison.problems import Problem
 
@@ -22,13 +36,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
+app.command("report")(report)
 
-Dtype = Annotated[str, typer.Option(help="float32, float64 or both.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Rounds; a figure to publish needs at least 7.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads for every contender, on as many cores.")]
-Json = Annotated[Path | None, typer.Option(help="Also write all figures to this file.")]
-Solver = Annotated[str, typer.Option(help="Solver of the runs that are measured: adam, sgd or gd.")]
+DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
 
 # What prints a report: console, command, figures.
 Show = Callable[[Console, str, dict[str, Any]], None]
@@ -38,7 +48,13 @@ Show = Callable[[Console, str, dict[str, Any]], None]
 def training(
     suite: Annotated[
         str | None,
-        typer.Option(help="Problems: small (where none is given), reach or odd."),
+        typer.Option(help="Problems: small (where none is given), reach, sizes or odd."),
+    ] = None,
+    problem: Annotated[
+        str | None,
+        typer.Option(
+            help="One problem by name: xnor, iris, wine, breast-cancer, digits or diabetes."
+        ),
     ] = None,
     shape: Annotated[
         str | None, typer.Option(help="One problem in place of a suite: sizes, such as 20-100-1.")
@@ -54,19 +70,9 @@ def training(
     dtype: Dtype = "both",
     rounds: Rounds = 7,
     threads: Threads = 1,
-    contenders: Annotated[
-        str | None,
-        typer.Option(
-            help="Names joined by ',': tiled, loops, numpy, sklearn, torch, torch-compiled, jax."
-        ),
-    ] = None,
-    limit: Annotated[
-        float, typer.Option(min=1, help="Seconds for one training run, compiling included.")
-    ] = 300.0,
-    own_environments: Annotated[
-        str | None,
-        typer.Option(help="Peers that run in their own environments, though installed here."),
-    ] = None,
+    contenders: Contenders = None,
+    limit: Limit = 300.0,
+    own_environments: Own = None,
     json: Json = None,
 ) -> None:
     """Train by minibatch Adam: the time a sample beside the peers', with costs that agree.
@@ -79,16 +85,18 @@ def training(
 
     from engine.comparison import training_table
     from engine.comparison.contenders import entrants
-    from engine.comparison.problems import SUITES
+    from engine.comparison.problems import NAMED, SUITES
 
-    names = None if contenders is None else [name.strip() for name in contenders.split(",")]
+    names = names_of(contenders)
     entrants(names)  # a wrong name is said before a process is started
-    if shape is None:
-        problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
-    elif suite is None:
+    if sum(one is not None for one in (suite, problem, shape)) > 1:
+        raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
+    if shape is not None:
         problems = [_problem(shape, samples, batch, output, hidden)]
+    elif problem is not None:
+        problems = [NAMED[_one_of("--problem", problem, NAMED)]]
     else:
-        raise ValueError("--suite and --shape exclude each other: pass one of them.")
+        problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
     _report(
         "training",
         training_table.show,
@@ -99,7 +107,7 @@ def training(
         contenders=names,
         rounds=rounds,
         limit=limit,
-        own_environments=_peers("--own-environments", own_environments),
+        own_environments=distributions_of(own_environments),
     )
 
 
@@ -282,14 +290,6 @@ def _problem(shape: str, samples: int, batch: int, output: str, hidden: str) -> 
     _one_of("--output", output, OUTPUTS)
     _one_of("--hidden", hidden, ("tanh", "relu"))
     return Problem(parse_shape(shape), samples, batch, output, hidden)
-
-
-def _peers(option: str, text: str | None) -> list[str]:
-    """Distributions of the peers that are named."""
-    from engine.comparison.jobs import PEERS
-
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    return [PEERS[_one_of(option, name, PEERS)].distribution for name in names]
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:

@@ -1,21 +1,9 @@
-"""Problems by name: data that scikit-learn carries, standardised, and XNOR."""
+"""Data that scikit-learn carries, standardised, and XNOR: problems by name."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from engine.comparison.problems import Problem
-
-# Networks that people would take for them.
-NAMED = {
-    "xnor": Problem((2, 4, 1), 4, 4, "sigmoid", "tanh", "xnor"),
-    "iris": Problem((4, 16, 3), 150, 32, "softmax", "relu", "iris"),
-    "wine": Problem((13, 32, 3), 178, 32, "softmax", "relu", "wine"),
-    "breast-cancer": Problem((30, 16, 1), 569, 32, "sigmoid", "relu", "breast-cancer"),
-    "digits": Problem((64, 100, 10), 1797, 200, "softmax", "relu", "digits"),
-    "diabetes": Problem((10, 100, 1), 442, 200, "identity", "relu", "diabetes"),
-}
 
 
 def load(name: str, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -30,7 +18,7 @@ def load(name: str, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
 
     rows, targets = getattr(datasets, f"load_{name.replace('-', '_')}")(return_X_y=True)
     rows = _standardised(rows).astype(dtype)
-    if NAMED[name].output == "identity":
+    if targets.dtype.kind == "f":
         return rows, _standardised(targets).astype(dtype)
     return rows, targets.astype(np.int64)
 

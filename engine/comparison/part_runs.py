@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
 from engine.comparison import measure
@@ -50,7 +50,7 @@ def start_up(
     """From a new process to one epoch's parameters, with nothing compiled before and after that."""
     found: dict[str, Any] = {}
     for name in announced([(f"start-up: {name}", name) for name in names]):
-        found[name] = or_failed(lambda name=name: _start_up(task, name, rounds, setting))
+        found[name] = or_failed(partial(_start_up, task, name, rounds, setting))
     return found
 
 
@@ -175,9 +175,8 @@ def threads(
     """Epochs on all samples at once, on one thread and on more, in turns."""
     entries: dict[str, Any] = {}
     for name in announced([(f"threads: {name}", name) for name in names]):
-        entries[name] = or_failed(
-            lambda name=name: _scaling(problem, dtype, name, counts, rounds, setting)
-        )
+        scaling = partial(_scaling, problem, dtype, name, counts, rounds, setting)
+        entries[name] = or_failed(scaling)
     return Scalings(
         problem=problem.name,
         n_samples=problem.n_samples,

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.comparison.data_sets import load
+
 if TYPE_CHECKING:
     from engine.network import Network
 
@@ -109,8 +111,6 @@ class Data(NamedTuple):
 def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
     """Data of a problem: C order, labels and codes int64, all else of `dtype`."""
     if problem.data:
-        from engine.comparison.data_sets import load
-
         return Data(*load(problem.data, dtype))
     generator = np.random.default_rng(seed)
     rows = generator.standard_normal((problem.n_samples, problem.sizes[0]))
@@ -226,4 +226,14 @@ SUITES: dict[str, tuple[Problem, ...]] = {
         Problem((8, 16, 1), 300, 1),
         Problem((13, 9, 5), 203, 64, "identity", "relu"),
     ),
+}
+
+# By the name of their data, with networks that people would take for them.
+NAMED = {
+    "xnor": Problem((2, 4, 1), 4, 4, "sigmoid", "tanh", "xnor"),
+    "iris": Problem((4, 16, 3), 150, 32, "softmax", "relu", "iris"),
+    "wine": Problem((13, 32, 3), 178, 32, "softmax", "relu", "wine"),
+    "breast-cancer": Problem((30, 16, 1), 569, 32, "sigmoid", "relu", "breast-cancer"),
+    "digits": Problem((64, 100, 10), 1797, 200, "softmax", "relu", "digits"),
+    "diabetes": Problem((10, 100, 1), 442, 200, "identity", "relu", "diabetes"),
 }

@@ -94,11 +94,11 @@ def scaling(task: Task, backend: str, counts: Sequence[int], rounds: int) -> Row
     J, dtheta = found[0]
     row["same_bits"] = all(cost == J and np.array_equal(g, dtheta) for cost, g in found)
     calls = _calls(gradients[1])
-    gemms = gemms(task.dtype, counts)
+    yardsticks = gemms(task.dtype, counts)
     acts = {f"gradient {count}": measure.several(act, calls) for count, act in gradients.items()}
-    for act in gemms.values():
+    for act in yardsticks.values():
         act()
-    seconds = measure.in_turns({**acts, **gemms}, rounds)
+    seconds = measure.in_turns({**acts, **yardsticks}, rounds)
     row["ms_on_one"] = 1e3 * measure.spread(seconds["gradient 1"]).median / calls
     row["speed_up"], row["gemm_speed_up"], row["of_gemm"] = {}, {}, {}
     for count in counts[1:]:

@@ -30,15 +30,7 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
     rows = found["rows"]
     header(console, command, found)
     base = _base(rows)
-    console.print(f"Time a sample / {base}'s (higher: {base} is faster); below it the quartiles")
-    whole = comparison(rows, RATES | RATIOS)
-    if fits(console, whole):
-        console.print(whole)
-    else:
-        ratios = comparison(rows, RATIOS)
-        console.print(ratios if fits(console, ratios) else comparison(rows, RATIOS, narrow=True))
-        console.print(f"{base} itself")
-        console.print(comparison(rows, RATES))
+    comparison_of(console, rows)
     for line in remarks(rows):
         console.print(line, markup=False, soft_wrap=True)
     if any(True for _ in pairs(rows)):
@@ -48,6 +40,20 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
         for line in behind(rows):
             console.print(line, markup=False, soft_wrap=True)
     console.print(ON_EQUAL_TERMS, style="dim")
+
+
+def comparison_of(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Print the rows, in one table or, where that is too wide, in two."""
+    base = _base(rows)
+    console.print(f"Time a sample / {base}'s (higher: {base} is faster); below it the quartiles")
+    whole = comparison(rows, RATES | RATIOS)
+    if fits(console, whole):
+        console.print(whole)
+    else:
+        ratios = comparison(rows, RATIOS)
+        console.print(ratios if fits(console, ratios) else comparison(rows, RATIOS, narrow=True))
+        console.print(f"{base} itself")
+        console.print(comparison(rows, RATES))
 
 
 def comparison(

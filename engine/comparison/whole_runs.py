@@ -8,12 +8,11 @@ from typing import Any
 
 from engine.comparison import measure, part_runs
 from engine.comparison.contenders import entrants
-from engine.comparison.data_sets import NAMED
 from engine.comparison.figures import FORMAT, Figures
 from engine.comparison.idioms import UNEQUAL, described
 from engine.comparison.jobs import KNOWN, PEERS
 from engine.comparison.machine import about
-from engine.comparison.problems import SUITES, Problem, Task
+from engine.comparison.problems import NAMED, SUITES, Problem, Task
 from engine.comparison.processes import Processes
 from engine.comparison.progress import announced
 from engine.comparison.thread_runs import gemms
