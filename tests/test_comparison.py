@@ -863,10 +863,10 @@ def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["training", "--suite", "huge"], "--suite must be 'small', 'reach' or 'odd'; got 'huge'"),
+        (["training", "--suite", "huge"], "--suite must be 'small', 'reach', 'sizes' or 'odd'"),
         (
             ["training", "--suite", "odd", *TINY],
-            "--suite, --problem and --shape exclude each other",
+            "--suite, --problem and --shape exclude",
         ),
         (["training", "--shape", "3x4"], "--shape must be layer sizes"),
         (["training", *TINY, "--output", "exp"], "--output must be"),

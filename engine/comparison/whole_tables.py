@@ -30,8 +30,8 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
         console.print(memory(one["entries"]))
     for one in found.get("threads", []):
         console.print(
-            f"Full-batch epochs of {one['problem']}, {one['n_samples']} samples: time on one thread "
-            "/ time on more (higher is better)"
+            f"Full-batch epochs of {one['problem']}, {one['n_samples']} samples: "
+            "time on one thread / time on more (higher is better)"
         )
         console.print(threads(one))
 
