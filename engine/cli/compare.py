@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from engine.cli import compare_page
+
 if TYPE_CHECKING:
     from engine.comparison.problems import Problem
 
@@ -21,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     no_args_is_help=True,
 )
+
+app.command("page")(compare_page.page)
 
 DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
 
