@@ -211,7 +211,7 @@ def _curves() -> Any:
 
 
 def _cost(epoch: int, place: int) -> float:
-    return 0.69 * (1 + epoch / 4) ** -0.55 * (1 + place * 0.006)
+    return 0.69 * float(1 + epoch / 4) ** -0.55 * (1 + place * 0.006)
 
 
 def _memory(problem: str, n_samples: int) -> Any:

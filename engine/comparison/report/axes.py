@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from engine.comparison.report.colours import INK, MUTED, Series
+from engine.comparison.report.colours import BACKGROUND, INK, MUTED, Series
 from engine.comparison.report.drawing import FONT_SIZE, plain
 
 # By the decades of an axis: which digits of each are labelled.
@@ -148,8 +148,11 @@ def name_lines(axes: Any, labels: Sequence[str], is_narrow: bool, above: float) 
         return
     axes.set_yticks([])
     across = axes.get_yaxis_transform()
+    behind = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 1}
     for place, label in enumerate(shown):
-        axes.text(0, place - above, label, color=INK, va="bottom", transform=across)
+        axes.text(
+            0, place - above, label, color=INK, va="bottom", transform=across, bbox=behind, zorder=5
+        )
 
 
 def room_for(labels: Iterable[str], is_narrow: bool) -> float:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from engine.comparison.figures import StartUp
 from engine.comparison.measure import Spread
-from engine.comparison.report.words import duration
 
 ALWAYS, NEVER, FROM, UNTIL, EQUAL = "always", "never", "from", "until", "equal"
 CACHES = ("empty_cache", "warm_cache")
@@ -58,18 +57,15 @@ def in_words(found: BreakEven) -> str:
     """When the base is ahead.
 
     >>> in_words(break_even(Training(3.0, 1.0), Training(1.0, 2.0)))
-    'from epoch 3 on (5.00 s)'
+    'from epoch 3 on'
     """
-    if found.epochs is None or found.seconds is None:
-        return {
-            ALWAYS: "from the first epoch on",
-            NEVER: "never",
-            EQUAL: "never, nor behind",
-        }[found.case]
-    after = f"({duration(found.seconds)})"
-    if found.case == FROM:
-        return f"from epoch {math.ceil(found.epochs):,} on {after}"
-    return f"until epoch {math.floor(found.epochs):,} {after}, then behind"
+    if found.case == FROM and found.epochs is not None:
+        return f"from epoch {math.ceil(found.epochs):,} on"
+    if found.case == UNTIL and found.epochs is not None:
+        return f"until epoch {math.floor(found.epochs):,}"
+    return {ALWAYS: "from the first epoch on", NEVER: "never", EQUAL: "never, nor behind"}[
+        found.case
+    ]
 
 
 def trainings(start_up: Mapping[str, StartUp], cache: str) -> dict[str, Training]:

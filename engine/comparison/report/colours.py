@@ -1,8 +1,8 @@
 """The page's colours, light and dark, and how a contender is told from the others.
 
 Pictures are drawn in stand-in colours, which become CSS variables: one drawing serves both themes.
-The colours are those of Okabe and Ito, which people of any colour vision tell apart, made darker or
-lighter where 3:1 against the background asks for it. Markers and dashes say the same once more.
+The hues are near those of Okabe and Ito; lightness differs as well, so that people of any colour
+vision tell them apart, at 3:1 or more against the background. Markers and dashes say the same.
 """
 
 from typing import Any, NamedTuple
@@ -33,8 +33,8 @@ DARK = {
     "behind-tint": "#45250f",
     "link": "#7db8ff",
 }
-SERIES_LIGHT = ("#0072b2", "#c2410c", "#007f5c", "#a8457f", "#8a6500", "#2e86ab", "#4b4f58")
-SERIES_DARK = ("#4da8e8", "#ff8247", "#2cc79a", "#e79ac6", "#f0c534", "#8fd3f5", "#c3c8cf")
+SERIES_LIGHT = ("#0a58c4", "#d55e00", "#0a9e6a", "#c860b0", "#6b3a00", "#5b1a8a", "#2b3038")
+SERIES_DARK = ("#5b9bf0", "#f0622d", "#2fe3a0", "#c98aa5", "#fce94f", "#9a63ff", "#dbeef5")
 
 
 class Marker(NamedTuple):

@@ -43,7 +43,7 @@ def curves(
         f"{series[name].label} ends at {line.costs[-1]:.4g} after {duration(line.seconds[-1])}"
         for name, line in lines.items()
     )
-    both = " Right: the same, after the start of a process." if later else ""
+    both = " Second: the same, after the start of a process." if later else ""
     return picture(
         f"curves-{number}",
         f"Line plot, log time axis: cost against seconds of training on {found['problem']}. "

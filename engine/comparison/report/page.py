@@ -117,15 +117,16 @@ def _dtypes(rows: Any) -> list[str]:
     return list(dict.fromkeys(row["dtype"] for row in rows))
 
 
-def _break_even(found: Mapping[str, StartUp], base: str) -> dict[str, dict[str, str]]:
-    """By contender and cache: when the base is ahead, in words."""
-    said: dict[str, dict[str, str]] = {}
+def _break_even(found: Mapping[str, StartUp], base: str) -> dict[str, dict[str, tuple[str, str]]]:
+    """By contender and cache: when the base is ahead, and the time that the epochs take."""
+    said: dict[str, dict[str, tuple[str, str]]] = {}
     for cache in CACHES:
         known = trainings(found, cache)
         for name, one in known.items():
             if base in known and name != base:
-                words = in_words(break_even(known[base], one))
-                said.setdefault(name, {})[cache] = words
+                when = break_even(known[base], one)
+                after = "" if when.seconds is None else f"after {duration(when.seconds)}"
+                said.setdefault(name, {})[cache] = in_words(when), after
     return said
 
 

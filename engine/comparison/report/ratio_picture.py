@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.comparison.figures import Figures
 from engine.comparison.report.axes import bounds, logarithmic, note, with_quartiles
-from engine.comparison.report.colours import GRID, INK, Series
+from engine.comparison.report.colours import GRID, INK, MUTED, Series
 from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture, plain
 from engine.comparison.report.standing import Result, losses, standings, title_of
 
@@ -68,7 +68,15 @@ def _draw(
     if width > NARROW and low < 0.8:
         note(axes, low, above, "\N{LEFTWARDS ARROW} slower", va="bottom", ha="left")
     for row in set(rows) - {f"{result.problem} {result.dtype}" for result in shown}:
-        note(axes, 1, places[row], "  no ratio: see the table", va="center_baseline", ha="left")
+        axes.annotate(
+            "no ratio: see the table",
+            (1, places[row]),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            color=MUTED,
+            fontsize=FONT_SIZE - 1,
+        )
     axes.set_xlabel("time / base's" if width == NARROW else f"time a sample / {plain(base)}'s")
     return figure
 

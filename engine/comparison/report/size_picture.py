@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.comparison.measure import Spread
-from engine.comparison.report.axes import label_ends, logarithmic, note
+from engine.comparison.report.axes import label_ends, logarithmic
 from engine.comparison.report.colours import GEMM_DASHES, INK, Series
-from engine.comparison.report.drawing import NARROW, Picture, frame, picture
+from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture
 from engine.comparison.report.limits import multiply_adds
 from engine.comparison.training_runs import Row
 
@@ -82,5 +82,13 @@ def _draw(
     if not is_narrow:
         label_ends(axes, ends)
     elif gemm:
-        note(axes, *gemm[0], GEMM, va="top", ha="left", color=INK)
+        axes.annotate(
+            GEMM,
+            gemm[len(gemm) // 2],
+            xytext=(8, -6),
+            textcoords="offset points",
+            va="top",
+            color=INK,
+            fontsize=FONT_SIZE - 1,
+        )
     return figure
