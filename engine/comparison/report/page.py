@@ -125,7 +125,7 @@ def _break_even(found: Mapping[str, StartUp], base: str) -> dict[str, dict[str, 
         for name, one in known.items():
             if base in known and name != base:
                 when = break_even(known[base], one)
-                after = "" if when.seconds is None else f"after {duration(when.seconds)}"
+                after = "" if when.seconds is None else duration(when.seconds)
                 said.setdefault(name, {})[cache] = in_words(when), after
     return said
 
