@@ -150,7 +150,7 @@ def test_the_front_page_fits_its_window_in_light_and_in_dark(site, scheme, width
             browser.page.evaluate(f"getComputedStyle(document.body).{which}")
             for which in ("color", "backgroundColor")
         ]
-        light, dark = "rgb(255, 255, 255)", "rgb(20, 24, 29)"
+        light, dark = "rgb(255, 255, 255)", "rgb(20, 24, 28)"
         assert colours[1] == (light if scheme == "light" else dark)
         assert colours[0] != colours[1]
 

@@ -5,13 +5,16 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.comparison.report import svg
+from engine.comparison.report import colours, drawing
+from engine.comparison.report.axes import logarithmic
 from tools.asv_runs import ROOT, git
 from tools.history import COMMITS, chosen
 
+WIDTH, HEIGHT = 470, 190  # of a picture
 TEMPLATES = Path(__file__).resolve().parent / "pages"
 
 
@@ -92,33 +95,32 @@ def values_of(headline: Headline, result: dict[str, Any]) -> Iterable[tuple[str,
 
 
 def picture(headline: Headline, found: list[Line], names: list[str]) -> str:
-    """An SVG: the figure against the commit, a line for each series, named at its end."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    """An SVG: the figure against the commit, a line for each value of the parameter."""
+    slug = headline.benchmark.split(".")[1].lower()
+    return drawing.as_svg(partial(_drawn, headline, found, names), slug, headline.title)
 
-    with svg.drawing():
-        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
-        axes = figure.add_subplot()
-        for number, line in enumerate(found):
-            look = svg.style(number)
-            axes.plot(
-                range(len(names)),
-                line.values,
-                color=look.color,
-                marker=look.marker,
-                linestyle=look.linestyle,
-                label=line.label,
-            )
-        axes.set_title(headline.title)
-        axes.set_ylabel(headline.unit)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
-        if len(found) > 1:
-            figure.legend(loc="outside lower center", ncols=len(found))
-        return svg.svg(figure, headline.benchmark.split(".")[1].lower(), headline.title)
+
+def _drawn(headline: Headline, found: list[Line], names: list[str]) -> Any:
+    figure, (axes,) = drawing.frame(WIDTH, [HEIGHT], left=66, top=30, bottom=104)
+    for number, line in enumerate(found):
+        axes.plot(
+            range(len(names)),
+            line.values,
+            color=colours.stand_in(number),
+            marker=colours.MARKERS[number].name,
+            markersize=6,
+            linewidth=1.8,
+            dashes=colours.DASHES[number],
+            label=line.label,
+        )
+    axes.set_title(headline.title, loc="left", fontsize=drawing.FONT_SIZE, fontweight="bold")
+    axes.set_ylabel(headline.unit)
+    logarithmic(axes, "y", [v for line in found for v in line.values if not math.isnan(v)])
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+    if len(found) > 1:
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.42), "borderaxespad": 0}
+        axes.legend(ncols=len(found), frameon=False, **place)
+    return figure
 
 
 def render(
@@ -145,7 +147,7 @@ def render(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((TEMPLATES / "front.html").read_text(encoding="utf-8"))
     return template.render(
-        css=svg.css(),
+        css=colours.style_sheet(),
         pictures=pictures,
         commits=[(commit[:7], whys.get(commit, "")) for commit in order],
         machine=about,
@@ -176,4 +178,4 @@ def commits_page(commits: Iterable[Sequence[str]]) -> str:
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = (TEMPLATES / "commits.html").read_text(encoding="utf-8")
-    return environment.from_string(page).render(css=svg.css(), commits=commits)
+    return environment.from_string(page).render(css=colours.style_sheet(), commits=commits)

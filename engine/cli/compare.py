@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from engine.cli import compare_page
 from engine.cli.compare_options import (
     Contenders,
     Dtype,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 
 app.command("report")(report)
+app.command("page")(compare_page.page)
 
 DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
 

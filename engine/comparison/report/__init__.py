@@ -1,1 +1,1 @@
-"""The report page of a comparison: one HTML file with its pictures and its figures."""
+"""The report page of a comparison: one HTML file that carries pictures, tables and figures."""
