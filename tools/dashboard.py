@@ -149,8 +149,8 @@ def about(head: str, kept_only: bool) -> dict[str, str]:
 
 
 def steps_upwards(found: list[list[Any]]) -> list[tuple[str, float]]:
-    """(benchmark, now / best before) of asv's regressions, the largest first."""
-    steps = [(str(entry[0]), entry[4] / entry[5]) for entry in found if entry[5]]
+    """(benchmark, now / best before) of asv's regressions, each once, the largest first."""
+    steps = {(str(entry[0]), entry[4] / entry[5]) for entry in found if entry[5]}
     return sorted(steps, key=lambda step: -step[1])
 
 

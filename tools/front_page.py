@@ -101,7 +101,7 @@ def picture(headline: Headline, found: list[Line], names: list[str]) -> str:
 
 
 def _drawn(headline: Headline, found: list[Line], names: list[str]) -> Any:
-    figure, (axes,) = drawing.frame(WIDTH, [HEIGHT], left=66, top=30, bottom=104)
+    figure, (axes,) = drawing.frame(WIDTH, [HEIGHT], left=56, top=30, bottom=104)
     for number, line in enumerate(found):
         axes.plot(
             range(len(names)),
@@ -118,8 +118,8 @@ def _drawn(headline: Headline, found: list[Line], names: list[str]) -> Any:
     logarithmic(axes, "y", [v for line in found for v in line.values if not math.isnan(v)])
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
     if len(found) > 1:
-        place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.42), "borderaxespad": 0}
-        axes.legend(ncols=len(found), frameon=False, **place)
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.13, -0.42), "borderaxespad": 0}
+        axes.legend(ncols=len(found), frameon=False, columnspacing=1, handletextpad=0.4, **place)
     return figure
 
 

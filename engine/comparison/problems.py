@@ -101,6 +101,15 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def sizes_of(name: str) -> tuple[int, ...]:
+    """Layer sizes from a problem's name.
+
+    >>> sizes_of("iris 4-16-3")
+    (4, 16, 3)
+    """
+    return parse_shape(name.rpartition(" ")[2])
+
+
 class Data(NamedTuple):
     """Samples as rows; targets (m,): labels, codes or numbers, or (m, n_L) numbers."""
 
