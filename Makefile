@@ -10,7 +10,8 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults format dev changelog clean
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults bench gate history dashboard \
+    record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -19,6 +20,12 @@ help:
 	@echo "make test-compiled | test-interpreted | test-bounds    one of the three passes"
 	@echo "make test-slow  proofs that take minutes: elementary functions at every float32"
 	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
+	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
+	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
+	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
+	@echo "make dashboard  build site/: asv's pages and the comparison; needs a quarter of an hour"
+	@echo "make record     measure HEAD in full, and keep the result on the branch asv-results; PUSH=1 pushes it"
+	@echo "make test-dashboard  the tests of the site; a browser must be there"
 	@echo "make format  rewrite the sources in the project's style"
 	@echo "make dev     install the commit hooks and the changelog tool as well"
 	@echo "make changelog  show what the fragments in changelog.d/ add up to"
@@ -71,6 +78,25 @@ test-slow: $(VENV)/with-test
 faults: $(VENV)/with-test
 	$(RUN) -m tests.faults
 
+bench: $(VENV)/with-test
+	$(RUN) -m tools.bench $(if $(SAVE),--save $(SAVE)) $(if $(COMPARE),--compare $(COMPARE)) $(if $(ONLY),--only $(ONLY))
+
+gate: $(VENV)/with-benchmarks
+	$(RUN) -m tools.gate $(if $(BASE),--base $(BASE)) $(if $(SUMMARY),--summary $(SUMMARY))
+
+history: $(VENV)/with-benchmarks
+	$(RUN) -m tools.history
+
+dashboard: $(VENV)/with-benchmarks
+	$(RUN) -m tools.dashboard $(if $(RESULTS),--results $(RESULTS))
+
+record: $(VENV)/with-benchmarks
+	$(RUN) -m tools.record $(if $(PUSH),--push)
+
+# With a browser, or not at all: where there is none, the tests of `make test` leave this one out.
+test-dashboard: $(VENV)/with-test
+	ENGINE_BROWSER=required $(RUN) -m pytest tests/test_dashboard.py
+
 format: $(VENV)/with-test
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
@@ -82,4 +108,4 @@ changelog: $(VENV)/with-dev
 	$(BIN)/towncrier build --draft
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .asv build dist site *.egg-info

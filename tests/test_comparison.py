@@ -16,19 +16,21 @@ from rich.console import Console
 from engine.comparison import (
     contenders,
     gradient_runs,
+    jobs,
     launch,
     machine,
     measure,
-    memory_probe,
     memory_runs,
     pass_tables,
     process_tables,
+    resident,
     startup_runs,
     thread_runs,
     training_runs,
     training_table,
 )
-from engine.comparison.contenders import KNOWN, OURS, PEERS, Job, entrants
+from engine.comparison.contenders import entrants
+from engine.comparison.jobs import KNOWN, OURS, PEERS, Job
 from engine.comparison.problems import SUITES, Problem, Task, draw, parse_shape
 from engine.equations.backends import BACKENDS
 from tests.processes import engine, run
@@ -235,12 +237,18 @@ def trained_cost(task: Task, job: Job, epochs: int, shuffle: bool) -> float:
 @pytest.mark.filterwarnings("default")  # the peers' own
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("problem", KINDS, ids=lambda problem: problem.name)
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "torch-compiled" else [])
+        for name in PEERS
+    ],
+)
 def test_a_peer_takes_the_steps_of_the_reference(name, problem, dtype):
-    pytest.importorskip(name)
+    pytest.importorskip(PEERS[name].imports)
     task = Task(problem, dtype)
     start = task.cost(task.theta)
-    job = contenders.job(name, task)
+    job = jobs.job(name, task)
     expected = trained_cost(task, ReferenceJob(task), 10, False)
     allowed = 1e-4 if name == "torch" or dtype == "float32" else 1e-11
     assert trained_cost(task, job, 10, False) == pytest.approx(expected, rel=allowed)
@@ -256,7 +264,7 @@ def test_a_peer_takes_the_steps_of_the_reference(name, problem, dtype):
 @pytest.mark.parametrize("name", list(BACKENDS))
 def test_this_package_takes_the_steps_of_the_reference(name):
     task = Task(SMALL, "float64")
-    job = contenders.job(name, task)
+    job = jobs.job(name, task)
     try:
         cost = trained_cost(task, job, 10, False)
     except NotImplementedError as error:
@@ -271,12 +279,13 @@ def without(monkeypatch, *missing):
     monkeypatch.setattr(
         contenders, "installed_version", lambda name: None if name in missing else "1.0"
     )
+    monkeypatch.setattr(contenders, "own_python", lambda name: None)
 
 
 def test_everybody_who_is_installed_takes_part_in_a_fixed_order(monkeypatch):
     without(monkeypatch)
     ours = [name for name in OURS if name in BACKENDS]
-    assert entrants() == ([*ours, "sklearn", "torch", "jax"], [])
+    assert entrants() == ([*ours, "sklearn", "torch", "torch-compiled", "jax"], [])
 
 
 def test_a_missing_peer_is_named_in_one_line_with_the_command(monkeypatch):
@@ -284,8 +293,9 @@ def test_a_missing_peer_is_named_in_one_line_with_the_command(monkeypatch):
     names, absent = entrants(["jax", "torch", "sklearn"])
     assert names == ["jax"]
     assert absent == [
-        "torch is not installed: pip install torch",
-        "sklearn is not installed: pip install scikit-learn",
+        "torch is not installed: pip install torch, or engine compare environments torch",
+        "sklearn is not installed: pip install scikit-learn, or "
+        "engine compare environments scikit-learn",
     ]
 
 
@@ -412,9 +422,10 @@ def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
     seconds, took, epochs, fake_jobs, monkeypatch
 ):
     check, per_epoch = training_runs._check, {"tiled": 0.01, "sklearn": 0.1}
+    in_order = iter(per_epoch.values())
 
-    def taking_so_long(task, name, epochs):
-        return {**check(task, name, epochs), "seconds_per_epoch": per_epoch[name]}
+    def taking_so_long(*arguments):
+        return {**check(*arguments), "seconds_per_epoch": next(in_order)}
 
     def in_turns(acts, rounds):
         return {name: [0.5] * rounds for name in acts}
@@ -762,7 +773,7 @@ def test_threads_are_shown_with_their_direction(monkeypatch):
 
 
 def test_gemm_gives_the_same_product_whoever_splits_it():
-    acts = thread_runs._gemms("float64", [1, 2])
+    acts = thread_runs.gemms("float64", [1, 2])
     assert set(acts) == {"gemm 1 blas", "gemm 2 blas", "gemm 2 rows"}
     for act in acts.values():
         act()
@@ -809,9 +820,9 @@ def test_a_run_that_fails_in_its_own_process_is_told_of():
 
 
 def test_a_peak_is_seen_after_what_caused_it_is_gone():
-    before = memory_probe.start_counting()
+    before = resident.start_counting()
     np.ones(8_000_000)  # 64 MB
-    assert memory_probe.peak() - before > 60e6
+    assert resident.peak() - before > 60e6
 
 
 def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
@@ -852,8 +863,11 @@ def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["training", "--suite", "huge"], "--suite must be 'small', 'reach' or 'odd'; got 'huge'"),
-        (["training", "--suite", "odd", *TINY], "--suite and --shape exclude each other"),
+        (["training", "--suite", "huge"], "--suite must be 'small', 'reach', 'sizes' or 'odd'"),
+        (
+            ["training", "--suite", "odd", *TINY],
+            "--suite, --problem and --shape exclude",
+        ),
         (["training", "--shape", "3x4"], "--shape must be layer sizes"),
         (["training", *TINY, "--output", "exp"], "--output must be"),
         (["training", *TINY, "--hidden", "sin"], "--hidden must be"),

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.compiled
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
-WORKFLOW = ROOT / ".github" / "workflows" / "tests.yml"
+WORKFLOWS = ROOT / ".github" / "workflows"
+WORKFLOW = WORKFLOWS / "tests.yml"
 COMMANDS = [command.name for command in main.app.registered_commands]
 TEST_COMMAND = "make test"
 
@@ -47,8 +48,9 @@ def check_workflow(path: Path) -> subprocess.CompletedProcess[str]:
     return run("-m", "check_jsonschema", *schema, path, env=blocked)
 
 
-def test_the_workflow_is_valid():
-    done = check_workflow(WORKFLOW)
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.iterdir()), ids=lambda path: path.stem)
+def test_the_workflow_is_valid(path):
+    done = check_workflow(path)
     assert done.returncode == 0, done.stdout
 
 

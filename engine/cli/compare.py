@@ -10,6 +10,19 @@ import typer
 from rich.console import Console
 
 from engine.cli import compare_page
+from engine.cli.compare_options import (
+    Contenders,
+    Dtype,
+    Json,
+    Limit,
+    Own,
+    Rounds,
+    Solver,
+    Threads,
+    distributions_of,
+    names_of,
+)
+from engine.cli.compare_report import report
 
 if TYPE_CHECKING:
     from engine.comparison.problems import Problem
@@ -24,15 +37,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+app.command("report")(report)
 app.command("page")(compare_page.page)
 
 DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
-
-Dtype = Annotated[str, typer.Option(help="float32, float64 or both.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Rounds; a figure to publish needs at least 7.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads for every contender, on as many cores.")]
-Json = Annotated[Path | None, typer.Option(help="Also write all figures to this file.")]
-Solver = Annotated[str, typer.Option(help="Solver of the runs that are measured: adam, sgd or gd.")]
 
 # What prints a report: console, command, figures.
 Show = Callable[[Console, str, dict[str, Any]], None]
@@ -42,7 +50,13 @@ Show = Callable[[Console, str, dict[str, Any]], None]
 def training(
     suite: Annotated[
         str | None,
-        typer.Option(help="Problems: small (where none is given), reach or odd."),
+        typer.Option(help="Problems: small (where none is given), reach, sizes or odd."),
+    ] = None,
+    problem: Annotated[
+        str | None,
+        typer.Option(
+            help="One problem by name: xnor, iris, wine, breast-cancer, digits or diabetes."
+        ),
     ] = None,
     shape: Annotated[
         str | None, typer.Option(help="One problem in place of a suite: sizes, such as 20-100-1.")
@@ -58,31 +72,33 @@ def training(
     dtype: Dtype = "both",
     rounds: Rounds = 7,
     threads: Threads = 1,
-    contenders: Annotated[
-        str | None,
-        typer.Option(help="Names joined by ',': tiled, loops, numpy, sklearn, torch, jax."),
-    ] = None,
+    contenders: Contenders = None,
+    limit: Limit = 300.0,
+    own_environments: Own = None,
     json: Json = None,
 ) -> None:
     """Train by minibatch Adam: the time a sample beside the peers', with costs that agree.
 
-    All get the same data, initial parameters and number of steps. A contender that reaches another
-    cost is void. The others are compared with the first contender that runs.
+    All get the same data, initial parameters and number of steps, each in a process of its own. A
+    contender that reaches another cost is void; one that fails, dies or takes longer than the limit
+    is a marked row. The others are compared with the first contender that runs.
     """
     from dataclasses import asdict
 
     from engine.comparison import training_table
     from engine.comparison.contenders import entrants
-    from engine.comparison.problems import SUITES
+    from engine.comparison.problems import NAMED, SUITES
 
-    names = None if contenders is None else [name.strip() for name in contenders.split(",")]
+    names = names_of(contenders)
     entrants(names)  # a wrong name is said before a process is started
-    if shape is None:
-        problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
-    elif suite is None:
+    if sum(one is not None for one in (suite, problem, shape)) > 1:
+        raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
+    if shape is not None:
         problems = [_problem(shape, samples, batch, output, hidden)]
+    elif problem is not None:
+        problems = [NAMED[_one_of("--problem", problem, NAMED)]]
     else:
-        raise ValueError("--suite and --shape exclude each other: pass one of them.")
+        problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
     _report(
         "training",
         training_table.show,
@@ -92,7 +108,51 @@ def training(
         dtypes=_dtypes(dtype),
         contenders=names,
         rounds=rounds,
+        limit=limit,
+        own_environments=distributions_of(own_environments),
     )
+
+
+@app.command("environments")
+def environments_(
+    peers: Annotated[
+        list[str] | None, typer.Argument(help="Peers: scikit-learn, torch, jax. None: list them.")
+    ] = None,
+    requirement: Annotated[
+        str | None,
+        typer.Option(help="What pip should install for the one peer, such as torch==2.13.0."),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these environments.")] = False,
+) -> None:
+    """Make environments of their own for peers, or list those that there are.
+
+    For a peer that is not installed here, or that would clash with what is. `training` finds them
+    by itself; with --own-environments it takes them even for peers that are installed here too.
+    """
+    from engine.comparison import environments
+    from engine.comparison.jobs import PEERS
+    from engine.comparison.machine import installed_version
+
+    known = list(dict.fromkeys(peer.distribution for peer in PEERS.values()))
+    asked = [_one_of("PEERS", name, known) for name in peers or ()]
+    if requirement is not None and len(asked) != 1:
+        raise ValueError(f"--requirement is for one peer; {len(asked)} are named.")
+    if remove and not asked:
+        raise ValueError(f"--remove needs the names of peers: {', '.join(known)}.")
+    console = Console(highlight=False)
+    for name in asked:
+        if remove:
+            was_there = environments.remove(name)
+            console.print(f"{name}: {'removed' if was_there else 'there was none'}")
+        else:
+            console.print(f"{name}: installing {requirement or name} ...")
+            environments.make(name, requirement or name)
+    for name in known:
+        python = environments.own_python(name)
+        own = "none" if python is None else environments.version_in(python, name) or "broken"
+        here = installed_version(name) or "not installed"
+        console.print(f"{name}: here {here}; environment of its own: {own}")
+    console.print(f"in {environments.folder()}", markup=False, soft_wrap=True)
 
 
 @app.command("estimators")

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from engine.comparison import measure
-from engine.comparison.contenders import OURS
+from engine.comparison.jobs import OURS
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, Task
 from engine.comparison.progress import announced

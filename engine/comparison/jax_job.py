@@ -51,7 +51,7 @@ class JaxJob:
     def _parameters(self) -> list[tuple[Any, Any]]:
         import jax.numpy as jnp
 
-        layers = self._task.network.views(self._task.theta)
+        layers = self._task.layers
         return [(jnp.array(W.T), jnp.array(b)) for W, b in layers]
 
     @cached_property

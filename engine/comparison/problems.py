@@ -1,20 +1,26 @@
 """What is trained: networks, their data, and what a pass over them costs.
 
 Rows of data are drawn from a normal distribution; a random network of the same kind answers them,
-so that there is something to learn.
+so that there is something to learn. Peers' processes import this module: nothing here is imported
+that they do not have.
 """
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.network import Network
+from engine.comparison.data_sets import load
+
+if TYPE_CHECKING:
+    from engine.network import Network
 
 OUTPUTS = ("sigmoid", "softmax", "identity")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
@@ -31,6 +37,8 @@ class Problem:
         The last batch of an epoch is short where they do not divide; nobody drops it.
     output : "sigmoid" (one unit, labels 0 and 1), "softmax" (class codes), "identity" (numbers)
     hidden : "tanh" or "relu"
+    data : str
+        Name of data that scikit-learn carries (data_sets.py); "" for data that are drawn.
     """
 
     sizes: tuple[int, ...]
@@ -38,6 +46,7 @@ class Problem:
     batch_size: int
     output: str = "sigmoid"
     hidden: str = "tanh"
+    data: str = ""
 
     def __post_init__(self) -> None:
         n_out = self.sizes[-1]
@@ -55,7 +64,8 @@ class Problem:
 
     @property
     def name(self) -> str:
-        return "-".join(map(str, self.sizes))
+        shape = "-".join(map(str, self.sizes))
+        return f"{self.data} {shape}" if self.data else shape
 
     @property
     def steps_per_epoch(self) -> int:
@@ -91,6 +101,15 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def sizes_of(name: str) -> tuple[int, ...]:
+    """Layer sizes from a problem's name.
+
+    >>> sizes_of("iris 4-16-3")
+    (4, 16, 3)
+    """
+    return parse_shape(name.rpartition(" ")[2])
+
+
 class Data(NamedTuple):
     """Samples as rows; targets (m,): labels, codes or numbers, or (m, n_L) numbers."""
 
@@ -100,6 +119,8 @@ class Data(NamedTuple):
 
 def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
     """Data of a problem: C order, labels and codes int64, all else of `dtype`."""
+    if problem.data:
+        return Data(*load(problem.data, dtype))
     generator = np.random.default_rng(seed)
     rows = generator.standard_normal((problem.n_samples, problem.sizes[0]))
     teacher = generator.standard_normal((problem.sizes[0], problem.sizes[-1]))
@@ -128,7 +149,9 @@ class Task:
     seed: int = 0
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> "Network":
+        from engine.network import Network
+
         return Network(self.problem.sizes, self.problem.hidden, self.problem.output)
 
     @cached_property
@@ -138,6 +161,38 @@ class Task:
     @cached_property
     def theta(self) -> NDArray[Any]:
         return self.network.initial_parameters(self.seed, self.dtype)
+
+    @property
+    def layers(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """(W, b) of each layer, views of the initial parameters: W (n_l, n_{l-1}), b (n_l,)."""
+        views, start = [], 0
+        for n_in, n_out in itertools.pairwise(self.problem.sizes):
+            middle, end = start + n_out * n_in, start + n_out * (n_in + 1)
+            views.append((self.theta[start:middle].reshape(n_out, n_in), self.theta[middle:end]))
+            start = end
+        return views
+
+    def save(self, file: Path) -> None:
+        """Write all that a contender is handed, for `loaded`, in another process."""
+        settings = {
+            "problem": asdict(self.problem),
+            "dtype": self.dtype,
+            "n_threads": self.n_threads,
+            "seed": self.seed,
+        }
+        arrays = {"rows": self.data.rows, "targets": self.data.targets, "theta": self.theta}
+        np.savez(file, allow_pickle=False, settings=np.array(json.dumps(settings)), **arrays)
+
+    @classmethod
+    def loaded(cls, file: Path) -> Self:
+        """The task that `save` wrote: the same numbers, whatever this process would draw."""
+        with np.load(file, allow_pickle=False) as kept:
+            settings = json.loads(str(kept["settings"]))
+            fields = settings.pop("problem")
+            task = cls(Problem(**{**fields, "sizes": tuple(fields["sizes"])}), **settings)
+            vars(task)["data"] = Data(kept["rows"], kept["targets"])
+            vars(task)["theta"] = kept["theta"]
+        return task
 
     def cost(self, theta: NDArray[Any]) -> float:
         """The mean cost on all samples, by NumPy in float64, whoever found theta."""
@@ -168,6 +223,8 @@ SUITES: dict[str, tuple[Problem, ...]] = {
         Problem((784, 32, 10), 5000, 128, "softmax"),
         Problem((1000, 400, 1), 2000, 256),
     ),
+    # One hidden layer, wider and wider: time a sample against size.
+    "sizes": tuple(Problem((20, width, 1), 1000, 200) for width in (4, 16, 64, 256, 1024)),
     "odd": (
         Problem((37, 53, 7), 501, 33, "softmax"),
         Problem((5, 1, 1), 300, 32),
@@ -178,4 +235,14 @@ SUITES: dict[str, tuple[Problem, ...]] = {
         Problem((8, 16, 1), 300, 1),
         Problem((13, 9, 5), 203, 64, "identity", "relu"),
     ),
+}
+
+# By the name of their data, with networks that people would take for them.
+NAMED = {
+    "xnor": Problem((2, 4, 1), 4, 4, "sigmoid", "tanh", "xnor"),
+    "iris": Problem((4, 16, 3), 150, 32, "softmax", "relu", "iris"),
+    "wine": Problem((13, 32, 3), 178, 32, "softmax", "relu", "wine"),
+    "breast-cancer": Problem((30, 16, 1), 569, 32, "sigmoid", "relu", "breast-cancer"),
+    "digits": Problem((64, 100, 10), 1797, 200, "softmax", "relu", "digits"),
+    "diabetes": Problem((10, 100, 1), 442, 200, "identity", "relu", "diabetes"),
 }

@@ -54,7 +54,7 @@ class SklearnJob:
 
 
 def _starting_from(task: Task) -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
-    layers = iter(task.network.views(task.theta))
+    layers = iter(task.layers)
 
     def of_next_layer(fan_in: int, fan_out: int, dtype: Any) -> Any:
         W, b = next(layers)

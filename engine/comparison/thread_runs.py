@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from engine.comparison import measure
-from engine.comparison.contenders import OURS
+from engine.comparison.jobs import OURS
 from engine.comparison.machine import GEMM_SIZE, About, about
 from engine.comparison.problems import Problem, Task
 from engine.comparison.progress import announced
@@ -94,11 +94,11 @@ def scaling(task: Task, backend: str, counts: Sequence[int], rounds: int) -> Row
     J, dtheta = found[0]
     row["same_bits"] = all(cost == J and np.array_equal(g, dtheta) for cost, g in found)
     calls = _calls(gradients[1])
-    gemms = _gemms(task.dtype, counts)
+    yardsticks = gemms(task.dtype, counts)
     acts = {f"gradient {count}": measure.several(act, calls) for count, act in gradients.items()}
-    for act in gemms.values():
+    for act in yardsticks.values():
         act()
-    seconds = measure.in_turns({**acts, **gemms}, rounds)
+    seconds = measure.in_turns({**acts, **yardsticks}, rounds)
     row["ms_on_one"] = 1e3 * measure.spread(seconds["gradient 1"]).median / calls
     row["speed_up"], row["gemm_speed_up"], row["of_gemm"] = {}, {}, {}
     for count in counts[1:]:
@@ -149,7 +149,7 @@ def _calls(act: Callable[[], Any]) -> int:
     return measure.repeats(measure.seconds(act), SECONDS_PER_TIMING)
 
 
-def _gemms(dtype: str, counts: Sequence[int]) -> dict[str, Callable[[], object]]:
+def gemms(dtype: str, counts: Sequence[int]) -> dict[str, Callable[[], object]]:
     """A product of two square matrices on that many threads: of BLAS, or of Python by rows."""
     generator = np.random.default_rng(0)
     A, B = generator.standard_normal((2, GEMM_SIZE, GEMM_SIZE)).astype(dtype)

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from engine.comparison import measure
-from engine.comparison.contenders import PEERS, Job, entrants, job
+from engine.comparison.contenders import entrants
+from engine.comparison.jobs import PEERS, Job, job
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, Task
+from engine.comparison.processes import LIMIT, Processes
 from engine.comparison.progress import announced
 
 CHECKED_STEPS = 100  # at least, in whole epochs
@@ -87,25 +89,41 @@ def measure_all(
     contenders: Sequence[str] | None,
     rounds: int,
     n_threads: int,
+    limit: float = LIMIT,
+    own_environments: Sequence[str] = (),
 ) -> Found:
     """Compare on each problem in each dtype. The arguments are what JSON can hold."""
     names, absent = entrants(contenders)
     asked = [Problem(**{**fields, "sizes": tuple(fields["sizes"])}) for fields in problems]
     tasks = [(f"{p.name} {dtype}", (p, dtype)) for p in asked for dtype in dtypes]
-    rows = [compare(p, dtype, names, rounds, n_threads) for p, dtype in announced(tasks)]
+    with Processes(limit=limit, own_environments=tuple(own_environments)) as processes:
+        rows = [
+            compare(p, dtype, names, rounds, n_threads, processes.job)
+            for p, dtype in announced(tasks)
+        ]
     peers = [PEERS[name].distribution for name in names if name in PEERS]
     return Found(about=about(n_threads, peers), rounds=rounds, absent=absent, rows=rows)
 
 
-def compare(problem: Problem, dtype: str, names: Sequence[str], rounds: int, n_threads: int) -> Row:
-    """Verify all contenders on a task, then time those whose costs agree, in turns."""
+def compare(
+    problem: Problem,
+    dtype: str,
+    names: Sequence[str],
+    rounds: int,
+    n_threads: int,
+    hand_over: Callable[[str, Task], Job] | None = None,
+) -> Row:
+    """Verify all contenders on a task, then time those whose costs agree, in turns.
+
+    `hand_over` gives a contender the task; if None, all of them are in this process.
+    """
     task = Task(problem, dtype, n_threads)
     epochs = math.ceil(CHECKED_STEPS / problem.steps_per_epoch)
     checked: dict[str, Checked] = {}
     entries: dict[str, Entry] = {}
     for name in names:
         try:
-            checked[name] = _check(task, name, epochs)
+            checked[name] = _check(task, (hand_over or job)(name, task), epochs)
             entries[name] = checked[name]["entry"]
         except Exception as error:  # a contender that fails is a result, not the end
             entries[name] = Entry(failed=_in_one_line(error))
@@ -115,6 +133,7 @@ def compare(problem: Problem, dtype: str, names: Sequence[str], rounds: int, n_t
     if base is not None:
         mark_void(entries, base, start, dtype)
         rates = _time(task, base, checked, rounds)
+        base = base if rates else None
     return Row(
         problem=problem.name,
         output=problem.output,
@@ -146,18 +165,15 @@ def mark_void(entries: dict[str, Entry], base: str, start: float, dtype: str) ->
             entry["void"] = f"cost {shuffled:.4g} shuffled, not {reference['cost_shuffled']:.4g}"
 
 
-def _check(task: Task, name: str, epochs: int) -> Checked:
+def _check(task: Task, contender: Job, epochs: int) -> Checked:
     """Train with the samples in order, then shuffled; both costs, and what the first call took."""
-    contender = job(name, task)
     found: dict[bool, Any] = {}
     seconds = []
     for shuffle in (False, True):
         run = contender.prepare(epochs, shuffle)
 
-        def act(run: Callable[[], Any] = run, shuffle: bool = shuffle) -> None:
-            found[shuffle] = run()
-
-        seconds.append(measure.seconds(act))
+        took, found[shuffle] = measure.timed(run)
+        seconds.append(took)
     entry = Entry(
         cost=task.cost(contender.parameters(found[False])),
         cost_shuffled=task.cost(contender.parameters(found[True])),
@@ -166,14 +182,23 @@ def _check(task: Task, name: str, epochs: int) -> Checked:
     return Checked(job=contender, entry=entry, seconds_per_epoch=seconds[1] / epochs)
 
 
-def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Rates:
-    """Fill in the times. Each contender trains for as many epochs as make a timing long enough."""
+def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Rates | None:
+    """Fill in the times. Each contender trains for as many epochs as make a timing long enough.
+
+    One that fails by then is marked, and the others go on; None if it is the base.
+    """
     problem = task.problem
     long_enough = max(SECONDS_PER_TIMING, EPOCHS_PER_TIMING * checked[base]["seconds_per_epoch"])
     acts: dict[str, Callable[[], Any]] = {}
     for name, one in checked.items():
-        if "void" not in one["entry"]:
-            one["entry"]["epochs"], acts[name] = _timing(one, long_enough)
+        entry = one["entry"]
+        if "void" not in entry:
+            try:
+                entry["epochs"], act = _timing(one, long_enough)
+            except Exception as error:  # it is a result, not the end
+                _mark_failed(entry, error)
+            else:
+                acts[name] = Guarded(act, entry)
     acts[GEMM] = gemm(task.dtype)
     measure.in_turns(acts, rounds=1)  # not counted: JAX compiles for each number of epochs
     seconds = measure.in_turns(acts, rounds)
@@ -181,7 +206,10 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
     per_sample = {
         name: measure.per_unit(times, checked[name]["entry"]["epochs"] * problem.n_samples)
         for name, times in seconds.items()
+        if "failed" not in checked[name]["entry"]
     }
+    if base not in per_sample:
+        return None
     samples_per_step = problem.n_samples / problem.steps_per_epoch
     for name, times in per_sample.items():
         entry = checked[name]["entry"]
@@ -196,6 +224,31 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
         share_of_gemm=measure.ratio(per_flop, to=own_per_flop).median,
         gemm_us_per_sample=1e6 * measure.spread(per_flop).median * problem.flops_per_sample,
     )
+
+
+class Guarded:
+    """An act of a contender in the rounds: its failure is noted, and from then on it takes NaN."""
+
+    def __init__(self, act: Callable[[], Any], entry: Entry) -> None:
+        self._act, self._entry = act, entry
+
+    def seconds(self) -> float:
+        """What it takes."""
+        if "failed" in self._entry:
+            return math.nan
+        try:
+            return measure.seconds(self._act)
+        except Exception as error:  # it is a result, not the end
+            _mark_failed(self._entry, error)
+            return math.nan
+
+    def __call__(self) -> None:
+        self.seconds()
+
+
+def _mark_failed(entry: Entry, error: Exception) -> None:
+    cast(dict[str, Any], entry).clear()  # what it did before does not count
+    entry["failed"] = _in_one_line(error)
 
 
 def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], Any]]:

@@ -30,14 +30,7 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
     rows = found["rows"]
     header(console, command, found)
     base = _base(rows)
-    console.print(f"Time a sample / {base}'s (higher: {base} is faster); below it the quartiles")
-    whole = comparison(rows, RATES | RATIOS)
-    if fits(console, whole):
-        console.print(whole)
-    else:
-        console.print(comparison(rows, RATIOS))
-        console.print(f"{base} itself")
-        console.print(comparison(rows, RATES))
+    comparison_of(console, rows)
     for line in remarks(rows):
         console.print(line, markup=False, soft_wrap=True)
     if any(True for _ in pairs(rows)):
@@ -49,17 +42,40 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
     console.print(ON_EQUAL_TERMS, style="dim")
 
 
-def comparison(rows: Sequence[dict[str, Any]], parts: frozenset[str]) -> Table:
+def comparison_of(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Print the rows, in one table or, where that is too wide, in two."""
+    base = _base(rows)
+    console.print(f"Time a sample / {base}'s (higher: {base} is faster); below it the quartiles")
+    whole = comparison(rows, RATES | RATIOS)
+    if fits(console, whole):
+        console.print(whole)
+    else:
+        ratios = comparison(rows, RATIOS)
+        console.print(ratios if fits(console, ratios) else comparison(rows, RATIOS, narrow=True))
+        console.print(f"{base} itself")
+        console.print(comparison(rows, RATES))
+
+
+def comparison(
+    rows: Sequence[dict[str, Any]], parts: frozenset[str], *, narrow: bool = False
+) -> Table:
     """A row for each problem and dtype, with wins and losses alike."""
     base = _base(rows)
     names = dict.fromkeys(name for row in rows for name in row["entries"])
     others = [name for name in names if name != base] if parts >= RATIOS else []
     rates = [f"{base}\nus/step", "GF/s\n% gemm", "cost\nafter"] if parts >= RATES else []
-    made = table(["problem\nsamples/batch", *rates, *(f"{name}\n/ {base}" for name in others)])
+    made = table(["problem\nsamples/batch", *rates, *(_heading(name, base) for name in others)])
+    if narrow:
+        made.padding = (0, 0, 0, 1)
     for row in rows:
         cells = _rates(row, base) if rates else []
-        made.add_row(_problem(row), *cells, *(_ratio(row, name, base) for name in others))
+        made.add_row(_problem(row, narrow), *cells, *(_ratio(row, name, base) for name in others))
     return made
+
+
+def _heading(name: str, base: str) -> str:
+    """Of a column of ratios; a long name takes two lines, so that columns stay narrow."""
+    return f"{name.replace('-', chr(10))}\n/ {base}"
 
 
 def _base(rows: Sequence[dict[str, Any]]) -> str:
@@ -69,8 +85,11 @@ def _base(rows: Sequence[dict[str, Any]]) -> str:
     return next((name for name in names if name in bases), "nobody")
 
 
-def _problem(row: dict[str, Any]) -> str:
+def _problem(row: dict[str, Any], narrow: bool) -> str:
     kind = row["output"] if row["hidden"] == "tanh" else f"{row['hidden']} {row['output']}"
+    if narrow:
+        samples = f"{row['n_samples']}/{row['batch_size']}"
+        return f"{row['problem']}\n[dim]{row['dtype']} {samples}\n{kind}[/]"
     return f"{row['problem']} {row['dtype']}\n[dim]{row['n_samples']}/{row['batch_size']} {kind}[/]"
 
 

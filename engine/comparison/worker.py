@@ -36,6 +36,14 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import estimator_runs
 
         return estimator_runs.measure_all
+    if name == "report":
+        from engine.comparison import whole_runs
+
+        return whole_runs.measure_all
+    if name == "report-threads":
+        from engine.comparison import whole_runs
+
+        return whole_runs.measure_threads
     if name == "gradient":
         from engine.comparison import gradient_runs
 

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, Union, cast, get_args, get_origin, get_type
 
 from engine.comparison.figures import FORMAT, Figures
 from engine.comparison.measure import Spread
-from engine.comparison.problems import parse_shape
+from engine.comparison.problems import sizes_of
 
 PARTS = ("training", "sizes", "start_up", "curves", "memory", "threads")
 REMEDY = "Write the file anew: engine compare report --json FILE"
@@ -60,7 +60,7 @@ def _check_sense(figures: Figures) -> None:
             where = f"{part}[{number}]"
             _check_names(row["entries"], figures, where)
             try:
-                parse_shape(row["problem"])
+                sizes_of(row["problem"])
             except ValueError:
                 expected = "layer sizes joined by '-'"
                 raise _wrong(f"{where}.problem", expected, row["problem"]) from None

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from statistics import median
 
 from engine.comparison.measure import Spread
-from engine.comparison.problems import flops_per_sample, parse_shape
+from engine.comparison.problems import flops_per_sample, sizes_of
 from engine.comparison.report.words import digits
 from engine.comparison.training_runs import Row
 
 
 def multiply_adds(row: Row) -> float:
     """Of a forward and a backward pass of one sample."""
-    return flops_per_sample(parse_shape(row["problem"])) / 2
+    return flops_per_sample(sizes_of(row["problem"])) / 2
 
 
 def share_of_gemm(row: Row, name: str) -> float | None:

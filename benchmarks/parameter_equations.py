@@ -1,0 +1,83 @@
+"""The equations that go over the parameters, prepared to be called: the mean, and the optimisers.
+
+As in layer_equations.py. What has no tiled form is a plain loop there too. A call goes on from
+where the last one led: its work does not depend on the numbers, and nothing is copied.
+"""
+
+import numpy as np
+
+from benchmarks.layer_equations import INPUTS, PARAMETERS, UNITS, function, takes
+
+RATE, MU, BETA_1, BETA_2, EPSILON, T = 1e-3, 0.9, 0.9, 0.999, 1e-8, 10
+
+
+def update(name, arguments, expected):
+    """One step, on and on from where the last one led: the work does not depend on the numbers."""
+
+    def prepare(draw, backend):
+        # What goes over the parameters one by one has no tiled form: tiled takes the plain loop.
+        step = function("update", name, "loops" if backend == "tiled" else backend)
+        theta, first, second = draw.theta.copy(), draw.first.copy(), draw.second.copy()
+        given = arguments(first, second)
+        return lambda: step(theta, draw.dtheta, *given), lambda: theta, expected(draw)
+
+    return prepare
+
+
+def after_momentum(draw):
+    return draw.theta + MU * draw.first - RATE * draw.dtheta
+
+
+def after_nesterov(draw):
+    velocity = MU * draw.first - RATE * draw.dtheta
+    return draw.theta + MU * velocity - RATE * draw.dtheta
+
+
+def after_adam(draw):
+    m = BETA_1 * draw.first + (1 - BETA_1) * draw.dtheta
+    v = BETA_2 * draw.second + (1 - BETA_2) * draw.dtheta**2
+    rate = RATE * np.sqrt(1 - BETA_2**T) / (1 - BETA_1**T)
+    return draw.theta - rate * m / (np.sqrt(v) + EPSILON)
+
+
+ALPHA, COST, S = 0.1, 100.0, 1.0  # a mean in place, on and on, stays of a size where S is 1
+LAYER = np.array([INPUTS, UNITS])
+
+
+def penalised(draw):
+    """theta, without the biases."""
+    return np.where(np.arange(PARAMETERS) < UNITS * INPUTS, draw.theta, 0)
+
+
+def mean_cost(draw, backend):
+    kernel = function("mean", "mean_cost", "loops" if backend == "tiled" else backend)
+    kept = np.array(np.nan)
+
+    def act():
+        kept[...] = kernel(COST, draw.theta, LAYER, ALPHA, S)
+
+    return act, lambda: kept, (COST + 0.5 * ALPHA * (penalised(draw) ** 2).sum()) / S
+
+
+def mean_gradient(draw, backend):
+    """From a sum; the tiled form works in place."""
+    kernel = function("mean", "mean_gradient", backend)
+    expected = (draw.dtheta + ALPHA * penalised(draw)) / S
+    if backend != "tiled":
+        dtheta = np.full(PARAMETERS, np.nan)
+        given = (draw.dtheta, draw.theta, LAYER, ALPHA, S, dtheta)
+        return lambda: kernel(*given), lambda: dtheta, expected
+    dtheta, part = draw.dtheta.copy(), (0, PARAMETERS) if takes(kernel, "start") else ()
+    return lambda: kernel(dtheta, draw.theta, LAYER, ALPHA, S, *part), lambda: dtheta, expected
+
+
+OVER_PARAMETERS = {
+    "mean_cost": mean_cost,
+    "mean_gradient": mean_gradient,
+    "gradient_descent": update(
+        "gradient_descent", lambda m, v: (RATE,), lambda draw: draw.theta - RATE * draw.dtheta
+    ),
+    "momentum": update("momentum", lambda m, v: (m, RATE, MU), after_momentum),
+    "nesterov": update("nesterov", lambda m, v: (m, RATE, MU), after_nesterov),
+    "adam": update("adam", lambda m, v: (m, v, T, RATE, BETA_1, BETA_2, EPSILON), after_adam),
+}

@@ -1,0 +1,88 @@
+"""Training by each backend: the same epochs from the same parameters in each call."""
+
+import numpy as np
+
+from benchmarks.cases import (
+    BACKENDS,
+    NETWORKS,
+    Steady,
+    assert_close,
+    network_of,
+    reference_cost,
+    require_backend,
+)
+
+
+class _Epochs(Steady):
+    """A number of epochs that takes the fastest backend some milliseconds."""
+
+    params = (list(NETWORKS), BACKENDS)
+    param_names = ("network", "backend")
+    epochs: dict[str, int]
+    options: dict[str, object]
+    dtype = "float32"
+
+    def setup(self, network, backend):
+        from engine import train
+
+        require_backend(backend)
+        net, rows, codes, theta, batch_size = network_of(network, self.dtype)
+        options = dict(self.options, backend=backend, theta=theta, n_threads=1)
+        if options["solver"] != "gd":
+            options["batch_size"] = batch_size
+
+        self.act = lambda: train(
+            net, rows.T, codes, max_iter=self.epochs[network], learning_rate=1e-3, **options
+        )
+        result = self.act()
+        start, end = (reference_cost(net, which, rows, codes) for which in (theta, result.theta))
+        assert end < start, (start, end)
+        by_numpy = train(
+            net, rows.T, codes, max_iter=3, learning_rate=1e-3, **{**options, "backend": "numpy"}
+        )
+        same = train(net, rows.T, codes, max_iter=3, learning_rate=1e-3, **options)
+        assert_close(same.theta, by_numpy.theta, self.dtype)
+
+    def time_epochs(self, network, backend):
+        self.act()
+
+
+class MinibatchAdam(_Epochs):
+    """Minibatches of 32 or 200 samples, float32."""
+
+    epochs = {"2-4-1": 200, "20-100-1": 20, "64-100-10": 4}
+    options = {"solver": "adam"}
+
+
+class FullBatch(_Epochs):
+    """Gradient descent on all samples at once, float64."""
+
+    epochs = {"2-4-1": 100, "20-100-1": 8, "64-100-10": 3}
+    options = {"solver": "gd"}
+    dtype = "float64"
+
+
+class Gradient(Steady):
+    """J and its gradient on 2000 samples of a wide network, as an optimiser asks for it."""
+
+    params = (["784-128-10", "256-256-256-10"], ["float32", "float64"], ["numpy", "tiled"])
+    param_names = ("network", "dtype", "backend")
+
+    def setup(self, network, dtype, backend):
+        from engine import Network
+
+        require_backend(backend)
+        sizes = tuple(map(int, network.split("-")))
+        generator = np.random.default_rng(0)
+        X = generator.standard_normal((sizes[0], 2000)).astype(dtype)
+        codes = generator.integers(sizes[-1], size=2000)
+        net = Network(sizes, output="softmax")
+        theta = net.initial_parameters(0, dtype)
+        self.act = lambda: net.cost_and_gradient(theta, X, codes, backend=backend, n_threads=1)
+        J, dtheta = self.act()
+        assert_close(J, reference_cost(net, theta, X.T, codes), dtype)
+        expected = net.cost_and_gradient(theta, X, codes, backend="numpy", n_threads=1)[1]
+        assert_close(dtheta, expected, dtype)
+
+    def time_cost_and_gradient(self, network, dtype, backend):
+        self.act()

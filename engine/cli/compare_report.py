@@ -1,0 +1,74 @@
+"""`engine compare report`: every part of a comparison, its figures and its page."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from engine.cli.compare_options import Contenders, Json, Limit, Own, distributions_of, names_of
+
+
+def report(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer and smaller problems, for a first look.")
+    ] = False,
+    page: Annotated[Path | None, typer.Option(help="Write the page, one HTML file, here.")] = None,
+    json: Json = None,
+    contenders: Contenders = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds; where not given 7, or 3 with --quick.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Most threads; all usable cores where not given.")
+    ] = None,
+    limit: Limit = 300.0,
+    own_environments: Own = None,
+) -> None:
+    """Compare in every respect, and write a page: speed, size, start-up, quality, memory, threads.
+
+    Each contender in a process of its own, in turns, on one thread but in the part on threads. With
+    all peers: some minutes with --quick, half an hour without.
+    """
+    from engine.comparison import whole_tables
+    from engine.comparison.contenders import entrants
+    from engine.comparison.launch import cores_for, measured
+    from engine.comparison.machine import usable_cores
+
+    names = names_of(contenders)
+    entrants(names)  # a wrong name is said before a process is started
+    most = threads or len(usable_cores())
+    cores_for(most)
+    for path in (page, json):
+        if path is not None:
+            with path.open("ab"):  # a path that cannot be written is said before the work
+                pass
+    told: dict[str, Any] = {
+        "contenders": names,
+        "rounds": rounds or (3 if quick else 7),
+        "limit": limit,
+        "own_environments": distributions_of(own_environments),
+    }
+    found = measured("report", 1, size="quick" if quick else "full", **told)
+    if most > 1:
+        found["threads"] = measured("report-threads", most, **told)
+    found["command"] = shlex.join(["engine", *sys.argv[1:]])
+    _keep(found, page, json)
+    console = Console(highlight=False)
+    whole_tables.show(console, found["command"], found)
+    for what, path in (("Page", page), ("Figures", json)):
+        if path is not None:
+            console.print(f"{what}: {path}", markup=False, emoji=False, soft_wrap=True)
+
+
+def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
+    import json as js
+
+    if json is not None:
+        json.write_text(js.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if page is not None:
+        from engine.comparison.report.page import render
+
+        page.write_text(render(found), encoding="utf-8")  # type: ignore[arg-type]

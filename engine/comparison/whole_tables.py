@@ -1,0 +1,73 @@
+"""The tables of `engine compare report`, after those of training: a row for each contender."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.comparison.tables import figure, header, table, with_spread
+from engine.comparison.training_table import comparison_of, remarks
+
+MEGABYTE = 1e6
+
+
+def show(console: Console, command: str, found: dict[str, Any]) -> None:
+    """Print what was found, part by part; the page has the pictures."""
+    missing = [one["missing"] for one in found["contenders"].values() if "missing" in one]
+    header(console, command, {**found, "absent": missing})
+    for part, title in (("training", "Problems"), ("sizes", "One hidden layer, wider and wider")):
+        console.print(f"{title}: ", end="")
+        comparison_of(console, found[part])
+        for line in remarks(found[part]):
+            console.print(line, markup=False, soft_wrap=True)
+    console.print(f"Start-up, seconds (lower is better): {found['start_up_problem']}")
+    console.print(start_up(found["start_up"]))
+    for one in found["memory"]:
+        console.print(
+            f"Resident memory, MB (lower is better): {one['problem']}, {one['n_samples']} samples, "
+            f"data {one['data'] / MEGABYTE:.1f} MB"
+        )
+        console.print(memory(one["entries"]))
+    for one in found.get("threads", []):
+        console.print(
+            f"Full-batch epochs of {one['problem']}, {one['n_samples']} samples: "
+            "time on one thread / time on more (higher is better)"
+        )
+        console.print(threads(one))
+
+
+def start_up(entries: dict[str, Any]) -> Table:
+    made = table(
+        ["", "imports", "first epoch,\nempty cache", "first epoch,\nwarm cache", "an epoch"]
+    )
+    for name, entry in entries.items():
+        parts = ("imports", "empty_cache", "warm_cache", "epoch")
+        made.add_row(name, *_cells(entry, [entry.get(part, [0])[0] for part in parts]))
+    return made
+
+
+def memory(entries: dict[str, Any]) -> Table:
+    made = table(["", "imports", "on top of\nthe data", "peak"])
+    for name, entry in entries.items():
+        numbers = [entry.get(part, 0) / MEGABYTE for part in ("imports", "on_top", "peak")]
+        made.add_row(name, *_cells(entry, numbers))
+    return made
+
+
+def threads(one: dict[str, Any]) -> Table:
+    counts = list(one["gemm"])
+    made = table(["", "ms on one", *(f"{count} threads" for count in counts)])
+    made.add_row("gemm", "", *(with_spread(one["gemm"][count], "") for count in counts))
+    for name, entry in one["entries"].items():
+        if "failed" in entry:
+            made.add_row(name, "failed", *[""] * len(counts))
+            continue
+        ups = (with_spread(entry["speed_up"][count], "") for count in counts)
+        made.add_row(name, figure(entry["ms_on_one"]), *ups)
+    return made
+
+
+def _cells(entry: dict[str, Any], numbers: list[float]) -> list[str]:
+    if "failed" in entry:
+        return ["failed", *[""] * (len(numbers) - 1)]
+    return [figure(number) for number in numbers]

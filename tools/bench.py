@@ -1,0 +1,120 @@
+"""Time kernels and estimators here and now, by pytest-benchmark; compare with a saved run.
+
+    python -m tools.bench                                    table; JSON, histograms in build/bench/
+    python -m tools.bench --save before                      keeps the run under that name
+    python -m tools.bench --compare before                   percentages beside that run
+    python -m tools.bench --only tanh                        a part, as pytest's -k has it
+
+Ends with 0, 1 if a compared minimum is slower by 30 % or more, 2 if a measurement failed, 3 if it
+could not run.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.asv_runs import ROOT, CannotRun, told
+
+SUITE = "tests/benchmarks"
+FACTOR = 1.3
+COLUMNS = "min,median,iqr,rounds"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--save", help="keep this run under a name")
+    parser.add_argument("--compare", help="a name that a run was kept under")
+    parser.add_argument("--only", help="a part of the suite")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="for files")
+    asked = parser.parse_args(arguments)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    before = None if asked.compare is None else saved(asked.folder, asked.compare)
+    kept = asked.folder / (f"{checked(asked.save)}.json" if asked.save else "last.json")
+    measure(asked.folder, kept, asked.only)
+    print(f"\nfigures: {kept}\npictures: {asked.folder / 'histogram*.svg'}")
+    if before is None:
+        return 0
+    print(flush=True)
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", "--between=min"]
+    subprocess.run([*command, str(before), str(kept)], check=True)
+    slower = slow_downs(minima(before), minima(kept))
+    for name, ratio in slower:
+        print(f"slower: {name}: {ratio:.2f} times the minimum of {asked.compare!r}")
+    return 1 if slower else 0
+
+
+def checked(name: str) -> str:
+    """A name that a file can have."""
+    if not re.fullmatch(r"[\w.-]+", name) or name in (".", ".."):
+        raise CannotRun(f"a name must be of letters, digits, '_', '.' and '-'; got {name!r}.")
+    return name
+
+
+def saved(folder: Path, name: str) -> Path:
+    """The file of a run that was kept."""
+    path = folder / f"{checked(name)}.json"
+    if not path.exists():
+        there = sorted(one.stem for one in folder.glob("*.json"))
+        raise CannotRun(
+            f"no run was kept under {name!r}: there are {', '.join(there) or 'none'}. Keep one "
+            f"with `make bench SAVE={name}` before the change."
+        )
+    return path
+
+
+def measure(folder: Path, kept: Path, only: str | None) -> None:
+    """Run the suite on one thread; its figures go to `kept`, its pictures to the folder."""
+    part = ["-k", only] if only else []
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    for old in folder.glob("histogram*.svg"):
+        old.unlink()
+    partial = kept.with_suffix(".partial")
+    sys.stdout.flush()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", SUITE, "-q", *part),
+            "-Wdefault::pytest_benchmark.logger.PytestBenchmarkWarning",
+            *("--benchmark-enable", "--benchmark-only", f"--benchmark-columns={COLUMNS}"),
+            *("--benchmark-sort=name", "--benchmark-warmup=on", "--benchmark-max-time=0.3"),
+            f"--benchmark-storage=file://{folder / 'storage'}",
+            f"--benchmark-json={partial}",
+            f"--benchmark-histogram={folder / 'histogram'}",
+        ],
+        cwd=ROOT,
+        env={**os.environ, **one_thread},
+        check=False,
+    )
+    if done.returncode == 5:
+        raise CannotRun(f"no measurement is called {only!r}.")
+    if done.returncode != 0 or not partial.exists():
+        sys.exit(2)
+    partial.replace(kept)
+
+
+def minima(path: Path) -> dict[str, float]:
+    """The least seconds of each measurement of a run."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {one["fullname"]: one["stats"]["min"] for one in found["benchmarks"]}
+
+
+def slow_downs(before: dict[str, float], now: dict[str, float]) -> list[tuple[str, float]]:
+    """(name, now / before) of those that are slower by FACTOR or more, the slowest first.
+
+    >>> slow_downs({"a": 1.0, "b": 1.0, "gone": 1.0}, {"a": 1.2, "b": 2.0, "new": 1.0})
+    [('b', 2.0)]
+    """
+    ratios = [(name, time / before[name]) for name, time in now.items() if name in before]
+    slower = [(name, ratio) for name, ratio in ratios if ratio >= FACTOR]
+    return sorted(slower, key=lambda pair: -pair[1])
+
+
+if __name__ == "__main__":
+    sys.exit(told(main, sys.argv[1:]))
