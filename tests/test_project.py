@@ -188,7 +188,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     top = {name.partition("/")[0] for name in names}
     assert top == {"engine", f"mlp_engine-{package.__version__}.dist-info"}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "engine").rglob("*.py")}
-    assert {name for name in names if name.startswith("engine/")} == sources | {"engine/py.typed"}
+    report = {f"engine/comparison/report/page.{ending}" for ending in ("css", "html.jinja")}
+    others = {"engine/py.typed", *report}
+    assert {name for name in names if name.startswith("engine/")} == sources | others
 
 
 def test_the_wheel_names_its_version_licence_and_commands(wheel):

@@ -240,6 +240,7 @@ def test_hostile_text_stays_text(read):
     assert HOSTILE in hostile.headings[0]
     assert hostile.tags.count("b") <= read.tags.count("b") + 1
     assert json.loads(hostile.scripts[0])["command"] == HOSTILE
+    assert not set("<>&") & set(hostile.scripts[0])
 
 
 @pytest.mark.parametrize("part", SECTIONS)

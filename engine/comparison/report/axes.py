@@ -10,6 +10,8 @@ from engine.comparison.report.drawing import FONT_SIZE, plain
 # By the decades of an axis: which digits of each are labelled.
 FEW_DECADES, SOME_DECADES = 1.9, 3.6
 MOST_POWERS = 9
+LETTER = 0.6 * FONT_SIZE  # its width, about
+LEAST_RANGE = 2.6  # highest over lowest: there is always a 1, a 2 or a 5 between
 LABEL_ROOM = 18  # pixels between the axes and the labels at the ends of lines
 
 
@@ -41,7 +43,7 @@ def bounds(values: Iterable[float]) -> tuple[float, float]:
     """Both ends of a log axis for `values`."""
     known = [value for value in values if value > 0 and math.isfinite(value)] or [1.0]
     low, high = min(known), max(known)
-    room = max(1.12, (high / low) ** 0.05)
+    room = max(1.12, (high / low) ** 0.05, math.sqrt(LEAST_RANGE * low / high))
     return low / room, high * room
 
 
@@ -157,4 +159,11 @@ def name_lines(axes: Any, labels: Sequence[str], is_narrow: bool, above: float) 
 
 def room_for(labels: Iterable[str], is_narrow: bool) -> float:
     """Pixels left of the axes for names of lines."""
-    return 12.0 if is_narrow else 16 + 0.58 * FONT_SIZE * max(map(len, labels))
+    return 12.0 if is_narrow else 16 + LETTER * max(map(len, labels))
+
+
+def room_for_ends(labels: Iterable[str], is_narrow: bool) -> float:
+    """Pixels right of the axes for the labels at the ends of lines."""
+    if is_narrow:
+        return 12.0
+    return LABEL_ROOM + 16 + min(300, LETTER * max(map(len, labels)))

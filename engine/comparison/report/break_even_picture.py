@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.comparison.figures import StartUp
-from engine.comparison.report.axes import label_ends, logarithmic
+from engine.comparison.report.axes import label_ends, logarithmic, room_for_ends
 from engine.comparison.report.break_even import Training, break_even, trainings
 from engine.comparison.report.colours import BACKGROUND, INK, Series
 from engine.comparison.report.drawing import NARROW, Picture, frame, picture
@@ -54,7 +54,7 @@ def _draw(
     series: dict[str, Series],
 ) -> Any:
     is_narrow = width == NARROW
-    right = 12 if is_narrow else 180
+    right = room_for_ends([series[name].label for name in lines], is_narrow)
     figure, (axes,) = frame(width, [280 if is_narrow else 380], left=62, right=right, top=14)
     within = [3 * epochs for epochs in crossings.values() if epochs < MOST_EPOCHS]
     farthest = max([LEAST_EPOCHS, *within])

@@ -1,15 +1,15 @@
 """The picture of all ratios: a line of dots a problem, a vertical line where both are equal."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from engine.comparison.figures import Figures
-from engine.comparison.report.axes import bounds, logarithmic, note, with_quartiles
+from engine.comparison.report.axes import LETTER, bounds, logarithmic, note, with_quartiles
 from engine.comparison.report.colours import GRID, INK, MUTED, Series
 from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture, plain
 from engine.comparison.report.standing import Result, losses, standings, title_of
 
-LETTER = 0.6 * FONT_SIZE  # its width, about
 LINE = 6  # pixels between two contenders of a problem
 
 
@@ -64,9 +64,13 @@ def _draw(
     axes.tick_params(axis="x", labeltop=True)
     above = -0.5 - 24 / tall
     note(axes, 1, above, "equal", va="bottom", ha="center", color=INK)
-    note(axes, high, above, f"{base} faster \N{RIGHTWARDS ARROW}", va="bottom", ha="right")
-    if width > NARROW and low < 0.8:
-        note(axes, low, above, "\N{LEFTWARDS ARROW} slower", va="bottom", ha="left")
+    slower, faster = "\N{LEFTWARDS ARROW} slower", f"{base} faster \N{RIGHTWARDS ARROW}"
+    inner = width - left
+    room_left = inner * math.log(1 / low) / math.log(high / low) - 3 * LETTER
+    if room_left > LETTER * len(slower):
+        note(axes, low, above, slower, va="bottom", ha="left")
+    if inner - room_left - 6 * LETTER > LETTER * len(faster):
+        note(axes, high, above, faster, va="bottom", ha="right")
     for row in set(rows) - {f"{result.problem} {result.dtype}" for result in shown}:
         axes.annotate(
             "no ratio: see the table",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.comparison.measure import Spread
-from engine.comparison.report.axes import label_ends, logarithmic
+from engine.comparison.report.axes import label_ends, logarithmic, room_for_ends
 from engine.comparison.report.colours import GEMM_DASHES, INK, Series
 from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture
 from engine.comparison.report.limits import multiply_adds
@@ -51,7 +51,7 @@ def _draw(
     series: dict[str, Series],
 ) -> Any:
     is_narrow = width == NARROW
-    right = 12 if is_narrow else 180
+    right = room_for_ends([series[name].label for name in lines], is_narrow)
     figure, (axes,) = frame(width, [300 if is_narrow else 440], left=58, right=right, top=14)
     gemm = [(multiply_adds(r), r["rates"]["gemm_us_per_sample"]) for r in rows if r["rates"]]
     points = [point for line in lines.values() for point in line]

@@ -140,9 +140,9 @@ def headline(figures: Figures) -> str:
     peers = joined([labels[standing.name] for standing in others])
     text = f"{labels[base]} trained {count(len(rows), 'problem')} beside {peers}. It takes "
     if behind == 0:
-        text += f"less time than they do in all {n_ratios} comparisons"
+        text += f"less time in {_all(n_ratios)}"
     elif ahead == 0:
-        text += f"more time than they do in all {n_ratios} comparisons"
+        text += f"more time in {_all(n_ratios)}"
     else:
         text += f"less time in {ahead} of {n_ratios} comparisons and more in {behind}"
     means = sorted((s.mean, labels[s.name]) for s in others if s.mean is not None)
@@ -158,6 +158,10 @@ def title(figures: Figures) -> str:
     base, *others = figures["contenders"].values()
     n_others = sum("missing" not in one for one in others)
     return f"{base['label']}, compared with {count(n_others, 'other')}"
+
+
+def _all(n_ratios: int) -> str:
+    return "the one comparison" if n_ratios == 1 else f"all {n_ratios} comparisons"
 
 
 def _times(ratio: float) -> str:
