@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import report_figures
 from tests.browser import visit
 from tests.repositories import committed, copy_of_project, git
 from tools import asv_runs, dashboard, front_page
@@ -75,6 +76,7 @@ def project(tmp_path_factory):
         "unit": "seconds",
         "version": "1",
     }
+    (results / "compare.json").write_text(json.dumps(report_figures.figures()))
     (results / "benchmarks.json").write_text(json.dumps({NAME: benchmark, "version": 2}))
     return folder
 
@@ -130,6 +132,11 @@ def test_every_page_draws_in_a_browser_that_hears_no_error_and_asks_nobody(site)
 
         browser.go("asv/index.html#/summarylist")
         browser.page.wait_for_selector("#summarylist-body table tbody tr")
+
+        browser.go("compare/index.html")
+        shown = browser.page.locator("svg[role=img]:visible")
+        assert shown.count() >= 6
+        assert all(picture.bounding_box()["height"] > 40 for picture in shown.all())
 
         browser.go("commits.html")
         assert browser.page.locator("tr").count() == 12

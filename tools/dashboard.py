@@ -10,6 +10,7 @@ python -m http.server --directory site. Ends with 0, 2 if a benchmark failed, 3 
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from tools.vendor import vendor
 
 SITE = ROOT / "site"
 MACHINE = "reference"  # whose results are kept
+KEPT_COMPARISON = "compare.json"  # among the results
 TODAY = "today"  # this machine, in a quick measurement
 
 # A few benchmarks of each subject, few samples of each.
@@ -127,13 +129,47 @@ def build(site: Path, pages: Path, results: Path, machine: str, head: str, kept_
     shutil.copytree(pages, new / "asv")
     found = json.loads((pages / "regressions.json").read_text(encoding="utf-8"))["regressions"]
     today = about(head, kept_only)
-    page = front_page.render(results, machine, today, steps_upwards(found), {})
+    links = compare(new / "compare", results, kept_only)
+    page = front_page.render(results, machine, today, steps_upwards(found), links)
     (new / "index.html").write_text(page, encoding="utf-8")
     log = git("log", "--first-parent", "--format=%H%x09%ad%x09%s", "--date=short", head)
     commits = front_page.commits_page(line.split("\t", 2) for line in log.splitlines())
     (new / "commits.html").write_text(commits, encoding="utf-8")
     shutil.rmtree(site, ignore_errors=True)
     new.rename(site)
+
+
+def compare(folder: Path, results: Path, kept_only: bool) -> dict[str, str]:
+    """The report of the kept comparison, and a quick one of today; links to them, and their words.
+
+    The kept one was measured with care, with all peers; today's has the peers that are installed.
+    """
+    folder.mkdir()
+    links = {}
+    kept = results / KEPT_COMPARISON
+    if kept.exists():
+        engine("compare", "page", str(kept), "--output", str(folder / "index.html"))
+        links["compare/index.html"] = (
+            "Beside other libraries: scikit-learn, PyTorch and JAX at the same work: wins and "
+            "losses, size, start-up, memory, threads."
+        )
+    if not kept_only:
+        engine("compare", "report", "--quick", "--page", str(folder / "today.html"))
+        links["compare/today.html"] = (
+            "Today's commit beside them: a quick comparison with the libraries that are installed "
+            "here."
+        )
+    return links
+
+
+def engine(*arguments: str) -> None:
+    """Run a command of the package.
+
+    Raises CannotRun if it fails; what it says stands above.
+    """
+    done = subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=ROOT, check=False)
+    if done.returncode != 0:
+        raise CannotRun(f"engine {' '.join(arguments[:2])} ended with status {done.returncode}.")
 
 
 def about(head: str, kept_only: bool) -> dict[str, str]:
