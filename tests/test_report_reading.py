@@ -112,7 +112,10 @@ def test_the_command_writes_the_page(tmp_path, small):
     [
         (("nothing.json",), "nothing.json: No such file or directory"),
         (("broken.json",), "broken.json: expected the JSON file of a comparison"),
-        (("comparison.json", "--output", "none/out.html"), "No such file or directory"),
+        (
+            ("comparison.json", "--output", "none/out.html"),
+            "none/out.html: its folder is not there; make it",
+        ),
         (("comparison.json", "--output", "."), "is a folder; name a file"),
     ],
 )

@@ -19,6 +19,8 @@ def page(
     from engine.comparison.report.page import render
 
     found = kept.read(figures)
+    if not output.resolve().parent.is_dir():
+        raise ValueError(f"{output}: its folder is not there; make it, or name another.")
     atomic_files.check_writable(output)
     text = render(found)
     with atomic_files.replacing(output) as file:

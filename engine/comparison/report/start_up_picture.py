@@ -49,7 +49,7 @@ def _draw(width: int, lines: Mapping[str, Mapping[str, Spread]], series: dict[st
     labels = [series[name].label for name in lines]
     left = room_for(labels, is_narrow)
     tall = 88 if is_narrow else 50
-    figure, (axes,) = frame(width, [tall * len(lines)], left=left, right=28, top=10)
+    figure, (axes,) = frame(width, [tall * len(lines)], left=left, right=92, top=10)
     offsets = NARROW_OFFSETS if is_narrow else OFFSETS
     spreads = [spread for line in lines.values() for spread in line.values()]
     times = [max(LEAST, value) for spread in spreads for value in spread]
