@@ -31,7 +31,8 @@ from engine.comparison import (
 )
 from engine.comparison.contenders import entrants
 from engine.comparison.jobs import KNOWN, OURS, PEERS, Job
-from engine.comparison.problems import SUITES, Problem, Task, draw, parse_shape
+from engine.comparison.problems import NAMED, SUITES, Problem, Task, draw, parse_shape
+from engine.comparison.report import kept
 from engine.equations.backends import BACKENDS
 from tests.processes import engine, run
 from tests.test_public_names import modules_after
@@ -907,3 +908,46 @@ def test_listing_the_comparisons_loads_nothing_that_takes_time():
     code = "import sys; sys.argv[1:] = ['compare', '--help']\nfrom engine.cli import main\n"
     loaded = modules_after(f"{code}try: main.main()\nexcept SystemExit: pass")
     assert loaded & {"jax", "numba", "numpy", "sklearn", "torch"} == set()
+
+
+@pytest.mark.compiled
+def test_a_whole_comparison_is_kept_as_figures_that_make_its_page(tmp_path):
+    figures, page = tmp_path / "figures.json", tmp_path / "page.html"
+    done = engine(
+        "compare",
+        "report",
+        *("--quick", "--rounds", "1", "--threads", "1", "--contenders", "numpy,sklearn"),
+        *("--json", figures, "--page", page),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    found = kept.read(figures)
+    assert list(found["contenders"]) == ["numpy", "sklearn"]
+    assert {"training", "sizes", "start_up", "curves", "memory"} <= set(found)
+    for row in (*found["training"], *found["sizes"]):
+        assert row["base"] == "numpy", row["entries"]
+        assert row["entries"]["sklearn"]["ratio"][0] > 0
+    costs = [one["costs"] for one in found["curves"][0]["entries"].values()]
+    assert costs[0] == pytest.approx(costs[1], rel=0.05)
+    assert costs[0][-1] < costs[0][0]
+    for entry in found["memory"][0]["entries"].values():
+        assert entry["peak"] > entry["imports"] > 1e7
+    for one in found["start_up"].values():
+        assert one["empty_cache"][0] > one["epoch"][0]
+    assert "scikit-learn" in page.read_text(encoding="utf-8")
+    assert "higher: numpy is faster" in done.stdout
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_problem_by_name_is_scikit_learns_data_standardised(name):
+    problem = NAMED[name]
+    rows, targets = draw(problem, "float32")
+    assert rows.shape == (problem.n_samples, problem.sizes[0])
+    assert rows.dtype == np.float32
+    assert rows.flags.c_contiguous
+    if name != "xnor":
+        np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-5)
+        assert rows.std(axis=0).max() == pytest.approx(1, rel=1e-4)
+    if problem.output == "softmax":
+        assert set(targets) == set(range(problem.sizes[-1]))
+    assert problem.name.startswith(f"{name} ")

@@ -3,12 +3,16 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
 
+from engine.atomic_files import check_writable, replacing
 from engine.cli.compare_options import Contenders, Json, Limit, Own, distributions_of, names_of
+
+if TYPE_CHECKING:
+    from engine.comparison.figures import Figures
 
 
 def report(
@@ -36,15 +40,17 @@ def report(
     from engine.comparison.contenders import entrants
     from engine.comparison.launch import cores_for, measured
     from engine.comparison.machine import usable_cores
+    from engine.comparison.report.drawing import require_drawing
 
     names = names_of(contenders)
     entrants(names)  # a wrong name is said before a process is started
     most = threads or len(usable_cores())
     cores_for(most)
     for path in (page, json):
-        if path is not None:
-            with path.open("ab"):  # a path that cannot be written is said before the work
-                pass
+        if path is not None:  # what would stop the end is said before the work
+            check_writable(path)
+    if page is not None:
+        require_drawing()
     told: dict[str, Any] = {
         "contenders": names,
         "rounds": rounds or (3 if quick else 7),
@@ -64,11 +70,14 @@ def report(
 
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
-    import json as js
+    """Write the files whole or not at all; the figures first, from which a page can be made."""
+    from json import dumps
 
     if json is not None:
-        json.write_text(js.dumps(found, indent=1) + "\n", encoding="utf-8")
+        with replacing(json) as file:
+            file.write((dumps(found, indent=1) + "\n").encode())
     if page is not None:
         from engine.comparison.report.page import render
 
-        page.write_text(render(found), encoding="utf-8")  # type: ignore[arg-type]
+        with replacing(page) as file:
+            file.write(render(cast("Figures", found)).encode())

@@ -43,6 +43,15 @@ class Frame(NamedTuple):
     axes: list[Any]
 
 
+def require_drawing() -> None:
+    """Raise ImportError, with what to install, where a page could not be made."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(NEEDED) from error
+
+
 def picture(
     name: str,
     alternative: str,

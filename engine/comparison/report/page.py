@@ -14,7 +14,7 @@ from engine.comparison.report.break_even import CACHES, break_even, in_words, tr
 from engine.comparison.report.break_even_picture import totals
 from engine.comparison.report.colours import all_series
 from engine.comparison.report.curve_picture import curves
-from engine.comparison.report.drawing import NEEDED, Picture
+from engine.comparison.report.drawing import Picture, require_drawing
 from engine.comparison.report.limits import distance, multiply_adds
 from engine.comparison.report.memory_picture import MEGABYTE, memory
 from engine.comparison.report.ratio_picture import ratios
@@ -35,11 +35,9 @@ def render(figures: Figures) -> str:
     ImportError
         Without jinja2 or matplotlib.
     """
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(NEEDED) from error
+    require_drawing()
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
