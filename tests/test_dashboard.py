@@ -177,6 +177,18 @@ def test_a_machine_without_results_is_refused_and_the_ones_there_are_named(proje
     assert "no results of a machine called 'laptop': it has 'reference'" in done.stderr
 
 
+@pytest.mark.compiled
+def test_where_no_comparison_is_kept_the_front_page_says_so_and_links_to_none(project, tmp_path):
+    kept = tmp_path / "results"
+    shutil.copytree(project / "benchmarks" / "results", kept)
+    (kept / "compare.json").unlink()
+    done = build(project, "--results", str(kept), "--site", str(tmp_path / "site"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "there is no comparison with other libraries." in page
+    assert 'href="compare/' not in page
+
+
 def test_a_folder_without_results_is_refused(project, tmp_path):
     done = build(project, "--results", str(tmp_path))
     assert done.returncode == 3

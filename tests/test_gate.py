@@ -1,30 +1,12 @@
-"""The regression gate: which commits it compares, what it says of them, and that it can fail."""
-
-import math
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""The regression gate: which commits it compares, how it goes about it, and how it ends."""
 
 import pytest
 
-from tests.repositories import committed, copy_of_project, git
+from tests.repositories import committed, git
 from tools import asv_runs, gate
-from tools.gate_table import (
-    FAILED,
-    FASTER,
-    GONE,
-    NEW,
-    NOT_CONFIRMED,
-    SAME,
-    SLOWER,
-    Comparison,
-    compare,
-    markdown,
-)
+from tools.gate_table import REPAIRED, SAME, SLOWER, Comparison
 
-NO_SAMPLES = (None, None)
+pytestmark = pytest.mark.compiled
 
 
 # Which commits.
@@ -83,6 +65,24 @@ def test_a_clone_without_main_is_refused_with_the_remedy(repository):
         asv_runs.require_history(repository)
 
 
+def test_a_clone_that_has_origin_s_main_alone_is_compared_with_that(repository, tmp_path):
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(repository), str(clone))
+    left_at = git(clone, "rev-parse", "main")
+    git(clone, "switch", "--quiet", "--detach")
+    git(clone, "branch", "--delete", "--force", "main")
+    asv_runs.require_whole_clone(clone)
+    assert gate.base_of(committed(clone, "work"), clone) == left_at
+
+
+def test_where_no_main_is_known_the_gate_asks_for_one(repository):
+    git(repository, "branch", "--move", "main", "trunk")
+    with pytest.raises(
+        asv_runs.CannotRun, match=r"neither origin/main nor main.*git fetch.*--base"
+    ):
+        gate.base_of(git(repository, "rev-parse", "trunk"), repository)
+
+
 def test_a_folder_that_is_no_clone_is_refused(tmp_path):
     with pytest.raises(asv_runs.CannotRun, match=r"not a clone.*safe\.directory"):
         asv_runs.require_history(tmp_path)
@@ -103,6 +103,8 @@ def test_a_whole_history_is_accepted(repository):
         (["--base", "HEAD"], "nothing to compare"),
         (["--base", "nonsense"], "no commit 'nonsense'"),
         (["--factor", "0.9"], "must be above 1"),
+        (["--factor", "much"], "invalid float value: 'much'. What there is: python -m tools.gate"),
+        (["--summary", "no/such/folder/s.md"], "there is no folder"),
     ],
 )
 def test_what_cannot_be_compared_ends_with_status_3_and_a_message(
@@ -110,196 +112,85 @@ def test_what_cannot_be_compared_ends_with_status_3_and_a_message(
 ):
     for module in (asv_runs, gate):
         monkeypatch.setattr(module, "ROOT", repository)
-    monkeypatch.setattr(gate, "require_history", lambda: None)
+    monkeypatch.setattr(gate, "require_whole_clone", lambda: None)
     monkeypatch.setattr(gate, "commit", lambda name: asv_runs.commit(name, repository))
     assert asv_runs.told(gate.main, arguments) == 3
     assert message in capsys.readouterr().err
 
 
-# What it says.
+def test_an_error_in_the_gate_itself_is_not_taken_for_a_slow_down(monkeypatch, capsys):
+    monkeypatch.setattr(gate, "require_whole_clone", lambda: 1 / 0)
+    assert asv_runs.told(gate.main, []) == 4
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("before", "now", "verdict"),
-    [
-        (1.0, 1.0, SAME),
-        (1.0, 1.29, SAME),
-        (1.0, 1.31, SLOWER),
-        (1.31, 1.0, FASTER),
-        (math.nan, 1.0, NEW),
-        (None, 1.0, NEW),
-        (1.0, math.nan, GONE),
-        (1.0, None, FAILED),
-        (math.nan, None, FAILED),
-        (math.nan, math.nan, GONE),
-    ],
-)
-def test_a_verdict_goes_by_the_ratio_and_by_what_is_missing(before, now, verdict):
-    found = compare("b", "seconds", (before, NO_SAMPLES), (now, NO_SAMPLES), 1.3)
-    assert found.verdict == verdict
+def test_the_help_documents_the_statuses(capsys):
+    with pytest.raises(SystemExit):
+        gate.main(["--help"])
+    told = capsys.readouterr().out
+    assert all(f"\n  {number}  " in told for number in range(5))
 
 
-def test_a_slow_down_within_the_samples_spread_is_none():
-    wide = [1.0, 2.0, 1.2, 1.9, 1.1]
-    stats = {"ci_99_a": 0.9, "ci_99_b": 2.1, "q_25": 1.0, "q_75": 2.0, "repeat": 5, "number": 1}
-    before, now = (1.2, (stats, wide)), (1.7, (stats, wide[::-1]))
-    assert compare("b", "seconds", before, now, 1.3).verdict == SAME
+# How it goes about it, with measurements made up.
 
 
-def test_a_slow_down_counts_only_if_it_is_there_again():
-    one = Comparison("b", "seconds", 1.0, 2.0, SLOWER)
-    assert one.confirmed_by(one).verdict == SLOWER
-    assert one.confirmed_by(Comparison("b", "seconds", 1.0, 1.1, SAME)).verdict == NOT_CONFIRMED
-    assert one.confirmed_by(None).verdict == NOT_CONFIRMED
+@pytest.fixture
+def measurements(repository, monkeypatch, tmp_path):
+    """The repository in place of this one; what the first and the second measurement find."""
+    made: dict[str, list[Comparison] | Exception] = {}
 
+    def measured(base, head, bench, factor, turn):
+        found = made[turn]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-def test_what_is_not_slower_needs_no_second_measurement():
-    failed = Comparison("b", "seconds", 1.0, None, FAILED)
-    assert failed.confirmed_by(None) is failed
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "status"),
-    [
-        ([SAME, FASTER, NEW, GONE, NOT_CONFIRMED], 0),
-        ([SAME, FAILED], 2),
-        ([SAME, FAILED, SLOWER], 1),
-    ],
-)
-def test_the_status_is_that_of_the_worst(verdicts, status):
-    found = [Comparison(f"b{at}", "seconds", 1.0, 1.0, one) for at, one in enumerate(verdicts)]
-    assert gate.status(found) == status
-
-
-def test_the_table_says_which_way_the_ratio_goes_and_names_what_counts():
-    found = [
-        Comparison("training.time", "seconds", 1.0, 2.0, SLOWER),
-        Comparison("fits.time", "seconds", 1.0, None, FAILED),
-        Comparison("memory.peak", "bytes", 1e6, 1e6, SAME),
-    ]
-    table = markdown(found, "a" * 40, "b" * 40, 1.3)
-    first = table.splitlines()[0]
-    assert first.endswith("1 of 3 benchmarks slower by 1.3 or more, 1 fail")
-    assert "now / before (above 1: slower)" in table
-    assert "| **slower** | training.time | 1.00±0s | 2.00±0s | 2.00 |".replace("±0", "") in table
-    assert "| **fails** | fits.time |" in table
-    assert "| failed |" in table
-
-
-# That it can fail: a clone of this project, with a slow-down in a kernel.
-
-SLOW = (
-    "        for i in range(m):\n"
-    "            for j in range(n_out):\n"
-    "                A[j, i] = g(unit, Z[j, i])\n",
-    "        for _ in range(5):\n"
-    "            for i in range(m):\n"
-    "                for j in range(n_out):\n"
-    "                    A[j, i] = g(unit, Z[j, i])\n",
-)
-# Benchmarks of what the commit before does not have, and of what does not work.
-ADDED = """
-from benchmarks.layer_equations import function
-
-
-class New(Steady):
-    def setup(self):
-        self.marker = function("activations", "marker", "of_the_test")
-
-    def time_new(self):
-        for _ in range(1000):
-            self.marker()
-
-
-class Broken(Steady):
-    def time_broken(self):
-        raise RuntimeError("on purpose")
-"""
-NARROW = [
-    *("--bench", r"^equations\..*'tanh', '(numpy|loops)'\)$"),
-    *("--bench", r"^equations\.(New|Broken)"),
-]
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """This project's files as a repository of its own: one commit on main."""
-    if sys.platform != "linux" or shutil.which("python3.11") is None:
-        pytest.skip("asv's environments are of Python 3.11, and made on Linux here")
-    folder = copy_of_project(tmp_path_factory.mktemp("gate") / "project")
-    committed(folder, "the project as it is")
-    return folder
-
-
-def changed(clone, branch, changes):
-    """A commit on a new branch off main, with other text in some files."""
-    git(clone, "switch", "--quiet", "--create", branch, "main")
-    for name, change in changes.items():
-        path = clone / name
-        path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
-    git(clone, "add", "--all")
-    return committed(clone, branch)
-
-
-def slowed(text):
-    assert text.count(SLOW[0]) == 1
-    return text.replace(*SLOW) + "\n\ndef marker_of_the_test():\n    return 0\n"
-
-
-def run_gate(clone, *arguments):
-    """The gate on the clone's HEAD: status and what it prints."""
-    kept = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TEMP", "TMP")
-    environment = {
-        name: value for name, value in os.environ.items() if name in kept or "PIP" in name
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.gate", *NARROW, *arguments],
-        cwd=clone,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    monkeypatch.setattr(gate, "FOLDER", tmp_path / ".asv")
+    monkeypatch.setattr(gate, "require_whole_clone", lambda: None)
+    monkeypatch.setattr(gate, "commit", lambda name: asv_runs.commit(name, repository))
+    monkeypatch.setattr(
+        gate, "git", lambda *words, root=repository: asv_runs.git(*words, root=root)
     )
-    return done.returncode, done.stdout + done.stderr
+    monkeypatch.setattr(gate, "base_of", lambda head: git(repository, "rev-parse", "main~1"))
+    monkeypatch.setattr(gate, "measured", measured)
+    return made
 
 
-@pytest.mark.compiled
-def test_a_slow_down_fails_and_new_and_broken_benchmarks_do_not_hide_it(clone, tmp_path):
-    changed(
-        clone,
-        "slow",
-        {
-            "engine/equations/activations.py": slowed,
-            "benchmarks/equations.py": lambda text: text + ADDED,
-        },
+TWICE = Comparison("fits.time", "seconds", 1.0, 2.0, SLOWER)
+ALIKE = Comparison("fits.time", "seconds", 1.0, 1.05, SAME)
+
+
+def test_a_neighbour_on_the_machine_does_not_fail_the_gate(measurements, capsys):
+    measurements.update(first=[TWICE], second=[ALIKE])
+    assert gate.main([]) == 0
+    assert "| not confirmed | fits.time | 1.00s | 2.00s | 2.00, again 1.05 |" in (
+        capsys.readouterr().out
     )
+
+
+def test_a_slow_down_found_twice_fails_the_gate(measurements):
+    measurements.update(first=[TWICE], second=[TWICE])
+    assert gate.main([]) == 1
+
+
+def test_where_the_second_measurement_fails_the_first_is_told_and_counts(measurements, capsys):
+    measurements.update(first=[TWICE], second=asv_runs.CannotRun("no room on the disk"))
+    assert gate.main([]) == 1
+    told = capsys.readouterr().out
+    assert "the first one counts: no room on the disk" in told
+    assert "| **slower** | fits.time |" in told
+
+
+def test_why_nothing_was_compared_stands_in_the_summary_too(measurements, tmp_path):
     summary = tmp_path / "summary.md"
-    status, printed = run_gate(clone, "--summary", str(summary))
-    assert status == 1, printed
-    table = summary.read_text(encoding="utf-8")
-    assert table.strip() in printed
-    rows = [line for line in table.splitlines() if line.startswith("|")]
-    slower = [line for line in rows if line.startswith("| **slower** |")]
-    assert slower
-    assert all("'tanh', 'loops'" in line for line in slower)
-    assert any(line.startswith("| new | equations.New.time_new |") for line in rows)
-    assert any(line.startswith("| **fails** | equations.Broken.time_broken |") for line in rows)
-    assert not any("slower" in line and "numpy" in line for line in rows[1:])
+    measurements.update(first=asv_runs.CannotRun("asv ended with status 1"))
+    assert asv_runs.told(gate.main, ["--summary", str(summary)]) == 3
+    assert "nothing was compared\n\nasv ended with status 1" in summary.read_text()
 
 
-@pytest.mark.compiled
-def test_a_change_that_slows_nothing_down_passes(clone):
-    changed(
-        clone, "comment", {"engine/equations/activations.py": lambda text: text + "# The end.\n"}
-    )
-    status, printed = run_gate(clone)
-    assert status == 0, printed
-    assert "none of 2 benchmarks slower by 1.3 or more" in printed
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_trace():
-    """Nothing of these tests is left in the project's own folder of asv."""
-    before = Path(asv_runs.FOLDER).exists()
-    yield
-    assert Path(asv_runs.FOLDER).exists() == before
+def test_a_base_that_has_no_number_at_all_is_no_reason_to_pass(measurements, capsys):
+    measurements.update(first=[Comparison("fits.time", "seconds", None, 1.0, REPAIRED)])
+    assert gate.main([]) == 3
+    told = capsys.readouterr().out
+    assert "nothing could be compared, as none of 1 benchmarks has both numbers" in told
+    assert told.rstrip().endswith("(status 3)")

@@ -52,6 +52,24 @@ def test_a_file_that_is_not_kept_is_an_error_and_the_page_stays_as_it_was(tmp_pa
     assert page.read_text() == '<script src="https://cdn.example/new.min.js"></script>'
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "<script src='https://cdn.example/jquery-3.3.1.min.js'></script>",
+        '<script src="https://cdn.example/jquery-3.3.1.min.js?v=2"></script>',
+        '<img src="//cdn.example/swallow.png">',
+        '<link rel="preload" href="https://fonts.example/a.woff2">',
+        '<iframe src="https://example.org"></iframe>',
+    ],
+)
+def test_whatever_else_a_page_asks_other_hosts_for_is_an_error_too(tmp_path, asked):
+    page = tmp_path / "index.html"
+    page.write_text(asked)
+    with pytest.raises(ValueError, match=r"still asks other hosts for .*//.*vendor"):
+        vendor.vendor(page)
+    assert page.read_text() == asked
+
+
 def test_asv_s_page_of_the_installed_version_needs_nothing_else(tmp_path):
     asv = pytest.importorskip("asv")
     page = tmp_path / "index.html"

@@ -4,13 +4,15 @@ asv keeps what it knows of machines in the user's home. Here its home is a folde
 nothing outside the clone is written; git and pip still find the user's settings.
 """
 
+import argparse
 import json
 import os
 import platform
 import subprocess
 import sys
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from engine.comparison.machine import processor_name
 
@@ -21,10 +23,30 @@ RESULTS = ROOT / "benchmarks" / "results"
 MAIN = "main"
 
 FAILED_BENCHMARK = 2  # asv's exit status where it ran, and a benchmark failed
+# Exit statuses of the project's own commands; below them, each has its own.
+CANNOT_RUN, BROKEN = 3, 4
 
 
 class CannotRun(Exception):
     """What stands in the way, in words for whoever typed the command."""
+
+
+class Arguments(argparse.ArgumentParser):
+    """The arguments of a command, whose docstring is its help.
+
+    A wrong argument is one more reason why it cannot run: argparse's own status for it is 2, which
+    says here that a benchmark failed.
+    """
+
+    def __init__(self, command: str, description: str | None) -> None:
+        super().__init__(
+            prog=f"python -m tools.{command}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise CannotRun(f"{message}. What there is: {self.prog} --help.")
 
 
 def git(*arguments: str, root: Path = ROOT) -> str:
@@ -44,8 +66,8 @@ def git(*arguments: str, root: Path = ROOT) -> str:
     return done.stdout.strip()
 
 
-def require_history(root: Path = ROOT) -> None:
-    """Refuse what would make asv lose commits without a word: a shallow clone, no branch main."""
+def require_whole_clone(root: Path = ROOT) -> None:
+    """Refuse what would make asv lose commits without a word: no clone, or a shallow one."""
     try:
         shallow = git("rev-parse", "--is-shallow-repository", root=root)
     except CannotRun as error:
@@ -59,6 +81,11 @@ def require_history(root: Path = ROOT) -> None:
             "this clone is shallow: commits before its first are unknown. Fetch them with "
             "`git fetch --unshallow`; in GitHub Actions, pass `fetch-depth: 0` to actions/checkout."
         )
+
+
+def require_history(root: Path = ROOT) -> None:
+    """Refuse a clone without all commits of a local branch main, which asv's pages follow."""
+    require_whole_clone(root)
     if not exists(MAIN, root):
         raise CannotRun(
             f"there is no local branch {MAIN}, whose commits the benchmarks follow. Make it with "
@@ -156,10 +183,17 @@ def derived_config(name: str, **changes: Any) -> Path:
 
 
 def told(main: Any, arguments: list[str]) -> int:
-    """Run a command's `main`; what stands in its way goes to standard error, with status 3."""
+    """Run a command's `main`; what stands in its way goes to standard error, with status 3.
+
+    Any other error is told as Python tells it, but with status 4: Python's own is 1, which a
+    command may mean something by.
+    """
     try:
         status: int = main(arguments)
     except CannotRun as error:
         print(f"error: {error}", file=sys.stderr)
-        return 3
+        return CANNOT_RUN
+    except Exception:
+        traceback.print_exc()
+        return BROKEN
     return status

@@ -9,7 +9,6 @@ Ends with 0, 1 if a compared minimum is slower by 30 % or more, 2 if a measureme
 could not run.
 """
 
-import argparse
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.asv_runs import ROOT, CannotRun, told
+from tools.asv_runs import ROOT, Arguments, CannotRun, told
 
 SUITE = "tests/benchmarks"
 FACTOR = 1.3
@@ -25,11 +24,7 @@ COLUMNS = "min,median,iqr,rounds"
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("bench", __doc__)
     parser.add_argument("--save", help="keep this run under a name")
     parser.add_argument("--compare", help="a name that a run was kept under")
     parser.add_argument("--only", help="a part of the suite")

@@ -7,7 +7,6 @@ Open site/index.html by a server, since asv's pages load their figures by script
 python -m http.server --directory site. Ends with 0, 2 if a benchmark failed, 3 if it could not run.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from tools.asv_runs import (
     MAIN,
     RESULTS,
     ROOT,
+    Arguments,
     CannotRun,
     asv,
     commit,
@@ -51,11 +51,7 @@ FEW = ("rounds=1", "repeat=(1,3,0.2)", "warmup_time=0")
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.dashboard",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("dashboard", __doc__)
     parser.add_argument("--kept-only", action="store_true", help="measure nothing")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the kept results")
     parser.add_argument("--machine", default=MACHINE, help="whose results make the headlines")
@@ -118,8 +114,11 @@ def publish(config: Path, pages: Path) -> None:
             "asv found none of the results' commits in this clone's history, and its pages would "
             "be empty. Are the results of another repository, or is the history cut off?"
         )
-    vendor(pages / "index.html")
-    vendor(pages / "error.html")
+    try:
+        vendor(pages / "index.html")
+        vendor(pages / "error.html")
+    except ValueError as error:
+        raise CannotRun(f"asv's pages cannot be made to work without a network: {error}") from error
 
 
 def build(site: Path, pages: Path, results: Path, machine: str, head: str, kept_only: bool) -> None:

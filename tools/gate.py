@@ -7,8 +7,13 @@ Both commits are measured in turns, in this run, on this machine, and compared b
 of 1.3 or more that asv's statistics find significant is measured once more, alone, and counts if it
 is there again: a neighbour on the machine does not come back at the same benchmark.
 
-Ends with 0 if nothing got slower, 1 if something did, 2 if nothing did but a benchmark fails that
-ran before (or every new one that fails), 3 if it could not run.
+Ends with
+  0  nothing got slower
+  1  something got slower
+  2  nothing got slower, but a benchmark fails that did not fail before (a new one that fails, too)
+  3  it could not run, or nothing could be compared: it says why, and what to do
+  4  an error in the gate itself
+make itself ends with 2 where this does not end with 0; the status stands in the line above its own.
 """
 
 import argparse
@@ -18,11 +23,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from tools import asv_failures
 from tools.asv_runs import (
+    CANNOT_RUN,
     FAILED_BENCHMARK,
     FOLDER,
     MAIN,
     ROOT,
+    Arguments,
     CannotRun,
     asv,
     commit,
@@ -30,10 +38,10 @@ from tools.asv_runs import (
     describe_machine,
     exists,
     git,
-    require_history,
+    require_whole_clone,
     told,
 )
-from tools.gate_table import FAILED, SLOWER, Comparison, comparisons, markdown
+from tools.gate_table import FAILED, SLOWER, Comparison, comparisons, markdown, title
 
 # What is measured: one thread, CPU time, and what the package is for; minutes in all. Start-up,
 # memory, threads and peers are followed by the dashboard.
@@ -59,26 +67,40 @@ def base_of(head: str, root: Path = ROOT) -> str:
         base = git("merge-base", head, name, root=root)
         if base != head:
             return base
+    if not any(exists(name, root) for name in (f"origin/{MAIN}", MAIN)):
+        raise CannotRun(
+            f"there is neither origin/{MAIN} nor {MAIN} here, so where HEAD left it is unknown. "
+            f"Fetch it with `git fetch origin {MAIN}:{MAIN}`, or pass --base COMMIT."
+        )
     if not exists(f"{head}~1", root):
         raise CannotRun(f"{head[:8]} has no commit before it: pass --base COMMIT.")
     return commit(f"{head}~1", root)
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.gate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("gate", __doc__)
     parser.add_argument("--base", help="the commit to compare with")
     parser.add_argument("--head", default="HEAD", help="the commit that is judged")
     parser.add_argument("--factor", type=float, default=FACTOR, help="the slow-down that counts")
     parser.add_argument("--bench", action="append", help="regular expression of benchmarks")
     parser.add_argument("--summary", type=Path, help="also append the table, as Markdown, to it")
     asked = parser.parse_args(arguments)
+    if asked.summary is None:
+        return judged(asked)
+    if not asked.summary.absolute().parent.is_dir():
+        raise CannotRun(f"--summary: there is no folder {asked.summary.absolute().parent}.")
+    try:
+        return judged(asked)
+    except CannotRun as error:
+        append(asked.summary, f"### Speed: nothing was compared\n\n{error}")
+        raise
+
+
+def judged(asked: argparse.Namespace) -> int:
+    """Compare as asked, tell it, and return the exit status."""
     if asked.factor <= 1:
         raise CannotRun(f"--factor must be above 1, a ratio of times; got {asked.factor}.")
-    require_history()
+    require_whole_clone()
     head = commit(asked.head)
     base = commit(asked.base) if asked.base else base_of(head)
     if base == head:
@@ -89,34 +111,52 @@ def main(arguments: list[str]) -> int:
     table = markdown(found, base, head, asked.factor)
     print(table)
     if asked.summary:
-        with asked.summary.open("a", encoding="utf-8") as file:
-            file.write(table + "\n")
-    return status(found)
+        append(asked.summary, table)
+    ended = status(found)
+    print(f"\n{title(found, base, head, asked.factor)} (status {ended})")
+    return ended
+
+
+def append(summary: Path, text: str) -> None:
+    with summary.open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 def status(found: list[Comparison]) -> int:
-    """The exit status that these comparisons add up to."""
+    """The exit status that these comparisons add up to; none at all is no reason to pass."""
     verdicts = {one.verdict for one in found}
-    return 1 if SLOWER in verdicts else 2 if FAILED in verdicts else 0
+    if SLOWER in verdicts:
+        return 1
+    if FAILED in verdicts:
+        return 2
+    return 0 if any(one.compared for one in found) else CANNOT_RUN
 
 
 def compared(base: str, head: str, bench: list[str], factor: float) -> list[Comparison]:
     """Measure both; what seems slower is measured again, and only then counts."""
-    found = measured(base, head, bench, factor)
+    shutil.rmtree(FOLDER / "gate", ignore_errors=True)
+    found = measured(base, head, bench, factor, "first")
     again = [one.name for one in found if one.verdict == SLOWER]
     if not again:
         return found
     print(f"\n{len(again)} seem slower; they are measured once more.\n", flush=True)
     exactly = [f"^{re.escape(name)}$" for name in again]
-    second = {one.name: one for one in measured(base, head, exactly, factor)}
+    try:
+        second = {one.name: one for one in measured(base, head, exactly, factor, "second")}
+    except CannotRun as error:
+        print(f"note: the second measurement failed, and the first one counts: {error}")
+        return found
     return [one.confirmed_by(second.get(one.name)) for one in found]
 
 
-def measured(base: str, head: str, bench: list[str], factor: float) -> list[Comparison]:
-    """Both commits' results, measured in turns, from an empty folder."""
-    results = FOLDER / "gate"
-    shutil.rmtree(results, ignore_errors=True)
-    config = derived_config("gate", results_dir=str(results))
+def measured(base: str, head: str, bench: list[str], factor: float, turn: str) -> list[Comparison]:
+    """Both commits' results, measured in turns, in a folder and with a log for each turn."""
+    results, log = FOLDER / "gate" / turn, FOLDER / f"gate-{turn}.log"
+    # By HEAD, since asv asks for the branches that it knows, and a pull request's clone may have
+    # no main.
+    config = derived_config(
+        "gate", results_dir=str(results), branches=["HEAD"], plugins=[asv_failures.PLUGIN]
+    )
     describe_machine(MACHINE)
     listed = FOLDER / "hashes.txt"
     listed.write_text(f"{base}\n{head}\n", encoding="utf-8")
@@ -128,12 +168,12 @@ def measured(base: str, head: str, bench: list[str], factor: float) -> list[Comp
             *("--attribute", "rounds=4", *chosen, f"HASHFILE:{listed}"),
         ],
         config,
-        FOLDER / "gate.log",
+        log,
     )
     if ended not in (0, FAILED_BENCHMARK) or not any(results.glob("*/*.json")):
         raise CannotRun(
             f"asv ended with status {ended} before there was anything to compare; what it said "
-            f"stands above and in {os.path.relpath(FOLDER / 'gate.log')}."
+            f"stands above and in {os.path.relpath(log)}."
         )
     return [
         one

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tools import asv_failures
+
 SLOWER, FASTER, SAME = "slower", "faster", "the same"
 NEW, GONE, FAILED, NOT_CONFIRMED = "new", "n/a now", "fails", "not confirmed"
+REPAIRED, FAILED_BEFORE = "fails no more", "fails as before"
 
 # What is worth reading first.
-ORDER = (SLOWER, FAILED, NOT_CONFIRMED, FASTER, NEW, GONE, SAME)
+ORDER = (SLOWER, FAILED, FAILED_BEFORE, NOT_CONFIRMED, FASTER, NEW, REPAIRED, GONE, SAME)
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,13 @@ class Comparison:
     before: float | None
     now: float | None
     verdict: str
+    reason: str = ""  # why it failed
+    ratio_again: float = math.nan  # of the second measurement, if there was one
+
+    @property
+    def compared(self) -> bool:
+        """Whether there are numbers of both commits."""
+        return not any(one is None or math.isnan(one) for one in (self.before, self.now))
 
     @property
     def ratio(self) -> float:
@@ -31,12 +41,14 @@ class Comparison:
         return self.now / self.before
 
     def confirmed_by(self, second: "Comparison | None") -> "Comparison":
-        """The same after a second measurement: a slow-down counts only if it is there again."""
-        if self.verdict != SLOWER:
+        """The same after a second measurement: a slow-down counts unless that found none.
+
+        A second measurement that failed has found nothing, and clears nobody.
+        """
+        if self.verdict != SLOWER or second is None or not second.compared:
             return self
-        if second is None or second.verdict != SLOWER:
-            return replace(self, verdict=NOT_CONFIRMED)
-        return self
+        verdict = SLOWER if second.verdict == SLOWER else NOT_CONFIRMED
+        return replace(self, verdict=verdict, ratio_again=second.ratio)
 
 
 def comparisons(results: Path, base: str, head: str, factor: float) -> list[Comparison]:
@@ -45,10 +57,13 @@ def comparisons(results: Path, base: str, head: str, factor: float) -> list[Comp
 
     about = load_json(str(results / "benchmarks.json"), 2)
     before, now = dict(rows(results, base)), dict(rows(results, head))
+    failed = asv_failures.read(results / asv_failures.FILE).get(head, {})
     found = []
     for name in sorted({**before, **now}):
         unit = about.get(name.partition("(")[0], {}).get("unit", "")
-        found.append(compare(name, unit, before.get(name), now.get(name), factor))
+        one = compare(name, unit, before.get(name), now.get(name), factor)
+        reason = asv_failures.reason(name, failed) if one.now is None else ""
+        found.append(replace(one, reason=reason))
     return sorted(found, key=lambda one: (ORDER.index(one.verdict), -_number(one.ratio)))
 
 
@@ -78,10 +93,12 @@ def compare(name: str, unit: str, before: Any, now: Any, factor: float) -> Compa
     (old, old_samples), (new, new_samples) = before or absent, now or absent
     one = Comparison(name, unit, old, new, SAME)
     if new is None:
-        return replace(one, verdict=FAILED)
+        return replace(one, verdict=FAILED_BEFORE if old is None else FAILED)
     if math.isnan(new):
         return replace(one, verdict=GONE)
-    if old is None or math.isnan(old):
+    if old is None:
+        return replace(one, verdict=REPAIRED)
+    if math.isnan(old):
         return replace(one, verdict=NEW)
     if _is_result_better(old, new, old_samples, new_samples, factor):
         return replace(one, verdict=SLOWER)
@@ -93,7 +110,7 @@ def compare(name: str, unit: str, before: Any, now: Any, factor: float) -> Compa
 def markdown(found: list[Comparison], base: str, head: str, factor: float) -> str:
     """The table, with its verdict in words above it."""
     lines = [
-        f"### Speed of {head[:8]} beside {base[:8]}: {summary(found, factor)}",
+        f"### {title(found, base, head, factor)}",
         "",
         f"| | benchmark | {base[:8]} | {head[:8]} | now / before (above 1: slower) |",
         "|---|---|--:|--:|--:|",
@@ -106,10 +123,18 @@ def markdown(found: list[Comparison], base: str, head: str, factor: float) -> st
         extremes = (min(same, key=_ratio), max(same, key=_ratio))
         low, high = (f"{one.ratio:.2f}" for one in extremes)
         lines.append(f"| the same | {len(same)} benchmarks | | | {low} to {high} |")
+    failing = [one for one in found if one.reason]
+    if failing:
+        lines += ["", f"Benchmarks that fail on {head[:8]}, apart from what got slower:", ""]
+        lines += [f"- {one.name}, {one.verdict}: {code(one.reason)}" for one in failing]
     lines += ["", "<details><summary>All benchmarks</summary>", ""]
     lines += ["| | benchmark | before | now | now / before |", "|---|---|--:|--:|--:|"]
     lines += [row(one) for one in found]
     return "\n".join([*lines, "", "</details>"])
+
+
+def title(found: list[Comparison], base: str, head: str, factor: float) -> str:
+    return f"Speed of {head[:8]} beside {base[:8]}: {summary(found, factor)}"
 
 
 def summary(found: list[Comparison], factor: float) -> str:
@@ -120,15 +145,29 @@ def summary(found: list[Comparison], factor: float) -> str:
     """
     slower = sum(one.verdict == SLOWER for one in found)
     failed = sum(one.verdict == FAILED for one in found)
-    text = f"{slower or 'none'} of {len(found)} benchmarks slower by {factor:g} or more"
+    if not any(one.compared for one in found):
+        text = f"nothing could be compared, as none of {len(found)} benchmarks has both numbers"
+    else:
+        text = f"{slower or 'none'} of {len(found)} benchmarks slower by {factor:g} or more"
     return text + (f", {failed} fail" if failed else "")
 
 
 def row(one: Comparison) -> str:
     ratio = "" if math.isnan(one.ratio) else f"{one.ratio:.2f}"
+    if not math.isnan(one.ratio_again):
+        ratio += f", again {one.ratio_again:.2f}"
     state = f"**{one.verdict}**" if one.verdict in (SLOWER, FAILED) else one.verdict
     times = (value(number, one.unit) for number in (one.before, one.now))
     return f"| {' | '.join([state, one.name, *times, ratio])} |"
+
+
+def code(text: str) -> str:
+    """Text as Markdown shows it unchanged.
+
+    >>> code("no `x`")
+    '`` no `x` ``'
+    """
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def value(number: float | None, unit: str) -> str:

@@ -7,13 +7,13 @@
 Ends with 0, or with 2 if a benchmark failed, or 3 if it could not run.
 """
 
-import argparse
 import sys
 
 from tools.asv_runs import (
     FAILED_BENCHMARK,
     FOLDER,
     ROOT,
+    Arguments,
     CannotRun,
     asv,
     commit,
@@ -37,7 +37,7 @@ def chosen(text: str) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.history", description=__doc__)
+    parser = Arguments("history", __doc__)
     parser.add_argument("commits", nargs="*", help="commits; where none is given, all chosen ones")
     parser.add_argument("--machine", default="reference", help="the name that results are kept by")
     parser.add_argument("--bench", help="only benchmarks that this regular expression finds")

@@ -8,7 +8,6 @@ The branch holds results alone; results that main keeps are put beside them, and
 benchmark failed (what was measured is kept), 3 if it could not run.
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from tools.asv_runs import (
     FOLDER,
     RESULTS,
     ROOT,
+    Arguments,
     CannotRun,
     asv,
     commit,
@@ -34,11 +34,7 @@ WHO = ("-c", "user.name=asv", "-c", "user.email=asv@localhost")
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.record",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("record", __doc__)
     parser.add_argument("--machine", default="ci", help="the name that results are kept by")
     parser.add_argument("--push", action="store_true", help="push the branch to origin")
     asked = parser.parse_args(arguments)
