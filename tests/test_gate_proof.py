@@ -42,10 +42,18 @@ class New(Steady):
 class Broken(Steady):
     def time_broken(self):
         raise RuntimeError("on purpose")
+
+
+class Breaks(Steady):
+    def time_breaks(self):
+        from engine.equations import activations
+
+        if hasattr(activations, "marker_of_the_test"):
+            raise RuntimeError("since this commit")
 """
 NARROW = [
     *("--bench", r"^equations\..*'tanh', '(numpy|loops)'\)$"),
-    *("--bench", r"^equations\.(New|Broken)"),
+    *("--bench", r"^equations\.(New|Broken|Breaks)"),
 ]
 
 
@@ -110,8 +118,9 @@ def test_a_slow_down_fails_and_new_and_broken_benchmarks_do_not_hide_it(clone, t
     assert slower
     assert all("'tanh', 'loops'" in line for line in slower)
     assert any(line.startswith("| new | equations.New.time_new |") for line in rows)
-    assert any(line.startswith("| **fails** | equations.Broken.time_broken |") for line in rows)
-    assert "- equations.Broken.time_broken, fails: `RuntimeError: on purpose`" in table
+    assert any(line.startswith("| **fails** | equations.Breaks.time_breaks |") for line in rows)
+    assert "- equations.Breaks.time_breaks, fails: `RuntimeError: since this commit`" in table
+    assert "- equations.Broken.time_broken, fails on both: `RuntimeError: on purpose`" in table
     assert not any("**slower**" in line and "numpy" in line for line in rows)
 
 

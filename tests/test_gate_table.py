@@ -7,7 +7,7 @@ import pytest
 from tools import asv_failures, gate
 from tools.gate_table import (
     FAILED,
-    FAILED_BEFORE,
+    FAILED_ON_BOTH,
     FASTER,
     GONE,
     NEW,
@@ -32,7 +32,7 @@ NO_SAMPLES = (None, None)
         (1.31, 1.0, FASTER),
         (math.nan, 1.0, NEW),
         (None, 1.0, REPAIRED),
-        (None, None, FAILED_BEFORE),
+        (None, None, FAILED_ON_BOTH),
         (1.0, math.nan, GONE),
         (1.0, None, FAILED),
         (math.nan, None, FAILED),
@@ -73,7 +73,7 @@ def test_what_is_not_slower_needs_no_second_measurement():
     [
         ([SAME, FASTER, NEW, GONE, NOT_CONFIRMED], 0),
         ([SAME, FAILED], 2),
-        ([SAME, FAILED_BEFORE, REPAIRED], 0),
+        ([SAME, FAILED_ON_BOTH, REPAIRED], 0),
         ([SAME, FAILED, SLOWER], 1),
     ],
 )

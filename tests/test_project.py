@@ -93,6 +93,21 @@ def test_the_workflow_runs_the_test_command(job):
     assert any(re.match(rf"{TEST_COMMAND}\b", step.get("run", "")) for step in job["steps"])
 
 
+def test_the_benchmark_jobs_run_what_a_person_runs_and_see_the_whole_history():
+    workflow = YAML(typ="safe").load((WORKFLOWS / "benchmarks.yml").read_text(encoding="utf-8"))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        commands = [step["run"] for step in job["steps"] if "run" in step]
+        assert commands
+        for command in commands:
+            assert re.fullmatch(r"make ([\w-]+)( \w+=\S+)*", command), command
+            assert command.split()[1] in targets
+        (checkout,) = [step for step in job["steps"] if "checkout" in step.get("uses", "")]
+        assert checkout["with"]["fetch-depth"] == 0
+        assert job["concurrency"]["group"]
+
+
 def test_ci_run_is_the_readme_s_test_command():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     commands = [line for line in script.splitlines() if line and not line.startswith("#")]

@@ -8,6 +8,7 @@ python -m http.server --directory site. Ends with 0, 2 if a benchmark failed, 3 
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -147,26 +148,31 @@ def compare(folder: Path, results: Path, kept_only: bool) -> dict[str, str]:
     links = {}
     kept = results / KEPT_COMPARISON
     if kept.exists():
-        engine("compare", "page", str(kept), "--output", str(folder / "index.html"))
+        engine(folder, "compare", "page", str(kept), "--output", "index.html")
         links["compare/index.html"] = (
             "Beside other libraries: scikit-learn, PyTorch and JAX at the same work: wins and "
             "losses, size, start-up, memory, threads."
         )
     if not kept_only:
-        engine("compare", "report", "--quick", "--page", str(folder / "today.html"))
+        engine(folder, "compare", "report", "--quick", "--page", "today.html")
         links["compare/today.html"] = (
-            "Today's commit beside them: a quick comparison with the libraries that are installed "
-            "here."
+            "Today's commit beside other libraries: a quick comparison with those that are "
+            "installed here."
         )
     return links
 
 
-def engine(*arguments: str) -> None:
-    """Run a command of the package.
+def engine(folder: Path, *arguments: str) -> None:
+    """Run a command of the package in a folder: its page shows the command, and no one's paths.
 
     Raises CannotRun if it fails; what it says stands above.
     """
-    done = subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
     if done.returncode != 0:
         raise CannotRun(f"engine {' '.join(arguments[:2])} ended with status {done.returncode}.")
 

@@ -10,9 +10,11 @@ is there again: a neighbour on the machine does not come back at the same benchm
 Ends with
   0  nothing got slower
   1  something got slower
-  2  nothing got slower, but a benchmark fails that did not fail before (a new one that fails, too)
+  2  nothing got slower, but a benchmark fails that ran before, or that was n/a before
   3  it could not run, or nothing could be compared: it says why, and what to do
   4  an error in the gate itself
+Benchmarks are those of the working tree, so that one which is broken in itself fails on both
+commits: the table lists it, with the reason, and the status is that of the others.
 make itself ends with 2 where this does not end with 0; the status stands in the line above its own.
 """
 

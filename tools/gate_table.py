@@ -10,10 +10,10 @@ from tools import asv_failures
 
 SLOWER, FASTER, SAME = "slower", "faster", "the same"
 NEW, GONE, FAILED, NOT_CONFIRMED = "new", "n/a now", "fails", "not confirmed"
-REPAIRED, FAILED_BEFORE = "fails no more", "fails as before"
+REPAIRED, FAILED_ON_BOTH = "fails no more", "fails on both"
 
 # What is worth reading first.
-ORDER = (SLOWER, FAILED, FAILED_BEFORE, NOT_CONFIRMED, FASTER, NEW, REPAIRED, GONE, SAME)
+ORDER = (SLOWER, FAILED, FAILED_ON_BOTH, NOT_CONFIRMED, FASTER, NEW, REPAIRED, GONE, SAME)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compare(name: str, unit: str, before: Any, now: Any, factor: float) -> Compa
     (old, old_samples), (new, new_samples) = before or absent, now or absent
     one = Comparison(name, unit, old, new, SAME)
     if new is None:
-        return replace(one, verdict=FAILED_BEFORE if old is None else FAILED)
+        return replace(one, verdict=FAILED_ON_BOTH if old is None else FAILED)
     if math.isnan(new):
         return replace(one, verdict=GONE)
     if old is None:
