@@ -114,7 +114,8 @@ def commit(name: str, root: Path = ROOT) -> str:
 
 def asv(arguments: list[str], config: Path = CONFIG, log: Path | None = None) -> int:
     """Run asv; its exit status. With `log`, what it prints goes there as well."""
-    command = [sys.executable, "-m", "asv", *arguments, "--config", str(config)]
+    # Unbuffered, so that whoever waits sees how far it is.
+    command = [sys.executable, "-u", "-m", "asv", *arguments, "--config", str(config)]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
