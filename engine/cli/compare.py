@@ -90,7 +90,8 @@ def training(
     from engine.comparison.problems import NAMED, SUITES
 
     names = names_of(contenders)
-    entrants(names)  # a wrong name is said before a process is started
+    own = distributions_of(own_environments)
+    entrants(names, own)  # a wrong name is said before a process is started
     if sum(one is not None for one in (suite, problem, shape)) > 1:
         raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
     if shape is not None:
@@ -109,7 +110,7 @@ def training(
         contenders=names,
         rounds=rounds,
         limit=limit,
-        own_environments=distributions_of(own_environments),
+        own_environments=own,
     )
 
 

@@ -2,7 +2,7 @@
 
 Only one of them acts at a time: a question is put when the answer to the one before has come. A
 contender that dies or takes too long is told of by an exception, and is started anew for the next
-task.
+task. What it started itself ends with it.
 """
 
 import base64
@@ -11,10 +11,12 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +32,8 @@ from engine.comparison.problems import Task
 
 PROCESS = "engine.comparison.contender_process"
 PACKAGE = Path(__file__).resolve().parents[1]
-LIMIT = 300.0  # seconds for a single answer, compiling included
+LIMIT = 300.0  # seconds for all that a contender does with one task, compiling included
+SECONDS_TO_END = 10.0  # of a process that has closed its end of the pipe
 
 
 class ContenderFailed(Exception):
@@ -40,30 +43,43 @@ class ContenderFailed(Exception):
 class Setting(NamedTuple):
     """What all contenders' processes have in common."""
 
-    limit: float = LIMIT  # seconds for one answer: a training run, compiling included
+    limit: float = LIMIT  # seconds for each task, compiling included
     own_environments: tuple[str, ...] = ()  # distributions that never run in this environment
     variables: Mapping[str, str] = {}  # of the environment, beside those of this process
     cores: tuple[int, ...] = ()  # to keep to; none: those of this process
 
 
+class Home(NamedTuple):
+    """A contender's interpreter, and the folder of this package's files if it has its own."""
+
+    python: Path
+    folder: str | None = None
+
+    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Environment variables: another Python is told nothing of this one's modules."""
+        known = {**os.environ, **variables}
+        if self.folder is None:
+            return known
+        kept = {name: value for name, value in known.items() if not name.startswith("PYTHON")}
+        return {**kept, "PYTHONPATH": self.folder}
+
+
 class Process:
     """One contender's process."""
 
-    def __init__(self, name: str, python: Path, path: str | None, setting: "Setting") -> None:
-        self._limit = setting.limit
-        environment = {**os.environ, **setting.variables}
-        if path is not None:
-            environment = {k: v for k, v in environment.items() if not k.startswith("PYTHON")}
-            environment["PYTHONPATH"] = path
+    def __init__(self, name: str, home: Home, setting: Setting) -> None:
+        self._limit = self._seconds_left = setting.limit
         self._process = subprocess.Popen(
-            [str(python), "-m", PROCESS, name, *map(str, setting.cores)],
-            env=environment,
-            cwd=path,  # which comes first where modules are looked for
+            [str(home.python), "-m", PROCESS, name, *map(str, setting.cores)],
+            env=home.environment(setting.variables),
+            cwd=home.folder,  # which comes first where modules are looked for
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # so that what it starts can be ended with it
         )
+        self._is_closed = False
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -76,35 +92,59 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._is_closed and self._process.poll() is None
 
     def ask(self, what: str, **arguments: Any) -> Any:
         """The answer to a question.
 
-        Raises ContenderFailed if the contender fails, dies, or takes longer than the limit.
+        Raises ContenderFailed if the contender fails, dies, or takes longer than the limit with all
+        that it was asked since it took its task.
         """
         assert self._process.stdin is not None
+        if what == "take":
+            self._seconds_left = self._limit
+        start = time.monotonic()
         try:
             self._process.stdin.write(json.dumps({"ask": what, "with": arguments}) + "\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=self._limit)
+            line = self._lines.get(timeout=max(0.0, self._seconds_left))
         except queue.Empty:
             self.close()
             raise ContenderFailed(
-                f"took too long: no answer within {self._limit:g} seconds (--limit)"
+                f"took too long: more than {self._limit:g} seconds on this problem (--limit)"
             ) from None
         except OSError:  # its end of the pipe is gone
             line = ""
+        self._seconds_left -= time.monotonic() - start
         if not line:
-            status = self._process.wait()
-            raise ContenderFailed(f"its process ended with status {status}")
+            raise ContenderFailed(self._last_words())
         answer = json.loads(line)
         if "failed" in answer:
             raise ContenderFailed(answer["failed"])
         return answer["found"]
 
+    def _last_words(self) -> str:
+        """How a process ended that answers no more."""
+        try:
+            status = self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            return "its process closed the pipe"
+        finally:
+            self.close()
+        if status >= 0:
+            return f"its process ended with status {status}"
+        return f"its process was ended by {signal.Signals(-status).name}" + (
+            ", as where memory runs out" if -status == signal.SIGKILL else ""
+        )
+
     def close(self) -> None:
-        """End it, whatever it is doing."""
+        """End it, whatever it is doing, and those that it started."""
+        if self._is_closed:  # its number may be another's by now
+            return
+        self._is_closed = True
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         self._listener.join()
@@ -155,7 +195,9 @@ class Processes:
     def __init__(self, **setting: Any) -> None:
         self._setting = Setting(**setting)
         self._processes: dict[str, Process] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="engine-compare-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="engine-compare-", ignore_cleanup_errors=True
+        )
         self._task: Task | None = None
 
     def __enter__(self) -> Self:
@@ -177,9 +219,13 @@ class Processes:
         if process is not None and not process.is_alive:
             process.close()
         if process is None or not process.is_alive:
-            python, path = self._home_of(name)
-            process = self._processes[name] = Process(name, python, path, self._setting)
+            process = self._processes[name] = Process(name, self.home_of(name), self._setting)
         return RemoteJob(process, self._file_of(task))
+
+    def make_ready(self, name: str, task: Task) -> None:
+        """Write all files that `job` needs, so that a time of it has nothing of that."""
+        self.home_of(name)
+        self._file_of(task)
 
     def _file_of(self, task: Task) -> Path:
         """The task's arrays in a file, written once for all contenders."""
@@ -189,8 +235,8 @@ class Processes:
             self._task = task
         return file
 
-    def _home_of(self, name: str) -> tuple[Path, str | None]:
-        """A contender's interpreter, and the folder of the files that it needs if not here."""
+    def home_of(self, name: str) -> Home:
+        """This environment, or the contender's own."""
         if name in PEERS:
             distribution = PEERS[name].distribution
             own = own_python(distribution)
@@ -200,8 +246,8 @@ class Processes:
                     f"it has no environment of its own: engine compare environments {distribution}"
                 )
             if own is not None and (apart or installed_version(distribution) is None):
-                return own, self._copied_package()
-        return Path(sys.executable), None
+                return Home(own, self._copied_package())
+        return Home(Path(sys.executable))
 
     def _copied_package(self) -> str:
         """This package's files alone: its neighbours here are not for other environments."""
