@@ -22,8 +22,8 @@ IDIOMS = {
     "numpy": "engine.train with the equations as NumPy matrix algebra, a batch at a time.",
     "sklearn": "One fit of MLPClassifier or MLPRegressor, without early stopping.",
     "torch": "A lean loop around autograd.grad and the fused Adam, on functional layers.",
-    "torch-compiled": "A whole step (batch, gradient, Adam) compiled by torch.compile, called from "
-    "a loop.",
+    "torch-compiled": "Up to five whole steps (batch, gradient, Adam) compiled as one call by "
+    "torch.compile.",
     "jax": "The whole fit as one jitted call: a scan over epochs and steps.",
 }
 
