@@ -241,6 +241,18 @@ def test_environments_are_listed_with_what_is_here(tmp_path):
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("name", ["sklearn", "scikit-learn"])
+def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, name):
+    place = tmp_path / "mlp-engine" / "peers" / "scikit-learn"
+    place.mkdir(parents=True)
+    arguments = ("compare", "environments", name, "--remove")
+    done = engine(*arguments, cwd=tmp_path, env={"NUMBA_CACHE_DIR": tmp_path})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("scikit-learn: removed\n")
+    assert not place.exists()
+
+
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

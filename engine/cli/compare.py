@@ -135,7 +135,8 @@ def environments_(
     from engine.comparison.machine import installed_version
 
     known = list(dict.fromkeys(peer.distribution for peer in PEERS.values()))
-    asked = [_one_of("PEERS", name, known) for name in peers or ()]
+    by_contender = {name: peer.distribution for name, peer in PEERS.items()}
+    asked = [_one_of("PEERS", by_contender.get(name, name), known) for name in peers or ()]
     if requirement is not None and len(asked) != 1:
         raise ValueError(f"--requirement is for one peer; {len(asked)} are named.")
     if remove and not asked:
