@@ -4,8 +4,9 @@ Batches, forward passes, gradients (torch.func.grad) and Adam of up to five step
 together, by torch.compile with static shapes and a C++ wrapper; steps that are left, and a short
 last batch, are compilations of their own. Tried and slower: the loss alone compiled, with autograd
 and the fused Adam outside (up to three times the time on every shape); on small networks, where
-calls count, a single step a call (1.7 times) and the wrapper in Python (1.2 times); one flat vector
-of parameters (no faster). On wide ones both together are a fifth of the time. mode="reduce-overhead" is for GPUs. It needs a C++ compiler.
+calls count, a single step a call (1.7 times) and the wrapper in Python (1.2 times), and both
+together still 1.2 times on wide ones; one flat vector of parameters (no faster).
+mode="reduce-overhead" is for GPUs. It needs a C++ compiler.
 """
 
 import functools
