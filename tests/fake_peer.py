@@ -4,7 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from engine.comparison.processes import PACKAGE, Home, Processes
+from engine.comparison.process import Home
+from engine.comparison.processes import PACKAGE, Processes
 
 # In place of scikit-learn's job. `calls` counts the calls, from 1.
 JOB = """

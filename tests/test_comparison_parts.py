@@ -11,7 +11,7 @@ from rich.console import Console
 from engine.comparison import contenders, idioms, new_process_runs, part_runs, whole_tables
 from engine.comparison.machine import installed_version, usable_cores
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import ContenderFailed, Home
+from engine.comparison.process import ContenderFailed, Home
 from engine.comparison.thread_runs import thread_counts
 from engine.comparison.turns import LONGEST, Turns, in_one_line
 from tests.fake_peer import fake

@@ -11,7 +11,8 @@ import pytest
 
 from engine.comparison import contenders, environments, jobs, processes, training_runs
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import ContenderFailed, Processes
+from engine.comparison.process import ContenderFailed
+from engine.comparison.processes import Processes
 from tests.fake_peer import fake
 from tests.processes import start
 from tests.test_public_names import modules_after

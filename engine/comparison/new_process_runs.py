@@ -10,7 +10,8 @@ from engine.comparison import measure
 from engine.comparison.figures import StartUp
 from engine.comparison.jobs import PEERS
 from engine.comparison.problems import Task
-from engine.comparison.processes import ContenderFailed, Home, Processes
+from engine.comparison.process import ContenderFailed, Home
+from engine.comparison.processes import Processes
 from engine.comparison.turns import Turns
 
 # Where compiled code is kept, and that JAX keeps all of it.

@@ -12,7 +12,8 @@ from engine.comparison import measure
 from engine.comparison.figures import Curve, Curves, Memories, Memory, Scaling, Scalings
 from engine.comparison.launch import cores_for, fixed_threads
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import ContenderFailed, Processes, RemoteAct, RemoteJob
+from engine.comparison.process import ContenderFailed
+from engine.comparison.processes import Processes, RemoteAct, RemoteJob
 from engine.comparison.progress import announced
 from engine.comparison.turns import Turns
 

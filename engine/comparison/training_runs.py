@@ -9,7 +9,8 @@ from engine.comparison.contenders import entrants
 from engine.comparison.jobs import PEERS, Job, job
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import LIMIT, Processes
+from engine.comparison.process import LIMIT
+from engine.comparison.processes import Processes
 from engine.comparison.progress import announced
 from engine.comparison.turns import in_one_line
 
