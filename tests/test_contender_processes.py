@@ -1,5 +1,6 @@
 """Contenders in processes of their own: same results, own clocks, and nobody takes others along."""
 
+import os
 import re
 import signal
 import sys
@@ -205,6 +206,8 @@ def test_contenders_end_with_the_one_who_asks(how, tmp_path):
         assert gone(note.read_text())
     finally:
         asking.kill()
+        if note.exists() and Path(f"/proc/{note.read_text()}").exists():
+            os.kill(int(note.read_text()), signal.SIGKILL)
         asking.communicate()
 
 
