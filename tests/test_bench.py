@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -153,17 +154,19 @@ def test_a_real_run_leaves_figures_and_a_picture(tmp_path):
 @pytest.mark.compiled
 def test_a_real_run_is_compared_in_a_table_with_percentages(tmp_path, capfd):
     part = "test_equation and float32 and numpy"
-    assert bench_in(tmp_path, "--only", f"{part} and momentum", "--save", "one") == 0
-    path = tmp_path / "one.json"
+    assert bench_in(tmp_path, "--only", f"{part} and momentum", "--save", "zero") == 0
+    path = tmp_path / "zero.json"
     run = json.loads(path.read_text())
     run["benchmarks"][0]["stats"]["min"] /= 100  # no machine is so uneven
     path.write_text(json.dumps(run))
     capfd.readouterr()
     both = f"{part} and (momentum or adam)"
-    assert bench_in(tmp_path, "--only", both, "--compare", "one") == 1
+    assert bench_in(tmp_path, "--only", both, "--compare", "zero") == 1
     printed = capfd.readouterr()
-    assert "%" in printed.out
-    assert "this run" in printed.out
+    assert "from: 'zero'; now: this run" in printed.out
+    assert re.search(r"from Min +now Min", printed.out)
+    (row,) = re.findall(r"equation\[momentum-.* ([+-])[\d.,]+%", printed.out)
+    assert row == "+"  # slower, whatever the earlier run's name
     assert "not compared: tests/benchmarks/test_kernels.py::test_equation[adam-" in printed.out
     assert "slower: tests/benchmarks/test_kernels.py::test_equation[momentum-" in printed.out
     assert "ERROR" not in printed.out + printed.err

@@ -67,10 +67,11 @@ def compare(before: Run, now: Run, name: str) -> int:
             f"nothing that was measured now is in {name!r}, so nothing was compared. Keep a run of "
             f"the same part with `make bench SAVE={name}`, with the same ONLY."
         )
-    print(flush=True)
+    print(f"\nfrom: {name!r}; now: this run", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        # The table is named after its files. It stops at what only one of two runs has.
-        files = [Path(folder) / f"{name}.json", Path(folder) / "this run.json"]
+        # The table takes the first by name as what the percentages are of, and shows four letters
+        # of it; it stops at what only one of the two runs has.
+        files = [Path(folder) / "from.json", Path(folder) / "now.json"]
         for path, run, other in zip(files, (before, now), (later, earlier), strict=True):
             both = [one for one in run["benchmarks"] if one["fullname"] in other]
             path.write_text(json.dumps({**run, "benchmarks": both}), encoding="utf-8")
