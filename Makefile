@@ -79,7 +79,7 @@ faults: $(VENV)/with-test
 	$(RUN) -m tests.faults
 
 bench: $(VENV)/with-test
-	$(RUN) -m tools.bench $(if $(SAVE),--save $(SAVE)) $(if $(COMPARE),--compare $(COMPARE)) $(if $(ONLY),--only $(ONLY))
+	$(RUN) -m tools.bench $(if $(SAVE),--save='$(SAVE)') $(if $(COMPARE),--compare='$(COMPARE)') $(if $(ONLY),--only='$(ONLY)')
 
 gate: $(VENV)/with-benchmarks
 	$(RUN) -m tools.gate $(if $(BASE),--base $(BASE)) $(if $(SUMMARY),--summary $(SUMMARY))

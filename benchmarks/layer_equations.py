@@ -1,4 +1,4 @@
-"""The equations of a layer, prepared to be called: a block of 256 samples and 64 units, float64.
+"""The equations of a layer, prepared to be called: a block of 256 samples and 64 units.
 
 Each `prepare(draw, backend)` gives a call, its result, and what NumPy says the result should be.
 """
@@ -23,7 +23,7 @@ def softmax(Z):
 class Draw:
     """The arrays that the equations need, of the same numbers for every backend."""
 
-    def __init__(self):
+    def __init__(self, dtype="float64"):
         generator = np.random.default_rng(0)
         self.Z = generator.standard_normal((UNITS, SAMPLES))
         self.A = np.tanh(self.Z)
@@ -35,6 +35,8 @@ class Draw:
         self.Y = np.eye(UNITS)[generator.integers(UNITS, size=SAMPLES)].T.copy()
         self.theta, self.dtheta, self.first = generator.standard_normal((3, PARAMETERS))
         self.second = generator.random(PARAMETERS)
+        for name, array in vars(self).items():
+            setattr(self, name, array.astype(dtype))
 
 
 def function(module, name, backend):
@@ -76,7 +78,7 @@ def activation(table, unit, g):
         if backend != "tiled":
             A = np.full_like(draw.Z, np.nan)
             return lambda: activate(which, draw.Z, A), lambda: A, g(draw.Z)
-        A, scratch = block(draw.Z), np.full((4, SAMPLES), np.nan)
+        A, scratch = block(draw.Z), np.full_like(draw.Z[:4], np.nan)
 
         def act():
             A[:] = draw.Z
@@ -111,7 +113,7 @@ def cost(unit, costs):
     def prepare(draw, backend):
         cost_sum, which = function("losses", "cost_sum", backend), code(OUTPUT, unit)
         expected = (draw.s * costs(draw.Z, draw.Y).sum(axis=0)).sum()
-        rest = (np.full((4, SAMPLES), np.nan), SAMPLES) if backend == "tiled" else ()
+        rest = (np.full_like(draw.Z[:4], np.nan), SAMPLES) if backend == "tiled" else ()
         kept = np.array(np.nan)
 
         def act():
@@ -139,7 +141,7 @@ def affine(draw, backend):
 def parameter_gradient(draw, backend):
     kernel = function("backward", "parameter_gradient", backend)
     dZ, A_prev = block_or_same(draw.dA, backend), block_or_same(draw.A_prev, backend)
-    dW, db = np.full((UNITS, INPUTS), np.nan), np.full(UNITS, np.nan)
+    dW, db = np.full_like(draw.W, np.nan), np.full_like(draw.b, np.nan)
     room = (block(draw.A_prev),) if takes(kernel, "room") else ()
     rest = (*room, *samples(backend))
 

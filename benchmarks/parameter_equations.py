@@ -64,8 +64,8 @@ def mean_gradient(draw, backend):
     kernel = function("mean", "mean_gradient", backend)
     expected = (draw.dtheta + ALPHA * penalised(draw)) / S
     if backend != "tiled":
-        dtheta = np.full(PARAMETERS, np.nan)
-        given = (draw.dtheta, draw.theta, LAYER, ALPHA, S, dtheta)
+        dtheta, sums = np.full_like(draw.dtheta, np.nan), draw.dtheta.astype(np.float64)
+        given = (sums, draw.theta, LAYER, ALPHA, S, dtheta)
         return lambda: kernel(*given), lambda: dtheta, expected
     dtheta, part = draw.dtheta.copy(), (0, PARAMETERS) if takes(kernel, "start") else ()
     return lambda: kernel(dtheta, draw.theta, LAYER, ALPHA, S, *part), lambda: dtheta, expected

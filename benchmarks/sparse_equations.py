@@ -5,7 +5,7 @@ As in layer_equations.py; there is a tiled form only.
 
 import numpy as np
 
-from benchmarks.layer_equations import INPUTS, SAMPLES, UNITS, block, function
+from benchmarks.layer_equations import INPUTS, SAMPLES, block, function
 
 
 class Entries:
@@ -29,7 +29,7 @@ def affine_of_entries(draw):
 def parameter_gradient_of_entries(draw):
     """Sums that go on and on from call to call: the work does not depend on the numbers."""
     kernel, entries = function("sparse", "parameter_gradient", "sparse"), Entries(draw)
-    dZ, dW, db = block(draw.dA), np.zeros((UNITS, INPUTS)), np.zeros(UNITS)
+    dZ, dW, db = block(draw.dA), np.zeros_like(draw.W), np.zeros_like(draw.b)
     expected = np.column_stack([draw.dA @ entries.X, draw.dA.sum(axis=1)])
     return (
         lambda: kernel(dZ, *entries.given, dW, db),

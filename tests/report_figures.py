@@ -45,7 +45,7 @@ RATE = {
     "jax": 0.83,
 }
 GEMM_RATE = {"float32": 84e9, "float64": 38e9}
-TOO_LONG = "took too long: no answer within 300 seconds (--limit)"
+TOO_LONG = "took too long: more than 300 seconds on this problem (--limit)"
 FAILED = "RuntimeError: backend='inductor' raised: CppCompileError: C++ compile error"
 VOID = "cost 0.412873, not 0.398114"
 MISSING = "MLX is not installed: pip install mlx"

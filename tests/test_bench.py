@@ -1,10 +1,19 @@
 """`make bench`: what is kept, what is compared, and that it stays out of ordinary tests."""
 
+import itertools
 import json
+import re
+import shlex
+import shutil
+import subprocess
 
 import pytest
 
-from tests.processes import ROOT
+from benchmarks.cases import BACKENDS
+from benchmarks.layer_equations import EQUATIONS
+from benchmarks.parameter_equations import OVER_PARAMETERS
+from benchmarks.sparse_equations import SPARSE
+from tests.processes import ROOT, output
 from tools import asv_runs, bench
 
 
@@ -68,19 +77,99 @@ def test_a_name_that_is_a_path_is_refused(tmp_path, option, measured, capsys):
     assert "a name must be of letters" in capsys.readouterr().err
 
 
+def test_the_last_run_is_compared_with_although_this_one_takes_its_place(
+    tmp_path, measured, capsys
+):
+    bench_in(tmp_path)
+    measured.update(a=2.0)
+    assert bench_in(tmp_path, "--compare", "last") == 1
+    assert "slower: a: 2.00 times the minimum of 'last'" in capsys.readouterr().out
+    assert bench_in(tmp_path, "--compare", "last") == 0
+
+
+def test_a_run_does_not_take_the_place_of_the_named_one_it_is_compared_with(
+    tmp_path, measured, capsys
+):
+    bench_in(tmp_path, "--save", "before")
+    kept = (tmp_path / "before.json").read_text()
+    measured.update(a=2.0)
+    assert bench_in(tmp_path, "--compare", "before", "--save", "before") == 3
+    assert "keep it under another name" in capsys.readouterr().err
+    assert (tmp_path / "before.json").read_text() == kept
+
+
+def test_runs_that_have_nothing_in_common_do_not_pass(tmp_path, measured, capsys):
+    run_of(tmp_path, "before", c=1.0)
+    assert bench_in(tmp_path, "--compare", "before") == 3
+    assert "so nothing was compared" in capsys.readouterr().err
+
+
+def test_what_the_run_before_does_not_have_is_named_and_the_rest_is_compared(
+    tmp_path, measured, capsys
+):
+    run_of(tmp_path, "before", a=0.5, gone=1.0)
+    assert bench_in(tmp_path, "--compare", "before") == 1
+    printed = capsys.readouterr().out
+    assert "not compared: b: not in 'before'" in printed
+    assert "slower: a: 2.00" in printed
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"benchmarks": [{"fullname": "a"}]}'])
+def test_a_file_that_is_no_run_is_refused_before_anything_is_measured(tmp_path, content, capsys):
+    (tmp_path / "before.json").write_text(content)
+    assert bench_in(tmp_path, "--compare", "before") == 3
+    assert "is not a run that `make bench` kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variable", ["SAVE", "COMPARE", "ONLY"])
+def test_make_passes_a_value_with_spaces_on_as_one(variable):
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("there is no make")
+    done = subprocess.run(
+        [make, "--dry-run", "bench", f"{variable}=tanh and loops"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (command,) = [line for line in done.stdout.splitlines() if "tools.bench" in line]
+    assert shlex.split(command)[-1] == f"--{variable.lower()}=tanh and loops"
+
+
 @pytest.mark.compiled
 def test_a_real_run_leaves_figures_and_a_picture(tmp_path):
-    only = ["--only", "test_equation and adam"]
+    only = ["--only", "test_equation and adam and float32"]
     assert bench_in(tmp_path, *only, "--save", "one") == 0
     kept = json.loads((tmp_path / "one.json").read_text())
-    names = {entry["name"] for entry in kept["benchmarks"]}
-    assert names == {f"test_equation[adam-{backend}]" for backend in ("numpy", "loops", "tiled")}
-    for entry in kept["benchmarks"]:
-        about = entry["extra_info"]
+    abouts = [entry["extra_info"] for entry in kept["benchmarks"]]
+    assert [about["backend"] for about in abouts] == ["numpy", "loops", "tiled"]
+    for entry, about in zip(kept["benchmarks"], abouts):
         expected = 1e9 * entry["stats"]["min"] / about["samples"]
         assert about["ns_per_sample"] == pytest.approx(expected)
-        assert about["dtype"] == "float64"
-    assert "<svg" in (tmp_path / "histogram-adam.svg").read_text()
+        assert (about["dtype"], about["threads"]) == ("float32", 1)
+    assert "<svg" in (tmp_path / "histogram-adam_float32.svg").read_text()
+
+
+@pytest.mark.compiled
+def test_a_real_run_is_compared_in_a_table_with_percentages(tmp_path, capfd):
+    part = "test_equation and float32 and numpy"
+    assert bench_in(tmp_path, "--only", f"{part} and momentum", "--save", "zero") == 0
+    path = tmp_path / "zero.json"
+    run = json.loads(path.read_text())
+    run["benchmarks"][0]["stats"]["min"] /= 100  # no machine is so uneven
+    path.write_text(json.dumps(run))
+    capfd.readouterr()
+    both = f"{part} and (momentum or adam)"
+    assert bench_in(tmp_path, "--only", both, "--compare", "zero") == 1
+    printed = capfd.readouterr()
+    assert "from: 'zero'; now: this run" in printed.out
+    assert re.search(r"from Min +now Min", printed.out)
+    (row,) = re.findall(r"equation\[momentum-.* ([+-])[\d.,]+%", printed.out)
+    assert row == "+"  # slower, whatever the earlier run's name
+    assert "not compared: tests/benchmarks/test_kernels.py::test_equation[adam-" in printed.out
+    assert "slower: tests/benchmarks/test_kernels.py::test_equation[momentum-" in printed.out
+    assert "ERROR" not in printed.out + printed.err
 
 
 @pytest.mark.compiled
@@ -90,6 +179,12 @@ def test_a_part_that_nothing_is_called_by_is_refused(tmp_path, capfd):
     assert not (tmp_path / "last.json").exists()
 
 
+@pytest.mark.compiled
+def test_a_part_that_pytest_does_not_understand_is_refused(tmp_path, capfd):
+    assert bench_in(tmp_path, "--only", "tanh and (") == 3
+    assert "'tanh and (' is not what pytest's -k takes" in capfd.readouterr().err
+
+
 def test_ordinary_tests_time_nothing(pytestconfig):
     assert pytestconfig.getoption("benchmark_disable")
 
@@ -97,3 +192,16 @@ def test_ordinary_tests_time_nothing(pytestconfig):
 def test_a_measurement_of_each_kind_is_in_the_suite():
     files = {path.stem for path in (ROOT / bench.SUITE).glob("test_*.py")}
     assert files == {"test_kernels", "test_passes", "test_estimators"}
+
+
+@pytest.mark.compiled
+def test_each_equation_that_asv_measures_is_in_the_suite_by_backend_and_dtype():
+    """That asv measures each equation of the package, tests/test_benchmarks.py holds."""
+    kernels = f"{bench.SUITE}/test_kernels.py"
+    collected = output("-m", "pytest", kernels, "--collect-only", "-q").splitlines()
+    there = {line.partition("::")[2] for line in collected if "::" in line}
+    dense = itertools.product({**EQUATIONS, **OVER_PARAMETERS}, BACKENDS, ("float32", "float64"))
+    sparse = itertools.product(SPARSE, ("float32", "float64"))
+    wanted = {f"test_equation[{'-'.join(one)}]" for one in dense}
+    wanted |= {f"test_sparse_equation[{'-'.join(one)}]" for one in sparse}
+    assert there == wanted

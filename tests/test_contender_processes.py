@@ -1,7 +1,8 @@
 """Contenders in processes of their own: same results, own clocks, and nobody takes others along."""
 
+import os
 import re
-import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -11,70 +12,34 @@ import pytest
 
 from engine.comparison import contenders, environments, jobs, processes, training_runs
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import PACKAGE, ContenderFailed, Processes
+from engine.comparison.process import ContenderFailed
+from engine.comparison.processes import Processes
+from tests.fake_peer import fake
+from tests.processes import start
 from tests.test_public_names import modules_after
 
 pytestmark = pytest.mark.compiled
 
 SMALL = Problem((3, 4, 1), 40, 16)
 
-# In place of scikit-learn's job: what it does in the call numbered as such, from 1.
-FAKE = """
-import os, sys, time
-import numpy as np
-
-calls = 0
-
-class SklearnJob:
-    def __init__(self, task):
-        self.task = task
-
-    def prepare(self, epochs, shuffle):
-        def run():
-            global calls
-            calls += 1
-            {action}
-            return np.asarray(self.task.theta)
-        return run
-
-    def parameters(self, result):
-        return result
-"""
 ACTIONS = {
     "raises": 'raise RuntimeError("out of luck\\n  and time")',
     "dies": "os._exit(7)",
+    "crashes": "os.kill(os.getpid(), signal.SIGSEGV)",
     "hangs": "time.sleep(60)",
 }
 
 
-def package_with(folder, action):
-    """A copy of this package in which scikit-learn's job does something else."""
-    copy = folder / "copy"
-    shutil.copytree(PACKAGE, copy / "engine", ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "engine" / "comparison" / "sklearn_job.py").write_text(FAKE.format(action=action))
-    return copy
-
-
 @pytest.fixture
 def faking(tmp_path, monkeypatch):
-    """faking(action): from now on, scikit-learn's process does that."""
-
-    def fake(action):
-        home = Processes._home_of
-        path = str(package_with(tmp_path, action))
-
-        def home_of(self, name):
-            return (Path(sys.executable), path) if name == "sklearn" else home(self, name)
-
-        monkeypatch.setattr(Processes, "_home_of", home_of)
-
+    """faking(action): from now on, scikit-learn's process does that in each call."""
     for name, value in {
         "CHECKED_STEPS": 3,
         "SECONDS_PER_TIMING": 1e-9,
         "EPOCHS_PER_TIMING": 1,
     }.items():
         monkeypatch.setattr(training_runs, name, value)
-    return fake
+    return lambda action: fake(action, tmp_path, monkeypatch)
 
 
 def compared(names, limit=300.0, rounds=2):
@@ -129,7 +94,8 @@ def test_a_task_that_is_saved_and_loaded_is_the_same_to_the_bit(tmp_path):
     [
         (ACTIONS["raises"], "out of luck and time"),
         (ACTIONS["dies"], "its process ended with status 7"),
-        (ACTIONS["hangs"], r"took too long: no answer within 20 seconds \(--limit\)"),
+        (ACTIONS["crashes"], "its process was ended by SIGSEGV$"),
+        (ACTIONS["hangs"], r"took too long: more than 20 seconds on this problem \(--limit\)"),
     ],
     ids=ACTIONS,
 )
@@ -140,6 +106,12 @@ def test_who_fails_dies_or_hangs_is_a_marked_row_and_the_others_have_times(actio
     assert list(row["entries"]["sklearn"]) == ["failed"]
     assert re.search(reason, row["entries"]["sklearn"]["failed"])
     assert row["entries"]["numpy"]["ratio"].median > 0
+
+
+def test_the_limit_is_for_all_that_a_contender_does_with_a_problem(faking):
+    faking("time.sleep(2)")  # twice, to be checked
+    row = compared(["sklearn"], limit=3)
+    assert "took too long: more than 3 seconds" in row["entries"]["sklearn"]["failed"]
 
 
 def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
@@ -187,6 +159,56 @@ def test_no_process_is_left_behind():
         process = started._processes["numpy"]
         assert process.is_alive
     assert not process.is_alive
+
+
+def gone(number):
+    """Whether a process is over, or will be within a minute."""
+    for _ in range(600):
+        status = Path(f"/proc/{number}/stat")
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are seen in /proc")
+def test_what_a_contender_started_ends_with_it(faking, tmp_path):
+    note = tmp_path / "note"
+    faking(f"open({str(note)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid))")
+    with Processes() as started:
+        started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
+        assert Path(f"/proc/{note.read_text()}").exists()
+    assert gone(note.read_text())
+
+
+def hang(note):
+    """Start a contender that notes its number and hangs, and wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        action = f"open({note!r} + '.new', 'w').write(str(os.getpid()))"
+        action += f"; os.rename({note!r} + '.new', {note!r}); time.sleep(600)"
+        fake(action, Path(note).parent, patch)
+        with Processes() as started:
+            started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are seen in /proc")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_contenders_end_with_the_one_who_asks(how, tmp_path):
+    note = tmp_path / "note"
+    code = f"from tests.test_contender_processes import hang; hang({str(note)!r})"
+    asking = start("-c", code, cwd=tmp_path)
+    try:
+        while not note.exists():
+            assert asking.poll() is None, asking.communicate()
+            time.sleep(0.05)
+        assert not asking.poll()
+        asking.send_signal(getattr(signal, how))
+        assert gone(note.read_text())
+    finally:
+        asking.kill()
+        if note.exists() and Path(f"/proc/{note.read_text()}").exists():
+            os.kill(int(note.read_text()), signal.SIGKILL)
+        asking.communicate()
 
 
 def test_a_peers_process_loads_nothing_that_has_to_be_compiled():

@@ -90,7 +90,8 @@ def training(
     from engine.comparison.problems import NAMED, SUITES
 
     names = names_of(contenders)
-    entrants(names)  # a wrong name is said before a process is started
+    own = distributions_of(own_environments)
+    entrants(names, own)  # a wrong name is said before a process is started
     if sum(one is not None for one in (suite, problem, shape)) > 1:
         raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
     if shape is not None:
@@ -109,7 +110,7 @@ def training(
         contenders=names,
         rounds=rounds,
         limit=limit,
-        own_environments=distributions_of(own_environments),
+        own_environments=own,
     )
 
 
@@ -134,7 +135,8 @@ def environments_(
     from engine.comparison.machine import installed_version
 
     known = list(dict.fromkeys(peer.distribution for peer in PEERS.values()))
-    asked = [_one_of("PEERS", name, known) for name in peers or ()]
+    by_contender = {name: peer.distribution for name, peer in PEERS.items()}
+    asked = [_one_of("PEERS", by_contender.get(name, name), known) for name in peers or ()]
     if requirement is not None and len(asked) != 1:
         raise ValueError(f"--requirement is for one peer; {len(asked)} are named.")
     if remove and not asked:

@@ -16,7 +16,8 @@ Contenders = Annotated[
     ),
 ]
 Limit = Annotated[
-    float, typer.Option(min=1, help="Seconds for one training run, compiling included.")
+    float,
+    typer.Option(min=1, help="Seconds for each contender and problem, compiling included."),
 ]
 Own = Annotated[
     str | None,

@@ -43,7 +43,8 @@ def report(
     from engine.comparison.report.drawing import require_drawing
 
     names = names_of(contenders)
-    entrants(names)  # a wrong name is said before a process is started
+    own = distributions_of(own_environments)
+    entrants(names, own)  # a wrong name is said before a process is started
     most = threads or len(usable_cores())
     cores_for(most)
     for path in (page, json):
@@ -55,7 +56,7 @@ def report(
         "contenders": names,
         "rounds": rounds or (3 if quick else 7),
         "limit": limit,
-        "own_environments": distributions_of(own_environments),
+        "own_environments": own,
     }
     found = measured("report", 1, size="quick" if quick else "full", **told)
     if most > 1:

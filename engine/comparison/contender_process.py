@@ -8,12 +8,14 @@ libraries print goes to standard error. It keeps to the cores that are named.
 import base64
 import json
 import os
+import queue
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from engine.comparison import resident
 from engine.comparison.jobs import Job, job
@@ -72,11 +74,34 @@ def main(name: str, *cores: str) -> None:
         os.sched_setaffinity(0, map(int, cores))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(Contender(name), sys.stdin, answers)
+    serve(Contender(name), until_nobody_asks(sys.stdin), answers)
 
 
-def serve(contender: Contender, questions: TextIO, answers: TextIO) -> None:
-    """Answer until there are no more questions."""
+def until_nobody_asks(stream: TextIO) -> Iterator[str]:
+    """Each line. When the stream ends, so does this process, in the midst of whatever it does:
+    whoever would have waited for the answer is gone.
+    """
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in stream:
+            lines.put(line)
+        end()
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        yield lines.get()
+
+
+def end() -> NoReturn:
+    """End this process, and those that libraries started from it, such as compilers."""
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def serve(contender: Contender, questions: Iterable[str], answers: TextIO) -> None:
+    """Answer each question."""
     for line in questions:
         asked = json.loads(line)
         try:

@@ -1,8 +1,11 @@
 """How each contender is driven, and what is not equal between them: said in tables and on pages."""
 
+from collections.abc import Collection, Sequence
+
+from engine.comparison.contenders import why_absent
 from engine.comparison.environments import own_python, version_in
 from engine.comparison.figures import Contender
-from engine.comparison.jobs import OURS, PEERS
+from engine.comparison.jobs import PEERS
 from engine.comparison.machine import installed_version
 
 LABELS = {
@@ -19,45 +22,50 @@ IDIOMS = {
     "numpy": "engine.train with the equations as NumPy matrix algebra, a batch at a time.",
     "sklearn": "One fit of MLPClassifier or MLPRegressor, without early stopping.",
     "torch": "A lean loop around autograd.grad and the fused Adam, on functional layers.",
-    "torch-compiled": "A whole step (batch, gradient, Adam) compiled by torch.compile, called from "
-    "a loop.",
+    "torch-compiled": "Up to five whole steps (batch, gradient, Adam) compiled as one call by "
+    "torch.compile.",
     "jax": "The whole fit as one jitted call: a scan over epochs and steps.",
 }
 
-UNEQUAL = [
+UNEQUAL_IN_TRAINING = [
     "Adam's epsilon stands outside the bias correction, but for PyTorch's own Adam (eager), where "
     "it stands inside.",
     "Each contender draws its own shuffles; JAX's are drawn before its clock starts, which favours "
     "it.",
-    "scikit-learn computes the loss of each epoch, and so does engine.train; PyTorch and JAX do "
-    "not, which favours them.",
+    "scikit-learn and engine.train add up the cost of each epoch, and so must compute it; PyTorch "
+    "and JAX need not, which favours them.",
     "The engine's products never go through BLAS, so that the bits do not depend on the number of "
     "threads; the others' do.",
+]
+UNEQUAL = [
+    *UNEQUAL_IN_TRAINING,
     "Compiled code: the engine keeps it on disk for all later processes; PyTorch keeps a part; JAX "
-    "compiles anew for each number of epochs.",
+    "keeps what is asked for, as was done for the start with a warm cache, and compiles anew for "
+    "each number of epochs.",
+    "Memory: JAX and compiled PyTorch compile for each number of samples, within the run whose "
+    "peak is taken.",
 ]
 
 
-def described(
-    names: list[str], wanted: list[str], own: tuple[str, ...] = ()
-) -> dict[str, Contender]:
+def described(wanted: Sequence[str], own: Collection[str] = ()) -> dict[str, Contender]:
     """Who takes part, and who was wanted and does not."""
-    found = {}
-    for name in wanted:
-        peer = PEERS.get(name)
-        distributions = [peer.distribution] if peer else ["mlp-engine"]
-        here = {d: v for d in distributions if (v := installed_version(d)) is not None}
-        python = own_python(peer.distribution) if peer else None
-        apart = python is not None and (not here or distributions[0] in own)
-        if apart and python is not None:
-            here = {d: version_in(python, d) or "unknown" for d in distributions}
-        found[name] = Contender(
-            label=LABELS[name],
-            idiom=IDIOMS[name],
-            python="an environment of its own" if apart else "this environment",
-            versions=here,
-        )
-        if name not in names:
-            advice = f"pip install {distributions[0]}" if peer else f"it has {', '.join(OURS)}"
-            found[name]["missing"] = f"not installed: {advice}" if peer else advice
+    return {name: _described(name, own) for name in wanted}
+
+
+def _described(name: str, own: Collection[str]) -> Contender:
+    distribution = PEERS[name].distribution if name in PEERS else "mlp-engine"
+    version = installed_version(distribution)
+    python = own_python(distribution) if name in PEERS else None
+    apart = python is not None and (version is None or distribution in own)
+    if python is not None and apart:
+        version = version_in(python, distribution) or "unknown"
+    found = Contender(
+        label=LABELS[name],
+        idiom=IDIOMS[name],
+        python="an environment of its own" if apart else "this environment",
+        versions={} if version is None else {distribution: version},
+    )
+    reason = why_absent(name, own)
+    if reason is not None:
+        found["missing"] = reason.removeprefix("is ")
     return found

@@ -50,7 +50,11 @@ def measured(part: str, n_threads: int, **options: Any) -> Any:
         "cores": cores_for(n_threads),
         "options": {**options, "n_threads": n_threads},
     }
-    with tempfile.TemporaryDirectory(prefix="engine-compare-") as folder:
+    # Whatever that process leaves behind when it is interrupted lies in this folder as well.
+    with tempfile.TemporaryDirectory(
+        prefix="engine-compare-", ignore_cleanup_errors=True
+    ) as folder:
+        asked["folder"] = folder
         answer = Path(folder) / "answer.json"
         done = subprocess.run(
             [sys.executable, "-m", WORKER, json.dumps(asked), str(answer)],

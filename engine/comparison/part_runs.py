@@ -1,108 +1,31 @@
 """Parts of a whole comparison in which contenders are asked for more than the time of a fit.
 
-Start-up, cost against time, memory and threads: each contender in a process of its own, in turns,
-and a marked entry where one fails.
+Cost against time, memory and threads: each contender in a process of its own, in turns, and a
+marked entry where one fails.
 """
 
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 from engine.comparison import measure
-from engine.comparison.figures import (
-    Curve,
-    Curves,
-    Memories,
-    Memory,
-    Scaling,
-    Scalings,
-    StartUp,
-)
-from engine.comparison.jobs import PEERS
+from engine.comparison.figures import Curve, Curves, Memories, Memory, Scaling, Scalings
 from engine.comparison.launch import cores_for, fixed_threads
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import Processes
+from engine.comparison.process import ContenderFailed
+from engine.comparison.processes import Processes, RemoteAct, RemoteJob
 from engine.comparison.progress import announced
+from engine.comparison.turns import Turns
 
-T = TypeVar("T")
-# Where compiled code is kept, and that JAX keeps all of it.
-CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
-KEEP_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-FURTHER_EPOCHS = 20
 EPOCHS_ON_THREADS = 5
+SAME_COST = 1e-3  # relative; PyTorch's epsilon stands elsewhere, so that no more can be asked
 
 
-def or_failed(act: Callable[[], T]) -> T | dict[str, str]:
-    """What comes of it, or an entry that says why nothing did."""
-    try:
-        return act()
-    except Exception as error:  # a contender that fails is a result, not the end
-        return {"failed": " ".join(str(error).split()) or type(error).__name__}
+class Point(NamedTuple):
+    """What a contender reached after so many epochs."""
 
-
-def start_up(
-    task: Task, names: Sequence[str], rounds: int, setting: dict[str, Any]
-) -> dict[str, StartUp]:
-    """From a new process to one epoch's parameters, with nothing compiled before and after that."""
-    found: dict[str, Any] = {}
-    for name in announced([(f"start-up: {name}", name) for name in names]):
-        found[name] = or_failed(partial(_start_up, task, name, rounds, setting))
-    return found
-
-
-def _start_up(task: Task, name: str, rounds: int, setting: dict[str, Any]) -> StartUp:
-    imports, empty, warm, epochs = [], [], [], []
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory(prefix="engine-compare-") as folder:
-            caches = {"variables": {**dict.fromkeys(CACHES, folder), **KEEP_ALL}}
-            empty.append(_first_epoch(task, name, {**setting, **caches})[0])
-            first, further = _first_epoch(task, name, {**setting, **caches})
-            warm.append(first)
-            epochs.append(further)
-        imports.append(_imports(name))
-    return StartUp(
-        imports=measure.spread(imports),
-        empty_cache=measure.spread(empty),
-        warm_cache=measure.spread(warm),
-        epoch=measure.spread(epochs),
-    )
-
-
-def _first_epoch(task: Task, name: str, setting: dict[str, Any]) -> tuple[float, float]:
-    """Seconds from a new process to an epoch's end, and seconds of a further epoch."""
-    with Processes(**setting) as processes:
-        start = time.perf_counter()
-        job = processes.job(name, task)
-        job.prepare(1, True)()
-        first = time.perf_counter() - start
-        more = job.prepare(FURTHER_EPOCHS, True)
-        more()  # JAX compiles for each number of epochs
-        return first, more.seconds() / FURTHER_EPOCHS
-
-
-def _imports(name: str) -> float:
-    """Seconds of a process that imports what a user of it imports, less those of a bare one."""
-    imports = f"import {PEERS[name].imports}" if name in PEERS else "from engine import train"
-    return _seconds_of(imports) - _seconds_of("pass")
-
-
-def _seconds_of(code: str) -> float:
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        raise ValueError(f"{code}: {last[0]}")
-    return time.perf_counter() - start
+    seconds: float
+    cost: float
 
 
 def curves(
@@ -111,54 +34,62 @@ def curves(
     names: Sequence[str],
     epochs: Sequence[int],
     rounds: int,
-    setting: dict[str, Any],
+    setting: Mapping[str, Any],
 ) -> Curves:
     """Mean cost on all data after so many epochs, against the seconds that they take."""
-    start = task.cost(task.theta)
-    entries: dict[str, Any] = {}
+    turns = Turns(names)
+    points = {name: [Point(0.0, task.cost(task.theta))] for name in names}
     with Processes(**setting) as processes:
-        for name in announced([(f"cost against time: {name}", name) for name in names]):
-
-            def of_one(name: str = name) -> Curve:
-                job = processes.job(name, task)
-                seconds, costs = [0.0], [start]
-                for number in epochs:
-                    act = job.prepare(number, True)
-                    act()  # compiles, where that goes by the number of epochs
-                    times = [act.seconds() for _ in range(rounds)]
-                    seconds.append(measure.spread(times).median)
-                    costs.append(task.cost(job.parameters(act)))
-                return Curve(epochs=[0, *epochs], seconds=seconds, costs=costs)
-
-            entries[name] = or_failed(of_one)
+        jobs = turns.each(lambda name: processes.job(name, task))
+        for number in announced([(f"cost after {number} epochs", number) for number in epochs]):
+            for name, point in _after(number, task, jobs, turns, rounds).items():
+                points[name].append(point)
+    entries: dict[str, Curve] = {}
+    for name in names:
+        if name in turns.failed:
+            entries[name] = Curve(failed=turns.failed[name])
+            continue
+        entries[name] = Curve(
+            epochs=[0, *epochs],
+            seconds=[point.seconds for point in points[name]],
+            costs=[point.cost for point in points[name]],
+        )
     return Curves(problem=task.problem.name, data=data, dtype=task.dtype, entries=entries)
 
 
-def memory(small: Task, large: Task, names: Sequence[str], setting: dict[str, Any]) -> Memories:
+def _after(
+    epochs: int, task: Task, jobs: Mapping[str, RemoteJob], turns: Turns, rounds: int
+) -> dict[str, Point]:
+    acts = turns.each(lambda name: jobs[name].prepare(epochs, True))
+    turns.each(lambda name: acts[name]())  # compiles, where that goes by the number of epochs
+    seconds = turns.rounds(lambda name: acts[name].seconds(), rounds)
+    costs = turns.each(lambda name: task.cost(jobs[name].parameters(acts[name])))
+    return {name: Point(measure.spread(seconds[name]).median, costs[name]) for name in costs}
+
+
+def memory(small: Task, large: Task, names: Sequence[str], setting: Mapping[str, Any]) -> Memories:
     """Resident memory of a process that trains one epoch, a fresh one for each contender."""
-    entries: dict[str, Any] = {}
-    for name in announced([(f"memory: {name}", name) for name in names]):
 
-        def of_one(name: str = name) -> Memory:
-            with Processes(**setting) as processes:
-                job = processes.job(name, small)  # imports, and compiles
-                job.prepare(1, True)()
-                imports = job.process.ask("resident")
-                job = processes.job(name, large)
-                act = job.prepare(1, True)
-                found = job.process.ask("memory", act=act.number)
-                return Memory(
-                    imports=imports,
-                    on_top=found["peak"] - found["before"],
-                    peak=found["peak"],
-                )
+    def of_one(name: str) -> Memory:
+        with Processes(**setting) as processes:
+            job = processes.job(name, small)  # imports, and compiles
+            job.prepare(1, True)()
+            imports = job.process.ask("resident")
+            job = processes.job(name, large)
+            act = job.prepare(1, True)
+            found = job.process.ask("memory", act=act.number)
+        on_top = found["peak"] - found["before"]
+        return Memory(imports=imports, on_top=on_top, peak=found["peak"])
 
-        entries[name] = or_failed(of_one)
+    turns = Turns(names)
+    found = turns.each(of_one, "memory")
+    data = large.data.rows.nbytes + large.data.targets.nbytes
+    entries = {n: found[n] if n in found else Memory(failed=turns.failed[n]) for n in names}
     return Memories(
         problem=large.problem.name,
         n_samples=large.problem.n_samples,
         dtype=large.dtype,
-        data=large.data.rows.nbytes + large.data.targets.nbytes,
+        data=data,
         entries=entries,
     )
 
@@ -169,14 +100,16 @@ def threads(
     names: Sequence[str],
     counts: Sequence[int],
     rounds: int,
-    setting: dict[str, Any],
+    setting: Mapping[str, Any],
     gemm: dict[str, measure.Spread],
 ) -> Scalings:
     """Epochs on all samples at once, on one thread and on more, in turns."""
-    entries: dict[str, Any] = {}
-    for name in announced([(f"threads: {name}", name) for name in names]):
-        scaling = partial(_scaling, problem, dtype, name, counts, rounds, setting)
-        entries[name] = or_failed(scaling)
+    turns = Turns(names)
+    expected: list[float] = []  # the cost that the first reached
+    found = turns.each(
+        lambda name: _scaling(problem, dtype, name, counts, rounds, setting, expected), "threads"
+    )
+    entries = {n: found[n] if n in found else Scaling(failed=turns.failed[n]) for n in names}
     return Scalings(
         problem=problem.name,
         n_samples=problem.n_samples,
@@ -192,23 +125,30 @@ def _scaling(
     name: str,
     counts: Sequence[int],
     rounds: int,
-    setting: dict[str, Any],
+    setting: Mapping[str, Any],
+    expected: list[float],
 ) -> Scaling:
-    started, acts = [], {}
-    try:
+    with ExitStack() as stack:
+        acts: dict[str, RemoteAct] = {}
         for count in counts:
             on = {"variables": fixed_threads(count), "cores": tuple(cores_for(count))}
-            processes = Processes(**{**setting, **on})
-            started.append(processes)
-            act = processes.job(name, Task(problem, dtype, count)).prepare(EPOCHS_ON_THREADS, True)
+            processes = stack.enter_context(Processes(**{**setting, **on}))
+            task = Task(problem, dtype, count)
+            job = processes.job(name, task)
+            acts[str(count)] = act = job.prepare(EPOCHS_ON_THREADS, True)
             act()
-            acts[str(count)] = act
+            _check(task.cost(job.parameters(act)), expected, count)
         seconds = measure.in_turns(acts, rounds)
-    finally:
-        for processes in started:
-            processes.__exit__(None, None, None)
     one = seconds[str(counts[0])]
     return Scaling(
         ms_on_one=1e3 * measure.spread(one).median / EPOCHS_ON_THREADS,
         speed_up={str(n): measure.ratio(one, to=seconds[str(n)]) for n in counts[1:]},
     )
+
+
+def _check(cost: float, expected: list[float], count: int) -> None:
+    """All take the same steps, on any number of threads."""
+    if not expected:
+        expected.append(cost)
+    if not abs(cost - expected[0]) <= SAME_COST * expected[0]:
+        raise ContenderFailed(f"cost {cost:.6g} on {count} threads, not {expected[0]:.6g}")

@@ -1,24 +1,16 @@
 """Contenders in processes of their own, from the side of whoever compares them.
 
-Only one of them acts at a time: a question is put when the answer to the one before has come. A
-contender that dies or takes too long is told of by an exception, and is started anew for the next
-task.
+Only one of them acts at a time: a question is put when the answer to the one before has come. One
+that died is started anew for the next task.
 """
 
 import base64
-import contextlib
-import json
-import os
-import queue
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,91 +19,9 @@ from engine.comparison.environments import own_python
 from engine.comparison.jobs import PEERS
 from engine.comparison.machine import installed_version
 from engine.comparison.problems import Task
+from engine.comparison.process import ContenderFailed, Home, Process, Setting
 
-PROCESS = "engine.comparison.contender_process"
 PACKAGE = Path(__file__).resolve().parents[1]
-LIMIT = 300.0  # seconds for a single answer, compiling included
-
-
-class ContenderFailed(Exception):
-    """A contender that said that it failed, died, or took too long."""
-
-
-class Setting(NamedTuple):
-    """What all contenders' processes have in common."""
-
-    limit: float = LIMIT  # seconds for one answer: a training run, compiling included
-    own_environments: tuple[str, ...] = ()  # distributions that never run in this environment
-    variables: Mapping[str, str] = {}  # of the environment, beside those of this process
-    cores: tuple[int, ...] = ()  # to keep to; none: those of this process
-
-
-class Process:
-    """One contender's process."""
-
-    def __init__(self, name: str, python: Path, path: str | None, setting: "Setting") -> None:
-        self._limit = setting.limit
-        environment = {**os.environ, **setting.variables}
-        if path is not None:
-            environment = {k: v for k, v in environment.items() if not k.startswith("PYTHON")}
-            environment["PYTHONPATH"] = path
-        self._process = subprocess.Popen(
-            [str(python), "-m", PROCESS, name, *map(str, setting.cores)],
-            env=environment,
-            cwd=path,  # which comes first where modules are looked for
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")  # it is over
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def ask(self, what: str, **arguments: Any) -> Any:
-        """The answer to a question.
-
-        Raises ContenderFailed if the contender fails, dies, or takes longer than the limit.
-        """
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"ask": what, "with": arguments}) + "\n")
-            self._process.stdin.flush()
-            line = self._lines.get(timeout=self._limit)
-        except queue.Empty:
-            self.close()
-            raise ContenderFailed(
-                f"took too long: no answer within {self._limit:g} seconds (--limit)"
-            ) from None
-        except OSError:  # its end of the pipe is gone
-            line = ""
-        if not line:
-            status = self._process.wait()
-            raise ContenderFailed(f"its process ended with status {status}")
-        answer = json.loads(line)
-        if "failed" in answer:
-            raise ContenderFailed(answer["failed"])
-        return answer["found"]
-
-    def close(self) -> None:
-        """End it, whatever it is doing."""
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(OSError):  # what was not read by a process that is gone
-                pipe.close()
 
 
 class RemoteAct:
@@ -155,7 +65,9 @@ class Processes:
     def __init__(self, **setting: Any) -> None:
         self._setting = Setting(**setting)
         self._processes: dict[str, Process] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="engine-compare-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="engine-compare-", ignore_cleanup_errors=True
+        )
         self._task: Task | None = None
 
     def __enter__(self) -> Self:
@@ -177,9 +89,13 @@ class Processes:
         if process is not None and not process.is_alive:
             process.close()
         if process is None or not process.is_alive:
-            python, path = self._home_of(name)
-            process = self._processes[name] = Process(name, python, path, self._setting)
+            process = self._processes[name] = Process(name, self.home_of(name), self._setting)
         return RemoteJob(process, self._file_of(task))
+
+    def make_ready(self, name: str, task: Task) -> None:
+        """Write all files that `job` needs, so that a time of it has nothing of that."""
+        self.home_of(name)
+        self._file_of(task)
 
     def _file_of(self, task: Task) -> Path:
         """The task's arrays in a file, written once for all contenders."""
@@ -189,8 +105,8 @@ class Processes:
             self._task = task
         return file
 
-    def _home_of(self, name: str) -> tuple[Path, str | None]:
-        """A contender's interpreter, and the folder of the files that it needs if not here."""
+    def home_of(self, name: str) -> Home:
+        """This environment, or the contender's own."""
         if name in PEERS:
             distribution = PEERS[name].distribution
             own = own_python(distribution)
@@ -200,8 +116,8 @@ class Processes:
                     f"it has no environment of its own: engine compare environments {distribution}"
                 )
             if own is not None and (apart or installed_version(distribution) is None):
-                return own, self._copied_package()
-        return Path(sys.executable), None
+                return Home(own, self._copied_package())
+        return Home(Path(sys.executable))
 
     def _copied_package(self) -> str:
         """This package's files alone: its neighbours here are not for other environments."""

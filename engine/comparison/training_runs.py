@@ -9,8 +9,10 @@ from engine.comparison.contenders import entrants
 from engine.comparison.jobs import PEERS, Job, job
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, Task
-from engine.comparison.processes import LIMIT, Processes
+from engine.comparison.process import LIMIT
+from engine.comparison.processes import Processes
 from engine.comparison.progress import announced
+from engine.comparison.turns import in_one_line
 
 CHECKED_STEPS = 100  # at least, in whole epochs
 # A timing lasts as long as so many epochs of the first contender, and so many seconds: a fit takes
@@ -93,7 +95,7 @@ def measure_all(
     own_environments: Sequence[str] = (),
 ) -> Found:
     """Compare on each problem in each dtype. The arguments are what JSON can hold."""
-    names, absent = entrants(contenders)
+    names, absent = entrants(contenders, own_environments)
     asked = [Problem(**{**fields, "sizes": tuple(fields["sizes"])}) for fields in problems]
     tasks = [(f"{p.name} {dtype}", (p, dtype)) for p in asked for dtype in dtypes]
     with Processes(limit=limit, own_environments=tuple(own_environments)) as processes:
@@ -126,7 +128,7 @@ def compare(
             checked[name] = _check(task, (hand_over or job)(name, task), epochs)
             entries[name] = checked[name]["entry"]
         except Exception as error:  # a contender that fails is a result, not the end
-            entries[name] = Entry(failed=_in_one_line(error))
+            entries[name] = Entry(failed=in_one_line(error))
     start = task.cost(task.theta)
     base = next((name for name in checked if _is_finite(entries[name])), None)
     rates = None
@@ -248,7 +250,7 @@ class Guarded:
 
 def _mark_failed(entry: Entry, error: Exception) -> None:
     cast(dict[str, Any], entry).clear()  # what it did before does not count
-    entry["failed"] = _in_one_line(error)
+    entry["failed"] = in_one_line(error)
 
 
 def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], Any]]:
@@ -270,8 +272,3 @@ def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], Any]]:
 
 def _is_finite(entry: Entry) -> bool:
     return math.isfinite(entry["cost"]) and math.isfinite(entry["cost_shuffled"])
-
-
-def _in_one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:200]} ..."

@@ -7,22 +7,22 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from engine.comparison.idioms import UNEQUAL_IN_TRAINING
 from engine.comparison.measure import geometric_mean
 from engine.comparison.tables import BEHIND, figure, fits, header, table, with_spread
 
 RATES, RATIOS = frozenset({"rates"}), frozenset({"ratios"})
 
-ON_EQUAL_TERMS = (
+EQUAL = (
     "Same data, initial parameters, loss, batches (a short last one is never dropped), learning "
     "rate, betas, epsilon and number of steps; the time is a whole call's, per sample, "
     "over twenty epochs of the first contender or as long. "
-    "Not equal: epsilon stands outside the bias correction, in PyTorch inside it; each draws its "
-    "own shuffles, and JAX's are drawn before its clock starts, which favours it. "
     "Costs are those of the steps named, taken in the same order by all, and computed alike from "
     "the parameters reached; times count only if they agree (within 1e-4 in float32, 1e-8 in "
     "float64, 1e-3 for PyTorch) and if the costs with shuffles agree within 10 % of their "
     "drop and 1 % of the cost at the start."
 )
+ON_EQUAL_TERMS = " ".join((EQUAL, "Not equal:", *UNEQUAL_IN_TRAINING))
 
 
 def show(console: Console, command: str, found: dict[str, Any]) -> None:

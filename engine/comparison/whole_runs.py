@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.comparison import measure, part_runs
+from engine.comparison import measure, new_process_runs, part_runs
 from engine.comparison.contenders import entrants
 from engine.comparison.figures import FORMAT, Figures
 from engine.comparison.idioms import UNEQUAL, described
@@ -15,7 +15,7 @@ from engine.comparison.machine import about
 from engine.comparison.problems import NAMED, SUITES, Problem, Task
 from engine.comparison.processes import Processes
 from engine.comparison.progress import announced
-from engine.comparison.thread_runs import gemms
+from engine.comparison.thread_runs import gemms, thread_counts
 from engine.comparison.training_runs import Row, compare
 
 QUICK, FULL = "quick", "full"
@@ -40,7 +40,7 @@ def measure_all(
     n_threads: int,
 ) -> Figures:
     """All parts but those on more threads than this process has."""
-    names, _ = entrants(contenders)
+    names, _ = entrants(contenders, own_environments)
     own = tuple(own_environments)
     setting = {"limit": limit, "own_environments": own}
     digits = NAMED["digits"]
@@ -53,12 +53,14 @@ def measure_all(
         commit=commit_of_clone(),
         about=about(n_threads, peers),
         rounds=rounds,
-        contenders=described(names, list(contenders or KNOWN), own),
+        contenders=described(contenders or KNOWN, own),
         unequal=UNEQUAL,
         training=rows(PROBLEMS[size], names, rounds, setting, n_threads),
         sizes=rows(WIDTHS[size], names, rounds, setting, n_threads),
         start_up_problem=f"{digits.name}, {digits.n_samples} samples, {DTYPE}",
-        start_up=part_runs.start_up(Task(digits, DTYPE), names, START_UPS[size], setting),
+        start_up=new_process_runs.start_up(
+            Task(digits, DTYPE), names, min(rounds, START_UPS[size]), setting
+        ),
         curves=[
             part_runs.curves(
                 Task(digits, DTYPE),
@@ -103,15 +105,17 @@ def measure_threads(
     n_threads: int,
 ) -> list[Any]:
     """The part on one thread and on as many as this process has."""
-    names, _ = entrants(contenders)
-    counts = [1, n_threads]
+    names, _ = entrants(contenders, own_environments)
+    counts = thread_counts(n_threads)
     acts = gemms(DTYPE, counts)
     for act in acts.values():
         act()
     seconds = measure.in_turns(acts, rounds)
-    ways = (seconds[f"gemm {n_threads} {way}"] for way in ("rows", "blas"))
-    best = min(ways, key=lambda times: measure.spread(times).median)
-    gemm = {str(n_threads): measure.ratio(seconds["gemm 1 blas"], to=best)}
+    gemm = {}
+    for count in counts[1:]:
+        ways = (seconds[f"gemm {count} {way}"] for way in ("rows", "blas"))
+        best = min(ways, key=lambda times: measure.spread(times).median)
+        gemm[str(count)] = measure.ratio(seconds["gemm 1 blas"], to=best)
     setting = {"limit": limit, "own_environments": tuple(own_environments)}
     return [part_runs.threads(ON_THREADS, DTYPE, names, counts, rounds, setting, gemm)]
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ def main(question: str, answer: str) -> None:
     asked = json.loads(question)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, asked["cores"])
+    tempfile.tempdir = asked["folder"]
     found: dict[str, Any]
     try:
         found = {"found": part_named(asked["part"])(**asked["options"])}
