@@ -97,14 +97,60 @@ def network_of(name, dtype="float32"):
     return network, rows, codes, network.initial_parameters(0, dtype), batch_size
 
 
-def reference_cost(network, theta, rows, codes):
-    """The mean cost by NumPy in float64: written out here, so that it shares nothing with theta."""
+def minibatch_adam(network, rows, codes, theta, batch_size):
+    """(epochs, backend) -> what `train` returns: what `network_of` gave, on one thread."""
+    from engine import train
+
+    return lambda epochs, backend: train(
+        network,
+        rows.T,
+        codes,
+        solver="adam",
+        batch_size=batch_size,
+        max_iter=epochs,
+        theta=theta,
+        backend=backend,
+        n_threads=1,
+    )
+
+
+WIDE_SAMPLES = 2000
+
+
+def wide_gradient(name, dtype, backend=None):
+    """() -> (J, dtheta) of a network such as 784-128-10, on one thread, once it was verified."""
+    from engine import Network
+
+    sizes = tuple(map(int, name.split("-")))
+    n_out = sizes[-1]
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((sizes[0], WIDE_SAMPLES)).astype(dtype)
+    codes = generator.integers(max(n_out, 2), size=WIDE_SAMPLES)
+    network = Network(sizes, output="sigmoid" if n_out == 1 else "softmax")
+    theta = network.initial_parameters(0, dtype)
+
+    def by(backend):
+        return network.cost_and_gradient(theta, X, codes, backend=backend, n_threads=1)
+
+    J, dtheta = by(backend)
+    assert_close(J, reference_cost(network, theta, X.T, codes), dtype)
+    assert_close(dtheta, by("numpy")[1], dtype)
+    return lambda: by(backend)
+
+
+def logits(network, theta, rows):
+    """Z of the output layer by NumPy in float64: written out here, shared with nothing."""
     A = rows.T.astype(np.float64)
     layers = network.views(np.asarray(theta, np.float64))
     for W, b in layers[:-1]:
         A = np.tanh(W @ A + b[:, np.newaxis])
     W, b = layers[-1]
-    Z = W @ A + b[:, np.newaxis]
+    return W @ A + b[:, np.newaxis]
+
+
+def reference_cost(network, theta, rows, codes):
+    """The mean cost by NumPy in float64."""
+    Z = logits(network, theta, rows)
     if len(Z) == 1:
         return float(np.mean(np.logaddexp(0, Z[0]) - codes * Z[0]))
     below = Z - Z.max(axis=0)

@@ -9,12 +9,15 @@ import numpy as np
 
 from benchmarks.cases import (
     NETWORKS,
+    WIDE_SAMPLES,
     Tracked,
     assert_close,
+    minibatch_adam,
     network_of,
     ratio_in_turns,
     reference_cost,
     require_backend,
+    wide_gradient,
 )
 
 SIZE = 768  # of the matrices of the yardstick
@@ -41,21 +44,8 @@ class Gradient(Tracked):
     param_names = ("network", "dtype")
 
     def setup(self, network, dtype):
-        from engine import Network
-
-        sizes = tuple(map(int, network.split("-")))
-        n_out = sizes[-1]
-        generator = np.random.default_rng(0)
-        X = generator.standard_normal((sizes[0], 2000)).astype(dtype)
-        codes = generator.integers(max(n_out, 2), size=2000)
-        net = Network(sizes, output="sigmoid" if n_out == 1 else "softmax")
-        theta = net.initial_parameters(0, dtype)
-        self.act = lambda: net.cost_and_gradient(theta, X, codes, n_threads=1)
-        J, dtheta = self.act()
-        assert_close(J, reference_cost(net, theta, X.T, codes), dtype)
-        expected = net.cost_and_gradient(theta, X, codes, backend="numpy", n_threads=1)[1]
-        assert_close(dtheta, expected, dtype)
-        self.flops = flops_of_training(sizes, 2000)
+        self.act = wide_gradient(network, dtype)
+        self.flops = flops_of_training(tuple(map(int, network.split("-"))), WIDE_SAMPLES)
 
     def track_time_over_gemms(self, network, dtype):
         at_gemms_rate = self.flops / (2 * SIZE**3)  # in products of the yardstick
@@ -72,25 +62,9 @@ class Training(Tracked):
     epochs = {"2-4-1": 200, "20-100-1": 10, "64-100-10": 3}
 
     def setup(self, network, backend):
-        from engine import train
-
         require_backend(backend)
-        net, rows, codes, theta, batch_size = network_of(network)
-        epochs = self.epochs[network]
-
-        def trained(epochs, backend):
-            return train(
-                net,
-                rows.T,
-                codes,
-                solver="adam",
-                batch_size=batch_size,
-                max_iter=epochs,
-                theta=theta,
-                backend=backend,
-                n_threads=1,
-            )
-
+        net, rows, codes, theta, _ = case = network_of(network)
+        epochs, trained = self.epochs[network], minibatch_adam(*case)
         self.act = lambda: trained(epochs, backend)
         end = reference_cost(net, self.act().theta, rows, codes)
         assert end < reference_cost(net, theta, rows, codes)

@@ -16,6 +16,25 @@ def standardised(data):
     return StandardScaler().fit_transform(rows), classes
 
 
+def fits_of(data, dtype, epochs):
+    """Our fit and scikit-learn's, two functions, once their losses were found to agree."""
+    ours = required("engine", "MLPClassifier")
+    from sklearn.neural_network import MLPClassifier as Theirs
+
+    rows, classes = standardised(data)
+    rows = rows.astype(dtype)
+    settings = {"max_iter": epochs, "tol": 0.0, "random_state": 0}
+
+    def fit(kind, **more):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the epochs are at their end
+            return kind(**settings, **more).fit(rows, classes)
+
+    pair = (lambda: fit(ours, n_threads=1), lambda: fit(Theirs))
+    assert_close(*(act().loss_curve_ for act in pair), dtype, scale=1e5)
+    return pair
+
+
 class Fits(Steady):
     """A fixed number of epochs, so that every commit does the same work; one thread."""
 
@@ -23,21 +42,7 @@ class Fits(Steady):
     param_names = ("data", "dtype")
 
     def setup(self, data, dtype):
-        estimator = required("engine", "MLPClassifier")
-        from sklearn.neural_network import MLPClassifier
-
-        rows, classes = standardised(data)
-        rows = rows.astype(dtype)
-        settings = {"max_iter": EPOCHS[data], "tol": 0.0, "random_state": 0}
-
-        def fit(kind, **more):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that the epochs are at their end
-                return kind(**settings, **more).fit(rows, classes)
-
-        self.act = lambda: fit(estimator, n_threads=1)
-        curves = [made.loss_curve_ for made in (self.act(), fit(MLPClassifier))]
-        assert_close(*curves, dtype, scale=1e5)
+        self.act, _ = fits_of(data, dtype, EPOCHS[data])
 
     def time_fit(self, data, dtype):
         self.act()

@@ -1,7 +1,5 @@
 """Training by each backend: the same epochs from the same parameters in each call."""
 
-import numpy as np
-
 from benchmarks.cases import (
     BACKENDS,
     NETWORKS,
@@ -10,6 +8,7 @@ from benchmarks.cases import (
     network_of,
     reference_cost,
     require_backend,
+    wide_gradient,
 )
 
 
@@ -69,20 +68,8 @@ class Gradient(Steady):
     param_names = ("network", "dtype", "backend")
 
     def setup(self, network, dtype, backend):
-        from engine import Network
-
         require_backend(backend)
-        sizes = tuple(map(int, network.split("-")))
-        generator = np.random.default_rng(0)
-        X = generator.standard_normal((sizes[0], 2000)).astype(dtype)
-        codes = generator.integers(sizes[-1], size=2000)
-        net = Network(sizes, output="softmax")
-        theta = net.initial_parameters(0, dtype)
-        self.act = lambda: net.cost_and_gradient(theta, X, codes, backend=backend, n_threads=1)
-        J, dtheta = self.act()
-        assert_close(J, reference_cost(net, theta, X.T, codes), dtype)
-        expected = net.cost_and_gradient(theta, X, codes, backend="numpy", n_threads=1)[1]
-        assert_close(dtheta, expected, dtype)
+        self.act = wide_gradient(network, dtype, backend)
 
     def time_cost_and_gradient(self, network, dtype, backend):
         self.act()

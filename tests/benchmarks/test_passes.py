@@ -2,8 +2,14 @@
 
 import pytest
 
-from benchmarks.cases import BACKENDS, NETWORKS, assert_close, network_of, reference_cost
-from engine import train
+from benchmarks.cases import (
+    BACKENDS,
+    NETWORKS,
+    assert_close,
+    minibatch_adam,
+    network_of,
+    reference_cost,
+)
 
 DTYPES = ["float32", "float64"]
 
@@ -26,19 +32,7 @@ def test_cost_and_gradient(network, backend, dtype, timed, benchmark):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_epoch_of_adam(network, backend, timed, benchmark):
     benchmark.group = f"two epochs of Adam {network} float32"
-    net, rows, codes, theta, batch_size = network_of(network)
-
-    def by(backend):
-        return train(
-            net,
-            rows.T,
-            codes,
-            theta=theta,
-            batch_size=batch_size,
-            max_iter=2,
-            backend=backend,
-            n_threads=1,
-        )
-
-    assert_close(by(backend).theta, by("numpy").theta, "float32")
-    timed(lambda: by(backend), 2 * len(rows), backend=backend, dtype="float32")
+    case = network_of(network)
+    n_samples, trained = len(case[1]), minibatch_adam(*case)
+    assert_close(trained(2, backend).theta, trained(2, "numpy").theta, "float32")
+    timed(lambda: trained(2, backend), 2 * n_samples, backend=backend, dtype="float32")
