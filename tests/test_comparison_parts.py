@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.comparison import contenders, idioms, new_process_runs, part_runs, whole_tables
+from engine.comparison import (
+    contenders,
+    environments,
+    idioms,
+    new_process_runs,
+    part_runs,
+    whole_tables,
+)
 from engine.comparison.machine import installed_version, usable_cores
 from engine.comparison.problems import Problem, Task
 from engine.comparison.process import ContenderFailed, Home
@@ -180,7 +187,7 @@ def test_the_cost_must_be_that_of_the_first():
 
 
 def test_an_environment_that_is_asked_for_and_not_there_is_a_missing_contender(monkeypatch):
-    for module in (contenders, idioms):
+    for module in (contenders, environments):
         monkeypatch.setattr(module, "own_python", lambda name: None)
     monkeypatch.setattr(contenders, "installed_version", lambda name: "1.0")
     names, absent = contenders.entrants(["numpy", "jax"], own=["jax"])
@@ -192,7 +199,7 @@ def test_an_environment_that_is_asked_for_and_not_there_is_a_missing_contender(m
 
 
 def test_contenders_are_described_with_what_they_are_and_where(monkeypatch, tmp_path):
-    for module in (contenders, idioms):
+    for module in (contenders, environments):
         monkeypatch.setattr(module, "own_python", lambda name: tmp_path if name == "jax" else None)
     monkeypatch.setattr(idioms, "version_in", lambda python, name: "0.9")
     found = idioms.described(["tiled", "sklearn", "jax"], own=["jax"])

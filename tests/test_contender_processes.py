@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.comparison import contenders, environments, jobs, processes, training_runs
+from engine.comparison import contenders, environments, jobs, training_runs
 from engine.comparison.problems import Problem, Task
 from engine.comparison.process import ContenderFailed
 from engine.comparison.processes import Processes
@@ -242,7 +242,7 @@ def own_sklearn(cache):
 
 
 def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkeypatch):
-    monkeypatch.setattr(processes, "installed_version", lambda name: None)
+    monkeypatch.setattr(environments, "installed_version", lambda name: None)
     task = Task(SMALL, "float64")
     here = jobs.job("sklearn", task)
     with Processes() as started:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engine.cli import compare_page
 from engine.cli.compare_options import (
+    LIMIT,
     Contenders,
     Dtype,
     Json,
@@ -73,7 +74,7 @@ def training(
     rounds: Rounds = 7,
     threads: Threads = 1,
     contenders: Contenders = None,
-    limit: Limit = 300.0,
+    limit: Limit = LIMIT,
     own_environments: Own = None,
     json: Json = None,
 ) -> None:

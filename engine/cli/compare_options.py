@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from engine.comparison.process import LIMIT as LIMIT
+
 Dtype = Annotated[str, typer.Option(help="float32, float64 or both.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds; a figure to publish needs at least 7.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads for every contender, on as many cores.")]

@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 
 from engine.atomic_files import check_writable, replacing
-from engine.cli.compare_options import Contenders, Json, Limit, Own, distributions_of, names_of
+from engine.cli.compare_options import (
+    LIMIT,
+    Contenders,
+    Json,
+    Limit,
+    Own,
+    distributions_of,
+    names_of,
+)
 
 if TYPE_CHECKING:
     from engine.comparison.figures import Figures
@@ -28,7 +36,7 @@ def report(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Most threads; all usable cores where not given.")
     ] = None,
-    limit: Limit = 300.0,
+    limit: Limit = LIMIT,
     own_environments: Own = None,
 ) -> None:
     """Compare in every respect, and write a page: speed, size, start-up, quality, memory, threads.
@@ -72,11 +80,11 @@ def report(
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
     """Write the files whole or not at all; the figures first, from which a page can be made."""
-    from json import dumps
+    from engine.comparison.tables import as_json
 
     if json is not None:
         with replacing(json) as file:
-            file.write((dumps(found, indent=1) + "\n").encode())
+            file.write(as_json(found["command"], found).encode())
     if page is not None:
         from engine.comparison.report.page import render
 

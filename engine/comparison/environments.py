@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Collection
 from pathlib import Path
 
 from engine._compile_cache import cache_root
+from engine.comparison.machine import installed_version
 
 INSTALL_SECONDS = 1800  # a slow network, and a library of gigabytes
 
@@ -35,6 +37,16 @@ def own_python(distribution: str) -> Path | None:
         return None
     python = _python_in(folder() / distribution)
     return python if python.exists() else None
+
+
+def runs_by(distribution: str, own: Collection[str]) -> Path | None:
+    """The interpreter of a peer's own environment, where it runs there; None where it runs here.
+
+    It runs there if it is one of `own`, or if it is not installed here.
+    """
+    python = own_python(distribution)
+    here = installed_version(distribution) is not None and distribution not in own
+    return None if here else python
 
 
 def make(distribution: str, requirement: str) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from engine.comparison.contenders import why_absent
-from engine.comparison.environments import own_python, version_in
+from engine.comparison.environments import runs_by, version_in
 from engine.comparison.figures import Contender
 from engine.comparison.jobs import PEERS
 from engine.comparison.machine import installed_version
@@ -54,15 +54,15 @@ def described(wanted: Sequence[str], own: Collection[str] = ()) -> dict[str, Con
 
 def _described(name: str, own: Collection[str]) -> Contender:
     distribution = PEERS[name].distribution if name in PEERS else "mlp-engine"
-    version = installed_version(distribution)
-    python = own_python(distribution) if name in PEERS else None
-    apart = python is not None and (version is None or distribution in own)
-    if python is not None and apart:
+    python = runs_by(distribution, own) if name in PEERS else None
+    if python is None:
+        version = installed_version(distribution)
+    else:
         version = version_in(python, distribution) or "unknown"
     found = Contender(
         label=LABELS[name],
         idiom=IDIOMS[name],
-        python="an environment of its own" if apart else "this environment",
+        python="this environment" if python is None else "an environment of its own",
         versions={} if version is None else {distribution: version},
     )
     reason = why_absent(name, own)

@@ -15,9 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.environments import own_python
+from engine.comparison.environments import runs_by
 from engine.comparison.jobs import PEERS
-from engine.comparison.machine import installed_version
 from engine.comparison.problems import Task
 from engine.comparison.process import ContenderFailed, Home, Process, Setting
 
@@ -86,9 +85,9 @@ class Processes:
     def job(self, name: str, task: Task) -> RemoteJob:
         """The task in the hands of a contender, whose process is started if it is not there."""
         process = self._processes.get(name)
-        if process is not None and not process.is_alive:
-            process.close()
         if process is None or not process.is_alive:
+            if process is not None:
+                process.close()
             process = self._processes[name] = Process(name, self.home_of(name), self._setting)
         return RemoteJob(process, self._file_of(task))
 
@@ -109,14 +108,13 @@ class Processes:
         """This environment, or the contender's own."""
         if name in PEERS:
             distribution = PEERS[name].distribution
-            own = own_python(distribution)
-            apart = distribution in self._setting.own_environments
-            if own is None and apart:
+            own = runs_by(distribution, self._setting.own_environments)
+            if own is not None:
+                return Home(own, self._copied_package())
+            if distribution in self._setting.own_environments:
                 raise ContenderFailed(
                     f"it has no environment of its own: engine compare environments {distribution}"
                 )
-            if own is not None and (apart or installed_version(distribution) is None):
-                return Home(own, self._copied_package())
         return Home(Path(sys.executable))
 
     def _copied_package(self) -> str:

@@ -1,7 +1,7 @@
 """`engine compare threads`: how a full-batch gradient gains from threads, beside gemm itself."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypedDict
@@ -103,13 +103,18 @@ def scaling(task: Task, backend: str, counts: Sequence[int], rounds: int) -> Row
     row["speed_up"], row["gemm_speed_up"], row["of_gemm"] = {}, {}, {}
     for count in counts[1:]:
         own = measure.ratio(seconds["gradient 1"], to=seconds[f"gradient {count}"])
-        ways = (seconds[f"gemm {count} {way}"] for way in ("rows", "blas"))
-        best = min(ways, key=lambda times: measure.spread(times).median)
-        gemm = measure.ratio(seconds["gemm 1 blas"], to=best)
+        gemm = gemm_speed_up(seconds, count)
         row["speed_up"][str(count)] = own
         row["gemm_speed_up"][str(count)] = gemm.median
         row["of_gemm"][str(count)] = own.median / gemm.median
     return row
+
+
+def gemm_speed_up(seconds: Mapping[str, Sequence[float]], count: int) -> measure.Spread:
+    """Of the faster of the two ways to multiply on that many threads, from times of `gemms`."""
+    ways = (seconds[f"gemm {count} {way}"] for way in ("rows", "blas"))
+    best = min(ways, key=lambda times: measure.spread(times).median)
+    return measure.ratio(seconds["gemm 1 blas"], to=best)
 
 
 def by_default(task: Task, backend: str, rounds: int) -> Row:

@@ -172,9 +172,7 @@ def _check(task: Task, contender: Job, epochs: int) -> Checked:
     found: dict[bool, Any] = {}
     seconds = []
     for shuffle in (False, True):
-        run = contender.prepare(epochs, shuffle)
-
-        took, found[shuffle] = measure.timed(run)
+        took, found[shuffle] = measure.timed(contender.prepare(epochs, shuffle))
         seconds.append(took)
     entry = Entry(
         cost=task.cost(contender.parameters(found[False])),

@@ -15,7 +15,7 @@ from engine.comparison.machine import about
 from engine.comparison.problems import NAMED, SUITES, Problem, Task
 from engine.comparison.processes import Processes
 from engine.comparison.progress import announced
-from engine.comparison.thread_runs import gemms, thread_counts
+from engine.comparison.thread_runs import gemm_speed_up, gemms, thread_counts
 from engine.comparison.training_runs import Row, compare
 
 QUICK, FULL = "quick", "full"
@@ -111,11 +111,7 @@ def measure_threads(
     for act in acts.values():
         act()
     seconds = measure.in_turns(acts, rounds)
-    gemm = {}
-    for count in counts[1:]:
-        ways = (seconds[f"gemm {count} {way}"] for way in ("rows", "blas"))
-        best = min(ways, key=lambda times: measure.spread(times).median)
-        gemm[str(count)] = measure.ratio(seconds["gemm 1 blas"], to=best)
+    gemm = {str(count): gemm_speed_up(seconds, count) for count in counts[1:]}
     setting = {"limit": limit, "own_environments": tuple(own_environments)}
     return [part_runs.threads(ON_THREADS, DTYPE, names, counts, rounds, setting, gemm)]
 
