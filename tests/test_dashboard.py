@@ -56,16 +56,7 @@ def project(tmp_path_factory):
         kept = result(commit, date, values)
         path = results / "reference" / f"{commit[:8]}-virtualenv-py3.11.json"
         path.write_text(json.dumps(kept))
-    machine = {
-        "machine": "reference",
-        "os": "Linux",
-        "arch": "x",
-        "cpu": "a",
-        "num_cpu": "2",
-        "ram": "",
-        "version": 1,
-    }
-    (results / "reference" / "machine.json").write_text(json.dumps(machine))
+    (results / "reference" / "machine.json").write_text(json.dumps(MACHINE | {"version": 1}))
     benchmark = {
         "code": "",
         "name": NAME,

@@ -48,8 +48,7 @@ def repository(tmp_path, monkeypatch):
     listed = tmp_path / "commits.txt"
     listed.write_text(f"# chosen\n\n{hashes[0][:9]} the first\n{hashes[1][:9]} the second\n")
     (tmp_path / ".asv").mkdir()
-    for module in (asv_runs, history):
-        monkeypatch.setattr(module, "FOLDER", tmp_path / ".asv")
+    monkeypatch.setattr(asv_runs, "FOLDER", tmp_path / ".asv")
     monkeypatch.setattr(history, "COMMITS", listed)
     for name in ("require_history", "commit"):
         there = functools.partial(getattr(asv_runs, name), root=folder)
@@ -62,13 +61,13 @@ def asked(repository, tmp_path, monkeypatch):
     """The calls of asv: its arguments, and the hashes in its file."""
     calls = []
 
-    def asv(arguments):
+    def asv(arguments, config):
         text = (tmp_path / ".asv" / "hashes.txt").read_text(encoding="utf-8")
         calls.append((arguments[:-1], text.split()))
         assert arguments[-1] == f"HASHFILE:{tmp_path / '.asv' / 'hashes.txt'}"
         return 0
 
-    monkeypatch.setattr(history, "asv", asv)
+    monkeypatch.setattr(asv_runs, "asv", asv)
     return calls
 
 
@@ -116,7 +115,7 @@ def test_a_shallow_clone_is_a_message(repository, asked, tmp_path, monkeypatch, 
 def test_a_benchmark_that_fails_and_an_asv_that_does_not_run_have_a_status_each(
     asv_ends, status, repository, monkeypatch, capsys
 ):
-    monkeypatch.setattr(history, "asv", lambda arguments: asv_ends)
+    monkeypatch.setattr(asv_runs, "asv", lambda arguments, config: asv_ends)
     assert asv_runs.told(history.main, []) == status
     assert ("asv ended with status" in capsys.readouterr().err) == (status == 3)
 

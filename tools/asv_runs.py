@@ -137,6 +137,25 @@ def asv(arguments: list[str], config: Path = CONFIG, log: Path | None = None) ->
     return process.returncode
 
 
+def run(arguments: list[str], config: Path = CONFIG) -> int:
+    """Measure by `asv run`; its status: 0, or FAILED_BENCHMARK.
+
+    Raises CannotRun if asv ends otherwise.
+    """
+    status = asv(["run", *arguments], config)
+    if status not in (0, FAILED_BENCHMARK):
+        raise CannotRun(f"asv ended with status {status}; what it said stands above.")
+    return status
+
+
+def these(commits: list[str]) -> str:
+    """Those commits, as asv takes them: by a file."""
+    FOLDER.mkdir(exist_ok=True)
+    listed = FOLDER / "hashes.txt"
+    listed.write_text("".join(f"{one}\n" for one in commits), encoding="utf-8")
+    return f"HASHFILE:{listed}"
+
+
 def environment() -> dict[str, str]:
     """The environment of asv: a home of its own, and the user's settings of git and pip."""
     home = FOLDER / "home"

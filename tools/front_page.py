@@ -70,10 +70,9 @@ def kept(results: Path, machine: str) -> dict[str, dict[str, Any]]:
     return {one["commit_hash"]: one for one in found}
 
 
-def lines(headline: Headline, by_commit: dict[str, Any], order: Iterable[str]) -> list[Line]:
+def lines(headline: Headline, by_commit: dict[str, Any], commits: list[str]) -> list[Line]:
     """The lines of a headline, along those commits."""
     made: dict[str, list[float]] = {}
-    commits = list(order)
     for at, commit in enumerate(commits):
         for label, value in values_of(headline, by_commit[commit]):
             made.setdefault(label, [math.nan] * len(commits))[at] = value * headline.scale
@@ -131,11 +130,9 @@ def render(
     pages: dict[str, str],
 ) -> str:
     """The page. `today` is about the commit that it is made of; `pages` links to what there is."""
-    import jinja2
-
     by_commit = kept(results, machine)
     order = [one for one in first_parents() if one in by_commit]
-    whys = {full: why for full, why in reasons(order)}
+    whys = reasons(order)
     names = [commit[:7] for commit in order]
     pictures = [
         picture(headline, found, names)
@@ -144,10 +141,8 @@ def render(
     ]
     about = json.loads((results / machine / "machine.json").read_text(encoding="utf-8"))
     requirements = by_commit[order[-1]]["requirements"] if order else {}
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((TEMPLATES / "front.html").read_text(encoding="utf-8"))
-    return template.render(
-        css=colours.style_sheet(),
+    return filled(
+        "front.html",
         pictures=pictures,
         commits=[(commit[:7], whys.get(commit, "")) for commit in order],
         machine=about,
@@ -163,19 +158,21 @@ def first_parents(root: Path = ROOT) -> list[str]:
     return git("rev-list", "--first-parent", "--reverse", "HEAD", root=root).splitlines()
 
 
-def reasons(order: list[str]) -> Iterable[tuple[str, str]]:
-    """(hash, why it was chosen) of the commits in benchmarks/commits.txt, by their short names."""
-    whys = chosen(COMMITS.read_text(encoding="utf-8"))
-    for commit in order:
-        for name, why in whys.items():
-            if commit.startswith(name):
-                yield commit, why
+def reasons(order: list[str]) -> dict[str, str]:
+    """Why commits were chosen, by their whole hashes; benchmarks/commits.txt has short ones."""
+    whys = chosen(COMMITS.read_text(encoding="utf-8")).items()
+    return {full: why for full in order for name, why in whys if full.startswith(name)}
 
 
 def commits_page(commits: Iterable[Sequence[str]]) -> str:
     """Where asv's graphs lead to when a commit is clicked: hash, date and subject, newest first."""
+    return filled("commits.html", commits=commits)
+
+
+def filled(name: str, **values: Any) -> str:
+    """A page of tools/pages/ with its values, in the colours of the comparison's page."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = (TEMPLATES / "commits.html").read_text(encoding="utf-8")
-    return environment.from_string(page).render(css=colours.style_sheet(), commits=commits)
+    template = environment.from_string((TEMPLATES / name).read_text(encoding="utf-8"))
+    return template.render(css=colours.style_sheet(), **values)

@@ -41,6 +41,7 @@ from tools.asv_runs import (
     exists,
     git,
     require_whole_clone,
+    these,
     told,
 )
 from tools.gate_table import FAILED, SLOWER, Comparison, comparisons, markdown, title
@@ -160,14 +161,12 @@ def measured(base: str, head: str, bench: list[str], factor: float, turn: str) -
         "gate", results_dir=str(results), branches=["HEAD"], plugins=[asv_failures.PLUGIN]
     )
     describe_machine(MACHINE)
-    listed = FOLDER / "hashes.txt"
-    listed.write_text(f"{base}\n{head}\n", encoding="utf-8")
     chosen = [part for one in bench for part in ("--bench", one)]
     ended = asv(
         [
             "run",
             *("--machine", MACHINE, "--record-samples", "--interleave-rounds", "--show-stderr"),
-            *("--attribute", "rounds=4", *chosen, f"HASHFILE:{listed}"),
+            *("--attribute", "rounds=4", *chosen, these([base, head])),
         ],
         config,
         log,

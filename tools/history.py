@@ -10,15 +10,13 @@ Ends with 0, or with 2 if a benchmark failed, or 3 if it could not run.
 import sys
 
 from tools.asv_runs import (
-    FAILED_BENCHMARK,
-    FOLDER,
     ROOT,
     Arguments,
-    CannotRun,
-    asv,
     commit,
     describe_machine,
     require_history,
+    run,
+    these,
     told,
 )
 
@@ -46,14 +44,9 @@ def main(arguments: list[str]) -> int:
     names = asked.commits or list(chosen(COMMITS.read_text(encoding="utf-8")))
     hashes = [commit(name) for name in names]
     describe_machine(asked.machine)
-    listed = FOLDER / "hashes.txt"
-    listed.write_text("\n".join(hashes) + "\n", encoding="utf-8")
     only = ["--bench", asked.bench] if asked.bench else []
     skip = [] if asked.commits or asked.bench else ["--skip-existing-successful"]
-    status = asv(["run", "--machine", asked.machine, *skip, *only, f"HASHFILE:{listed}"])
-    if status not in (0, FAILED_BENCHMARK):
-        raise CannotRun(f"asv ended with status {status}; what it said stands above.")
-    return status
+    return run(["--machine", asked.machine, *skip, *only, these(hashes)])
 
 
 if __name__ == "__main__":
