@@ -17,6 +17,7 @@ from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, P
 from engine.comparison.torch_job import TorchJob, mean_cost
 
 MOST_STEPS_PER_CALL, STEPS_WHERE_SOME_ARE_LEFT = 5, 4
+MOST_COMPILATIONS = 256
 
 
 def steps_per_call(n_full: int) -> int:
@@ -74,6 +75,10 @@ def compiled_steps(problem: Problem) -> Callable[..., None]:
     import torch
     from torch.nn.functional import linear
 
+    # All problems of a process count together, each with up to three shapes. Beyond the limit
+    # PyTorch would go on uncompiled; rather an error than such a time under this name.
+    torch._dynamo.config.recompile_limit = MOST_COMPILATIONS
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     cost = mean_cost(problem.output, problem.sizes[-1])
     activate = torch.tanh if problem.hidden == "tanh" else torch.relu
     n_layers = len(problem.sizes) - 1
