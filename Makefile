@@ -10,8 +10,8 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults bench gate history dashboard \
-    record test-dashboard format dev changelog clean
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults bench gate history \
+    performance dashboard record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
 	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
+	@echo "make performance  measure all tables of docs/performance.md, and fill them in; TABLES='gradient memory' for some"
 	@echo "make dashboard  build site/: asv's pages and the comparison; needs a quarter of an hour"
 	@echo "make record     measure HEAD in full, and keep the result on the branch asv-results; PUSH=1 pushes it"
 	@echo "make test-dashboard  the tests of the site; a browser must be there"
@@ -86,6 +87,9 @@ gate: $(VENV)/with-benchmarks
 
 history: $(VENV)/with-benchmarks
 	$(RUN) -m tools.history
+
+performance: $(VENV)/with-test
+	$(RUN) -m tools.performance_page $(TABLES)
 
 dashboard: $(VENV)/with-benchmarks
 	$(RUN) -m tools.dashboard $(if $(RESULTS),--results $(RESULTS))

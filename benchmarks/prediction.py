@@ -21,10 +21,10 @@ MANY = 20_000
 class Forward(Steady):
     """`Network.forward`, float32: 200 calls of one sample; one call of 20 000."""
 
-    params = (["20-100-1", "64-100-10"], BACKENDS)
-    param_names = ("network", "backend")
+    params = (BACKENDS, ["20-100-1", "64-100-10"])
+    param_names = ("backend", "network")
 
-    def setup(self, network, backend):
+    def setup(self, backend, network):
         require_backend(backend)
         self.net, _, _, self.theta, _ = network_of(network)
         self.backend = backend
@@ -38,11 +38,11 @@ class Forward(Steady):
     def forward(self, X):
         return self.net.forward(self.theta, X, backend=self.backend)
 
-    def time_200_calls_of_one(self, network, backend):
+    def time_200_calls_of_one(self, backend, network):
         for _ in range(200):
             self.forward(self.one)
 
-    def time_20000_at_once(self, network, backend):
+    def time_20000_at_once(self, backend, network):
         self.forward(self.many)
 
 

@@ -15,13 +15,13 @@ from benchmarks.cases import (
 class _Epochs(Steady):
     """A number of epochs that takes the fastest backend some milliseconds."""
 
-    params = (list(NETWORKS), BACKENDS)
-    param_names = ("network", "backend")
+    params = (BACKENDS, list(NETWORKS))
+    param_names = ("backend", "network")
     epochs: dict[str, int]
     options: dict[str, object]
     dtype = "float32"
 
-    def setup(self, network, backend):
+    def setup(self, backend, network):
         from engine import train
 
         require_backend(backend)
@@ -42,7 +42,7 @@ class _Epochs(Steady):
         same = train(net, rows.T, codes, max_iter=3, learning_rate=1e-3, **options)
         assert_close(same.theta, by_numpy.theta, self.dtype)
 
-    def time_epochs(self, network, backend):
+    def time_epochs(self, backend, network):
         self.act()
 
 
@@ -64,12 +64,12 @@ class FullBatch(_Epochs):
 class Gradient(Steady):
     """J and its gradient on 2000 samples of a wide network, as an optimiser asks for it."""
 
-    params = (["784-128-10", "256-256-256-10"], ["float32", "float64"], ["numpy", "tiled"])
-    param_names = ("network", "dtype", "backend")
+    params = (["numpy", "tiled"], ["784-128-10", "256-256-256-10"], ["float32", "float64"])
+    param_names = ("backend", "network", "dtype")
 
-    def setup(self, network, dtype, backend):
+    def setup(self, backend, network, dtype):
         require_backend(backend)
         self.act = wide_gradient(network, dtype, backend)
 
-    def time_cost_and_gradient(self, network, dtype, backend):
+    def time_cost_and_gradient(self, backend, network, dtype):
         self.act()

@@ -1,6 +1,6 @@
 """docs/performance.md and the README: every table stands there, under what made it."""
 
-import importlib.util
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,13 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from engine.comparison.estimator_data import KINDS
-from tests.processes import ROOT
-
-spec = importlib.util.spec_from_file_location("page", ROOT / "tools" / "performance_page.py")
-assert spec is not None
-assert spec.loader is not None
-page = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(page)
+from tests import report_figures
+from tools import performance_page as page
+from tools import reach_table
+from tools.asv_runs import CannotRun
 
 TEXT = page.PAGE.read_text(encoding="utf-8")
 
@@ -41,17 +38,53 @@ def test_the_readme_shows_a_row_for_each_data_set_and_the_command_that_measured_
     assert lines[-1].startswith(f"`{page.COMMANDS['estimators']}`, ")
 
 
-def test_what_a_run_printed_and_its_figures_go_where_they_belong(tmp_path, monkeypatch):
-    for name in ("PAGE", "README"):
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """Pages with places for two tables, and a folder for figures."""
+    for name, tables in (("PAGE", ("reach", "report", "estimators")), ("README", ("estimators",))):
         path = tmp_path / name
-        path.write_text(f"{name} <!-- estimators -->old<!-- end of estimators -->")
+        path.write_text("".join(f"{name} <!-- {it} -->old<!-- end of {it} -->" for it in tables))
         monkeypatch.setattr(page, name, path)
+    monkeypatch.setattr(page, "RESULTS", tmp_path / "results")
+    return tmp_path
+
+
+def test_what_a_run_printed_and_its_figures_go_where_they_belong(pages, monkeypatch):
     monkeypatch.setattr(page, "measured", lambda name: (f"table of {name}", {"figures": 1}))
     monkeypatch.setattr(page, "summary", lambda figures: f"summary of {figures}")
-    page.main(["estimators"])
-    block = "<!-- estimators -->\n{}\n<!-- end of estimators -->"
-    assert page.PAGE.read_text() == "PAGE " + block.format("```text\ntable of estimators\n```")
-    assert page.README.read_text() == "README " + block.format("summary of {'figures': 1}")
+    monkeypatch.setattr(reach_table, "table", lambda figures: f"reached {figures}")
+    assert page.main(["estimators"]) == 0
+    figures = {"command": page.COMMANDS["estimators"], "figures": 1}
+    block = "<!-- {0} -->\n{1}\n<!-- end of {0} -->"
+    text = page.PAGE.read_text()
+    assert block.format("estimators", "```text\ntable of estimators\n```") in text
+    assert block.format("reach", f"reached { ({'estimators': figures}) }") in text
+    assert "<!-- report -->old" in text
+    summary = block.format("estimators", "summary of {'figures': 1}")
+    assert page.README.read_text() == f"README {summary}"
+    assert json.loads((pages / "results/tables/estimators.json").read_text()) == figures
+
+
+def test_a_report_that_was_taken_is_printed_anew(pages, monkeypatch):
+    monkeypatch.setattr(page, "measured", lambda name: pytest.fail("measured again"))
+    monkeypatch.setattr(reach_table, "table", lambda figures: "")
+    taken = json.loads(json.dumps(report_figures.figures(command="engine --json run.json")))
+    (pages / "run.json").write_text(json.dumps(taken))
+    assert page.main(["report", "--report", str(pages / "run.json")]) == 0
+    lines = page.PAGE.read_text().splitlines()
+    assert lines[lines.index("```text") + 1] == "engine compare report"
+    assert any("Start-up, seconds" in line for line in lines)
+    kept = json.loads((pages / "results/compare.json").read_text())
+    assert kept == {**taken, "command": "engine compare report"}
+
+
+def test_figures_that_cannot_be_read_are_refused_and_nothing_is_written(pages):
+    (pages / "run.json").write_text("not JSON")
+    before = page.PAGE.read_text()
+    with pytest.raises(CannotRun, match="holds no figures of a report"):
+        page.main(["report", "--report", str(pages / "run.json")])
+    assert page.PAGE.read_text() == before
+    assert not (pages / "results").exists()
 
 
 def test_a_run_s_last_line_which_names_the_file_is_left_out(monkeypatch):
@@ -71,10 +104,10 @@ def test_a_table_takes_the_place_of_the_one_before_and_of_nothing_else():
 
 
 def test_a_page_without_a_place_for_the_table_is_refused():
-    with pytest.raises(SystemExit, match="has no place for x"):
+    with pytest.raises(CannotRun, match="has no place for x"):
         page.filled("<!-- x --> but no end", "x", "new")
 
 
 def test_an_unknown_table_is_refused():
-    with pytest.raises(SystemExit, match="no table is called 'speed'"):
+    with pytest.raises(CannotRun, match="no table is called 'speed'"):
         page.main(["speed"])

@@ -32,11 +32,11 @@ from tools.asv_runs import (
     run,
     told,
 )
+from tools.performance_page import REPORT_FIGURES
 from tools.vendor import vendor
 
 SITE = ROOT / "site"
 MACHINE = "reference"  # whose results are kept
-KEPT_COMPARISON = "compare.json"  # among the results
 TODAY = "today"  # this machine, in a quick measurement
 
 # A few benchmarks of each subject, few samples of each.
@@ -143,7 +143,7 @@ def compare(folder: Path, results: Path, kept_only: bool) -> dict[str, str]:
     """
     folder.mkdir()
     links = {}
-    kept = results / KEPT_COMPARISON
+    kept = results / REPORT_FIGURES
     if kept.exists():
         engine(folder, "compare", "page", str(kept), "--output", "index.html")
         links["compare/index.html"] = (

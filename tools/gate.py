@@ -50,8 +50,8 @@ from tools.gate_table import FAILED, SLOWER, Comparison, comparisons, markdown, 
 # memory, threads and peers are followed by the dashboard.
 GATED = (
     r"^equations\..*'(loops|tiled)'\)$",
-    r"^training\..*'tiled'\)$",
-    r"^prediction\.Forward.*'tiled'\)$",
+    r"^training\..*\('tiled', ",
+    r"^prediction\.Forward.*\('tiled', ",
     r"^(fits|prediction\.(Estimators|Predictor))\.",
     r"^quality\.CostAtBudget\.",
 )

@@ -1,0 +1,134 @@
+"""The table of what was to be reached: yes where it was, and no where it was not."""
+
+import copy
+import functools
+
+import pytest
+
+from tools import reach_table
+
+
+def training(dtype, **ratios):
+    """One row of a comparison, on which gemm alone would take 40 % of tiled's time."""
+    entries = {name: {"ratio": [ratio] * 3} for name, ratio in ratios.items()}
+    return {
+        "problem": "20-100-1",
+        "dtype": dtype,
+        "base": "tiled",
+        "rates": {"share_of_gemm": 0.4},
+        "entries": {"tiled": {}, **entries},
+    }
+
+
+def gradient(dtype, share, numpy, counts=True):
+    entries = {"tiled": {"share_of_gemm": [share] * 3}, "numpy": {"ratio": [numpy] * 3}}
+    facts = {"problem": "100-100-1", "dtype": dtype, "base": "tiled", "counts": counts}
+    return {**facts, "entries": entries}
+
+
+RATIOS = {"sklearn": 20.0, "torch": 30.0, "jax": 3.0}
+FIGURES = {
+    "report": {"training": [training("float32", **RATIOS), {"problem": "iris 4-16-3"}]},
+    "training": {"rows": [training("float64", **RATIOS)]},
+    "gradient": {
+        "rows": [
+            gradient("float32", 0.85, 1.2),
+            gradient("float64", 0.85, 1.2),
+            gradient("float32", 0.61, 4.0, counts=False),
+        ]
+    },
+    "memory": {
+        "rows": [
+            {"problem": "20-16-1", "n_samples": n, "extra": 12 * n + 1_000_000}
+            for n in (100_000, 1_000_000)
+        ]
+    },
+    "threads": {
+        "large": [{"of_gemm": {"2": 0.95}}],
+        "small": [{"speed_up": {"default": [0.99, 0.9, 1.0]}}],
+    },
+    "estimators": {
+        "fits": [
+            {
+                "data": "breast_cancer",
+                "dtype": "float64",
+                "times": {"ratio": [12.0] * 3, "reach": 10.0, "reached": True},
+            }
+        ],
+        "calls": [{"dtype": "float64", "reach": 5.0, "us": {"engine": [4.0] * 3}}],
+    },
+    "startup": {
+        "entries": {
+            "import engine": {"over_bare": 0.006},
+            "train XNOR, warm cache": {"in_numba_imports": [2.0] * 3},
+            "train XNOR, empty cache": {"in_numba_imports": [15.0] * 3},
+        }
+    },
+}
+# What of a line is changed so that it says no, and what stands there then.
+SHORT = [
+    (0, "training.rows.0.entries.sklearn.ratio.0", 1.0, "4.47 (2 rows)"),
+    (1, "training.rows.0.entries.torch.ratio.0", 1.0, "5.48 (2 rows)"),
+    (2, "training.rows.0.entries.jax.ratio.0", 1.0, "1.73 (2 rows)"),
+    (3, "training.rows.0.entries.jax.ratio.0", 0.95, "float64 behind JAX: 0.95, gemm 42%"),
+    (4, "gradient.rows.1.entries.tiled.share_of_gemm.0", 0.79, "85% (float32), 79% (float64)"),
+    (5, "gradient.rows.1.entries.tiled.share_of_gemm.0", 0.64, "64%; nowhere"),
+    (5, "gradient.rows.0.entries.numpy.ratio.0", 0.99, "85%; 100-100-1 float32"),
+    (6, "gradient.rows.2.entries.tiled.share_of_gemm.0", 0.59, "59%"),
+    (7, "memory.rows.1.extra", 33_000_000, "34.2 and -1.2 MB"),
+    (8, "threads.large.0.of_gemm.2", 0.89, "89% to 89%"),
+    (9, "threads.small.0.speed_up.default.0", 0.94, "lowest 0.94"),
+    (10, "estimators.fits.0.times.reached", False, "0 of 1 rows; breast cancer float64 12.0 of"),
+    (11, "estimators.calls.0.us.engine.0", 5.1, "5.10 us"),
+    (12, "startup.entries.train XNOR, warm cache.in_numba_imports.0", 2.6, "2.60"),
+    (13, "startup.entries.train XNOR, empty cache.in_numba_imports.0", 21.0, "21.0"),
+    (14, "startup.entries.import engine.over_bare", 0.051, "51 ms"),
+]
+
+
+def lines(figures):
+    """Without the header, in cells."""
+    found = reach_table.table(figures).splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found]
+
+
+def changed(path, value):
+    """The figures with another value at one place; a list's places are numbers."""
+    figures = copy.deepcopy(FIGURES)
+    *parents, last = path.split(".")
+
+    def within(place, key):
+        return place[int(key)] if isinstance(place, list) else place[key]
+
+    place = functools.reduce(within, parents, figures)
+    place[int(last) if isinstance(place, list) else last] = value
+    return figures
+
+
+def test_all_is_reached():
+    assert [line[-1] for line in lines(FIGURES)] == ["yes"] * len(reach_table.AIMS)
+
+
+@pytest.mark.parametrize(("number", "path", "value", "here"), SHORT)
+def test_a_line_says_what_falls_short(number, path, value, here):
+    line = lines(changed(path, value))[number]
+    assert line[-1] == "**no**"
+    assert here in line[2]
+
+
+def test_every_line_can_fall_short():
+    assert {number for number, *_ in SHORT} == set(range(len(reach_table.AIMS)))
+
+
+def test_a_row_behind_is_allowed_where_gemm_leaves_no_room():
+    figures = changed("training.rows.0.entries.jax.ratio.0", 0.95)
+    figures["training"]["rows"][0]["rates"]["share_of_gemm"] = 0.7
+    assert lines(figures)[3][2:] == ["none", "yes"]
+
+
+def test_what_was_not_measured_is_said():
+    figures = {name: found for name, found in FIGURES.items() if name not in ("training", "memory")}
+    found = lines(figures)
+    assert found[0][2:] == ["not measured: training", ""]
+    assert found[7][2:] == ["not measured: memory", ""]
+    assert found[8][-1] == "yes"

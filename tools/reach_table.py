@@ -1,0 +1,212 @@
+"""What was to be reached, and what the kept figures say: the first table of docs/performance.md."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from engine.comparison.jobs import PEERS
+from engine.comparison.measure import geometric_mean
+from engine.comparison.memory_runs import line
+from engine.comparison.problems import SUITES
+from engine.comparison.startup_runs import COLD, ENGINE, WARM
+from engine.comparison.tables import figure
+from engine.comparison.training_table import Pair, pairs
+
+Figures = Mapping[str, Any]  # of each command, by the name of its table
+
+ALLOWED_BEHIND, LOWEST_BEHIND = 0.70, 0.9  # share of a peer's time that gemm needs; ratio to a peer
+
+
+class Aim(NamedTuple):
+    """What was to be reached; `found` tells what was, and whether that is enough."""
+
+    what: str
+    reach: str
+    needs: tuple[str, ...]
+    found: Callable[[Figures], tuple[str, bool]]
+
+
+def table(figures: Figures) -> str:
+    """In Markdown. Where the figures that a line needs are not there, it says so."""
+    rows = [("what", "reach", "here", "reached"), ("---",) * 4]
+    for aim in AIMS:
+        if missing := [name for name in aim.needs if name not in figures]:
+            rows.append((aim.what, aim.reach, f"not measured: {', '.join(missing)}", ""))
+            continue
+        here, enough = aim.found(figures)
+        rows.append((aim.what, aim.reach, here, "yes" if enough else "**no**"))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+# Minibatch training: single precision is in the report, double precision in a run of its own.
+
+
+def minibatch_rows(figures: Figures) -> list[dict[str, Any]]:
+    names = {problem.name for problem in SUITES["reach"]}
+    single = [row for row in figures["report"]["training"] if row["problem"] in names]
+    return [*single, *figures["training"]["rows"]]
+
+
+def mean_of(peer: str, reach: float) -> Callable[[Figures], tuple[str, bool]]:
+    def found(figures: Figures) -> tuple[str, bool]:
+        ratios = [pair.ratio for pair in pairs(minibatch_rows(figures)) if pair.name == peer]
+        mean = geometric_mean(ratios)
+        return f"{figure(mean)} ({len(ratios)} rows)", mean >= reach
+
+    return found
+
+
+def behind(figures: Figures) -> Iterator[Pair]:
+    """Rows on which a peer is faster although gemm's rate leaves room."""
+    for pair in pairs(minibatch_rows(figures)):
+        tight = pair.gemm_over_it >= ALLOWED_BEHIND and pair.ratio >= LOWEST_BEHIND
+        if pair.name in PEERS and pair.ratio < 1 and not tight:
+            yield pair
+
+
+def nowhere_behind(figures: Figures) -> tuple[str, bool]:
+    said = [
+        f"{pair.problem} {pair.dtype} behind {PEERS[pair.name].label}: {pair.ratio:.2f}, "
+        f"gemm {pair.gemm_over_it:.0%}"
+        for pair in behind(figures)
+    ]
+    return "; ".join(said) or "none", not said
+
+
+# J and its gradient.
+
+
+def shares(figures: Figures, dtype: str) -> list[float]:
+    rows = [row for row in figures["gradient"]["rows"] if row["counts"] and row["dtype"] == dtype]
+    return [row["entries"][row["base"]]["share_of_gemm"][0] for row in rows]
+
+
+def mean_shares(figures: Figures) -> tuple[str, bool]:
+    means = {dtype: geometric_mean(shares(figures, dtype)) for dtype in ("float32", "float64")}
+    said = ", ".join(f"{mean:.0%} ({dtype})" for dtype, mean in means.items())
+    return said, min(means.values()) >= 0.8
+
+
+def lowest_share(figures: Figures) -> tuple[str, bool]:
+    lowest = min(shares(figures, "float32") + shares(figures, "float64"))
+    slower = [
+        f"{row['problem']} {row['dtype']}"
+        for row in figures["gradient"]["rows"]
+        if row["entries"].get("numpy", {}).get("ratio", [1.0])[0] < 1
+    ]
+    return f"{lowest:.0%}; {', '.join(slower) or 'nowhere'}", lowest >= 0.65 and not slower
+
+
+def small_gradient(figures: Figures) -> tuple[str, bool]:
+    row = next(row for row in figures["gradient"]["rows"] if not row["counts"])
+    share = row["entries"][row["base"]]["share_of_gemm"][0]
+    return f"{share:.0%}", share >= 0.6
+
+
+# Memory, threads, estimators, start-up.
+
+
+def memory(figures: Figures) -> tuple[str, bool]:
+    rows = figures["memory"]["rows"]
+    lines = {
+        problem: line([row for row in rows if row["problem"] == problem])
+        for problem in dict.fromkeys(row["problem"] for row in rows)
+    }
+    said = [
+        f"{slope:.1f} and {fixed / 1e6:.1f} MB ({name})" for name, (slope, fixed) in lines.items()
+    ]
+    return ", ".join(said), all(16 * row["n_samples"] + 16e6 >= row["extra"] for row in rows)
+
+
+def more_threads(figures: Figures) -> tuple[str, bool]:
+    of_gemm = [row["of_gemm"]["2"] for row in figures["threads"]["large"]]
+    return f"{min(of_gemm):.0%} to {max(of_gemm):.0%}", min(of_gemm) >= 0.9
+
+
+def default_threads(figures: Figures) -> tuple[str, bool]:
+    lowest = min(row["speed_up"]["default"][0] for row in figures["threads"]["small"])
+    return f"lowest {lowest:.2f}", lowest >= 0.95
+
+
+def fits(figures: Figures) -> tuple[str, bool]:
+    rows = figures["estimators"]["fits"]
+    short = [
+        f"{row['data'].replace('_', ' ')} {row['dtype']} {figure(row['times']['ratio'][0])} "
+        f"of {figure(row['times']['reach'])}"
+        for row in rows
+        if not row["times"]["reached"]
+    ]
+    said = f"{len(rows) - len(short)} of {len(rows)} rows"
+    return "; ".join([said, *short]), not short
+
+
+def one_row(figures: Figures) -> tuple[str, bool]:
+    rows = [row for row in figures["estimators"]["calls"] if row["reach"] is not None]
+    took = {row["dtype"]: (row["us"]["engine"][0], row["reach"]) for row in rows}
+    said = ", ".join(f"{figure(us)} us ({dtype})" for dtype, (us, _) in took.items())
+    return said, all(us <= reach for us, reach in took.values())
+
+
+def in_numba_imports(process: str, reach: float) -> Callable[[Figures], tuple[str, bool]]:
+    def found(figures: Figures) -> tuple[str, bool]:
+        times = figures["startup"]["entries"][process]["in_numba_imports"][0]
+        return figure(times), times <= reach
+
+    return found
+
+
+def import_over_bare(figures: Figures) -> tuple[str, bool]:
+    seconds = figures["startup"]["entries"][ENGINE]["over_bare"]
+    return f"{1e3 * seconds:.0f} ms", seconds <= 0.05
+
+
+TRAINED, GRADIENT = ("report", "training"), ("gradient",)
+AIMS = (
+    Aim(
+        "minibatch Adam, geometric mean of scikit-learn's time / tiled's",
+        "15",
+        TRAINED,
+        mean_of("sklearn", 15),
+    ),
+    Aim("... of PyTorch's", "18", TRAINED, mean_of("torch", 18)),
+    Aim("... of JAX's", "2.5", TRAINED, mean_of("jax", 2.5)),
+    Aim(
+        "rows behind a peer where gemm's rate alone would take less than 70 % of the peer's time, "
+        "or below 0.9",
+        "none",
+        TRAINED,
+        nowhere_behind,
+    ),
+    Aim(
+        "J and its gradient, layers of 100 and more, geometric mean of gemm's rate",
+        "80 %",
+        GRADIENT,
+        mean_shares,
+    ),
+    Aim("... the lowest; behind NumPy", "65 %; nowhere", GRADIENT, lowest_share),
+    Aim(
+        "4-32-16-4, 10 000 samples, all at once, of sgemm's rate", "60 %", GRADIENT, small_gradient
+    ),
+    Aim("memory on top of the data, bytes a sample", "16 and 16 MB", ("memory",), memory),
+    Aim("two threads, full batch, of gemm's own speed-up", "90 %", ("threads",), more_threads),
+    Aim("no shape below 0.95 of one thread by default", "0.95", ("threads",), default_threads),
+    Aim(
+        "`fit` of the estimators, scikit-learn's time / ours",
+        "10, or half of the ceiling where that is less",
+        ("estimators",),
+        fits,
+    ),
+    Aim("one row by `predictor()`, 20-100-1", "5 us", ("estimators",), one_row),
+    Aim(
+        "XNOR in a fresh process, warm cache, in units of `import numba`",
+        "2.5",
+        ("startup",),
+        in_numba_imports(WARM, 2.5),
+    ),
+    Aim(
+        "... empty cache",
+        "20",
+        ("startup",),
+        in_numba_imports(COLD, 20),
+    ),
+    Aim("`import engine` over bare Python", "50 ms", ("startup",), import_over_bare),
+)
