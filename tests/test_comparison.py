@@ -416,7 +416,8 @@ def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
     [
         (0.1, 1e9, (20, 2)),
         (1.0, 1e9, (100, 10)),
-        (1.0, 0.1, (1000, 100)),  # the epochs checked took ten times as long, each, as more do
+        (1.0, 0.1, (2000, 100)),  # the epochs checked took ten times as long, each, as more do
+        (3.0, 1e9, (200, 30)),  # no more in a call
     ],
 )
 def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
@@ -442,6 +443,19 @@ def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
     monkeypatch.setattr(measure, "in_turns", in_turns)
     row = training_runs.compare(SMALL, "float64", list(per_epoch), rounds=2, n_threads=1)
     assert tuple(row["entries"][name]["epochs"] for name in per_epoch) == epochs
+
+
+def test_calls_of_an_act_take_what_each_of_them_says():
+    said = iter([0.5, 0.25, 1.0])
+
+    class Remote:
+        def seconds(self):
+            return next(said)
+
+        def __call__(self):
+            pytest.fail("its own clock says what it takes")
+
+    assert training_runs.Calls(Remote(), 3).seconds() == 1.75
 
 
 def test_where_the_first_does_not_run_the_next_is_compared_with(fake_jobs):

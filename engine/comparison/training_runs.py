@@ -20,6 +20,9 @@ CHECKED_STEPS = 100  # at least, in whole epochs
 # little. Over one or two epochs of a wide network it was a third of the time.
 EPOCHS_PER_TIMING = 20
 SECONDS_PER_TIMING = 0.06
+# In a call: as many as the estimators train by default. Training that goes on far beyond its end is
+# other work: costs of 1e-8, and numbers so small (subnormal ones) that processors slow down.
+MOST_EPOCHS = 200
 # Relative differences of the final cost, samples taken in the same order. PyTorch adds epsilon
 # inside the bias correction.
 SAME_ORDER = {"float32": 1e-4, "float64": 1e-8}
@@ -251,21 +254,40 @@ def _mark_failed(entry: Entry, error: Exception) -> None:
     entry["failed"] = in_one_line(error)
 
 
-def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], Any]]:
-    """Epochs that take long enough, and the act of training for so many.
+class Calls:
+    """So many calls of an act, as one."""
+
+    def __init__(self, act: Callable[[], Any], number: int) -> None:
+        self._act, self._number = act, number
+
+    def seconds(self) -> float:
+        """What they take in all."""
+        return sum(measure.seconds(self._act) for _ in range(self._number))
+
+    def __call__(self) -> None:
+        self.seconds()
+
+
+def _timing(one: Checked, long_enough: float) -> tuple[int, Calls]:
+    """Epochs that take long enough, and the act of training for so many, in one call or in several.
 
     The checked run is short, so that what a call does once may be most of it: its seconds an epoch
     are too many, and a timing by them is too short.
     """
-    job = one["job"]
-    epochs = measure.repeats(one["seconds_per_epoch"], long_enough)
+    epochs = min(measure.repeats(one["seconds_per_epoch"], long_enough), MOST_EPOCHS)
+    act, took = _prepared(one["job"], epochs)
+    if took < long_enough / 2 and epochs < MOST_EPOCHS:
+        epochs = min(measure.repeats(took / epochs, long_enough), MOST_EPOCHS)
+        act, took = _prepared(one["job"], epochs)
+    calls = measure.repeats(took, long_enough) if epochs == MOST_EPOCHS else 1
+    return epochs * calls, Calls(act, calls)
+
+
+def _prepared(job: Job, epochs: int) -> tuple[Callable[[], Any], float]:
+    """The act of training for so many epochs, and its seconds once all is compiled for them."""
     act = job.prepare(epochs, shuffle=True)
-    act()  # compiles, where that goes by the number of epochs
-    took = measure.seconds(act)
-    if took < long_enough / 2:
-        epochs = measure.repeats(took / epochs, long_enough)
-        act = job.prepare(epochs, shuffle=True)
-    return epochs, act
+    act()
+    return act, measure.seconds(act)
 
 
 def _is_finite(entry: Entry) -> bool:

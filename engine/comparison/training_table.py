@@ -16,7 +16,7 @@ RATES, RATIOS = frozenset({"rates"}), frozenset({"ratios"})
 EQUAL = (
     "Same data, initial parameters, loss, batches (a short last one is never dropped), learning "
     "rate, betas, epsilon and number of steps; the time is a whole call's, per sample, "
-    "over twenty epochs of the first contender or as long. "
+    "over twenty epochs of the first contender or as long, in calls of at most 200 epochs. "
     "Costs are those of the steps named, taken in the same order by all, and computed alike from "
     "the parameters reached; times count only if they agree (within 1e-4 in float32, 1e-8 in "
     "float64, 1e-3 for PyTorch) and if the costs with shuffles agree within 10 % of their "
