@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def gradient(dtype, share, numpy, counts=True):
 
 
 RATIOS = {"sklearn": 20.0, "torch": 30.0, "jax": 3.0}
-FIGURES = {
+FIGURES: dict[str, Any] = {
     "report": {"training": [training("float32", **RATIOS), {"problem": "iris 4-16-3"}]},
     "training": {"rows": [training("float64", **RATIOS)]},
     "gradient": {
@@ -97,10 +98,10 @@ def changed(path, value):
     figures = copy.deepcopy(FIGURES)
     *parents, last = path.split(".")
 
-    def within(place, key):
+    def within(place: Any, key: str) -> Any:
         return place[int(key)] if isinstance(place, list) else place[key]
 
-    place = functools.reduce(within, parents, figures)
+    place: Any = functools.reduce(within, parents, figures)
     place[int(last) if isinstance(place, list) else last] = value
     return figures
 
