@@ -445,7 +445,7 @@ def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
     assert tuple(row["entries"][name]["epochs"] for name in per_epoch) == epochs
 
 
-def test_calls_of_an_act_take_what_each_of_them_says():
+def test_several_calls_of_an_act_take_what_each_of_them_says():
     said = iter([0.5, 0.25, 1.0])
 
     class Remote:
@@ -455,7 +455,7 @@ def test_calls_of_an_act_take_what_each_of_them_says():
         def __call__(self):
             pytest.fail("its own clock says what it takes")
 
-    assert training_runs.Calls(Remote(), 3).seconds() == 1.75
+    assert measure.seconds(measure.several(Remote(), 3)) == 1.75
 
 
 def test_where_the_first_does_not_run_the_next_is_compared_with(fake_jobs):

@@ -81,7 +81,7 @@ def test_a_report_that_was_taken_is_printed_anew(pages, monkeypatch):
 def test_figures_that_cannot_be_read_are_refused_and_nothing_is_written(pages):
     (pages / "run.json").write_text("not JSON")
     before = page.PAGE.read_text()
-    with pytest.raises(CannotRun, match="holds no figures of a report"):
+    with pytest.raises(CannotRun, match="expected the JSON file of a comparison"):
         page.main(["report", "--report", str(pages / "run.json")])
     assert page.PAGE.read_text() == before
     assert not (pages / "results").exists()

@@ -133,3 +133,29 @@ def test_what_was_not_measured_is_said():
     assert found[0][2:] == ["not measured: training", ""]
     assert found[7][2:] == ["not measured: memory", ""]
     assert found[8][-1] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "part", "found"),
+    [
+        ({0, 1, 2, 3}, "report", {"training": []}),
+        ({4, 5, 6}, "gradient", {"rows": [gradient("float32", 0.9, 1.0)]}),
+        ({8, 9}, "threads", {"large": [{"failed": "it"}], "small": [{"failed": "it"}]}),
+        ({8}, "threads", {**FIGURES["threads"], "large": [{"of_gemm": {}}]}),  # one core
+        ({11}, "estimators", {**FIGURES["estimators"], "calls": [{"reach": 5.0, "void": "it"}]}),
+    ],
+)
+def test_where_nothing_ran_nothing_was_measured(numbers, part, found):
+    figures = copy.deepcopy({**FIGURES, part: found})
+    if part == "report":
+        figures["training"] = {"rows": [{**training("float64"), "base": None}]}
+    if part == "gradient":
+        figures["gradient"]["rows"][0]["entries"] = {"tiled": {"failed": "it"}}
+    said = lines(figures)
+    assert {number for number, line in enumerate(said) if line[2].startswith("not")} == numbers
+
+
+def test_a_fit_without_times_falls_short():
+    figures = copy.deepcopy(FIGURES)
+    del figures["estimators"]["fits"][0]["times"]
+    assert lines(figures)[10][2:] == ["0 of 1 rows; breast cancer float64 without times", "**no**"]

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".asv"
 CONFIG = ROOT / "asv.conf.json"
 RESULTS = ROOT / "benchmarks" / "results"
+REPORT_FIGURES = "compare.json"  # among the results: those of `engine compare report`
 MAIN = "main"
 
 FAILED_BENCHMARK = 2  # asv's exit status where it ran, and a benchmark failed

@@ -19,6 +19,7 @@ from tools import front_page
 from tools.asv_runs import (
     FOLDER,
     MAIN,
+    REPORT_FIGURES,
     RESULTS,
     ROOT,
     Arguments,
@@ -32,7 +33,6 @@ from tools.asv_runs import (
     run,
     told,
 )
-from tools.performance_page import REPORT_FIGURES
 from tools.vendor import vendor
 
 SITE = ROOT / "site"

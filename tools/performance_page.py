@@ -24,12 +24,11 @@ from typing import Any
 from rich.console import Console
 
 from tools import reach_table
-from tools.asv_runs import RESULTS, ROOT, Arguments, CannotRun, told
+from tools.asv_runs import REPORT_FIGURES, RESULTS, ROOT, Arguments, CannotRun, told
 
 PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
 COLUMNS = 132
 REPORT, REACH = "report", "reach"
-REPORT_FIGURES = "compare.json"  # among the results
 
 COMMANDS = {
     REPORT: "engine compare report",
@@ -80,11 +79,12 @@ def measured(name: str) -> tuple[str, dict[str, Any]]:
 def shown(path: Path) -> tuple[str, dict[str, Any]]:
     """The same of a report that was taken before: its tables printed anew."""
     from engine.comparison import whole_tables
+    from engine.comparison.report import kept as kept_report
 
     try:
-        figures = json.loads(path.read_text(encoding="utf-8"))
+        figures: dict[str, Any] = {**kept_report.read(path)}
     except (OSError, ValueError) as error:
-        raise CannotRun(f"{path} holds no figures of a report: {error}") from error
+        raise CannotRun(str(error)) from error
     printed = io.StringIO()
     whole_tables.show(Console(file=printed, width=COLUMNS, no_color=True), "", figures)
     return under_its_command(REPORT, printed.getvalue().splitlines()), figures
@@ -105,7 +105,8 @@ def keep(name: str, figures: dict[str, Any]) -> None:
 
     path = kept(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_json("", {**figures, "command": COMMANDS[name]}), encoding="utf-8")
+    figures = {**figures, "command": COMMANDS[name]}
+    path.write_text(as_json(figures["command"], figures), encoding="utf-8")
 
 
 def kept_figures() -> dict[str, Any]:

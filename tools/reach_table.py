@@ -1,39 +1,48 @@
 """What was to be reached, and what the kept figures say: the first table of docs/performance.md."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from engine.comparison.estimator_tables import not_reached
 from engine.comparison.jobs import PEERS
 from engine.comparison.measure import geometric_mean
 from engine.comparison.memory_runs import line
+from engine.comparison.pass_tables import counted, shares_of_gemm
 from engine.comparison.problems import SUITES
 from engine.comparison.startup_runs import COLD, ENGINE, WARM
 from engine.comparison.tables import figure
 from engine.comparison.training_table import Pair, pairs
 
 Figures = Mapping[str, Any]  # of each command, by the name of its table
+Found = tuple[str, bool] | None
 
 ALLOWED_BEHIND, LOWEST_BEHIND = 0.70, 0.9  # share of a peer's time that gemm needs; ratio to a peer
 
 
 class Aim(NamedTuple):
-    """What was to be reached; `found` tells what was, and whether that is enough."""
+    """What was to be reached; `found` tells what was, and whether that is enough.
+
+    It tells nothing where all that it looks for failed or did not take part.
+    """
 
     what: str
     reach: str
     needs: tuple[str, ...]
-    found: Callable[[Figures], tuple[str, bool]]
+    found: Callable[[Figures], Found]
 
 
 def table(figures: Figures) -> str:
     """In Markdown. Where the figures that a line needs are not there, it says so."""
     rows = [("what", "reach", "here", "reached"), ("---",) * 4]
     for aim in AIMS:
-        if missing := [name for name in aim.needs if name not in figures]:
-            rows.append((aim.what, aim.reach, f"not measured: {', '.join(missing)}", ""))
-            continue
-        here, enough = aim.found(figures)
-        rows.append((aim.what, aim.reach, here, "yes" if enough else "**no**"))
+        missing = [name for name in aim.needs if name not in figures]
+        found = None if missing else aim.found(figures)
+        if found is None:
+            said = f"not measured: {', '.join(missing or aim.needs)}"
+            rows.append((aim.what, aim.reach, said, ""))
+        else:
+            here, enough = found
+            rows.append((aim.what, aim.reach, here, "yes" if enough else "**no**"))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -46,28 +55,32 @@ def minibatch_rows(figures: Figures) -> list[dict[str, Any]]:
     return [*single, *figures["training"]["rows"]]
 
 
-def mean_of(peer: str, reach: float) -> Callable[[Figures], tuple[str, bool]]:
-    def found(figures: Figures) -> tuple[str, bool]:
+def mean_of(peer: str, reach: float) -> Callable[[Figures], Found]:
+    def found(figures: Figures) -> Found:
         ratios = [pair.ratio for pair in pairs(minibatch_rows(figures)) if pair.name == peer]
+        if not ratios:
+            return None
         mean = geometric_mean(ratios)
         return f"{figure(mean)} ({len(ratios)} rows)", mean >= reach
 
     return found
 
 
-def behind(figures: Figures) -> Iterator[Pair]:
-    """Rows on which a peer is faster although gemm's rate leaves room."""
-    for pair in pairs(minibatch_rows(figures)):
-        tight = pair.gemm_over_it >= ALLOWED_BEHIND and pair.ratio >= LOWEST_BEHIND
-        if pair.name in PEERS and pair.ratio < 1 and not tight:
-            yield pair
+def behind(pair: Pair) -> bool:
+    """Whether the peer is faster although gemm's rate leaves room."""
+    tight = pair.gemm_over_it >= ALLOWED_BEHIND and pair.ratio >= LOWEST_BEHIND
+    return pair.ratio < 1 and not tight
 
 
-def nowhere_behind(figures: Figures) -> tuple[str, bool]:
+def nowhere_behind(figures: Figures) -> Found:
+    with_peers = [pair for pair in pairs(minibatch_rows(figures)) if pair.name in PEERS]
+    if not with_peers:
+        return None
     said = [
         f"{pair.problem} {pair.dtype} behind {PEERS[pair.name].label}: {pair.ratio:.2f}, "
         f"gemm {pair.gemm_over_it:.0%}"
-        for pair in behind(figures)
+        for pair in with_peers
+        if behind(pair)
     ]
     return "; ".join(said) or "none", not said
 
@@ -75,19 +88,26 @@ def nowhere_behind(figures: Figures) -> tuple[str, bool]:
 # J and its gradient.
 
 
-def shares(figures: Figures, dtype: str) -> list[float]:
-    rows = [row for row in figures["gradient"]["rows"] if row["counts"] and row["dtype"] == dtype]
-    return [row["entries"][row["base"]]["share_of_gemm"][0] for row in rows]
+def shares(figures: Figures) -> dict[str, list[float]]:
+    """By dtype, of the rows that count."""
+    rows = figures["gradient"]["rows"]
+    found = {d: shares_of_gemm(counted(rows, d)) for d in dict.fromkeys(r["dtype"] for r in rows)}
+    return {dtype: of_dtype for dtype, of_dtype in found.items() if of_dtype}
 
 
-def mean_shares(figures: Figures) -> tuple[str, bool]:
-    means = {dtype: geometric_mean(shares(figures, dtype)) for dtype in ("float32", "float64")}
+def mean_shares(figures: Figures) -> Found:
+    means = {dtype: geometric_mean(of_dtype) for dtype, of_dtype in shares(figures).items()}
+    if not means:
+        return None
     said = ", ".join(f"{mean:.0%} ({dtype})" for dtype, mean in means.items())
     return said, min(means.values()) >= 0.8
 
 
-def lowest_share(figures: Figures) -> tuple[str, bool]:
-    lowest = min(shares(figures, "float32") + shares(figures, "float64"))
+def lowest_share(figures: Figures) -> Found:
+    found = shares(figures)
+    if not found:
+        return None
+    lowest = min(min(of_dtype) for of_dtype in found.values())
     slower = [
         f"{row['problem']} {row['dtype']}"
         for row in figures["gradient"]["rows"]
@@ -96,16 +116,18 @@ def lowest_share(figures: Figures) -> tuple[str, bool]:
     return f"{lowest:.0%}; {', '.join(slower) or 'nowhere'}", lowest >= 0.65 and not slower
 
 
-def small_gradient(figures: Figures) -> tuple[str, bool]:
-    row = next(row for row in figures["gradient"]["rows"] if not row["counts"])
-    share = row["entries"][row["base"]]["share_of_gemm"][0]
+def small_gradient(figures: Figures) -> Found:
+    found = shares_of_gemm([row for row in figures["gradient"]["rows"] if not row["counts"]])
+    if not found:
+        return None
+    (share,) = found
     return f"{share:.0%}", share >= 0.6
 
 
 # Memory, threads, estimators, start-up.
 
 
-def memory(figures: Figures) -> tuple[str, bool]:
+def memory(figures: Figures) -> Found:
     rows = figures["memory"]["rows"]
     lines = {
         problem: line([row for row in rows if row["problem"] == problem])
@@ -117,44 +139,61 @@ def memory(figures: Figures) -> tuple[str, bool]:
     return ", ".join(said), all(16 * row["n_samples"] + 16e6 >= row["extra"] for row in rows)
 
 
-def more_threads(figures: Figures) -> tuple[str, bool]:
-    of_gemm = [row["of_gemm"]["2"] for row in figures["threads"]["large"]]
+def more_threads(figures: Figures) -> Found:
+    of_gemm = [row["of_gemm"]["2"] for row in ran(figures["threads"]["large"], "of_gemm", "2")]
+    if not of_gemm:
+        return None
     return f"{min(of_gemm):.0%} to {max(of_gemm):.0%}", min(of_gemm) >= 0.9
 
 
-def default_threads(figures: Figures) -> tuple[str, bool]:
-    lowest = min(row["speed_up"]["default"][0] for row in figures["threads"]["small"])
+def ran(rows: list[dict[str, Any]], part: str, key: str) -> list[dict[str, Any]]:
+    """Those that did not fail; none has figures of two threads where there is one core."""
+    return [row for row in rows if key in row.get(part, {})]
+
+
+def default_threads(figures: Figures) -> Found:
+    rows = ran(figures["threads"]["small"], "speed_up", "default")
+    if not rows:
+        return None
+    lowest = min(row["speed_up"]["default"][0] for row in rows)
     return f"lowest {lowest:.2f}", lowest >= 0.95
 
 
-def fits(figures: Figures) -> tuple[str, bool]:
+def fits(figures: Figures) -> Found:
     rows = figures["estimators"]["fits"]
     short = [
-        f"{row['data'].replace('_', ' ')} {row['dtype']} {figure(row['times']['ratio'][0])} "
-        f"of {figure(row['times']['reach'])}"
-        for row in rows
-        if not row["times"]["reached"]
+        f"{row['data'].replace('_', ' ')} {row['dtype']} {ratio(row)}" for row in not_reached(rows)
     ]
     said = f"{len(rows) - len(short)} of {len(rows)} rows"
     return "; ".join([said, *short]), not short
 
 
-def one_row(figures: Figures) -> tuple[str, bool]:
+def ratio(row: dict[str, Any]) -> str:
+    """Of a fit, and what was to be reached; or that it has none."""
+    if "times" not in row:
+        return "without times"
+    return f"{figure(row['times']['ratio'][0])} of {figure(row['times']['reach'])}"
+
+
+def one_row(figures: Figures) -> Found:
     rows = [row for row in figures["estimators"]["calls"] if row["reach"] is not None]
+    rows = [row for row in rows if "us" in row]
+    if not rows:
+        return None
     took = {row["dtype"]: (row["us"]["engine"][0], row["reach"]) for row in rows}
     said = ", ".join(f"{figure(us)} us ({dtype})" for dtype, (us, _) in took.items())
     return said, all(us <= reach for us, reach in took.values())
 
 
-def in_numba_imports(process: str, reach: float) -> Callable[[Figures], tuple[str, bool]]:
-    def found(figures: Figures) -> tuple[str, bool]:
+def in_numba_imports(process: str, reach: float) -> Callable[[Figures], Found]:
+    def found(figures: Figures) -> Found:
         times = figures["startup"]["entries"][process]["in_numba_imports"][0]
         return figure(times), times <= reach
 
     return found
 
 
-def import_over_bare(figures: Figures) -> tuple[str, bool]:
+def import_over_bare(figures: Figures) -> Found:
     seconds = figures["startup"]["entries"][ENGINE]["over_bare"]
     return f"{1e3 * seconds:.0f} ms", seconds <= 0.05
 

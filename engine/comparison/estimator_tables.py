@@ -126,11 +126,14 @@ def _scores(scores: Sequence[float]) -> str:
     return f"{mean(scores):.4f}\n[dim]{min(scores):.3f}, {max(scores):.3f}[/]"
 
 
+def not_reached(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that fall short, those without times among them."""
+    return [row for row in rows if not row.get("times", {}).get("reached")]
+
+
 def verdict(rows: Sequence[dict[str, Any]]) -> str:
     """How many rows reach what they should; which do not."""
-    short = [
-        f"{row['data']} {row['dtype']}" for row in rows if not row.get("times", {}).get("reached")
-    ]
+    short = [f"{row['data']} {row['dtype']}" for row in not_reached(rows)]
     said = f"{len(rows) - len(short)} of {count(len(rows), 'row')} reached"
     return f"{said}; not {', '.join(short)}" if short else said
 

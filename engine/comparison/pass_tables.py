@@ -79,11 +79,19 @@ def gradient_remarks(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
                     yield f"{name} {kind} on {row['problem']} {row['dtype']}: {entry[kind]}"
 
 
+def shares_of_gemm(rows: Sequence[dict[str, Any]]) -> list[float]:
+    """Of the first backend, in the rows where it has a time."""
+    entries = [row["entries"].get(_base(rows), {}) for row in rows]
+    return [entry["share_of_gemm"][0] for entry in entries if "share_of_gemm" in entry]
+
+
+def counted(rows: Sequence[dict[str, Any]], dtype: str) -> list[dict[str, Any]]:
+    """The rows that a mean is taken over."""
+    return [row for row in rows if row["counts"] and row["dtype"] == dtype]
+
+
 def _mean_share(rows: Sequence[dict[str, Any]], dtype: str) -> str:
-    base = _base(rows)
-    counted = [row for row in rows if row["counts"] and row["dtype"] == dtype]
-    entries = [row["entries"][base] for row in counted if base in row["entries"]]
-    shares = [entry["share_of_gemm"][0] for entry in entries if "share_of_gemm" in entry]
+    shares = shares_of_gemm(counted(rows, dtype))
     if not shares:
         return f"{dtype}: nothing that counts"
     return (

@@ -203,7 +203,7 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
             else:
                 acts[name] = Guarded(act, entry)
     acts[GEMM] = gemm(task.dtype)
-    measure.in_turns(acts, rounds=1)  # not counted: JAX compiles for each number of epochs
+    acts[GEMM]()
     seconds = measure.in_turns(acts, rounds)
     per_flop = measure.per_unit(seconds.pop(GEMM), GEMM_FLOPS)
     per_sample = {
@@ -254,21 +254,7 @@ def _mark_failed(entry: Entry, error: Exception) -> None:
     entry["failed"] = in_one_line(error)
 
 
-class Calls:
-    """So many calls of an act, as one."""
-
-    def __init__(self, act: Callable[[], Any], number: int) -> None:
-        self._act, self._number = act, number
-
-    def seconds(self) -> float:
-        """What they take in all."""
-        return sum(measure.seconds(self._act) for _ in range(self._number))
-
-    def __call__(self) -> None:
-        self.seconds()
-
-
-def _timing(one: Checked, long_enough: float) -> tuple[int, Calls]:
+def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], None]]:
     """Epochs that take long enough, and the act of training for so many, in one call or in several.
 
     The checked run is short, so that what a call does once may be most of it: its seconds an epoch
@@ -280,7 +266,7 @@ def _timing(one: Checked, long_enough: float) -> tuple[int, Calls]:
         epochs = min(measure.repeats(took / epochs, long_enough), MOST_EPOCHS)
         act, took = _prepared(one["job"], epochs)
     calls = measure.repeats(took, long_enough) if epochs == MOST_EPOCHS else 1
-    return epochs * calls, Calls(act, calls)
+    return epochs * calls, measure.several(act, calls)
 
 
 def _prepared(job: Job, epochs: int) -> tuple[Callable[[], Any], float]:
