@@ -46,6 +46,7 @@ def pages(tmp_path, monkeypatch):
         path.write_text("".join(f"{name} <!-- {it} -->old<!-- end of {it} -->" for it in tables))
         monkeypatch.setattr(page, name, path)
     monkeypatch.setattr(page, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(page, "FIGURES", tmp_path / "figures")
     return tmp_path
 
 
@@ -62,7 +63,7 @@ def test_what_a_run_printed_and_its_figures_go_where_they_belong(pages, monkeypa
     assert "<!-- report -->old" in text
     summary = block.format("estimators", "summary of {'figures': 1}")
     assert page.README.read_text() == f"README {summary}"
-    assert json.loads((pages / "results/tables/estimators.json").read_text()) == figures
+    assert json.loads((pages / "figures/estimators.json").read_text()) == figures
 
 
 def test_a_report_that_was_taken_is_printed_anew(pages, monkeypatch):
@@ -85,6 +86,7 @@ def test_figures_that_cannot_be_read_are_refused_and_nothing_is_written(pages):
         page.main(["report", "--report", str(pages / "run.json")])
     assert page.PAGE.read_text() == before
     assert not (pages / "results").exists()
+    assert not (pages / "figures").exists()
 
 
 def test_a_run_s_last_line_which_names_the_file_is_left_out(monkeypatch):

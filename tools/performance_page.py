@@ -5,9 +5,9 @@
     python -m tools.performance_page report --report run.json   from a run that was taken already
 
 Each table is what one `engine compare` command prints. It stands between two comments that name it;
-what is written around them stays. Figures are kept under benchmarks/results, and the page's first
-table, of what was to be reached, is made from all that are there. The README has a short table of
-the estimators, of the same run.
+what is written around them stays. Figures are kept in benchmarks/figures, those of the report in
+benchmarks/results; the page's first table, of what was to be reached, is made from all that are
+there. The README has a short table of the estimators, of the same run.
 """
 
 import io
@@ -27,6 +27,8 @@ from tools import reach_table
 from tools.asv_runs import REPORT_FIGURES, RESULTS, ROOT, Arguments, CannotRun, told
 
 PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
+# Not among the results, where asv expects a machine's description in each folder.
+FIGURES = ROOT / "benchmarks" / "figures"
 COLUMNS = 132
 REPORT, REACH = "report", "reach"
 
@@ -97,7 +99,7 @@ def under_its_command(name: str, lines: list[str]) -> str:
 
 def kept(name: str) -> Path:
     """Where the figures of a table lie: those of the report where the dashboard finds them."""
-    return RESULTS / REPORT_FIGURES if name == REPORT else RESULTS / "tables" / f"{name}.json"
+    return RESULTS / REPORT_FIGURES if name == REPORT else FIGURES / f"{name}.json"
 
 
 def keep(name: str, figures: dict[str, Any]) -> None:
