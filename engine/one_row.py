@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine import _tile
 from engine._jit import jit
+from engine._subnormals import flush_subnormals, restore
 from engine.blocks import activations_workspace, block_samples
 from engine.equations.layout import units_of, units_of_loops
 from engine.equations.passes import forward_pass_tiled
@@ -21,6 +22,7 @@ from engine.samples import Layers
 @jit
 def forward_row_tiled(row, theta, sizes, units, A):
     """Leave A[L] of one sample in the first column of the workspace; whether the row is finite."""
+    control_word = flush_subnormals()
     X = units_of_loops(A, sizes, 0)
     n_lanes = _tile.lanes(X)
     finite = True
@@ -29,6 +31,7 @@ def forward_row_tiled(row, theta, sizes, units, A):
         for c in range(n_lanes):
             X[k, c] = row[k]
     forward_pass_tiled(theta, sizes, units, A, n_lanes)
+    restore(control_word)
     return finite
 
 

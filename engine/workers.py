@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine._jit import jit
+from engine._subnormals import flush_subnormals, restore
 from engine.blocks import (
     COST,
     FORWARD,
@@ -162,6 +163,7 @@ def run_chunk_tiled(
     activations,
 ):
     """The summed cost of a chunk, and its gradient or its activations."""
+    control_word = flush_subnormals()
     dtheta = workspace.dtheta
     cost = 0.0
     for p in range(gradient_sum.size if task == GRADIENT else 0):
@@ -175,6 +177,7 @@ def run_chunk_tiled(
         )
         for p in range(dtheta.size if task == GRADIENT else 0):
             gradient_sum[p] += dtheta[p]
+    restore(control_word)
     return cost
 
 

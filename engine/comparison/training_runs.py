@@ -21,7 +21,7 @@ CHECKED_STEPS = 100  # at least, in whole epochs
 EPOCHS_PER_TIMING = 20
 SECONDS_PER_TIMING = 0.06
 # In a call: as many as the estimators train by default. Training that goes on far beyond its end is
-# other work: costs of 1e-8, and numbers so small (subnormal ones) that processors slow down.
+# other work: costs of 1e-8, and numbers so small (subnormal) that some contenders slow down.
 MOST_EPOCHS = 200
 # Relative differences of the final cost, samples taken in the same order. PyTorch adds epsilon
 # inside the bias correction.

@@ -8,6 +8,7 @@ all happen inside; nothing is allocated.
 import numpy as np
 
 from engine._jit import compiled_once, jit
+from engine._subnormals import flush_subnormals, restore
 from engine._views import vector_at
 from engine.blocks import COST, GRADIENT, run_blocks_tiled
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
@@ -50,6 +51,18 @@ def descend_tiled(
     `watched`, the costs of the epochs decide on stagnation. A cost that is not finite ends the
     slice before its step, with the cost in the next row.
     """
+    control_word = flush_subnormals()
+    ended = take_steps_tiled(
+        state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
+    )
+    restore(control_word)
+    return ended
+
+
+@jit
+def take_steps_tiled(
+    state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
+):
     theta, dtheta = state.theta, workspace.dtheta
     counts = state.counts
     epochs_before = counts[EPOCHS]
