@@ -1,4 +1,4 @@
-"""engine/_subnormals.py: which passes take subnormals for zeros, and that callers' do not change."""
+"""engine/_subnormals.py: which passes take subnormals for zeros, and whose do not."""
 
 import llvmlite.binding
 import numpy as np
@@ -55,9 +55,16 @@ def test_results_and_operands_are_flushed_and_the_caller_is_left_alone(dtype):
 
 
 def test_python_flushes_within_the_block_and_not_after_it_even_if_it_raises():
-    with pytest.raises(RuntimeError), _subnormals.subnormals_flushed():
-        assert not arithmetic_is_the_callers()
-        raise RuntimeError
+    within = []
+
+    def look_and_raise():
+        with _subnormals.subnormals_flushed():
+            within.append(arithmetic_is_the_callers())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        look_and_raise()
+    assert within == [False]
     assert arithmetic_is_the_callers()
 
 
