@@ -2,8 +2,12 @@
 
 import io
 import json
+import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,6 +16,7 @@ from engine.comparison import (
     contenders,
     environments,
     idioms,
+    machine,
     new_process_runs,
     part_runs,
     whole_tables,
@@ -289,3 +294,28 @@ def test_a_problem_is_taken_by_its_name(tmp_path):
     assert (row["problem"], row["n_samples"]) == ("iris 4-16-3", 150)
     assert row["entries"]["sklearn"]["ratio"][0] > 0
     assert not list(Path(tmp_path).glob("engine-compare-*"))
+
+
+def test_the_head_names_the_kernels_of_openblas_and_no_other_blas(monkeypatch):
+    found = [{"architecture": "Haswell", "version": "0.3.31"}]
+    libraries = SimpleNamespace(info=lambda: found)
+    controller = SimpleNamespace(select=lambda internal_api: libraries)
+    monkeypatch.setattr(machine, "ThreadpoolController", lambda: controller)
+    assert machine.about(1, [])["versions"]["OpenBLAS"] == "0.3.31 (kernels for Haswell)"
+    found.clear()
+    assert "OpenBLAS" not in machine.about(1, [])["versions"]
+
+
+@pytest.mark.compiled
+def test_the_kernels_named_are_those_that_openblas_was_told_of():
+    if machine.openblas() is None or platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("no OpenBLAS, or none that has these kernels")
+    asked = "from engine.comparison import machine; print(machine.openblas())"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, "OPENBLAS_CORETYPE": "Nehalem"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().endswith("(kernels for Nehalem)")

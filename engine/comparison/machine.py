@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from engine import __version__
 
@@ -28,6 +29,7 @@ class About(TypedDict):
 def about(n_threads: int, distributions: Iterable[str]) -> About:
     """Describe this process: the cores that it may use are those that it was pinned to."""
     found = {name: installed_version(name) for name in ("numpy", "numba", *distributions)}
+    found["OpenBLAS"] = openblas()
     versions = {name: number for name, number in found.items() if number is not None}
     return About(
         processor=processor_name(),
@@ -43,6 +45,13 @@ def installed_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def openblas() -> str | None:
+    """Version and kernels of NumPy's OpenBLAS; None where NumPy has another BLAS."""
+    for library in ThreadpoolController().select(internal_api="openblas").info():
+        return f"{library['version']} (kernels for {library['architecture']})"
+    return None
 
 
 def usable_cores() -> list[int]:
