@@ -28,7 +28,7 @@ def sizes(rows: Sequence[Row], dtype: str, series: dict[str, Series]) -> Picture
         "take at the machine's gemm rate.",
         f"Time a sample against the network's size, {dtype}; bars from quartile to quartile. "
         "The dotted line is the arithmetic alone, at this machine's gemm rate in the same rounds: "
-        "no contender whose products are matrix products can come below it.",
+        "what is above it is not matrix products, or products slower than BLAS's.",
         lambda width: _draw(width, of_dtype, lines, series),
         key=shown,
         key_if_wide=False,
