@@ -1,4 +1,4 @@
-"""Subnormal numbers as zeros, while a kernel or a block of Python runs.
+"""Subnormal numbers as zeros, while a kernel runs.
 
 Numbers nearer to zero than the smallest normal one (1.2e-38 in float32, 2.2e-308 in float64) take
 some processors a hundred cycles an operation. Training arrives there: the moments of a unit that
@@ -8,12 +8,11 @@ processor can take such numbers for zeros, by two bits of a control word that ea
     x86       MXCSR   bit 15, results (FTZ)   bit 6, operands (DAZ)
     aarch64   FPCR    bit 24, both (FZ)
 
-`flush_subnormals` sets them and returns the word as it was, which `restore` puts back: a caller's
-arithmetic is as before. Interpreted, and on other processors, both do nothing.
+`flush_subnormals` sets them and returns the word as it was, which `restore` puts back before the
+kernel ends: no Python, which an interrupt may end anywhere, runs in between. Interpreted, and on
+other processors, both do nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import llvmlite.binding
@@ -21,8 +20,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
-
-from engine._jit import jit
 
 FTZ_DAZ = 1 << 15 | 1 << 6
 FZ = 1 << 24
@@ -37,26 +34,6 @@ def flush_subnormals():
 
 def restore(control_word):
     """Round as the control word says, one that `flush_subnormals` returned."""
-
-
-@contextmanager
-def subnormals_flushed() -> Iterator[None]:
-    """For Python that calls many kernels. No more than a thread's own arithmetic changes."""
-    before = flush_from_python()
-    try:
-        yield
-    finally:
-        restore_from_python(before)
-
-
-@jit
-def flush_from_python():
-    return flush_subnormals()
-
-
-@jit
-def restore_from_python(control_word):
-    restore(control_word)
 
 
 @type_callable(flush_subnormals)

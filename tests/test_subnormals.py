@@ -1,18 +1,20 @@
 """engine/_subnormals.py: which passes take subnormals for zeros, and whose do not."""
 
+import math
+
 import llvmlite.binding
 import numpy as np
 import pytest
 from llvmlite import ir
 
-from engine import DivergedError, Network, _subnormals, train
+from engine import DivergedError, MLPClassifier, Network, _subnormals, train
 from engine._jit import jit
 from engine.chunks import ChunkSums
 from engine.equations.backends import BACKENDS
 from engine.one_row import OneRow
 from engine.samples import Samples
 from engine.training.descent import way_of
-from engine.training.state import ADAM, MOMENTUM, NESTEROV, Settings, new_state
+from engine.training.state import ADAM, MOMENTUM, NESTEROV, PLAIN, Settings, new_state
 
 pytestmark = pytest.mark.compiled
 DTYPES = ["float32", "float64"]
@@ -52,20 +54,6 @@ def test_results_and_operands_are_flushed_and_the_caller_is_left_alone(dtype):
     assert (numbers * factors > 0).all()
     flags = 0x3F  # of MXCSR: what has happened since, no setting
     assert products(numbers, factors, out) | flags == first | flags
-
-
-def test_python_flushes_within_the_block_and_not_after_it_even_if_it_raises():
-    within = []
-
-    def look_and_raise():
-        with _subnormals.subnormals_flushed():
-            within.append(arithmetic_is_the_callers())
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        look_and_raise()
-    assert within == [False]
-    assert arithmetic_is_the_callers()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -131,6 +119,45 @@ def test_a_run_that_diverges_leaves_the_callers_arithmetic(batch_size):
             seed=0,
         )
     assert arithmetic_is_the_callers()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_epsilon_that_would_be_zero_is_refused(dtype):
+    """Adam divides 0 by it where a parameter has no gradient."""
+    X, Y = np.ones((1, 8), dtype), np.zeros(8, dtype)
+    small = float(subnormal(dtype))
+    with pytest.raises(ValueError, match="epsilon must be between"):
+        train(Network((1, 1)), X, Y, solver="adam", epsilon=small)
+    train(Network((1, 1)), X, Y, solver="sgd", epsilon=small, max_iter=1)  # which has none
+    model = MLPClassifier(solver="adam", epsilon=small, max_iter=1)
+    with pytest.raises(ValueError, match="epsilon must be between"):
+        model.fit(X.T, np.arange(8) % 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("total", ["subnormal weights", "subnormal 1 / S"])
+def test_weights_that_would_be_zeros_or_have_no_mean_are_refused(dtype, total):
+    n, info = 1280, np.finfo(dtype)
+    weight = float(subnormal(dtype)) if total == "subnormal weights" else float(info.max) / 2 / n
+    X, Y = np.ones((1, n), dtype), np.zeros(n, dtype)
+    with pytest.raises(ValueError, match="scale the weights"):
+        train(Network((1, 1)), X, Y, sample_weight=np.full(n, weight))
+    largest = 0.9 / float(info.tiny) / n
+    train(Network((1, 1)), X, Y, sample_weight=np.full(n, largest), max_iter=1)
+
+
+@pytest.mark.parametrize("largest", [1e308, 1e-150])
+def test_the_norm_of_a_gradient_out_of_the_range_of_squares_is_right_in_a_slice(largest):
+    """Of one sample x, two equal inputs, and a target of 1: dW = -x, -x; db = -1."""
+    network = Network((2, 1), output="identity")
+    settings = Settings(PLAIN, 1, 0, 1e-300, 0.0, 0.0, 0.0, 1e-8)
+    target = 1.0 if largest > 1 else 1e-160
+    samples = Samples(np.full((2, 1), largest / 2), np.full((1, 1), target))
+    history = np.zeros((1, 2))
+    state = new_state(np.zeros(3), settings, 1, seed=0)
+    way = way_of(BACKENDS["tiled"], network.layers, samples, 1, 1)
+    way.advance(state, settings, False, 1, 1, history)
+    assert history[0, 1] == pytest.approx(target * math.hypot(largest / 2, largest / 2, 1))
 
 
 @pytest.mark.parametrize(

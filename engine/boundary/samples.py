@@ -119,7 +119,9 @@ def weights(sample_weight: Any, n_samples: int, dtype: Any) -> NDArray[Any] | No
     rounded = float_array("sample_weight", array, dtype)
     with np.errstate(over="ignore"):
         total = np.sum(rounded, dtype=np.float64)
-    if not np.finfo(dtype).tiny <= total < np.inf:
+    # Neither a weight nor 1 / S may be subnormal: kernels may take these for zeros.
+    tiny = float(np.finfo(dtype).tiny)
+    if rounded.max() < tiny or not total <= 1 / tiny:
         raise ValueError(
             f"sample_weight adds up to {total:g} in {np.dtype(dtype)}; scale the weights, of which "
             "only the ratios count, for example to a mean of 1."

@@ -47,12 +47,16 @@ LOOPS = Backend(
     adam=update.adam_loops,
 )
 
-# What goes over the parameters one after the other is a plain loop already.
+# What goes over the parameters one after the other is a plain loop already; steps with a memory
+# take subnormal numbers for zeros around it.
 TILED = LOOPS._replace(
     name="tiled",
     forward_pass=passes.forward_pass_tiled,
     cost_pass=passes.cost_pass_tiled,
     gradient_pass=passes.gradient_pass_tiled,
+    momentum=update.momentum_tiled,
+    nesterov=update.nesterov_tiled,
+    adam=update.adam_tiled,
 )
 
 BACKENDS = {"numpy": NUMPY, "loops": LOOPS, "tiled": TILED}

@@ -16,6 +16,7 @@ Nesterov's form is that of Sutskever et al. 2013, by the parameters at the point
 import numpy as np
 
 from engine._jit import jit
+from engine._subnormals import flush_subnormals, restore
 
 
 def gradient_descent_numpy(theta, dtheta, learning_rate):
@@ -94,3 +95,25 @@ def adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
         first[p] = keep_1 * first[p] + add_1 * dtheta[p]
         second[p] = keep_2 * second[p] + add_2 * dtheta[p] * dtheta[p]  # U4
         theta[p] -= rate * first[p] / (np.sqrt(second[p]) + small)  # U5
+
+
+# Velocities and moments of units that no longer learn shrink to subnormal numbers and stay there.
+@jit
+def momentum_tiled(theta, dtheta, velocity, learning_rate, mu):
+    control_word = flush_subnormals()
+    momentum_loops(theta, dtheta, velocity, learning_rate, mu)
+    restore(control_word)
+
+
+@jit
+def nesterov_tiled(theta, dtheta, velocity, learning_rate, mu):
+    control_word = flush_subnormals()
+    nesterov_loops(theta, dtheta, velocity, learning_rate, mu)
+    restore(control_word)
+
+
+@jit
+def adam_tiled(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon):
+    control_word = flush_subnormals()
+    adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon)
+    restore(control_word)

@@ -305,6 +305,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _descend(self, samples: Samples, watch: Watch, incremental: bool) -> endings.ToSay:
         """Train by steps of "sgd", "adam" or "gd"; what is to be said of it."""
+        if self.solver == "adam":
+            settings.representable("epsilon", self.epsilon, samples.X.dtype)
         told = settings_of(self, samples.n_samples, self._batch_size(samples.n_samples))
         optimiser = self._optimiser(told, incremental)
         state = state_of(

@@ -7,13 +7,11 @@ shared by threads. Both ways take the same batches, and stop at the same places.
 
 import math
 import time
-from contextlib import nullcontext
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._subnormals import subnormals_flushed
 from engine.blocks import allocate, block_for, data_of
 from engine.chunks import IN_ORDER, ChunkSums
 from engine.equations.backends import TILED, Backend
@@ -121,18 +119,6 @@ class Steps:
         history: NDArray[np.float64],
     ) -> int:
         """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended. As `descend_tiled`."""
-        with subnormals_flushed() if self._backend is TILED else nullcontext():
-            return self._advance(state, settings, watched, n_steps, n_epochs, history)
-
-    def _advance(
-        self,
-        state: State,
-        settings: Settings,
-        watched: bool,
-        n_steps: int,
-        n_epochs: int,
-        history: NDArray[np.float64],
-    ) -> int:
         counts = state.counts
         epochs_before = counts[EPOCHS]
         for _ in range(n_steps):

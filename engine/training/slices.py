@@ -153,13 +153,14 @@ def norm(dtheta):
         total += np.float64(dtheta[p]) ** 2
     if 1e-200 < total < np.inf:
         return np.sqrt(total)
-    # Squares that are out of range, or no number at all: once more in units of the largest.
+    # Squares that are out of range, or no number at all: once more, scaled by a power of two.
     largest = 0.0
     for p in range(dtheta.size):
         largest = max(largest, abs(np.float64(dtheta[p])))
     if not 0 < largest < np.inf:
         return total if total != total else largest
+    scale = 2.0**-600 if largest > 1 else 2.0**600
     total = 0.0
     for p in range(dtheta.size):
-        total += (dtheta[p] / largest) ** 2
-    return largest * np.sqrt(total)
+        total += (np.float64(dtheta[p]) * scale) ** 2
+    return np.sqrt(total) / scale

@@ -199,6 +199,8 @@ def train(
     )
     dtype = objective.samples.X.dtype
     settings.representable("learning_rate", told.learning_rate, dtype)
+    if told.update == ADAM:
+        settings.representable("epsilon", told.epsilon, dtype)
     start = _starting_parameters(net, theta, seed, dtype)
     validation = _validation_objective(net, X_val, Y_val, dtype, backend)
     monitor = Monitor(
