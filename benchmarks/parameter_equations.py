@@ -1,7 +1,7 @@
 """The equations that go over the parameters, prepared to be called: the mean, and the optimisers.
 
-As in layer_equations.py. What has no tiled form is a plain loop there too. A call goes on from
-where the last one led: its work does not depend on the numbers, and nothing is copied.
+As in layer_equations.py. A call goes on from where the last one led: its work does not depend on
+the numbers, and nothing is copied.
 """
 
 import numpy as np
@@ -11,26 +11,26 @@ from benchmarks.layer_equations import INPUTS, PARAMETERS, UNITS, function, take
 RATE, MU, BETA_1, BETA_2, EPSILON, T = 1e-3, 0.9, 0.9, 0.999, 1e-8, 10
 
 
+def own_or_loops(module, name, backend):
+    """Tiled takes the plain loop where it has no form of its own; on older commits it had none."""
+    try:
+        return function(module, name, backend)
+    except NotImplementedError:
+        if backend != "tiled":
+            raise
+        return function(module, name, "loops")
+
+
 def update(name, arguments, expected):
     """One step, on and on from where the last one led: the work does not depend on the numbers."""
 
     def prepare(draw, backend):
-        step = step_of(name, backend)
+        step = own_or_loops("update", name, backend)
         theta, first, second = draw.theta.copy(), draw.first.copy(), draw.second.copy()
         given = arguments(first, second)
         return lambda: step(theta, draw.dtheta, *given), lambda: theta, expected(draw)
 
     return prepare
-
-
-def step_of(name, backend):
-    """A step without a memory has no tiled form, and on older commits none has: the plain loop."""
-    try:
-        return function("update", name, backend)
-    except NotImplementedError:
-        if backend != "tiled":
-            raise
-        return function("update", name, "loops")
 
 
 def after_momentum(draw):
@@ -59,7 +59,7 @@ def penalised(draw):
 
 
 def mean_cost(draw, backend):
-    kernel = function("mean", "mean_cost", "loops" if backend == "tiled" else backend)
+    kernel = own_or_loops("mean", "mean_cost", backend)
     kept = np.array(np.nan)
 
     def act():

@@ -1,4 +1,4 @@
-"""engine/_subnormals.py: which passes take subnormals for zeros, and whose do not."""
+"""engine/_subnormals.py: what takes subnormals for zeros, and what it leaves alone."""
 
 import math
 

@@ -63,6 +63,7 @@ def descend_tiled(
 def take_steps_tiled(
     state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
 ):
+    """The same, with several places to return from: nothing is put back here."""
     theta, dtheta = state.theta, workspace.dtheta
     counts = state.counts
     epochs_before = counts[EPOCHS]
