@@ -42,6 +42,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     _flush_folder(target.parent)
 
 
+def replace_keeping(path: Path, previous: Path, content: bytes) -> None:
+    """Write `content` to `path`, and keep what stood there at `previous`.
+
+    For a file that one process alone writes, again and again: what a process that was killed had
+    begun to write is written over by the next. Whenever one stops, one of the two files is whole.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    if path.exists():
+        path.replace(previous)
+    new.replace(path)
+    _flush_folder(path.parent)
+
+
 def check_writable(path: Path) -> None:
     """Raise OSError or ValueError now, rather than after the work, if `path` cannot be written."""
     if path.is_dir():

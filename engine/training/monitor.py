@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,15 @@ class Stagnation:
         self._patience = patience
         self._lowest = math.inf
         self._failures = 0
+
+    @property
+    def counted(self) -> tuple[float, int]:
+        """The lowest cost so far, and the failures since."""
+        return self._lowest, self._failures
+
+    @counted.setter
+    def counted(self, counted: tuple[float, int]) -> None:
+        self._lowest, self._failures = counted
 
     def __call__(self, cost: float) -> bool:
         improved = cost <= self._lowest - self._tol and cost < math.inf  # a NaN has not
@@ -69,6 +78,15 @@ class Rows:
         self.count = count
 
 
+class Mark(NamedTuple):
+    """Where a monitor stands; nothing in it changes later."""
+
+    n_iter: int
+    best: tuple[float, NDArray[Any]] | None
+    last_finite: NDArray[Any] | None
+    stagnation: tuple[float, int]
+
+
 class Monitor:
     """Called before and after each step of a training run.
 
@@ -98,7 +116,7 @@ class Monitor:
         self._stagnation = stagnation
         self._max_time = max_time
         self._callback = callback
-        self._start = time.perf_counter()
+        self._begun = self._start = time.perf_counter()  # the latter earlier, for a run resumed
         self._rows = Rows()
         self._costs_before_step = (math.nan, math.nan, math.nan)
         self._last_finite: NDArray[Any] | None = None
@@ -125,6 +143,39 @@ class Monitor:
             columns["validation_cost"] = np.empty(0)
         return columns
 
+    @property
+    def last_finite(self) -> NDArray[Any]:
+        """The latest full-batch parameters whose cost was finite: not to be written to."""
+        assert self._last_finite is not None
+        return self._last_finite
+
+    def mark(self) -> Mark:
+        """Where it stands now."""
+        return Mark(self.n_iter, self._best, self._last_finite, self._stagnation.counted)
+
+    def arrays_at(self, mark: Mark) -> dict[str, NDArray[Any]]:
+        """What it knew then, as a checkpoint holds it."""
+        none = np.empty(0)
+        cost, best = (math.nan, none) if mark.best is None else mark.best
+        return {
+            "monitor.rows": self._rows.table[: mark.n_iter].copy(),
+            "monitor.best": best,
+            "monitor.last_finite": none if mark.last_finite is None else mark.last_finite,
+            "monitor.numbers": np.array([cost, *mark.stagnation]),
+        }
+
+    def go_on_from(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Know what is in a checkpoint."""
+        rows = arrays["monitor.rows"]
+        self._rows = Rows()
+        self._rows.append(rows)
+        cost, lowest, failures = arrays["monitor.numbers"].tolist()
+        best, last_finite = arrays["monitor.best"], arrays["monitor.last_finite"]
+        self._best = (cost, best) if best.size else None
+        self._last_finite = last_finite if last_finite.size else None
+        self._stagnation.counted = lowest, int(failures)
+        self._start -= rows[-1, 2] if len(rows) else 0.0
+
     def before_step(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         """Take note of theta and its cost. Raises DivergedError if that is not finite."""
         validation_cost = self._consider(theta, cost)
@@ -146,7 +197,7 @@ class Monitor:
                 return "callback"
         if self._stagnation(cost if self._validation_cost is None else validation_cost):
             return "tol"
-        return "max_time" if seconds >= self._max_time else None
+        return "max_time" if self.seconds_left <= 0 else None
 
     @property
     def validates(self) -> bool:
@@ -160,8 +211,8 @@ class Monitor:
 
     @property
     def seconds_left(self) -> float:
-        """Until max_time."""
-        return self._max_time - (time.perf_counter() - self._start)
+        """Until max_time, which counts from the call: a run resumed has all of it again."""
+        return self._max_time - (time.perf_counter() - self._begun)
 
     def validate(self, theta: NDArray[Any]) -> float:
         """The validation cost of theta, which is kept if it is the best."""
@@ -194,7 +245,7 @@ class Monitor:
             answer = self._callback(told)
             if isinstance(answer, bool | np.bool_) and answer:
                 return "callback"
-        return "max_time" if now >= self._max_time else None
+        return "max_time" if self.seconds_left <= 0 else None
 
     @property
     def n_recorded(self) -> int:

@@ -1,10 +1,12 @@
 """train(): from data to trained parameters."""
 
 import math
+import os
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
@@ -14,12 +16,15 @@ from engine.network import Network
 from engine.objective import Objective
 from engine.threads import Threads, choose
 from engine.training.blas import one_blas_thread
+from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
+from engine.training.checkpoint_files import Arrays
 from engine.training.descent import Descent, way_of
 from engine.training.full_batch import gradient_descent
 from engine.training.lbfgs import minimise_lbfgs
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.planning import plan_of
 from engine.training.result import TrainResult, fingerprint
+from engine.training.run_identity import Identity, identity_of_training
 from engine.training.state import (
     ADAM,
     MOMENTUM,
@@ -64,7 +69,7 @@ def train(
     n_threads: int | None = None,
     callback: Callback | None = None,
     max_time: float | None = None,
-    checkpoint: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
 ) -> TrainResult:
     """Train a network: minimise J over its parameters.
 
@@ -130,8 +135,12 @@ def train(
         return True to stop.
     max_time : float, optional
         Seconds after which no further step begins, compile time included.
-    checkpoint : str, optional
-        Not available yet.
+    checkpoint : Checkpoint or path, optional
+        A file that keeps what was reached, every 30 seconds or as the `Checkpoint` says, and at the
+        end. A run that was stopped at any moment, and is started again with the same arguments,
+        goes on from there and ends with the same bits; one that had ended gives its result again.
+        `max_iter` may be raised; `max_time`, `n_threads` and `callback` may be others. `callback`
+        hears of new iterations alone, and `max_time` counts from this call.
 
     Returns
     -------
@@ -142,12 +151,16 @@ def train(
 
     Raises
     ------
+    CheckpointError
+        A ValueError: when the file at `checkpoint` is of another run (the message says in what), is
+        damaged, in use, or cannot be written. A disk that fails later is a warning: training goes
+        on, and the checkpoint before is kept.
     DivergedError
         When the cost stops being finite; `.theta` holds the last parameters whose cost was.
     ValueError, TypeError
         For arguments out of range, and for data that do not fit the network.
     NotImplementedError
-        For what is not available yet.
+        For a schedule with "gd" or "lbfgs".
 
     Notes
     -----
@@ -169,7 +182,8 @@ def train(
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
-    _refuse_what_is_not_available(solver, schedule, checkpoint)
+    _refuse_what_is_not_available(solver, schedule)
+    checkpoint = checkpoint_of(checkpoint)
     settings.whole_number("seed", seed, at_least=0)
     max_iter = settings.whole_number("max_iter", max_iter, at_least=1)
     if max_time is not None:
@@ -222,19 +236,43 @@ def train(
         objective.backend,
         validation.backend if validation else None,
     )
-    with one_blas_thread() if uses_blas else nullcontext():
-        if solver in FULL_BATCH:
-            run = _run_full_batch(solver, objective, start.copy(), told, max_iter, monitor)
+    def identity() -> Identity:
+        return identity_of_training(
+            net,
+            solver,
+            objective.backend.name,
+            told,
+            seed if theta is None else start,
+            seed,
+            objective.samples,
+            validation.samples if validation else None,
+        )
+
+    with (
+        kept(checkpoint, identity, max_iter) as keeper,
+        one_blas_thread() if uses_blas else nullcontext(),
+    ):
+        if is_over(keeper, max_iter):
+            run = _finished_before(keeper, monitor)
+        elif solver in FULL_BATCH:
+            run = _run_full_batch(solver, objective, start.copy(), told, max_iter, monitor, keeper)
         else:
             run = _run_minibatches(
-                net, objective, start.copy(), told, max_iter, monitor, seed, threads
+                net, objective, start.copy(), told, max_iter, monitor, seed, threads, keeper
             )
     return TrainResult(
         theta=run.theta,
         history=monitor.history,
         n_iter=monitor.n_iter,
         stopped=run.stopped,
-        plan=plan_of(objective.backend, backend, objective.samples.n_samples, at_a_time, threads),
+        plan=plan_of(
+            objective.backend,
+            backend,
+            objective.samples.n_samples,
+            at_a_time,
+            threads,
+            "" if keeper is None else keeper.in_words,
+        ),
         fingerprint=fingerprint(net, run.theta),
         cost=run.cost,
     )
@@ -248,6 +286,22 @@ class _Run(NamedTuple):
     stopped: str
 
 
+    def arrays(self) -> Arrays:
+        """For a checkpoint."""
+        return {"result.theta": self.theta, "result.cost": np.array([self.cost])}
+
+
+def _finished_before(keeper: Keeper, monitor: Monitor) -> _Run:
+    """The end of a run that a checkpoint was found of."""
+    assert keeper.found is not None
+    assert keeper.found.stopped is not None
+    arrays = keeper.found.arrays
+    monitor.go_on_from(arrays)
+    return _Run(
+        arrays["result.theta"].copy(), float(arrays["result.cost"][0]), keeper.found.stopped
+    )
+
+
 def _run_full_batch(
     solver: str,
     objective: Objective,
@@ -255,23 +309,41 @@ def _run_full_batch(
     told: Settings,
     max_iter: int,
     monitor: Monitor,
+    keeper: Keeper | None,
 ) -> _Run:
+    if keeper is not None and keeper.found is not None:
+        monitor.go_on_from(keeper.found.arrays)
+        if solver == "gd":
+            theta = keeper.found.arrays["theta"].copy()
+    evaluations: Arrays = {}
     try:
         if solver == "lbfgs":
-            stopped = minimise_lbfgs(objective, theta, max_iter, monitor)
+            log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
+            stopped = minimise_lbfgs(objective, theta, max_iter, monitor, keeper, log)
+            evaluations = {} if log is None else {"evaluations": np.array([log.count])}
         else:
-            stopped = gradient_descent(objective, theta, told.learning_rate, max_iter, monitor)
+            stopped = gradient_descent(
+                objective, theta, told.learning_rate, max_iter, monitor, keeper
+            )
         cost = objective.cost(theta)
         monitor.after_last_step(theta, cost)
     except KeyboardInterrupt:
         if monitor.best is None:
             raise  # nothing was reached that could be returned
         stopped = "interrupted"
+    last = theta
     if stopped == "interrupted" or (told.tol > 0 and monitor.validates):
         assert monitor.best is not None
         theta = monitor.best
         cost = objective.cost(theta)
-    return _Run(theta, cost, stopped)
+    run = _Run(theta, cost, stopped)
+    if keeper is not None and stopped == "interrupted":
+        keeper.interrupted()
+    elif keeper is not None:
+        mark = monitor.mark()
+        arrays = {"theta": last, **evaluations, **monitor.arrays_at(mark), **run.arrays()}
+        keeper.ended(mark.n_iter, stopped, lambda: arrays)
+    return run
 
 
 def _run_minibatches(
@@ -283,18 +355,27 @@ def _run_minibatches(
     monitor: Monitor,
     seed: int,
     threads: Threads,
+    keeper: Keeper | None,
 ) -> _Run:
     layers, samples = net.layers, objective.samples
     way = way_of(objective.backend, layers, samples, told.batch_size, threads.number)
     state = new_state(theta, told, samples.n_samples, seed)
-    descent = Descent(way, state, told, monitor)
+    if keeper is not None and keeper.found is not None:
+        state = state.from_arrays(keeper.found.arrays, "state")
+        monitor.go_on_from(keeper.found.arrays)
+    theta = state.theta
+    descent = Descent(way, state, told, monitor, keeper)
     try:
         stopped = descent.run(max_iter)
         theta = theta if monitor.best is None or told.tol == 0 else monitor.best
-        return _Run(theta, descent.final_cost(theta), stopped)
+        run = _Run(theta, descent.final_cost(theta), stopped)
+        descent.keep_end(stopped, run.arrays())
+        return run
     except KeyboardInterrupt:
         if state.counts[STEPS] == 0:
             raise  # nothing was reached that could be returned
+        if keeper is not None:
+            keeper.interrupted()
     theta = theta if monitor.best is None else monitor.best
     return _Run(theta, descent.final_cost(theta), "interrupted")
 
@@ -345,15 +426,13 @@ def _advice(solver: str, learning_rate: float) -> str:
     )
 
 
-def _refuse_what_is_not_available(solver: str, schedule: str, checkpoint: str | None) -> None:
+def _refuse_what_is_not_available(solver: str, schedule: str) -> None:
     solver = settings.one_of("solver", solver, SOLVERS)
     if solver in FULL_BATCH and settings.one_of("schedule", schedule, SCHEDULES) != "constant":
         raise NotImplementedError(
             f"schedule={schedule!r} is not available for solver={solver!r}; pass "
             "schedule='constant', or solver='sgd' with momentum=0."
         )
-    if checkpoint is not None:
-        raise NotImplementedError("checkpoint is not available yet; pass checkpoint=None.")
 
 
 def _starting_parameters(
