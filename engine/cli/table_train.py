@@ -97,6 +97,13 @@ def train(
     max_time: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="When training ends at the latest.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keeps what was reached; the same command goes on from there after any stop.",
+        ),
+    ] = None,
     early_stopping: Annotated[
         EarlyStopping,
         typer.Option(
@@ -145,6 +152,7 @@ def train(
         "max_time": None if max_time is None else _above_zero("--max-time", max_time),
         "n_threads": threads,
         "random_state": seed,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
     }
     console = Console(highlight=False)
     words = [*MISSING, *(missing or [])]
@@ -155,7 +163,7 @@ def train(
         "table": table.name,
         "table_sha256": sha256_of(table),
         "missing": words,
-        "settings": settings,
+        "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
     }
     trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
     trained.model.write(model)
@@ -168,8 +176,9 @@ def train(
             print(f"engine: {' '.join(message.split())}", file=sys.stderr)
     if trained.interrupted:
         epochs = trained.network.n_iter_
+        go_on = f" The same command goes on from {checkpoint}." if checkpoint else ""
         print(
-            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.",
+            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}",
             file=sys.stderr,
         )
         raise SystemExit(INTERRUPTED)  # without the line that main adds

@@ -1,10 +1,9 @@
-"""Exact resume: a run that goes on where it was stopped, and ends with the bits of one that was not.
+"""Exact resume: a run that was stopped goes on, and ends with the bits of one that was not.
 
 A `Checkpoint` says where and how often; a `Keeper` holds the file while a run lasts. What a run
 consists of is up to the run: it hands over arrays, and gets them back.
 """
 
-import math
 import os
 import time
 import warnings
@@ -107,6 +106,8 @@ class Keeper:
     ----------
     found : Saved or None
         What an earlier process has left.
+    always : dict of arrays
+        That go into every checkpoint of the run.
     every_epochs : int or None
         Epochs after which to call `reached`, at the latest.
     """
@@ -117,6 +118,7 @@ class Keeper:
         self._run = run
         self._process = os.getpid()
         self._log: EvaluationLog | None = None
+        self.always: Arrays = {}
         self._latest: tuple[int, Callable[[], Arrays]] | None = None
         self._failing = False
         self._seconds_to_write = 0.0
@@ -240,7 +242,7 @@ class Keeper:
         try:
             if self._log is not None:
                 self._log.flush()
-            write(self._path, Saved(self._run, stopped, epochs, arrays()))
+            write(self._path, Saved(self._run, stopped, epochs, self.always | arrays()))
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self._say(reason)

@@ -72,7 +72,9 @@ class State(NamedTuple):
 
     def from_arrays(self, arrays: dict[str, NDArray[Any]], prefix: str) -> "State":
         """The state in a checkpoint, of the same dtypes as this one."""
-        held = [arrays[f"{prefix}.{name}"].astype(mine.dtype) for name, mine in self._asdict().items()]
+        held = [
+            arrays[f"{prefix}.{name}"].astype(mine.dtype) for name, mine in self._asdict().items()
+        ]
         return State(*held)
 
     def restore(self, earlier: "State") -> None:

@@ -236,6 +236,7 @@ def train(
         objective.backend,
         validation.backend if validation else None,
     )
+
     def identity() -> Identity:
         return identity_of_training(
             net,
@@ -284,7 +285,6 @@ class _Run(NamedTuple):
     theta: NDArray[Any]
     cost: float
     stopped: str
-
 
     def arrays(self) -> Arrays:
         """For a checkpoint."""
