@@ -42,10 +42,10 @@ def identity_of_fit(
     samples = rows.samples(rows.X.dtype if first else estimator._dtype)
     return {
         "estimator": type(estimator).__name__,
-        **identity_of_network(network),
-        **told,
         **identity_of_samples(samples, ("X", "y", "sample_weight")),
         **(_held_out(held_out, samples) if held_out else {}),
+        **identity_of_network(network),
+        **told,
         **({} if first else {"the fit before": _start(estimator)}),
         MACHINE: identity_of_machine(),
     }

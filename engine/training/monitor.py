@@ -184,7 +184,8 @@ class Monitor:
     def after_step(self, theta: NDArray[Any]) -> str | None:
         """Record the step; the reason to stop, or None."""
         cost, gradient_norm, validation_cost = self._costs_before_step
-        seconds = time.perf_counter() - self._start
+        now = time.perf_counter()
+        seconds = now - self._start
         self._rows.append([(cost, gradient_norm, seconds, validation_cost)])
         if self._callback is not None:
             view = theta.view()
@@ -197,7 +198,7 @@ class Monitor:
                 return "callback"
         if self._stagnation(cost if self._validation_cost is None else validation_cost):
             return "tol"
-        return "max_time" if self.seconds_left <= 0 else None
+        return "max_time" if now - self._begun >= self._max_time else None
 
     @property
     def validates(self) -> bool:
@@ -230,12 +231,12 @@ class Monitor:
 
         Their ends lie evenly between now and the end of the epoch before: nobody looked at a clock.
         """
-        now = time.perf_counter() - self._start
+        now = time.perf_counter()
         earlier = float(self._rows.table[-1, 2]) if self._rows.count else 0.0
         share = np.arange(1, len(epochs) + 1) / max(len(epochs), 1)
         rows = np.full((len(epochs), 4), validation_cost)
         rows[:, :2] = epochs
-        rows[:, 2] = earlier + (now - earlier) * share
+        rows[:, 2] = earlier + (now - self._start - earlier) * share
         self._rows.append(rows)
         if len(epochs) and self._callback is not None:
             cost, gradient_norm, seconds, _ = rows[-1].tolist()
@@ -245,7 +246,7 @@ class Monitor:
             answer = self._callback(told)
             if isinstance(answer, bool | np.bool_) and answer:
                 return "callback"
-        return "max_time" if self.seconds_left <= 0 else None
+        return "max_time" if now - self._begun >= self._max_time else None
 
     @property
     def n_recorded(self) -> int:

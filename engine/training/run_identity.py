@@ -37,14 +37,14 @@ def identity_of_training(
     """The identity of a call of `train`. `start` are the parameters given, or their seed."""
     drawn = isinstance(start, int)
     return {
+        **identity_of_samples(samples, ("X", "Y", "sample_weight")),
+        **(identity_of_samples(validation, ("X_val", "Y_val", "")) if validation else {}),
         **identity_of_network(network),
         "solver": solver,
         "backend": backend,
         **identity_of_settings(told),
         "seed": seed,
         "theta": None if drawn else identity_of_array(start),
-        **identity_of_samples(samples, ("X", "Y", "sample_weight")),
-        **(identity_of_samples(validation, ("X_val", "Y_val", "")) if validation else {}),
         MACHINE: identity_of_machine(),
     }
 
