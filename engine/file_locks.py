@@ -20,19 +20,20 @@ class FileLock:
     shares the lock, and cannot release it.
     """
 
+    _descriptor = -1
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._process = os.getpid()
-        while True:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o666)
-            try:
+        try:
+            while self._descriptor < 0:
+                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o666)
                 _lock(self._descriptor)
-                if self._is_at_path():
-                    return
-            except BaseException:
-                os.close(self._descriptor)
-                raise
-            os.close(self._descriptor)  # the holder before removed it in between: once more
+                if not self._is_at_path():  # the holder before removed it in between: once more
+                    self._close()
+        except BaseException:
+            self._close()
+            raise
 
     def _is_at_path(self) -> bool:
         try:
@@ -43,16 +44,22 @@ class FileLock:
 
     def release(self) -> None:
         """Let others have it."""
-        if self._descriptor < 0 or self._process != os.getpid():
-            return
+        if self._descriptor >= 0 and self._process == os.getpid():
+            try:
+                if sys.platform != "win32":  # where open files cannot be removed
+                    self._path.unlink(missing_ok=True)
+            except OSError:
+                pass  # a folder that has become read-only: an empty file stays behind
+            finally:
+                self._close()
+
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
-        try:
-            if sys.platform != "win32":  # where open files cannot be removed
-                self._path.unlink(missing_ok=True)
-        except OSError:
-            pass  # a folder that has become read-only: an empty file stays behind
-        finally:
+        if descriptor >= 0:
             os.close(descriptor)
+
+    def __del__(self) -> None:  # Ctrl-C may come before anyone could release it
+        self._close()
 
 
 if sys.platform == "win32":

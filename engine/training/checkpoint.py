@@ -16,6 +16,7 @@ from typing import Any, TypeGuard
 from engine.boundary import settings
 from engine.file_locks import FileLock, InUse
 from engine.training.checkpoint_files import (
+    DAMAGED,
     Arrays,
     CheckpointError,
     Saved,
@@ -123,13 +124,15 @@ class Keeper:
         self._failing = False
         self._seconds_to_write = 0.0
         self.every_epochs = checkpoint.epochs
-        self._lock = self._locked()
-        try:
-            self.found = self._own(self._read())
-        except BaseException:
-            self._lock.release()
-            raise
+        self.found: Saved | None = None
+        self._lock: FileLock | None = None
         self._written = time.monotonic()
+        self._epochs_written = 0
+
+    def open(self) -> None:
+        """Lock the file, and see what is in it."""
+        self._lock = self._locked()
+        self.found = self._own(self._read())
         self._epochs_written = self.found.epochs if self.found else 0
 
     def __str__(self) -> str:
@@ -139,6 +142,13 @@ class Keeper:
     def in_words(self) -> str:
         """Where the run went on from, for its plan; empty for a new one."""
         return f"; went on from {self}, epoch {self.found.epochs}" if self.found else ""
+
+    @property
+    def kept_in_words(self) -> str:
+        """What is kept where, for an error that ends the run."""
+        if self._epochs_written:
+            return f"{self} holds epoch {self._epochs_written}: the same call goes on from there."
+        return f"{self} holds nothing of this run yet."
 
     def reached(self, epochs: int, arrays: Callable[[], Arrays]) -> None:
         """Take note of where the run is, and write it down if that is due.
@@ -173,14 +183,22 @@ class Keeper:
         """The evaluations that belong to this checkpoint; it writes them along."""
         path = self._path.with_name(self._path.name + ".evaluations")
         count = int(self.found.arrays["evaluations"][0]) if self.found else 0
-        self._log = EvaluationLog(path, n_parameters, dtype, count)
+        try:
+            self._log = EvaluationLog(path, n_parameters, dtype, count)
+        except OSError as error:
+            raise CheckpointError(
+                f"{path} cannot be opened: {error.strerror}. Nothing was trained, nothing changed."
+            ) from error
         return self._log
 
     def close(self) -> None:
         """Let others have the file."""
-        if self._log is not None:
-            self._log.close()
-        self._lock.release()
+        try:
+            if self._log is not None:
+                self._log.close()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     def _locked(self) -> FileLock:
         if self._path.is_dir():
@@ -209,9 +227,12 @@ class Keeper:
             try:
                 earlier = read(previous)
             except (CheckpointError, OSError):
-                raise error from None
+                raise CheckpointError(f"{error} Nothing was trained, nothing changed.") from None
+            # Out of the way, or the next checkpoint would put it in the place of the whole one.
+            aside = self._path.replace(self._path.with_name(self._path.name + DAMAGED))
             warnings.warn(
-                f"{error} The run goes on from {previous.name}, of epoch {earlier.epochs}.",
+                f"{error} It is now called {aside.name}; the run goes on from {previous.name}, of "
+                f"epoch {earlier.epochs}.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -258,7 +279,7 @@ class Keeper:
             return
         self._failing = True
         kept = f"the one of epoch {self._epochs_written} is kept"
-        if self._epochs_written == 0 and not self._path.exists():
+        if self._epochs_written == 0:
             kept = "none was written before"
         warnings.warn(
             f"No checkpoint could be written to {self}: {reason}. Training goes on; {kept}.",
@@ -279,14 +300,16 @@ def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Itera
         return
     keeper = Keeper(asked, run())
     try:
+        keeper.open()
         if keeper.found and keeper.found.epochs > max_epochs:
             raise CheckpointError(
                 f"{keeper} has come to epoch {keeper.found.epochs}, and max_iter is {max_epochs}. "
                 "Nothing was changed. Raise max_iter, name another file, or delete it."
             )
         yield keeper
-    except BaseException:
+    except BaseException as error:
         keeper.interrupted()
+        error.add_note(keeper.kept_in_words)
         raise
     finally:
         keeper.close()
