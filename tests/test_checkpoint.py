@@ -52,7 +52,7 @@ pytestmark = [
     ),
 ]
 
-RUNS = {
+RUNS: dict[str, dict[str, Any]] = {
     "adam": {"solver": "adam", "batch_size": 16},
     "adam, validated": {"solver": "adam", "batch_size": 16, "tol": 1e-5, **VALIDATION},
     "adam, all samples": {"solver": "adam"},
@@ -75,7 +75,7 @@ RUNS = {
     "lbfgs": {"solver": "lbfgs"},
     "lbfgs, validated": {"solver": "lbfgs", "tol": 1e-6, **VALIDATION},
 }
-FITS = {
+FITS: dict[str, dict[str, Any]] = {
     "adam": {"solver": "adam", "batch_size": 16},
     "adam, early stopping": {"solver": "adam", "early_stopping": True, "n_iter_no_change": 5},
     "sgd, adaptive": {

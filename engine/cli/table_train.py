@@ -104,6 +104,10 @@ def train(
             help="Keeps what was reached; the same command goes on from there after any stop.",
         ),
     ] = None,
+    checkpoint_every: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="How often; every 30 seconds if left out."),
+    ] = None,
     early_stopping: Annotated[
         EarlyStopping,
         typer.Option(
@@ -133,7 +137,7 @@ def train(
     standardised, categories one-hot, missing values imputed. All of that is learnt from the
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
     """
-    from engine import atomic_files, model_files
+    from engine import Checkpoint, atomic_files, model_files
     from engine.cli.table_pictures import check_folder, draw_training
     from engine.tables import fitting
     from engine.tables.reading import MISSING, read_table, sha256_of
@@ -152,7 +156,7 @@ def train(
         "max_time": None if max_time is None else _above_zero("--max-time", max_time),
         "n_threads": threads,
         "random_state": seed,
-        "checkpoint": None if checkpoint is None else str(checkpoint),
+        "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
     }
     console = Console(highlight=False)
     words = [*MISSING, *(missing or [])]
