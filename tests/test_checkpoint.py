@@ -41,7 +41,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 150))
 Y = (X.sum(axis=0) + RNG.normal(size=150) > 0).astype(float)
 VALIDATION = {"X_val": X[:, :40], "Y_val": Y[:40]}
-HELD_OUT = {"X_val": X.T[:40], "y_val": Y[:40]}
+MISLEADING = {"X_val": X[:, :40], "Y_val": 1 - Y[:40], "n_iter_no_change": 99}
 pytestmark = [
     pytest.mark.compiled,
     pytest.mark.filterwarnings(
@@ -70,7 +70,10 @@ RUNS: dict[str, dict[str, Any]] = {
         "nesterov": False,
         "schedule": "invscaling",
     },
+    "adam, best at first": {"solver": "adam", "batch_size": 16, "tol": 1e-5, **MISLEADING},
     "gd": {"solver": "gd", "learning_rate": 0.5},
+    "gd, stagnant": {"solver": "gd", "tol": 1.0, "n_iter_no_change": 12},
+    "gd, best at first": {"solver": "gd", "learning_rate": 0.5, "tol": 1e-9, **MISLEADING},
     "gd, validated": {"solver": "gd", "learning_rate": 0.5, "tol": 1e-6, **VALIDATION},
     "lbfgs": {"solver": "lbfgs"},
     "lbfgs, validated": {"solver": "lbfgs", "tol": 1e-6, **VALIDATION},
@@ -223,9 +226,14 @@ def test_a_diverging_run_diverges_in_the_same_way(path, solver, batch_size):
     np.testing.assert_array_equal(resumed.history["cost"], reference.history["cost"])
 
 
-def test_an_interrupted_run_keeps_what_it_had_reached_without_a_write_before(path):
-    run(path, seconds=1e6, solver="gd", callback=stopping_at(9))
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Crash])
+@pytest.mark.parametrize("name", RUNS)
+def test_what_was_reached_is_kept_without_a_write_before(path, name, error):
+    """Written when the run ends, of a moment before: nothing that came later goes along."""
+    with contextlib.suppress(Crash):
+        run(path, seconds=1e6, callback=stopping_at(9, error), **RUNS[name])
     assert checkpoint_files.read(path).epochs in (8, 9)
+    assert_same_run(run(path, **RUNS[name]), run(**RUNS[name]))
 
 
 def test_the_parameters_of_a_caller_stay_as_they_are(path):
@@ -321,6 +329,31 @@ def test_draws_that_come_from_a_generator_are_those_of_the_first_start(
     state = start(99)
     assert_same_fit(fitted(MLPClassifier, path, seed=state, **told), reference, draws=False)
     assert drawn(state) == next_number
+
+
+def test_a_fit_that_diverges_when_it_goes_on_keeps_the_same_parameters(path):
+    """Its last epoch ended with a loss that nobody had seen yet: the next one is not finite."""
+
+    def fit(max_iter, **others):
+        estimator = MLPRegressor(
+            hidden_layer_sizes=(5,),
+            activation="tanh",
+            solver="gd",
+            learning_rate_init=40.0,
+            max_iter=max_iter,
+            random_state=0,
+            **others,
+        )
+        with contextlib.suppress(ValueError):
+            estimator.fit(X.T, X.sum(axis=0))
+        return estimator
+
+    reference = fit(500, n_iter_no_change=999)
+    assert 2 < reference.n_iter_ < 500
+    fit(reference.n_iter_ - 1, n_iter_no_change=999, checkpoint=path)
+    resumed = fit(500, n_iter_no_change=999, checkpoint=path)
+    assert resumed.n_iter_ == reference.n_iter_
+    assert resumed.fingerprint_ == reference.fingerprint_
 
 
 def test_sparse_rows_go_on_too(path, monkeypatch):
@@ -576,7 +609,7 @@ def test_lost_or_damaged_evaluations_are_named(path):
 
 def test_another_way_of_scipys_is_noticed(path, monkeypatch):
     crash_lbfgs(path)
-    monkeypatch.setattr(evaluations, "_digest", lambda theta: bytes(16))
+    monkeypatch.setattr(evaluations, "_digest", lambda theta: bytes(4))
     with pytest.raises(CheckpointError, match="evaluation 0 was at another point"):
         run(path, solver="lbfgs")
 
@@ -631,15 +664,22 @@ def test_a_disk_that_recovers_is_written_to_again(path, monkeypatch):
 
 
 def test_evaluations_in_memory_have_a_bound(path, monkeypatch):
-    monkeypatch.setattr(evaluations, "MOST_WAITING", 200)
+    monkeypatch.setattr(evaluations, "MOST_WAITING", 800)
+    monkeypatch.setattr(evaluations, "BYTES_A_WRITE", 200)
 
     def fail(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fail)
-        with pytest.warns(UserWarning, match="evaluations were lost while the disk was full|left"):
-            result = run(path, solver="lbfgs", seconds=0.0)
+    monkeypatch.setattr(evaluations.EvaluationLog, "_write", fail)
+    log = evaluations.EvaluationLog(path.with_name("log"), 10, "float64", 0)
+    for _ in range(30):
+        log.add(np.zeros(10), 0.0, np.zeros(10))
+        assert sum(map(len, log._waiting)) < 900
+    with pytest.raises(OSError, match="evaluations were lost while the disk was full"):
+        log.flush()
+    log.close()
+    with pytest.warns(UserWarning, match="No space left on device|evaluations were lost"):
+        result = run(path, solver="lbfgs")
     assert_same_run(result, run(solver="lbfgs"))
 
 

@@ -83,7 +83,6 @@ class Mark(NamedTuple):
 
     n_iter: int
     best: tuple[float, NDArray[Any]] | None
-    last_finite: NDArray[Any] | None
     stagnation: tuple[float, int]
 
 
@@ -151,16 +150,14 @@ class Monitor:
 
     def mark(self) -> Mark:
         """Where it stands now."""
-        return Mark(self.n_iter, self._best, self._last_finite, self._stagnation.counted)
+        return Mark(self.n_iter, self._best, self._stagnation.counted)
 
     def arrays_at(self, mark: Mark) -> dict[str, NDArray[Any]]:
         """What it knew then, as a checkpoint holds it."""
-        none = np.empty(0)
-        cost, best = (math.nan, none) if mark.best is None else mark.best
+        cost, best = (math.nan, np.empty(0)) if mark.best is None else mark.best
         return {
             "monitor.rows": self._rows.table[: mark.n_iter].copy(),
             "monitor.best": best,
-            "monitor.last_finite": none if mark.last_finite is None else mark.last_finite,
             "monitor.numbers": np.array([cost, *mark.stagnation]),
         }
 
@@ -170,9 +167,8 @@ class Monitor:
         self._rows = Rows()
         self._rows.append(rows)
         cost, lowest, failures = arrays["monitor.numbers"].tolist()
-        best, last_finite = arrays["monitor.best"], arrays["monitor.last_finite"]
+        best = arrays["monitor.best"]
         self._best = (cost, best) if best.size else None
-        self._last_finite = last_finite if last_finite.size else None
         self._stagnation.counted = lowest, int(failures)
         self._start -= rows[-1, 2] if len(rows) else 0.0
 
