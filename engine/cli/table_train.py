@@ -136,6 +136,7 @@ def train(
     Says what it takes the target and each column for, and why columns are left out; numbers are
     standardised, categories one-hot, missing values imputed. All of that is learnt from the
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
+    With a checkpoint, the same command goes on from there, after Ctrl-C or any other end.
     """
     from engine import Checkpoint, atomic_files, model_files
     from engine.cli.table_pictures import check_folder, draw_training
@@ -145,6 +146,8 @@ def train(
     model = model or Path(table.with_suffix(model_files.ENDING).name)
     model_files.check_ending(model)
     atomic_files.check_writable(model)
+    if checkpoint is not None:
+        atomic_files.check_writable(checkpoint)
     if pictures is not None:
         check_folder(pictures)
     settings: dict[str, Any] = {

@@ -46,7 +46,7 @@ class EvaluationLog:
     dtype : dtype
         Of dJ/dtheta.
     count : int
-        Records to be given again; what follows them in the file is cut off.
+        Records to be given again; what follows them in the file is written over.
     """
 
     def __init__(self, path: Path, n_parameters: int, dtype: Any, count: int) -> None:
@@ -67,7 +67,6 @@ class EvaluationLog:
                 f"{path} has lost evaluations: {count} of them belong to the checkpoint. Without "
                 "them the run cannot go on with the same bits; delete the checkpoint to start anew."
             )
-        self._file.truncate(self._bytes)
 
     @property
     def replays(self) -> bool:
