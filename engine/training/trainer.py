@@ -4,9 +4,8 @@ import math
 import os
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
@@ -14,26 +13,21 @@ from engine.chunks import chunk_bounds
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.objective import Objective
-from engine.threads import Threads, choose
+from engine.threads import choose
 from engine.training.blas import one_blas_thread
-from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
-from engine.training.checkpoint_files import Arrays
-from engine.training.descent import Descent, way_of
-from engine.training.full_batch import gradient_descent
-from engine.training.lbfgs import minimise_lbfgs
+from engine.training.checkpoint import Checkpoint, checkpoint_of, is_over, kept
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.planning import plan_of
 from engine.training.result import TrainResult, fingerprint
 from engine.training.run_identity import Identity, identity_of_training
+from engine.training.runs import finished_before, run_full_batch, run_minibatches
 from engine.training.state import (
     ADAM,
     MOMENTUM,
     NESTEROV,
     PLAIN,
     SCHEDULES,
-    STEPS,
     Settings,
-    new_state,
 )
 
 SOLVERS = ("gd", "sgd", "adam", "lbfgs")
@@ -171,8 +165,7 @@ def train(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from engine import Network, train
+    >>>     >>> from engine import Network, train
     >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])  # XNOR: four samples, as columns
     >>> Y = np.array([1, 0, 0, 1])
     >>> network = Network((2, 4, 1))
@@ -254,11 +247,11 @@ def train(
         one_blas_thread() if uses_blas else nullcontext(),
     ):
         if is_over(keeper, max_iter):
-            run = _finished_before(keeper, monitor)
+            run = finished_before(keeper, monitor)
         elif solver in FULL_BATCH:
-            run = _run_full_batch(solver, objective, start.copy(), told, max_iter, monitor, keeper)
+            run = run_full_batch(solver, objective, start.copy(), told, max_iter, monitor, keeper)
         else:
-            run = _run_minibatches(
+            run = run_minibatches(
                 net, objective, start.copy(), told, max_iter, monitor, seed, threads, keeper
             )
     return TrainResult(
@@ -277,107 +270,6 @@ def train(
         fingerprint=fingerprint(net, run.theta),
         cost=run.cost,
     )
-
-
-class _Run(NamedTuple):
-    """How a run ended: the parameters that come back, their cost, and why it stopped."""
-
-    theta: NDArray[Any]
-    cost: float
-    stopped: str
-
-    def arrays(self) -> Arrays:
-        """For a checkpoint."""
-        return {"result.theta": self.theta, "result.cost": np.array([self.cost])}
-
-
-def _finished_before(keeper: Keeper, monitor: Monitor) -> _Run:
-    """The end of a run that a checkpoint was found of."""
-    assert keeper.found is not None
-    assert keeper.found.stopped is not None
-    arrays = keeper.found.arrays
-    monitor.go_on_from(arrays)
-    return _Run(
-        arrays["result.theta"].copy(), float(arrays["result.cost"][0]), keeper.found.stopped
-    )
-
-
-def _run_full_batch(
-    solver: str,
-    objective: Objective,
-    theta: NDArray[Any],
-    told: Settings,
-    max_iter: int,
-    monitor: Monitor,
-    keeper: Keeper | None,
-) -> _Run:
-    if keeper is not None and keeper.found is not None:
-        monitor.go_on_from(keeper.found.arrays)
-        if solver == "gd":
-            theta = keeper.found.arrays["theta"].copy()
-    evaluations: Arrays = {}
-    try:
-        if solver == "lbfgs":
-            log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
-            stopped = minimise_lbfgs(objective, theta, max_iter, monitor, keeper, log)
-            evaluations = {} if log is None else {"evaluations": np.array([log.count])}
-        else:
-            stopped = gradient_descent(
-                objective, theta, told.learning_rate, max_iter, monitor, keeper
-            )
-        cost = objective.cost(theta)
-        monitor.after_last_step(theta, cost)
-    except KeyboardInterrupt:
-        if monitor.best is None:
-            raise  # nothing was reached that could be returned
-        stopped = "interrupted"
-    last = theta
-    if stopped == "interrupted" or (told.tol > 0 and monitor.validates):
-        assert monitor.best is not None
-        theta = monitor.best
-        cost = objective.cost(theta)
-    run = _Run(theta, cost, stopped)
-    if keeper is not None and stopped == "interrupted":
-        keeper.interrupted()
-    elif keeper is not None:
-        mark = monitor.mark()
-        arrays = {"theta": last, **evaluations, **monitor.arrays_at(mark), **run.arrays()}
-        keeper.ended(mark.n_iter, stopped, lambda: arrays)
-    return run
-
-
-def _run_minibatches(
-    net: Network,
-    objective: Objective,
-    theta: NDArray[Any],
-    told: Settings,
-    max_iter: int,
-    monitor: Monitor,
-    seed: int,
-    threads: Threads,
-    keeper: Keeper | None,
-) -> _Run:
-    layers, samples = net.layers, objective.samples
-    way = way_of(objective.backend, layers, samples, told.batch_size, threads.number)
-    state = new_state(theta, told, samples.n_samples, seed)
-    if keeper is not None and keeper.found is not None:
-        state = state.from_arrays(keeper.found.arrays, "state")
-        monitor.go_on_from(keeper.found.arrays)
-    theta = state.theta
-    descent = Descent(way, state, told, monitor, keeper)
-    try:
-        stopped = descent.run(max_iter)
-        theta = theta if monitor.best is None or told.tol == 0 else monitor.best
-        run = _Run(theta, descent.final_cost(theta), stopped)
-        descent.keep_end(stopped, run.arrays())
-        return run
-    except KeyboardInterrupt:
-        if state.counts[STEPS] == 0:
-            raise  # nothing was reached that could be returned
-        if keeper is not None:
-            keeper.interrupted()
-    theta = theta if monitor.best is None else monitor.best
-    return _Run(theta, descent.final_cost(theta), "interrupted")
 
 
 def _descent_settings(
