@@ -348,7 +348,9 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
     def trained(model, *told):
         status, out, _ = done(*table, "--model", model, *told)
         assert status == 0
-        return re.search(r"epochs +(.+?) *$", out, re.M)[1]
+        epochs = re.search(r"epochs +(.+?) *$", out, re.M)
+        assert epochs
+        return epochs[1]
 
     trained(models[0], "--max-iter", "60", "--hidden", "8")
     assert trained(models[1], "--max-iter", "20", *kept) == "20 of at most 20"
