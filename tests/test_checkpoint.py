@@ -252,7 +252,7 @@ def fitted(kind, path=None, dtype="float64", held_out=None, seconds=0.0, seed=3,
         hidden_layer_sizes=(5,),
         max_iter=MAX_ITER,
         random_state=seed,
-        checkpoint=None if path is None else Checkpoint(path, seconds, epochs=1),
+        checkpoint=path if not isinstance(path, Path) else Checkpoint(path, seconds, epochs=1),
         **others,
     )
     y = Y.astype(int) if kind is MLPClassifier else X.sum(axis=0)
@@ -304,6 +304,28 @@ def test_a_fit_that_was_stopped_ends_with_the_same_bits(
     assert_same_fit(resumed, reference)
     assert "went on from" in resumed.plan_.why
     assert_same_fit(fitted(kind, path, **told), reference)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_what_a_fit_has_reached_is_kept_without_a_write_before(path, name, monkeypatch):
+    told: dict[str, Any] = {"held_out": True, **FITS[name]}
+    kept = Checkpoint(path)
+    with stopped_at(monkeypatch, 6, Crash), pytest.raises(Crash):
+        fitted(MLPRegressor, kept, **told)
+    assert 4 <= checkpoint_files.read(path).epochs <= 6
+    assert_same_fit(fitted(MLPRegressor, kept, **told), fitted(MLPRegressor, **told))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_fit_that_goes_on_says_no_line_twice(path, solver, monkeypatch, capsys):
+    with stopped_at(monkeypatch, 6, Crash), pytest.raises(Crash):
+        fitted(MLPRegressor, path, solver=solver, verbose=True)
+    begun = capsys.readouterr().out.splitlines()
+    resumed = fitted(MLPRegressor, path, solver=solver, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    numbers = [int(line.split()[1].rstrip(",")) for line in lines if "loss =" in line]
+    assert numbers == list(range(numbers[0], resumed.n_iter_ + 1))
+    assert 5 <= numbers[0] <= 6 <= len(begun)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -726,6 +748,25 @@ def test_a_lock_is_free_again_and_its_file_gone(tmp_path):
     lock.unlink()  # a third may take the name, and not the lock that is held
     FileLock(lock).release()
     second.release()
+
+
+def test_a_lock_whose_file_was_removed_before_it_was_got_is_taken_anew(tmp_path, monkeypatch):
+    """By the holder before, who has just ended: else two would hold two files of one name."""
+    lock, opened, times = tmp_path / "lock", os.open, []
+
+    def open_and_remove(path, *told):
+        descriptor = opened(path, *told)
+        times.append(path)
+        if len(times) == 1:
+            os.unlink(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_and_remove)
+    held = FileLock(lock)
+    with pytest.raises(InUse):
+        FileLock(lock)
+    assert len(times) == 3
+    held.release()
 
 
 def test_a_forked_child_writes_nothing_and_says_so(path):
