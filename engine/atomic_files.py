@@ -46,9 +46,10 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
     """Let `write` make a new file at `path`, and keep what stood there at `previous`.
 
     For a file that one process alone writes, again and again: what a process that was killed had
-    begun to write is written over by the next. Whenever one stops, one of the two files is whole.
+    begun to write is written over by the next. Whenever one stops, what stood at `path` is still
+    there, or the new file is whole: there, or under the name that `new_of` gives.
     """
-    new = path.with_name(f"{path.name}.new")
+    new = new_of(path)
     try:
         with new.open("wb") as file:
             write(file)
@@ -62,6 +63,11 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
         path.replace(previous)
     new.replace(path)
     _flush_folder(path.parent)
+
+
+def new_of(path: Path) -> Path:
+    """Where a file is written that is to take the place of `path`."""
+    return path.with_name(f"{path.name}.new")
 
 
 def check_writable(path: Path) -> None:

@@ -6,6 +6,7 @@ a file that is there or not it does not outlive a process that was killed.
 
 import os
 import sys
+import weakref
 from pathlib import Path
 
 
@@ -13,18 +14,21 @@ class InUse(Exception):
     """Another process holds the lock, or another run of this one."""
 
 
+_held: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
+
+
 class FileLock:
     """Held from when it is made until `release`. Raises InUse, or OSError where it cannot be made.
 
-    The lock is a file of its own, which is removed with it. A process forked from the holder
-    shares the lock, and cannot release it.
+    The lock is a file of its own, which is removed with it if it is empty. A process forked from
+    the holder has no part in it.
     """
 
     _descriptor = -1
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._process = os.getpid()
+        _held.add(self)
         try:
             while self._descriptor < 0:
                 self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o666)
@@ -44,14 +48,19 @@ class FileLock:
 
     def release(self) -> None:
         """Let others have it."""
-        if self._descriptor >= 0 and self._process == os.getpid():
+        if self._descriptor >= 0:
             try:
-                if sys.platform != "win32":  # where open files cannot be removed
+                is_ours = os.fstat(self._descriptor).st_size == 0  # not some program's own file
+                if is_ours and sys.platform != "win32":  # where open files cannot be removed
                     self._path.unlink(missing_ok=True)
             except OSError:
                 pass  # a folder that has become read-only: an empty file stays behind
             finally:
                 self._close()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the lock stays the parent's, and ends with it."""
+        self._close()
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -60,6 +69,15 @@ class FileLock:
 
     def __del__(self) -> None:  # Ctrl-C may come before anyone could release it
         self._close()
+
+
+def _leave_all_to_parent() -> None:
+    for lock in list(_held):
+        lock.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 if sys.platform == "win32":

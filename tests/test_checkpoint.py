@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import errno
+import functools
 import json
 import math
 import os
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.base import clone
+from sklearn.metrics import f1_score, make_scorer, precision_score
 from sklearn.model_selection import cross_val_score
 
 from engine import (
@@ -28,6 +30,7 @@ from engine import (
     Network,
     train,
 )
+from engine.estimators.fit_identity import in_words
 from engine.estimators.watch import Watch
 from engine.file_locks import FileLock, InUse
 from engine.objective import Objective
@@ -70,6 +73,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "nesterov": False,
         "schedule": "invscaling",
     },
+    "adam, stagnant": {"solver": "adam", "batch_size": 16, "tol": 1.0, "n_iter_no_change": 12},
     "adam, best at first": {"solver": "adam", "batch_size": 16, "tol": 1e-5, **MISLEADING},
     "gd": {"solver": "gd", "learning_rate": 0.5},
     "gd, stagnant": {"solver": "gd", "tol": 1.0, "n_iter_no_change": 12},
@@ -169,6 +173,29 @@ def test_a_run_that_its_time_limit_ended_goes_on(path, solver):
     told = {"solver": solver, "max_iter": 60}
     assert run(path, max_time=1e-9, **told).stopped == "max_time"
     assert_same_run(run(path, **told), run(**told))
+
+
+@pytest.mark.parametrize("backend", ["tiled", "numpy"])
+@pytest.mark.parametrize("name", RUNS)
+def test_a_time_limit_at_the_very_end_changes_nothing(path, name, backend):
+    """A step or a slice a start: the last one comes when the run has come to its end as well."""
+    told = {**RUNS[name], "backend": backend}
+    for _ in range(12 * MAX_ITER):
+        result = run(path, max_time=1e-9, **told)
+        if result.stopped != "max_time":
+            break
+    assert_same_run(result, run(**told))
+    assert_same_run(run(path, **told), result)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "gd", "lbfgs"])
+def test_a_time_limit_at_the_very_end_of_a_fit_changes_nothing(path, solver):
+    for _ in range(2 * MAX_ITER):
+        result = fitted(MLPRegressor, path, solver=solver, max_time=1e-9)
+        if result.n_iter_ == MAX_ITER:
+            break
+    again = fitted(MLPRegressor, path, solver=solver)
+    assert_same_fit(again, fitted(MLPRegressor, solver=solver))
 
 
 def test_a_run_that_tol_or_a_callback_ended_has_ended(path, tmp_path):
@@ -348,9 +375,12 @@ def test_draws_that_come_from_a_generator_are_those_of_the_first_start(
     next_number = drawn(state)
     with stopped_at(monkeypatch, 3, Crash), pytest.raises(Crash):
         fitted(MLPClassifier, path, seed=start(5), **told)
-    state = start(99)
+    state = start(99 if seed == "none" else 5)
     assert_same_fit(fitted(MLPClassifier, path, seed=state, **told), reference, draws=False)
     assert drawn(state) == next_number
+    if seed == "generator":
+        with pytest.raises(CheckpointError, match="random_state is 'a generator in state"):
+            fitted(MLPClassifier, path, seed=start(99), **told)
 
 
 def test_a_fit_that_diverges_when_it_goes_on_keeps_the_same_parameters(path):
@@ -396,7 +426,7 @@ def test_sparse_rows_go_on_too(path, monkeypatch):
 
 def test_a_second_fit_with_warm_start_is_another_run(path):
     first = fitted(MLPClassifier, path, warm_start=True)
-    with pytest.raises(CheckpointError, match="the fit before was not given then"):
+    with pytest.raises(CheckpointError, match=r"a fit to go on from \(warm_start\) was not given"):
         first.fit(X.T, Y.astype(int))
     assert first.n_iter_ == MAX_ITER  # as it was
     first.set_params(checkpoint=path.with_name("second.ckpt"))
@@ -422,6 +452,99 @@ def test_estimators_with_checkpoints_can_be_cloned(path):
 
 
 # Runs that do not go on: another run's file.
+
+
+def score(estimator, X, y, sample_weight=None):
+    return estimator.score(X, y)
+
+
+SCORERS = [
+    make_scorer(f1_score),
+    make_scorer(precision_score),
+    make_scorer(f1_score, zero_division=0),
+    score,
+    lambda estimator, X, y, sample_weight=None: estimator.score(X, y) + 1,
+    lambda estimator, X, y, sample_weight=None: estimator.score(X, y) + 2,
+    lambda estimator, X, y, sample_weight=None: estimator.score(X, y) in {"a", "b", "c", "d"},
+    functools.partial(score, sample_weight=None),
+    functools.partial(score, sample_weight=1),
+]
+
+
+def scorers_in_words() -> list[str]:
+    return [json.dumps(in_words(scorer)) for scorer in SCORERS]
+
+
+def test_scorers_are_told_apart_and_known_in_another_process():
+    words = scorers_in_words()
+    assert len(set(words)) == len(words)
+    assert processes.result_of(scorers_in_words) == words
+
+
+def test_another_scorer_is_another_fit(path):
+    told = {"early_stopping": True, "solver": "adam"}
+    fitted(MLPClassifier, path, scoring=SCORERS[0], **told)
+    fitted(MLPClassifier, path, scoring=make_scorer(f1_score), **told)
+    with pytest.raises(CheckpointError, match=r"scoring is 'sklearn\.metrics\._scorer\._Scorer"):
+        fitted(MLPClassifier, path, scoring=SCORERS[1], **told)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"hidden_layer_sizes": (5,)}, {"hidden_layer_sizes": [np.int64(5)]}),
+        ({"hidden_layer_sizes": 5}, {"hidden_layer_sizes": np.array([5])}),
+        ({"activation": "relu"}, {"activation": ["relu"]}),
+        ({"batch_size": "auto"}, {"batch_size": 150}),
+        ({"class_weight": {0: 1, 1: 2}}, {"class_weight": {np.int64(1): 2.0, np.int64(0): 1.0}}),
+        ({"alpha": 1e-3}, {"alpha": np.float64(1e-3)}),
+        ({"n_iter_no_change": np.inf}, {"n_iter_no_change": math.inf}),
+        ({"random_state": np.int64(3)}, {"random_state": 3}),
+    ],
+)
+def test_what_means_the_same_is_the_same_fit(path, one, other):
+    def fit(**told):
+        told = {"hidden_layer_sizes": 5, "random_state": 3, "max_iter": 4, **told}
+        return MLPClassifier(checkpoint=path, **told).fit(X.T, Y.astype(int))
+
+    fit(**one)
+    assert "went on" in fit(**other).plan_.why
+
+
+def test_numbers_of_numpy_are_numbers(path):
+    told = {"seed": np.int64(3), "batch_size": np.int32(16), "alpha": np.float32(0.5)}
+    run(path, max_iter=np.int64(4), **told)
+    told = {"seed": 3, "batch_size": 16, "alpha": 0.5}
+    assert "went on" in run(path, max_iter=4, **told).plan.why
+
+
+def test_another_blas_is_refused_where_it_takes_part(path, monkeypatch):
+    run(path, backend="numpy")
+    run(path.with_name("tiled"), backend="tiled")
+    monkeypatch.setattr(run_identity, "identity_of_blas", lambda: ["abacus 1"])
+    with pytest.raises(CheckpointError, match=r"BLAS is \['abacus 1'\] and was \['"):
+        run(path, backend="numpy")
+    assert "went on" in run(path.with_name("tiled"), backend="tiled").plan.why
+
+
+def test_fewer_evaluations_than_were_made_are_refused(path):
+    fitted(MLPRegressor, path, solver="lbfgs", max_fun=15)
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=r"holds \d+ evaluations, and max_fun is 10\. Noth"):
+        fitted(MLPRegressor, path, solver="lbfgs", max_fun=10)
+    assert path.read_bytes() == before
+    assert_same_fit(
+        fitted(MLPRegressor, path, solver="lbfgs"), fitted(MLPRegressor, solver="lbfgs")
+    )
+
+
+def test_rows_that_were_sparse_are_named_so(path):
+    def fit(rows):
+        return MLPClassifier(4, random_state=0, max_iter=3, checkpoint=path).fit(rows, Y)
+
+    fit(scipy.sparse.csr_array(X.T))
+    with pytest.raises(CheckpointError, match="run: X is dense and was sparse"):
+        fit(X.T)
 
 
 @pytest.mark.parametrize(
@@ -483,8 +606,8 @@ def test_another_network_is_refused(path):
 def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
     told = {"solver": "adam", "batch_size": 16}
     run(path, **told)
-    there = {**run_identity.identity_of_machine(), "numba": "0.1", "processor": "abacus"}
-    monkeypatch.setattr(run_identity, "identity_of_machine", lambda: there)
+    there = {**run_identity.identity_of_machine(False), "numba": "0.1", "processor": "abacus"}
+    monkeypatch.setattr(run_identity, "identity_of_machine", lambda blas: there)
     with pytest.raises(CheckpointError) as caught:
         run(path, **told)
     assert "numba is '0.1' and was '0." in str(caught.value)
@@ -531,6 +654,19 @@ def test_numbers_out_of_range_are_refused(settings, message):
         Checkpoint("run.ckpt", **settings)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_what_cannot_be_the_name_of_a_file_is_refused(tmp_path, name):
+    with pytest.raises(CheckpointError, match=r"no name for a file|File name too long"):
+        run(tmp_path / name)
+
+
+def test_a_loop_of_links_is_refused(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(CheckpointError, match=r"no name for a file|cannot be written"):
+        run(tmp_path / "a")
+
+
 def test_folders_that_are_not_there_are_named_before_any_work(tmp_path):
     with pytest.raises(
         CheckpointError, match=r"cannot be written: No such file or directory\. Not"
@@ -567,19 +703,58 @@ def test_two_damaged_files_are_an_error_and_stay(path):
     run(path)
     for file in (path, checkpoint_files.previous_of(path)):
         file.write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="is no checkpoint, or a damaged one"):
+    with pytest.raises(CheckpointError, match=r"is no checkpoint, or a damaged one .* start anew"):
         run(path)
     assert path.read_bytes() == b"nothing"
+    path.unlink()
+    assert_same_run(run(path), run())
 
 
-def test_a_file_that_was_not_put_in_place_leaves_the_one_before_it(path):
-    """As a crash between the two renamings would."""
+def test_a_damaged_file_of_another_run_stays_where_it_is(path):
     with pytest.raises(Crash):
         run(path, solver="gd", callback=stopping_at(9, Crash))
-    path.unlink()
+    path.write_bytes(b"damage")
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        run(path, solver="gd", learning_rate=0.3)
+    assert path.read_bytes() == b"damage"
+    assert not path.with_name("run.ckpt.damaged").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(path, error, monkeypatch):
+    run(path, solver="gd")
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint_files, "_read", fail)
+        with pytest.raises((CheckpointError, MemoryError), match="Nothing was trained, nothing ch"):
+            run(path, solver="gd")
+    assert path.read_bytes() == before
+    assert_same_run(run(path, solver="gd"), run(solver="gd"))
+
+
+def test_a_file_that_was_not_put_in_place_is_gone_on_from(path):
+    """As a crash between the two renamings would leave it."""
+    with pytest.raises(Crash):
+        run(path, solver="gd", callback=stopping_at(9, Crash))
+    path.rename(path.with_name("run.ckpt.new"))
     resumed = run(path, solver="gd")
     assert_same_run(resumed, run(solver="gd"))
     assert "went on from" in resumed.plan.why
+
+
+@pytest.mark.parametrize("rest", [b"", b"the beginning of a checkpoint"])
+def test_to_start_anew_one_deletes_the_file(path, rest):
+    """What stands beside it is nobody's run, then."""
+    run(path, solver="lbfgs")
+    path.unlink()
+    path.with_name("run.ckpt.new").write_bytes(rest)
+    anew = run(path, solver="gd")
+    assert "went on" not in anew.plan.why
+    assert_same_run(anew, run(solver="gd"))
 
 
 @pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.99])
@@ -663,6 +838,26 @@ def test_a_full_disk_ends_no_run_and_is_said_once(path, solver, error, monkeypat
     assert path.read_bytes() == kept
     assert not path.with_name("run.ckpt.new").exists()
     assert_same_run(run(path, **told), result)
+
+
+def test_where_warnings_are_errors_a_full_disk_ends_no_run_either(path, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_run(run(path, solver="gd"), run(solver="gd"))
+    assert "No space left on device. Training goes on" in caplog.text
+
+
+def test_an_error_says_what_is_kept(path):
+    with pytest.raises(Crash) as caught:
+        run(path, solver="gd", callback=stopping_at(9, Crash))
+    assert caught.value.__notes__ == [f"{path} holds epoch 8: the same call goes on from there."]
+    with pytest.raises(CheckpointError) as refused:
+        run(path, solver="gd", max_iter=3)
+    assert not hasattr(refused.value, "__notes__")
 
 
 def test_a_disk_that_recovers_is_written_to_again(path, monkeypatch):
@@ -767,6 +962,28 @@ def test_a_lock_whose_file_was_removed_before_it_was_got_is_taken_anew(tmp_path,
         FileLock(lock)
     assert len(times) == 3
     held.release()
+
+
+def test_a_lock_ends_with_its_process_also_where_a_child_lives_on(tmp_path):
+    code = f"""
+import os, sys, time
+from pathlib import Path
+from engine.file_locks import FileLock
+lock = FileLock(Path({str(tmp_path / "lock")!r}))
+if os.fork() == 0:
+    os.close(1)
+    time.sleep(60)
+    os._exit(0)
+os._exit(0)
+"""
+    processes.run("-c", code)
+    FileLock(tmp_path / "lock").release()
+
+
+def test_a_file_that_only_has_the_name_of_a_lock_stays(tmp_path):
+    (tmp_path / "uv.lock").write_text("of another program")
+    train(NETWORK, X, Y, max_iter=1, checkpoint=tmp_path / "uv")
+    assert (tmp_path / "uv.lock").read_text() == "of another program"
 
 
 def test_a_forked_child_writes_nothing_and_says_so(path):

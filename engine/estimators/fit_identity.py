@@ -1,7 +1,12 @@
 """What makes a fit the fit that it is, for checkpoints: parameters, rows, and where it starts."""
 
+import functools
+import hashlib
+import types
+from collections.abc import Mapping
 from typing import Any
 
+import joblib
 import numpy as np
 
 from engine.estimators.rows import Rows
@@ -29,6 +34,9 @@ FREE = frozenset(
         "warm_start",
     }
 )
+# Parameters that stand in the identity in another form: as sizes and units, as weights.
+RESOLVED = frozenset({"activation", "class_weight", "hidden_layer_sizes"})
+BEFORE = "a fit to go on from (warm_start)"
 
 
 def identity_of_fit(
@@ -36,18 +44,22 @@ def identity_of_fit(
 ) -> Identity:
     """The identity of a fit, before anything was drawn or trained."""
     given = estimator.get_params(deep=False)
-    told = {name: _in_words(value) for name, value in given.items() if name not in FREE}
+    told = {name: in_words(value) for name, value in given.items() if name not in FREE | RESOLVED}
     told["random_state"] = _seed(given["random_state"])
     told["backend"] = estimator._backend.name
+    told["batch_size"] = estimator._batch_size(rows.n_rows)
+    if not network.hidden:  # then the initial values go by it
+        told["activation"] = in_words(given["activation"])
     samples = rows.samples(rows.X.dtype if first else estimator._dtype)
+    blas = estimator.solver == "lbfgs" or told["backend"] == "numpy"
     return {
         "estimator": type(estimator).__name__,
         **identity_of_samples(samples, ("X", "y", "sample_weight")),
         **(_held_out(held_out, samples) if held_out else {}),
         **identity_of_network(network),
         **told,
-        **({} if first else {"the fit before": _start(estimator)}),
-        MACHINE: identity_of_machine(),
+        **({} if first else {BEFORE: _before(estimator)}),
+        MACHINE: identity_of_machine(blas),
     }
 
 
@@ -56,34 +68,56 @@ def _held_out(held_out: Rows, samples: Samples) -> Identity:
     return identity_of_samples(held_out.samples(samples.X.dtype), names)
 
 
-def _start(estimator: Any) -> Identity:
-    """Of what an earlier fit has left to go on from."""
-    optimiser = getattr(estimator, "_optimizer", None)
-    moments = [] if optimiser is None else [optimiser.first, optimiser.second]
-    numbers = [
-        getattr(optimiser, "steps", 0),
-        getattr(optimiser, "rate", 0.0),
-        estimator.t_,
-        estimator.best_loss_ or 0.0,
+def _before(estimator: Any) -> Identity:
+    """Of all that an earlier fit has left to go on from."""
+    left = [
+        estimator._theta(),
+        vars(estimator.__dict__["_optimizer"]) if "_optimizer" in vars(estimator) else None,
+        estimator._draws.words(),
+        [estimator.t_, estimator.best_loss_, estimator.best_validation_score_],
         estimator._no_improvement_count,
     ]
-    parts = [estimator._theta(), *moments, np.array(numbers, np.float64)]
-    return identity_of_array(np.concatenate([part.astype(np.float64) for part in parts]))
+    return {**identity_of_array(left[0]), "sha256": joblib.hash(left)}
 
 
-def _in_words(value: Any) -> Any:
-    """A parameter as JSON holds it."""
-    if isinstance(value, np.generic):
-        value = value.item()
+def in_words(value: Any) -> Any:
+    """A parameter as JSON holds it: the same in each process, and another for another value."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if callable(value):
-        return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
-    return repr(value)
+    if isinstance(value, list | tuple):
+        return [in_words(one) for one in value]
+    if isinstance(value, Mapping):
+        return sorted(([in_words(key), in_words(one)] for key, one in value.items()), key=repr)
+    if isinstance(value, functools.partial):
+        return ["partial", in_words(value.func), in_words(value.args), in_words(value.keywords)]
+    if isinstance(value, types.FunctionType):
+        captured = [cell.cell_contents for cell in value.__closure__ or ()]
+        code = [_code(value.__code__), in_words(captured), in_words(value.__defaults__)]
+        digest = hashlib.sha256(repr(code).encode()).hexdigest()
+        return f"{value.__module__}.{value.__qualname__} {digest[:16]}"
+    try:
+        return f"{type(value).__module__}.{type(value).__qualname__} {joblib.hash(value)}"
+    except Exception:  # what cannot be pickled has no form that is the same in each process
+        return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _code(code: types.CodeType) -> list[Any]:
+    """What a function does, without where it stands."""
+    constants: list[Any] = []
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            constants.append(_code(one))
+        else:  # a set has another order in each process
+            constants.append(sorted(map(repr, one)) if isinstance(one, frozenset) else repr(one))
+    return [code.co_code.hex(), constants, code.co_names]
 
 
 def _seed(random_state: Any) -> Any:
-    """A number; or, of a generator, whose state the checkpoint holds, only that it is one."""
-    if random_state is None or isinstance(random_state, np.random.RandomState):
-        return "a generator"
+    """A number, or the state of a generator; NumPy's own may be anywhere."""
+    if random_state is None:
+        return "NumPy's own generator"
+    if isinstance(random_state, np.random.RandomState):
+        return f"a generator in state {joblib.hash(random_state.get_state(legacy=False))}"
     return int(random_state)

@@ -10,7 +10,7 @@ from engine.estimators.watch import Mark, Watch
 from engine.objective import Objective
 from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_files import Arrays
+from engine.training.checkpoint_files import Arrays, CheckpointError
 
 
 class Minimised(NamedTuple):
@@ -44,6 +44,11 @@ def minimise(
     """
     reached, n_iter, stopped = theta.copy(), 0, "converged"
     log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
+    if log is not None and log.to_replay > max_fun:
+        raise CheckpointError(
+            f"{keeper} holds {log.to_replay} evaluations, and max_fun is {max_fun}. Nothing was "
+            "changed. Raise max_fun, name another file, or delete it."
+        )
     to_repeat, ended_before = 0, None
     if keeper is not None and keeper.found is not None:
         watch.go_on_from(keeper.found.arrays)
@@ -92,7 +97,7 @@ def minimise(
                 options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
             )
         except KeyboardInterrupt:
-            if n_iter == 0:
+            if n_iter <= to_repeat:
                 raise  # nothing was reached that could be kept
             if keeper is not None:
                 keeper.interrupted()

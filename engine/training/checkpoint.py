@@ -4,6 +4,8 @@ A `Checkpoint` says where and how often; a `Keeper` holds the file while a run l
 consists of is up to the run: it hands over arrays, and gets them back.
 """
 
+import json
+import logging
 import os
 import time
 import warnings
@@ -13,18 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from engine.atomic_files import new_of
 from engine.boundary import settings
 from engine.file_locks import FileLock, InUse
 from engine.training.checkpoint_files import (
-    DAMAGED,
     Arrays,
     CheckpointError,
+    DamagedCheckpoint,
     Saved,
+    damaged_of,
     previous_of,
     read,
     write,
 )
 from engine.training.evaluations import EvaluationLog
+from engine.training.result import DivergedError
 from engine.training.run_identity import Identity, differences
 
 SECONDS = 30.0  # between checkpoints, where nobody says more,
@@ -32,6 +37,7 @@ SHARE = 0.01  # or as many as let writing them take no more than this share of t
 
 # Runs that ended for one of these go on if they are started again; others have come to their end.
 GOES_ON = ("interrupted", "max_time")
+GO_ON = "goes on from there"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Checkpoint:
     A run that finds its own checkpoint goes on from there and ends with the same bits as one that
     was never stopped; one that had come to its end gives its result once more. Another run's is
     refused: with other data, settings, versions or another processor the bits would be others.
+    To start anew, delete the file.
 
     Parameters
     ----------
@@ -51,7 +58,8 @@ class Checkpoint:
         Between checkpoints, at least 0; 0 is as often as can be. None is 30, or as many as let
         writing take no more than a hundredth of the time.
     epochs : int, optional
-        Write one after so many epochs (iterations of "gd" and "lbfgs") as well, at least 1.
+        Write one after so many epochs (iterations of "gd" and "lbfgs") as well, at least 1. Each
+        write takes some milliseconds, and goes by the parameters, samples and epochs so far.
     any_machine : bool
         Also go on from a file that another processor, or other versions of mlp-engine's sources,
         Numba, NumPy or SciPy, have written. The bits are then those of neither.
@@ -100,6 +108,13 @@ def checkpoint_of(given: Any) -> Checkpoint | None:
     return given if given is None or isinstance(given, Checkpoint) else Checkpoint(given)
 
 
+def _resolved(checkpoint: Checkpoint) -> Path:
+    try:
+        return Path(checkpoint.path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+        raise CheckpointError(f"{checkpoint.path!r} is no name for a file: {error}.") from error
+
+
 class Keeper:
     """The checkpoint of a run while the run lasts: what was found, and what is written.
 
@@ -115,7 +130,7 @@ class Keeper:
 
     def __init__(self, checkpoint: Checkpoint, run: Identity) -> None:
         self._checkpoint = checkpoint
-        self._path = Path(checkpoint.path).resolve()
+        self._path = _resolved(checkpoint)
         self._run = run
         self._process = os.getpid()
         self._log: EvaluationLog | None = None
@@ -126,14 +141,17 @@ class Keeper:
         self.every_epochs = checkpoint.epochs
         self.found: Saved | None = None
         self._lock: FileLock | None = None
+        self.is_open = False
         self._written = time.monotonic()
         self._epochs_written = 0
 
     def open(self) -> None:
         """Lock the file, and see what is in it."""
         self._lock = self._locked()
-        self.found = self._own(self._read())
+        json.dumps(self._run)  # rather now than at the first write
+        self.found = self._found()
         self._epochs_written = self.found.epochs if self.found else 0
+        self.is_open = True
 
     def __str__(self) -> str:
         return str(self._checkpoint.path)
@@ -143,11 +161,10 @@ class Keeper:
         """Where the run went on from, for its plan; empty for a new one."""
         return f"; went on from {self}, epoch {self.found.epochs}" if self.found else ""
 
-    @property
-    def kept_in_words(self) -> str:
-        """What is kept where, for an error that ends the run."""
+    def kept_in_words(self, same_call: str) -> str:
+        """What is kept where, and what the same call does, for an error that ends the run."""
         if self._epochs_written:
-            return f"{self} holds epoch {self._epochs_written}: the same call goes on from there."
+            return f"{self} holds epoch {self._epochs_written}: the same call {same_call}."
         return f"{self} holds nothing of this run yet."
 
     def reached(self, epochs: int, arrays: Callable[[], Arrays]) -> None:
@@ -201,9 +218,9 @@ class Keeper:
                 self._lock.release()
 
     def _locked(self) -> FileLock:
-        if self._path.is_dir():
-            raise CheckpointError(f"{self} is a folder; name a file.")
         try:
+            if self._path.is_dir():
+                raise CheckpointError(f"{self} is a folder; name a file.")
             return FileLock(self._path.with_name(self._path.name + ".lock"))
         except InUse:
             raise CheckpointError(
@@ -216,20 +233,27 @@ class Keeper:
                 "a folder that exists and can be written to."
             ) from error
 
-    def _read(self) -> Saved | None:
-        """The checkpoint, or, if that is damaged or was not put in place, the one before it."""
-        previous = previous_of(self._path)
+    def _found(self) -> Saved | None:
+        """The run's checkpoint, if there is one; of a damaged one, the one before it.
+
+        Where there is none, the new one may have been about to take its place.
+        """
         try:
-            return read(self._path)
+            return self._own(read(self._path))
         except FileNotFoundError:
-            return read(previous) if previous.exists() else None
-        except CheckpointError as error:
             try:
-                earlier = read(previous)
-            except (CheckpointError, OSError):
-                raise CheckpointError(f"{error} Nothing was trained, nothing changed.") from None
-            # Out of the way, or the next checkpoint would put it in the place of the whole one.
-            aside = self._path.replace(self._path.with_name(self._path.name + DAMAGED))
+                return self._own(read(new_of(self._path)))
+            except (FileNotFoundError, DamagedCheckpoint):
+                return None
+        except DamagedCheckpoint as error:
+            previous, aside = previous_of(self._path), damaged_of(self._path)
+            try:
+                earlier = self._own(read(previous))
+            except (FileNotFoundError, DamagedCheckpoint):
+                raise CheckpointError(
+                    f"{error} Nothing was trained, nothing changed. Delete it to start anew."
+                ) from None
+            write(self._path, earlier, aside)
             warnings.warn(
                 f"{error} It is now called {aside.name}; the run goes on from {previous.name}, of "
                 f"epoch {earlier.epochs}.",
@@ -238,10 +262,8 @@ class Keeper:
             )
             return earlier
 
-    def _own(self, found: Saved | None) -> Saved | None:
+    def _own(self, found: Saved) -> Saved:
         """What was found, if it is this run's."""
-        if found is None:
-            return None
         differ = differences(found.run, self._run, self._checkpoint.any_machine)
         if differ:
             only_machine = not differences(found.run, self._run, any_machine=True)
@@ -281,11 +303,11 @@ class Keeper:
         kept = f"the one of epoch {self._epochs_written} is kept"
         if self._epochs_written == 0:
             kept = "none was written before"
-        warnings.warn(
-            f"No checkpoint could be written to {self}: {reason}. Training goes on; {kept}.",
-            UserWarning,
-            stacklevel=2,
-        )
+        message = f"No checkpoint could be written to {self}: {reason}. Training goes on; {kept}."
+        try:
+            warnings.warn(message, UserWarning, stacklevel=2)
+        except UserWarning:  # warnings are errors here; but this must not end the run
+            logging.getLogger("mlp-engine").warning(message)
 
 
 @contextmanager
@@ -307,9 +329,13 @@ def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Itera
                 "Nothing was changed. Raise max_iter, name another file, or delete it."
             )
         yield keeper
+    except CheckpointError:
+        raise  # which says itself what is there
     except BaseException as error:
-        keeper.interrupted()
-        error.add_note(keeper.kept_in_words)
+        if keeper.is_open:
+            keeper.interrupted()
+            diverged = isinstance(error, DivergedError)
+            error.add_note(keeper.kept_in_words("would come to this again" if diverged else GO_ON))
         raise
     finally:
         keeper.close()

@@ -7,6 +7,8 @@ file in memory first, and ends the process where there is not enough: a checkpoi
 
 import hashlib
 import json
+import math
+import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -31,6 +33,10 @@ class CheckpointError(ValueError):
     """A checkpoint that this run cannot go on from, or cannot write."""
 
 
+class DamagedCheckpoint(CheckpointError):
+    """A file that is not the whole of a checkpoint."""
+
+
 class Saved(NamedTuple):
     """What a checkpoint holds.
 
@@ -44,8 +50,11 @@ class Saved(NamedTuple):
     arrays: Arrays
 
 
-def write(path: Path, saved: Saved) -> None:
-    """Write a checkpoint, keeping the one before; raises OSError or MemoryError if that fails."""
+def write(path: Path, saved: Saved, aside: Path | None = None) -> None:
+    """Write a checkpoint, keeping the one before; raises OSError or MemoryError if that fails.
+
+    The one before goes to where `previous_of` says, or else `aside`.
+    """
     arrays = {name: np.ascontiguousarray(array) for name, array in saved.arrays.items()}
     facts = json.dumps({"run": saved.run, "stopped": saved.stopped, "epochs": saved.epochs})
     about = {
@@ -63,39 +72,52 @@ def write(path: Path, saved: Saved) -> None:
             array = arrays[name]
             file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
 
-    replace_keeping(path, previous_of(path), write_to)
+    replace_keeping(path, aside or previous_of(path), write_to)
 
 
 def read(path: Path) -> Saved:
-    """Read a checkpoint. Raises CheckpointError for a damaged one, and FileNotFoundError."""
+    """Read a checkpoint.
+
+    Raises DamagedCheckpoint, FileNotFoundError, CheckpointError for another format or a disk that
+    fails, and MemoryError.
+    """
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        with path.open("rb") as file:
+            return _read(path, file, os.fstat(file.fileno()).st_size)
+    except (FileNotFoundError, CheckpointError):
         raise
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        length = int.from_bytes(content[:LENGTH_BYTES], "little")
-        header = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + length])
-        about = header.pop("__metadata__")
-        if about["mlp-engine"] != f"checkpoint {FORMAT}":
-            raise CheckpointError(
-                f"{path} is a {about['mlp-engine']} of mlp-engine {about['version']}, and this "
-                f"version, {__version__}, reads format {FORMAT}. Go on with mlp-engine "
-                f"{about['version']}, or name another file."
-            )
-        begin = LENGTH_BYTES + length
-        arrays = {name: _array(content, begin, **told) for name, told in header.items()}
-        if _checksum(about["facts"], arrays) != about["sha256"]:
-            raise ValueError("its checksum is another")
-        facts = json.loads(about["facts"])
-        return Saved(facts["run"], facts["stopped"], facts["epochs"], arrays)
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever a damaged file leads to
         raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}. Nothing was trained, nothing changed."
+        ) from error
+    except MemoryError:
+        raise MemoryError(
+            f"There is not enough memory to read {path}. Nothing was trained, nothing changed."
+        ) from None
+    except Exception as error:  # whatever a damaged file leads to
+        raise DamagedCheckpoint(
             f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error})."
         ) from error
+
+
+def _read(path: Path, file: BinaryIO, size: int) -> Saved:
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if length > size:
+        raise ValueError("its header is longer than the file")
+    header = json.loads(file.read(length))
+    about = header.pop("__metadata__")
+    if about["mlp-engine"] != f"checkpoint {FORMAT}":
+        raise CheckpointError(
+            f"{path} is a {about['mlp-engine']} of mlp-engine {about['version']}, and this "
+            f"version, {__version__}, reads format {FORMAT}. Go on with mlp-engine "
+            f"{about['version']}, or name another file."
+        )
+    start = LENGTH_BYTES + length
+    arrays = {name: _array(file, start, size, **told) for name, told in header.items()}
+    if _checksum(about["facts"], arrays) != about["sha256"]:
+        raise ValueError("its checksum is another")
+    facts = json.loads(about["facts"])
+    return Saved(facts["run"], facts["stopped"], facts["epochs"], arrays)
 
 
 def _header(about: dict[str, str], arrays: Arrays) -> bytes:
@@ -114,18 +136,29 @@ def _header(about: dict[str, str], arrays: Arrays) -> bytes:
 
 
 def _array(
-    content: bytes, start: int, dtype: str, shape: list[int], data_offsets: list[int]
+    file: BinaryIO, start: int, size: int, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> NDArray[Any]:
-    """An array of a file, in memory of its own."""
-    kinds = {name: np.dtype(kind).newbyteorder("<") for kind, name in DTYPES.items()}
+    """An array of a file."""
     begin, end = data_offsets
-    held = np.frombuffer(content[start + begin : start + end], kinds[dtype]).reshape(shape)
-    return held.astype(held.dtype.newbyteorder("="))
+    kinds = {name: np.dtype(kind).newbyteorder("<") for kind, name in DTYPES.items()}
+    count = math.prod(shape)
+    if not 0 <= begin <= end <= size - start or end - begin != count * kinds[dtype].itemsize:
+        raise ValueError("an array lies outside the file")
+    file.seek(start + begin)
+    held = np.empty(shape, kinds[dtype])
+    if count and file.readinto(held.reshape(-1).view(np.uint8).data) != end - begin:  # type: ignore[attr-defined]
+        raise ValueError("an array ends early")
+    return held.astype(held.dtype.newbyteorder("="), copy=False)
 
 
 def previous_of(path: Path) -> Path:
     """Where the checkpoint before is kept."""
     return path.with_name(path.name + PREVIOUS)
+
+
+def damaged_of(path: Path) -> Path:
+    """Where a file goes that could not be understood."""
+    return path.with_name(path.name + DAMAGED)
 
 
 def _checksum(facts: str, arrays: Arrays) -> str:

@@ -310,6 +310,10 @@ class Descent:
         # Steps of a slice by what they should take: the first ones may have compiled.
         expected_steps = SLICE_SECONDS / self._way.expected_seconds
         while True:
+            if counts[STAGNANT]:  # also of a run whose time was over at the same epoch
+                return "tol"
+            if counts[EPOCHS] >= max_epochs:
+                return "max_iter"
             epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
             n_epochs = self._epochs_of_slice(max_epochs - epochs_before)
             history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
@@ -328,10 +332,6 @@ class Descent:
             )
             if reason is not None:
                 return reason
-            if counts[STAGNANT]:
-                return "tol"
-            if counts[EPOCHS] == max_epochs:
-                return "max_iter"
             n_taken = int(counts[STEPS]) - steps_before
             limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
             by_the_clock = n_taken * limit / max(seconds, 1e-6)

@@ -54,11 +54,12 @@ class EvaluationLog:
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._gradient_bytes = n_parameters * self._dtype.itemsize
         self._record_bytes = DIGEST_BYTES + COST.size + self._gradient_bytes + CHECKSUM.size
-        self._to_replay = count
+        self.to_replay = count
         self.count = 0  # given again or added
         self._waiting: list[bytes] = []  # parts of records that are not in the file yet
         self._n_waiting = 0  # their bytes
         self._lost = False
+        self._process = os.getpid()
         self._file: BinaryIO = path.open("r+b" if count and path.exists() else "w+b", buffering=0)
         self._bytes = count * self._record_bytes  # that are in the file
         if os.fstat(self._file.fileno()).st_size < self._bytes:
@@ -71,7 +72,7 @@ class EvaluationLog:
     @property
     def replays(self) -> bool:
         """Whether the next evaluation is given again."""
-        return self.count < self._to_replay
+        return self.count < self.to_replay
 
     def next(self, theta: NDArray[Any]) -> Evaluation:
         """The next record. Raises CheckpointError unless it is of this point and undamaged."""
@@ -115,12 +116,14 @@ class EvaluationLog:
         os.fsync(self._file.fileno())
 
     def _write(self) -> None:
+        if self._process != os.getpid():  # the file is the parent's
+            self._forget()
+            return
         waiting = b"".join(self._waiting)
         try:
-            self._file.seek(self._bytes)
             written = 0
             while written < len(waiting):
-                written += self._file.write(waiting[written:])
+                written += os.pwrite(self._file.fileno(), waiting[written:], self._bytes + written)
         except OSError:
             with suppress(OSError):
                 self._file.truncate(self._bytes)

@@ -88,6 +88,9 @@ def minimise_lbfgs(
         if repeated < to_repeat:
             repeated += 1
             if repeated == to_repeat:
+                if to_repeat == max_iter:  # its time was over at the same step
+                    reason = "max_iter"
+                    raise StopIteration
                 before_step(reached, cost, dtheta)
             return
         stop = monitor.after_step(theta)

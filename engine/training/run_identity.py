@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from engine import __version__
 from engine._compile_cache import build_identity
@@ -36,6 +37,7 @@ def identity_of_training(
 ) -> Identity:
     """The identity of a call of `train`. `start` are the parameters given, or their seed."""
     drawn = isinstance(start, int)
+    blas = solver == "lbfgs" or backend == "numpy"
     return {
         **identity_of_samples(samples, ("X", "Y", "sample_weight")),
         **(identity_of_samples(validation, ("X_val", "Y_val", "")) if validation else {}),
@@ -45,7 +47,7 @@ def identity_of_training(
         **identity_of_settings(told),
         "seed": seed,
         "theta": None if drawn else identity_of_array(start),
-        MACHINE: identity_of_machine(),
+        MACHINE: identity_of_machine(blas),
     }
 
 
@@ -84,7 +86,7 @@ def identity_of_inputs(X: Inputs) -> Identity:
         digest = hashlib.sha256()
         for part in (X.values, X.features, X.starts):
             digest.update(np.ascontiguousarray(part).data)
-        return _identity(X.shape, X.dtype, digest)
+        return {**_identity(X.shape, X.dtype, digest), "layout": "sparse"}
     digest = hashlib.sha256()
     at_a_time = max(1, BYTES_AT_A_TIME // max(1, X.shape[0] * X.itemsize))
     for first in range(0, X.shape[1], at_a_time):
@@ -102,8 +104,8 @@ def _identity(shape: tuple[int, ...], dtype: Any, digest: Any) -> Identity:
     return {"shape": list(shape), "dtype": np.dtype(dtype).name, "sha256": digest.hexdigest()}
 
 
-def identity_of_machine() -> Identity:
-    """Versions and processor, on which the bits of a sum depend."""
+def identity_of_machine(blas: bool) -> Identity:
+    """Versions and processor, on which the bits of a sum depend; and BLAS, if it takes part."""
     import llvmlite.binding
     import numba
     import scipy
@@ -117,7 +119,18 @@ def identity_of_machine() -> Identity:
         "scipy": scipy.__version__,
         "processor": f"{platform.machine()} {llvmlite.binding.get_host_cpu_name()}",
         "instruction set": hashlib.sha256(" ".join(features).encode()).hexdigest()[:16],
+        **({"BLAS": identity_of_blas()} if blas else {}),
     }
+
+
+def identity_of_blas() -> list[str]:
+    """The BLAS libraries that NumPy and SciPy bring, and the kernels that they have chosen."""
+    import scipy.linalg  # noqa: F401  # brings its own: it is there in every process, then
+
+    libraries = [found for found in threadpool_info() if found["user_api"] == "blas"]
+    names = ("internal_api", "version", "architecture")
+    told = {" ".join(str(found.get(name, "")) for name in names) for found in libraries}
+    return sorted(told)
 
 
 def differences(then: Identity, now: Identity, any_machine: bool = False) -> list[str]:
@@ -145,6 +158,8 @@ def _difference_of_arrays(name: str, earlier: Any, here: Any) -> str:
         return f"{name} was not given then"
     if not _is_array(here):
         return f"{name} is not given, and was then"
+    if (layouts := (here.get("layout", "dense"), earlier.get("layout", "dense")))[0] != layouts[1]:
+        return f"{name} is {layouts[0]} and was {layouts[1]}"
     if earlier["shape"] != here["shape"]:
         return f"{name} has shape {tuple(here['shape'])} and had {tuple(earlier['shape'])}"
     if earlier["dtype"] != here["dtype"]:

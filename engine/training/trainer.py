@@ -177,7 +177,7 @@ def train(
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
     _refuse_what_is_not_available(solver, schedule)
     checkpoint = checkpoint_of(checkpoint)
-    settings.whole_number("seed", seed, at_least=0)
+    seed = settings.whole_number("seed", seed, at_least=0)
     max_iter = settings.whole_number("max_iter", max_iter, at_least=1)
     if max_time is not None:
         max_time = settings.real_number("max_time", max_time, low=0, low_included=False)
