@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
+    from engine.model_files.errors import ModelFileError as ModelFileError
+    from engine.model_files.files import load as load
+    from engine.model_files.files import save as save
     from engine.network import Network as Network
     from engine.training.result import DivergedError as DivergedError
     from engine.training.trainer import train as train
@@ -26,8 +29,11 @@ _DEFINED_IN = {
     "DivergedError": "engine.training.result",
     "MLPClassifier": "engine.estimators.classifier",
     "MLPRegressor": "engine.estimators.regressor",
+    "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
+    "load": "engine.model_files.files",
+    "save": "engine.model_files.files",
     "train": "engine.training.trainer",
     "verify": "engine.checks.run",
 }
@@ -35,9 +41,12 @@ __all__ = [
     "DivergedError",
     "MLPClassifier",
     "MLPRegressor",
+    "ModelFileError",
     "Network",
     "TrainingWarning",
     "__version__",
+    "load",
+    "save",
     "train",
     "verify",
 ]
