@@ -10,6 +10,7 @@ before anything is allocated.
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ Tensors = dict[str, NDArray[Any]]
 
 DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 CHECKSUM, FINGERPRINT = "checksum", "fingerprint"
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MOST_DIMENSIONS = 2
 LONGEST_HEADER = 1 << 26  # 64 MB; a million names of features take a quarter of it
 
@@ -49,24 +51,32 @@ def checksum_of(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
     for name in sorted(metadata):
         if name != CHECKSUM:
             digest.update(f"{name}\0{metadata[name]}\0".encode())
-    names_of_dtypes = {dtype: name for name, dtype in DTYPES.items()}
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        dtype, shape = names_of_dtypes[little_endian.dtype], ",".join(map(str, array.shape))
+        dtype, shape = _NAMES[little_endian.dtype], ",".join(map(str, array.shape))
         digest.update(f"{name}\0{dtype}\0{shape}\0".encode())
         digest.update(little_endian.data if array.size else b"")
     return digest.hexdigest()
 
 
 def written(metadata: Mapping[str, str], tensors: Tensors) -> bytes:
-    """The bytes of a file of these, with their checksum."""
-    from safetensors import numpy as safetensors_numpy
+    """The bytes of a file of these, with their checksum: the same for the same model.
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    texts = {**metadata, CHECKSUM: checksum_of(metadata, contiguous)}
-    content: bytes = safetensors_numpy.save(contiguous, texts)
-    return content
+    The library would put the texts in another order each time.
+    """
+    texts = {**metadata, CHECKSUM: checksum_of(metadata, tensors)}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(texts.items()))}
+    parts, end = [], 0
+    for name in sorted(tensors, key=lambda name: -tensors[name].itemsize):  # all stay aligned
+        array = tensors[name]
+        parts.append(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes())
+        begin, end = end, end + len(parts[-1])
+        dtype = _NAMES[array.dtype.newbyteorder("<")]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
 def read(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
