@@ -121,38 +121,33 @@ def nodes_of(schema: Any) -> Iterator[dict[str, Any]]:
 def check_schema(path: Path, schema: Any, parts: Mapping[str, bytes]) -> None:
     """Refuse what would make more of a small file than it holds.
 
-    An array may be read once, and a part that has the number of another must be the same as it:
-    else a few parts within each other, or one array named a thousand times, would fill the memory.
+    To skops a part with the number of another is that other part. So a few of them within each
+    other would take it forever, and one array that is named a thousand times would fill the memory.
     """
     if not isinstance(schema, dict) or schema.get("protocol") != _protocol():
         raise damaged(path, f"{SCHEMA} is of another protocol of skops.")
-    numbered: dict[Any, Any] = {}
-    readers: dict[str, Any] = {}
+    numbers: set[int] = set()
+    read: set[str] = set()
     for node in nodes_of(schema):
         number = node.get("__id__")
         if not isinstance(number, int) or isinstance(number, bool):
             raise damaged(path, "a part of the model has no number.")
         loader = node["__loader__"]
-        if loader == "DTypeNode" and not _is_file(node.get("content")):
-            raise damaged(path, "a dtype is not that of an array.")
-        # Of a dtype skops makes an array each time, with a number of its own.
-        alike = {**node, "content": None} if loader == "DTypeNode" else node
-        if numbered.setdefault(number, alike) != alike:
+        if number in numbers:
             raise damaged(path, "two parts of the model have one number.")
+        numbers.add(number)
         if loader == "JsonNode" and not _is_scalar(node.get("content")):
             raise damaged(path, "a value is neither a text nor a number.")
         file = node.get("file")
         if file is not None and (loader != "NdArrayNode" or file not in parts):
             raise damaged(path, f"an array {file!r:.40} is asked for that is not there.")
-        if file is not None and readers.setdefault(file, number) != number:
+        if file in read:
             raise damaged(path, f"{file} is asked for more than once.")
-    unread = {name for name in parts if ARRAY.fullmatch(name)} - readers.keys()
+        if file is not None:
+            read.add(file)
+    unread = {name for name in parts if ARRAY.fullmatch(name)} - read
     if unread:
         raise damaged(path, f"no part of the model asks for {', '.join(sorted(unread)):.80}.")
-
-
-def _is_file(node: Any) -> bool:
-    return isinstance(node, dict) and node.get("type") == "numpy"
 
 
 def _is_scalar(content: Any) -> bool:
@@ -164,6 +159,22 @@ def _is_scalar(content: Any) -> bool:
         return not isinstance(parsed(content), dict | list)
     except ValueError:
         return False
+
+
+def renumbered(parts: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The parts that skops wrote, with numbers from 1 in place of addresses in memory.
+
+    Each node has one of its own, and each array a node: what was shared stands there twice. The
+    same model gives the same bytes.
+    """
+    schema = json.loads(parts[SCHEMA])
+    found: dict[str, bytes] = {}
+    for number, node in enumerate(nodes_of(schema), start=1):
+        node["__id__"] = number
+        if "file" in node:
+            name = f"{number}.npy"
+            found[name], node["file"] = parts[node["file"]], name
+    return {SCHEMA: json.dumps(schema, ensure_ascii=False).encode(), **found}
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import itertools
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,15 @@ class Description:
         """The network, as its repr has it."""
         hidden = ", ".join(dict.fromkeys(self.hidden)) + " hidden units, " if self.hidden else ""
         return f"{'-'.join(map(str, self.sizes))}: {hidden}{self.output} output, {self.dtype}"
+
+    @property
+    def classes_dtype(self) -> str:
+        """The dtype of the classes, empty where there are none."""
+        return "" if self.classes is None else self.classes.dtype.name
+
+    def renamed(self, feature_names: tuple[str, ...]) -> "Description":
+        """The same with other names of features."""
+        return replace(self, feature_names=feature_names)
 
     def metadata(self) -> dict[str, str]:
         """All of it as texts."""

@@ -24,6 +24,7 @@ from engine.model_files.archive import (
     check_schema,
     check_types,
     parts_of,
+    renumbered,
 )
 from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.reading import content_of, parsed
@@ -79,9 +80,8 @@ def content_of_model(path: Path, model: StoredModel) -> bytes:
             f"{path}: the model holds what .skops files cannot ({error}). It was not saved."
         ) from error
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    schema = json.loads(parts[SCHEMA])
-    check_types(path, schema, "It was not saved.")
+        parts = renumbered({name: archive.read(name) for name in archive.namelist()})
+    check_types(path, json.loads(parts[SCHEMA]), "It was not saved.")
     parts[HEADER] = json.dumps(header, indent=1, ensure_ascii=False).encode()
     if model.examples is not None:
         parts[EXAMPLES] = table_examples.written(model.examples)
