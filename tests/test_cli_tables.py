@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 from sklearn import datasets
 
-from engine import model_files
+from engine import ModelFileError
+from engine.model_files import archive, pipeline_file
 from engine.cli import main
 from engine.cli.table_train import COMPILED
 from engine.estimators.classifier import MLPClassifier
@@ -576,14 +577,13 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     path = tmp_path / "model.skops"
     for coefs in ([network.coefs_[0][:-1], network.coefs_[1]], network.coefs_[:1]):
         kept, network.coefs_ = network.coefs_, coefs
-        model.write(path)
+        with pytest.raises(ModelFileError, match="parameters of shapes|zip"):
+            model.write(path)
         network.coefs_ = kept
-        with pytest.raises(model_files.ModelFileError, match="cannot be understood"):
-            read(path)
     network.n_features_in_ = 40
-    model.write(path)
-    with pytest.raises(model_files.ModelFileError, match="parameters of shapes"):
-        read(path)
+    with pytest.raises(ModelFileError, match="parameters of shapes"):
+        model.write(path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -600,27 +600,11 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     ids=str,
 )
 def test_a_header_that_makes_no_sense_is_refused(folder, tmp_path, changes):
-    stored = model_files.read_model(folder / "iris.skops")
+    stored = pipeline_file.read_model(folder / "iris.skops")
     path = tmp_path / "model.skops"
-    model_files.write_model(path, stored._replace(header={**stored.header, **changes}))
-    with pytest.raises(model_files.ModelFileError, match="what it says of the model cannot be"):
+    pipeline_file.write_model(path, stored._replace(header={**stored.header, **changes}))
+    with pytest.raises(ModelFileError, match="what it says of the model cannot be"):
         read(path)
-
-
-def test_every_type_that_is_trusted_is_one_that_models_are_made_of(folder, tmp_path, done):
-    table = folder / "people.csv"
-    options = ("--target", "age", "--task", "classification", "--early-stopping", "no", *QUICK)
-    assert done("train", table, *options, "--model", folder / "ages.skops")[0] == 0
-    asked: dict[str, set[str]] = {}
-    for model in folder.glob("*.skops"):
-        with zipfile.ZipFile(model) as archive:
-            schema = json.loads(archive.read(model_files.SCHEMA))
-        for node in model_files._nodes(schema):
-            asked.setdefault(node["__loader__"], set()).add(
-                f"{node['__module__']}.{node['__class__']}"
-            )
-    known = {loader: set(names) for loader, names in model_files.TYPES.items()}
-    assert asked == known
 
 
 # Optional packages.

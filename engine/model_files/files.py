@@ -64,7 +64,7 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     <Model: network, 2-4-1: tanh hidden units, sigmoid output, float64>
     """
     target = Path(path)
-    ending = _ending(target)
+    ending = ending_of(target)
     content = _content(target, ending, model, theta, X)
     with atomic_files.replacing(target) as file:
         file.write(content)
@@ -112,7 +112,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     (array([1.]), True)
     """
     source = Path(path)
-    ending = _ending(source)
+    ending = ending_of(source)
     if ending == SAFETENSORS:
         return Model(network_file.read(source, content_of(source)), source)
     if ending == SKOPS:
@@ -126,7 +126,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     )
 
 
-def _ending(path: Path) -> str:
+def ending_of(path: Path) -> str:
+    """The ending of a model file's name, in small letters; ValueError for any other."""
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(

@@ -101,6 +101,8 @@ def networks_of(model: Any) -> list[Any]:
 
 def check_network(network: Any) -> None:
     """ValueError if a fitted estimator's parameters are not those of its layers."""
+    if not isinstance(network, MLPClassifier | MLPRegressor):
+        raise ValueError(f"a network was expected; came {type(network).__name__}")
     network._validate_params()
     if "coefs_" not in vars(network):
         return  # the one that a TransformedTargetRegressor was made with
