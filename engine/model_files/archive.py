@@ -63,6 +63,8 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], n_bytes: int) -> 
         )
     if len(set(names)) < len(names):
         raise damaged(path, "two of its parts have one name.")
+    if any(member.compress_size != member.file_size for member in members):
+        raise damaged(path, "a part has two sizes.")
     if sum(member.file_size for member in members) > n_bytes:
         raise damaged(path, "its parts claim to be larger than the file.")
     for name in names:

@@ -4,6 +4,7 @@ What is read must be what is written here: the graph is built anew from the desc
 numbers in the file, and has to be equal to the one that came. No other graph reaches onnxruntime.
 """
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.examples import DRAWN, GIVEN, Examples, drawn_rows
 from engine.model_files.reading import parsed
 from engine.model_files.stored import Stored, layers_of
-from engine.model_files.tensor_file import FINGERPRINT
+from engine.model_files.tensor_file import CHECKSUM, FINGERPRINT
 
 OPSET, IR_VERSION = 18, 9  # of 2022 and 2023: read by onnxruntime 1.15 and newer
 INPUT, LABEL, PROBABILITIES, VALUES, OUTPUTS = "X", "label", "probabilities", "variable", "outputs"
@@ -203,6 +204,8 @@ def _model_of(graph: Graph) -> Any:
     }
     for name in sorted(texts):
         proto.metadata_props.add(key=name, value=texts[name])
+    content = proto.SerializeToString(deterministic=True)
+    proto.metadata_props.add(key=CHECKSUM, value=hashlib.sha256(content).hexdigest())
     if proto.ByteSize() > MOST_BYTES:
         raise ValueError("The network is too large for an .onnx file; save it as .safetensors.")
     onnx.checker.check_model(proto)
