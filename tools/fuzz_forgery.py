@@ -210,7 +210,7 @@ def array_of_another_shape(generator: random.Random, content: bytes) -> Forgery:
     name = _array(generator, parts)
     old = np.load(io.BytesIO(parts[name]))
     new = generator.choice(
-        [old.ravel(), old[..., np.newaxis], old[..., :0], np.append(old, old), old.astype("U9")]
+        [old.ravel(), old[..., np.newaxis], old.ravel()[:0], np.append(old, old), old.astype("U9")]
     )
     return Forgery(_zipped({**parts, name: _saved(new)}), must_be_refused=False)
 

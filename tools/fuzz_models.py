@@ -265,7 +265,7 @@ class _Worker:
         self._answers, theirs = context.Pipe(duplex=False)
         own = Path(tempfile.mkdtemp(dir=folder))
         self._process = context.Process(
-            target=work, args=(numbers, seed, corpus, own, self._at, theirs)
+            target=work, args=(numbers, seed, corpus, own, self._at, theirs), daemon=True
         )
         self._process.start()
         theirs.close()

@@ -45,7 +45,7 @@ def parts_of(path: Path, content: bytes) -> dict[str, bytes]:
             f"{path} is no model file, or not the whole of one ({error}). Make one by `engine "
             "train`, or engine.save."
         ) from error
-    except ModelFileError:
+    except (ModelFileError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file leads zipfile to
         raise damaged(path, error) from error

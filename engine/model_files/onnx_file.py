@@ -106,7 +106,7 @@ def read(path: Path, content: bytes) -> Graph:
         same = _model_of(found).SerializeToString(deterministic=True)
         if same != proto.SerializeToString(deterministic=True):
             raise ValueError("the graph is not the one that engine.save writes of this network.")
-    except ModelFileError:
+    except (ModelFileError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file leads protobuf, json or NumPy to
         raise damaged(path, error) from error

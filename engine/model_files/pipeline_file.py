@@ -129,8 +129,8 @@ def read_content(path: Path, content: bytes) -> StoredModel:
     _check_versions(path, header)
     try:
         examples = table_examples.read(parts[EXAMPLES]) if EXAMPLES in parts else None
-    except Exception as error:
-        raise damaged(path, error) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise damaged(path, f"{EXAMPLES}: {type(error).__name__}: {error}.") from error
     return StoredModel(header, _made(path, parts, examples), examples)
 
 
@@ -157,7 +157,7 @@ def _made(path: Path, parts: dict[str, bytes], examples: TableExamples | None) -
             check_model(estimator, n_bytes)
             if examples is not None:
                 check_on_examples(estimator, examples)
-    except ModelFileError:
+    except (ModelFileError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file leads skops, numpy or scikit-learn to
         raise damaged(path, error) from error

@@ -34,6 +34,9 @@ UNSET: dict[type, tuple[str, ...]] = {
     TransformedTargetRegressor: ("func", "inverse_func"),
 }
 
+# Numbers that all predictions are made of; without one of them they would be NaN.
+FINITE = ("center_", "components_", "explained_variance_", "max_abs_", "mean_", "min_", "scale_")
+
 
 def check_model(model: Any, n_bytes: int) -> None:
     """Raise ValueError, or whatever else it leads to, if any part of it is not sound.
@@ -44,6 +47,7 @@ def check_model(model: Any, n_bytes: int) -> None:
         _refuse_shadows(part)
         if isinstance(part, BaseEstimator):
             _check_features(part, n_bytes)
+            _check_finite(part)
             for kind, names in UNSET.items():
                 if isinstance(part, kind):
                     _require_unset(part, names)
@@ -163,6 +167,12 @@ def _check_features(part: Any, n_bytes: int) -> None:
     number = vars(part).get("n_features_in_")
     if number is not None and not (isinstance(number, int) and 0 < number <= n_bytes):
         raise ValueError(f"{type(part).__name__} of {number!r:.40} features")
+
+
+def _check_finite(part: Any) -> None:
+    for name in FINITE:
+        if vars(part).get(name) is not None and not np.isfinite(vars(part)[name]).all():
+            raise ValueError(f"{type(part).__name__}.{name} holds NaN or infinity")
 
 
 def _require_unset(part: Any, names: tuple[str, ...]) -> None:

@@ -87,6 +87,8 @@ def read(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
         claims = {name: _claim(name, claim) for name, claim in header.items()}
         _require_gapless(claims, len(content) - start)
         tensors = _tensors(content, claims)
+    except MemoryError:  # of a large file that may be whole
+        raise
     except Exception as error:  # whatever a damaged file leads json, numpy or the library to
         raise _refused(path, error) from error
     if metadata.get(CHECKSUM) != checksum_of(metadata, tensors):
