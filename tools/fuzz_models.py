@@ -87,9 +87,11 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
         return FAILURE, f"took longer than {SECONDS:g} s"
     except BaseException as error:
         return FAILURE, f"{type(error).__name__}: {error}"
+    if case.must_be_refused:
+        return FAILURE, "loads"
     if same_model(case, loaded):
         return UNCHANGED, ""
-    if not case.forged or case.must_be_refused:
+    if not case.forged:
         return FAILURE, "loads as another model"
     try:
         use(loaded)
