@@ -78,7 +78,7 @@ def examples_of(
     if rows.ndim != 2 or rows.shape[1] != n_features or len(rows) == 0:
         raise ValueError(
             f"X must have shape (n_samples, {n_features}), a row for each sample, as this model has "
-            f"{n_features} inputs; got shape {rows.shape}."
+            f"{n_features} inputs; got shape {np.shape(X)}."
         )
     inputs = arrays.float_array("X", np.ascontiguousarray(rows), theta.dtype)
     outputs = np.ascontiguousarray(network.forward(theta, inputs.T, backend).T)

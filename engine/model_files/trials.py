@@ -132,17 +132,19 @@ def _ways(
 def _allowed(stored: Stored, X: NDArray[Any]) -> float:
     """What rounding may change, in the units of `ulps_apart`."""
     about = stored.description
-    near = [
+    there, *near = [
         plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
-        for theta in moved(stored.theta)
+        for theta in [stored.theta, *moved(stored.theta)]
     ]
-    return _in_ulps(stored.examples.outputs, near, max(about.sizes))
+    return _in_ulps(stored.examples.outputs, there, near, max(about.sizes))
 
 
-def _in_ulps(there: NDArray[Any], near: list[NDArray[Any]], length: int) -> float:
-    unit = float(np.spacing(np.abs(there).max(), dtype=there.dtype))
-    with np.errstate(all="ignore"):
-        return tolerance(there, near, length, float(np.finfo(there.dtype).eps)) / unit
+def _in_ulps(
+    expected: NDArray[Any], there: NDArray[Any], near: list[NDArray[Any]], length: int
+) -> float:
+    """What rounding may change of what is computed here, in units of what is expected."""
+    unit = float(np.spacing(np.abs(expected).max(), dtype=expected.dtype))
+    return tolerance(there, near, length, float(np.finfo(expected.dtype).eps)) / unit
 
 
 def _facts(stored: Stored, examples: str) -> dict[str, str]:
@@ -232,9 +234,9 @@ def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
     ]
     dtype = np.float32 if any(n._dtype == np.float32 for n in networks) else np.float64
     expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
-    near = [np.asarray(one, expected.dtype) for one in near]
+    there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
     length = max(max(network._network.sizes) for network in networks)
-    allowed = _in_ulps(expected, near, length)
+    allowed = _in_ulps(expected, there, near, length)
     outcomes = [
         Outcome(name, ulps_apart(expected, computed(name).astype(expected.dtype)), allowed)
         for name in BACKENDS
