@@ -55,6 +55,15 @@ class Case(NamedTuple):
     must_be_refused: bool
 
 
+class Asked(NamedTuple):
+    """What the command was asked for: how many files, by how many processes, how long for each."""
+
+    files: int
+    seed: int
+    jobs: int
+    seconds: float
+
+
 class TooLong(BaseException):
     """A load took longer than it may; no `except Exception` takes it for damage."""
 
@@ -84,7 +93,7 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
     except ModelFileError as error:
         return _refused(error)
     except TooLong:
-        return FAILURE, f"took longer than {SECONDS:g} s"
+        return FAILURE, "took longer than it may"
     except BaseException as error:
         return FAILURE, f"{type(error).__name__}: {error}"
     if case.must_be_refused:
@@ -181,7 +190,7 @@ def _refused(error: BaseException) -> tuple[str, str]:
 
 
 def work(
-    numbers: range, seed: int, corpus: list[Path], folder: Path, at: Any, answers: Connection
+    numbers: range, asked: Asked, corpus: list[Path], folder: Path, at: Any, answers: Connection
 ) -> None:
     """Load the files of these numbers, under limits; `at` says which is under way."""
     warnings.simplefilter("ignore")
@@ -192,8 +201,8 @@ def work(
     signal.signal(signal.SIGALRM, _alarm)
     for number in numbers:
         at.value = number
-        case = case_of(number, seed, corpus)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        case = case_of(number, asked.seed, corpus)
+        signal.setitimer(signal.ITIMER_REAL, asked.seconds)
         try:
             outcome, reason = outcome_of(case, folder / f"file{case.ending}")
         except TooLong:
@@ -224,16 +233,17 @@ class Found(NamedTuple):
     failures: list[dict[str, Any]]
 
 
-def run(files: int, seed: int, jobs: int, corpus: list[Path], folder: Path) -> Found:
+def run(asked: Asked, corpus: list[Path], folder: Path) -> Found:
     """Load that many files in worker processes, each of a share of them."""
     context = multiprocessing.get_context("spawn")
+    files, seed = asked.files, asked.seed
     waiting = [range(start, min(start + AT_A_TIME, files)) for start in range(0, files, AT_A_TIME)]
     found = Found(Counter(), [])
     at_work: list[_Worker] = []
     done, shown = 0, time.monotonic()
     while waiting or at_work:
-        while waiting and len(at_work) < jobs:
-            at_work.append(_Worker(context, waiting.pop(0), seed, corpus, folder))
+        while waiting and len(at_work) < asked.jobs:
+            at_work.append(_Worker(context, waiting.pop(0), asked, corpus, folder))
         for worker in list(at_work):
             for answer in worker.answers():
                 done += 1
@@ -242,6 +252,8 @@ def run(files: int, seed: int, jobs: int, corpus: list[Path], folder: Path) -> F
             if ended is None:
                 continue
             at_work.remove(worker)
+            if ended and not worker.began:
+                raise ChildProcessError(f"{ended} before its first file; its message stands above")
             if ended:
                 number = worker.number
                 case = case_of(number, seed, corpus)
@@ -259,7 +271,7 @@ class _Worker:
     """A process with a share of the numbers, watched from outside."""
 
     def __init__(
-        self, context: Any, numbers: range, seed: int, corpus: list[Path], folder: Path
+        self, context: Any, numbers: range, asked: Asked, corpus: list[Path], folder: Path
     ) -> None:
         self.numbers = numbers
         self._at = context.Value("q", -1, lock=False)
@@ -267,15 +279,20 @@ class _Worker:
         self._answers, theirs = context.Pipe(duplex=False)
         own = Path(tempfile.mkdtemp(dir=folder))
         self._process = context.Process(
-            target=work, args=(numbers, seed, corpus, own, self._at, theirs), daemon=True
+            target=work, args=(numbers, asked, corpus, own, self._at, theirs), daemon=True
         )
         self._process.start()
         theirs.close()
 
     @property
+    def began(self) -> bool:
+        """Whether it came to its first file."""
+        return int(self._at.value) >= 0
+
+    @property
     def number(self) -> int:
         """Of the file under way."""
-        return max(int(self._at.value), self.numbers.start)
+        return int(self._at.value)
 
     def answers(self) -> list[Any]:
         """What it has said since."""
@@ -299,7 +316,9 @@ class _Worker:
             return f"hung for {HANG:g} s"
         self._process.join()
         code = self._process.exitcode
-        return "" if code == 0 else f"the process ended with {code}"
+        if code == 0:
+            return "" if self.number == self.numbers[-1] else "the process ended early"
+        return f"the process ended with {code}"
 
 
 def _count(
@@ -320,7 +339,7 @@ def _count(
 # The report.
 
 
-def summary(found: Found, files: int, seed: int, seconds: float) -> dict[str, Any]:
+def summary(found: Found, asked: Asked, seconds: float) -> dict[str, Any]:
     """What is written as JSON."""
     by_format: dict[str, Counter[str]] = {}
     by_kind: dict[str, dict[str, Counter[str]]] = {}
@@ -328,15 +347,15 @@ def summary(found: Found, files: int, seed: int, seconds: float) -> dict[str, An
         by_format.setdefault(ending, Counter())[outcome] += n
         by_kind.setdefault(ending, {}).setdefault(kind, Counter())[outcome] += n
     return {
-        "files": files,
-        "seed": seed,
+        "files": asked.files,
+        "seed": asked.seed,
         "seconds": round(seconds, 1),
         "outcomes": dict(sum(by_format.values(), Counter())),
         "formats": by_format,
         "kinds": by_kind,
         "limits": {
             "megabytes_beyond_start": MORE_MEMORY // MEGABYTE,
-            "seconds_a_file": SECONDS,
+            "seconds_a_file": asked.seconds,
         },
         "failures": found.failures,
     }
@@ -368,9 +387,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("fuzz_models", description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=100_000, help="how many damaged files")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for one file, at most")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the summary goes")
-    asked = parser.parse_args(arguments)
+    told = parser.parse_args(arguments)
+    asked = Asked(told.files, told.seed, told.jobs, told.seconds)
     from tools.fuzz_corpus import write_corpus
 
     folder = Path(tempfile.mkdtemp(prefix="engine-fuzz-"))
@@ -378,14 +399,14 @@ def main(arguments: list[str]) -> int:
         (folder / "whole").mkdir()
         corpus = write_corpus(folder / "whole")
         start = time.perf_counter()
-        found = run(asked.files, asked.seed, asked.jobs, corpus, folder)
-        told = summary(found, asked.files, asked.seed, time.perf_counter() - start)
+        found = run(asked, corpus, folder)
+        outcomes = summary(found, asked, time.perf_counter() - start)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(report(told))
-    if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    print(report(outcomes))
+    if told.json is not None:
+        told.json.parent.mkdir(parents=True, exist_ok=True)
+        told.json.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
     return 1 if found.failures else 0
 
 
