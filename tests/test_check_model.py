@@ -168,7 +168,10 @@ def test_a_file_without_examples_cannot_be_tried(tmp_path, capsys, monkeypatch):
 def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task):
     table = tmp_path / "table.csv"
     lines = ["length,colour,target"]
-    lines += [f"{k % 7},{['red', 'blue', ''][k % 3]},{'ab'[k % 2] if task[0] == 'c' else k}" for k in range(60)]
+    lines += [
+        f"{k % 7},{['red', 'blue', ''][k % 3]},{'ab'[k % 2] if task[0] == 'c' else k}"
+        for k in range(60)
+    ]
     table.write_text("\n".join(lines))
     path = tmp_path / "table.skops"
     done = run("-m", "engine", "train", table, "--target", "target", "--model", path)
@@ -191,4 +194,6 @@ def test_ulps_are_those_of_the_largest_number():
     assert examples.ulps_apart(one, one + [[0, 2.0**-52]]) == 1
     assert examples.ulps_apart(one, one[:, :1]) == np.inf
     assert examples.ulps_apart(one, one * np.nan) == np.inf
-    assert examples.ulps_apart(one.astype("f"), one.astype("f") + np.float32(2**-23)) == pytest.approx(1)
+    assert examples.ulps_apart(
+        one.astype("f"), one.astype("f") + np.float32(2**-23)
+    ) == pytest.approx(1)

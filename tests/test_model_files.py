@@ -159,12 +159,8 @@ def test_an_array_that_is_a_pickle_is_refused(tmp_path):
 
 def test_skops_is_never_asked_to_trust_what_a_file_asks_for():
     assert "os.system" not in trusted.TRUSTED
-    assert all(
-        not name.startswith(("os.", "posix.", "subprocess.")) for name in trusted.TRUSTED
-    )
-    assert not {"MethodNode", "OperatorFuncNode", "PartialNode"} & set(
-        trusted.TYPES
-    )
+    assert all(not name.startswith(("os.", "posix.", "subprocess.")) for name in trusted.TRUSTED)
+    assert not {"MethodNode", "OperatorFuncNode", "PartialNode"} & set(trusted.TYPES)
 
 
 # Files that are damaged, of another kind or of another version.

@@ -127,7 +127,9 @@ def test_names_of_features_are_kept_and_asked_for(path):
     assert list(light.feature_names) == names
     assert list(light.estimator().feature_names_in_) == names
     np.testing.assert_array_equal(light.predict(table, backend="tiled"), model.predict(table))
-    with pytest.raises(ValueError, match="columns must be those.*got 'petal width', 'sepal length'"):
+    with pytest.raises(
+        ValueError, match="columns must be those.*got 'petal width', 'sepal length'"
+    ):
         light.predict(table.select(["petal width", *names[:3]]))
 
 
@@ -288,7 +290,9 @@ def test_what_is_no_model_is_refused_and_nothing_is_written(path, arguments, err
 
 def test_rows_to_be_tried_on_must_fit(path):
     model = fitted(CODES)
-    with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 4\).*got shape \(150, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"X must have shape \(n_samples, 4\).*got shape \(150, 3\)"
+    ):
         save(path, model, X=ROWS[:, :3])
     with pytest.raises(ValueError, match="X must be finite"):
         save(path, model, X=ROWS * np.nan)

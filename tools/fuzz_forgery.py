@@ -22,7 +22,14 @@ from engine.model_files import archive, tensor_file
 HUGE = (1 << 15, 1 << 31, (1 << 40) - 1, 1 << 62, 1 << 63, 1 << 64, 10**30, -1, 0)
 NOT_FINITE = (math.nan, math.inf, -math.inf)
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 1 << 62, 1e308, "", "\0", "../x", [], {}, [[]], "😀")
-PATHS = ("../../escaped.npy", "/etc/passwd", "C:\\escaped.npy", "a/../../b.npy", "~/x.npy", "\\\\h\\x")
+PATHS = (
+    "../../escaped.npy",
+    "/etc/passwd",
+    "C:\\escaped.npy",
+    "a/../../b.npy",
+    "~/x.npy",
+    "\\\\h\\x",
+)
 DEEP = 3000
 
 
@@ -229,7 +236,13 @@ def other_node(generator: random.Random, content: bytes) -> Forgery:
     parts = _parts(content)
     schema = json.loads(parts["schema.json"])
     node, other = (generator.choice(list(archive.nodes_of(schema))) for _ in range(2))
-    types = ["os.system", "builtins.eval", "numpy.ndarray", "builtins.str", "sklearn.svm._classes.SVC"]
+    types = [
+        "os.system",
+        "builtins.eval",
+        "numpy.ndarray",
+        "builtins.str",
+        "sklearn.svm._classes.SVC",
+    ]
     loaders = ["TypeNode", "FunctionNode", "MethodNode", "ObjectNode", "ListNode", "CachedNode"]
     change = generator.randrange(5)
     if change == 0:
@@ -334,7 +347,9 @@ def part_twice(generator: random.Random, content: bytes) -> Forgery:
 def zip_sizes_that_lie(generator: random.Random, content: bytes) -> Forgery:
     """A part claims to be elsewhere, or far larger, in the list at the end of the archive."""
     changed = bytearray(content)
-    entries = [start for start in range(len(content) - 46) if content[start : start + 4] == b"PK\1\2"]
+    entries = [
+        start for start in range(len(content) - 46) if content[start : start + 4] == b"PK\1\2"
+    ]
     start = generator.choice(entries)
     field = generator.choice([20, 24, 42])  # compressed size, size, place
     changed[start + field : start + field + 4] = (1 << 31).to_bytes(4, "little")

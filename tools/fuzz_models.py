@@ -76,7 +76,9 @@ def case_of(number: int, seed: int, corpus: list[Path]) -> Case:
     if generator.random() < 0.5:
         kind = generator.choice(sorted(FORGERIES[ending]))
         forgery = FORGERIES[ending][kind](generator, content)
-        return Case(ending, f"forged: {kind}", forgery.content, whole, True, forgery.must_be_refused)
+        return Case(
+            ending, f"forged: {kind}", forgery.content, whole, True, forgery.must_be_refused
+        )
     kind = generator.choice(sorted(DAMAGES))
     other = generator.choice(corpus).read_bytes()
     damaged = DAMAGES[kind](generator, content, other)

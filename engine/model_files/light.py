@@ -128,7 +128,9 @@ class Model:
         A = np.empty((len(rows), self._about.sizes[-1]), self.theta.dtype)
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             block = rows[start : start + ROWS_AT_A_TIME].T
-            A[start : start + ROWS_AT_A_TIME] = plain.forward(self.layers, self._about.units, block).T
+            A[start : start + ROWS_AT_A_TIME] = plain.forward(
+                self.layers, self._about.units, block
+            ).T
         return A
 
     def predict(self, X: Any, *, backend: str | None = None) -> NDArray[Any]:
@@ -181,7 +183,9 @@ class Model:
 
     def _require_classifier(self) -> None:
         if self._about.kind != CLASSIFIER:
-            raise AttributeError(f"A {self._about.kind} has no probabilities of classes; use predict.")
+            raise AttributeError(
+                f"A {self._about.kind} has no probabilities of classes; use predict."
+            )
 
     def _rows(self, X: Any) -> NDArray[Any]:
         """X as finite numbers (n_samples, n_features) of the dtype of theta."""

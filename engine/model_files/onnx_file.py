@@ -113,9 +113,7 @@ def read(path: Path, content: bytes) -> Graph:
     return found
 
 
-def _graph(
-    about: Description, metadata: dict[str, str], given: dict[str, NDArray[Any]]
-) -> Graph:
+def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArray[Any]]) -> Graph:
     dtype = np.dtype(about.dtype)
     parts = []
     for l, (n_out, n_in) in enumerate(about.shapes):
@@ -212,7 +210,9 @@ def _model_of(graph: Graph) -> Any:
     return proto
 
 
-def _nodes(graph: Graph, layers: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[list[Any], list[Any]]:
+def _nodes(
+    graph: Graph, layers: list[tuple[NDArray[Any], NDArray[Any]]]
+) -> tuple[list[Any], list[Any]]:
     """The operations of the graph, from X to the outputs, and its constants."""
     from onnx import helper, numpy_helper
 

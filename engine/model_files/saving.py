@@ -64,9 +64,7 @@ def stored_estimator(estimator: Any, X: Any) -> Stored:
     return Stored(about, theta, examples, curves_of(estimator), {})
 
 
-def examples_of(
-    network: Network, theta: NDArray[Any], X: Any, backend: str | None
-) -> Examples:
+def examples_of(network: Network, theta: NDArray[Any], X: Any, backend: str | None) -> Examples:
     """At most eight of the rows X, or rows drawn for it, and what the network gives for them."""
     if not np.isfinite(theta).all():
         raise ValueError(

@@ -159,7 +159,7 @@ def _refuse_shadows(part: Any) -> None:
         if not isinstance(name, str):
             raise ValueError("an attribute without a name")
         own = inspect.getattr_static(type(part), name, None)
-        if callable(own) or isinstance(own, property | classmethod | staticmethod):
+        if callable(own) or hasattr(own, "__get__"):
             raise ValueError(f"a value in the place of {type(part).__name__}.{name}")
 
 
@@ -191,7 +191,9 @@ def _check_polynomial(part: PolynomialFeatures, n_bytes: int) -> None:
     if most > 64 or least > most:
         raise ValueError(f"polynomials of degree {part.degree}")
     n = part.n_features_in_
-    count: Callable[[int], int] = lambda d: math.comb(n, d) if part.interaction_only else math.comb(n + d - 1, d)
+    count: Callable[[int], int] = lambda d: (
+        math.comb(n, d) if part.interaction_only else math.comb(n + d - 1, d)
+    )
     n_outputs = sum(count(degree) for degree in range(max(least, 1), most + 1))
     n_outputs += bool(part.include_bias and least == 0)
     if n_outputs != part.n_output_features_ or n_outputs > n_bytes:

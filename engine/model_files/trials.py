@@ -229,9 +229,7 @@ def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
             change(network)
         return np.asarray(getattr(changed, examples.method)(rows))
 
-    near = [
-        computed("numpy", lambda network, draw=draw: _move(network, draw)) for draw in range(8)
-    ]
+    near = [computed("numpy", lambda network, draw=draw: _move(network, draw)) for draw in range(8)]
     dtype = np.float32 if any(n._dtype == np.float32 for n in networks) else np.float64
     expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
     there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
