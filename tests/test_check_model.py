@@ -191,7 +191,7 @@ def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task)
 def test_ulps_are_those_of_the_largest_number():
     one = np.array([[1.0, 1e-9]])
     assert examples.ulps_apart(one, one) == 0
-    assert examples.ulps_apart(one, one + [[0, 2.0**-52]]) == 1
+    assert examples.ulps_apart(one, one + np.array([0, 2.0**-52])) == 1
     assert examples.ulps_apart(one, one[:, :1]) == np.inf
     assert examples.ulps_apart(one, one * np.nan) == np.inf
     assert examples.ulps_apart(

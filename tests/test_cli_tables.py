@@ -1,7 +1,6 @@
 """`engine train`, `predict` and `evaluate`, as a user meets them."""
 
 import io
-import json
 import os
 import re
 import shlex
@@ -9,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-import zipfile
 
 import numpy as np
 import polars as pl
@@ -17,10 +15,10 @@ import pytest
 from sklearn import datasets
 
 from engine import ModelFileError
-from engine.model_files import archive, pipeline_file
 from engine.cli import main
 from engine.cli.table_train import COMPILED
 from engine.estimators.classifier import MLPClassifier
+from engine.model_files import pipeline_file
 from engine.tables import fitting
 from engine.tables.model import read
 from engine.tables.reading import Table
@@ -577,7 +575,7 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     path = tmp_path / "model.skops"
     for coefs in ([network.coefs_[0][:-1], network.coefs_[1]], network.coefs_[:1]):
         kept, network.coefs_ = network.coefs_, coefs
-        with pytest.raises(ModelFileError, match="parameters of shapes|zip"):
+        with pytest.raises(ModelFileError, match=r"parameters of shapes|zip"):
             model.write(path)
         network.coefs_ = kept
     network.n_features_in_ = 40

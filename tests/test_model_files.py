@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import engine as package
 from engine import ModelFileError, atomic_files
 from engine.model_files import pipeline_file, trusted
-from engine.model_files.archive import EXAMPLES, HEADER, SCHEMA
+from engine.model_files.archive import HEADER, SCHEMA
 from engine.model_files.pipeline_file import StoredModel, read_model, write_model
 
 HEADER_OF_TEST = {"what": "a test, naïve", "columns": ["a"]}

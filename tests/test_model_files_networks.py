@@ -128,7 +128,7 @@ def test_names_of_features_are_kept_and_asked_for(path):
     assert list(light.estimator().feature_names_in_) == names
     np.testing.assert_array_equal(light.predict(table, backend="tiled"), model.predict(table))
     with pytest.raises(
-        ValueError, match="columns must be those.*got 'petal width', 'sepal length'"
+        ValueError, match=r"columns must be those.*got 'petal width', 'sepal length'"
     ):
         light.predict(table.select(["petal width", *names[:3]]))
 
@@ -505,7 +505,7 @@ def test_texts_and_numbers_have_one_checksum(path):
 def test_bytes_that_follow_are_refused(path):
     save(path, fitted(CODES))
     path.write_bytes(path.read_bytes() + b"PK\3\4")
-    with pytest.raises(ModelFileError, match="tensors of .* bytes are claimed"):
+    with pytest.raises(ModelFileError, match=r"tensors of .* bytes are claimed"):
         load(path)
 
 

@@ -1,4 +1,4 @@
-"""ONNX files: onnxruntime computes what the engine computes, to rounding; no other graph is read."""
+"""ONNX files: onnxruntime computes what the engine does, to rounding; no other graph is read."""
 
 import math
 

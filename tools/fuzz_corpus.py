@@ -2,9 +2,11 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
@@ -31,13 +33,13 @@ def write_corpus(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _data(dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+def _data(dtype: str = "float64") -> tuple[NDArray[Any], NDArray[Any]]:
     generator = np.random.default_rng(0)
     X = generator.standard_normal((60, 3)).astype(dtype)
     return X, np.digitize(X[:, 0], [-0.5, 0.5])
 
 
-def _settings() -> dict[str, object]:
+def _settings() -> dict[str, Any]:
     return {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0}
 
 

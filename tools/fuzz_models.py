@@ -128,7 +128,7 @@ def loaded_from(path: Path) -> Any:
 
 def same_model(case: Case, loaded: Any) -> bool:
     """Whether it is the model that was damaged, bit by bit."""
-    return essence_of(loaded) == essence_of(loaded_from(case.whole))
+    return bool(essence_of(loaded) == essence_of(loaded_from(case.whole)))
 
 
 def essence_of(loaded: Any) -> Any:

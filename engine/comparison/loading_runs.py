@@ -1,4 +1,4 @@
-"""`engine compare loading`: from a fresh process to a saved model's answer for one row, in turns."""
+"""`engine compare loading`: from a fresh process to a saved model's first answer, in turns."""
 
 import json
 import os

@@ -92,7 +92,7 @@ def is_array(part: bytes) -> bool:
     except TypeError:
         return False
     size = math.prod(ast.literal_eval(found["shape"].decode()))
-    return (dtype.itemsize > 0 or size == 0) and size * dtype.itemsize == len(part) - start
+    return bool(dtype.itemsize or not size) and size * dtype.itemsize == len(part) - start
 
 
 def check_types(path: Path, schema: Any, outcome: str) -> None:

@@ -24,8 +24,10 @@ from engine.model_files.stored import Stored
 from engine.network import Network
 
 ESTIMATORS = {CLASSIFIER: MLPClassifier, REGRESSOR: MLPRegressor}
-FITTED = ("loss_", "best_loss_", "best_validation_score_", "n_iter_", "t_", "n_threads_")
-FITTED += ("_no_improvement_count",)
+FITTED = (
+    *("loss_", "best_loss_", "best_validation_score_"),
+    *("n_iter_", "t_", "n_threads_", "_no_improvement_count"),
+)
 # Settings of a training run that a file does not keep: what they hold belongs to its process.
 NOT_KEPT = {"checkpoint": None}
 

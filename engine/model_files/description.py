@@ -21,8 +21,10 @@ FORMAT, FORMAT_VERSION = "mlp-engine", "1"
 NETWORK, CLASSIFIER, REGRESSOR = "network", "classifier", "regressor"
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
 TEXT, OBJECT = "text", "text objects"
-NUMBERS = ("bool", "int8", "int16", "int32", "int64")
-NUMBERS += ("uint8", "uint16", "uint32", "uint64", "float32", "float64")
+NUMBERS = (
+    *("bool", "int8", "int16", "int32", "int64"),
+    *("uint8", "uint16", "uint32", "uint64", "float32", "float64"),
+)
 # Of which output each kind of model may be.
 OUTPUTS = {
     BINARY: ("sigmoid",),

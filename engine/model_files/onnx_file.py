@@ -72,9 +72,9 @@ def graph_of(model: Any, theta: Any, X: Any) -> Graph:
     check_is_fitted(model)
     steps = [step for _, step in model.steps if step not in ("passthrough", None)]
     if len(steps) != 2 or type(steps[0]) is not StandardScaler:
-        names = [type(step).__name__ for step in steps]
+        kinds = [type(step).__name__ for step in steps]
         raise TypeError(
-            f"A pipeline of {', '.join(names)} cannot be exported to ONNX here: a StandardScaler "
+            f"A pipeline of {', '.join(kinds)} cannot be exported to ONNX here: a StandardScaler "
             "and a network can. Save it as .skops, or export it with skl2onnx."
         )
     scaler, network = steps
@@ -140,10 +140,13 @@ def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArra
 
 
 def _initializers(proto: Any) -> dict[str, NDArray[Any]]:
-    """The numbers in the graph, each held to the bytes that are there; never those of other files."""
+    """The numbers in the graph, each held to the bytes that are there, and to this file."""
     from onnx import TensorProto
 
-    dtypes = {TensorProto.FLOAT: np.dtype("<f4"), TensorProto.DOUBLE: np.dtype("<f8")}
+    dtypes: dict[int, np.dtype[Any]] = {
+        TensorProto.FLOAT: np.dtype("<f4"),
+        TensorProto.DOUBLE: np.dtype("<f8"),
+    }
     found: dict[str, NDArray[Any]] = {}
     for tensor in proto.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:

@@ -27,22 +27,23 @@ def forward(layers: Parameters, units: Sequence[str], X: NDArray[Any]) -> NDArra
         for (W, b), unit in zip(layers, units, strict=True):
             Z = np.matmul(W, A)
             Z += b[:, np.newaxis]  # F1
-            A = activated(unit, Z)
+            activate(unit, Z)
+            A = Z
     return A
 
 
-def activated(unit: str, Z: NDArray[Any]) -> NDArray[Any]:
-    """A = g(Z) for a layer of `unit` units; Z is written over."""
+def activate(unit: str, Z: NDArray[Any]) -> None:
+    """A = g(Z) for a layer of `unit` units, in place."""
     if unit == "tanh":
-        return np.tanh(Z, out=Z)  # F2
-    if unit == "sigmoid":
+        np.tanh(Z, out=Z)  # F2
+    elif unit == "sigmoid":
         e = np.exp(-np.abs(Z))
-        return np.divide(np.where(Z < 0, e, 1), 1 + e, out=Z)  # F3
-    if unit == "relu":
-        return np.maximum(0, Z, out=Z)  # F4
-    if unit == "softmax":
+        np.divide(np.where(Z < 0, e, 1), 1 + e, out=Z)  # F3
+    elif unit == "relu":
+        np.maximum(0, Z, out=Z)  # F4
+    elif unit == "softmax":
         e = np.exp(Z - Z.max(axis=0))
-        return np.divide(e, e.sum(axis=0), out=Z)  # F6
-    if unit == "exp":
-        return np.exp(Z, out=Z)  # F7
-    return Z  # F5
+        np.divide(e, e.sum(axis=0), out=Z)  # F6
+    elif unit == "exp":
+        np.exp(Z, out=Z)  # F7
+    # F5  of identity units: nothing to do, A = Z

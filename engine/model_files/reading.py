@@ -1,4 +1,4 @@
-"""Bytes and JSON of files that may hold anything: nothing grows beyond what the file itself holds."""
+"""Bytes and JSON of files that may hold anything; nothing becomes more than the file holds."""
 
 import json
 import os

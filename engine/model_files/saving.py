@@ -34,7 +34,7 @@ def stored_model(model: Any, theta: Any, X: Any) -> Stored:
         raise TypeError(
             f"A {type(model).__name__} cannot be written to this kind of file, which holds a "
             "network, an MLPClassifier or an MLPRegressor. Scikit-learn pipelines go into .skops "
-            "files, and of a training result save(path, network, result)."
+            "files; with the result of training, save(path, network, result)."
         )
     return stored_estimator(model, X)
 
@@ -44,7 +44,7 @@ def stored_network(network: Network, theta: Any, X: Any) -> Stored:
     values = getattr(theta, "theta", theta)
     if values is None:
         raise TypeError(
-            "A Network has no parameters of its own; pass them as well: save(path, network, theta), "
+            "A Network has no parameters of its own; pass them, too: save(path, network, theta), "
             "or save(path, network, result) with what train returned."
         )
     array = np.asarray(values)
@@ -68,15 +68,15 @@ def examples_of(network: Network, theta: NDArray[Any], X: Any, backend: str | No
     """At most eight of the rows X, or rows drawn for it, and what the network gives for them."""
     if not np.isfinite(theta).all():
         raise ValueError(
-            "The parameters must be finite to be saved, but hold NaN or infinity; train again, with "
-            "a smaller learning rate."
+            "The parameters must be finite to be saved, but hold NaN or infinity; train again, "
+            "with a smaller learning rate."
         )
     n_features = network.sizes[0]
     rows = drawn_rows(n_features) if X is None else some_rows(X)
     if rows.ndim != 2 or rows.shape[1] != n_features or len(rows) == 0:
         raise ValueError(
-            f"X must have shape (n_samples, {n_features}), a row for each sample, as this model has "
-            f"{n_features} inputs; got shape {np.shape(X)}."
+            f"X must have shape (n_samples, {n_features}), a row for each sample, as this model "
+            f"has {n_features} inputs; got shape {np.shape(X)}."
         )
     inputs = arrays.float_array("X", np.ascontiguousarray(rows), theta.dtype)
     outputs = np.ascontiguousarray(network.forward(theta, inputs.T, backend).T)

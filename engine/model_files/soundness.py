@@ -7,7 +7,7 @@ would trust, a number of processes to start, a degree that makes millions of fea
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -190,11 +190,11 @@ def _check_polynomial(part: PolynomialFeatures, n_bytes: int) -> None:
     least, most = degrees
     if most > 64 or least > most:
         raise ValueError(f"polynomials of degree {part.degree}")
-    n = part.n_features_in_
-    count: Callable[[int], int] = lambda d: (
-        math.comb(n, d) if part.interaction_only else math.comb(n + d - 1, d)
+    n, repeats = part.n_features_in_, not part.interaction_only
+    n_outputs = sum(
+        math.comb(n + degree - 1 if repeats else n, degree)
+        for degree in range(max(least, 1), most + 1)
     )
-    n_outputs = sum(count(degree) for degree in range(max(least, 1), most + 1))
     n_outputs += bool(part.include_bias and least == 0)
     if n_outputs != part.n_output_features_ or n_outputs > n_bytes:
         raise ValueError(f"polynomials of {n_outputs} features")
@@ -213,7 +213,7 @@ def _check_columns(part: ColumnTransformer, n_bytes: int) -> None:
 
 
 def require_saveable(model: Any) -> None:
-    """TypeError for what is no scikit-learn model around a network, NotFittedError before fit."""
+    """TypeError for what is no model around a network; NotFittedError before `fit`."""
     if not isinstance(model, BaseEstimator) or isinstance(model, type):
         raise TypeError(
             f"A .skops file holds a fitted estimator or pipeline; got {type(model).__name__}. A "
@@ -222,6 +222,6 @@ def require_saveable(model: Any) -> None:
     check_is_fitted(model)
     if not networks_of(model):
         raise TypeError(
-            f"{type(model).__name__} holds no fitted MLPClassifier or MLPRegressor, and model files "
-            "are for those."
+            f"{type(model).__name__} holds no fitted MLPClassifier or MLPRegressor, and model "
+            "files are for those."
         )

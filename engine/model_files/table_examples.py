@@ -17,8 +17,10 @@ from engine.model_files.examples import chosen, drawn_rows
 from engine.model_files.reading import parsed
 
 ARRAY, PANDAS, POLARS = "array", "pandas", "polars"
-KINDS = ("float64", "float32", "int64", "int32", "int16", "int8", "bool", "text", "object")
-KINDS += ("uint64", "uint32", "uint16", "uint8")
+KINDS = (
+    *("float64", "float32", "int64", "int32", "int16", "int8"),
+    *("uint64", "uint32", "uint16", "uint8", "bool", "text", "object"),
+)
 PROBABILITIES, PREDICTIONS = "predict_proba", "predict"
 MOST_ROWS = 64
 
@@ -197,8 +199,8 @@ def _column(name: Any, values: Any) -> NDArray[Any]:
         strange = {type(one).__name__ for one in column if not _is_plain(one)}
         if strange:
             raise TypeError(
-                f"X, {name!r}: values of type {', '.join(sorted(strange))} cannot go into a file as "
-                "an example; pass numbers, texts, or True and False."
+                f"X, {name!r}: values of type {', '.join(sorted(strange))} cannot go into a file "
+                "as an example; pass numbers, texts, or True and False."
             )
     return column
 
@@ -238,7 +240,7 @@ def _array(kind: str, values: Sequence[Any]) -> NDArray[Any]:
     if kind in ("text", "object"):
         if kind == "text" and not all(isinstance(one, str) for one in plain):
             raise ValueError("a number among texts")
-        if kind == "text" and max(map(len, plain), default=0) < 1024:
+        if kind == "text" and max((len(str(one)) for one in plain), default=0) < 1024:
             return np.array(plain, dtype=str)
         return np.array(plain, dtype=object)
     wanted = {"b": (bool,), "f": (int, float)}.get(np.dtype(kind).kind, (int,))

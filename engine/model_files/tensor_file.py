@@ -24,7 +24,7 @@ from engine.model_files.reading import parsed
 
 Tensors = dict[str, NDArray[Any]]
 
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 CHECKSUM, FINGERPRINT = "checksum", "fingerprint"
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MOST_DIMENSIONS = 2
@@ -150,9 +150,9 @@ def _require_gapless(claims: Mapping[str, Claim], n_bytes: int) -> None:
 
 def _tensors(content: bytes, claims: Mapping[str, Claim]) -> Tensors:
     """The tensors, as the library reads them, which must be what was claimed."""
-    from safetensors import deserialize
+    import safetensors
 
-    found = dict(deserialize(content))
+    found = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
     if found.keys() != claims.keys():
         raise ValueError("two readers find two headers")
     return {

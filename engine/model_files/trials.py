@@ -1,11 +1,11 @@
-"""A model file tried on the examples that it carries, by every backend: what `engine check-model` does.
+"""A model file tried on its own examples, by every backend: what `engine check-model` does.
 
 What rounding may do to these outputs is measured on the model itself, as `verify` does: by its
 parameters, each moved by a unit in its last place.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.checks.rounding import moved, tolerance
+from engine.checks.rounding import DRAWS, moved, tolerance
 from engine.equations.backends import BACKENDS
 from engine.model_files import files, network_file, onnx_file, pipeline_file, plain
 from engine.model_files.description import BINARY, CLASSIFIER
@@ -109,24 +109,17 @@ def _tried(path: Path, ending: str, content: bytes) -> Trial:
 def _tried_network(stored: Stored) -> Trial:
     X, outputs = stored.examples
     allowed = _allowed(stored, X)
-    outcomes = [
-        Outcome(way, ulps_apart(outputs, compute(stored.theta)), allowed)
-        for way, compute in _ways(stored, X)
-    ]
+    outcomes = [Outcome(way, ulps_apart(outputs, came), allowed) for way, came in _ways(stored, X)]
     return Trial(_facts(stored, stored.metadata["examples"]), outcomes, [])
 
 
-def _ways(
-    stored: Stored, X: NDArray[Any]
-) -> Iterator[tuple[str, Callable[[NDArray[Any]], NDArray[Any]]]]:
-    about = stored.description
-    yield (
-        FIRST_ANSWER,
-        lambda theta: plain.forward(layers_of(theta, about.shapes), about.units, X.T).T,
-    )
+def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The outputs for X in each way."""
+    about, theta = stored.description, stored.theta
+    yield FIRST_ANSWER, plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
     network = Network(about.sizes, about.hidden, about.output)
     for name in BACKENDS:
-        yield name, lambda theta, name=name: network.forward(theta, X.T, name).T
+        yield name, network.forward(theta, X.T, name).T
 
 
 def _allowed(stored: Stored, X: NDArray[Any]) -> float:
@@ -177,8 +170,7 @@ def _tried_graph(graph: onnx_file.Graph, content: bytes) -> Trial:
         scaled = scaled / graph.scaling[onnx_file.SCALE]
     expected, allowed = stored.examples.outputs, _allowed(stored, scaled)
     outcomes = [
-        Outcome(way, ulps_apart(expected, compute(stored.theta)), allowed)
-        for way, compute in _ways(stored, scaled)
+        Outcome(way, ulps_apart(expected, came), allowed) for way, came in _ways(stored, scaled)
     ]
     facts = _facts(stored, stored.metadata[onnx_file.EXAMPLES_ARE])
     if graph.scaling:
@@ -222,14 +214,15 @@ def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
     networks = networks_of(model.estimator)
     rows, expected = examples.rows(), examples.outputs
 
-    def computed(backend: str, change: Callable[[Any], None] = lambda network: None) -> Any:
+    def computed(backend: str, draw: int | None = None) -> Any:
         changed = copy.deepcopy(model.estimator)
         for network in networks_of(changed):
             network.set_params(backend=backend)
-            change(network)
+            if draw is not None:
+                network._put(list(moved(network._theta()))[draw])
         return np.asarray(getattr(changed, examples.method)(rows))
 
-    near = [computed("numpy", lambda network, draw=draw: _move(network, draw)) for draw in range(8)]
+    near = [computed("numpy", draw) for draw in range(DRAWS)]
     dtype = np.float32 if any(n._dtype == np.float32 for n in networks) else np.float64
     expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
     there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
@@ -240,13 +233,6 @@ def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
         for name in BACKENDS
     ]
     return Trial(_facts_of_pipeline(model, networks), outcomes, [])
-
-
-def _move(network: Any, draw: int) -> None:
-    """Each parameter a unit in its last place up or down."""
-    for number, theta in enumerate(moved(network._theta())):
-        if number == draw:
-            network._put(theta)
 
 
 def _facts_of_pipeline(model: pipeline_file.StoredModel, networks: list[Any]) -> dict[str, str]:

@@ -138,13 +138,8 @@ def read(path: Path) -> TableModel:
             Column(**{**column, "categories": tuple(column["categories"])})
             for column in header["columns"]
         ]
-        model = TableModel(
-            stored.estimator,
-            target,
-            columns,
-            *(header[name] for name in ("left_out", "baseline", "missing", "training")),
-            stored.examples,
-        )
+        said = {name: header[name] for name in ("left_out", "baseline", "missing", "training")}
+        model = TableModel(stored.estimator, target, columns, **said, examples=stored.examples)
         _check(model)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
