@@ -541,6 +541,22 @@ def test_parameters_that_make_no_estimator_are_refused(path, told, message):
         light.estimator()
 
 
+def test_an_estimator_of_another_version_says_which(path):
+    save(path, fitted(CODES))
+
+    def change(metadata, tensors):
+        told = json.loads(metadata["estimator"])
+        told["parameters"]["of_the_future"] = 1
+        metadata["estimator"] = json.dumps(told)
+        metadata["versions"] = json.dumps({"mlp-engine": "7.0"})
+
+    resealed(path, change)
+    light = load(path)
+    assert light.predict(ROWS[:1]).tolist() == [0]
+    with pytest.raises(ModelFileError, match=r"written by mlp-engine 7\.0, and this is 0"):
+        light.estimator()
+
+
 def test_labels_of_very_different_lengths_take_no_more_than_the_text_has():
     texts = [str(k) for k in range(2000)] + ["x" * 100_000]
     tracemalloc.start()

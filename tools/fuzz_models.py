@@ -16,6 +16,7 @@ Ends with 0 if there was no failure, 1 if there was one.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import random
@@ -162,6 +163,7 @@ def use(loaded: Any) -> None:
     """Let a model predict its examples; raises where that fails."""
     import numpy as np
 
+    from engine import ModelFileError
     from engine.model_files import onnx_file
 
     if isinstance(loaded, onnx_file.Graph):
@@ -175,7 +177,11 @@ def use(loaded: Any) -> None:
         if loaded.examples is not None:
             loaded.estimator.predict(loaded.examples.rows())
     else:
-        loaded.predict(np.zeros((2, loaded._about.sizes[0])))
+        rows = np.zeros((2, loaded._about.sizes[0]))
+        loaded.predict(rows)
+        if loaded.header["model"] != "network":
+            with contextlib.suppress(ModelFileError):  # settings that make no estimator
+                loaded.estimator().predict(rows)
 
 
 def _refused(error: BaseException) -> tuple[str, str]:

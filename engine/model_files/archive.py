@@ -27,7 +27,6 @@ ARRAY_HEADER = re.compile(
     rb"\{'descr': '(?P<dtype>[<|][biufU]\d{1,9})', 'fortran_order': (?:True|False), "
     rb"'shape': (?P<shape>\((?:\d{1,15}, ?)*(?:\d{1,15})?\)), \} *\n"
 )
-DEEPEST = 60  # objects within objects
 
 
 def parts_of(path: Path, content: bytes) -> dict[str, bytes]:

@@ -192,11 +192,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def plain_label(label: Any) -> bool:
-    """Whether a label is a text, or a number that JSON keeps."""
-    return isinstance(label, str | bool | int | float)
-
-
 def _require(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f"{what} make no sense")

@@ -12,8 +12,6 @@ DRAWN = (
     "that the model takes"
 )
 GIVEN = "rows of the user's"
-# Beyond this, no rounding is to blame: a share of the largest expected output.
-FAR = {"float32": 1e-3, "float64": 1e-6}
 
 
 class Examples(NamedTuple):
@@ -53,14 +51,3 @@ def ulps_apart(expected: NDArray[Any], came: NDArray[Any]) -> float:
         unit = float(np.spacing(np.abs(expected).max(), dtype=expected.dtype))
         apart = np.abs(expected.astype(np.float64) - came.astype(np.float64)).max()
     return float(apart / unit) if np.isfinite(apart) else math.inf
-
-
-def far_apart(expected: NDArray[Any], came: NDArray[Any]) -> bool:
-    """Whether two results differ beyond all rounding."""
-    if expected.shape != came.shape:
-        return True
-    allowed = FAR["float32" if expected.dtype == np.float32 else "float64"]
-    with np.errstate(all="ignore"):
-        apart = np.abs(expected.astype(np.float64) - came.astype(np.float64))
-        largest = np.abs(expected.astype(np.float64)).max(initial=0)
-    return not bool((apart <= allowed * max(largest, np.finfo(np.float32).tiny)).all())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine import __version__
 from engine.model_files import plain
 from engine.model_files.description import (
     BINARY,
@@ -17,7 +18,7 @@ from engine.model_files.description import (
     NETWORK,
     Description,
 )
-from engine.model_files.errors import damaged
+from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.stored import Stored, layers_of
 
 if TYPE_CHECKING:
@@ -178,8 +179,15 @@ class Model:
 
         try:
             return estimator_of(self._stored)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise damaged(self._path, error) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            wrote = self._about.versions.get("mlp-engine", "another version")
+            if wrote == __version__:
+                raise damaged(self._path, error) from error
+            raise ModelFileError(
+                f"{self._path} was written by mlp-engine {wrote:.40}, and this is {__version__}: "
+                f"its estimator cannot be made here ({error}). The model predicts; for its "
+                "estimator install that version, or train again."
+            ) from error
 
     def _require_classifier(self) -> None:
         if self._about.kind != CLASSIFIER:
