@@ -21,19 +21,24 @@ OF_PROCESSES = {Pipeline: "memory", ColumnTransformer: "n_jobs", FeatureUnion: "
 def without_training(model: Any) -> Any:
     """A copy of a fitted model with what prediction asks for."""
     kept = copy.deepcopy(model)
-    for part in parts_of(kept):
+    forget_training(kept)
+    return kept
+
+
+def forget_training(model: Any) -> None:
+    """Keep what prediction asks for, of all parts of a model, those not fitted included."""
+    for part in parts_of(model):
         if isinstance(part, MLPClassifier | MLPRegressor):
-            forget_training(part)
+            _forget_training_of(part)
         for kind, name in OF_PROCESSES.items():
             if isinstance(part, kind):
                 setattr(part, name, None)
         if hasattr(part, "random_state") and not isinstance(part.random_state, Integral):
             part.random_state = None
-    return kept
 
 
-def forget_training(network: Any) -> None:
-    """Keep what prediction asks for: smaller files, and fewer types for them to name."""
+def _forget_training_of(network: Any) -> None:
+    """For smaller files, and fewer types for them to name."""
     network.set_params(progress=False)
     if not isinstance(network.scoring, str):
         network.set_params(scoring=None)

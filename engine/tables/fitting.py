@@ -166,7 +166,7 @@ def trained(
         seconds = time.perf_counter() - start
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
     pipeline = parts.assembled(preprocessing, network)
-    forget_training(parts.fitted_network(pipeline))
+    forget_training(pipeline)
     model = TableModel(
         pipeline,
         plan.target,
