@@ -10,8 +10,8 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability bench gate history \
-    performance dashboard record test-dashboard format dev changelog clean
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability fuzz bench gate \
+    history performance dashboard record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slow  proofs that take minutes: elementary functions at every float32"
 	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
 	@echo "make reliability  kill runs, fill disks, take rights away; what was lost goes into docs/reliability.md"
+	@echo "make fuzz    load 100 000 damaged and forged model files; FILES=n for fewer, JSON=file keeps the counts"
 	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
 	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
@@ -82,6 +83,9 @@ faults: $(VENV)/with-test
 
 reliability: $(VENV)/with-test
 	$(RUN) -m tools.reliability
+
+fuzz: $(VENV)/with-test
+	OPENBLAS_NUM_THREADS=1 $(RUN) -m tools.fuzz_models $(if $(FILES),--files $(FILES)) $(if $(JSON),--json $(JSON))
 
 bench: $(VENV)/with-test
 	$(RUN) -m tools.bench $(if $(SAVE),--save='$(SAVE)') $(if $(COMPARE),--compare='$(COMPARE)') $(if $(ONLY),--only='$(ONLY)')

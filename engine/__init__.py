@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
+    from engine.model_files.errors import ModelFileError as ModelFileError
+    from engine.model_files.files import load as load
+    from engine.model_files.files import save as save
     from engine.network import Network as Network
     from engine.training.checkpoint import Checkpoint as Checkpoint
     from engine.training.checkpoint_files import CheckpointError as CheckpointError
@@ -30,8 +33,11 @@ _DEFINED_IN = {
     "DivergedError": "engine.training.result",
     "MLPClassifier": "engine.estimators.classifier",
     "MLPRegressor": "engine.estimators.regressor",
+    "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
+    "load": "engine.model_files.files",
+    "save": "engine.model_files.files",
     "train": "engine.training.trainer",
     "verify": "engine.checks.run",
 }
@@ -41,9 +47,12 @@ __all__ = [
     "DivergedError",
     "MLPClassifier",
     "MLPRegressor",
+    "ModelFileError",
     "Network",
     "TrainingWarning",
     "__version__",
+    "load",
+    "save",
     "train",
     "verify",
 ]

@@ -1,7 +1,6 @@
 """`engine train`, `predict` and `evaluate`, as a user meets them."""
 
 import io
-import json
 import os
 import re
 import shlex
@@ -9,17 +8,17 @@ import signal
 import sys
 import threading
 import time
-import zipfile
 
 import numpy as np
 import polars as pl
 import pytest
 from sklearn import datasets
 
-from engine import model_files
+from engine import ModelFileError
 from engine.cli import main
 from engine.cli.table_train import COMPILED
 from engine.estimators.classifier import MLPClassifier
+from engine.model_files import pipeline_file
 from engine.tables import fitting
 from engine.tables.model import read
 from engine.tables.pipeline import fitted_network
@@ -613,14 +612,13 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     path = tmp_path / "model.skops"
     for coefs in ([network.coefs_[0][:-1], network.coefs_[1]], network.coefs_[:1]):
         kept, network.coefs_ = network.coefs_, coefs
-        model.write(path)
+        with pytest.raises(ModelFileError, match=r"parameters of shapes|zip"):
+            model.write(path)
         network.coefs_ = kept
-        with pytest.raises(model_files.ModelFileError, match="cannot be understood"):
-            read(path)
     network.n_features_in_ = 40
-    model.write(path)
-    with pytest.raises(model_files.ModelFileError, match="parameters of shapes"):
-        read(path)
+    with pytest.raises(ModelFileError, match="parameters of shapes"):
+        model.write(path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -637,27 +635,11 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     ids=str,
 )
 def test_a_header_that_makes_no_sense_is_refused(folder, tmp_path, changes):
-    stored = model_files.read_model(folder / "iris.skops")
+    stored = pipeline_file.read_model(folder / "iris.skops")
     path = tmp_path / "model.skops"
-    model_files.write_model(path, stored._replace(header={**stored.header, **changes}))
-    with pytest.raises(model_files.ModelFileError, match="what it says of the model cannot be"):
+    pipeline_file.write_model(path, stored._replace(header={**stored.header, **changes}))
+    with pytest.raises(ModelFileError, match="what it says of the model cannot be"):
         read(path)
-
-
-def test_every_type_that_is_trusted_is_one_that_models_are_made_of(folder, tmp_path, done):
-    table = folder / "people.csv"
-    options = ("--target", "age", "--task", "classification", "--early-stopping", "no", *QUICK)
-    assert done("train", table, *options, "--model", folder / "ages.skops")[0] == 0
-    asked: dict[str, set[str]] = {}
-    for model in folder.glob("*.skops"):
-        with zipfile.ZipFile(model) as archive:
-            schema = json.loads(archive.read(model_files.SCHEMA))
-        for node in model_files._nodes(schema):
-            asked.setdefault(node["__loader__"], set()).add(
-                f"{node['__module__']}.{node['__class__']}"
-            )
-    known = {loader: set(names) for loader, names in model_files.TYPES.items()}
-    assert asked == known
 
 
 # Optional packages.

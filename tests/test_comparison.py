@@ -907,7 +907,7 @@ def test_wrong_use_is_one_line(tmp_path, arguments, message):
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    "part", ["estimators", "training", "gradient", "threads", "startup", "memory"]
+    "part", ["estimators", "training", "gradient", "threads", "startup", "loading", "memory"]
 )
 def test_every_option_of_a_comparison_is_explained(part, tmp_path):
     done = engine("compare", part, "--help", cwd=tmp_path)

@@ -17,8 +17,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import engine as package
-from engine import atomic_files, model_files
-from engine.model_files import HEADER, SCHEMA, ModelFileError, StoredModel, read_model, write_model
+from engine import ModelFileError, atomic_files
+from engine.model_files import pipeline_file, trusted
+from engine.model_files.archive import HEADER, SCHEMA
+from engine.model_files.pipeline_file import StoredModel, read_model, write_model
 
 HEADER_OF_TEST = {"what": "a test, naïve", "columns": ["a"]}
 
@@ -60,7 +62,7 @@ def with_header(path: Path, **changes) -> Path:
 
 def test_a_model_is_read_as_it_was_written(tmp_path):
     path = written(tmp_path / "model.skops")
-    header, estimator = read_model(path)
+    header, estimator, _ = read_model(path)
     assert HEADER_OF_TEST.items() <= header.items()
     rows = np.array([[3.0], [-1.0]])
     np.testing.assert_array_equal(estimator.transform(rows), scaler().transform(rows))
@@ -69,7 +71,7 @@ def test_a_model_is_read_as_it_was_written(tmp_path):
 def test_what_a_file_says_of_its_model_is_plain_json(tmp_path):
     with zipfile.ZipFile(written(tmp_path / "model.skops")) as archive:
         header = json.loads(archive.read(HEADER))
-    assert header["format"] == model_files.FORMAT
+    assert header["format"] == pipeline_file.FORMAT
     assert header["versions"]["mlp-engine"] == package.__version__
     assert header["what"] == "a test, naïve"
 
@@ -126,7 +128,7 @@ def node(loader, module, name, **more):
         node("MethodNode", "builtins", "dict", content={"func": "pop", "obj": {}}),
         node("OperatorFuncNode", "operator", "methodcaller", attrs={}),
         node("ConstructorFromReduceNode", "builtins", "list", content={}),
-        node("ObjectNode", "sklearn.pipeline", "FeatureUnion", content={}),
+        node("ObjectNode", "sklearn.svm._classes", "SVC", content={}),
         node("DictNode", "os", "environ", content={}),
         # Where no object is expected, too: whatever skops makes of it.
         node("SliceNode", "builtins", "slice", content={"start": node("X", "os", "system")}),
@@ -137,8 +139,8 @@ def node(loader, module, name, **more):
 def test_a_schema_by_hand_that_asks_for_more_is_refused_before_skops_sees_it(
     tmp_path, monkeypatch, schema
 ):
-    monkeypatch.setattr(skops.io, "loads", lambda *_, **__: pytest.fail("skops was called"))
     path = with_part(written(tmp_path / "model.skops"), SCHEMA, json.dumps(schema).encode())
+    monkeypatch.setattr(skops.io, "loads", lambda *_, **__: pytest.fail("skops was called"))
     with pytest.raises(ModelFileError, match="It was not loaded"):
         read_model(path)
 
@@ -156,19 +158,15 @@ def test_an_array_that_is_a_pickle_is_refused(tmp_path):
 
 
 def test_skops_is_never_asked_to_trust_what_a_file_asks_for():
-    assert "os.system" not in model_files.TRUSTED
-    assert all(
-        not name.startswith(("os.", "posix.", "subprocess.")) for name in model_files.TRUSTED
-    )
-    assert not {"FunctionNode", "MethodNode", "OperatorFuncNode", "PartialNode"} & set(
-        model_files.TYPES
-    )
+    assert "os.system" not in trusted.TRUSTED
+    assert all(not name.startswith(("os.", "posix.", "subprocess.")) for name in trusted.TRUSTED)
+    assert not {"MethodNode", "OperatorFuncNode", "PartialNode"} & set(trusted.TYPES)
 
 
 # Files that are damaged, of another kind or of another version.
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.999])
 def test_a_truncated_file_is_refused(tmp_path, share):
     path = written(tmp_path / "model.skops")
     content = path.read_bytes()
@@ -190,7 +188,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path_factory, content, 
     path = tmp_path_factory.mktemp("flipped") / "model.skops"
     path.write_bytes(damaged)
     try:
-        header, estimator = read_model(path)
+        header, estimator, _ = read_model(path)
     except ModelFileError:
         return
     assert HEADER_OF_TEST.items() <= header.items()
@@ -200,7 +198,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path_factory, content, 
 def test_other_zip_files_are_refused(tmp_path):
     path = tmp_path / "model.skops"
     skops.io.dump(scaler(), path)
-    with pytest.raises(ModelFileError, match=f"no model that `engine train` saved.*{HEADER}"):
+    with pytest.raises(ModelFileError, match=f"no model that `engine train` or .*{HEADER}"):
         read_model(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(HEADER, "{}")
@@ -236,21 +234,21 @@ def test_parts_that_make_no_sense_are_refused(tmp_path, part, held):
 @pytest.mark.parametrize("package", ["mlp-engine", "scikit-learn"])
 def test_a_file_from_another_version_says_which(tmp_path, package):
     path = written(tmp_path / "model.skops")
-    versions = {**model_files._versions(), package: "77.1.2"}
+    versions = {**pipeline_file._versions(), package: "77.1.2"}
     with pytest.raises(ModelFileError, match=rf"written with {package} 77\.1\.2, and this is \d"):
         read_model(with_header(path, versions=versions))
 
 
 def test_a_patch_of_the_same_version_is_read(tmp_path):
-    ours = model_files._versions()
+    ours = pipeline_file._versions()
     patched = {name: ".".join([*version.split(".")[:2], "77"]) for name, version in ours.items()}
     assert patched != ours
     read_model(with_header(written(tmp_path / "model.skops"), versions=patched))
 
 
 def test_another_format_is_refused(tmp_path):
-    with pytest.raises(ModelFileError, match=r"has format 2, and this version .* reads format 1"):
-        read_model(with_header(written(tmp_path / "model.skops"), format=2))
+    with pytest.raises(ModelFileError, match=r"has format 1, and this version .* reads format 2"):
+        read_model(with_header(written(tmp_path / "model.skops"), format=1))
 
 
 def test_folders_and_missing_files_are_named(tmp_path):
@@ -286,7 +284,7 @@ def test_a_save_that_fails_keeps_the_older_file_and_leaves_nothing_behind(tmp_pa
 def test_an_estimator_that_could_not_be_read_is_not_saved(tmp_path):
     path = written(tmp_path / "model.skops")
     before = path.read_bytes()
-    with pytest.raises(ModelFileError, match=r"FunctionTransformer.* It was not saved"):
+    with pytest.raises(ModelFileError, match=r"numpy\.sum.* It was not saved"):
         written(path, estimator=make_pipeline(FunctionTransformer(np.sum)))
     assert path.read_bytes() == before
 

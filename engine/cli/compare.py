@@ -243,6 +243,17 @@ def startup(rounds: Rounds = 7, solver: Solver = "adam", json: Json = None) -> N
     _report("startup", show_startup, 1, json, rounds=rounds, solver=_solver(solver))
 
 
+@app.command("loading")
+def loading(rounds: Rounds = 7, json: Json = None) -> None:
+    """Start fresh processes that load a saved model and ask it for one row.
+
+    scikit-learn's from a pickle, ours from a file, with a warm and with an empty compile cache.
+    """
+    from engine.comparison.process_tables import show_loading
+
+    _report("loading", show_loading, 1, json, rounds=rounds)
+
+
 @app.command("memory")
 def memory(
     dtype: Dtype = "float32",

@@ -17,7 +17,10 @@ PACKAGES = (
     "threadpoolctl",
     "matplotlib",
     "polars",
+    "safetensors",
     "skops",
+    "onnx",
+    "onnxruntime",
 )
 
 

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import compare, demo, info, table_evaluate, table_predict, table_train, warmup, xnor
+from engine.cli import (
+    check_model,
+    compare,
+    demo,
+    info,
+    table_evaluate,
+    table_predict,
+    table_train,
+    warmup,
+    xnor,
+)
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
@@ -28,6 +38,7 @@ app.command("xnor")(xnor.xnor)
 app.command("train")(table_train.train)
 app.command("predict")(table_predict.predict)
 app.command("evaluate")(table_evaluate.evaluate)
+app.command("check-model")(check_model.check_model)
 app.command("info")(info.info)
 app.command("warmup")(warmup.warmup)
 app.add_typer(compare.app)

@@ -138,13 +138,14 @@ def train(
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
     With a checkpoint, the same command goes on from there, after Ctrl-C or any other end.
     """
-    from engine import Checkpoint, atomic_files, model_files
+    from engine import Checkpoint, atomic_files
     from engine.cli.table_pictures import check_folder, draw_training
+    from engine.model_files import pipeline_file
     from engine.tables import fitting
     from engine.tables.reading import MISSING, read_table, sha256_of
 
-    model = model or Path(table.with_suffix(model_files.ENDING).name)
-    model_files.check_ending(model)
+    model = model or Path(table.with_suffix(pipeline_file.ENDING).name)
+    pipeline_file.check_ending(model)
     atomic_files.check_writable(model)
     if checkpoint is not None:
         atomic_files.check_writable(checkpoint)

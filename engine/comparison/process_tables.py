@@ -1,4 +1,4 @@
-"""The tables of `engine compare startup` and `engine compare memory`."""
+"""The tables of `engine compare startup`, `loading` and `memory`."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -24,6 +24,22 @@ def startup(entries: dict[str, dict[str, Any]]) -> Table:
         made.add_row(
             name, with_spread(entry["seconds"]), over, with_spread(entry["in_numba_imports"])
         )
+    return made
+
+
+def show_loading(console: Console, command: str, found: dict[str, Any]) -> None:
+    header(console, command, found)
+    console.print(
+        f"From a fresh process to a saved model's first answer, a {found['network']} network of "
+        f"{found['megabytes']:.2f} MB (lower is better); below a figure its quartiles"
+    )
+    console.print(loading(found["entries"]))
+
+
+def loading(entries: dict[str, dict[str, Any]]) -> Table:
+    made = table(["process", "seconds", "/ scikit-learn, pickle"])
+    for name, entry in entries.items():
+        made.add_row(name, with_spread(entry["seconds"]), with_spread(entry["in_sklearns"]))
     return made
 
 

@@ -58,6 +58,10 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import startup_runs
 
         return startup_runs.measure_all
+    if name == "loading":
+        from engine.comparison import loading_runs
+
+        return loading_runs.measure_all
     from engine.comparison import memory_runs
 
     return memory_runs.measure_all

@@ -14,6 +14,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 
 from engine._compile_cache import CheckedCache
+from engine.model_files import table_examples
+from engine.model_files.forgetting import forget_training
 from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target
@@ -164,7 +166,7 @@ def trained(
         seconds = time.perf_counter() - start
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
     pipeline = parts.assembled(preprocessing, network)
-    parts.forget_training(pipeline)
+    forget_training(pipeline)
     model = TableModel(
         pipeline,
         plan.target,
@@ -172,6 +174,7 @@ def trained(
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
         list(about.get("missing", ())),
+        examples=table_examples.tried(pipeline, training.inputs),
     )
     scores, predicted = _scores(model, rows)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))

@@ -1,6 +1,5 @@
 """A trained model of a table: what it was learnt from, and predictions for tables like that."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,9 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from engine.estimators.classifier import MLPClassifier
-from engine.estimators.regressor import MLPRegressor
-from engine.model_files import ModelFileError, StoredModel, read_model, write_model
+from engine.model_files.errors import ModelFileError
+from engine.model_files.pipeline_file import StoredModel, read_model, write_model
+from engine.model_files.soundness import check_network
+from engine.model_files.table_examples import TableExamples
 from engine.tables import kinds
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.kinds import CATEGORY, EMPTY
@@ -56,6 +56,8 @@ class TableModel:
         What stood for a missing value in a CSV file.
     training : dict
         How it was trained, and how it did; for people to read.
+    examples : TableExamples or None
+        A few of the rows that it learnt from, and what it gives for them.
     """
 
     pipeline: Pipeline
@@ -65,6 +67,7 @@ class TableModel:
     baseline: dict[str, Any]
     missing: list[str]
     training: dict[str, Any] = field(default_factory=dict)
+    examples: TableExamples | None = field(default=None, repr=False, compare=False)
 
     def matched(self, frame: pl.DataFrame) -> Matched:
         """Hold a table's columns to those of the model; ValueError if it lacks what it takes."""
@@ -104,7 +107,7 @@ class TableModel:
             "missing": self.missing,
             "training": self.training,
         }
-        write_model(path, StoredModel(header, self.pipeline))
+        write_model(path, StoredModel(header, self.pipeline, self.examples))
 
     def _unknown_classes(self, y: NDArray[Any]) -> list[str]:
         strange = ~np.isin(y, self.pipeline.classes_)
@@ -135,12 +138,8 @@ def read(path: Path) -> TableModel:
             Column(**{**column, "categories": tuple(column["categories"])})
             for column in header["columns"]
         ]
-        model = TableModel(
-            stored.estimator,
-            target,
-            columns,
-            *(header[name] for name in ("left_out", "baseline", "missing", "training")),
-        )
+        said = {name: header[name] for name in ("left_out", "baseline", "missing", "training")}
+        model = TableModel(stored.estimator, target, columns, **said, examples=stored.examples)
         _check(model)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
@@ -159,29 +158,11 @@ def _check(model: TableModel) -> None:
             raise ValueError(f"column {column.name!r} is of kind {column.kind!r}")
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
-    _check_network(fitted_network(model.pipeline))
+    check_network(fitted_network(model.pipeline))
     if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
         raise ValueError("baseline")
-
-
-def _check_network(network: Any) -> None:
-    """Shapes that do not fit together would lead kernels, which trust them, astray."""
-    if not isinstance(network, MLPClassifier | MLPRegressor):
-        raise ValueError(f"a network was expected; came {type(network).__name__}")
-    sizes = network._network.sizes
-    shapes = [(weights.shape, offsets.shape) for weights, offsets in _parameters(network)]
-    wanted = [((below, above), (above,)) for below, above in itertools.pairwise(sizes)]
-    if shapes != wanted or (sizes[0], sizes[-1]) != (network.n_features_in_, network.n_outputs_):
-        raise ValueError(f"parameters of shapes {shapes} for layers of {sizes}")
-    dtypes = {array.dtype.name for pair in _parameters(network) for array in pair}
-    if dtypes not in ({"float32"}, {"float64"}):
-        raise ValueError(f"parameters of types {sorted(dtypes)}")
-
-
-def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    return list(zip(network.coefs_, network.intercepts_, strict=True))
 
 
 def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:

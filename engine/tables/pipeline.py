@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -15,9 +14,6 @@ from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
 
 COLUMNS, NETWORK = "columns", "network"  # the pipeline's steps
-# Attributes of a fitted network that going on with training asks for, and prediction does not.
-OF_TRAINING = ("_draws", "_optimizer", "plan_")
-CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 NO_VALUE = "(missing)"
 
 
@@ -69,14 +65,3 @@ def fitted_network(pipeline: Pipeline) -> Any:
     """The network within a fitted pipeline."""
     last = pipeline.named_steps[NETWORK]
     return getattr(last, "regressor_", last)
-
-
-def forget_training(pipeline: Pipeline) -> None:
-    """Keep what prediction asks for: smaller files, and fewer types for them to name."""
-    network = fitted_network(pipeline)
-    network.set_params(progress=False, scoring=None)
-    for name in OF_TRAINING:
-        vars(network).pop(name, None)
-    for name in CURVES:  # as arrays: skops writes an object for each number of a list
-        if getattr(network, name) is not None:
-            setattr(network, name, np.array(getattr(network, name)))

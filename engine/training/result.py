@@ -1,12 +1,12 @@
 """What training hands over: an iteration to the callback, the result, or the error."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.fingerprints import fingerprint_of
 from engine.network import Network
 
 History = dict[str, NDArray[np.float64]]
@@ -141,10 +141,4 @@ class DivergedError(ArithmeticError):
 
 def fingerprint(network: Network, theta: NDArray[Any]) -> str:
     """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
-    digest = hashlib.sha256()
-    for layer in network.views(theta):
-        for array in layer:
-            little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            digest.update(f"{array.shape} {little_endian.dtype.str} ".encode())
-            digest.update(little_endian.tobytes())
-    return digest.hexdigest()
+    return fingerprint_of(array for layer in network.views(theta) for array in layer)

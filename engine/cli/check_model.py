@@ -1,0 +1,99 @@
+"""`engine check-model`: a model file, tried on the examples that it carries."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from engine.model_files.trials import Outcome, Trial
+
+
+def check_model(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A model: .safetensors, .skops or .onnx.")
+    ],
+) -> None:
+    """Check a model file: whether it can be trusted, and still gives the outputs that it gave.
+
+    Says what the model is and who wrote it, then computes the outputs of the example rows in the
+    file by every backend, and by onnxruntime for an .onnx file where that is installed. Errors are
+    in units in the last place (ulp). Ends with status 0 if all agree, 1 if one does not, 2 if the
+    file is damaged or is no model.
+    """
+    from engine.model_files.trials import tried
+
+    trial = tried(file)
+    if file.suffix.lower() == ".skops":
+        _check_table(file, trial)
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(str(file))}[/bold]", soft_wrap=True)
+    console.print(_facts(trial))
+    console.print()
+    console.print(_outcomes(trial))
+    console.print()
+    for note in trial.notes:
+        console.print(escape(note))
+    console.print(_verdict(trial), soft_wrap=True)
+    raise typer.Exit(0 if trial.ok else 1)
+
+
+def _check_table(file: Path, trial: "Trial") -> None:
+    """What `engine predict` asks of a file as well."""
+    from importlib.util import find_spec
+
+    from engine.model_files.pipeline_file import read_model
+
+    if "target" not in read_model(file).header:
+        return
+    if find_spec("polars") is None:
+        trial.notes.append("polars is not installed: what it says of its table was not checked.")
+        return
+    from engine.tables.model import read
+
+    read(file)
+
+
+def _facts(trial: "Trial") -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, said in trial.facts.items():
+        table.add_row(name, escape(said))
+    return table
+
+
+def _outcomes(trial: "Trial") -> Table:
+    table = Table("computed by", box=None, pad_edge=False)
+    table.add_column("largest error", justify="right")
+    table.add_column("rounding explains", justify="right")
+    table.add_column("")
+    for outcome in trial.outcomes:
+        verdict = "ok" if outcome.ok else f"DIFFERS{': ' * bool(outcome.note)}{outcome.note}"
+        table.add_row(outcome.way, *_figures(outcome), verdict)
+    return table
+
+
+def _figures(outcome: "Outcome") -> tuple[str, str]:
+    if not math.isfinite(outcome.ulps):
+        return "no number", _ulps(outcome.allowed)
+    return ("same bits" if outcome.ulps == 0 else _ulps(outcome.ulps)), _ulps(outcome.allowed)
+
+
+def _ulps(number: float) -> str:
+    return f"{number:,.1f} ulp" if number < 100 else f"{number:,.0f} ulp"
+
+
+def _verdict(trial: "Trial") -> str:
+    n = len(trial.outcomes)
+    if trial.ok:
+        return f"All {n} ways give the outputs that the file expects."
+    failed = [outcome.way for outcome in trial.outcomes if not outcome.ok]
+    return (
+        f"{', '.join(failed)}: other outputs than the file expects. Do not use this model here; "
+        "train it again, or report this text with that of `engine info`."
+    )

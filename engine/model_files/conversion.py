@@ -1,0 +1,165 @@
+"""From a fitted estimator to what a file holds, and back."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from engine.estimators import parameters
+from engine.estimators.base import OUTPUT_UNITS
+from engine.estimators.before import CURVES
+from engine.estimators.classifier import MLPClassifier
+from engine.estimators.labels import Labels
+from engine.estimators.regressor import MLPRegressor
+from engine.model_files.description import (
+    CLASSIFIER,
+    NUMBERS,
+    REGRESSOR,
+    Description,
+)
+from engine.model_files.stored import Stored
+from engine.network import Network
+
+ESTIMATORS = {CLASSIFIER: MLPClassifier, REGRESSOR: MLPRegressor}
+FITTED = (
+    *("loss_", "best_loss_", "best_validation_score_"),
+    *("n_iter_", "t_", "n_threads_", "_no_improvement_count"),
+)
+# Settings of a training run that a file does not keep: what they hold belongs to its process.
+NOT_KEPT = {"checkpoint": None}
+
+
+def description_of(estimator: Any) -> Description:
+    """What a file says of a fitted MLPClassifier or MLPRegressor.
+
+    Raises NotFittedError before `fit`, and ValueError for labels that a file cannot hold.
+    """
+    check_is_fitted(estimator)
+    network: Network = estimator._network
+    labels = getattr(estimator, "_labels", None)
+    return Description(
+        sizes=network.sizes,
+        hidden=network.hidden,
+        output=network.output,
+        dtype=estimator._dtype.name,
+        kind=CLASSIFIER if labels is not None else REGRESSOR,
+        labels="" if labels is None else labels.kind,
+        classes=None if labels is None else _classes_of(labels),
+        sparse=bool(labels is not None and labels.sparse),
+        feature_names=tuple(map(str, getattr(estimator, "feature_names_in_", ()))),
+        estimator={
+            "parameters": parameters_of(estimator),
+            "fitted": {name: plain(name, getattr(estimator, name, None)) for name in FITTED},
+        },
+    )
+
+
+def parameters_of(estimator: Any) -> dict[str, Any]:
+    """The parameters, as JSON has them; those that only training asks for may be left out."""
+    kept = {**estimator.get_params(deep=False)}
+    kept |= {name: value for name, value in NOT_KEPT.items() if name in kept}
+    if callable(kept.get("scoring")):
+        kept["scoring"] = None
+    if not isinstance(kept["random_state"], Integral):
+        kept["random_state"] = None
+    return {name: plain(name, value) for name, value in kept.items()}
+
+
+def curves_of(estimator: Any) -> dict[str, NDArray[Any]]:
+    """The curves that training recorded."""
+    found = {name: getattr(estimator, name, None) for name in CURVES}
+    return {name: np.array(curve, float) for name, curve in found.items() if curve is not None}
+
+
+def estimator_of(stored: Stored) -> Any:
+    """The estimator, as after `fit`; ValueError and the like where it makes none."""
+    about = stored.description
+    told, fitted = about.estimator["parameters"], about.estimator["fitted"]
+    kind = ESTIMATORS[about.kind]
+    estimator = kind(**{name: _value(name, value) for name, value in told.items()})
+    estimator._validate_params()
+    _require_same_network(estimator, about)
+    network = Network(about.sizes, about.hidden, about.output)
+    state = {name: _value(name, fitted[name]) for name in FITTED}
+    state |= {name: None for name in CURVES} | {
+        name: curve.tolist() for name, curve in stored.curves.items()
+    }
+    names_of_units = {ours: theirs for theirs, ours in OUTPUT_UNITS.items()}
+    state |= {
+        "_network": network,
+        "n_features_in_": about.sizes[0],
+        "n_layers_": len(about.sizes),
+        "n_outputs_": about.sizes[-1],
+        "out_activation_": names_of_units[about.output],
+    }
+    if about.feature_names:
+        state["feature_names_in_"] = np.array(about.feature_names, dtype=object)
+    vars(estimator).update(state)
+    if about.kind == CLASSIFIER:
+        estimator._set_labels(_labels_of(about))
+    estimator._put(stored.theta.copy())
+    return estimator
+
+
+def plain(name: str, value: Any) -> Any:
+    """A parameter as JSON has it; dicts as pairs, since their keys may be numbers."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return number if np.isfinite(number) else {"float": repr(number)}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(name, one) for one in value]
+    if isinstance(value, Mapping):
+        return {"pairs": [[plain(name, key), plain(name, one)] for key, one in value.items()]}
+    raise ValueError(
+        f"{name} is {value!r:.80}, a {type(value).__name__}, which a model file does not keep; set "
+        f"it to a number, a text or None first: set_params({name}=...)."
+    )
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"float"}:
+            return float(value["float"])
+        return {_value(name, key): _value(name, one) for key, one in value["pairs"]}
+    if isinstance(value, list):
+        values = [_value(name, one) for one in value]
+        return tuple(values) if name in ("hidden_layer_sizes", "activation") else values
+    return value
+
+
+def _classes_of(labels: Labels) -> NDArray[Any]:
+    classes = np.asarray(labels.classes)
+    texts = classes.dtype.kind in "UO" and all(isinstance(one, str) for one in classes)
+    if not texts and classes.dtype.name not in NUMBERS:
+        raise ValueError(
+            f"The classes are of dtype {classes.dtype}, which a .safetensors file does not keep; "
+            "fit on labels that are numbers or texts."
+        )
+    return classes
+
+
+def _labels_of(about: Description) -> Labels:
+    labels = Labels.__new__(Labels)
+    assert about.classes is not None
+    labels.kind, labels.classes, labels.sparse = about.labels, about.classes, about.sparse
+    return labels
+
+
+def _require_same_network(estimator: Any, about: Description) -> None:
+    """The parameters must ask for the network that is there, or training could not go on."""
+    hidden_sizes = parameters.hidden_sizes(estimator.hidden_layer_sizes)
+    hidden = parameters.hidden_units(estimator.activation, len(hidden_sizes))
+    poisson = about.kind == REGRESSOR and estimator.loss == "poisson"
+    if (hidden_sizes, hidden) != (about.sizes[1:-1], about.hidden) or poisson != (
+        about.output == "exp"
+    ):
+        raise ValueError(f"{estimator} is not the estimator of a network {about.in_words}")

@@ -1,0 +1,25 @@
+"""The one error of a file that cannot be trusted."""
+
+from pathlib import Path
+
+
+class ModelFileError(ValueError):
+    """A file that is no model file, is damaged, or cannot be trusted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from engine import ModelFileError, load
+    >>> with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+    ...     try:
+    ...         load(file.name)
+    ...     except ModelFileError as error:
+    ...         print(str(error).partition(".safetensors ")[2])
+    is empty; a model file was expected.
+    """
+
+
+def damaged(path: Path, why: object) -> ModelFileError:
+    """The error of a file of the right kind that is not as it was written."""
+    said = f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why
+    return ModelFileError(f"{path} is damaged: {said}")

@@ -1,0 +1,321 @@
+"""Networks as ONNX graphs, for other programs; and such a file read, to be tried.
+
+What is read must be what is written here: the graph is built anew from the description and the
+numbers in the file, and has to be equal to the one that came. No other graph reaches onnxruntime.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.fingerprints import fingerprint_of
+from engine.model_files.description import (
+    BINARY,
+    CLASSIFIER,
+    MULTICLASS,
+    REGRESSOR,
+    Description,
+    described,
+)
+from engine.model_files.errors import ModelFileError, damaged
+from engine.model_files.examples import DRAWN, GIVEN, Examples, drawn_rows
+from engine.model_files.reading import parsed
+from engine.model_files.stored import Stored, layers_of
+from engine.model_files.tensor_file import CHECKSUM, FINGERPRINT
+
+OPSET, IR_VERSION = 18, 9  # of 2022 and 2023: read by onnxruntime 1.15 and newer
+INPUT, LABEL, PROBABILITIES, VALUES, OUTPUTS = "X", "label", "probabilities", "variable", "outputs"
+OPERATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "exp": "Exp"}
+EXAMPLES_X, EXAMPLES_OUTPUTS, EXAMPLES_ARE = "examples_X", "examples_outputs", "examples"
+MOST_BYTES = (1 << 31) - (1 << 20)  # of a protocol buffer
+MEAN, SCALE = "scaler.mean", "scaler.scale"
+
+
+class Graph(NamedTuple):
+    """What an exported file holds: a network, and how its inputs are scaled before.
+
+    Attributes
+    ----------
+    stored : Stored
+        Its examples are of inputs before they are scaled.
+    scaling : dict of ndarray (n_0,)
+        "scaler.mean" is subtracted, then "scaler.scale" divides; either may be missing.
+    drawn : bool
+        Whether the examples are drawn, and not the user's rows.
+    """
+
+    stored: Stored
+    scaling: dict[str, NDArray[Any]]
+    drawn: bool
+
+
+def exported(model: Any, theta: Any, X: Any) -> bytes:
+    """The bytes of an .onnx file of a network, an estimator, or a StandardScaler and one."""
+    content: bytes = _model_of(graph_of(model, theta, X)).SerializeToString(deterministic=True)
+    return content
+
+
+def graph_of(model: Any, theta: Any, X: Any) -> Graph:
+    """What is to be written of a model; TypeError for steps that are not exported."""
+    from engine.model_files.saving import some_rows, stored_model
+
+    if not hasattr(model, "steps"):
+        return Graph(stored_model(model, theta, X), {}, X is None)
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(model)
+    steps = [step for _, step in model.steps if step not in ("passthrough", None)]
+    if len(steps) != 2 or type(steps[0]) is not StandardScaler:
+        kinds = [type(step).__name__ for step in steps]
+        raise TypeError(
+            f"A pipeline of {', '.join(kinds)} cannot be exported to ONNX here: a StandardScaler "
+            "and a network can. Save it as .skops, or export it with skl2onnx."
+        )
+    scaler, network = steps
+    rows = drawn_rows(scaler.n_features_in_) if X is None else some_rows(X)
+    rows = np.ascontiguousarray(rows, network._dtype)
+    stored = stored_model(network, theta, scaler.transform(_named(scaler, rows)))
+    names = tuple(map(str, getattr(scaler, "feature_names_in_", ())))
+    about = stored.description.renamed(names)
+    given = {MEAN: scaler.mean_, SCALE: scaler.scale_}
+    wanted = {MEAN: scaler.with_mean, SCALE: scaler.with_std}
+    scaling = {name: given[name].astype(network._dtype) for name in given if wanted[name]}
+    examples = Examples(rows, stored.examples.outputs)
+    return Graph(stored._replace(description=about, examples=examples), scaling, X is None)
+
+
+def read(path: Path, content: bytes) -> Graph:
+    """What an .onnx file of ours holds; ModelFileError for any other."""
+    onnx = _onnx()
+    if len(content) > MOST_BYTES:
+        raise damaged(path, "it is larger than an .onnx file can be.")
+    try:
+        proto = onnx.load_model_from_string(content)
+        metadata = {entry.key: entry.value for entry in proto.metadata_props}
+        if metadata.get("format") is None:
+            raise ModelFileError(
+                f"{path} is an ONNX file that engine.save did not write; only its own are tried."
+            )
+        found = _graph(described(metadata), metadata, _initializers(proto))
+        same = _model_of(found).SerializeToString(deterministic=True)
+        if same != proto.SerializeToString(deterministic=True):
+            raise ValueError("the graph is not the one that engine.save writes of this network.")
+    except (ModelFileError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged file leads protobuf, json or NumPy to
+        raise damaged(path, error) from error
+    return found
+
+
+def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArray[Any]]) -> Graph:
+    dtype = np.dtype(about.dtype)
+    parts = []
+    for l, (n_out, n_in) in enumerate(about.shapes):
+        parts += [given[f"layers.{l}.weight"], given[f"layers.{l}.bias"]]
+        if parts[-2].shape != (n_out, n_in) or parts[-1].shape != (n_out,):
+            raise ValueError(f"layer {l} has parameters of shape {parts[-2].shape}")
+    scaling = {name: given[name] for name in (MEAN, SCALE) if name in given}
+    examples = Examples(
+        _numbers(metadata[EXAMPLES_X], about.sizes[0], dtype),
+        _numbers(metadata[EXAMPLES_OUTPUTS], about.sizes[-1], dtype),
+    )
+    arrays = [*parts, *scaling.values(), *examples]
+    if not all(array.dtype == dtype and np.isfinite(array).all() for array in arrays):
+        raise ValueError("NaN, infinity, or numbers of another dtype")
+    if any(array.shape != (about.sizes[0],) for array in scaling.values()):
+        raise ValueError("a scaler of another number of features")
+    if len(examples.X) != len(examples.outputs):
+        raise ValueError("examples without outputs")
+    if metadata.get(FINGERPRINT) != fingerprint_of(parts):
+        raise ValueError("the fingerprint is not that of the parameters")
+    theta = np.concatenate([part.ravel() for part in parts])
+    stored = Stored(about, theta, examples, {}, metadata)
+    return Graph(stored, scaling, metadata[EXAMPLES_ARE].startswith(_said(True)))
+
+
+def _initializers(proto: Any) -> dict[str, NDArray[Any]]:
+    """The numbers in the graph, each held to the bytes that are there, and to this file."""
+    from onnx import TensorProto
+
+    dtypes: dict[int, np.dtype[Any]] = {
+        TensorProto.FLOAT: np.dtype("<f4"),
+        TensorProto.DOUBLE: np.dtype("<f8"),
+    }
+    found: dict[str, NDArray[Any]] = {}
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise ValueError(f"{tensor.name:.40} is in another file")
+        dtype = dtypes.get(tensor.data_type)
+        if dtype is None:
+            continue  # classes, and constants: the graph that is built anew has them, too
+        shape = tuple(tensor.dims)
+        if min(shape, default=0) < 0 or len(shape) > 2:
+            raise ValueError(f"{tensor.name:.40} has shape {shape}")
+        if math.prod(shape) * dtype.itemsize != len(tensor.raw_data) or tensor.name in found:
+            raise ValueError(f"{tensor.name:.40} is not of the size that it has")
+        found[tensor.name] = np.frombuffer(tensor.raw_data, dtype).reshape(shape)
+    return found
+
+
+def _numbers(text: str, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    rows = parsed(text)
+    right = isinstance(rows, list) and 0 < len(rows) <= 64
+    if not right or not all(isinstance(row, list) and len(row) == n_columns for row in rows):
+        raise ValueError("examples of another shape")
+    if not all(type(one) in (int, float) for row in rows for one in row):
+        raise ValueError("examples that are no numbers")
+    return np.array(rows, dtype)
+
+
+def _said(drawn: bool) -> str:
+    return f"{EXAMPLES_X}: {DRAWN if drawn else GIVEN}"
+
+
+def _model_of(graph: Graph) -> Any:
+    """The ModelProto: the same for the same graph, whoever builds it."""
+    onnx = _onnx()
+    from onnx import TensorProto, helper
+
+    stored = graph.stored
+    about = stored.description
+    layers = layers_of(stored.theta, about.shapes)
+    nodes, constants = _nodes(graph, layers)
+    element = TensorProto.FLOAT if about.dtype == "float32" else TensorProto.DOUBLE
+    inputs = [helper.make_tensor_value_info(INPUT, element, [None, about.sizes[0]])]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "network", inputs, _outputs(about, element), constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="mlp-engine",
+        producer_version=about.versions.get("mlp-engine", ""),
+        doc_string=about.in_words,
+    )
+    texts = {
+        **about.metadata(),
+        FINGERPRINT: fingerprint_of(array for layer in layers for array in layer),
+        EXAMPLES_ARE: f"{_said(graph.drawn)}.",
+        EXAMPLES_X: json.dumps(stored.examples.X.tolist()),
+        EXAMPLES_OUTPUTS: json.dumps(stored.examples.outputs.tolist()),
+    }
+    for name in sorted(texts):
+        proto.metadata_props.add(key=name, value=texts[name])
+    content = proto.SerializeToString(deterministic=True)
+    proto.metadata_props.add(key=CHECKSUM, value=hashlib.sha256(content).hexdigest())
+    if proto.ByteSize() > MOST_BYTES:
+        raise ValueError("The network is too large for an .onnx file; save it as .safetensors.")
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def _nodes(
+    graph: Graph, layers: list[tuple[NDArray[Any], NDArray[Any]]]
+) -> tuple[list[Any], list[Any]]:
+    """The operations of the graph, from X to the outputs, and its constants."""
+    from onnx import helper, numpy_helper
+
+    about = graph.stored.description
+    nodes, constants = [], []
+
+    def constant(name: str, values: Any) -> str:
+        constants.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+    def result(operation: str, *inputs: str, name: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(operation, list(inputs), [name], name=name, **attributes))
+        return name
+
+    A = INPUT
+    if MEAN in graph.scaling:
+        A = result("Sub", A, constant(MEAN, graph.scaling[MEAN]), name="centred")
+    if SCALE in graph.scaling:
+        A = result("Div", A, constant(SCALE, graph.scaling[SCALE]), name="scaled")
+    last = {CLASSIFIER: PROBABILITIES, REGRESSOR: VALUES}.get(about.kind, OUTPUTS)
+    for l, ((W, b), unit) in enumerate(zip(layers, about.units, strict=True)):
+        Wl, bl = constant(f"layers.{l}.weight", W), constant(f"layers.{l}.bias", b)
+        is_last = l == len(layers) - 1
+        of_one = is_last and about.labels == BINARY
+        name = ("probability" if of_one else last) if is_last else f"A{l + 1}"
+        A = result("Gemm", A, Wl, bl, name=f"Z{l + 1}", transB=1)  # F1
+        if unit == "softmax":
+            A = result("Softmax", A, name=name, axis=1)  # F6
+        elif unit == "identity":
+            A = result("Identity", A, name=name)  # F5
+        else:
+            A = result(OPERATIONS[unit], A, name=name)  # F2 F3 F4 F7
+    if about.kind != CLASSIFIER:
+        return nodes, constants
+    classes = _classes_of(about)
+    if about.labels == MULTICLASS:
+        codes = result("ArgMax", A, name="code", axis=1, keepdims=0)
+        result("Gather", constant("classes", classes), codes, name=LABEL)
+        return nodes, constants
+    half = constant("half", np.array(0.5, about.dtype))
+    above = result("Greater", A, half, name="above")
+    if about.labels == BINARY:
+        one = constant("one", np.array(1, about.dtype))
+        other = result("Sub", one, A, name="other")
+        result("Concat", other, A, name=PROBABILITIES, axis=1)
+        axis = constant("axis", np.array([1], np.int64))
+        flat = result("Squeeze", result("Cast", above, name="codes", to=7), axis, name="code")
+        if len(classes) == 1:  # all labels are alike
+            flat = result("Mul", flat, constant("none", np.array(0, np.int64)), name="first")
+        result("Gather", constant("classes", classes), flat, name=LABEL)
+    else:
+        result("Cast", above, name=LABEL, to=7)  # INT64
+    return nodes, constants
+
+
+def _classes_of(about: Description) -> NDArray[Any]:
+    """The classes as ONNX has them: whole numbers, floats, True and False, or texts."""
+    classes = about.classes
+    assert classes is not None
+    if classes.dtype.kind in "iu":
+        return classes.astype(np.int64)
+    return classes.astype(object) if classes.dtype.kind == "U" else classes
+
+
+def _outputs(about: Description, element: int) -> list[Any]:
+    from onnx import TensorProto, helper
+
+    n_outputs = about.sizes[-1]
+    if about.kind != CLASSIFIER:
+        name = VALUES if about.kind == REGRESSOR else OUTPUTS
+        return [helper.make_tensor_value_info(name, element, [None, n_outputs])]
+    kinds = {"i": TensorProto.INT64, "b": TensorProto.BOOL, "O": TensorProto.STRING}
+    kinds["f"] = TensorProto.FLOAT if about.classes_dtype == "float32" else TensorProto.DOUBLE
+    several = about.labels not in (BINARY, MULTICLASS)
+    labels = TensorProto.INT64 if several else kinds[_classes_of(about).dtype.kind]
+    shape = [None, n_outputs] if several else [None]
+    width = 2 if about.labels == BINARY else n_outputs
+    return [
+        helper.make_tensor_value_info(LABEL, labels, shape),
+        helper.make_tensor_value_info(PROBABILITIES, element, [None, width]),
+    ]
+
+
+def _named(scaler: Any, rows: NDArray[Any]) -> Any:
+    """Rows as a scaler takes them that was fitted on a table."""
+    from engine.model_files.table_examples import PANDAS, table_of
+
+    names = getattr(scaler, "feature_names_in_", None)
+    if names is None:
+        return rows
+    return table_of(PANDAS, {str(name): rows[:, k] for k, name in enumerate(names)})
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnx.checker
+    except ImportError as error:
+        raise ImportError(
+            f".onnx files need onnx, and {error.name} is not installed: "
+            "pip install 'mlp-engine[models]'"
+        ) from error
+    return onnx

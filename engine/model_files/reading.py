@@ -1,0 +1,82 @@
+"""Bytes and JSON of files that may hold anything; nothing becomes more than the file holds."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from engine.model_files.errors import ModelFileError
+
+DEEPEST = 64  # brackets within brackets; what is written here has at most a third of that
+
+
+def content_of(path: Path) -> bytes:
+    """All of a file, which must be an ordinary one: a pipe or a device may have no end.
+
+    Raises ModelFileError for a folder, another kind of file and an empty one, OSError for one that
+    cannot be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder; name a model file.")
+    with open(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{path} is no ordinary file; name a model file.")
+        content = file.read(status.st_size)
+    if not content:
+        raise ModelFileError(f"{path} is empty; a model file was expected.")
+    return content
+
+
+def parsed(text: str | bytes) -> Any:
+    """A JSON value in which no name stands twice; ValueError for anything else.
+
+    Names twice in one object are read differently by different programs; NaN and Infinity are no
+    JSON, and whole numbers of thousands of digits no counts.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_twins,
+            parse_constant=_no_number,
+            parse_int=_whole_number,
+        )
+    except RecursionError:
+        raise ValueError("brackets are nested too deeply") from None
+    if _deeper(value, DEEPEST):
+        raise ValueError("brackets are nested too deeply")
+    return value
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _deeper(value: Any, most: int) -> bool:
+    waiting = [(value, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > most:
+            return True
+        if isinstance(part, dict):
+            waiting.extend((inner, depth + 1) for inner in part.values())
+        elif isinstance(part, list):
+            waiting.extend((inner, depth + 1) for inner in part)
+    return False

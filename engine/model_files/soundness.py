@@ -1,0 +1,227 @@
+"""Whether an estimator from a file is what it says, before it predicts.
+
+Its types are known by then, but its attributes may hold anything: parameters whose shapes kernels
+would trust, a number of processes to start, a degree that makes millions of features of three.
+"""
+
+import inspect
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.utils.validation import check_is_fitted
+
+from engine.estimators.base import OUTPUT_UNITS
+from engine.estimators.classifier import MLPClassifier
+from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
+from engine.estimators.regressor import MLPRegressor
+from engine.model_files.table_examples import TableExamples
+from engine.network import Network
+
+# What must not be set in a model that predicts: where it would write, what it would call or start.
+UNSET: dict[type, tuple[str, ...]] = {
+    Pipeline: ("memory",),
+    ColumnTransformer: ("n_jobs",),
+    FeatureUnion: ("n_jobs",),
+    FunctionTransformer: ("func", "inverse_func"),
+    TransformedTargetRegressor: ("func", "inverse_func"),
+}
+
+# Numbers that all predictions are made of; without one of them they would be NaN.
+FINITE = ("center_", "components_", "explained_variance_", "max_abs_", "mean_", "min_", "scale_")
+
+
+def check_model(model: Any, n_bytes: int) -> None:
+    """Raise ValueError, or whatever else it leads to, if any part of it is not sound.
+
+    `n_bytes` is the length of the file, beyond which no number of features can be true.
+    """
+    for part in parts_of(model):
+        _refuse_shadows(part)
+        if isinstance(part, BaseEstimator):
+            _check_features(part, n_bytes)
+            _check_finite(part)
+            for kind, names in UNSET.items():
+                if isinstance(part, kind):
+                    _require_unset(part, names)
+        if isinstance(part, MLPClassifier | MLPRegressor):
+            check_network(part)
+        if isinstance(part, PolynomialFeatures):
+            _check_polynomial(part, n_bytes)
+        if isinstance(part, ColumnTransformer):
+            _check_columns(part, n_bytes)
+
+
+def check_on_examples(model: Any, examples: TableExamples) -> None:
+    """Let it predict its examples: ValueError if what comes has another shape, or is not finite.
+
+    Not whether it is the same: rounding on another processor may change an unscaled model's numbers
+    by much, and `engine check-model` says by how much.
+    """
+    try:
+        rows = examples.rows()
+    except ImportError:  # without a library for tables nobody can use it here
+        return
+    came = np.asarray(getattr(model, examples.method)(rows))
+    if came.shape != examples.outputs.shape or not np.isfinite(came).all():
+        raise ValueError(
+            f"for its examples it gives {came.shape} numbers, not all of them finite, where "
+            f"{examples.outputs.shape} are expected"
+        )
+
+
+def parts_of(model: Any) -> Iterator[Any]:
+    """Each estimator, and each object of ours, that a model consists of, itself included."""
+    waiting, seen = [model], set()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
+        elif isinstance(part, np.ndarray) and part.dtype == object:
+            waiting.extend(part.flat)
+        elif isinstance(part, BaseEstimator | Labels | Network):
+            yield part
+            waiting.extend(vars(part).values())
+
+
+def networks_of(model: Any) -> list[Any]:
+    """The fitted networks within a model."""
+    parts = parts_of(model)
+    kinds = (MLPClassifier, MLPRegressor)
+    return [part for part in parts if isinstance(part, kinds) and "coefs_" in vars(part)]
+
+
+def check_network(network: Any) -> None:
+    """ValueError if a fitted estimator's parameters are not those of its layers."""
+    if not isinstance(network, MLPClassifier | MLPRegressor):
+        raise ValueError(f"a network was expected; came {type(network).__name__}")
+    network._validate_params()
+    if "coefs_" not in vars(network):
+        return  # the one that a TransformedTargetRegressor was made with
+    layers: Network = network._network
+    if type(layers) is not Network:
+        raise ValueError(f"a network was expected; came {type(layers).__name__}")
+    if Network(layers.sizes, layers.hidden, layers.output) != layers:
+        raise ValueError("layers that make no sense")
+    sizes = layers.sizes
+    pairs = _parameters(network)
+    shapes = [(weights.shape, offsets.shape) for weights, offsets in pairs]
+    wanted = [((below, above), (above,)) for below, above in itertools.pairwise(sizes)]
+    if shapes != wanted or (sizes[0], sizes[-1]) != (network.n_features_in_, network.n_outputs_):
+        raise ValueError(f"parameters of shapes {shapes} for layers of {sizes}")
+    dtypes = {array.dtype.name for pair in pairs for array in pair}
+    if dtypes not in ({"float32"}, {"float64"}):
+        raise ValueError(f"parameters of types {sorted(dtypes)}")
+    if not all(np.isfinite(array).all() for pair in pairs for array in pair):
+        raise ValueError("parameters that are NaN or infinite")
+    if OUTPUT_UNITS.get(network.out_activation_) != layers.output:
+        raise ValueError(f"an output {network.out_activation_!r:.40} of {layers}")
+    if isinstance(network, MLPClassifier):
+        _check_labels(network, sizes[-1], layers.output)
+
+
+def _check_labels(network: Any, n_outputs: int, output: str) -> None:
+    labels = network._labels
+    if type(labels) is not Labels or labels.kind not in (BINARY, MULTICLASS, MULTILABEL):
+        raise ValueError("labels that make no sense")
+    classes = labels.classes
+    right_output = "softmax" if labels.kind == MULTICLASS else "sigmoid"
+    if (
+        not isinstance(classes, np.ndarray)
+        or classes.ndim != 1
+        or not 0 < len(classes) <= max(2, n_outputs)
+        or labels.n_outputs != n_outputs
+        or output != right_output
+        or not np.array_equal(classes, network.classes_)
+    ):
+        raise ValueError(f"labels for {n_outputs} outputs of another network")
+
+
+def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    return list(zip(network.coefs_, network.intercepts_, strict=True))
+
+
+def _refuse_shadows(part: Any) -> None:
+    """Values in the place of methods, which would be found first."""
+    for name in vars(part):
+        if not isinstance(name, str):
+            raise ValueError("an attribute without a name")
+        own = inspect.getattr_static(type(part), name, None)
+        if callable(own) or hasattr(own, "__get__"):
+            raise ValueError(f"a value in the place of {type(part).__name__}.{name}")
+
+
+def _check_features(part: Any, n_bytes: int) -> None:
+    number = vars(part).get("n_features_in_")
+    if number is not None and not (isinstance(number, int) and 0 < number <= n_bytes):
+        raise ValueError(f"{type(part).__name__} of {number!r:.40} features")
+
+
+def _check_finite(part: Any) -> None:
+    for name in FINITE:
+        if vars(part).get(name) is not None and not np.isfinite(vars(part)[name]).all():
+            raise ValueError(f"{type(part).__name__}.{name} holds NaN or infinity")
+
+
+def _require_unset(part: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        if getattr(part, name) is not None:
+            raise ValueError(f"{type(part).__name__}({name}={getattr(part, name)!r:.40})")
+
+
+def _check_polynomial(part: PolynomialFeatures, n_bytes: int) -> None:
+    """Its outputs go into other steps, each of which holds a number for each."""
+    part._validate_params()
+    if "n_output_features_" not in vars(part):
+        return
+    degrees = part.degree if isinstance(part.degree, tuple | list) else (0, part.degree)
+    least, most = degrees
+    if most > 64 or least > most:
+        raise ValueError(f"polynomials of degree {part.degree}")
+    n, repeats = part.n_features_in_, not part.interaction_only
+    n_outputs = sum(
+        math.comb(n + degree - 1 if repeats else n, degree)
+        for degree in range(max(least, 1), most + 1)
+    )
+    n_outputs += bool(part.include_bias and least == 0)
+    if n_outputs != part.n_output_features_ or n_outputs > n_bytes:
+        raise ValueError(f"polynomials of {n_outputs} features")
+
+
+def _check_columns(part: ColumnTransformer, n_bytes: int) -> None:
+    """Columns may go to several transformers, but no more of them than the file has bytes."""
+    if "transformers_" not in vars(part):
+        return
+    chosen = sum(len(columns) for columns in part._transformer_to_input_indices.values())
+    for _, _, columns in part.transformers_:
+        if isinstance(columns, slice):
+            chosen += len(range(*columns.indices(part.n_features_in_)))
+    if chosen > n_bytes:
+        raise ValueError(f"{chosen} columns are chosen")
+
+
+def require_saveable(model: Any) -> None:
+    """TypeError for what is no model around a network; NotFittedError before `fit`."""
+    if not isinstance(model, BaseEstimator) or isinstance(model, type):
+        raise TypeError(
+            f"A .skops file holds a fitted estimator or pipeline; got {type(model).__name__}. A "
+            "Network with its parameters goes into .safetensors or .onnx."
+        )
+    check_is_fitted(model)
+    if not networks_of(model):
+        raise TypeError(
+            f"{type(model).__name__} holds no fitted MLPClassifier or MLPRegressor, and model "
+            "files are for those."
+        )

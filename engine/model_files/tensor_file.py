@@ -1,0 +1,165 @@
+"""The bytes of a .safetensors file: texts and tensors, each checked before anything is made of it.
+
+    8 bytes     length n of the header, little-endian
+    n bytes     JSON: {"__metadata__": {name: text}, tensor: {"dtype", "shape", "data_offsets"}}
+    the rest    the tensors, little-endian, C order, without gaps
+
+Reading holds the file to that by itself, and then has the `safetensors` library read it, too: names
+that stand twice are not found by all readers, and what is claimed is compared with what is there
+before anything is allocated.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.model_files.errors import ModelFileError, damaged
+from engine.model_files.reading import parsed
+
+Tensors = dict[str, NDArray[Any]]
+
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+CHECKSUM, FINGERPRINT = "checksum", "fingerprint"
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+MOST_DIMENSIONS = 2
+LONGEST_HEADER = 1 << 26  # 64 MB; a million names of features take a quarter of it
+
+
+class Claim(NamedTuple):
+    """What a header says of a tensor: it stands at data[begin:end]."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def checksum_of(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of all texts but the checksum itself, and of all tensors, each in order of names.
+
+    What is hashed, in UTF-8: for each text its name, a zero byte, the text, a zero byte; for each
+    tensor its name, a zero byte, "F32" or "F64", a zero byte, its shape as in "4,16", a zero byte,
+    and its bytes as they stand in the file.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(metadata):
+        if name != CHECKSUM:
+            digest.update(f"{name}\0{metadata[name]}\0".encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        dtype, shape = _NAMES[little_endian.dtype], ",".join(map(str, array.shape))
+        digest.update(f"{name}\0{dtype}\0{shape}\0".encode())
+        digest.update(little_endian.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def written(metadata: Mapping[str, str], tensors: Tensors) -> bytes:
+    """The bytes of a file of these, with their checksum: the same for the same model.
+
+    The library would put the texts in another order each time.
+    """
+    texts = {**metadata, CHECKSUM: checksum_of(metadata, tensors)}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(texts.items()))}
+    parts, end = [], 0
+    for name in sorted(tensors, key=lambda name: -tensors[name].itemsize):  # all stay aligned
+        array = tensors[name]
+        parts.append(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes())
+        begin, end = end, end + len(parts[-1])
+        dtype = _NAMES[array.dtype.newbyteorder("<")]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+
+
+def read(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
+    """The texts and tensors of a file; ModelFileError for one that is not as it was written."""
+    try:
+        header, start = _header(content)
+        metadata = _metadata(header)
+        claims = {name: _claim(name, claim) for name, claim in header.items()}
+        _require_gapless(claims, len(content) - start)
+        tensors = _tensors(content, claims)
+    except MemoryError:  # of a large file that may be whole
+        raise
+    except Exception as error:  # whatever a damaged file leads json, numpy or the library to
+        raise _refused(path, error) from error
+    if metadata.get(CHECKSUM) != checksum_of(metadata, tensors):
+        raise damaged(path, "its contents are not those that its checksum was made of.")
+    return metadata, tensors
+
+
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    """What the header says, and where the data begin."""
+    if len(content) < 8:
+        raise ValueError(f"{len(content)} bytes are too few")
+    length = int.from_bytes(content[:8], "little")
+    if not 2 <= length <= min(len(content) - 8, LONGEST_HEADER):
+        raise ValueError(f"a header of {length} bytes is claimed")
+    header = parsed(content[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise ValueError("the header holds no names")
+    return header, 8 + length
+
+
+def _metadata(header: dict[str, Any]) -> dict[str, str]:
+    """The texts; they are taken out of the header, which tensors are left in."""
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError("the header has no texts that describe the model")
+    return metadata
+
+
+def _claim(name: str, claim: Any) -> Claim:
+    """What is said of a tensor, which must agree with itself."""
+    if not isinstance(claim, dict) or claim.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"tensor {name!r:.60} is not described")
+    dtype, shape, offsets = claim["dtype"], claim["shape"], claim["data_offsets"]
+    if dtype not in DTYPES:
+        raise ValueError(f"tensor {name!r:.60} has dtype {dtype!r:.20}")
+    if not _are_counts(shape) or len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"tensor {name!r:.60} has shape {shape!r:.60}")
+    if not _are_counts(offsets) or len(offsets) != 2:
+        raise ValueError(f"tensor {name!r:.60} has offsets {offsets!r:.60}")
+    if offsets[1] - offsets[0] != math.prod(shape) * DTYPES[dtype].itemsize:
+        raise ValueError(f"tensor {name!r:.60} of shape {shape} has offsets {offsets}")
+    return Claim(DTYPES[dtype], tuple(shape), *offsets)
+
+
+def _are_counts(values: Any) -> bool:
+    return isinstance(values, list) and all(type(v) is int and 0 <= v < 1 << 40 for v in values)
+
+
+def _require_gapless(claims: Mapping[str, Claim], n_bytes: int) -> None:
+    """Each byte of the data belongs to one tensor."""
+    reached = 0
+    for claim in sorted(claims.values(), key=lambda claim: (claim.begin, claim.end)):
+        if claim.begin != reached:
+            raise ValueError(f"tensors overlap, or leave gaps, at byte {reached} of the data")
+        reached = claim.end
+    if reached != n_bytes:
+        raise ValueError(f"tensors of {reached} bytes are claimed, and {n_bytes} are there")
+
+
+def _tensors(content: bytes, claims: Mapping[str, Claim]) -> Tensors:
+    """The tensors, as the library reads them, which must be what was claimed."""
+    import safetensors
+
+    found = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
+    if found.keys() != claims.keys():
+        raise ValueError("two readers find two headers")
+    return {
+        name: np.frombuffer(found[name]["data"], claim.dtype).reshape(claim.shape)
+        for name, claim in claims.items()
+    }
+
+
+def _refused(path: Path, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{path} is no .safetensors file, or not the whole of one: {error}.")

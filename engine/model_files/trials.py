@@ -1,0 +1,251 @@
+"""A model file tried on its own examples, by every backend: what `engine check-model` does.
+
+What rounding may do to these outputs is measured on the model itself, as `verify` does: by its
+parameters, each moved by a unit in its last place.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.checks.rounding import DRAWS, moved, tolerance
+from engine.equations.backends import BACKENDS
+from engine.model_files import files, network_file, onnx_file, pipeline_file, plain
+from engine.model_files.description import BINARY, CLASSIFIER
+from engine.model_files.errors import ModelFileError
+from engine.model_files.examples import ulps_apart
+from engine.model_files.light import decoded
+from engine.model_files.reading import content_of
+from engine.model_files.stored import Stored, layers_of
+from engine.network import Network
+
+FIRST_ANSWER = "NumPy alone"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One way to compute the examples' outputs.
+
+    Attributes
+    ----------
+    way : str
+    ulps : float
+        Largest difference from what the file expects, in units in the last place of the largest
+        output; infinite for another shape, NaN or infinity.
+    allowed : float
+        What rounding may account for.
+    note : str
+        What else is wrong.
+    """
+
+    way: str
+    ulps: float
+    allowed: float
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.ulps <= self.allowed and not self.note
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a file holds, and how its examples came out.
+
+    Attributes
+    ----------
+    facts : dict of str
+        What the model is, in words.
+    outcomes : list of Outcome
+    notes : list of str
+        What was left out, and why.
+    """
+
+    facts: dict[str, str]
+    outcomes: list[Outcome]
+    notes: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every way agrees; False where there was none."""
+        return bool(self.outcomes) and all(outcome.ok for outcome in self.outcomes)
+
+
+def tried(path: Path) -> Trial:
+    """Load a file and compute its examples' outputs in every way that there is.
+
+    Raises
+    ------
+    ModelFileError
+        When it cannot be trusted, or carries no examples.
+    ImportError
+        Where its format needs a package that is not there.
+    OSError
+        When it cannot be read.
+    """
+    ending = files.ending_of(path)
+    content = content_of(path)
+    with np.errstate(all="ignore"):  # of numbers near the end of their range
+        return _tried(path, ending, content)
+
+
+def _tried(path: Path, ending: str, content: bytes) -> Trial:
+    if ending == files.SAFETENSORS:
+        return _tried_network(network_file.read(path, content))
+    if ending == files.ONNX:
+        return _tried_graph(onnx_file.read(path, content), content)
+    return _tried_pipeline(path, pipeline_file.read_content(path, content))
+
+
+# Networks.
+
+
+def _tried_network(stored: Stored) -> Trial:
+    X, outputs = stored.examples
+    allowed = _allowed(stored, X)
+    outcomes = [Outcome(way, ulps_apart(outputs, came), allowed) for way, came in _ways(stored, X)]
+    return Trial(_facts(stored, stored.metadata["examples"]), outcomes, [])
+
+
+def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The outputs for X in each way."""
+    about, theta = stored.description, stored.theta
+    yield FIRST_ANSWER, plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
+    network = Network(about.sizes, about.hidden, about.output)
+    for name in BACKENDS:
+        yield name, network.forward(theta, X.T, name).T
+
+
+def _allowed(stored: Stored, X: NDArray[Any]) -> float:
+    """What rounding may change, in the units of `ulps_apart`."""
+    about = stored.description
+    there, *near = [
+        plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
+        for theta in [stored.theta, *moved(stored.theta)]
+    ]
+    return _in_ulps(stored.examples.outputs, there, near, max(about.sizes))
+
+
+def _in_ulps(
+    expected: NDArray[Any], there: NDArray[Any], near: list[NDArray[Any]], length: int
+) -> float:
+    """What rounding may change of what is computed here, in units of what is expected."""
+    unit = float(np.spacing(np.abs(expected).max(), dtype=expected.dtype))
+    return tolerance(there, near, length, float(np.finfo(expected.dtype).eps)) / unit
+
+
+def _facts(stored: Stored, examples: str) -> dict[str, str]:
+    about, metadata = stored.description, stored.metadata
+    facts = {"model": f"{about.kind}, {about.in_words}"}
+    if about.classes is not None:
+        shown = [repr(one) for one in about.classes[:6].tolist()]
+        more = [f"{len(about.classes) - 6} more"] * (len(about.classes) > 6)
+        facts["classes"] = ", ".join(shown + more)
+    if about.feature_names:
+        more = [f"{len(about.feature_names) - 6} more"] * (len(about.feature_names) > 6)
+        facts["features"] = ", ".join([*about.feature_names[:6], *more])
+    facts["written by"] = ", ".join(f"{name} {at}" for name, at in about.versions.items())
+    facts["fingerprint"] = metadata["fingerprint"]
+    if "checksum" in metadata:
+        facts["checksum"] = f"{metadata['checksum']} (right)"
+    facts["examples"] = f"{len(stored.examples.X)}, {examples.partition(': ')[2].rstrip('.')}"
+    return facts
+
+
+# Graphs.
+
+
+def _tried_graph(graph: onnx_file.Graph, content: bytes) -> Trial:
+    stored, X = graph.stored, graph.stored.examples.X
+    scaled = X
+    if onnx_file.MEAN in graph.scaling:
+        scaled = scaled - graph.scaling[onnx_file.MEAN]
+    if onnx_file.SCALE in graph.scaling:
+        scaled = scaled / graph.scaling[onnx_file.SCALE]
+    expected, allowed = stored.examples.outputs, _allowed(stored, scaled)
+    outcomes = [
+        Outcome(way, ulps_apart(expected, came), allowed) for way, came in _ways(stored, scaled)
+    ]
+    facts = _facts(stored, stored.metadata[onnx_file.EXAMPLES_ARE])
+    if graph.scaling:
+        facts["before it"] = "StandardScaler"
+    if find_spec("onnxruntime") is None:
+        return Trial(facts, outcomes, ["onnxruntime is not installed, and was left out."])
+    outcomes.append(_by_onnxruntime(stored, content, allowed))
+    return Trial(facts, outcomes, [])
+
+
+def _by_onnxruntime(stored: Stored, content: bytes, allowed: float) -> Outcome:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    about, expected = stored.description, stored.examples.outputs
+    names = [output.name for output in session.get_outputs()]
+    inputs = {onnx_file.INPUT: stored.examples.X}
+    came = dict(zip(names, session.run(names, inputs), strict=True))
+    way = f"onnxruntime {onnxruntime.__version__}"
+    if about.kind != CLASSIFIER:
+        return Outcome(way, ulps_apart(expected, came[names[0]]), allowed)
+    A = came[onnx_file.PROBABILITIES]
+    A = A[:, 1:] if about.labels == BINARY else A
+    right = came[onnx_file.LABEL].tolist() == decoded(about, A).tolist()
+    note = "" if right else "its labels are not those of its probabilities"
+    return Outcome(way, ulps_apart(expected, np.ascontiguousarray(A)), allowed, note)
+
+
+# Pipelines.
+
+
+def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
+    from engine.model_files.soundness import networks_of
+
+    examples = model.examples
+    if examples is None:
+        raise ModelFileError(f"{path} carries no examples, and cannot be tried.")
+    networks = networks_of(model.estimator)
+    rows, expected = examples.rows(), examples.outputs
+
+    def computed(backend: str, draw: int | None = None) -> Any:
+        changed = copy.deepcopy(model.estimator)
+        for network in networks_of(changed):
+            network.set_params(backend=backend)
+            if draw is not None:
+                network._put(list(moved(network._theta()))[draw])
+        return np.asarray(getattr(changed, examples.method)(rows))
+
+    near = [computed("numpy", draw) for draw in range(DRAWS)]
+    dtype = np.float32 if any(n._dtype == np.float32 for n in networks) else np.float64
+    expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
+    there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
+    length = max(max(network._network.sizes) for network in networks)
+    allowed = _in_ulps(expected, there, near, length)
+    outcomes = [
+        Outcome(name, ulps_apart(expected, computed(name).astype(expected.dtype)), allowed)
+        for name in BACKENDS
+    ]
+    return Trial(_facts_of_pipeline(model, networks), outcomes, [])
+
+
+def _facts_of_pipeline(model: pipeline_file.StoredModel, networks: list[Any]) -> dict[str, str]:
+    header, examples = model.header, model.examples
+    assert examples is not None
+    facts = {"model": str(header.get("what", type(model.estimator).__name__))}
+    for network in networks:
+        facts["network"] = f"{type(network).__name__}, {str(network._network).strip('<>')}"
+        facts["fingerprint"] = network.fingerprint_
+    steps = getattr(model.estimator, "steps", [])
+    if steps:
+        facts["steps"] = ", ".join(type(step).__name__ for _, step in steps)
+    facts["written by"] = ", ".join(f"{name} {at}" for name, at in header["versions"].items())
+    kind = "standard normal numbers" if examples.drawn else f"rows of the user's ({examples.table})"
+    facts["examples"] = f"{len(examples.outputs)}, {kind}, tried by {examples.method}"
+    return facts
