@@ -43,8 +43,8 @@ def assert_one_line(done, status):
 
 
 def test_the_commands_are_these():
-    tables = ["train", "predict", "evaluate"]
-    assert COMMANDS == ["demo", "xnor", *tables, "check-model", "info", "warmup"]
+    commands = "demo xnor train predict evaluate check-model info warmup"
+    assert commands.split() == COMMANDS
 
 
 def test_the_list_of_commands_names_every_command(tmp_path):
