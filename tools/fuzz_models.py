@@ -40,6 +40,7 @@ MEGABYTE = 1 << 20
 MORE_MEMORY = 64 * MEGABYTE  # that a load may take beyond what the process had; files have 20 kB
 SECONDS = 5.0  # for one file
 HANG = 60.0  # seconds after which a worker is given up that no alarm reaches
+BEGIN = 900.0  # the same before its first file: on a busy machine imports take long
 AT_A_TIME = 4000  # files of one worker process
 REFUSED, UNCHANGED, ANOTHER, FAILURE = "refused", "unchanged", "another", "FAILURE"
 KEPT = Path("build/fuzz")
@@ -317,11 +318,12 @@ class _Worker:
         if self._at.value != self._seen:
             self._seen, self._since = self._at.value, time.monotonic()
         if self._process.is_alive():
-            if time.monotonic() - self._since < HANG:
+            most = HANG if self.began else BEGIN
+            if time.monotonic() - self._since < most:
                 return None
             self._process.kill()
             self._process.join()
-            return f"hung for {HANG:g} s"
+            return f"hung for {most:g} s"
         self._process.join()
         code = self._process.exitcode
         if code == 0:

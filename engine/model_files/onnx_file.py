@@ -241,13 +241,13 @@ def _nodes(
         is_last = l == len(layers) - 1
         of_one = is_last and about.labels == BINARY
         name = ("probability" if of_one else last) if is_last else f"A{l + 1}"
-        A = result("Gemm", A, Wl, bl, name=f"Z{l + 1}", transB=1)  # F1
+        A = result("Gemm", A, Wl, bl, name=f"Z{l + 1}", transB=1)  # as F1
         if unit == "softmax":
-            A = result("Softmax", A, name=name, axis=1)  # F6
+            A = result("Softmax", A, name=name, axis=1)  # as F6
         elif unit == "identity":
-            A = result("Identity", A, name=name)  # F5
+            A = result("Identity", A, name=name)  # as F5
         else:
-            A = result(OPERATIONS[unit], A, name=name)  # F2 F3 F4 F7
+            A = result(OPERATIONS[unit], A, name=name)  # as F2 F3 F4 F7
     if about.kind != CLASSIFIER:
         return nodes, constants
     classes = _classes_of(about)

@@ -26,7 +26,7 @@ def forward(layers: Parameters, units: Sequence[str], X: NDArray[Any]) -> NDArra
     with np.errstate(all="ignore"):  # what overflows is inf or NaN, and says so itself
         for (W, b), unit in zip(layers, units, strict=True):
             Z = np.matmul(W, A)
-            Z += b[:, np.newaxis]  # F1
+            Z += b[:, np.newaxis]  # as F1
             activate(unit, Z)
             A = Z
     return A
@@ -35,15 +35,15 @@ def forward(layers: Parameters, units: Sequence[str], X: NDArray[Any]) -> NDArra
 def activate(unit: str, Z: NDArray[Any]) -> None:
     """A = g(Z) for a layer of `unit` units, in place."""
     if unit == "tanh":
-        np.tanh(Z, out=Z)  # F2
+        np.tanh(Z, out=Z)  # as F2
     elif unit == "sigmoid":
         e = np.exp(-np.abs(Z))
-        np.divide(np.where(Z < 0, e, 1), 1 + e, out=Z)  # F3
+        np.divide(np.where(Z < 0, e, 1), 1 + e, out=Z)  # as F3
     elif unit == "relu":
-        np.maximum(0, Z, out=Z)  # F4
+        np.maximum(0, Z, out=Z)  # as F4
     elif unit == "softmax":
         e = np.exp(Z - Z.max(axis=0))
-        np.divide(e, e.sum(axis=0), out=Z)  # F6
+        np.divide(e, e.sum(axis=0), out=Z)  # as F6
     elif unit == "exp":
-        np.exp(Z, out=Z)  # F7
-    # F5  of identity units: nothing to do, A = Z
+        np.exp(Z, out=Z)  # as F7
+    # as F5  of identity units: nothing to do, A = Z
