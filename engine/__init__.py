@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.network import Network as Network
+    from engine.tables.conversion import convert_table as convert_table
+    from engine.tables.on_disk import open_table as open_table
     from engine.training.checkpoint import Checkpoint as Checkpoint
     from engine.training.checkpoint_files import CheckpointError as CheckpointError
     from engine.training.result import DivergedError as DivergedError
@@ -32,6 +34,8 @@ _DEFINED_IN = {
     "MLPRegressor": "engine.estimators.regressor",
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
+    "convert_table": "engine.tables.conversion",
+    "open_table": "engine.tables.on_disk",
     "train": "engine.training.trainer",
     "verify": "engine.checks.run",
 }
@@ -44,6 +48,8 @@ __all__ = [
     "Network",
     "TrainingWarning",
     "__version__",
+    "convert_table",
+    "open_table",
     "train",
     "verify",
 ]
