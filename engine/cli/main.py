@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import compare, demo, info, table_evaluate, table_predict, table_train, warmup, xnor
+from engine.cli import compare, demo, info, table_convert, table_evaluate, table_predict, table_train, warmup, xnor
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("xnor")(xnor.xnor)
 app.command("train")(table_train.train)
+app.command("convert")(table_convert.convert)
 app.command("predict")(table_predict.predict)
 app.command("evaluate")(table_evaluate.evaluate)
 app.command("info")(info.info)
