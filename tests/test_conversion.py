@@ -270,15 +270,23 @@ def lines_of(n_rows=3000):
     [
         ("1,2,3,4", r"table.csv cannot be read as CSV, line 2,502: 4 fields, and the header has 3"),
         ('1,"2,3', r"table.csv cannot be read as CSV, .*line"),
-        ("1,\xe9,3", r"line 2,502: it is not UTF-8 text"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_named(tmp_path, wrong, message):
     lines = lines_of()
     lines.insert(2501, wrong)
     path = tmp_path / "table.csv"
-    path.write_text("\n".join(lines), encoding="latin-1")
+    path.write_text("\n".join(lines))
     refused(message, path, tmp_path)
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.tables.reading.HEADER_BYTES", 1000)  # that are looked at first
+    lines = lines_of()
+    lines.insert(2501, "1,\xe9,3")
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines), encoding="latin-1")
+    refused(r"table.csv cannot be read as CSV, line 2,502: it is not UTF-8 text", path, tmp_path)
 
 
 def test_a_quotation_mark_that_is_never_closed_does_not_take_the_whole_file(tmp_path, monkeypatch):
@@ -409,7 +417,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, when):
         if what == when and rows > 1000:
             raise KeyboardInterrupt
 
-    refused("", path, tmp_path, error=KeyboardInterrupt, progress=stop)
+    refused(None, path, tmp_path, error=KeyboardInterrupt, progress=stop)
 
 
 def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):

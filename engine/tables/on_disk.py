@@ -100,7 +100,7 @@ class ConvertedTable:
         path = self.folder / name
         try:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except (EOFError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error}. Convert the table again.") from error
         if array.shape != shape:
             raise ValueError(

@@ -124,7 +124,7 @@ class ColumnSurvey:
         self.n_present += int(present.sum())
         self.n_learnt += int(learnt.sum())
         self.n_missing_learnt += int((learnt & ~present).sum())
-        self._possible = [kind for kind in self._possible if _can_be(series, kind)]
+        self._possible = _still_possible(self._possible, series)
         if series.dtype.is_nested():
             return None
         text = series.dtype == pl.String
@@ -152,7 +152,8 @@ class ColumnSurvey:
             too_large = np.flatnonzero(np.abs(column) > kinds.LARGEST)
             if len(too_large) and self.beyond is None:
                 self.beyond = first_row + int(too_large[0]), float(column[too_large[0]])
-            self.moments.add(column[is_number & learnt])
+            if self.beyond is None:  # else the column is refused, or left out
+                self.moments.add(column[is_number & learnt])
             present = column[is_number]
             self.all_whole &= bool(
                 ((present == np.round(present)) & (np.abs(present) < 2**53)).all()
@@ -283,10 +284,21 @@ class ColumnSurvey:
         return ""
 
 
-def _can_be(series: pl.Series, kind: str) -> bool:
-    if kind == DATE:
-        return kinds.all_dates(series)
-    return not len(kinds.as_kind(series, kind).wrong)
+def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
+    """Those of the kinds that all of these texts are, too."""
+    if series.null_count() == len(series):
+        return kinds_so_far
+    if len(kinds_so_far) > 1 and not len(kinds.as_kind(series, NUMBER).wrong):
+        return [kind for kind in kinds_so_far if kind == NUMBER]  # no number is one of the others
+    return [
+        kind
+        for kind in kinds_so_far
+        if (
+            kinds.all_dates(series)
+            if kind == DATE
+            else not len(kinds.as_kind(series, kind).wrong)
+        )
+    ]
 
 
 @dataclass
