@@ -13,16 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHARE = 0.8  # of the memory left, that a copy of what was mapped may take
-WILL_NEED = 3  # MADV_WILLNEED, the same number on Linux, macOS and the BSDs
+REQUEST_BYTES = 1 << 17  # of which Linux reads no more than a device takes at once: often this
+# MADV_NORMAL, MADV_RANDOM and MADV_WILLNEED: the same numbers on Linux, macOS and the BSDs.
+NORMAL, RANDOM, WILL_NEED = 0, 1, 3
 
 
-def mapping_of(array: Any) -> np.memmap | None:
-    """The array that maps the file which `array` is a view of; None where there is none."""
+def mapping_of(array: Any) -> Any:
+    """The np.memmap of the file which `array` is a view of; None where there is none."""
     found = None
     while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+        below: Any = array.base
+        if isinstance(array, np.memmap) and isinstance(below, mmap.mmap):
             found = array
-        array = array.base
+        array = below
     return found
 
 
@@ -102,8 +105,21 @@ def memory_left() -> float:
 def ask_for(address: int, n_bytes: int) -> None:
     """Ask the system to read a part of a mapping from the disk, and do not wait for it."""
     page = mmap.PAGESIZE
+    last = address + n_bytes
+    for first in range(address // page * page, last, REQUEST_BYTES):
+        n = min(REQUEST_BYTES, last - first)
+        _madvise(ctypes.c_void_p(first), ctypes.c_size_t(n), WILL_NEED)
+
+
+def expect(address: int, n_bytes: int, at_random: bool) -> None:
+    """Say whether what is read of a mapping tells what is read next.
+
+    If not, the system reads the page that is wanted; else, often megabytes around it.
+    """
+    page = mmap.PAGESIZE
     first = address // page * page
-    _madvise(ctypes.c_void_p(first), ctypes.c_size_t(address + n_bytes - first), WILL_NEED)
+    advice = RANDOM if at_random else NORMAL
+    _madvise(ctypes.c_void_p(first), ctypes.c_size_t(address + n_bytes - first), advice)
 
 
 def can_ask() -> bool:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Checkpoint, MLPClassifier, MLPRegressor, Network, train
+from engine.mapped_files import ask_for
 from engine.training import reading
 from engine.training.batches import (
     BLOCK_NUMBERS,
@@ -74,7 +75,7 @@ def test_an_order_depends_on_the_generator_alone_and_not_on_the_last_order():
 def test_a_buffer_has_the_samples_of_whole_blocks():
     block, n_blocks = 3, 3 * BUFFER_BLOCKS
     (order,) = orders(block * n_blocks, block, n_epochs=1)
-    seen = []
+    seen: list[int] = []
     for buffer in order.reshape(3, -1):
         numbers, counts = np.unique(buffer // block, return_counts=True)
         assert len(numbers) == BUFFER_BLOCKS
@@ -163,7 +164,8 @@ def test_a_stopped_run_goes_on_with_the_same_bits(tmp_path):
 def test_estimators_go_on_exactly(kind):
     X, y = rows()
     given = {
-        "hidden_layer_sizes": 2, "activation": "identity", "batch_size": 8, "shuffle": "blocks", "random_state": 0,
+        "hidden_layer_sizes": 2, "activation": "identity", "batch_size": 8,
+        "shuffle": "blocks", "random_state": 0,
         "tol": 0, "n_iter_no_change": 100,
     }  # fmt: skip
     with pytest.warns(match="Maximum iterations"):
@@ -182,14 +184,14 @@ def test_estimators_refuse_another_word():
 # What is read ahead.
 
 
-@pytest.fixture()
+@pytest.fixture
 def mapped(tmp_path):
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (1000, 3))
     X[:] = np.random.default_rng(0).standard_normal(X.shape)
     return X
 
 
-@pytest.fixture()
+@pytest.fixture
 def asked(monkeypatch):
     """The parts that were asked for, as address and length."""
     parts = []
@@ -200,10 +202,12 @@ def asked(monkeypatch):
 def test_the_next_buffer_is_asked_for_while_steps_go_through_one(mapped, asked):
     block = 1
     ahead = ReadAhead.of(mapped.T, block)
+    assert ahead is not None
     (order,) = orders(1000, block, n_epochs=1)
     start = mapped.__array_interface__["data"][0]
 
     def samples():
+        ahead.wait()
         found = sorted((address - start) // 12 for address, _ in asked)
         asked.clear()
         return found
@@ -225,9 +229,11 @@ def test_the_next_buffer_is_asked_for_while_steps_go_through_one(mapped, asked):
 @pytest.mark.parametrize("block", [7, 64, 5000])
 def test_no_more_is_asked_for_than_there_is(mapped, asked, block):
     ahead = ReadAhead.of(mapped.T, block)
+    assert ahead is not None
     (order,) = orders(1000, block, n_epochs=1)
     for position in range(5, 1000, 100):
         ahead.follow(order, position, 0)
+    ahead.wait()
     start = mapped.__array_interface__["data"][0]
     assert min(address for address, _ in asked) == start
     assert max(address + n for address, n in asked) == start + mapped.nbytes
@@ -244,7 +250,7 @@ def test_nothing_is_asked_for_without_blocks_a_file_or_rows_in_one_piece(mapped)
 
 def test_asking_for_a_part_of_a_mapping_changes_nothing(mapped):
     before = np.array(mapped)
-    reading.ask_for(mapped.__array_interface__["data"][0] + 100, 1000)
+    ask_for(mapped.__array_interface__["data"][0] + 100, 1000)
     np.testing.assert_array_equal(mapped, before)
 
 

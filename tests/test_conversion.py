@@ -1,4 +1,4 @@
-"""Tables become arrays on disk: what is in them, what is refused, and that nothing half-done stays."""
+"""Tables become arrays on disk: what is in them, what is refused, and that nothing half stays."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ import pytest
 
 from engine import convert_table, open_table
 from engine.model_files import read_model
-from engine.tables import conversion, fitting, on_disk, stream
+from engine.tables import fitting, on_disk, stream
 from engine.tables import pipeline as parts
 from engine.tables.columns import described
 from engine.tables.on_disk import PIPELINE
@@ -75,6 +75,12 @@ def rows_of(converted):
     return np.concatenate([part.X for part in found]), np.concatenate([part.y for part in found])
 
 
+def part_of(converted, name):
+    found = converted.part(name)
+    assert found is not None
+    return found
+
+
 def parts_of(table, target, shares=(0.2, 0.08), seed=0):
     """The part of each row: written a second time, from the docstring of convert_table."""
     drawn = np.random.Generator(np.random.PCG64(seed)).random(table.height)
@@ -96,12 +102,14 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
     expected.fit(read.filter(known == 0))
     assert converted.facts["inputs"] == list(expected.get_feature_names_out())
     for number, name in enumerate(on_disk.PARTS):
-        X = converted.part(name).X
+        X = part_of(converted, name).X
         np.testing.assert_allclose(
             X, expected.transform(read.filter(known == number)), rtol=1e-9, atol=1e-12
         )
     again = read_model(converted.folder / PIPELINE).estimator
-    np.testing.assert_array_equal(again.transform(read.filter(known == 1)), converted.validation.X)
+    np.testing.assert_array_equal(
+        again.transform(read.filter(known == 1)), part_of(converted, "validation").X
+    )
 
 
 def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path):
@@ -114,9 +122,11 @@ def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path)
     np.testing.assert_allclose(known["standard deviation"], learnt.std())
     for number, name in enumerate(on_disk.PARTS):
         expected = (rent[part == number] - learnt.mean()) / learnt.std()
-        np.testing.assert_allclose(converted.part(name).y, expected, rtol=1e-5, atol=1e-6)
-        assert converted.part(name).y.dtype == np.float32
-    assert converted.facts["notes"] == [f"{table['rent'].null_count()} rows without a target left out."]
+        np.testing.assert_allclose(part_of(converted, name).y, expected, rtol=1e-5, atol=1e-6)
+        assert part_of(converted, name).y.dtype == np.float32
+    assert converted.facts["notes"] == [
+        f"{table['rent'].null_count()} rows without a target left out."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +351,9 @@ def test_files_of_other_columns_are_refused(tmp_path):
     one, other = tmp_path / "a.csv", tmp_path / "b.csv"
     one.write_text("\n".join(lines_of(300)))
     other.write_text("x,y\n1,1\n")
-    refused(r"b.csv has other columns than .*a.csv: only one of them has 'z'", [one, other], tmp_path)
+    refused(
+        r"b.csv has other columns than .*a.csv: only one of them has 'z'", [one, other], tmp_path
+    )
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv"])
@@ -394,12 +406,10 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path, monkeypatch, late):
         def write(writer, part, X, y):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(conversion.Writer, "write", write)
+        monkeypatch.setattr(on_disk.Writer, "write", write)
         refused("The disk is full. What was written is removed", path, tmp_path, error=OSError)
     else:
-        monkeypatch.setattr(
-            conversion.shutil, "disk_usage", lambda folder: _Free(1000)
-        )
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: _Free(1000))
         refused("are free. Nothing was written", path, tmp_path, error=OSError)
 
 
@@ -438,6 +448,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
         [sys.executable, "-c", code, str(path), str(tmp_path / "folder")],
         env=environment(), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=30)
@@ -454,7 +465,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
 # Folders that are opened.
 
 
-@pytest.fixture()
+@pytest.fixture
 def converted(tmp_path):
     return convert_table(written(frame(600), tmp_path, ".csv"), tmp_path / "folder", "rent")
 

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import compare, demo, info, table_convert, table_evaluate, table_predict, table_train, warmup, xnor
+from engine.cli import (
+    compare,
+    demo,
+    info,
+    table_convert,
+    table_evaluate,
+    table_predict,
+    table_train,
+    warmup,
+    xnor,
+)
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2

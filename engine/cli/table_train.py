@@ -152,8 +152,8 @@ def train(
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
     """
     from engine import atomic_files, model_files
-    from engine.cli.table_pictures import check_folder, draw_training
     from engine.cli.table_convert import converted, show_converted
+    from engine.cli.table_pictures import check_folder, draw_training
     from engine.cli.table_train_on_disk import check_fits_memory, train_on_disk
     from engine.tables import fitting
     from engine.tables.on_disk import is_converted, open_table
@@ -287,7 +287,8 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
                 "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
                 "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
-                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}{best_epoch(network)}",
+                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
+                f"{best_epoch(network)}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
             }
         )

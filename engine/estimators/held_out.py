@@ -25,7 +25,7 @@ def split(
             "X",
             rows.X,
             rows.X.dtype,
-            "early_stopping copies rows to hold some out: pass rows of your own as X_val and y_val.",
+            "early_stopping copies rows to hold some out: pass your own as X_val and y_val.",
         )
     if rows.weights is not None and not np.all(rows.weights > 0):
         rows = rows.chosen(np.flatnonzero(rows.weights > 0))

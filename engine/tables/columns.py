@@ -206,7 +206,8 @@ def _input(series: pl.Series, kind: str, first_row: int) -> pl.Series:
     too_large = (numbers.abs() > kinds.LARGEST).arg_true()
     if len(too_large):
         raise ValueError(
-            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row {too_large[0] + first_row:,}; "
+            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row "
+            f"{too_large[0] + first_row:,}; "
             f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
     return numbers.fill_null(float("nan"))

@@ -150,10 +150,8 @@ def convert_table(
     True
     >>> here.cleanup()
     """
-    paths = source if isinstance(source, list | tuple) else [source]
-    files = table_files(
-        Path(paths[0]) if len(paths) == 1 else [Path(path) for path in paths], missing
-    )
+    paths = [Path(source)] if isinstance(source, str | os.PathLike) else [*map(Path, source)]
+    files = table_files(paths[0] if len(paths) == 1 else paths, missing)
     task = None if task is None else settings.one_of("task", task, TASKS)
     settings.one_of("dtype", dtype, ("float32", "float64"))
     settings.whole_number("seed", seed, at_least=0)
@@ -220,7 +218,9 @@ class _Dealer:
         """Numbers of PARTS, or OUTSIDE for rows without a target."""
         drawn = self._generator.random(batch.frame.height)
         # Held out, to stop by, to learn from: in PARTS from the last to the first.
-        parts = (len(PARTS) - 1 - np.searchsorted(self._bounds, drawn, side="right")).astype(np.int8)
+        parts = (len(PARTS) - 1 - np.searchsorted(self._bounds, drawn, side="right")).astype(
+            np.int8
+        )
         parts[batch.frame[self._target].is_null().to_numpy()] = OUTSIDE
         return parts
 
@@ -377,9 +377,7 @@ def _known_columns(decided: Decided) -> list[Column]:
     for column in decided.columns.used:
         survey = decided.survey.columns[column.name]
         texts = tuple(category_counts(survey)) if column.kind == CATEGORY else ()
-        known.append(
-            Column(column.name, column.kind, survey.n_missing_learnt, column.note, texts)
-        )
+        known.append(Column(column.name, column.kind, survey.n_missing_learnt, column.note, texts))
     return known
 
 
@@ -423,5 +421,3 @@ def _facts(decided: Decided, about: dict[str, Any]) -> dict[str, Any]:
 
 def _deviation(moments: Moments) -> float:
     return float(np.sqrt(moments.squares / moments.n)) if moments.n else 0.0
-
-

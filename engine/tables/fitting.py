@@ -176,9 +176,7 @@ def trained(
     facts = {**about, "rows": n_rows, "seconds": round(watch.seconds, 3), "scores": scores}
     interrupted = any(INTERRUPTED in message for message in said)
     model = replace(model, training=facts)
-    return Trained(
-        model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said
-    )
+    return Trained(model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said)
 
 
 @dataclass

@@ -88,7 +88,9 @@ class ConvertedTable:
         if not n_rows:
             return None
         shapes = {"inputs": (n_rows, len(self.facts["inputs"])), "targets": (n_rows,)}
-        return OnDisk(*(self._mapped(f"{name}-{what}.npy", shape) for what, shape in shapes.items()))
+        return OnDisk(
+            *(self._mapped(f"{name}-{what}.npy", shape) for what, shape in shapes.items())
+        )
 
     @property
     def classes(self) -> list[Any] | None:
@@ -135,9 +137,7 @@ def open_table(folder: str | os.PathLike[str]) -> ConvertedTable:
     """
     folder = Path(folder)
     if not is_converted(folder):
-        raise ValueError(
-            f"{folder} is not what `engine convert` has written: it has no {FACTS}."
-        )
+        raise ValueError(f"{folder} is not what `engine convert` has written: it has no {FACTS}.")
     path = folder / FACTS
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))

@@ -19,7 +19,8 @@ from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
 from engine.tables.stream import Batch
 from engine.tables.target import TargetFacts
 
-MOST_DISTINCT = 10_000  # values of a column that are counted
+MOST_DISTINCT = 10_000  # values of a column that are counted,
+MOST_TEXT = 1 << 20  # or so many bytes of text
 SAMPLE_ROWS = 1 << 14  # rows to learn from whose numbers are kept
 
 
@@ -48,34 +49,42 @@ class Moments:
 
 
 class Counts:
-    """How often each value comes, as long as there are not too many of them.
+    """How often each value comes, in each part, as long as they are few and short."""
 
-    `of_parts` holds, for each value, the rows of each part; None once there are too many.
-    """
-
-    def __init__(self, n_parts: int) -> None:
-        self._n_parts = n_parts
-        self.of_parts: dict[Any, list[int]] | None = {}
+    def __init__(self, n_parts: int, most: int = MOST_DISTINCT) -> None:
+        self._parts = [*range(n_parts), -1]  # the last is of no part
+        self._most = most
+        self._counts: pl.DataFrame | None = None
+        self.too_many = False
 
     def add(self, values: pl.Series, parts: NDArray[np.int8]) -> None:
-        """Values more, without missing ones, and the part of each (below 0: none)."""
-        if self.of_parts is None:
+        """Values more, without missing ones, and the part of each."""
+        if self.too_many or not len(values):
             return
         frame = pl.DataFrame({"value": values, "part": parts})
-        found = frame.group_by("value", "part").len()
-        if found["value"].n_unique() > MOST_DISTINCT:
-            self.of_parts = None
-            return
-        for value, part, count in found.iter_rows():
-            row = self.of_parts.setdefault(value, [0] * (self._n_parts + 1))
-            row[part] += count  # the last is of no part
-        if len(self.of_parts) > MOST_DISTINCT:
-            self.of_parts = None
+        added = frame.group_by("value").agg(
+            (pl.col("part") == part).sum().cast(pl.Int64).alias(str(part)) for part in self._parts
+        )
+        if self._counts is not None:
+            both = pl.concat([self._counts, added])
+            added = both.group_by("value").agg(pl.all().sum())
+        self._counts = added
+        if added.height > self._most or added["value"].estimated_size() > MOST_TEXT:
+            self._counts, self.too_many = None, True
 
     @property
     def n_distinct(self) -> int:
         """Distinct values; where there are too many, one more than are counted."""
-        return MOST_DISTINCT + 1 if self.of_parts is None else len(self.of_parts)
+        if self._counts is None:
+            return self._most + 1 if self.too_many else 0
+        return self._counts.height
+
+    @property
+    def of_parts(self) -> dict[Any, list[int]] | None:
+        """Each value's rows in each part, and in none; None where there are too many values."""
+        if self._counts is None:
+            return None if self.too_many else {}
+        return {value: list(counts) for value, *counts in self._counts.iter_rows()}
 
 
 class ColumnSurvey:
@@ -92,14 +101,21 @@ class ColumnSurvey:
         Rows to learn from, and how many of these lack a value.
     """
 
-    def __init__(self, name: str, dtype: pl.DataType, told: str | None, n_parts: int) -> None:
+    def __init__(
+        self, name: str, dtype: pl.DataType, told: str | None, n_parts: int, is_target: bool
+    ) -> None:
         self.name = name
         self.dtype = dtype
         self._told = told
         text = dtype == pl.String
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
         self.n_rows = self.n_present = self.n_learnt = self.n_missing_learnt = 0
-        self.counts, self.number_counts = Counts(n_parts), Counts(n_parts)
+        self.counts = Counts(n_parts)
+        # Of numbers that are inputs it matters whether they are few, no more.
+        all_count = is_target or told == CATEGORY
+        self.number_counts = Counts(n_parts, MOST_DISTINCT if all_count else FEW)
+        if dtype.is_numeric() and not all_count:
+            self.counts = Counts(n_parts, FEW)
         self.moments = Moments()
         self.n_numbers = 0
         self.others: dict[str, None] = {}  # texts that are no numbers, the first few
@@ -194,12 +210,13 @@ class ColumnSurvey:
             reason = self._constant(kind)
         else:
             reason = self._reason_to_leave_out(kind)
-        if not reason and kind == CATEGORY and self.counts.of_parts is None:
-            reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}")
+        if not reason and kind == CATEGORY and self.counts.too_many:
+            reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}, or 1 MB")
             if told:
                 raise ValueError(
-                    f"Column {self.name!r} has more than {MOST_DISTINCT:,} categories, the most "
-                    "that are counted on the way from a disk; join rare ones, or leave it out."
+                    f"Column {self.name!r} has more than {MOST_DISTINCT:,} categories, or 1 MB of "
+                    "them, the most that are counted on the way from a disk; join rare ones, or "
+                    "leave it out."
                 )
         if reason:
             return self._column(kind, reason), False
@@ -234,11 +251,12 @@ class ColumnSurvey:
 
         None where there are too many.
         """
-        counts = self.number_counts if kind == NUMBER else self.counts
-        if counts.of_parts is None:
+        counts = (self.number_counts if kind == NUMBER else self.counts).of_parts
+        if counts is None:
             return None
         found: dict[Any, list[int]] = {}
-        for value, of_parts in zip(self._converted(counts, kind), counts.of_parts.values()):
+        converted = self._converted(list(counts), kind)
+        for value, of_parts in zip(converted, counts.values(), strict=True):
             sofar = found.get(value, [0] * len(of_parts))
             found[value] = [one + other for one, other in zip(sofar, of_parts, strict=True)]
         return dict(sorted(found.items()))
@@ -252,10 +270,9 @@ class ColumnSurvey:
             return series.cast(pl.Float64).cast(pl.String)
         return series
 
-    def _converted(self, counts: Counts, kind: str) -> list[Any]:
-        assert counts.of_parts is not None
+    def _converted(self, values: list[Any], kind: str) -> list[Any]:
         dtype = pl.Float64() if kind == NUMBER else self.dtype
-        keys = pl.Series(self.name, list(counts.of_parts), dtype=dtype)
+        keys = pl.Series(self.name, values, dtype=dtype)
         return kinds.as_kind(self.series_as(keys, kind), kind).values.to_list()
 
     def _column(self, kind: str, note: str) -> Column:
@@ -278,7 +295,7 @@ class ColumnSurvey:
         if self.dtype == pl.String and almost and self.number_counts.n_distinct > FEW:
             return of_columns.almost_numbers(list(self.others))
         n_distinct = self.counts.n_distinct
-        if self.counts.of_parts is not None and n_distinct > max(FEW, self.n_present // 2):
+        if not self.counts.too_many and n_distinct > max(FEW, self.n_present // 2):
             how_many = f"{n_distinct:,} of {self.n_present:,}"
             return of_columns.too_many_texts(self.name, how_many)
         return ""
@@ -293,11 +310,7 @@ def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
     return [
         kind
         for kind in kinds_so_far
-        if (
-            kinds.all_dates(series)
-            if kind == DATE
-            else not len(kinds.as_kind(series, kind).wrong)
-        )
+        if (kinds.all_dates(series) if kind == DATE else not len(kinds.as_kind(series, kind).wrong))
     ]
 
 
@@ -323,7 +336,11 @@ class Survey:
         if not self.columns:
             self.columns = {
                 series.name: ColumnSurvey(
-                    series.name, series.dtype, self.told.get(series.name), self.n_parts
+                    series.name,
+                    series.dtype,
+                    self.told.get(series.name),
+                    self.n_parts,
+                    series.name == self.target,
                 )
                 for series in frame
             }

@@ -310,6 +310,9 @@ class Descent:
                 last = ended - self._epochs_before
                 self._monitor.record_late(self._history[last - missing : last])
             raise
+        finally:
+            if self._ahead is not None:
+                self._ahead.close()
 
     def _run(self, max_epochs: int) -> str:
         counts, monitor = self._state.counts, self._monitor
@@ -354,7 +357,7 @@ class Descent:
 
     def _epochs_of_slice(self, left: int) -> int:
         """Epochs after which a slice must end, of those that are left."""
-        if self._monitor.wants_each_epoch:
+        if self._monitor.wants_each_epoch or self._ahead is not None:
             return 1
         if self._keeper is not None and self._keeper.every_epochs is not None:
             return min(left, self._keeper.every_epochs)
@@ -376,6 +379,9 @@ class Descent:
             self._keeper.reached(epochs_before, lambda: self._arrays(before, mark))
         if ended == UNFINISHED:
             rest = history[int(self._state.counts[EPOCHS]) - epochs_before :]
+            if self._ahead is not None:
+                position, batch_size = int(self._state.counts[POSITION]), self._settings.batch_size
+                n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))
             start = time.perf_counter()
             ended = self._way.advance(
                 self._state, self._settings, watched, n_steps, len(rest), rest

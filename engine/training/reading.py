@@ -1,15 +1,17 @@
 """Reading ahead: inputs that are shuffled by blocks and mapped from a file, a buffer early.
 
 What a buffer of blocks holds is known once an epoch's order has been drawn. While steps go through
-one buffer, the system is asked for the blocks of the next. Nothing that is computed depends on it.
+one buffer, a thread asks the system for the blocks of the next: where many are wanted, asking takes
+as long as reading. Nothing that is computed depends on it.
 """
 
+import threading
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.mapped_files import address_of, ask_for, can_ask, mapping_of
+from engine.mapped_files import address_of, ask_for, can_ask, expect, mapping_of
 from engine.samples import Inputs
 from engine.training.batches import BUFFER_BLOCKS
 
@@ -18,10 +20,12 @@ class ReadAhead:
     """The requests for one array of inputs (n_0, m), whose samples lie one after the other."""
 
     def __init__(self, X: NDArray[Any], block: int) -> None:
+        self._X = X  # which must stay mapped while it is asked for
         self._address = address_of(X)
         self._sample_bytes = X.strides[1]
         self._n_samples = X.shape[1]
         self._block = block
+        self._asking: threading.Thread | None = None
         self._asked = (-1, -1)  # buffers: the one that steps are in, and its epoch
 
     @classmethod
@@ -39,15 +43,43 @@ class ReadAhead:
             return
         first_in_epoch = self._asked[1] != epoch
         self._asked = buffer, epoch
-        for number in (buffer, buffer + 1) if first_in_epoch else (buffer + 1,):
-            self._ask(order, number)
+        self.wait()
+        if first_in_epoch:
+            expect(self._address, self._X.nbytes, at_random=True)
+            self._ask(self._blocks(order, buffer))
+        blocks = self._blocks(order, buffer + 1)
+        self._asking = threading.Thread(target=self._ask, args=(blocks,), daemon=True)
+        try:
+            self._asking.start()
+        except RuntimeError:  # no new thread can begin, as at the end of the process
+            self._asking = None
 
-    def _ask(self, order: NDArray[Any], buffer: int) -> None:
+    def steps_left(self, position: int, batch_size: int) -> int:
+        """Steps to the end of the buffer: what comes after the next has not been asked for."""
+        size = BUFFER_BLOCKS * self._block
+        return -(-(size - position % size) // batch_size)
+
+    def close(self) -> None:
+        """Ask for no more."""
+        self.wait()
+        expect(self._address, self._X.nbytes, at_random=False)
+
+    def wait(self) -> None:
+        """Until all that is wanted has been asked for."""
+        if self._asking is not None:
+            self._asking.join()
+            self._asking = None
+
+    def _blocks(self, order: NDArray[Any], buffer: int) -> list[int]:
         # A short block in a buffer moves all later ones forward a little: the blocks at the ends
         # may be asked for twice, or belong to a neighbour.
         size = BUFFER_BLOCKS * self._block
         samples = order[buffer * size : (buffer + 1) * size]
-        for block in np.unique(samples // self._block).tolist():
+        blocks: list[int] = np.flatnonzero(np.bincount(samples // self._block)).tolist()
+        return blocks
+
+    def _ask(self, blocks: list[int]) -> None:
+        for block in blocks:
             first = block * self._block
             n = min(self._block, self._n_samples - first)
             ask_for(self._address + first * self._sample_bytes, n * self._sample_bytes)
