@@ -143,7 +143,7 @@ def convert_table(
     >>> _ = source.write_text("\\n".join(["x,letter,y", *rows]))
     >>> table = convert_table(source, Path(here.name, "table"), "y", test_fraction=0)
     >>> table.training.X.shape, table.facts["inputs"]
-    ((64, 3), ['x', 'letter_a', 'letter_b'])
+    ((61, 3), ['x', 'letter_a', 'letter_b'])
     >>> network = Network((3, 8, 1), output="identity")
     >>> result = train(network, table.training.X.T, table.training.y, solver="lbfgs", max_iter=50)
     >>> result.cost < 1e-3
