@@ -86,7 +86,7 @@ def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> 
     from engine import convert_table
     from engine.tables import stream
 
-    stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 16
+    stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 14
     convert_table(small, f"{folder}/small", "y")
     kept = []
     if hoard:

@@ -107,7 +107,7 @@ def tables(request, tmp_path_factory):
         if ending == ".csv":
             frame.write_csv(path)
         else:
-            frame.write_parquet(path, row_group_size=5000)  # a column of which is read as a whole
+            frame.write_parquet(path, row_group_size=1000)  # a column of which is read as a whole
 
     for first in range(0, TABLE_ROWS, size):
         write(table(size, first), large / f"part-{first:07}{ending}")

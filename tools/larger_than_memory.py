@@ -61,10 +61,10 @@ def disk(folder: Path, gigabytes: float) -> None:
         print(f"network {FEATURES}-{HIDDEN}-1, batches of {BATCH}, one thread\n")
         make(Path(made), n_rows)
         print(f"| way | {' | '.join(f'{c}, rows/s | MB/s' for c in ('not cached', 'cached'))} "
-              "| memory, MB |")  # fmt: skip
-        print("|---|--:|--:|--:|--:|--:|")
+              "|")  # fmt: skip
+        print("|---|--:|--:|--:|--:|")
         for name, settings in WAYS.items():
-            cells, most = [], 0.0
+            cells = []
             for cold in (True, False):
                 asked = {"folder": made, "settings": settings, "cold": cold}
                 done = subprocess.run(
@@ -72,9 +72,9 @@ def disk(folder: Path, gigabytes: float) -> None:
                     capture_output=True, text=True, check=True,
                 )  # fmt: skip
                 found = json.loads(done.stdout)
-                rate, most = found["rows"] / found["seconds"], max(most, found["extra"])
+                rate = found["rows"] / found["seconds"]
                 cells += [f"{rate:,.0f}", f"{rate * FEATURES * 4 / 1e6:,.0f}"]
-            print(f"| {name} | {' | '.join(cells)} | {most / 1e6:.0f} |", flush=True)
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def make(folder: Path, n_rows: int) -> None:
@@ -117,9 +117,8 @@ def way(folder: str, settings: dict[str, Any], cold: bool) -> dict[str, float]:
     setattr(descent.Descent, "run", watched(run, lambda self, _: BATCH * self._state.counts[STEPS]))  # noqa: B010
     by_all = watched(full_batch.gradient_descent, lambda *_: len(y))
     setattr(trainer, "gradient_descent", by_all)  # noqa: B010
-    before = anonymous()
     train(network, X.T, y, **settings, max_iter=1, max_time=SECONDS, n_threads=1)
-    return {**{name: float(value) for name, value in found.items()}, "extra": anonymous() - before}
+    return {name: float(value) for name, value in found.items()}
 
 
 def evict(array: Any) -> None:
@@ -128,14 +127,6 @@ def evict(array: Any) -> None:
     mapping._mmap.madvise(4)  # MADV_DONTNEED
     with open(mapping.filename, "rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def anonymous() -> int:
-    """The most private memory that was resident: VmHWM counts mapped files, so what is now."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return 1024 * int(line.split()[1])
-    return 0
 
 
 # How good.
