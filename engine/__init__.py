@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from engine.model_files.files import load as load
     from engine.model_files.files import save as save
     from engine.network import Network as Network
+    from engine.tables.conversion import convert_table as convert_table
+    from engine.tables.on_disk import open_table as open_table
     from engine.training.checkpoint import Checkpoint as Checkpoint
     from engine.training.checkpoint_files import CheckpointError as CheckpointError
     from engine.training.result import DivergedError as DivergedError
@@ -36,7 +38,9 @@ _DEFINED_IN = {
     "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
+    "convert_table": "engine.tables.conversion",
     "load": "engine.model_files.files",
+    "open_table": "engine.tables.on_disk",
     "save": "engine.model_files.files",
     "train": "engine.training.trainer",
     "verify": "engine.checks.run",
@@ -51,7 +55,9 @@ __all__ = [
     "Network",
     "TrainingWarning",
     "__version__",
+    "convert_table",
     "load",
+    "open_table",
     "save",
     "train",
     "verify",

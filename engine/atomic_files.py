@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -62,7 +62,7 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
     if path.exists():
         path.replace(previous)
     new.replace(path)
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def new_of(path: Path) -> Path:
@@ -87,7 +87,7 @@ def _mode(target: Path) -> int:
     return 0o666 & ~mask
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """The new name reaches the disk as well, where folders can be flushed."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -17,6 +17,7 @@ from sklearn import datasets
 from engine import ModelFileError
 from engine.cli import main
 from engine.cli.table_train import COMPILED
+from engine.cli.table_train_on_disk import check_fits_memory
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import pipeline_file
 from engine.tables import fitting
@@ -720,3 +721,71 @@ def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
             assert without_digits(err + out) == without_digits(expected)
     scores = read(tmp_path / "flats.skops").training["scores"]
     assert scores["held_out"]["R2"] > 0.95
+
+
+# Tables that are never loaded.
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("on-disk")
+    sides, rents = ("south", "north", "north"), ("lo", "hi")
+    lines = [f"{k % 50},{sides[k % 3]},{rents[k % 50 > 24]}" for k in range(2000)]
+    (folder / "flats.csv").write_text("\n".join(["area,side,rent", *lines]))
+    return folder
+
+
+def test_a_converted_table_is_trained_on_and_its_model_is_as_any_other(on_disk):
+    done = engine("convert", "flats.csv", "--target", "rent", "--to", "arrays", cwd=on_disk)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Target 'rent': classification, as the target is text (--task overrules)" in done.stdout
+    assert "1,435 rows to learn from, 146 to stop by, 419 held out (at random)" in done.stdout
+    done = engine("train", "arrays", "--model", "flats.skops", cwd=on_disk)
+    assert done.returncode == 0, done.stderr
+    assert "held out; shuffled by blocks" in done.stdout
+    done = engine("evaluate", "flats.skops", "flats.csv", cwd=on_disk)
+    accuracy = next(line for line in done.stdout.splitlines() if line.startswith("accuracy"))
+    assert float(accuracy.split()[2].rstrip("%")) > 95
+    done = engine("predict", "flats.skops", "flats.csv", cwd=on_disk)
+    assert done.stdout.splitlines()[0] == "predicted_rent,probability_hi,probability_lo"
+    assert done.stdout.splitlines()[1].startswith("lo,")
+
+
+def test_a_table_is_converted_and_trained_on_in_one(on_disk):
+    done = engine(
+        "train", "flats.csv", "--target", "area", "--on-disk", "others", "--model", "area.skops",
+        "--max-iter", "30", cwd=on_disk,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "task     regression of 'area'" in done.stdout
+    done = engine("evaluate", "area.skops", "flats.csv", cwd=on_disk)
+    assert done.returncode == 0
+    assert "R2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "flats.csv"], "Missing option '--target': name the column"),
+        (
+            ["convert", "flats.csv", "--target", "rent", "--to", "."],
+            ". exists already, and nothing",
+        ),
+        (["convert", "flats.csv", "--target", "rnt", "--to", "x"], "no column 'rnt'. Did you mean"),
+        (["convert", "no.csv", "--target", "rent", "--to", "x"], "no.csv: No such file"),
+        (["convert", "flats.csv", "--target", "rent", "--to", "no/x"], "No such file"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
+    done = engine(*arguments, cwd=on_disk)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_table_too_large_for_memory_is_refused_with_advice(on_disk, monkeypatch):
+    monkeypatch.setattr("engine.mapped_files.memory_left", lambda: 10_000.0)
+    with pytest.raises(ValueError, match=r"would take about .* Add --on-disk FOLDER"):
+        check_fits_memory(on_disk / "flats.csv")
+    monkeypatch.setattr("engine.mapped_files.memory_left", lambda: 1e9)
+    check_fits_memory(on_disk / "flats.csv")

@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.mapped_files import check_as_it_lies, check_copy_fits, check_whole, conversion_advice
+
+ENTRIES_AT_A_TIME = 2**20  # of a look for those that are not finite
+
 
 def real_array(argument: str, values: Any) -> NDArray[Any]:
     """`values` as an array of real numbers, of whatever dtype and layout."""
@@ -45,6 +49,9 @@ def float_array(
     if dtype is None:  # float32 in either byte order, or anything else
         is_single = array.dtype.kind == "f" and array.dtype.itemsize == 4
         dtype = np.float32 if is_single else np.float64
+    check_whole(argument, array)
+    if array.dtype != dtype:
+        check_copy_fits(argument, array, dtype, conversion_advice(argument, array.dtype))
     with np.errstate(over="ignore", invalid="ignore"):
         floats = array.astype(dtype, copy=False)
         total = np.sum(floats)  # one number to look at; an overflow only means a closer look
@@ -56,11 +63,9 @@ def float_array(
 def _refuse_non_finite(
     argument: str, array: NDArray[Any], floats: NDArray[Any], advice: str
 ) -> None:
-    bad = ~np.isfinite(floats)
-    count = int(bad.sum())
-    if count == 0:
+    count, place = non_finite(floats)
+    if place is None:
         return
-    place = tuple(int(index) for index in np.argwhere(bad)[0])
     came = array[place]
     where = f"[{', '.join(str(index) for index in place)}]"
     if np.isfinite(came):
@@ -72,6 +77,29 @@ def _refuse_non_finite(
         f"{argument} must be finite, but {count} of its {floats.size} entries are NaN or inf, the "
         f"first at {argument}{where} ({came}){advice}."
     )
+
+
+def non_finite(floats: NDArray[Any]) -> tuple[int, tuple[int, ...] | None]:
+    """How many entries are NaN or inf, and the first of them in C order; a part at a time."""
+    if floats.ndim > 1:
+        # In the order in which they lie in memory, so that a file is read once.
+        axis = int(np.argmax(np.abs(floats.strides)))
+        parts = max(1, ENTRIES_AT_A_TIME // max(1, floats.size // floats.shape[axis]))
+    else:
+        axis, parts = 0, ENTRIES_AT_A_TIME
+    count, first = 0, None
+    for start in range(0, floats.shape[axis] if floats.ndim else 0, parts):
+        part = (slice(None),) * axis + (slice(start, start + parts),)
+        bad = ~np.isfinite(floats[part])
+        n_bad = int(np.count_nonzero(bad))
+        if n_bad:
+            place = [int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape)]
+            place[axis] += start
+            count += n_bad
+            first = tuple(place) if first is None else min(first, tuple(place))
+    if floats.ndim == 0 and not np.isfinite(floats):
+        return 1, ()
+    return count, first
 
 
 def inputs(X: Any, n_in: int, argument: str = "X", dtype: Any = None) -> NDArray[Any]:
@@ -91,6 +119,7 @@ def inputs(X: Any, n_in: int, argument: str = "X", dtype: Any = None) -> NDArray
         )
     if array.shape[1] == 0:
         raise ValueError(f"{argument} holds no samples: its shape is {array.shape}.")
+    check_as_it_lies(argument, array)
     return float_array(argument, array, dtype)
 
 

@@ -69,6 +69,17 @@ def yes_or_no(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def shuffling(argument: str, value: Any) -> bool | str:
+    """`value`, if it is True, False or "blocks"."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be True, False or 'blocks'; got {value!r}.")
+    if value != "blocks":
+        raise ValueError(f"{argument} must be True, False or 'blocks'; got {value!r}.")
+    return value
+
+
 def representable(argument: str, value: float, dtype: Any) -> None:
     """Refuse a positive number that would become 0 or inf in `dtype`."""
     smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)

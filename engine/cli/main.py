@@ -11,6 +11,7 @@ from engine.cli import (
     compare,
     demo,
     info,
+    table_convert,
     table_evaluate,
     table_predict,
     table_train,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("xnor")(xnor.xnor)
 app.command("train")(table_train.train)
+app.command("convert")(table_convert.convert)
 app.command("predict")(table_predict.predict)
 app.command("evaluate")(table_evaluate.evaluate)
 app.command("check-model")(check_model.check_model)

@@ -41,14 +41,32 @@ class EarlyStopping(StrEnum):
     no = "no"
 
 
+# Share set aside to stop by, of a table that is converted; None is by the number of rows.
+ASIDE = {EarlyStopping.auto: None, EarlyStopping.yes: 0.1, EarlyStopping.no: 0.0}
 WANTED = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
 
 
 def train(
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            help="A table: .csv, .tsv, .parquet or .pq; or a folder that engine convert made.",
+        ),
     ],
-    target: Annotated[str, typer.Option(metavar="NAME", help="The column to be predicted.")],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The column to be predicted; of a converted table it is known."
+        ),
+    ] = None,
+    on_disk: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For tables larger than memory: convert to arrays there, and train on those.",
+        ),
+    ] = None,
     task: Annotated[
         Task | None,
         typer.Option(
@@ -139,11 +157,16 @@ def train(
     With a checkpoint, the same command goes on from there, after Ctrl-C or any other end.
     """
     from engine import Checkpoint, atomic_files
+    from engine.cli.table_convert import converted, show_converted
     from engine.cli.table_pictures import check_folder, draw_training
+    from engine.cli.table_train_on_disk import check_fits_memory, train_on_disk
     from engine.model_files import pipeline_file
     from engine.tables import fitting
+    from engine.tables.on_disk import is_converted, open_table
     from engine.tables.reading import MISSING, read_table, sha256_of
 
+    if not is_converted(table) and target is None:
+        raise ValueError("Missing option '--target': name the column to be predicted.")
     model = model or Path(table.with_suffix(pipeline_file.ENDING).name)
     pipeline_file.check_ending(model)
     atomic_files.check_writable(model)
@@ -163,6 +186,27 @@ def train(
         "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
     }
     console = Console(highlight=False)
+    if is_converted(table) or on_disk is not None:
+        if is_converted(table):
+            given = {"--target": target, "--task": task, "--column": column, "--missing": missing,
+                     "--on-disk": on_disk, "--pictures": pictures}  # fmt: skip
+            refuse_given(table, given)
+            converted_table = open_table(table)
+        else:
+            assert on_disk is not None
+            assert target is not None
+            if pictures is not None:
+                raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
+            converted_table = converted(
+                [table], on_disk, target, task and str(task), column or [], missing or [],
+                test_fraction, ASIDE[early_stopping], seed,
+            )  # fmt: skip
+        show_converted(console, converted_table)
+        on_disk_trained = train_on_disk(console, converted_table, settings, model)
+        finish(on_disk_trained, checkpoint)
+        return
+    check_fits_memory(table)
+    assert target is not None
     words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
     rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
@@ -179,6 +223,13 @@ def train(
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
     if pictures is not None:
         draw_training(console, trained, pictures)
+    finish(trained, checkpoint)
+
+
+def finish(trained: Any, checkpoint: Path | None) -> None:
+    """Hand on the warnings; after Ctrl-C, the status of that."""
+    from engine.tables import fitting
+
     for message in trained.warnings:
         if fitting.INTERRUPTED not in message:
             print(f"engine: {' '.join(message.split())}", file=sys.stderr)
@@ -190,6 +241,16 @@ def train(
             file=sys.stderr,
         )
         raise SystemExit(INTERRUPTED)  # without the line that main adds
+
+
+def refuse_given(table: Path, given: dict[str, Any]) -> None:
+    """Options that were decided when the table was converted."""
+    told = [name for name, value in given.items() if value is not None and value != []]
+    if told:
+        raise ValueError(
+            f"{table} is a converted table, for which {' and '.join(told)} cannot be given: "
+            "engine convert has decided on target and columns, and nothing of it is drawn."
+        )
 
 
 def show_plan(console: Console, plan: "Plan") -> None:
@@ -234,7 +295,8 @@ def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
                 "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
                 "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
-                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}{_best(network)}",
+                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
+                f"{best_epoch(network)}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
             }
         )
@@ -263,7 +325,8 @@ def _kinds(plan: "Plan") -> str:
     return f"{counted(len(plan.columns.used), 'column')}: {', '.join(said)}{more}"
 
 
-def _best(network: Any) -> str:
+def best_epoch(network: Any) -> str:
+    """The epoch whose parameters were kept, in words."""
     scores = network.validation_scores_
     return "" if scores is None else f"; kept: epoch {scores.argmax() + 1:,}"
 

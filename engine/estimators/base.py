@@ -347,7 +347,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Train by steps of "sgd", "adam" or "gd"; what is to be said of it."""
         if self.solver == "adam":
             settings.representable("epsilon", self.epsilon, samples.X.dtype)
-        told = settings_of(self, samples.n_samples, self._batch_size(samples.n_samples))
+        n_features, n_samples = samples.X.shape
+        told = settings_of(self, n_samples, n_features, self._batch_size(n_samples))
         optimiser = self._optimiser(told, incremental)
         state = state_of(
             optimiser,

@@ -55,8 +55,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         For "invscaling".
     max_iter : int, default=200
         Epochs of "adam" and "sgd", iterations of "lbfgs" and "gd", at most.
-    shuffle : bool, default=True
-        Take the rows in a new random order in each epoch of "adam" and "sgd".
+    shuffle : bool or "blocks", default=True
+        Take the rows in a new random order in each epoch of "adam" and "sgd". "blocks" shuffles
+        blocks of consecutive rows, and the rows of 256 blocks at a time among themselves: for X
+        that is read from a disk (docs/larger-than-memory.md).
     random_state : int, RandomState or None, default=None
         Of the initial parameters, the split for early stopping, and the shuffles: the numbers that
         scikit-learn draws.
@@ -183,7 +185,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         random_state: Any = None,
         tol: float = 1e-4,
         verbose: Any = False,

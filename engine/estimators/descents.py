@@ -12,6 +12,7 @@ from engine.estimators.optimiser import Optimiser, optimiser_of
 from engine.estimators.watch import Watch
 from engine.samples import Layers, Samples
 from engine.threads import Threads
+from engine.training.batches import samples_of_a_block
 from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Keeper, is_over
 from engine.training.descent import Descent, way_of
@@ -49,7 +50,7 @@ class Descended(NamedTuple):
     error: DivergedError | None
 
 
-def settings_of(estimator: Any, n_samples: int, batch_size: int) -> Settings:
+def settings_of(estimator: Any, n_samples: int, n_features: int, batch_size: int) -> Settings:
     """The settings of a descent, from an estimator's parameters, which were checked."""
     gd = estimator.solver == "gd"
     if estimator.solver == "adam":
@@ -64,7 +65,8 @@ def settings_of(estimator: Any, n_samples: int, batch_size: int) -> Settings:
     return Settings(
         update=update,
         batch_size=n_samples if gd else batch_size,
-        shuffle=int(estimator.shuffle and not gd),
+        shuffle=int(bool(estimator.shuffle) and not gd),
+        block=samples_of_a_block(n_features) if estimator.shuffle == "blocks" else 0,
         learning_rate=float(estimator.learning_rate_init),
         momentum=float(estimator.momentum),
         beta_1=float(estimator.beta_1),

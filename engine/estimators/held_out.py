@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from engine.estimators.rows import Rows
 from engine.estimators.watch import Validation
+from engine.mapped_files import check_copy_fits
 from engine.objective import Objective
 
 
@@ -19,6 +20,13 @@ def split(
 
     Rows of weight 0 are as good as left out, so they are.
     """
+    if isinstance(rows.X, np.ndarray):
+        check_copy_fits(
+            "X",
+            rows.X,
+            rows.X.dtype,
+            "early_stopping copies rows to hold some out: pass your own as X_val and y_val.",
+        )
     if rows.weights is not None and not np.all(rows.weights > 0):
         rows = rows.chosen(np.flatnonzero(rows.weights > 0))
     halves = train_test_split(

@@ -1,6 +1,8 @@
 """Rows of users' data, checked by scikit-learn, as the engine's samples in columns; no copies."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
-from engine.boundary.arrays import float_array
+from engine.boundary.arrays import float_array, non_finite
 from engine.boundary.samples import weights as checked_weights
+from engine.mapped_files import check_as_it_lies, check_copy_fits, check_whole, conversion_advice
 from engine.samples import Inputs, Samples, SparseColumns
 
 # Entries of a sparse matrix that are made dense at a time, where it is done at all: 32 MB.
@@ -37,21 +40,25 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
 
     With `reset`, the estimator takes note of the features; else they must be those it knows.
     """
+    X, y = _view(X, "X"), _view(y, "y")
     plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
     if plain and reset:
         estimator.n_features_in_ = X.shape[1]
         vars(estimator).pop("feature_names_in_", None)
         return X, y
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        accept_sparse=["csr", "csc"],
-        multi_output=True,
-        dtype=FLOATS,
-        reset=reset,
-        **checks,
-    )
+    if isinstance(X, np.ndarray) and X.dtype not in FLOATS:
+        check_copy_fits("X", X, np.float64, conversion_advice("X", X.dtype))
+    with _naming_the_row(X, y):
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=FLOATS,
+            reset=reset,
+            **checks,
+        )
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     return X, y
@@ -59,10 +66,45 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
 
 def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     """X alone, for predictions: what the checks would leave alone costs less than they do."""
+    X = _view(X, "X")
     plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
     if plain and not hasattr(estimator, "feature_names_in_"):
         return X
-    return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+    with _naming_the_row(X, None):
+        return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+
+
+def _view(array: Any, argument: str) -> Any:
+    """What is mapped from a file as a plain array of the same memory."""
+    if type(array) is not np.memmap:
+        return array
+    check_whole(argument, array)
+    return array.view(np.ndarray)
+
+
+@contextmanager
+def _naming_the_row(X: Any, y: Any) -> Iterator[None]:
+    """Say which row, where scikit-learn's message is only that an array has a NaN or infinity."""
+    try:
+        yield
+    except ValueError as error:
+        for name, array in (("X", X), ("y", y)):
+            if str(error).startswith(f"Input {name} contains"):
+                raise ValueError(f"{error}{_first_bad(name, array)}") from None
+        raise
+
+
+def _first_bad(name: str, array: Any) -> str:
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        return ""
+    count, place = non_finite(array)
+    if place is None:
+        return ""
+    many = "1 entry is" if count == 1 else f"{count} entries are"
+    return (
+        f"\n{many} NaN or infinite, the first {array[place]} at "
+        f"{name}[{', '.join(str(index) for index in place)}]."
+    )
 
 
 class Rows(NamedTuple):
@@ -112,6 +154,7 @@ def inputs_of(X: Any, dtype: Any) -> Inputs:
             np.ascontiguousarray(rows.indptr, dtype=np.int64),
             int(rows.shape[1]),
         )
+    check_as_it_lies("X", X)
     if min(X.strides) < 0:
         X = np.ascontiguousarray(X)  # once, where each thread would
     with np.errstate(over="ignore"):

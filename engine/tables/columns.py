@@ -42,24 +42,31 @@ def described(frame: pl.DataFrame, target: str, told: Mapping[str, str]) -> Colu
         if series.name != target:
             column, is_used = _described(series, told.get(series.name))
             (found.used if is_used else found.left_out).append(column)
+    refuse_nothing_to_learn_from(found, target)
+    return found
+
+
+def refuse_nothing_to_learn_from(found: Columns, target: str) -> None:
+    """ValueError, with the reasons, where no column is left."""
     if not found.used:
         reasons = "; ".join(f"{column.name!r} {column.note}" for column in found.left_out[:5])
         raise ValueError(
             "The table has no column to learn from"
             + (f": {reasons}." if reasons else f" besides the target {target!r}.")
         )
-    return found
 
 
-def inputs(frame: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:
+def inputs(frame: pl.DataFrame, columns: list[Column], first_row: int = 1) -> pl.DataFrame:
     """What the pipeline takes: numbers, true and false as float64 with NaN, and text, by name.
+
+    `first_row` is the number of the frame's first row, for messages.
 
     Raises
     ------
     ValueError
         When a column holds values of another kind; the message names column, row and value.
     """
-    return pl.DataFrame([_input(frame[column.name], column.kind) for column in columns])
+    return pl.DataFrame([_input(frame[column.name], column.kind, first_row) for column in columns])
 
 
 def as_learnt(columns: list[Column], prepared: pl.DataFrame) -> list[Column]:
@@ -84,7 +91,7 @@ def _described(series: pl.Series, told: str | None) -> tuple[Column, bool]:
     if told == OUT:
         return replace(column, note="is left out as you asked"), False
     if told is not None and kind != EMPTY:
-        converted = _checked(series, told)
+        converted = checked(series, told)
         column = replace(column, kind=told)
         reason = _is_constant(converted)
     else:
@@ -96,17 +103,13 @@ def _described(series: pl.Series, told: str | None) -> tuple[Column, bool]:
 
 def _reason_to_leave_out(series: pl.Series, kind: str) -> str:
     """Empty if the column is to be learnt from."""
-    if kind == EMPTY:
-        return "has no values"
-    if kind == DATE:
-        return "holds dates: turn them into numbers, such as year, month or days since, to use them"
-    if kind == OTHER:
-        return f"is of type {series.dtype}, which is neither a number nor a text"
+    if kind in (EMPTY, DATE, OTHER):
+        return not_learnt_from(kind, series.dtype)
     values = kinds.as_kind(series, kind).values
     if constant := _is_constant(values):
         return constant
     if kind == NUMBER and _counts_rows(values):
-        return f"numbers the rows ({_overruled(series.name, NUMBER)})"
+        return numbers_the_rows(series.name)
     if kind == CATEGORY:
         return _almost_numbers(series) or _too_many_texts(values)
     return ""
@@ -114,7 +117,7 @@ def _reason_to_leave_out(series: pl.Series, kind: str) -> str:
 
 def _is_constant(values: pl.Series) -> str:
     present = values.drop_nulls()
-    return f"is {present[0]!r} everywhere" if present.n_unique() == 1 else ""
+    return constant(present[0]) if present.n_unique() == 1 else ""
 
 
 def _counts_rows(values: pl.Series) -> bool:
@@ -130,11 +133,7 @@ def _almost_numbers(series: pl.Series) -> str:
     n_present = len(series) - series.null_count()
     if len(numbers) < ALMOST_ALL * n_present or numbers.n_unique() <= FEW:
         return ""
-    others = series.gather(converted.wrong).unique(maintain_order=True).to_list()
-    return (
-        f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
-        f"value, add --missing {others[0]!r}"
-    )
+    return almost_numbers(series.gather(converted.wrong).unique(maintain_order=True).to_list())
 
 
 def _too_many_texts(values: pl.Series) -> str:
@@ -142,9 +141,44 @@ def _too_many_texts(values: pl.Series) -> str:
     n_distinct = present.n_unique()
     if n_distinct <= max(FEW, len(present) // 2):
         return ""
+    return too_many_texts(values.name, f"{n_distinct:,} of {len(present):,}")
+
+
+# The reasons, in words.
+
+
+def not_learnt_from(kind: str, dtype: object) -> str:
+    """Of a kind that is no input."""
+    if kind == EMPTY:
+        return "has no values"
+    if kind == DATE:
+        return "holds dates: turn them into numbers, such as year, month or days since, to use them"
+    return f"is of type {dtype}, which is neither a number nor a text"
+
+
+def constant(value: object) -> str:
+    """Of a column with one value."""
+    return f"is {value!r} everywhere"
+
+
+def numbers_the_rows(name: str) -> str:
+    """Of 0, 1, 2, ..."""
+    return f"numbers the rows ({_overruled(name, NUMBER)})"
+
+
+def almost_numbers(others: list[str]) -> str:
+    """Of numbers with a few texts among them."""
     return (
-        f"is text that is almost all distinct ({n_distinct:,} of {len(present):,}): a name or free "
-        f"text ({_overruled(values.name, CATEGORY)})"
+        f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
+        f"value, add --missing {others[0]!r}"
+    )
+
+
+def too_many_texts(name: str, how_many: str) -> str:
+    """Of text with hardly a value twice."""
+    return (
+        f"is text that is almost all distinct ({how_many}): a name or free "
+        f"text ({_overruled(name, CATEGORY)})"
     )
 
 
@@ -155,32 +189,38 @@ def _overruled(name: str, kind: str) -> str:
 def _remark(series: pl.Series, kind: str) -> str:
     if kind != CATEGORY:
         return ""
-    n_distinct = series.drop_nulls().n_unique()
+    return categories_in_words(series.drop_nulls().n_unique())
+
+
+def categories_in_words(n_distinct: int) -> str:
+    """How many there are, and how they become inputs."""
     said = counted(n_distinct, "category")
     return said + (f", the rarest share one of {MOST_INPUTS} inputs" * (n_distinct > MOST_INPUTS))
 
 
-def _input(series: pl.Series, kind: str) -> pl.Series:
-    values = _checked(series, kind)
+def _input(series: pl.Series, kind: str, first_row: int) -> pl.Series:
+    values = checked(series, kind, first_row)
     if kind == CATEGORY:
         return values
     numbers = values.cast(pl.Float64)
     too_large = (numbers.abs() > kinds.LARGEST).arg_true()
     if len(too_large):
         raise ValueError(
-            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row {too_large[0] + 1}; "
+            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row "
+            f"{too_large[0] + first_row:,}; "
             f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
     return numbers.fill_null(float("nan"))
 
 
-def _checked(series: pl.Series, kind: str) -> pl.Series:
+def checked(series: pl.Series, kind: str, first_row: int = 1) -> pl.Series:
+    """The values as those of a kind; ValueError, naming column, row and value, if they are not."""
     converted = kinds.as_kind(series, kind)
     n_wrong = len(converted.wrong)
     if n_wrong:
         row = int(converted.wrong[0])
         came = (
-            f"{series[row]!r} in row {row + 1}"
+            f"{series[row]!r} in row {row + first_row:,}"
             if series.dtype == pl.String
             else f"{kinds.IN_WORDS[kinds.kind_of(series)]} ({series.dtype})"
         )

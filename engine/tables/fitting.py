@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -158,12 +159,9 @@ def trained(
     network = parts.network(task, **settings, **_stopping(rows, task), progress=progress)
     seen = rows.validation or rows.held_out  # without a part to stop by, only for the curve
     watched = {} if seen is None else _watched(preprocessing, seen, training, task)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, compiles_watched() as watch:
         warnings.simplefilter("always")
-        start = time.perf_counter()
-        with event.install_recorder("numba:compile") as recorder:
-            network.fit(X, training.y, **watched)
-        seconds = time.perf_counter() - start
+        network.fit(X, training.y, **watched)
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
     pipeline = parts.assembled(preprocessing, network)
     forget_training(pipeline)
@@ -178,14 +176,32 @@ def trained(
     )
     scores, predicted = _scores(model, rows)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
-    facts = {**about, "rows": n_rows, "seconds": round(seconds, 3), "scores": scores}
+    facts = {**about, "rows": n_rows, "seconds": round(watch.seconds, 3), "scores": scores}
     interrupted = any(INTERRUPTED in message for message in said)
-    compiled = any(
+    model = replace(model, training=facts)
+    return Trained(model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said)
+
+
+@dataclass
+class Watched:
+    """How long a fit took, and whether kernels were compiled in it."""
+
+    seconds: float = 0.0
+    compiled: bool = False
+
+
+@contextmanager
+def compiles_watched() -> Iterator[Watched]:
+    """Watch a fit; what is found stands there once it has ended."""
+    found = Watched()
+    start = time.perf_counter()
+    with event.install_recorder("numba:compile") as recorder:
+        yield found
+    found.seconds = time.perf_counter() - start
+    found.compiled = any(
         isinstance(getattr(one.data["dispatcher"], "_cache", None), CheckedCache)
         for _, one in recorder.buffer
     )
-    model = replace(model, training=facts)
-    return Trained(model, rows, seconds, compiled, interrupted, scores, predicted, said)
 
 
 def _share(part: Part, fraction: float) -> int:

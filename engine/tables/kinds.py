@@ -47,11 +47,11 @@ def kind_of(column: pl.Series) -> str:
     if column.null_count() == len(column):
         return EMPTY
     if column.dtype != pl.String:
-        return _kind_of_type(column.dtype)
+        return kind_of_type(column.dtype)
     for kind in (NUMBER, BOOLEAN):
         if not len(as_kind(column, kind).wrong):
             return kind
-    return DATE if _all_dates(column) else CATEGORY
+    return DATE if all_dates(column) else CATEGORY
 
 
 def as_kind(column: pl.Series, kind: str) -> Converted:
@@ -68,16 +68,16 @@ def as_kind(column: pl.Series, kind: str) -> Converted:
 
 
 def _numbers(column: pl.Series) -> pl.Series:
-    if _kind_of_type(column.dtype) not in (NUMBER, CATEGORY):
+    if kind_of_type(column.dtype) not in (NUMBER, CATEGORY):
         return _all_wrong(column, pl.Float64())
-    values = _text(column) if _kind_of_type(column.dtype) == CATEGORY else column
+    values = _text(column) if kind_of_type(column.dtype) == CATEGORY else column
     return values.cast(pl.Float64, strict=False)
 
 
 def _booleans(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Boolean:
         return column
-    if _kind_of_type(column.dtype) != CATEGORY:
+    if kind_of_type(column.dtype) != CATEGORY:
         return _all_wrong(column, pl.Boolean())
     known = {"true": True, "false": False}
     return (
@@ -88,7 +88,7 @@ def _booleans(column: pl.Series) -> pl.Series:
 
 
 def _categories(column: pl.Series) -> pl.Series:
-    kind = _kind_of_type(column.dtype)
+    kind = kind_of_type(column.dtype)
     if kind == NUMBER:
         return _numbers_as_text(column)
     if kind == BOOLEAN:
@@ -110,7 +110,8 @@ _CONVERTED: dict[str, Callable[[pl.Series], pl.Series]] = {
 }
 
 
-def _kind_of_type(dtype: pl.DataType) -> str:
+def kind_of_type(dtype: pl.DataType) -> str:
+    """The kind of a column of another type than text."""
     if dtype.is_numeric():
         return NUMBER
     if dtype == pl.Boolean:
@@ -128,7 +129,8 @@ def _all_wrong(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     return pl.Series(column.name, [None] * len(column), dtype=dtype)
 
 
-def _all_dates(column: pl.Series) -> bool:
+def all_dates(column: pl.Series) -> bool:
+    """Whether all values of a column of text are dates, or times of day."""
     for parse in (column.str.to_datetime, column.str.to_time):
         try:
             if parse(strict=False).null_count() == column.null_count():

@@ -50,7 +50,7 @@ def read_table(path: Path, missing: Sequence[str] = MISSING) -> Table:
         raise ValueError(f"{path} is a folder; name a table in it.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty: a table needs a header and rows.")
-    table = _read_parquet(path) if _is_parquet(path) else _read_delimited(path, missing)
+    table = _read_parquet(path) if is_parquet(path) else _read_delimited(path, missing)
     if table.frame.width == 0:
         raise ValueError(f"{path} has no columns.")
     if table.frame.height == 0:
@@ -62,7 +62,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a table in the format that the ending of `path` says, whole or not at all."""
     check_ending(path)
     with atomic_files.replacing(path) as file:
-        if _is_parquet(path):
+        if is_parquet(path):
             frame.write_parquet(file)
         else:
             frame.write_csv(file, separator="\t" if path.suffix.lower() == ".tsv" else ",")
@@ -83,70 +83,93 @@ def check_ending(path: Path) -> None:
         )
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether the ending of `path` is that of a Parquet file."""
     return path.suffix.lower() in PARQUET
 
 
-def _read_parquet(path: Path) -> Table:
+def check_is_parquet(path: Path) -> None:
+    """Raise ValueError if the file does not begin and end as Parquet files do."""
     with path.open("rb") as file:
         first = file.read(4)
         file.seek(-min(4, os.fstat(file.fileno()).st_size), os.SEEK_END)
         last = file.read()
     if first != b"PAR1" or last != b"PAR1":
         raise ValueError(f"{path} is no Parquet file, or not the whole of one.")
+
+
+def _read_parquet(path: Path) -> Table:
+    check_is_parquet(path)
     try:
         frame = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{path} cannot be read as Parquet: {_first_line(error)}.") from error
-    return Table(path, _without_nan(frame))
+        raise ValueError(f"{path} cannot be read as Parquet: {first_line(error)}.") from error
+    return Table(path, without_nan(frame))
 
 
-def _without_nan(frame: pl.DataFrame) -> pl.DataFrame:
+def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
     """NaN is a missing value, too."""
     return frame.with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _read_delimited(path: Path, missing: Sequence[str]) -> Table:
-    separator, header = _header(path)
-    names, notes = _column_names(path, header)
+    separator, header = header_of(path)
+    names, notes = column_names(path, header)
     try:
-        # As text: what a column holds is decided later, by all of it, and told with reasons. The
-        # header is read as a row, as polars renames columns of one name without a word.
-        frame = pl.read_csv(
-            path,
-            separator=separator,
-            has_header=False,
-            infer_schema=False,
-            null_values=["", *missing],
-            glob=False,
-        )
+        frame = text_frame(path, separator, missing)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {_in_words(error)}") from error
+        raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
     if frame.width != len(names):
         raise ValueError(
             f"{path}: the header has {len(names)} columns, but the rows have {frame.width}."
         )
-    frame = frame.slice(1).rename(dict(zip(frame.columns, names, strict=True)))
-    frame = frame.with_columns(pl.all().str.strip_chars())
-    frame = frame.with_columns(
-        pl.when(pl.all().is_in(["", *missing])).then(None).otherwise(pl.all()).name.keep()
-    )
+    frame = cleaned(frame.slice(1), names, missing)
     if separator != ",":
         notes.append(f"Columns are separated by a {SEPARATORS[separator]}.")
-    kept = frame.filter(pl.any_horizontal(pl.all().is_not_null()))
+    kept = without_empty_rows(frame)
     if kept.height < frame.height:
         notes.append(f"{counted(frame.height - kept.height, 'empty row')} left out.")
     return Table(path, kept, tuple(notes))
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
+def text_frame(source: Path | bytes, separator: str, missing: Sequence[str]) -> pl.DataFrame:
+    """A CSV file, or a part of one that begins with the header, as text, header included.
+
+    What a column holds is decided later, by all of it, and told with reasons. The header is read as
+    a row, as polars renames columns of one name without a word.
+    """
+    return pl.read_csv(
+        source,
+        separator=separator,
+        has_header=False,
+        infer_schema=False,
+        null_values=["", *missing],
+        glob=False,
+    )
+
+
+def cleaned(frame: pl.DataFrame, names: list[str], missing: Sequence[str]) -> pl.DataFrame:
+    """Text under the header's names, without spaces around it, and null where it is missing."""
+    frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
+    frame = frame.with_columns(pl.all().str.strip_chars())
+    return frame.with_columns(
+        pl.when(pl.all().is_in(["", *missing])).then(None).otherwise(pl.all()).name.keep()
+    )
+
+
+def without_empty_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows in which anything stands."""
+    return frame.filter(pl.any_horizontal(pl.all().is_not_null()))
+
+
+def header_of(path: Path) -> tuple[str, list[str]]:
     """The separator, which is the one that cuts the header into most columns, and the header."""
     with path.open("rb") as file:
         start = file.read(HEADER_BYTES)
     try:
         text = start.decode("utf-8-sig", errors="strict" if len(start) < HEADER_BYTES else "ignore")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} cannot be read as CSV: {_in_words(error)}") from error
+        raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
     if "\0" in text:
         raise ValueError(f"{path} is no CSV file: it holds bytes that are no text.")
     if not text.strip():
@@ -166,7 +189,8 @@ def _first_row(path: Path, text: str, separator: str) -> list[str]:
     return [name.strip() for name in row]
 
 
-def _column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
+def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
+    """The columns' names, each of its own, and what is worth saying about them."""
     names = [name or f"column {place}" for place, name in enumerate(header, start=1)]
     twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
     if twice:
@@ -179,7 +203,8 @@ def _column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
     return names, notes
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """What is wrong with a CSV file, by the error that polars raised."""
     said = str(error)
     if isinstance(error, UnicodeDecodeError) or "utf-8" in said:
         return "it is not UTF-8 text. Save it with that encoding."
@@ -189,8 +214,9 @@ def _in_words(error: Exception) -> str:
         )
     if "could not parse" in said:
         return "a quotation mark is opened and not closed."
-    return f"{_first_line(error)}."
+    return f"{first_line(error)}."
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error's message."""
     return str(error).strip().split("\n")[0].rstrip(".:")

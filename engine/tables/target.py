@@ -27,24 +27,58 @@ class Target:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class TargetFacts:
+    """What is known of a column once all of it has been seen; values as those of its kind."""
+
+    name: str
+    kind: str
+    n_present: int
+    n_missing: int
+    n_distinct: int
+    a_value: object = None
+    all_whole: bool = False
+    beyond_largest: bool = False
+
+
 def decided(series: pl.Series, task: str | None) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
     name, kind = series.name, kinds.kind_of(series)
-    _refuse_what_is_no_target(series, kind)
+    refuse_what_is_no_target(name, kind)
     values = kinds.as_kind(series, kind).values.drop_nulls()
-    if values.n_unique() == 1:
+    is_number = kind == NUMBER
+    return decided_by(
+        TargetFacts(
+            name,
+            kind,
+            n_present=len(series) - series.null_count(),
+            n_missing=series.null_count(),
+            n_distinct=values.n_unique(),
+            a_value=values[0],
+            all_whole=is_number and all_whole(values),
+            beyond_largest=is_number and bool((values.abs() > kinds.LARGEST).any()),
+        ),
+        task,
+    )
+
+
+def decided_by(facts: TargetFacts, task: str | None) -> Target:
+    """The same, by what is known of the column."""
+    name, kind = facts.name, facts.kind
+    refuse_what_is_no_target(name, kind)
+    if facts.n_distinct == 1:
         raise ValueError(
-            f"The target {name!r} is {values[0]!r} in every row; there is nothing to learn. "
+            f"The target {name!r} is {facts.a_value!r} in every row; there is nothing to learn. "
             "Name another column, or add rows with other values."
         )
-    _refuse_many_missing(series)
-    if kind == NUMBER and (values.abs() > kinds.LARGEST).any():
+    _refuse_many_missing(facts)
+    if facts.beyond_largest:
         raise ValueError(
             f"The target {name!r} is beyond {kinds.LARGEST:g} in some rows; mend or remove them."
         )
-    inferred, reason = _inferred(values, kind)
+    inferred, reason = _inferred(facts)
     target = Target(name, kind, task or inferred, "as you asked" if task else reason)
-    if target.task == CLASSIFICATION and kind == NUMBER and not _all_whole(values):
+    if target.task == CLASSIFICATION and kind == NUMBER and not facts.all_whole:
         target = replace(target, kind=CATEGORY)  # as scikit-learn takes fractions for no classes
     if target.task == REGRESSION and kind != NUMBER:
         raise ValueError(
@@ -52,7 +86,7 @@ def decided(series: pl.Series, task: str | None) -> Target:
             "--task out, or name another column."
         )
     if target.task == CLASSIFICATION:
-        _refuse_almost_all_distinct(values, target)
+        _refuse_almost_all_distinct(facts)
     return target
 
 
@@ -75,57 +109,61 @@ def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     if target.kind == CATEGORY:
         return np.array(values.to_list(), dtype=str)
     numbers = values.to_numpy()
-    if target.task == CLASSIFICATION and target.kind == NUMBER and _all_whole(values):
+    if target.task == CLASSIFICATION and target.kind == NUMBER and all_whole(values):
         return numbers.astype(np.int64)
     return numbers
 
 
-def _refuse_what_is_no_target(series: pl.Series, kind: str) -> None:
+def refuse_what_is_no_target(name: str, kind: str) -> None:
+    """ValueError for a kind that cannot be predicted."""
     if kind == EMPTY:
-        raise ValueError(f"The target {series.name!r} has no values; name another column.")
+        raise ValueError(f"The target {name!r} has no values; name another column.")
     if kind in (DATE, OTHER):
         raise ValueError(
-            f"The target {series.name!r} holds {kinds.IN_WORDS[kind]}, which cannot be predicted; "
+            f"The target {name!r} holds {kinds.IN_WORDS[kind]}, which cannot be predicted; "
             "turn it into a number, such as days since a date, or name another column."
         )
 
 
-def _refuse_many_missing(series: pl.Series) -> None:
-    if series.null_count() > len(series) // 2:
+def _refuse_many_missing(facts: TargetFacts) -> None:
+    n_rows = facts.n_present + facts.n_missing
+    if facts.n_missing > n_rows // 2:
         raise ValueError(
-            f"The target {series.name!r} is missing in {series.null_count():,} of {len(series):,} "
+            f"The target {facts.name!r} is missing in {facts.n_missing:,} of {n_rows:,} "
             "rows, more than half. Fill it in, or keep only the rows that have it if that is meant."
         )
 
 
-def _refuse_almost_all_distinct(values: pl.Series, target: Target) -> None:
-    n_distinct = values.n_unique()
-    if n_distinct <= max(2, len(values) // 2):
+def _refuse_almost_all_distinct(facts: TargetFacts) -> None:
+    if facts.n_distinct <= max(2, facts.n_present // 2):
         return
-    is_text = values.dtype == pl.String
+    is_text = facts.kind == CATEGORY
     advice = (
         "Is it a name or an identifier? Name a column with few distinct values."
         if is_text
         else "Use --task regression."
     )
     raise ValueError(
-        f"The target {target.name!r} is {'text' if is_text else 'a number'} that is almost always "
-        f"another: {n_distinct:,} distinct values in {counted(len(values), 'row')}, and a class "
-        f"needs several rows to be learnt from. {advice}"
+        f"The target {facts.name!r} is {'text' if is_text else 'a number'} that is almost always "
+        f"another: {facts.n_distinct:,} distinct values in {counted(facts.n_present, 'row')}, and "
+        f"a class needs several rows to be learnt from. {advice}"
     )
 
 
-def _inferred(values: pl.Series, kind: str) -> tuple[str, str]:
-    n_distinct = values.n_unique()
-    if kind != NUMBER:
-        return CLASSIFICATION, f"the target is {'text' if kind == CATEGORY else 'true or false'}"
-    if not _all_whole(values):
+def _inferred(facts: TargetFacts) -> tuple[str, str]:
+    n_distinct = facts.n_distinct
+    if facts.kind != NUMBER:
+        return CLASSIFICATION, (
+            f"the target is {'text' if facts.kind == CATEGORY else 'true or false'}"
+        )
+    if not facts.all_whole:
         return REGRESSION, "the target has numbers with fractions"
-    few = n_distinct <= MOST_CLASSES_OF_NUMBERS and len(values) >= ROWS_A_CLASS * n_distinct
+    few = n_distinct <= MOST_CLASSES_OF_NUMBERS and facts.n_present >= ROWS_A_CLASS * n_distinct
     if n_distinct == 2 or few:
         return CLASSIFICATION, f"the target has {n_distinct} distinct whole numbers"
     return REGRESSION, f"the target has {n_distinct:,} distinct whole numbers"
 
 
-def _all_whole(values: pl.Series) -> bool:
+def all_whole(values: pl.Series) -> bool:
+    """Whether numbers have no fractions, as far as float64 can tell."""
     return bool(((values == values.round()) & (values.abs() < 2**53)).all())

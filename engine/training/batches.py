@@ -5,6 +5,10 @@ xoshiro256++ (Blackman & Vigna 2021), whose four words of state NumPy fills from
 below n is drawn without bias as in Lemire 2019, section 3. The exchanges are Fisher's and Yates'.
 Or they come from the Mersenne Twister, as NumPy's RandomState draws them (mersenne.py): which of
 the two, the length of the state says.
+
+A shuffle by blocks is one of two levels, after CorgiPile (Xu et al. 2022, section 4): the blocks of
+consecutive samples in a random order, then the samples of so many blocks at a time, a buffer, among
+themselves. What a buffer holds can be read from a disk block by block.
 """
 
 from typing import Any
@@ -13,7 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine._jit import compiled_once, inlined
+from engine._views import vector_at
 from engine.training.mersenne import shuffle_mersenne_loops
+
+BLOCK_NUMBERS = 2**16  # of X, in a block: 256 KB of float32, 512 KB of float64
+BUFFER_BLOCKS = 256  # in a buffer: 64 MB, 128 MB
+
+
+def samples_of_a_block(n_features: int) -> int:
+    """Consecutive samples that a shuffle by blocks keeps near each other; by their length alone.
+
+    >>> samples_of_a_block(20), samples_of_a_block(100_000)
+    (3276, 1)
+    """
+    return max(1, BLOCK_NUMBERS // n_features)
 
 
 def random_state(seed: int) -> NDArray[np.uint64]:
@@ -67,7 +84,34 @@ def shuffle_loops(order, state):
         order[other] = exchanged
 
 
-def shuffle(order: NDArray[Any], state: NDArray[np.uint64]) -> None:
-    """The same from Python."""
+@compiled_once
+def shuffle_blocks_loops(order, state, block):
+    """0 ... n - 1 in blocks of `block` at random, and each buffer of blocks at random within.
+
+    What `order` held does not matter: an epoch's order depends on the generator alone.
+    """
+    n_blocks = -(-order.size // block)
+    for number in range(n_blocks):
+        order[number] = number
+    shuffle_loops(vector_at(order, 0, n_blocks), state)
+    # From the last block to the first, in the place of their numbers: a block has samples enough to
+    # begin no earlier than at its number's place, so that none is overwritten before its turn.
+    stop = buffer_stop = order.size
+    for place in range(n_blocks - 1, -1, -1):
+        first = np.int64(order[place]) * block
+        n = min(block, order.size - first)
+        stop -= n
+        for sample in range(n):
+            order[stop + sample] = first + sample
+        if place % BUFFER_BLOCKS == 0:
+            shuffle_loops(vector_at(order, stop, buffer_stop - stop), state)
+            buffer_stop = stop
+
+
+def shuffle(order: NDArray[Any], state: NDArray[np.uint64], block: int = 0) -> None:
+    """The same from Python: by blocks of so many samples, or all at once if `block` is 0."""
     with np.errstate(over="ignore"):  # words wrap around, which NumPy would warn of
-        shuffle_loops(order, state)
+        if block:
+            shuffle_blocks_loops(order, state, block)
+        else:
+            shuffle_loops(order, state)

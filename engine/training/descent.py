@@ -21,6 +21,7 @@ from engine.training.batches import shuffle
 from engine.training.checkpoint import Keeper
 from engine.training.checkpoint_files import Arrays
 from engine.training.monitor import euclidean_norm
+from engine.training.reading import ReadAhead
 from engine.training.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
 from engine.training.state import (
     ADAM,
@@ -51,6 +52,8 @@ class Slices:
 
     Attributes
     ----------
+    inputs : ndarray or SparseColumns
+        X of the samples.
     expected_seconds : float
         Of a step, as far as one knows beforehand.
     """
@@ -58,6 +61,7 @@ class Slices:
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
         self._layers = layers
         self._samples = samples
+        self.inputs = samples.X
         self._data = data_of(*samples)
         dtype = samples.X.dtype
         self._block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
@@ -108,6 +112,7 @@ class Steps:
         self._backend = backend
         self._layers = layers
         self._samples = samples
+        self.inputs = samples.X
         self._sums = ChunkSums(backend, layers, samples, n_threads)
         self.expected_seconds = math.inf  # unknown: slices grow by what they took
 
@@ -127,7 +132,7 @@ class Steps:
             first = int(counts[POSITION])
             last = min(first + settings.batch_size, state.order.size)
             if first == 0 and settings.shuffle:
-                shuffle(state.order, state.random)
+                shuffle(state.order, state.random, settings.block)
             row = counts[EPOCHS] - epochs_before
             cost, weight, dtheta = self._mean(state.theta, settings.alpha, state.order, first, last)
             if weight > 0:  # else no sample of the batch counts
@@ -283,6 +288,8 @@ class Descent:
         keeper: Keeper | None = None,
     ) -> None:
         self._way = way
+        self._ahead = ReadAhead.of(way.inputs, settings.block)
+        self._order: tuple[int, NDArray[Any]] | None = None  # a copy, and its epoch
         self._state = state
         self._settings = settings
         self._monitor = monitor
@@ -303,6 +310,9 @@ class Descent:
                 last = ended - self._epochs_before
                 self._monitor.record_late(self._history[last - missing : last])
             raise
+        finally:
+            if self._ahead is not None:
+                self._ahead.close()
 
     def _run(self, max_epochs: int) -> str:
         counts, monitor = self._state.counts, self._monitor
@@ -347,7 +357,7 @@ class Descent:
 
     def _epochs_of_slice(self, left: int) -> int:
         """Epochs after which a slice must end, of those that are left."""
-        if self._monitor.wants_each_epoch:
+        if self._monitor.wants_each_epoch or self._ahead is not None:
             return 1
         if self._keeper is not None and self._keeper.every_epochs is not None:
             return min(left, self._keeper.every_epochs)
@@ -357,9 +367,10 @@ class Descent:
         """One step, and up to n_steps more; how it ended, and the seconds that it took."""
         watched = not self._monitor.validates
         epochs_before = int(self._state.counts[EPOCHS])
-        before, mark = self._state.copy(), self._monitor.mark()
+        before, mark = self._copied_state(), self._monitor.mark()
         start = time.perf_counter()
         ended = self._way.advance(self._state, self._settings, watched, 1, len(history), history)
+        self._read_ahead()
         seconds = time.perf_counter() - start
         if ended == DIVERGED:
             return ended, seconds
@@ -368,12 +379,30 @@ class Descent:
             self._keeper.reached(epochs_before, lambda: self._arrays(before, mark))
         if ended == UNFINISHED:
             rest = history[int(self._state.counts[EPOCHS]) - epochs_before :]
+            if self._ahead is not None:
+                position, batch_size = int(self._state.counts[POSITION]), self._settings.batch_size
+                n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))
             start = time.perf_counter()
             ended = self._way.advance(
                 self._state, self._settings, watched, n_steps, len(rest), rest
             )
             seconds += time.perf_counter() - start
+            self._read_ahead()
         return ended, seconds
+
+    def _copied_state(self) -> State:
+        """A copy, of the order once an epoch: that of many samples takes longer than a slice."""
+        epoch, position = (int(self._state.counts[place]) for place in (EPOCHS, POSITION))
+        if position and self._order is not None and self._order[0] == epoch:
+            return self._state.copy(self._order[1])
+        copied = self._state.copy()
+        self._order = (epoch, copied.order) if position else None  # at 0, a new one is to come
+        return copied
+
+    def _read_ahead(self) -> None:
+        if self._ahead is not None:
+            position, epoch = (int(self._state.counts[place]) for place in (POSITION, EPOCHS))
+            self._ahead.follow(self._state.order, position, epoch)
 
     def _arrays(self, state: State, mark: Any) -> Arrays:
         """What a run can go on from."""

@@ -67,6 +67,7 @@ def identity_of_settings(told: Settings) -> Identity:
     names["schedule"] = schedules[told.schedule]
     names["update"] = UPDATES[told.update]
     names["n_iter_no_change"] = names.pop("patience")
+    names["shuffle"] = "blocks" if names.pop("block") else names["shuffle"]
     return names
 
 

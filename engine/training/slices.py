@@ -18,7 +18,7 @@ from engine.equations.update import (
     momentum_loops,
     nesterov_loops,
 )
-from engine.training.batches import shuffle_loops
+from engine.training.batches import shuffle_blocks_loops, shuffle_loops
 from engine.training.state import (
     ADAM,
     EPOCHS,
@@ -72,7 +72,10 @@ def take_steps_tiled(
         first = counts[POSITION]
         last = min(first + settings.batch_size, state.order.size)
         if first == 0 and settings.shuffle == 1:
-            shuffle_loops(state.order, state.random)
+            if settings.block > 0:
+                shuffle_blocks_loops(state.order, state.random, settings.block)
+            else:
+                shuffle_loops(state.order, state.random)
         for p in range(dtheta.size):
             dtheta[p] = 0
         cost_sum = run_blocks_tiled(

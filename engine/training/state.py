@@ -24,6 +24,7 @@ class Settings(NamedTuple):
     update: int  # PLAIN, MOMENTUM, NESTEROV or ADAM; EVALUATE only sums up the costs
     batch_size: int
     shuffle: int = 0
+    block: int = 0  # samples of a block, where it is these that are shuffled; 0 is all at once
     learning_rate: float = 0.0
     momentum: float = 0.0
     beta_1: float = 0.0
@@ -61,10 +62,13 @@ class State(NamedTuple):
     counts: NDArray[np.int64]
     sums: NDArray[np.float64]
 
-    def copy(self) -> "State":
-        """The same state in other arrays."""
-        copies: list[Any] = [array.copy() for array in self]
-        return State(*copies)
+    def copy(self, order: NDArray[Any] | None = None) -> "State":
+        """The same state in other arrays; `order` is a copy of its order that there is already."""
+        copies = {
+            name: order if name == "order" and order is not None else array.copy()
+            for name, array in self._asdict().items()
+        }
+        return State(**copies)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Its arrays by name, as checkpoints hold them."""

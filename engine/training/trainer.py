@@ -14,6 +14,7 @@ from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.objective import Objective
 from engine.threads import choose
+from engine.training.batches import samples_of_a_block
 from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Checkpoint, checkpoint_of, is_over, kept
 from engine.training.monitor import Callback, Monitor, Stagnation
@@ -57,7 +58,7 @@ def train(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
-    shuffle: bool = True,
+    shuffle: bool | str = True,
     seed: int = 0,
     backend: str | None = None,
     n_threads: int | None = None,
@@ -114,8 +115,10 @@ def train(
         Shares that Adam's moments keep of themselves, at least 0 and below 1.
     epsilon : float
         Above 0; outside Adam's bias correction.
-    shuffle : bool
-        Take the samples in a new random order in each epoch, unless a step takes them all.
+    shuffle : bool or "blocks"
+        Take the samples in a new random order in each epoch, unless a step takes them all. "blocks"
+        shuffles blocks of consecutive samples, and the samples of 256 blocks at a time among
+        themselves: for X that is read from a disk (docs/larger-than-memory.md).
     seed : int
         Seed of the initial parameters and of the order of the samples. The same seed and data give
         the same bits on one kind of processor, whatever the number of threads.
@@ -191,6 +194,7 @@ def train(
         solver,
         batch_size=batch_size,
         n_samples=objective.samples.n_samples,
+        n_features=net.sizes[0],
         shuffle=shuffle,
         learning_rate=learning_rate,
         momentum=momentum,
@@ -273,7 +277,7 @@ def train(
 
 
 def _descent_settings(
-    solver: str, batch_size: int | None, n_samples: int, **numbers: Any
+    solver: str, batch_size: int | None, n_samples: int, n_features: int, **numbers: Any
 ) -> Settings:
     """The settings of the descents, checked; each message names the range."""
     given = SimpleNamespace(**numbers)
@@ -288,10 +292,12 @@ def _descent_settings(
     if batch_size is None:
         batch_size = n_samples
     tol = settings.real_number("tol", given.tol, low=0)
+    shuffle = settings.shuffling("shuffle", given.shuffle)
     return Settings(
         update=update,
         batch_size=min(settings.whole_number("batch_size", batch_size, at_least=1), n_samples),
-        shuffle=int(settings.yes_or_no("shuffle", given.shuffle) and batch_size < n_samples),
+        shuffle=int(bool(shuffle) and batch_size < n_samples),
+        block=samples_of_a_block(n_features) if shuffle == "blocks" else 0,
         learning_rate=settings.real_number(
             "learning_rate", given.learning_rate, low=0, low_included=False
         ),

@@ -1,0 +1,145 @@
+"""`engine convert`: tables larger than memory become arrays in a folder."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from engine.tables.on_disk import ConvertedTable
+
+DOING = {"survey": "Reading once, to decide:", "write": "Reading again, and writing:"}
+
+
+def convert(
+    tables: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TABLE...",
+            help="CSV or Parquet: a file, several of the same columns, or a folder of them.",
+        ),
+    ],
+    target: Annotated[str, typer.Option(metavar="NAME", help="The column to be predicted.")],
+    to: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Is made, whole or not at all; must be new.")
+    ],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK", help="Classification or regression; by the target if left out."
+        ),
+    ] = None,
+    test_fraction: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=0.9, help="Rows held out to judge by; 0 for none."
+        ),
+    ] = 0.2,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=KIND",
+            help="A column's kind: number, category, boolean or out. May be repeated.",
+        ),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Also stands for a missing value in a CSV file. May be repeated."
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
+    ] = 0,
+    double: Annotated[
+        bool, typer.Option("--double", help="float64 in place of float32: twice the space.")
+    ] = False,
+) -> None:
+    """Turn a table of any size into arrays on disk, in bounded memory.
+
+    engine train FOLDER then trains on them without loading them. Columns are understood as engine
+    train does; Ctrl-C, a full disk or a row that cannot be read leave nothing behind.
+    """
+    console = Console(highlight=False)
+    table = converted(
+        tables, to, target, task, column or [], missing or [], test_fraction, None, seed, double
+    )
+    show_converted(console, table)
+
+
+def converted(
+    tables: list[Path],
+    to: Path,
+    target: str,
+    task: str | None,
+    column: list[str],
+    missing: list[str],
+    test_fraction: float,
+    validation_fraction: float | None,
+    seed: int,
+    double: bool = False,
+) -> "ConvertedTable":
+    """The table, converted, with the rows that are done on standard error if it is a terminal."""
+    from engine.tables.conversion import convert_table
+    from engine.tables.reading import MISSING
+
+    kinds = dict(said.rpartition("=")[::2] for said in column)
+    with _progress() as progress:
+        return convert_table(
+            tables,
+            to,
+            target,
+            task=task,
+            columns=kinds,
+            missing=[*MISSING, *missing],
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            seed=seed,
+            dtype="float64" if double else "float32",
+            progress=progress,
+        )
+
+
+def show_converted(console: Console, table: "ConvertedTable") -> None:
+    """What was inferred, and what was written."""
+    from collections import Counter
+
+    from engine.mapped_files import in_words
+    from engine.tables.words import counted
+
+    facts = table.facts
+    names = {"number": "numbers", "category": "categories", "boolean": "true and false"}
+    kinds = Counter(column.kind for column in table.columns)
+    said = ", ".join(f"{count:,} of {names[kind]}" for kind, count in kinds.most_common())
+    n_bytes = sum(path.stat().st_size for path in table.folder.iterdir())
+    lines = [
+        f"Target {table.target.name!r}: {table.target.task}, as "
+        f"{table.target.reason.removeprefix('as ')} (--task overrules)",
+        f"Learnt from {counted(len(table.columns), 'column')}: {said}; they make "
+        f"{counted(len(facts['inputs']), 'input')}",
+    ]
+    lines += [f"  {column.name!r}: {column.note}" for column in table.columns if column.note]
+    lines += [f"Left out: {name!r} {note}" for name, note in facts["left out"][:20]]
+    if len(facts["left out"]) > 20:
+        lines.append(f"Left out: {len(facts['left out']) - 20:,} more columns")
+    lines += [f"Note: {note}" for note in facts["notes"]]
+    rows = facts["rows"]
+    lines += [
+        f"{rows['training']:,} rows to learn from, {rows['validation']:,} to stop by, "
+        f"{rows['held-out']:,} held out (at random)",
+        f"{table.folder}: {in_words(n_bytes)}",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False, emoji=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], Any] | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Console(stderr=True).status("") as status:
+        yield lambda what, rows: status.update(f"{DOING[what]} {rows:,} rows")

@@ -1,0 +1,165 @@
+"""From a converted table to a trained model, the same kind of model as from a table in memory."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.preprocessing import StandardScaler
+
+from engine.model_files import table_examples
+from engine.model_files.forgetting import forget_training
+from engine.model_files.pipeline_file import read_model
+from engine.tables import pipeline as parts
+from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched
+from engine.tables.model import TableModel
+from engine.tables.on_disk import (
+    EXAMPLES,
+    PIPELINE,
+    TRAINING,
+    VALIDATION,
+    ConvertedTable,
+    OnDisk,
+)
+from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
+from engine.tables.target import CLASSIFICATION
+
+MOST_ROWS = 100_000  # that scores are taken from, of each part,
+MOST_NUMBERS = 1 << 23  # and no more inputs of them than this: 32 MB
+
+
+@dataclass(frozen=True)
+class TrainedOnDisk:
+    """A trained model, and how it did; scores are those of `rows_judged` rows of each part."""
+
+    model: TableModel
+    network: Any
+    seconds: float
+    compiled: bool
+    interrupted: bool
+    scores: dict[str, dict[str, float]]
+    rows_judged: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+def trained_on_disk(
+    table: ConvertedTable, settings: Mapping[str, Any], progress: bool = False
+) -> TrainedOnDisk:
+    """Fit on the rows to learn from, shuffled by blocks, and judge on those that were held out.
+
+    Parameters
+    ----------
+    table : ConvertedTable
+    settings : mapping
+        Arguments of the network.
+    progress : bool
+        Show a bar, with the time left, on standard error.
+    """
+    task, training, validation = table.target.task, table.training, table.validation
+    seen = validation or (None if table.held_out is None else _spread(table.held_out))
+    watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
+    stopping: dict[str, Any] = {"early_stopping": False}
+    if validation is not None:
+        scoring = minus_log_loss if task == CLASSIFICATION else "r2"
+        stopping = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
+    whole = parts.network(task, **settings, **stopping, shuffle="blocks", progress=progress)
+    network = getattr(whole, "regressor", whole)
+    with warnings.catch_warnings(record=True) as caught, compiles_watched() as watch:
+        warnings.simplefilter("always")
+        network.fit(*training, **watched)
+    said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    if table.classes is None:
+        _put_together(whole, network, table)
+    scores, judged = _scores(table, network)
+    if table.classes is not None:
+        _name_classes(network, table.classes)
+    pipeline = parts.assembled(read_model(table.folder / PIPELINE).estimator, whole)
+    forget_training(pipeline)
+    about = table.facts["about"]
+    facts = {
+        "table": about["source"],
+        "missing": about["missing"],
+        "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
+        "rows": table.facts["rows"][TRAINING] + table.facts["rows"][VALIDATION],
+        "seconds": round(watch.seconds, 3),
+        "scores": scores,
+    }
+    model = TableModel(
+        pipeline,
+        table.target,
+        table.columns,
+        [name for name, _ in table.facts["left out"]],
+        _baseline(table),
+        list(about["missing"]),
+        facts,
+        table_examples.tried(pipeline, pl.read_parquet(table.folder / EXAMPLES)),
+    )
+    interrupted = any(INTERRUPTED in message for message in said)
+    return TrainedOnDisk(
+        model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said
+    )
+
+
+def _put_together(whole: Any, network: Any, table: ConvertedTable) -> None:
+    """TransformedTargetRegressor as if it had fitted the network: the target's scale is known."""
+    known = table.facts["target"]
+    scaler = StandardScaler()
+    scaler.mean_ = np.array([known["mean"]])
+    scaler.scale_ = np.array([known["standard deviation"]])
+    scaler.var_ = scaler.scale_**2
+    scaler.n_samples_seen_ = np.float64(table.facts["rows"][TRAINING])
+    scaler.n_features_in_ = 1
+    whole.transformer_, whole.regressor_, whole._training_dim = scaler, network, 1
+
+
+def _name_classes(network: Any, classes: list[Any]) -> None:
+    """The classifier has learnt codes: give it the labels that they stand for."""
+    labels = np.array(classes)
+    network._labels.classes = network.classes_ = labels
+
+
+def _baseline(table: ConvertedTable) -> dict[str, Any]:
+    known = table.facts["target"]
+    if table.classes is None:
+        return {"mean": known["mean"]}
+    shares = np.array(known["counts"]) / sum(known["counts"])
+    return {"classes": table.classes, "shares": shares.tolist()}
+
+
+def _spread(part: OnDisk) -> OnDisk:
+    """Rows of a part, evenly spread, as many as fit into memory anyway."""
+    most = max(1, min(MOST_ROWS, MOST_NUMBERS // part.X.shape[1]))
+    step = -(-len(part.y) // most)
+    return OnDisk(np.array(part.X[::step]), np.array(part.y[::step]))
+
+
+def _scores(
+    table: ConvertedTable, network: Any
+) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
+    task, known = table.target.task, table.facts["target"]
+
+    def in_users_terms(y: Any) -> Any:
+        if table.classes is not None:
+            return np.array(table.classes)[y]
+        return y.astype(np.float64) * known["standard deviation"] + known["mean"]
+
+    scores, judged = {}, {}
+    for name, part in (("training", table.training), ("held_out", table.held_out)):
+        if part is None:
+            continue
+        rows = _spread(part)
+        y = in_users_terms(rows.y)
+        if table.classes is None:
+            predicted = Predicted(in_users_terms(network.predict(rows.X)))
+        else:
+            shares = network.predict_proba(rows.X).astype(np.float64)
+            shares /= shares.sum(axis=1, keepdims=True)
+            classes = np.array(table.classes)
+            predicted = Predicted(classes[shares.argmax(axis=1)], classes, shares)
+        scores[name] = scored(task, y, predicted)
+        judged[name] = len(y)
+        if name == "held_out":
+            scores["baseline"] = scored(task, y, baseline_predictions(_baseline(table), len(y)))
+    return scores, judged

@@ -1,0 +1,85 @@
+"""Reading ahead: inputs that are shuffled by blocks and mapped from a file, a buffer early.
+
+What a buffer of blocks holds is known once an epoch's order has been drawn. While steps go through
+one buffer, a thread asks the system for the blocks of the next: where many are wanted, asking takes
+as long as reading. Nothing that is computed depends on it.
+"""
+
+import threading
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.mapped_files import address_of, ask_for, can_ask, expect, mapping_of
+from engine.samples import Inputs
+from engine.training.batches import BUFFER_BLOCKS
+
+
+class ReadAhead:
+    """The requests for one array of inputs (n_0, m), whose samples lie one after the other."""
+
+    def __init__(self, X: NDArray[Any], block: int) -> None:
+        self._X = X  # which must stay mapped while it is asked for
+        self._address = address_of(X)
+        self._sample_bytes = X.strides[1]
+        self._n_samples = X.shape[1]
+        self._block = block
+        self._asking: threading.Thread | None = None
+        self._asked = (-1, -1)  # buffers: the one that steps are in, and its epoch
+
+    @classmethod
+    def of(cls, X: Inputs, block: int) -> Self | None:
+        """None where there is nothing to ask for."""
+        if not block or not isinstance(X, np.ndarray) or not can_ask() or mapping_of(X) is None:
+            return None
+        in_rows = X.strides[0] == X.itemsize and X.strides[1] == X.shape[0] * X.itemsize
+        return cls(X, block) if in_rows else None
+
+    def follow(self, order: NDArray[Any], position: int, epoch: int) -> None:
+        """Ask for the buffer after that of `position`, once; at an epoch's start for both."""
+        buffer = position // (BUFFER_BLOCKS * self._block)
+        if self._asked == (buffer, epoch) or position == 0:  # the order is that of the last epoch
+            return
+        first_in_epoch = self._asked[1] != epoch
+        self._asked = buffer, epoch
+        self.wait()
+        if first_in_epoch:
+            expect(self._address, self._X.nbytes, at_random=True)
+            self._ask(self._blocks(order, buffer))
+        blocks = self._blocks(order, buffer + 1)
+        self._asking = threading.Thread(target=self._ask, args=(blocks,), daemon=True)
+        try:
+            self._asking.start()
+        except RuntimeError:  # no new thread can begin, as at the end of the process
+            self._asking = None
+
+    def steps_left(self, position: int, batch_size: int) -> int:
+        """Steps to the end of the buffer: what comes after the next has not been asked for."""
+        size = BUFFER_BLOCKS * self._block
+        return -(-(size - position % size) // batch_size)
+
+    def close(self) -> None:
+        """Ask for no more."""
+        self.wait()
+        expect(self._address, self._X.nbytes, at_random=False)
+
+    def wait(self) -> None:
+        """Until all that is wanted has been asked for."""
+        if self._asking is not None:
+            self._asking.join()
+            self._asking = None
+
+    def _blocks(self, order: NDArray[Any], buffer: int) -> list[int]:
+        # A short block in a buffer moves all later ones forward a little: the blocks at the ends
+        # may be asked for twice, or belong to a neighbour.
+        size = BUFFER_BLOCKS * self._block
+        samples = order[buffer * size : (buffer + 1) * size]
+        blocks: list[int] = np.flatnonzero(np.bincount(samples // self._block)).tolist()
+        return blocks
+
+    def _ask(self, blocks: list[int]) -> None:
+        for block in blocks:
+            first = block * self._block
+            n = min(self._block, self._n_samples - first)
+            ask_for(self._address + first * self._sample_bytes, n * self._sample_bytes)

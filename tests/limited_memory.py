@@ -1,0 +1,103 @@
+"""Work in a process whose memory is limited: files may be mapped, but hardly anything copied.
+
+The limit is on private writable memory (RLIMIT_DATA): a mapping that is only read does not count, a
+copy of it does. It is set once all code is loaded and compiled, by a small run of the same work.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MB = 1 << 20
+SMALL = 2048  # rows of the run before
+
+
+def limit_memory(extra: int) -> None:
+    """So many bytes more than now, and no more."""
+    import resource
+
+    most = data_now() + extra
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def data_now() -> int:
+    """Private writable memory of this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return 1024 * int(line.split()[1])
+    raise OSError("no VmData")
+
+
+def opened(folder: str) -> tuple[Any, Any]:
+    return tuple(np.load(Path(folder, f"{name}.npy"), mmap_mode="r") for name in "Xy")
+
+
+def trained(folder: str, settings: dict[str, Any], extra: int | None) -> str:
+    """The fingerprint of `train` on the folder's X and y, within `extra` bytes if there is one."""
+    from engine import Network, train
+
+    X, y = opened(folder)
+    network = Network((X.shape[1], 8, 3), output="softmax")
+
+    def run(X: Any, y: Any) -> str:
+        return train(network, X.T, y, max_iter=2, **settings).fingerprint
+
+    run(np.array(X[:SMALL]), y[:SMALL])
+    if extra is None:
+        return run(np.array(X), np.array(y))
+    limit_memory(extra)
+    return run(X, y)
+
+
+def fitted(folder: str, kind: str, settings: dict[str, Any], extra: int | None) -> list[Any]:
+    """The fingerprint of an estimator, and the sum of what it predicts."""
+    import engine
+
+    warnings.simplefilter("ignore")
+    X, y = opened(folder)
+
+    def run(X: Any, y: Any) -> list[Any]:
+        model = getattr(engine, kind)(
+            hidden_layer_sizes=8, max_iter=2, random_state=0, **settings
+        ).fit(X, y)
+        return [model.fingerprint_, float(model.predict(X).sum())]
+
+    run(np.array(X[:SMALL]), y[:SMALL])
+    if extra is None:
+        return run(np.array(X), np.array(y))
+    limit_memory(extra)
+    return run(X, y)
+
+
+def copied(folder: str, extra: int) -> str:
+    """What becomes of a copy."""
+    X, _ = opened(folder)
+    limit_memory(extra)
+    try:
+        return str(np.array(X).shape)
+    except MemoryError:
+        return "MemoryError"
+
+
+def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> int:
+    """Rows that `convert_table` wrote; with `hoard`, each batch is kept."""
+    from engine import convert_table
+    from engine.tables import stream
+
+    stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 14
+    convert_table(small, f"{folder}/small", "y")
+    kept = []
+    if hoard:
+        batches = stream.TableFiles.batches
+
+        def hoarding(files: Any) -> Any:
+            for batch in batches(files):
+                kept.append(batch)
+                yield batch
+
+        setattr(stream.TableFiles, "batches", hoarding)  # noqa: B010
+    limit_memory(extra)
+    table = convert_table(source, f"{folder}/large", "y")
+    return sum(table.facts["rows"].values())

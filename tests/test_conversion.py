@@ -1,0 +1,509 @@
+"""Tables become arrays on disk: what is in them, what is refused, and that nothing half stays."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine import convert_table, open_table
+from engine.model_files.pipeline_file import read_model
+from engine.tables import fitting, on_disk, stream
+from engine.tables import pipeline as parts
+from engine.tables.columns import described
+from engine.tables.on_disk import PIPELINE
+from engine.tables.reading import MISSING, Table
+from engine.tables.stream import table_files
+from engine.tables.survey import Moments
+from engine.tables.target import decided
+from tests.processes import environment
+
+pytestmark = pytest.mark.compiled
+
+N_ROWS = 3000
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch):
+    """Several batches of small tables."""
+    monkeypatch.setattr(stream, "PART_BYTES", 10_000)
+    monkeypatch.setattr(stream, "CELLS", 700)
+
+
+def frame(n_rows=N_ROWS, seed=0):
+    """Of every kind of column, with gaps."""
+    g = np.random.default_rng(seed)
+
+    def gaps(values, share):
+        missing = g.random(n_rows) < share
+        return [None if gone else value for gone, value in zip(missing, values)]
+
+    area = g.normal(80, 30, n_rows).round(2)
+    return pl.DataFrame(
+        {
+            "number": range(1, n_rows + 1),
+            "area": gaps(area.tolist(), 0.05),
+            "rooms": g.integers(1, 6, n_rows),
+            "town": gaps([f"town, {k}" for k in g.geometric(0.02, n_rows)], 0.02),
+            "floor": gaps([["ground", "upper"][k] for k in g.integers(0, 2, n_rows)], 0.1),
+            "balcony": gaps((g.random(n_rows) < 0.3).tolist(), 0.1),
+            "listed": [f"2025-{1 + k % 12:02}-01" for k in range(n_rows)],
+            "same": ["x"] * n_rows,
+            "rent": gaps((10 * area + g.normal(0, 20, n_rows)).round(1).tolist(), 0.01),
+            "kind": [["flat", "house", "hut"][k] for k in g.integers(0, 3, n_rows)],
+        }
+    )
+
+
+def written(table, folder, ending):
+    path = folder / f"table{ending}"
+    if ending == ".csv":
+        table.write_csv(path)
+    else:
+        table.write_parquet(path, row_group_size=1111)
+    return path
+
+
+def rows_of(converted):
+    """All parts as one, in the order of the parts."""
+    found = [part for part in map(converted.part, on_disk.PARTS) if part is not None]
+    return np.concatenate([part.X for part in found]), np.concatenate([part.y for part in found])
+
+
+def part_of(converted, name):
+    found = converted.part(name)
+    assert found is not None
+    return found
+
+
+def parts_of(table, target, shares=(0.2, 0.08), seed=0):
+    """The part of each row: written a second time, from the docstring of convert_table."""
+    drawn = np.random.Generator(np.random.PCG64(seed)).random(table.height)
+    part = np.where(drawn < shares[0], 2, np.where(drawn < sum(shares), 1, 0))
+    part[table[target].is_null().to_numpy()] = -1
+    return part
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("target", ["rent", "kind"])
+def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, target):
+    table = frame()
+    path = written(table, tmp_path, ending)
+    converted = convert_table(path, tmp_path / "folder", target, dtype="float64")
+    read = fitting.planned(Table(path, table), target).inputs
+    part = parts_of(table, target)
+    known = part[part >= 0]
+    expected = parts.preprocessing(described(table, target, {}).used)
+    expected.fit(read.filter(known == 0))
+    assert converted.facts["inputs"] == list(expected.get_feature_names_out())
+    for number, name in enumerate(on_disk.PARTS):
+        X = part_of(converted, name).X
+        np.testing.assert_allclose(
+            X, expected.transform(read.filter(known == number)), rtol=1e-9, atol=1e-12
+        )
+    again = read_model(converted.folder / PIPELINE).estimator
+    np.testing.assert_array_equal(
+        again.transform(read.filter(known == 1)), part_of(converted, "validation").X
+    )
+
+
+def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path):
+    table = frame()
+    converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
+    part, rent = parts_of(table, "rent"), table["rent"].to_numpy()
+    learnt = rent[part == 0]
+    known = converted.facts["target"]
+    np.testing.assert_allclose(known["mean"], learnt.mean())
+    np.testing.assert_allclose(known["standard deviation"], learnt.std())
+    for number, name in enumerate(on_disk.PARTS):
+        expected = (rent[part == number] - learnt.mean()) / learnt.std()
+        np.testing.assert_allclose(part_of(converted, name).y, expected, rtol=1e-5, atol=1e-6)
+        assert part_of(converted, name).y.dtype == np.float32
+    assert converted.facts["notes"] == [
+        f"{table['rent'].null_count()} rows without a target left out."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a", "c"], ["a", "b", "c"]),
+        ([True, False, True], [False, True]),
+        ([7, 3, 7], [3, 7]),
+    ],
+)
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_classes_are_numbered(tmp_path, labels, classes, ending):
+    table = frame().with_columns(kind=pl.Series((labels * N_ROWS)[:N_ROWS]))
+    converted = convert_table(written(table, tmp_path, ending), tmp_path / "folder", "kind")
+    assert converted.classes == classes
+    part, kind = parts_of(table, "kind"), table["kind"].to_list()
+    expected = [classes.index(kind[row]) for row in np.flatnonzero(part == 0)]
+    np.testing.assert_array_equal(converted.training.y, expected)
+    assert converted.training.y.dtype == np.int32
+
+
+def test_columns_and_target_are_decided_as_in_memory(tmp_path):
+    table = frame()
+    converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
+    expected = described(pl.read_csv(tmp_path / "table.csv", infer_schema=False), "rent", {})
+    assert [(c.name, c.kind, c.note) for c in converted.columns] == [
+        (c.name, c.kind, c.note) for c in expected.used
+    ]
+    assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
+    assert converted.target == decided(table["rent"], None)
+
+
+@pytest.mark.parametrize("fractions", [True, False])
+def test_numbers_told_to_be_categories_are_written_alike_in_all_batches(tmp_path, fractions):
+    size = [k % 3 + (0.5 if fractions and k > 2900 else 0) for k in range(N_ROWS)]
+    table = frame().with_columns(size=pl.Series(size, dtype=pl.Float64))
+    converted = convert_table(
+        written(table, tmp_path, ".parquet"), tmp_path / "folder", "rent",
+        columns={"size": "category"},
+    )  # fmt: skip
+    (column,) = (column for column in converted.columns if column.name == "size")
+    whole = ("0.0", "0.5", "1.0", "1.5", "2.0", "2.5") if fractions else ("0", "1", "2")
+    assert column.categories == whole
+    names = [f"size_{value}" for value in whole]
+    places = [converted.facts["inputs"].index(name) for name in names]
+    np.testing.assert_array_equal(converted.training.X[:, places].sum(axis=1), 1)
+
+
+def test_columns_can_be_left_out_by_hand(tmp_path):
+    path = written(frame(), tmp_path, ".csv")
+    converted = convert_table(path, tmp_path / "folder", "rent", columns={"area": "out"})
+    assert ["area", "is left out as you asked"] in converted.facts["left out"]
+
+
+def test_several_files_and_a_folder_of_them_are_one_table(tmp_path):
+    table = frame()
+    (tmp_path / "parts").mkdir()
+    paths = [tmp_path / "parts" / f"part-{k}.parquet" for k in range(3)]
+    for k, path in enumerate(paths):
+        table.slice(1000 * k, 1000).write_parquet(path)
+    whole = convert_table(written(table, tmp_path, ".parquet"), tmp_path / "whole", "rent")
+    for name, source in (("files", paths), ("folder", tmp_path / "parts")):
+        converted = convert_table(source, tmp_path / name, "rent")
+        for one, other in zip(rows_of(converted), rows_of(whole)):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted):
+    table = frame(400)
+    if quoted:
+        texts = [f'{"a" * (k % 40)}\n"said", {k % 7}' for k in range(400)]
+        table = table.with_columns(floor=pl.Series(texts))
+    path = written(table, tmp_path, ".csv")
+    found = []
+    for size in (300, 1001, 1 << 20):
+        monkeypatch.setattr(stream, "PART_BYTES", size)
+        batches = list(table_files(path, MISSING).batches())
+        assert [b.first_row for b in batches] == list(
+            1 + np.cumsum([0, *(b.frame.height for b in batches[:-1])])
+        )
+        found.append(pl.concat(b.frame for b in batches))
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
+    assert found[0]["floor"].to_list()[5] == table["floor"].to_list()[5]
+
+
+def test_empty_rows_are_left_out_and_counted(tmp_path):
+    path = tmp_path / "table.csv"
+    lines = ["x,y", *(f"{k},{k % 2}" if k % 10 else "," for k in range(1000))]
+    path.write_text("\n".join(lines))
+    converted = convert_table(path, tmp_path / "folder", "y")
+    assert "100 empty rows left out." in converted.facts["notes"]
+    assert sum(converted.facts["rows"].values()) == 900
+
+
+def test_medians_of_many_rows_are_those_of_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.tables.survey.SAMPLE_ROWS", 500)
+    table = frame()
+    converted = convert_table(written(table, tmp_path, ".parquet"), tmp_path / "folder", "rent")
+    learnt = table.filter(parts_of(table, "rent") == 0)["area"].drop_nulls()
+    median = converted.facts["numbers"]["area"]["median"]
+    assert median != learnt.median()
+    rank = (learnt < median).mean()
+    assert abs(rank - 0.5) < 4 * np.sqrt(0.25 / 500)
+
+
+def test_moments_of_batches_are_those_of_the_whole():
+    values = np.random.default_rng(0).normal(1e6, 1.0, 1000)
+    moments = Moments()
+    for part in np.split(values, [1, 1, 300, 999]):
+        moments.add(part)
+    np.testing.assert_allclose(moments.mean, values.mean(), rtol=1e-14)
+    np.testing.assert_allclose(moments.squares / moments.n, values.var(), rtol=1e-6)
+
+
+def test_classes_that_no_row_to_learn_from_has_are_left_out_and_said(tmp_path):
+    table = frame()
+    part = parts_of(table, "kind")
+    rare = int(np.flatnonzero(part == 2)[0])
+    kind = table["kind"].to_list()
+    kind[rare] = "castle"
+    path = written(table.with_columns(kind=pl.Series(kind)), tmp_path, ".csv")
+    converted = convert_table(path, tmp_path / "folder", "kind")
+    assert converted.classes == ["flat", "house", "hut"]
+    assert converted.facts["rows"]["held-out"] == (part == 2).sum() - 1
+    assert converted.facts["notes"] == [
+        "1 row left out, of 1 class of which no row is learnt from."
+    ]
+
+
+# What is refused; nothing is left then.
+
+
+def nothing_left(folder):
+    return not [path for path in folder.iterdir() if "folder" in path.name]
+
+
+def refused(message, source, tmp_path, target="y", error=ValueError, **given):
+    with pytest.raises(error, match=message):
+        convert_table(source, tmp_path / "folder", target, **given)
+    assert nothing_left(tmp_path)
+
+
+def lines_of(n_rows=3000):
+    return ["x,z,y", *(f"{k % 17},{k % 5}.5,{k % 2}" for k in range(n_rows))]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("1,2,3,4", r"table.csv cannot be read as CSV, line 2,502: 4 fields, and the header has 3"),
+        ('1,"2,3', r"table.csv cannot be read as CSV, .*line"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(tmp_path, wrong, message):
+    lines = lines_of()
+    lines.insert(2501, wrong)
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines))
+    refused(message, path, tmp_path)
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.tables.reading.HEADER_BYTES", 1000)  # that are looked at first
+    lines = lines_of()
+    lines.insert(2501, "1,\xe9,3")
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines), encoding="latin-1")
+    refused(r"table.csv cannot be read as CSV, line 2,502: it is not UTF-8 text", path, tmp_path)
+
+
+def test_a_quotation_mark_that_is_never_closed_does_not_take_the_whole_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "MOST_ROW_BYTES", 20_000)
+    lines = lines_of(20_000)
+    lines.insert(2501, '1,"2,3')
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines))
+    refused("a row of more than 0 MB. Is a quotation mark opened", path, tmp_path)
+
+
+def test_a_word_among_numbers_is_named_with_its_row(tmp_path):
+    lines = lines_of()
+    lines[2501] = "oops,1,1"
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines))
+    refused(
+        r"Column 'x' must hold numbers; came 'oops' in row 2,501", path, tmp_path,
+        columns={"x": "number"},
+    )  # fmt: skip
+
+
+def test_a_number_out_of_range_is_named_with_its_row(tmp_path):
+    lines = lines_of()
+    lines[2501] = "1e200,1,1"
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines))
+    refused(r"Column 'x' is 1e\+200 in row 2,501; numbers must be at most", path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": "yy"}, "target: the table has no column 'yy'. Did you mean 'y'"),
+        ({"columns": {"q": "number"}}, "the table has no column 'q'"),
+        ({"columns": {"y": "number"}}, "'y' is the target; use task"),
+        ({"columns": {"x": "text"}}, "KIND is number, category, boolean or out"),
+        ({"task": "ranking"}, "task must be 'classification' or 'regression'; got 'ranking'"),
+        ({"dtype": "int8"}, "dtype must be 'float32' or 'float64'"),
+        ({"test_fraction": 1.0}, "test_fraction must be at least 0 and below 1"),
+        ({"validation_fraction": -1}, "validation_fraction must be finite and at least 0"),
+        ({"test_fraction": 0.999, "validation_fraction": 0.99}, "too few to learn from"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(tmp_path, given, message):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines_of(300)))
+    refused(message, path, tmp_path, **{"target": "y", **given})
+
+
+def test_files_of_other_columns_are_refused(tmp_path):
+    one, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    one.write_text("\n".join(lines_of(300)))
+    other.write_text("x,y\n1,1\n")
+    refused(
+        r"b.csv has other columns than .*a.csv: only one of them has 'z'", [one, other], tmp_path
+    )
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_files_that_are_no_tables_are_refused(tmp_path, ending):
+    path = tmp_path / f"table{ending}"
+    path.write_bytes(b"PAR1" + bytes(3000))
+    refused("is no Parquet file|is no CSV file", path, tmp_path)
+    path.write_bytes(b"")
+    refused("is empty", path, tmp_path)
+    (tmp_path / "empty").mkdir()
+    refused("is a folder without tables", tmp_path / "empty", tmp_path)
+
+
+def test_a_header_without_rows_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("x,y\n")
+    refused("a header and no rows", path, tmp_path)
+
+
+def test_a_folder_that_exists_is_left_as_it_is(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines_of(300)))
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="kept exists already, and nothing in it was changed"):
+        convert_table(path, kept, "y")
+    assert [found.name for found in kept.iterdir()] == ["mine.txt"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["kept", "table.csv"]
+
+
+def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines_of(3000)))
+
+    def survey(what, rows):
+        if what == "survey" and rows == 3000:
+            with path.open("a") as file:
+                file.write("\n1,1,1\n")
+
+    refused("was changed while it was read; nothing was written", path, tmp_path, progress=survey)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path, monkeypatch, late):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines_of(3000)))
+    if late:
+
+        def write(writer, part, X, y):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(on_disk.Writer, "write", write)
+        refused("The disk is full. What was written is removed", path, tmp_path, error=OSError)
+    else:
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: _Free(1000))
+        refused("are free. Nothing was written", path, tmp_path, error=OSError)
+
+
+class _Free:
+    def __init__(self, free):
+        self.free = free
+
+
+@pytest.mark.parametrize("when", ["survey", "write"])
+def test_ctrl_c_leaves_nothing(tmp_path, when):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines_of(3000)))
+
+    def stop(what, rows):
+        if what == when and rows > 1000:
+            raise KeyboardInterrupt
+
+    refused(None, path, tmp_path, error=KeyboardInterrupt, progress=stop)
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines_of(3000)))
+    code = (
+        "import sys, time\n"
+        "from engine import convert_table\n"
+        "from engine.tables import stream\n"
+        "stream.PART_BYTES = 10_000\n"
+        "def wait(what, rows):\n"
+        "    if what == 'write':\n"
+        "        print('writing', flush=True)\n"
+        "        time.sleep(60)\n"
+        "convert_table(sys.argv[1], sys.argv[2], 'y', progress=wait)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "folder")],
+        env=environment(), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=30)
+    process.stdout.close()
+    assert not (tmp_path / "folder").exists()
+    (left,) = (found for found in tmp_path.iterdir() if found.name != "table.csv")
+    assert left.name.startswith(".folder.")
+    assert left.name.endswith(".unfinished")
+    with pytest.raises(ValueError, match="is not what `engine convert` has written"):
+        open_table(left)
+    convert_table(path, tmp_path / "folder", "y")  # and once more
+
+
+# Folders that are opened.
+
+
+@pytest.fixture
+def converted(tmp_path):
+    return convert_table(written(frame(600), tmp_path, ".csv"), tmp_path / "folder", "rent")
+
+
+def test_a_converted_table_is_opened_as_it_was_written(converted):
+    again = open_table(str(converted.folder))
+    assert again == converted
+    for one, other in zip(rows_of(again), rows_of(converted)):
+        np.testing.assert_array_equal(one, other)
+    assert isinstance(again.training.X, np.memmap)
+    assert not again.training.X.flags.writeable
+
+
+def test_the_same_table_and_seed_give_the_same_bytes(converted, tmp_path):
+    again = convert_table(tmp_path / "table.csv", tmp_path / "again", "rent")
+    for name in os.listdir(converted.folder):
+        if name.endswith(".npy"):
+            assert (again.folder / name).read_bytes() == (converted.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "columns.json").write_text("{"), "columns.json is damaged"),
+        (lambda folder: (folder / "columns.json").write_text("{}"), "columns.json is damaged"),
+        (lambda folder: (folder / "columns.json").unlink(), "has no columns.json"),
+        (lambda folder: os.truncate(folder / "training-inputs.npy", 5000), "is damaged"),
+        (lambda folder: (folder / "training-targets.npy").write_bytes(b""), "is damaged"),
+    ],
+)
+def test_a_damaged_folder_is_refused(converted, damage, message):
+    damage(converted.folder)
+    with pytest.raises(ValueError, match=message):
+        open_table(converted.folder)
+
+
+def test_a_folder_of_another_format_is_refused(converted):
+    path = converted.folder / "columns.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    with pytest.raises(ValueError, match="has format 2, and this version of mlp-engine reads"):
+        open_table(converted.folder)
