@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine._jit import compiled_once, inlined
-from engine.training.mersenne import shuffle_mersenne_loops
+from engine.training.mersenne import draw_order_mersenne_loops, shuffle_mersenne_loops
 
 
 def random_state(seed: int) -> NDArray[np.uint64]:
@@ -67,7 +67,18 @@ def shuffle_loops(order, state):
         order[other] = exchanged
 
 
+def no_order(n_samples: int) -> NDArray[Any]:
+    """A stand-in for an order that nobody asks for, since each step takes all samples.
+
+    Read-only, and of no size in memory. A shuffle of it draws the numbers that a shuffle draws.
+    """
+    return np.broadcast_to(np.int32(0), (n_samples,))
+
+
 def shuffle(order: NDArray[Any], state: NDArray[np.uint64]) -> None:
-    """The same from Python."""
+    """The same from Python; of what is read-only, only the generator goes on."""
     with np.errstate(over="ignore"):  # words wrap around, which NumPy would warn of
-        shuffle_loops(order, state)
+        if order.flags.writeable:
+            shuffle_loops(order, state)
+        else:
+            draw_order_mersenne_loops(order.size, state)

@@ -61,14 +61,15 @@ class State(NamedTuple):
     sums: NDArray[np.float64]
 
     def copy(self) -> "State":
-        """The same state in other arrays."""
-        copies: list[Any] = [array.copy() for array in self]
+        """The same state in other arrays; what is read-only cannot change, and is shared."""
+        copies: list[Any] = [array.copy() if array.flags.writeable else array for array in self]
         return State(*copies)
 
     def restore(self, earlier: "State") -> None:
         """Become an earlier copy again."""
         for now, then in zip(self, earlier, strict=True):
-            now[:] = then
+            if now.flags.writeable:
+                now[:] = then
 
 
 def new_state(theta: NDArray[Any], settings: Settings, n_samples: int, seed: int) -> State:
