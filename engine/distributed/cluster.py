@@ -3,11 +3,12 @@
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
 from distributed import Client, Future, LocalCluster, wait
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from engine.distributed.identity import differences, identity
 from engine.threads import usable_cores
@@ -15,6 +16,9 @@ from engine.threads import usable_cores
 POLL_SECONDS = 1.0  # between looks at who is still there
 SCHEDULER_SECONDS = 15.0  # after which a scheduler that does not answer is taken for dead
 NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
+
+
+MOST_LOSSES = 20  # of workers, one after another: then something else is wrong
 
 
 class ClusterError(RuntimeError):
@@ -59,9 +63,8 @@ def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
 def threads_of_workers(client: Client) -> dict[str, int]:
     """The threads of each worker that is there now. Raises ClusterError if nobody answers."""
     try:
-        found: dict[str, int] = client.sync(
-            client.scheduler.ncores, callback_timeout=SCHEDULER_SECONDS
-        )
+        scheduler: Any = client.scheduler
+        found: dict[str, int] = client.sync(scheduler.ncores, callback_timeout=SCHEDULER_SECONDS)
     except (OSError, TimeoutError, CommClosedError, RuntimeError) as error:
         raise ClusterError(
             f"the scheduler of Dask does not answer ({type(error).__name__}: {error})"
@@ -79,19 +82,41 @@ def workers_there(client: Client) -> dict[str, int]:
     return found
 
 
-def wait_for(client: Client, futures: Sequence[Future], at: Sequence[str] = ()) -> None:
-    """Until all are done. Raises WorkerLost if a worker goes at which one is to be computed."""
+def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] = ()) -> None:
+    """Until all are done, or one is an error. Raises WorkerLost where that will not come about.
+
+    That is if a worker goes at which one is to be computed, if no worker is left, or if Dask gives
+    one up.
+    """
     while True:
         try:
             wait(futures, timeout=POLL_SECONDS)
         except TimeoutError:
-            there = threads_of_workers(client)
-            if not there:
-                raise WorkerLost from None
-            if any(worker not in there for worker in at):
-                raise WorkerLost from None
-            continue
-        return
+            pass
+        except CancelledError as error:
+            threads_of_workers(client)  # which says so if it is the scheduler that is lost
+            raise WorkerLost(str(error)) from None
+        states = {future.status for future in futures}
+        if not states - {"finished", "error"}:
+            return
+        if "cancelled" in states:
+            raise WorkerLost("Dask gave up what it was to compute")
+        there = threads_of_workers(client)
+        if not there or any(worker not in there for worker in at):
+            raise WorkerLost("a worker went away")
+
+
+def value_of(future: Future[Any], what: str) -> Any:
+    """The result of a future that is done; an error of the data as it is, all else as ours."""
+    try:
+        if future.status == "finished":
+            return future.result()
+        error = future.exception()
+    except CancelledError as cancelled:
+        raise WorkerLost(str(cancelled)) from None
+    if isinstance(error, (ValueError, TypeError)):
+        raise type(error)(f"{what}: {error}") from error
+    raise ClusterError(f"{what} could not be computed ({type(error).__name__}: {error})") from error
 
 
 class TakingPart:

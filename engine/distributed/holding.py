@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 from distributed import Client, Future
 
 from engine.distributed.cluster import (
+    MOST_LOSSES,
     POLL_SECONDS,
     ClusterError,
     WorkerLost,
     threads_of_workers,
+    value_of,
     wait_for,
     workers_there,
 )
 from engine.distributed.placement import near_their_rows, shares
 from engine.distributed.shards import Recipe, Shard, build
-from engine.distributed.source import Source, value_of
-
-MOST_LOSSES = 20  # of workers in one pass, after which something else is wrong
+from engine.distributed.source import Source
 
 Checks = Callable[[Sequence[str]], list[str]]
 
@@ -29,7 +29,7 @@ class Held(NamedTuple):
     worker: str
     n_threads: int
     numbers: tuple[int, ...]
-    future: Future
+    future: Future[Any]
     actor: Any
 
 
@@ -62,6 +62,7 @@ class Holding:
         self._n_threads = n_threads
         self._fit = fit_to_take_part
         self.shards: list[Held] = []
+        self._why = ""
         self._place(range(len(source.bounds)))
 
     @property
@@ -111,7 +112,7 @@ class Holding:
                     break
             except Exception:  # the shard's own errors are answers: the way to it is broken
                 break
-        raise WorkerLost
+        raise WorkerLost("a worker went away")
 
     def _replace(self, lost: Sequence[Held]) -> list[Held]:
         """Make the chunks of lost shards anew, at workers that are there; those shards."""
@@ -124,40 +125,42 @@ class Holding:
         """Have these chunks built, each where there is room; tried again while workers vanish."""
         made: list[Held] = []
         for _ in range(MOST_LOSSES):
-            new = self._try_to_place([n for n in numbers if not any(n in s.numbers for s in made)])
+            done = {number for shard in made for number in shard.numbers}
+            new = self._try_to_place([number for number in numbers if number not in done])
             made += new
             self.shards += new
             if sum(len(shard.numbers) for shard in made) == len(numbers):
                 self._source.release()
                 return made
             time.sleep(POLL_SECONDS / 4)
-        raise ClusterError("workers of Dask were lost again and again while chunks were built")
+        raise ClusterError(f"rows that a worker held could not be had again ({self._why})")
 
     def _try_to_place(self, numbers: Sequence[int]) -> list[Held]:
         source, client = self._source, self._client
         try:
             threads = self._threads()
-            source.again()
-            source.wait()
+            source.compute()
             places = self._places(numbers, threads)
-            actors: dict[str, Future] = {}
+            actors: dict[str, Future[Any]] = {}
             for worker in dict.fromkeys(places):
                 mine = [n for n, place in zip(numbers, places, strict=True) if place == worker]
                 actors[worker] = self._begin(mine, worker)
-        except WorkerLost:
+        except WorkerLost as lost:
+            source.forget()
+            self._why = str(lost)
             return []
         made = []
         for worker, future in actors.items():
             try:
                 wait_for(client, [future], at=[worker])
-            except WorkerLost:
+                actor = value_of(future, "rows of a chunk")
+            except WorkerLost as lost:
                 client.cancel([future], force=True)
+                source.forget()
+                self._why = str(lost)
                 continue
-            if future.status in ("cancelled", "lost"):
-                continue
-            mine = tuple(n for n, at in zip(numbers, places, strict=True) if at == worker)
-            actor = value_of(future, f"chunks {mine[0]} to {mine[-1]} of the rows")
-            made.append(Held(worker, threads[worker], mine, future, actor))
+            held = tuple(n for n, at in zip(numbers, places, strict=True) if at == worker)
+            made.append(Held(worker, threads[worker], held, future, actor))
         return made
 
     def _threads(self) -> dict[str, int]:
@@ -182,7 +185,7 @@ class Holding:
         rows_at = [self._source.rows_at(first, last, whereabouts) for first, last in bounds]
         return near_their_rows(rows_at, room)
 
-    def _begin(self, numbers: Sequence[int], worker: str) -> Future:
+    def _begin(self, numbers: Sequence[int], worker: str) -> Future[Any]:
         """Let a worker build chunks from their rows, and keep them."""
         chunks = []
         for number in numbers:

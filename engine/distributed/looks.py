@@ -59,7 +59,7 @@ def weights_array(part: Any) -> NDArray[Any]:
 
 
 def checked(part: Any, **asked: Any) -> NDArray[Any]:
-    """A part by scikit-learn's checks, but for entries that are not finite: `bad_place` has those."""
+    """A part by scikit-learn's checks, but for entries that are not finite (`bad_place`)."""
     array: NDArray[Any] = check_array(
         part, ensure_all_finite=False, ensure_min_samples=0, ensure_min_features=0, **asked
     )

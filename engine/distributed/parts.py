@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
-from dask import is_dask_collection
+from dask.base import is_dask_collection
 from dask.delayed import Delayed
 
 ADVICE = {
-    "X": "pass a dask array or dataframe, such as dask.array.from_array(X, chunks=(100_000, -1))",
-    "y": "pass a dask array, series or dataframe, such as dask.array.from_array(y, chunks=100_000)",
-    "sample_weight": "pass a dask array or series, such as dask.array.from_array(w, chunks=100_000)",
+    "X": "pass a dask array or dataframe, such as da.from_array(X, chunks=(100_000, -1))",
+    "y": "pass a dask array, series or dataframe, such as da.from_array(y, chunks=100_000)",
+    "sample_weight": "pass a dask array or series, such as da.from_array(w, chunks=100_000)",
 }
 
 

@@ -73,6 +73,7 @@ class RemoteRows:
         hold: Callable[[Any], Holding],
         begin_pass: Callable[[], Any],
     ) -> None:
+        self._shape = shape
         self.n_rows = shape[0]
         self.X = SimpleNamespace(shape=shape, dtype=dtype)
         self.targets = targets
@@ -83,7 +84,7 @@ class RemoteRows:
     def samples(self, dtype: Any) -> RemoteSamples:
         """The chunks at the workers; some rows of them come here, to be looked at in the end."""
         holding = self._hold(dtype)
-        step = spread_step(*self.X.shape, ROWS_LOOKED_AT)
+        step = spread_step(*self._shape, ROWS_LOOKED_AT)
         found: dict[int, NDArray[Any]] = {}
         for of_shard in holding.each("spread", step):
             found |= of_shard

@@ -21,7 +21,7 @@ from engine.equations.backends import BACKENDS, NUMPY
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import Labels
 from engine.estimators.rows import samples_of
-from engine.samples import Layers, Samples
+from engine.samples import Layers, Samples, columns_of
 from engine.training.blas import one_blas_thread
 from engine.workers import Worker, new_worker
 
@@ -153,7 +153,7 @@ class Shard:
     def spread(self, step: int) -> dict[int, NDArray[Any]]:
         """Every `step`-th of all rows, as columns; by the number of the chunk."""
         return {
-            number: np.ascontiguousarray(samples.X[:, -first % step :: step])
+            number: columns_of(samples.X, slice(-first % step, None, step)).copy()
             for number, first, samples in self.chunks
         }
 

@@ -9,7 +9,14 @@ from distributed import Client, Future, futures_of
 from numpy.typing import NDArray
 
 from engine.chunks import chunk_bounds
-from engine.distributed.cluster import ClusterError, wait_for, workers_there
+from engine.distributed.cluster import (
+    MOST_LOSSES,
+    ClusterError,
+    WorkerLost,
+    value_of,
+    wait_for,
+    workers_there,
+)
 from engine.distributed.looks import ARRAYS, Look, look_at, total_look
 from engine.distributed.parts import Collection, cut, joined, pieces_of
 from engine.distributed.placement import in_a_row
@@ -40,7 +47,8 @@ class Source:
         self._client = client
         self.collections = {collection.name: collection for collection in collections}
         self._kinds = {**KINDS, "y": "labels" if classifies else "numbers"}
-        self._futures: dict[str, list[Future]] = {}
+        self._futures: dict[str, list[Future[Any]]] = {}
+        self._near: list[str] = []  # workers that parts were to be computed near to
         self.looks: dict[str, Look] = {}
         self.lengths: dict[str, list[int]] = {}
 
@@ -55,22 +63,17 @@ class Source:
 
     def look(self) -> None:
         """Compute the parts, near to where their chunks will be, and look at each."""
-        threads = workers_there(self._client)
-        looking: dict[str, list[Future]] = {}
-        for name, collection in self.collections.items():
-            self._futures[name] = self._begin(collection, threads)
-            looking[name] = [
-                self._client.submit(look_at, part, self._kinds[name], pure=False)
-                for part in self._futures[name]
-            ]
-        for name, futures in looking.items():
-            wait_for(self._client, futures)
-            looks = [
-                value_of(future, f"{name}, partition {number}")
-                for number, future in enumerate(futures)
-            ]
-            self.lengths[name] = [look.n_rows for look in looks]
-            self.looks[name] = total_look(name, looks)
+        for _ in range(MOST_LOSSES):
+            workers = workers_there(self._client)
+            try:
+                self._look(workers)
+            except WorkerLost as lost:
+                self.forget()
+                why = lost
+                continue
+            break
+        else:
+            raise ClusterError(f"rows could not be computed: {why}")
         n_rows = {name: look.n_rows for name, look in self.looks.items()}
         if len(set(n_rows.values())) > 1:
             listed = ", ".join(f"{name} has {number}" for name, number in n_rows.items())
@@ -78,38 +81,65 @@ class Source:
         if self.n_rows == 0:
             raise ValueError("X has no rows: each of its partitions is empty.")
 
-    def _begin(self, collection: Collection, threads: Mapping[str, int]) -> list[Future]:
+    def _look(self, workers: Mapping[str, int]) -> None:
+        looking: dict[str, list[Future[Any]]] = {}
+        for name, collection in self.collections.items():
+            self._futures[name] = self._begin(collection, workers)
+            looking[name] = [
+                self._client.submit(look_at, part, self._kinds[name], pure=False)
+                for part in self._futures[name]
+            ]
+        for name, futures in looking.items():
+            wait_for(self._client, futures, at=self._near)
+            looks = [
+                value_of(future, f"{name}, partition {number}")
+                for number, future in enumerate(futures)
+            ]
+            self.lengths[name] = [look.n_rows for look in looks]
+            self.looks[name] = total_look(name, looks)
+
+    def _begin(self, collection: Collection, workers: Mapping[str, int]) -> list[Future[Any]]:
         """Let the parts be computed; neighbours at the same worker, where that is free to say."""
         client, parts = self._client, collection.parts
         if futures_of(parts[:1]):  # persisted: they stay where they are
             return futures_in_order(client.persist(parts))
-        futures: list[Future] = []
-        places = zip(wanted_places(collection, threads), parts, strict=True)
+        futures: list[Future[Any]] = []
+        places = zip(wanted_places(collection, workers), parts, strict=True)
         for worker, group in itertools.groupby(places, key=lambda place: place[0]):
             chosen = [part for _, part in group]
             begun = client.persist(chosen, workers=[worker], allow_other_workers=True)
             futures += futures_in_order(begun)
+        self._near = list(workers)
         return futures
 
-    def again(self) -> None:
-        """Have all parts computed, wherever, that are no longer there."""
+    def compute(self) -> None:
+        """Have all parts computed, wherever, that are not there. Raises for one that cannot be."""
         for name, collection in self.collections.items():
             if name not in self._futures:
                 self._futures[name] = futures_in_order(self._client.persist(collection.parts))
-
-    def release(self) -> None:
-        """The parts are no longer needed."""
-        self._futures.clear()
-
-    def wait(self) -> None:
-        """Until all parts are there. Raises for one that cannot be computed."""
         for name, futures in self._futures.items():
-            wait_for(self._client, futures)
+            wait_for(self._client, futures, at=self._near)
             for number, future in enumerate(futures):
                 if future.status != "finished":
                     value_of(future, f"{name}, partition {number}")
 
-    def pieces(self, name: str, first: int, last: int) -> list[Future]:
+    def release(self) -> None:
+        """The parts are no longer needed."""
+        self._futures.clear()
+        self._near = []
+
+    def forget(self) -> None:
+        """Let Dask forget where parts were to be computed: it may wait for a worker that is gone.
+
+        That is so where there was no worker at all for a while (distributed 2026.8): a wish for
+        certain workers then keeps a task from those that come.
+        """
+        if self._near:
+            futures = [future for futures in self._futures.values() for future in futures]
+            self._client.cancel(futures, force=True)
+        self.release()
+
+    def pieces(self, name: str, first: int, last: int) -> list[Future[Any]]:
         """Rows first ... last - 1 of a collection, each piece where its part lies."""
         found = []
         for piece in pieces_of(self.lengths[name], first, last):
@@ -135,7 +165,7 @@ class Source:
             found[whereabouts[part]] = found.get(whereabouts[part], 0) + b - a
         return found
 
-    def weight_of_classes(self, classes: NDArray[Any]) -> NDArray[np.float64]:
+    def weight_of_classes(self, classes: NDArray[Any]) -> NDArray[Any]:
         """The weight of each class, 1 a row or as given: added row by row, chunk after chunk."""
         weighted = "sample_weight" in self.collections
         counts: Any = np.zeros(len(classes))
@@ -144,11 +174,11 @@ class Source:
             weights = self.pieces("sample_weight", first, last) if weighted else []
             counts = self._client.submit(count, counts, y, weights, classes, pure=False)
         wait_for(self._client, [counts])
-        found: NDArray[np.float64] = value_of(counts, "the weights of classes")
+        found: NDArray[Any] = value_of(counts, "the weights of classes")
         return found
 
 
-def futures_in_order(persisted: Sequence[Any]) -> list[Future]:
+def futures_in_order(persisted: Sequence[Any]) -> list[Future[Any]]:
     """The future of each of some persisted parts."""
     found = []
     for part in persisted:
@@ -158,7 +188,7 @@ def futures_in_order(persisted: Sequence[Any]) -> list[Future]:
 
 
 def wanted_places(collection: Collection, threads: Mapping[str, int]) -> list[str]:
-    """The worker of the chunk in the middle of each part; by their numbers where no more is known."""
+    """The worker of the chunk in the middle of each part; else by the parts' numbers alone."""
     lengths = collection.lengths or [1] * len(collection.parts)
     n_rows = sum(lengths)
     chunks = chunk_bounds(n_rows) if collection.lengths and n_rows else []
@@ -172,29 +202,12 @@ def wanted_places(collection: Collection, threads: Mapping[str, int]) -> list[st
     return found
 
 
-def value_of(future: Future, what: str) -> Any:
-    """The result of a future that is done; an error of the data as it is, all else as ours."""
-    if future.status == "finished":
-        return future.result()
-    if future.status == "error":
-        error = future.exception()
-        if isinstance(error, (ValueError, TypeError)):
-            raise type(error)(f"{what}: {error}") from error
-        raise ClusterError(
-            f"{what} could not be computed ({type(error).__name__}: {error})"
-        ) from error
-    raise ClusterError(
-        f"{what} was lost with its worker, and Dask knows no way to compute it again "
-        f"(its future is {future.status}); read the data by workers, in place of scattering it"
-    )
-
-
 def count(
     before: NDArray[np.float64],
     y: Sequence[Any],
     weights: Sequence[Any],
     classes: NDArray[Any],
-) -> NDArray[np.float64]:
+) -> NDArray[Any]:
     """The weight of each class in these rows, added to that of the rows before, one by one."""
     labels = joined([ARRAYS["labels"](piece) for piece in y]).ravel()
     s = np.ones(len(labels))
@@ -202,4 +215,5 @@ def count(
         s = joined([ARRAYS["sample_weight"](piece) for piece in weights])
     codes = np.searchsorted(classes, labels)
     begun = np.arange(len(classes))
-    return np.bincount(np.concatenate([begun, codes]), np.concatenate([before, s]))
+    counts: NDArray[Any] = np.bincount(np.concatenate([begun, codes]), np.concatenate([before, s]))
+    return counts

@@ -135,7 +135,7 @@ def spread_step(n_rows: int, n_features: int, most: int) -> int:
 
 def evenly_spread(X: Any, most: int, dtype: Any) -> NDArray[Any]:
     """At most so many of the rows of X, dense, as columns."""
-    rows = X[:: spread_step(*X.shape, most)]
+    rows = X[:: spread_step(X.shape[0], X.shape[1], most)]
     dense = rows.toarray() if scipy.sparse.issparse(rows) else rows
     columns: NDArray[Any] = dense.T.astype(dtype, copy=False)
     return columns

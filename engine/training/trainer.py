@@ -197,7 +197,7 @@ def train(
         tol=tol,
         n_iter_no_change=n_iter_no_change,
     )
-    dtype = objective.samples.X.dtype
+    dtype = objective.samples.dtype
     settings.representable("learning_rate", told.learning_rate, dtype)
     if told.update == ADAM:
         settings.representable("epsilon", told.epsilon, dtype)
