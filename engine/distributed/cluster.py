@@ -106,14 +106,23 @@ def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] =
             raise WorkerLost("a worker went away")
 
 
-def value_of(future: Future[Any], what: str) -> Any:
-    """The result of a future that is done; an error of the data as it is, all else as ours."""
-    try:
-        if future.status == "finished":
-            return future.result()
-        error = future.exception()
-    except CancelledError as cancelled:
-        raise WorkerLost(str(cancelled)) from None
+def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] = ()) -> Any:
+    """The result of a future; an error of the data as it is, all else as ours. As `wait_for`.
+
+    What was there when it was looked for may be lost when it is fetched, with its worker.
+    """
+    while True:
+        wait_for(client, [future], at)
+        try:
+            if future.status == "finished":
+                return future.result(timeout=POLL_SECONDS)
+            if future.status == "error":
+                error = future.exception()
+                break
+        except TimeoutError:
+            pass
+        except CancelledError as cancelled:
+            raise WorkerLost(str(cancelled)) from None
     if isinstance(error, (ValueError, TypeError)):
         raise type(error)(f"{what}: {error}") from error
     raise ClusterError(f"{what} could not be computed ({type(error).__name__}: {error})") from error

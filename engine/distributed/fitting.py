@@ -145,7 +145,13 @@ def _prepared(
     """What the estimator's `_fit` takes: few rows, brought here, or where to find the others."""
     from sklearn.base import is_classifier
 
-    from engine.distributed.cluster import ClusterError, TakingPart, WorkerLost, client_of
+    from engine.distributed.cluster import (
+        ClusterError,
+        TakingPart,
+        WorkerLost,
+        client_of,
+        value_of,
+    )
     from engine.distributed.parts import collection_of
     from engine.distributed.remote_rows import RemoteFit
     from engine.distributed.source import Source
@@ -164,7 +170,8 @@ def _prepared(
             source.look()
             refuse_batches(estimator, source.n_rows)
             if source.n_rows <= chunk_samples(1):
-                X, y, *weights = dask.gather(dask.compute(list(given.values())))
+                futures = dask.compute(list(given.values()))
+                X, y, *weights = (value_of(dask, future, "the rows") for future in futures)
                 yield {"rows": (X, y, *(weights or [None])), "rows_of": None}
             else:
                 yield {"rows": (None, None, None), "rows_of": remote.rows}

@@ -13,7 +13,6 @@ from engine.distributed.cluster import (
     WorkerLost,
     threads_of_workers,
     value_of,
-    wait_for,
     workers_there,
 )
 from engine.distributed.placement import near_their_rows, shares
@@ -152,8 +151,7 @@ class Holding:
         made = []
         for worker, future in actors.items():
             try:
-                wait_for(client, [future], at=[worker])
-                actor = value_of(future, "rows of a chunk")
+                actor = value_of(client, future, "rows of a chunk", at=[worker])
             except WorkerLost as lost:
                 client.cancel([future], force=True)
                 source.forget()

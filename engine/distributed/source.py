@@ -92,7 +92,7 @@ class Source:
         for name, futures in looking.items():
             wait_for(self._client, futures, at=self._near)
             looks = [
-                value_of(future, f"{name}, partition {number}")
+                value_of(self._client, future, f"{name}, partition {number}", self._near)
                 for number, future in enumerate(futures)
             ]
             self.lengths[name] = [look.n_rows for look in looks]
@@ -120,8 +120,8 @@ class Source:
         for name, futures in self._futures.items():
             wait_for(self._client, futures, at=self._near)
             for number, future in enumerate(futures):
-                if future.status != "finished":
-                    value_of(future, f"{name}, partition {number}")
+                if future.status == "error":
+                    value_of(self._client, future, f"{name}, partition {number}")
 
     def release(self) -> None:
         """The parts are no longer needed."""
@@ -173,8 +173,7 @@ class Source:
             y = self.pieces("y", first, last)
             weights = self.pieces("sample_weight", first, last) if weighted else []
             counts = self._client.submit(count, counts, y, weights, classes, pure=False)
-        wait_for(self._client, [counts])
-        found: NDArray[Any] = value_of(counts, "the weights of classes")
+        found: NDArray[Any] = value_of(self._client, counts, "the weights of classes")
         return found
 
 
