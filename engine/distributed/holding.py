@@ -78,21 +78,23 @@ class Holding:
 
         With `threaded`, the last argument is the number of the worker's threads.
         """
-        found: list[Any] = []
-        asked, losses = list(self.shards), 0
-        while asked:
+        results: dict[str, Any] = {}
+        losses = 0
+        while asked := [shard for shard in self.shards if shard.future.key not in results]:
             calls = [(shard, self._call(shard, method, arguments, threaded)) for shard in asked]
             lost: list[Held] = []
             for shard, call in calls:
                 try:
-                    found.append(self._result(shard, call))
+                    results[shard.future.key] = self._result(shard, call)
                 except WorkerLost:
                     lost.append(shard)
-            asked = self._replace(lost) if lost else []
+            calls.clear()
+            if lost:
+                self._replace(lost)
             losses += len(lost)
             if losses > MOST_LOSSES:
                 raise ClusterError(f"{losses} workers of Dask were lost, one after another")
-        return found
+        return [results[shard.future.key] for shard in self.shards]
 
     def _call(self, shard: Held, method: str, arguments: Sequence[Any], threaded: bool) -> Any:
         """A call under way; None where the worker is known to be lost."""
@@ -107,30 +109,30 @@ class Holding:
             try:
                 return call.result(timeout=POLL_SECONDS)
             except TimeoutError:
-                if call.done() or shard.worker not in threads_of_workers(self._client):
+                there = threads_of_workers(self._client)
+                if call.done() or shard.worker not in there or shard.future.status != "finished":
                     break
             except Exception:  # the shard's own errors are answers: the way to it is broken
                 break
         raise WorkerLost("a worker went away")
 
-    def _replace(self, lost: Sequence[Held]) -> list[Held]:
-        """Make the chunks of lost shards anew, at workers that are there; those shards."""
+    def _replace(self, lost: Sequence[Held]) -> None:
+        """Make the chunks of lost shards anew, at workers that are there."""
         self.shards = [shard for shard in self.shards if shard not in lost]
-        numbers = sorted(number for shard in lost for number in shard.numbers)
         self._client.cancel([shard.future for shard in lost], force=True)
-        return self._place(numbers)
+        self._place(sorted(number for shard in lost for number in shard.numbers))
 
-    def _place(self, numbers: Sequence[int]) -> list[Held]:
+    def _place(self, missing: Sequence[int]) -> None:
         """Have these chunks built, each where there is room; tried again while workers vanish."""
-        made: list[Held] = []
         for _ in range(MOST_LOSSES):
-            done = {number for shard in made for number in shard.numbers}
-            new = self._try_to_place([number for number in numbers if number not in done])
-            made += new
-            self.shards += new
-            if sum(len(shard.numbers) for shard in made) == len(numbers):
+            self.shards += self._try_to_place(missing)
+            there = threads_of_workers(self._client)
+            self.shards = [shard for shard in self.shards if shard.worker in there]
+            held = {number for shard in self.shards for number in shard.numbers}
+            missing = [n for n in range(len(self._source.bounds)) if n not in held]
+            if not missing:
                 self._source.release()
-                return made
+                return
             time.sleep(POLL_SECONDS / 4)
         raise ClusterError(f"rows that a worker held could not be had again ({self._why})")
 
@@ -145,7 +147,7 @@ class Holding:
                 mine = [n for n, place in zip(numbers, places, strict=True) if place == worker]
                 actors[worker] = self._begin(mine, worker)
         except WorkerLost as lost:
-            source.forget()
+            source.release()
             self._why = str(lost)
             return []
         made = []
@@ -154,7 +156,7 @@ class Holding:
                 actor = value_of(client, future, "rows of a chunk", at=[worker])
             except WorkerLost as lost:
                 client.cancel([future], force=True)
-                source.forget()
+                source.release()
                 self._why = str(lost)
                 continue
             held = tuple(n for n, at in zip(numbers, places, strict=True) if at == worker)

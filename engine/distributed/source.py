@@ -68,8 +68,8 @@ class Source:
             try:
                 self._look(workers)
             except WorkerLost as lost:
-                self.forget()
-                why = lost
+                why = str(lost)  # the error itself would hold on to futures
+                self.release()
                 continue
             break
         else:
@@ -124,20 +124,13 @@ class Source:
                     value_of(self._client, future, f"{name}, partition {number}")
 
     def release(self) -> None:
-        """The parts are no longer needed."""
+        """The parts are no longer needed, nor is it known where they were to be computed.
+
+        A wish for certain workers keeps a task from those that come later, if there was no worker
+        at all for a while (distributed 2026.8); what nobody asks for any more, Dask forgets.
+        """
         self._futures.clear()
         self._near = []
-
-    def forget(self) -> None:
-        """Let Dask forget where parts were to be computed: it may wait for a worker that is gone.
-
-        That is so where there was no worker at all for a while (distributed 2026.8): a wish for
-        certain workers then keeps a task from those that come.
-        """
-        if self._near:
-            futures = [future for futures in self._futures.values() for future in futures]
-            self._client.cancel(futures, force=True)
-        self.release()
 
     def pieces(self, name: str, first: int, last: int) -> list[Future[Any]]:
         """Rows first ... last - 1 of a collection, each piece where its part lies."""
