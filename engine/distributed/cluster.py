@@ -172,6 +172,8 @@ class TakingPart:
         """Those of these workers that may hold rows."""
         if new := [worker for worker in workers if worker not in self._known]:
             self._ask(new)
+            if not any(worker in self._known for worker in workers):
+                raise WorkerLost("workers went away while they were asked what they are")
         return [
             worker
             for worker in workers

@@ -78,7 +78,7 @@ class Holding:
 
         With `threaded`, the last argument is the number of the worker's threads.
         """
-        results: dict[str, Any] = {}
+        results: dict[Any, Any] = {}
         losses = 0
         while asked := [shard for shard in self.shards if shard.future.key not in results]:
             calls = [(shard, self._call(shard, method, arguments, threaded)) for shard in asked]
