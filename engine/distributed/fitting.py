@@ -75,7 +75,7 @@ def fit(
     >>> from engine import MLPRegressor, distributed
     >>> X = da.random.default_rng(0).normal(size=(3000, 4), chunks=(1000, 4))
     >>> y = X.sum(axis=1)
-    >>> model = MLPRegressor(5, solver="lbfgs", max_iter=1000, random_state=0)
+    >>> model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=1000, random_state=0)
     >>> model = distributed.fit(model, X, y)                     # doctest: +SKIP
     >>> model.fingerprint_ == model.fit(X.compute(), y.compute()).fingerprint_   # doctest: +SKIP
     True
@@ -134,7 +134,14 @@ def _train(
     client: Any,
     allow_mixed: bool,
 ) -> None:
-    with _prepared(estimator, given, client, allow_mixed) as arguments:
+    from sklearn import config_context
+    from sklearn.callback._callback_support import callback_management_context
+
+    with (  # as scikit-learn's own decorator of `fit` has it
+        config_context(skip_parameter_validation=True),
+        callback_management_context(estimator),
+        _prepared(estimator, given, client, allow_mixed) as arguments,
+    ):
         estimator._fit(*arguments["rows"], rows_of=arguments["rows_of"])
 
 
