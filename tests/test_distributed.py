@@ -10,13 +10,13 @@ import threading
 import time
 import warnings
 
-import dask
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from dask.delayed import delayed
 from distributed import Client, LocalCluster
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
@@ -44,7 +44,7 @@ CHUNK = 1024
 def client():
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
         ) as two,
         Client(two, set_as_default=False) as one,
     ):
@@ -113,7 +113,9 @@ def assert_same(there, here):
 
 def fit_both(estimator, X, y, weights=None, *, client):
     """Both fits, on Dask and here, of dask collections."""
-    here = clone(estimator).fit(*dask.compute(X, y, weights))
+    here = clone(estimator).fit(
+        *(None if one is None else one.compute() for one in (X, y, weights))
+    )
     there = distributed.fit(clone(estimator), X, y, weights, client=client)
     assert_same(there, here)
     return there, here
@@ -215,12 +217,12 @@ def test_a_fit_goes_on_from_the_last_one_wherever_that_was(client):
     here = model(solver="adam", batch_size=10**6, warm_start=True)
     there = clone(here)
     for one in (here, there):
-        one.fit(*dask.compute(X, y))
-    here.fit(*dask.compute(X, y))
+        one.fit(X.compute(), y.compute())
+    here.fit(X.compute(), y.compute())
     distributed.fit(there, X, y, client=client)
     assert_same(there, here)
-    there.fit(*dask.compute(X, y))
-    here.fit(*dask.compute(X, y))
+    there.fit(X.compute(), y.compute())
+    here.fit(X.compute(), y.compute())
     assert_same(there, here)
 
 
@@ -287,7 +289,7 @@ def test_what_is_no_dask_collection_is_refused():
     with pytest.raises(TypeError, match=r"X is a ndarray; pass a dask array .*from_array"):
         distributed.fit(model(), X, y)
     with pytest.raises(TypeError, match="estimator is a str"):
-        distributed.fit("mlp", *dask_of(X, y))
+        distributed.fit("mlp", *dask_of(X, y))  # type: ignore[type-var]
     with pytest.raises(TypeError, match=r"client must be a dask\.distributed\.Client"):
         distributed.fit(model(), *dask_of(X, y), client="tcp://127.0.0.1:8786")
 
@@ -342,8 +344,7 @@ def test_only_sums_travel_after_the_start(tmp_path, monkeypatch):
     arrays = rows(n_samples, 20, kind="numbers")[:2]
     received, most = {}, {}
     with by_hand(tmp_path, 2) as (client, _):
-        X, y = (array.persist(scheduler=client) for array in dask_of(*arrays, chunks=5000))
-        X, y = client.persist([X, y])
+        X, y = dask_of(*arrays, chunks=5000)
         for max_iter in (2, 12):
             before = sent_by_workers(client)
             count = Received(monkeypatch)
@@ -354,7 +355,7 @@ def test_only_sums_travel_after_the_start(tmp_path, monkeypatch):
     n_parameters = 20 * 30 + 30 + 30 + 1
     gradients = (n_chunks // 2 + 1) * n_parameters * 8  # one worker adds its own up
     each = (received[12] - received[2]) / 10
-    assert 0.95 * gradients < each < gradients + 20_000
+    assert 0.95 * gradients < each < 1.05 * gradients + 5000
     # Between workers: rows at borders, at the start; the same however long the fit is.
     row = 20 * 8 + 8
     assert most[12] < most[2] + CHUNK * row
@@ -478,7 +479,7 @@ def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
             client.scatter(part, workers=[worker], hash=False)
             for part, worker in zip((X[:10_000], X[10_000:]), workers)
         ]
-        parts = [da.from_delayed(half, (10_000, 5), X.dtype) for half in map(dask.delayed, halves)]
+        parts = [da.from_delayed(half, (10_000, 5), X.dtype) for half in map(delayed, halves)]
         pids = client.run(os.getpid)
         patch = kill_in_pass(4, lambda: os.kill(pids[workers[0]], signal.SIGKILL))
         with pytest.raises(ClusterError, match=r"ended in iteration 4: .* had again"):
@@ -498,13 +499,6 @@ def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
 
 
 # Workers that are not like this process.
-
-
-def another_processor(dask_worker):
-    from engine.distributed import cluster
-
-    if dask_worker.address.endswith(dask_worker.other):
-        cluster.identity = lambda: {}
 
 
 @pytest.fixture
@@ -589,6 +583,7 @@ def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):
         text=True,
         start_new_session=True,
     )
+    assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("Iteration 5,"):
             os.killpg(process.pid, signal.SIGINT)  # to all processes, as a terminal sends it

@@ -51,7 +51,7 @@ def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
             n_workers=n_workers or usable_cores(),
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             preload="engine.distributed.worker_signals",
         ) as cluster,
         Client(cluster, direct_to_workers=True, set_as_default=False) as own,

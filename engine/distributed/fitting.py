@@ -177,7 +177,7 @@ def _prepared(
             source.look()
             refuse_batches(estimator, source.n_rows)
             if source.n_rows <= chunk_samples(1):
-                futures = dask.compute(list(given.values()))
+                futures = [dask.compute(rows) for rows in given.values()]
                 X, y, *weights = (value_of(dask, future, "the rows") for future in futures)
                 yield {"rows": (X, y, *(weights or [None])), "rows_of": None}
             else:

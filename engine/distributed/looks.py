@@ -23,7 +23,8 @@ class Look(NamedTuple):
         Of a row: () or (n_columns,).
     dtype : dtype
     bad : tuple of int, or None
-        Place of the first entry that is not finite, and what stands there, as text.
+        Place of the first entry that may not be there (not finite, a negative weight), and what it
+        is, as text.
     values : ndarray
         Of targets the distinct ones, or the smallest and the largest row; of weights both.
     """
@@ -70,6 +71,8 @@ def look_at(part: Any, kind: str) -> Look:
     """What a part is, of "X", "numbers", "labels" or "sample_weight"."""
     array = ARRAYS[kind](part)
     bad = bad_place(array)
+    if bad is None and kind == "sample_weight" and len(array) and array.min() < 0:
+        bad = (int((array < 0).argmax()),), f"{array[array < 0][0]:g}"
     values = array[:0]
     if bad is None and kind != "X" and len(array):
         if kind == "labels":
@@ -136,6 +139,11 @@ def total_look(name: str, looks: Sequence[Look]) -> Look:
         if look.bad is not None:
             place, came = look.bad
             where = ", ".join(map(str, (start + place[0], *place[1:])))
+            if came.startswith("-") and came != "-inf" and name == "sample_weight":
+                raise ValueError(
+                    f"sample_weight must not be negative; sample_weight[{where}] is {came} "
+                    f"(partition {number}, row {place[0]} there)."
+                )
             raise ValueError(
                 f"{name} must be finite and complete, but {name}[{where}] is {came} (partition "
                 f"{number}, row {place[0]} there); remove those rows or fill them in."
