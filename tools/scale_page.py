@@ -298,7 +298,8 @@ def model_table(found: dict[str, Any]) -> str:
         f"{1e9 * model.a_byte:.2f} ns a byte ({1e-6 / max(model.a_byte, 1e-15):,.0f} MB a second); "
         f"{rate / 1e9:.0f} thousand million multiply-adds a second and worker."
     )
-    return f"{said}\n\n{table(['rows', 'network', *(f'{n} worker{'s' * (n > 1)}' for n in WORKERS)], rows)}"
+    heads = [f"{n} worker" if n == 1 else f"{n} workers" for n in WORKERS]
+    return f"{said}\n\n{table(['rows', 'network', *heads], rows)}"
 
 
 def measured() -> dict[str, Any]:
