@@ -182,6 +182,20 @@ def test_any_number_of_workers(tmp_path, n_workers):
         assert there.n_threads_ == n_workers
 
 
+def test_several_threads_of_each_worker_and_no_more_than_asked_for():
+    X, y, weights = dask_of(*rows(20_000, kind="classes"), chunks=3000)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=3, processes=True, dashboard_address="127.0.0.1:0"
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        for n_threads, used in ((None, 6), (2, 4)):
+            estimator = model(max_iter=3, n_threads=n_threads)
+            there, _ = fit_both(estimator, X, y, weights, client=client)
+            assert there.n_threads_ == used
+
+
 def test_partitions_of_any_length_empty_ones_and_several_blocks_of_columns(client):
     X, y, weights = rows(5000)
     lengths = (0, 1, 1500, 0, 3, 2496, 1000, 0)
