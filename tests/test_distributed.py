@@ -135,7 +135,7 @@ LARGE_BATCH = pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_fit_on_dask_has_the_bits_of_a_fit_here(client, solver, dtype, weighted):
-    X, y, weights = dask_of(*rows(dtype=dtype))
+    X, y, weights = dask_of(*rows(7000, dtype=dtype))  # three chunks at least are added up here
     there, _ = fit_both(
         model(**SOLVERS[solver]), X, y, weights if weighted else None, client=client
     )

@@ -47,7 +47,7 @@ def differences(theirs: Identity, ours: Identity) -> list[str]:
     """What is not the same, in words; none where the bits are the same.
 
     >>> differences({"numpy": "2.3.0", "processor": "znver3"}, {"numpy": "2.4.6"})
-    ["numpy 2.3.0, here 2.4.6", "processor znver3, here none"]
+    ['numpy 2.3.0, here 2.4.6', 'processor znver3, here none']
     """
     found = []
     for name in dict.fromkeys((*theirs, *ours)):
