@@ -30,7 +30,7 @@ SPAN_SAMPLES = 1024  # docs/decisions/0003-chunks.md
 class TiledWorker:
     """The memory that one thread needs for chunks, and the tiled kernels' way through one.
 
-    With `of_more`, the samples are a part of more than a span of them.
+    With `of_more`, there is room for blocks of more samples, which it may go over to.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class TiledWorker:
         dtype = samples.X.dtype
         self._layers = layers
         self._data = data_of(*samples)
-        # A sum's bits depend on the block, and that on how many samples there are in all.
+        # Other samples may come, and be more than these.
         most = SPAN_SAMPLES if of_more else min(samples.n_samples, SPAN_SAMPLES)
         self._block = block_for(sizes, samples.X, most)
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
