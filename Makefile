@@ -10,7 +10,7 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults bench gate history \
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability bench gate history \
     performance scale dashboard record test-dashboard format dev changelog clean
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-compiled | test-interpreted | test-bounds    one of the three passes"
 	@echo "make test-slow  proofs that take minutes: elementary functions at every float32"
 	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
+	@echo "make reliability  kill runs, fill disks, take rights away; what was lost goes into docs/reliability.md"
 	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
 	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
@@ -79,6 +80,9 @@ test-slow: $(VENV)/with-test
 
 faults: $(VENV)/with-test
 	$(RUN) -m tests.faults
+
+reliability: $(VENV)/with-test
+	$(RUN) -m tools.reliability
 
 bench: $(VENV)/with-test
 	$(RUN) -m tools.bench $(if $(SAVE),--save='$(SAVE)') $(if $(COMPARE),--compare='$(COMPARE)') $(if $(ONLY),--only='$(ONLY)')

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.network import Network as Network
+    from engine.training.checkpoint import Checkpoint as Checkpoint
+    from engine.training.checkpoint_files import CheckpointError as CheckpointError
     from engine.training.result import DivergedError as DivergedError
     from engine.training.trainer import train as train
 
 __version__ = "0.1.0"
 
 _DEFINED_IN = {
+    "Checkpoint": "engine.training.checkpoint",
+    "CheckpointError": "engine.training.checkpoint_files",
     "DivergedError": "engine.training.result",
     "MLPClassifier": "engine.estimators.classifier",
     "MLPRegressor": "engine.estimators.regressor",
@@ -34,6 +38,8 @@ _DEFINED_IN = {
 # Packages of their own names, loaded on first use as well: engine.distributed.fit.
 _PACKAGES = ("distributed",)
 __all__ = [
+    "Checkpoint",
+    "CheckpointError",
     "DivergedError",
     "MLPClassifier",
     "MLPRegressor",

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +40,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     _flush_folder(target.parent)
+
+
+def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Let `write` make a new file at `path`, and keep what stood there at `previous`.
+
+    For a file that one process alone writes, again and again: what a process that was killed had
+    begun to write is written over by the next. Whenever one stops, one of the two files is whole.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    if path.exists():
+        path.replace(previous)
+    new.replace(path)
+    _flush_folder(path.parent)
 
 
 def check_writable(path: Path) -> None:

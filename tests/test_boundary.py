@@ -512,11 +512,6 @@ def test_schedules_are_for_the_minibatch_solvers():
             short_train(solver=solver, schedule=schedule)
 
 
-def test_checkpoints_to_come_are_announced_and_not_there():
-    with refused(NotImplementedError, "checkpoint is not available yet; pass checkpoint=None."):
-        short_train(checkpoint="run.ckpt")
-
-
 @pytest.mark.parametrize("sizes", [(), (3,), [2], np.array([4]), 3, "2-4-1", "24"])
 def test_sizes_of_fewer_than_two_layers_are_refused(sizes):
     expected = "sizes must list the units of at least two layers, inputs and outputs, such as"

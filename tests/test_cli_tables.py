@@ -22,6 +22,7 @@ from engine.cli.table_train import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.tables import fitting
 from engine.tables.model import read
+from engine.tables.pipeline import fitted_network
 from engine.tables.reading import Table
 from tests.processes import ROOT, TIMEOUT, engine, run, start
 
@@ -334,6 +335,42 @@ def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
     assert "stopped by Ctrl-C" in message
     assert "Traceback" not in message
     assert read(tmp_path / "table.skops").target.name == "y"
+
+
+# Checkpoints.
+
+
+def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_path):
+    table = ("train", folder / "diabetes.parquet", "--target", "progress", "--early-stopping", "no")
+    kept = ("--checkpoint", tmp_path / "run.ckpt", "--checkpoint-every", "0", "--hidden", "8")
+    models = [tmp_path / f"{name}.skops" for name in ("once", "begun", "resumed", "again")]
+
+    def trained(model, *told):
+        status, out, _ = done(*table, "--model", model, *told)
+        assert status == 0
+        epochs = re.search(r"epochs +(.+?) *$", out, re.M)
+        assert epochs
+        return epochs[1]
+
+    trained(models[0], "--max-iter", "60", "--hidden", "8")
+    assert trained(models[1], "--max-iter", "20", *kept) == "20 of at most 20"
+    assert trained(models[2], "--max-iter", "60", *kept) == "60 of at most 60"
+    before = (tmp_path / "run.ckpt").read_bytes()
+    trained(models[3], "--max-iter", "60", *kept)
+    networks = [fitted_network(read(model).pipeline) for model in models]
+    fingerprints = [network.fingerprint_ for network in networks]
+    assert fingerprints[0] == fingerprints[2] == fingerprints[3] != fingerprints[1]
+    status, _, err = done(*table, "--max-iter", "60", *kept, "--learning-rate", "0.5")
+    assert status == main.WRONG_USE
+    assert "run.ckpt belongs to another run: learning_rate_init is 0.5 and was 0.001." in err
+    assert (tmp_path / "run.ckpt").read_bytes() == before
+
+
+def test_a_checkpoint_in_a_folder_that_is_not_there_is_refused_at_once(done, folder, tmp_path):
+    nowhere = tmp_path / "nowhere" / "run.ckpt"
+    table = ("train", folder / "iris.csv", "--target", "species")
+    model = ("--model", tmp_path / "iris.skops")
+    assert "No such file or directory" in refused(done, *table, *model, "--checkpoint", nowhere)
 
 
 # Predicting.

@@ -23,6 +23,7 @@ OURS_ONLY = {
     "class_weight",
     "progress",
     "max_time",
+    "checkpoint",
     "scoring",
     "continuation",
 }

@@ -126,7 +126,16 @@ def test_ci_run_may_be_executed():
 def test_the_core_dependencies_are_those_of_the_design():
     names = [re.match(r"[\w-]+", requirement) for requirement in PROJECT["dependencies"]]
     assert sorted(name[0] for name in names if name) == sorted(
-        ["numpy", "numba", "scipy", "scikit-learn", "threadpoolctl", "rich", "typer"]
+        [
+            "numpy",
+            "numba",
+            "scipy",
+            "scikit-learn",
+            "safetensors",
+            "threadpoolctl",
+            "rich",
+            "typer",
+        ]
     )
 
 

@@ -97,6 +97,17 @@ def train(
     max_time: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="When training ends at the latest.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keeps what was reached; the same command goes on from there after any stop.",
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="How often; every 30 seconds if left out."),
+    ] = None,
     early_stopping: Annotated[
         EarlyStopping,
         typer.Option(
@@ -125,8 +136,9 @@ def train(
     Says what it takes the target and each column for, and why columns are left out; numbers are
     standardised, categories one-hot, missing values imputed. All of that is learnt from the
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
+    With a checkpoint, the same command goes on from there, after Ctrl-C or any other end.
     """
-    from engine import atomic_files, model_files
+    from engine import Checkpoint, atomic_files, model_files
     from engine.cli.table_pictures import check_folder, draw_training
     from engine.tables import fitting
     from engine.tables.reading import MISSING, read_table, sha256_of
@@ -134,6 +146,8 @@ def train(
     model = model or Path(table.with_suffix(model_files.ENDING).name)
     model_files.check_ending(model)
     atomic_files.check_writable(model)
+    if checkpoint is not None:
+        atomic_files.check_writable(checkpoint)
     if pictures is not None:
         check_folder(pictures)
     settings: dict[str, Any] = {
@@ -145,6 +159,7 @@ def train(
         "max_time": None if max_time is None else _above_zero("--max-time", max_time),
         "n_threads": threads,
         "random_state": seed,
+        "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
     }
     console = Console(highlight=False)
     words = [*MISSING, *(missing or [])]
@@ -155,7 +170,7 @@ def train(
         "table": table.name,
         "table_sha256": sha256_of(table),
         "missing": words,
-        "settings": settings,
+        "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
     }
     trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
     trained.model.write(model)
@@ -168,8 +183,9 @@ def train(
             print(f"engine: {' '.join(message.split())}", file=sys.stderr)
     if trained.interrupted:
         epochs = trained.network.n_iter_
+        go_on = f" The same command goes on from {checkpoint}." if checkpoint else ""
         print(
-            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.",
+            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}",
             file=sys.stderr,
         )
         raise SystemExit(INTERRUPTED)  # without the line that main adds

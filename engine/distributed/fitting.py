@@ -32,7 +32,8 @@ def fit(
     ----------
     estimator : MLPClassifier or MLPRegressor
         With solver="gd" or "lbfgs"; or "adam" or "sgd" with `batch_size` at least the number of
-        rows. Early stopping and callbacks need rows here, and are refused.
+        rows. Early stopping, checkpoints and callbacks need rows here, and
+        are refused.
     X : dask array or dataframe (n_samples, n_features)
         Never brought here, unless it has no more than 1024 rows. Unknown lengths of partitions are
         found out.
@@ -104,11 +105,16 @@ def require_dask() -> None:
 
 
 def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
-    """Early stopping and callbacks look at rows in this process."""
+    """Early stopping, checkpoints and callbacks look at rows in this process."""
     if estimator._scored:
         raise ValueError(
             "early_stopping=True is not supported on Dask, where the rows that it holds out would "
             "have to be brought here; pass early_stopping=False, and max_iter or tol."
+        )
+    if estimator.checkpoint is not None:
+        raise ValueError(
+            "checkpoint is not supported on Dask, where nobody sees all rows to tell them from "
+            "others; pass checkpoint=None."
         )
     if getattr(estimator, "_skl_callbacks", []):
         raise ValueError(

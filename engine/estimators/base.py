@@ -24,6 +24,7 @@ from engine.estimators.callbacks import Tasks
 from engine.estimators.descents import Descended, descend, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
 from engine.estimators.draws import Draws, initial_parameters
+from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.prediction import blocks_of
@@ -35,8 +36,10 @@ from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import Threads, choose
+from engine.training.checkpoint import Keeper, kept
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
+from engine.training.run_identity import Identity
 from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
@@ -44,6 +47,9 @@ RowsOf = Callable[[bool], Rows]
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
+
+# The generator's state before a fit, in a checkpoint.
+WORDS = "draws"
 
 # scikit-learn's names of output units, and ours.
 OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
@@ -180,16 +186,39 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         else:
             rows = rows_of(first)
         network = self._network_for(rows)
+        if not first:
+            self._require_same(network)
+        own = self._own_held_out(validation)
+
+        def identity() -> Identity:
+            return identity_of_fit(self, network, rows, own, first)
+
+        with kept(None if incremental else self.checkpoint, identity, self.max_iter) as keeper:
+            return self._fit_kept(rows, own, network, first, incremental, keeper)
+
+    def _fit_kept(
+        self,
+        rows: Rows,
+        own: Rows | None,
+        network: Network,
+        first: bool,
+        incremental: bool,
+        keeper: Keeper | None,
+    ) -> endings.ToSay:
+        """Train on checked rows, from the start or from what a checkpoint holds."""
         draws: Draws | None = None if first else getattr(self, "_draws", None)
         if draws is None or not (self._continues and draws.are_of(self.random_state)):
             draws = Draws(self.random_state)
         self._draws = draws
+        if keeper is not None:
+            if keeper.found is not None:  # the same draws once more, whatever they came from
+                draws.go_on_from(keeper.found.arrays[WORDS])
+            keeper.always[WORDS] = draws.words()
         if first:
             self._begin(network, rows.X.dtype)
         else:
-            self._require_same(network)
             self._resume()
-        rows, held_out = self._held_out(rows, validation)
+        rows, held_out = self._held_out(rows, own)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
             watch = Watch(
@@ -202,9 +231,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             )
             samples = rows.samples(self._dtype)
             if self._stochastic:
-                to_say = self._descend(samples, watch, incremental)
+                to_say = self._descend(samples, watch, incremental, keeper)
             else:
-                to_say = self._minimise(samples, watch)
+                to_say = self._minimise(samples, watch, keeper)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         return to_say if incremental else to_say + self._found(rows)
@@ -274,18 +303,20 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 "they were, or fit anew with warm_start=False."
             )
 
-    def _held_out(self, rows: Rows, validation: tuple[Any, Any, Any]) -> tuple[Rows, Rows | None]:
-        """Rows to train on, and those held out: the user's own, or for early stopping a share."""
+    def _own_held_out(self, validation: tuple[Any, Any, Any]) -> Rows | None:
+        """The user's own held-out rows."""
         X_val, y_val, sample_weight_val = validation
         if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
             raise ValueError(
                 "X_val, y_val and sample_weight_val go together: pass X_val and y_val, or neither."
             )
-        if X_val is not None:
-            return rows, self._validation_rows(X_val, y_val, sample_weight_val)
-        if self._scored:
+        return None if X_val is None else self._validation_rows(X_val, y_val, sample_weight_val)
+
+    def _held_out(self, rows: Rows, own: Rows | None) -> tuple[Rows, Rows | None]:
+        """Rows to train on, and those held out: the user's own, or for early stopping a share."""
+        if own is None and self._scored:
             return split(rows, self.validation_fraction, self._draws.generator, self._stratifies())
-        return rows, None
+        return rows, own
 
     def _validation(self, held_out: Rows | None) -> Validation | None:
         if held_out is None:
@@ -304,19 +335,32 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         name = "epoch" if self._stochastic else "iteration"
         return Tasks(self, context, name, self.max_iter, data)
 
-    def _planned(self, samples: Samples | Elsewhere, at_a_time: int) -> Threads:
+    def _planned(
+        self, samples: Samples | Elsewhere, at_a_time: int, keeper: Keeper | None
+    ) -> Threads:
         """The threads of a step, and the plan of the run."""
         if isinstance(samples, Samples):
             work = self._network.layers.multiply_adds * at_a_time
             threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
         else:
             threads = samples.threads(self._threads_asked)
-        self.plan_ = plan_of(self._backend, self.backend, samples.n_samples, at_a_time, threads)
+        self.plan_ = plan_of(
+            self._backend,
+            self.backend,
+            samples.n_samples,
+            at_a_time,
+            threads,
+            "" if keeper is None else keeper.in_words,
+        )
         self.n_threads_ = self.plan_.n_threads
         return threads
 
     def _descend(
-        self, samples: Samples | Elsewhere, watch: Watch, incremental: bool
+        self,
+        samples: Samples | Elsewhere,
+        watch: Watch,
+        incremental: bool,
+        keeper: Keeper | None,
     ) -> endings.ToSay:
         """Train by steps of "sgd", "adam" or "gd"; what is to be said of it."""
         if self.solver == "adam":
@@ -336,17 +380,21 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
+        if keeper is not None and keeper.found is not None:
+            state = state.from_arrays(keeper.found.arrays, "state")
+            watch.go_on_from(keeper.found.arrays)
         if self.verbose and told.schedule == ADAPTIVE:
             watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(
             self._backend,
             self._network.layers,
             samples,
-            self._planned(samples, told.batch_size),
+            self._planned(samples, told.batch_size, keeper),
             state,
             told,
             watch,
             1 if incremental else self.max_iter,
+            keeper,
         )
         if ended.error is not None and ended.error.step == optimiser.steps:
             raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")
@@ -389,9 +437,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self.validation_loss_curve_ is not None:
             self.validation_loss_curve_ += watch.validation_losses
 
-    def _minimise(self, samples: Samples | Elsewhere, watch: Watch) -> endings.ToSay:
+    def _minimise(
+        self, samples: Samples | Elsewhere, watch: Watch, keeper: Keeper | None
+    ) -> endings.ToSay:
         """Train by SciPy's L-BFGS; what is to be said of it."""
-        threads = self._planned(samples, samples.n_samples)
+        threads = self._planned(samples, samples.n_samples, keeper)
         layers = self._network.layers
         objective = Objective(self._backend, layers, samples, float(self.alpha), threads.number)
         ended = minimise(
@@ -401,6 +451,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             max_iter=self.max_iter,
             max_fun=self.max_fun,
             tol=self.tol,
+            keeper=keeper,
         )
         if not np.isfinite(ended.theta).all():
             raise ValueError(endings.NON_FINITE)

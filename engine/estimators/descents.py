@@ -14,6 +14,7 @@ from engine.estimators.watch import Watch
 from engine.samples import Layers, Samples
 from engine.threads import Threads
 from engine.training.blas import one_blas_thread
+from engine.training.checkpoint import Keeper, is_over
 from engine.training.descent import Descent, way_of
 from engine.training.result import DivergedError
 from engine.training.state import (
@@ -89,19 +90,35 @@ def descend(
     settings: Settings,
     watch: Watch,
     max_epochs: int,
+    keeper: Keeper | None = None,
 ) -> Descended:
     """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors."""
     error, steps_before = None, int(state.counts[STEPS])
+    if is_over(keeper, max_epochs):
+        assert keeper.found is not None
+        assert keeper.found.stopped is not None
+        return descended(state, settings, keeper.found.stopped, None)
     with one_blas_thread() if backend is NUMPY else nullcontext():
         way = way_of(backend, layers, samples, settings.batch_size, threads.number)
         try:
-            stopped = Descent(way, state, settings, watch).run(max_epochs)
+            descent = Descent(way, state, settings, watch, keeper)
+            stopped = descent.run(max_epochs)
+            descent.keep_end(stopped, {})
         except KeyboardInterrupt:
             if state.counts[STEPS] == steps_before:
                 raise  # nothing was reached that could be kept
+            if keeper is not None:
+                keeper.interrupted()
             stopped = "interrupted"
         except DivergedError as diverged:
             stopped, error = "diverged", diverged
+    return descended(state, settings, stopped, error)
+
+
+def descended(
+    state: State, settings: Settings, stopped: str, error: DivergedError | None
+) -> Descended:
+    """How a descent ended, from the state that it ended in."""
     weight = float(state.sums[WEIGHT])
     return Descended(
         theta=state.theta if error is None else error.theta,

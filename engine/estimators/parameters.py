@@ -1,5 +1,6 @@
 """What the estimators' parameters may be: scikit-learn 1.9's ranges, and those of our own."""
 
+import os
 from numbers import Integral, Real
 from typing import Any
 
@@ -8,6 +9,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import BACKENDS
+from engine.training.checkpoint import Checkpoint
 
 # Names of hidden units in scikit-learn, and here.
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -46,6 +48,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "progress": ["boolean"],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
+    "checkpoint": [str, os.PathLike, Checkpoint, None],
     "scoring": [str, callable, None],
     "continuation": [StrOptions({"exact", "sklearn"})],
 }

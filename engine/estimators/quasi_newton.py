@@ -6,9 +6,11 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from engine.estimators.watch import Watch
+from engine.estimators.watch import Mark, Watch
 from engine.objective import Objective
 from engine.training.blas import one_blas_thread
+from engine.training.checkpoint import Keeper
+from engine.training.checkpoint_files import Arrays
 
 
 class Minimised(NamedTuple):
@@ -33,23 +35,50 @@ def minimise(
     max_iter: int,
     max_fun: int,
     tol: float,
+    keeper: Keeper | None = None,
 ) -> Minimised:
-    """Lower the objective from theta on; Ctrl-C is an outcome, not an error."""
+    """Lower the objective from theta on; Ctrl-C is an outcome, not an error.
+
+    A minimisation that is resumed starts from the same theta and takes its steps again, from the
+    evaluations that its checkpoint holds.
+    """
     reached, n_iter, stopped = theta.copy(), 0, "converged"
+    log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
+    to_repeat, ended_before = 0, None
+    if keeper is not None and keeper.found is not None:
+        watch.go_on_from(keeper.found.arrays)
+        to_repeat, ended_before = len(watch.losses), keeper.found.stopped
 
     def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        cost, dtheta = objective.cost_and_gradient(x)
+        point = x.astype(theta.dtype)
+        if log is not None and log.replays:
+            cost, dtheta = log.next(point)
+        else:
+            cost, dtheta = objective.cost_and_gradient(point)
+            if log is not None:
+                log.add(point, cost, dtheta)
         return cost, dtheta.astype(np.float64)
+
+    def arrays(mark: Mark, n_evaluations: int) -> Arrays:
+        return {"evaluations": np.array([n_evaluations]), **watch.arrays_at(mark)}
 
     def after_iteration(intermediate_result: Any) -> None:
         nonlocal n_iter, stopped
         reached[:] = intermediate_result.x
         n_iter += 1
+        if n_iter <= to_repeat:
+            if n_iter == to_repeat and ended_before == "callback":
+                stopped = ended_before
+                raise StopIteration
+            return
         row = np.array([[intermediate_result.fun, np.nan]])
         reason = watch.record(row, np.nan, reached, n_iter)
         if reason is not None:
             stopped = reason
             raise StopIteration
+        if keeper is not None and log is not None:
+            mark, count = watch.mark(), log.count
+            keeper.reached(n_iter, lambda: arrays(mark, count))
 
     result = None
     with one_blas_thread():
@@ -65,7 +94,12 @@ def minimise(
         except KeyboardInterrupt:
             if n_iter == 0:
                 raise  # nothing was reached that could be kept
+            if keeper is not None:
+                keeper.interrupted()
             stopped = "interrupted"
+    if keeper is not None and log is not None and stopped != "interrupted":
+        mark, count = watch.mark(), log.count
+        keeper.ended(n_iter, stopped, lambda: arrays(mark, count))
     if stopped == "converged":
         assert result is not None
         reached[:] = result.x

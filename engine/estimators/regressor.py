@@ -91,6 +91,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         The score of early stopping, as in `sklearn.model_selection.cross_val_score`; one of your
         own must take `sample_weight` if there are weights. None is
         R^2.
+    checkpoint : Checkpoint or path, default=None
+        A file that keeps what `fit` has reached, every 30 seconds or as the `engine.Checkpoint`
+        says. A fit that was stopped at any moment goes on from there if it is started again with
+        the same data and parameters, and ends with the same bits; one that had ended gives its
+        result again. Another fit's file, such as that of another fold of a cross-validation, is an
+        `engine.CheckpointError`. `partial_fit` takes no note of it.
     continuation : "exact" or "sklearn", default="exact"
         What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
         ended with, optimiser, generator and order of the rows, so that n then m epochs are n + m at
@@ -186,6 +192,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         n_threads: int | None = None,
         progress: bool = False,
         max_time: float | None = None,
+        checkpoint: Any = None,
         scoring: Any = None,
         continuation: str = "exact",
     ) -> None:
@@ -217,6 +224,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.n_threads = n_threads
         self.progress = progress
         self.max_time = max_time
+        self.checkpoint = checkpoint
         self.scoring = scoring
         self.continuation = continuation
 

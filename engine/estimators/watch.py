@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.training.checkpoint_files import Arrays
 from engine.training.result import DivergedError
 
 Told = Callable[["Epoch"], bool]
@@ -30,6 +31,16 @@ class Validation(NamedTuple):
 
     loss: Callable[[NDArray[Any]], float]
     score: Callable[[NDArray[Any]], float] | None
+
+
+class Mark(NamedTuple):
+    """Where a watch stands; nothing in it changes later."""
+
+    n_losses: int
+    n_validation_losses: int
+    n_scores: int
+    best_score: float
+    best: NDArray[Any] | None
 
 
 class Watch:
@@ -151,6 +162,35 @@ class Watch:
             self.validation_losses += [math.nan] * missing
         if self._scored:
             self.scores += [math.nan] * (len(self.losses) - len(self.scores))
+
+    def mark(self) -> Mark:
+        """Where it stands now."""
+        return Mark(
+            len(self.losses),
+            len(self.validation_losses),
+            len(self.scores),
+            self.best_score,
+            self.best,
+        )
+
+    def arrays_at(self, mark: Mark) -> Arrays:
+        """What it knew then, as a checkpoint holds it."""
+        return {
+            "watch.losses": np.array(self.losses[: mark.n_losses]),
+            "watch.validation_losses": np.array(self.validation_losses[: mark.n_validation_losses]),
+            "watch.scores": np.array(self.scores[: mark.n_scores]),
+            "watch.best_score": np.array([mark.best_score]),
+            "watch.best": np.empty(0) if mark.best is None else mark.best,
+        }
+
+    def go_on_from(self, arrays: Arrays) -> None:
+        """Know what is in a checkpoint."""
+        self.losses = arrays["watch.losses"].tolist()
+        self.validation_losses = arrays["watch.validation_losses"].tolist()
+        self.scores = arrays["watch.scores"].tolist()
+        self.best_score = float(arrays["watch.best_score"][0])
+        best = arrays["watch.best"]
+        self.best = best if best.size else None
 
     def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> DivergedError:
         """The error for a cost that is not finite after so many steps; theta is before the last."""

@@ -18,6 +18,8 @@ from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.samples import Layers, Samples
 from engine.training.batches import shuffle
+from engine.training.checkpoint import Keeper
+from engine.training.checkpoint_files import Arrays
 from engine.training.monitor import euclidean_norm
 from engine.training.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
 from engine.training.state import (
@@ -254,6 +256,15 @@ class Watching(Protocol):
     def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> Exception:
         """The error for a cost that is not finite after so many steps; theta is before the last."""
 
+    def mark(self) -> Any:
+        """Where it stands now; nothing in it changes later."""
+
+    def arrays_at(self, mark: Any) -> Arrays:
+        """What it knew then, as a checkpoint holds it."""
+
+    def go_on_from(self, arrays: Arrays) -> None:
+        """Know what is in a checkpoint."""
+
 
 class Descent:
     """A run of minibatch descent: epoch after epoch, watched over by a monitor.
@@ -267,16 +278,26 @@ class Descent:
     monitor : Watching
         Hears of each epoch. Slices end with an epoch only where somebody wants to look at the
         parameters then: a callback, or validation data.
+    keeper : Keeper, optional
+        Of the checkpoint. What it has found, state and monitor hold already.
     """
 
     def __init__(
-        self, way: Slices | Steps, state: State, settings: Settings, monitor: Watching
+        self,
+        way: Slices | Steps,
+        state: State,
+        settings: Settings,
+        monitor: Watching,
+        keeper: Keeper | None = None,
     ) -> None:
         self._way = way
         self._state = state
         self._settings = settings
         self._monitor = monitor
+        self._keeper = keeper
         self._last_finite = state.copy()
+        if keeper is not None and keeper.found and "finite.theta" in keeper.found.arrays:
+            self._last_finite = state.from_arrays(keeper.found.arrays, "finite")
         self._epochs_before, self._history = 0, np.zeros((0, 2))  # of the latest slice
 
     def run(self, max_epochs: int) -> str:
@@ -298,12 +319,10 @@ class Descent:
         expected_steps = SLICE_SECONDS / self._way.expected_seconds
         while True:
             epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
-            n_epochs = 1 if monitor.wants_each_epoch else max_epochs - epochs_before
+            n_epochs = self._epochs_of_slice(max_epochs - epochs_before)
             history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
             self._epochs_before, self._history = epochs_before, history
-            start = time.perf_counter()
-            ended = self._slice(n_steps, history)
-            seconds = time.perf_counter() - start
+            ended, seconds = self._slice(n_steps, history)
             n_ended = int(counts[EPOCHS]) - epochs_before
             validation_cost = math.nan
             if ended == DIVERGED:
@@ -334,20 +353,53 @@ class Descent:
             raise self._diverged(cost, int(counts[EPOCHS] + (counts[POSITION] > 0)))
         return cost
 
-    def _slice(self, n_steps: int, history: NDArray[np.float64]) -> int:
-        """One step, and up to n_steps more; how it ended."""
+    def _epochs_of_slice(self, left: int) -> int:
+        """Epochs after which a slice must end, of those that are left."""
+        if self._monitor.wants_each_epoch:
+            return 1
+        if self._keeper is not None and self._keeper.every_epochs is not None:
+            return min(left, self._keeper.every_epochs)
+        return left
+
+    def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
+        """One step, and up to n_steps more; how it ended, and the seconds that it took."""
         watched = not self._monitor.validates
         epochs_before = int(self._state.counts[EPOCHS])
-        before = self._state.copy()
+        before, mark = self._state.copy(), self._monitor.mark()
+        start = time.perf_counter()
         ended = self._way.advance(self._state, self._settings, watched, 1, len(history), history)
-        if ended != DIVERGED:
-            self._last_finite = before  # that its cost is finite, only the step after it has shown
+        seconds = time.perf_counter() - start
+        if ended == DIVERGED:
+            return ended, seconds
+        self._last_finite = before  # that its cost is finite, only the step after it has shown
+        if self._keeper is not None:
+            self._keeper.reached(epochs_before, lambda: self._arrays(before, mark))
         if ended == UNFINISHED:
             rest = history[int(self._state.counts[EPOCHS]) - epochs_before :]
+            start = time.perf_counter()
             ended = self._way.advance(
                 self._state, self._settings, watched, n_steps, len(rest), rest
             )
-        return ended
+            seconds += time.perf_counter() - start
+        return ended, seconds
+
+    def _arrays(self, state: State, mark: Any) -> Arrays:
+        """What a run can go on from."""
+        return {**state.arrays("state"), **self._monitor.arrays_at(mark)}
+
+    def keep_end(self, stopped: str, result: Arrays) -> None:
+        """Write the end of the run down, and what came of it."""
+        if self._keeper is not None:
+            mark = self._monitor.mark()
+            self._keeper.ended(
+                int(self._state.counts[EPOCHS]),
+                stopped,
+                lambda: {
+                    **self._arrays(self._state, mark),
+                    **self._last_finite.arrays("finite"),
+                    **result,
+                },
+            )
 
     def _diverged(self, cost: float, epoch: int) -> Exception:
         """The error for a cost that is not finite, with the parameters one step earlier.

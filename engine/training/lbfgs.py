@@ -11,16 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.objective import Objective
+from engine.training.checkpoint import Keeper
+from engine.training.evaluations import EvaluationLog
+from engine.training.full_batch import keep
 from engine.training.monitor import Monitor
 
 
 class Evaluations:
-    """The objective as SciPy wants it, in float64; it remembers the last point."""
+    """The objective as SciPy wants it, in float64; it remembers the last point.
 
-    def __init__(self, objective: Objective, dtype: Any, monitor: Monitor) -> None:
+    With a log, what that holds is given again first, and what comes after is added.
+    """
+
+    def __init__(
+        self, objective: Objective, dtype: Any, monitor: Monitor, log: EvaluationLog | None = None
+    ) -> None:
         self._objective = objective
         self._dtype = dtype
         self._monitor = monitor
+        self._log = log
         self._last: tuple[NDArray[Any], float, NDArray[Any]] | None = None
 
     def __call__(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -32,41 +41,67 @@ class Evaluations:
         """x as theta, and J and dJ/dtheta there. Raises where J is not finite."""
         theta = x.astype(self._dtype)
         if self._last is None or not np.array_equal(self._last[0], theta):
-            cost, dtheta = self._objective.cost_and_gradient(theta)
-            step = 0 if self._last is None else self._monitor.n_iter + 1
-            self._monitor.require_finite(theta, cost, step)
-            self._last = theta, cost, dtheta
+            self._last = theta, *self._evaluated(theta)
         return self._last
+
+    def _evaluated(self, theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        if self._log is not None and self._log.replays:
+            return self._log.next(theta)
+        cost, dtheta = self._objective.cost_and_gradient(theta)
+        step = 0 if self._last is None else self._monitor.n_iter + 1
+        self._monitor.require_finite(theta, cost, step)
+        if self._log is not None:
+            self._log.add(theta, cost, dtheta)
+        return cost, dtheta
 
 
 def minimise_lbfgs(
-    objective: Objective, theta: NDArray[Any], max_iter: int, monitor: Monitor
+    objective: Objective,
+    theta: NDArray[Any],
+    max_iter: int,
+    monitor: Monitor,
+    keeper: Keeper | None = None,
+    log: EvaluationLog | None = None,
 ) -> str:
     """Move theta, in place, by up to `max_iter` steps of L-BFGS; returns why it stopped.
 
     That is "converged" where the line search finds no lower cost: at a minimum, as far as the
-    rounding of J lets one see. Each point tried is a pass over the data.
+    rounding of J lets one see. Each point tried is a pass over the data. `theta` are the initial
+    parameters, for a run that is resumed as well: its steps are taken again, from the log.
     """
     # Here, so that runs with other solvers need not load it.
     from scipy.optimize import minimize
 
-    evaluations = Evaluations(objective, theta.dtype, monitor)
+    evaluations = Evaluations(objective, theta.dtype, monitor, log)
     reason = "converged"
+    to_repeat, repeated = monitor.n_iter, 0  # steps that the monitor was told of before
+
+    def before_step(reached: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
+        monitor.before_step(reached, cost, dtheta)
+        if keeper is not None and log is not None and not log.replays:
+            keep(keeper, monitor, evaluations=np.array([log.count]))
 
     def after_step(intermediate_result: Any) -> None:
-        nonlocal reason
+        nonlocal reason, repeated
         reached, cost, dtheta = evaluations.at(intermediate_result.x)
         theta[:] = reached
+        if repeated < to_repeat:
+            repeated += 1
+            if repeated == to_repeat:
+                before_step(reached, cost, dtheta)
+            return
         stop = monitor.after_step(theta)
         if stop is None and monitor.n_iter == max_iter:
             stop = "max_iter"
         if stop is not None:
             reason = stop
             raise StopIteration
-        monitor.before_step(theta, cost, dtheta)
+        before_step(reached, cost, dtheta)
 
     start = theta.astype(np.float64)
-    monitor.before_step(*evaluations.at(start))
+    first = evaluations.at(start)
+    if not to_repeat:
+        before_step(*first)
     minimize(
         evaluations,
         start,

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,15 @@ class Stagnation:
         self._patience = patience
         self._lowest = math.inf
         self._failures = 0
+
+    @property
+    def counted(self) -> tuple[float, int]:
+        """The lowest cost so far, and the failures since."""
+        return self._lowest, self._failures
+
+    @counted.setter
+    def counted(self, counted: tuple[float, int]) -> None:
+        self._lowest, self._failures = counted
 
     def __call__(self, cost: float) -> bool:
         improved = cost <= self._lowest - self._tol and cost < math.inf  # a NaN has not
@@ -69,6 +78,14 @@ class Rows:
         self.count = count
 
 
+class Mark(NamedTuple):
+    """Where a monitor stands; nothing in it changes later."""
+
+    n_iter: int
+    best: tuple[float, NDArray[Any]] | None
+    stagnation: tuple[float, int]
+
+
 class Monitor:
     """Called before and after each step of a training run.
 
@@ -98,7 +115,7 @@ class Monitor:
         self._stagnation = stagnation
         self._max_time = max_time
         self._callback = callback
-        self._start = time.perf_counter()
+        self._begun = self._start = time.perf_counter()  # the latter earlier, for a run resumed
         self._rows = Rows()
         self._costs_before_step = (math.nan, math.nan, math.nan)
         self._last_finite: NDArray[Any] | None = None
@@ -125,6 +142,36 @@ class Monitor:
             columns["validation_cost"] = np.empty(0)
         return columns
 
+    @property
+    def last_finite(self) -> NDArray[Any]:
+        """The latest full-batch parameters whose cost was finite: not to be written to."""
+        assert self._last_finite is not None
+        return self._last_finite
+
+    def mark(self) -> Mark:
+        """Where it stands now."""
+        return Mark(self.n_iter, self._best, self._stagnation.counted)
+
+    def arrays_at(self, mark: Mark) -> dict[str, NDArray[Any]]:
+        """What it knew then, as a checkpoint holds it."""
+        cost, best = (math.nan, np.empty(0)) if mark.best is None else mark.best
+        return {
+            "monitor.rows": self._rows.table[: mark.n_iter].copy(),
+            "monitor.best": best,
+            "monitor.numbers": np.array([cost, *mark.stagnation]),
+        }
+
+    def go_on_from(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Know what is in a checkpoint."""
+        rows = arrays["monitor.rows"]
+        self._rows = Rows()
+        self._rows.append(rows)
+        cost, lowest, failures = arrays["monitor.numbers"].tolist()
+        best = arrays["monitor.best"]
+        self._best = (cost, best) if best.size else None
+        self._stagnation.counted = lowest, int(failures)
+        self._start -= rows[-1, 2] if len(rows) else 0.0
+
     def before_step(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         """Take note of theta and its cost. Raises DivergedError if that is not finite."""
         validation_cost = self._consider(theta, cost)
@@ -133,7 +180,8 @@ class Monitor:
     def after_step(self, theta: NDArray[Any]) -> str | None:
         """Record the step; the reason to stop, or None."""
         cost, gradient_norm, validation_cost = self._costs_before_step
-        seconds = time.perf_counter() - self._start
+        now = time.perf_counter()
+        seconds = now - self._start
         self._rows.append([(cost, gradient_norm, seconds, validation_cost)])
         if self._callback is not None:
             view = theta.view()
@@ -146,7 +194,7 @@ class Monitor:
                 return "callback"
         if self._stagnation(cost if self._validation_cost is None else validation_cost):
             return "tol"
-        return "max_time" if seconds >= self._max_time else None
+        return "max_time" if now - self._begun >= self._max_time else None
 
     @property
     def validates(self) -> bool:
@@ -160,8 +208,8 @@ class Monitor:
 
     @property
     def seconds_left(self) -> float:
-        """Until max_time."""
-        return self._max_time - (time.perf_counter() - self._start)
+        """Until max_time, which counts from the call: a run resumed has all of it again."""
+        return self._max_time - (time.perf_counter() - self._begun)
 
     def validate(self, theta: NDArray[Any]) -> float:
         """The validation cost of theta, which is kept if it is the best."""
@@ -179,12 +227,12 @@ class Monitor:
 
         Their ends lie evenly between now and the end of the epoch before: nobody looked at a clock.
         """
-        now = time.perf_counter() - self._start
+        now = time.perf_counter()
         earlier = float(self._rows.table[-1, 2]) if self._rows.count else 0.0
         share = np.arange(1, len(epochs) + 1) / max(len(epochs), 1)
         rows = np.full((len(epochs), 4), validation_cost)
         rows[:, :2] = epochs
-        rows[:, 2] = earlier + (now - earlier) * share
+        rows[:, 2] = earlier + (now - self._start - earlier) * share
         self._rows.append(rows)
         if len(epochs) and self._callback is not None:
             cost, gradient_norm, seconds, _ = rows[-1].tolist()
@@ -194,7 +242,7 @@ class Monitor:
             answer = self._callback(told)
             if isinstance(answer, bool | np.bool_) and answer:
                 return "callback"
-        return "max_time" if now >= self._max_time else None
+        return "max_time" if now - self._begun >= self._max_time else None
 
     @property
     def n_recorded(self) -> int:

@@ -7,11 +7,17 @@ from engine.training.result import Plan
 
 
 def plan_of(
-    backend: Backend, asked: str | None, n_samples: int, at_a_time: int, threads: Threads
+    backend: Backend,
+    asked: str | None,
+    n_samples: int,
+    at_a_time: int,
+    threads: Threads,
+    resumed: str = "",
 ) -> Plan:
     """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
 
-    `asked` is the backend's name as the caller gave it, None for the fastest.
+    `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says where
+    the run went on from, if it did.
     """
     chosen = "the fastest" if asked is None else "as asked"
     size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
@@ -26,6 +32,6 @@ def plan_of(
         n_chunks=n_chunks,
         why=(
             f"backend {backend.name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} "
-            f"of {n_samples} samples, in chunks of {size}"
+            f"of {n_samples} samples, in chunks of {size}{resumed}"
         ),
     )

@@ -10,6 +10,7 @@ from engine._jit import jit
 from engine.training.batches import in_order, random_state
 
 EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
+UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam")
 CONSTANT, INVSCALING, ADAPTIVE = range(3)
 
 SCHEDULES = {"constant": CONSTANT, "invscaling": INVSCALING, "adaptive": ADAPTIVE}
@@ -64,6 +65,17 @@ class State(NamedTuple):
         """The same state in other arrays; what is read-only cannot change, and is shared."""
         copies: list[Any] = [array.copy() if array.flags.writeable else array for array in self]
         return State(*copies)
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Its arrays by name, as checkpoints hold them."""
+        return {f"{prefix}.{name}": array for name, array in self._asdict().items()}
+
+    def from_arrays(self, arrays: dict[str, NDArray[Any]], prefix: str) -> "State":
+        """The state in a checkpoint, of the same dtypes as this one."""
+        held = [
+            arrays[f"{prefix}.{name}"].astype(mine.dtype) for name, mine in self._asdict().items()
+        ]
+        return State(*held)
 
     def restore(self, earlier: "State") -> None:
         """Become an earlier copy again."""

@@ -1,9 +1,10 @@
 """train(): from data to trained parameters."""
 
 import math
+import os
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,23 +13,22 @@ from engine.chunks import chunk_bounds
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.objective import Objective
-from engine.threads import Threads, choose
+from engine.samples import Samples
+from engine.threads import choose
 from engine.training.blas import one_blas_thread
-from engine.training.descent import Descent, way_of
-from engine.training.full_batch import gradient_descent
-from engine.training.lbfgs import minimise_lbfgs
+from engine.training.checkpoint import Checkpoint, checkpoint_of, is_over, kept
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.planning import plan_of
 from engine.training.result import TrainResult, fingerprint
+from engine.training.run_identity import Identity, identity_of_training
+from engine.training.runs import finished_before, run_full_batch, run_minibatches
 from engine.training.state import (
     ADAM,
     MOMENTUM,
     NESTEROV,
     PLAIN,
     SCHEDULES,
-    STEPS,
     Settings,
-    new_state,
 )
 
 SOLVERS = ("gd", "sgd", "adam", "lbfgs")
@@ -64,7 +64,7 @@ def train(
     n_threads: int | None = None,
     callback: Callback | None = None,
     max_time: float | None = None,
-    checkpoint: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
 ) -> TrainResult:
     """Train a network: minimise J over its parameters.
 
@@ -130,8 +130,12 @@ def train(
         return True to stop.
     max_time : float, optional
         Seconds after which no further step begins, compile time included.
-    checkpoint : str, optional
-        Not available yet.
+    checkpoint : Checkpoint or path, optional
+        A file that keeps what was reached, every 30 seconds or as the `Checkpoint` says, and at the
+        end. A run that was stopped at any moment, and is started again with the same arguments,
+        goes on from there and ends with the same bits; one that had ended gives its result again.
+        `max_iter` may be raised; `max_time`, `n_threads` and `callback` may be others. `callback`
+        hears of new iterations alone, and `max_time` counts from this call.
 
     Returns
     -------
@@ -142,12 +146,16 @@ def train(
 
     Raises
     ------
+    CheckpointError
+        A ValueError: when the file at `checkpoint` is of another run (the message says in what), is
+        damaged, in use, or cannot be written. A disk that fails later is a warning: training goes
+        on, and the checkpoint before is kept.
     DivergedError
         When the cost stops being finite; `.theta` holds the last parameters whose cost was.
     ValueError, TypeError
         For arguments out of range, and for data that do not fit the network.
     NotImplementedError
-        For what is not available yet.
+        For a schedule with "gd" or "lbfgs".
 
     Notes
     -----
@@ -158,8 +166,7 @@ def train(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from engine import Network, train
+    >>>     >>> from engine import Network, train
     >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])  # XNOR: four samples, as columns
     >>> Y = np.array([1, 0, 0, 1])
     >>> network = Network((2, 4, 1))
@@ -169,7 +176,8 @@ def train(
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
-    _refuse_what_is_not_available(solver, schedule, checkpoint)
+    _refuse_what_is_not_available(solver, schedule)
+    checkpoint = checkpoint_of(checkpoint)
     settings.whole_number("seed", seed, at_least=0)
     max_iter = settings.whole_number("max_iter", max_iter, at_least=1)
     if max_time is not None:
@@ -222,81 +230,51 @@ def train(
         objective.backend,
         validation.backend if validation else None,
     )
-    with one_blas_thread() if uses_blas else nullcontext():
-        if solver in FULL_BATCH:
-            run = _run_full_batch(solver, objective, start.copy(), told, max_iter, monitor)
+
+    def identity() -> Identity:
+        # Of `Network.objective`, which takes arrays of this process.
+        assert isinstance(objective.samples, Samples)
+        held_out = None if validation is None else validation.samples
+        assert held_out is None or isinstance(held_out, Samples)
+        return identity_of_training(
+            net,
+            solver,
+            objective.backend.name,
+            told,
+            seed if theta is None else start,
+            seed,
+            objective.samples,
+            held_out,
+        )
+
+    with (
+        kept(checkpoint, identity, max_iter) as keeper,
+        one_blas_thread() if uses_blas else nullcontext(),
+    ):
+        if is_over(keeper, max_iter):
+            run = finished_before(keeper, monitor)
+        elif solver in FULL_BATCH:
+            run = run_full_batch(solver, objective, start.copy(), told, max_iter, monitor, keeper)
         else:
-            run = _run_minibatches(
-                net, objective, start.copy(), told, max_iter, monitor, seed, threads
+            run = run_minibatches(
+                net, objective, start.copy(), told, max_iter, monitor, seed, threads, keeper
             )
     return TrainResult(
         theta=run.theta,
         history=monitor.history,
         n_iter=monitor.n_iter,
         stopped=run.stopped,
-        plan=plan_of(objective.backend, backend, objective.samples.n_samples, at_a_time, threads),
+        plan=plan_of(
+            objective.backend,
+            backend,
+            objective.samples.n_samples,
+            at_a_time,
+            threads,
+            "" if keeper is None else keeper.in_words,
+        ),
         fingerprint=fingerprint(net, run.theta),
         cost=run.cost,
     )
-
-
-class _Run(NamedTuple):
-    """How a run ended: the parameters that come back, their cost, and why it stopped."""
-
-    theta: NDArray[Any]
-    cost: float
-    stopped: str
-
-
-def _run_full_batch(
-    solver: str,
-    objective: Objective,
-    theta: NDArray[Any],
-    told: Settings,
-    max_iter: int,
-    monitor: Monitor,
-) -> _Run:
-    try:
-        if solver == "lbfgs":
-            stopped = minimise_lbfgs(objective, theta, max_iter, monitor)
-        else:
-            stopped = gradient_descent(objective, theta, told.learning_rate, max_iter, monitor)
-        cost = objective.cost(theta)
-        monitor.after_last_step(theta, cost)
-    except KeyboardInterrupt:
-        if monitor.best is None:
-            raise  # nothing was reached that could be returned
-        stopped = "interrupted"
-    if stopped == "interrupted" or (told.tol > 0 and monitor.validates):
-        assert monitor.best is not None
-        theta = monitor.best
-        cost = objective.cost(theta)
-    return _Run(theta, cost, stopped)
-
-
-def _run_minibatches(
-    net: Network,
-    objective: Objective,
-    theta: NDArray[Any],
-    told: Settings,
-    max_iter: int,
-    monitor: Monitor,
-    seed: int,
-    threads: Threads,
-) -> _Run:
-    layers, samples = net.layers, objective.samples
-    way = way_of(objective.backend, layers, samples, told.batch_size, threads.number)
-    state = new_state(theta, told, samples.n_samples, seed)
-    descent = Descent(way, state, told, monitor)
-    try:
-        stopped = descent.run(max_iter)
-        theta = theta if monitor.best is None or told.tol == 0 else monitor.best
-        return _Run(theta, descent.final_cost(theta), stopped)
-    except KeyboardInterrupt:
-        if state.counts[STEPS] == 0:
-            raise  # nothing was reached that could be returned
-    theta = theta if monitor.best is None else monitor.best
-    return _Run(theta, descent.final_cost(theta), "interrupted")
 
 
 def _descent_settings(
@@ -345,15 +323,13 @@ def _advice(solver: str, learning_rate: float) -> str:
     )
 
 
-def _refuse_what_is_not_available(solver: str, schedule: str, checkpoint: str | None) -> None:
+def _refuse_what_is_not_available(solver: str, schedule: str) -> None:
     solver = settings.one_of("solver", solver, SOLVERS)
     if solver in FULL_BATCH and settings.one_of("schedule", schedule, SCHEDULES) != "constant":
         raise NotImplementedError(
             f"schedule={schedule!r} is not available for solver={solver!r}; pass "
             "schedule='constant', or solver='sgd' with momentum=0."
         )
-    if checkpoint is not None:
-        raise NotImplementedError("checkpoint is not available yet; pass checkpoint=None.")
 
 
 def _starting_parameters(

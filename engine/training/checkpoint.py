@@ -1,0 +1,322 @@
+"""Exact resume: a run that was stopped goes on, and ends with the bits of one that was not.
+
+A `Checkpoint` says where and how often; a `Keeper` holds the file while a run lasts. What a run
+consists of is up to the run: it hands over arrays, and gets them back.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from engine.boundary import settings
+from engine.file_locks import FileLock, InUse
+from engine.training.checkpoint_files import (
+    DAMAGED,
+    Arrays,
+    CheckpointError,
+    Saved,
+    previous_of,
+    read,
+    write,
+)
+from engine.training.evaluations import EvaluationLog
+from engine.training.run_identity import Identity, differences
+
+SECONDS = 30.0  # between checkpoints, where nobody says more,
+SHARE = 0.01  # or as many as let writing them take no more than this share of the time
+
+# Runs that ended for one of these go on if they are started again; others have come to their end.
+GOES_ON = ("interrupted", "max_time")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run keeps what it has reached, and how often.
+
+    A run that finds its own checkpoint goes on from there and ends with the same bits as one that
+    was never stopped; one that had come to its end gives its result once more. Another run's is
+    refused: with other data, settings, versions or another processor the bits would be others.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. Beside it stand, for as long as they are needed, `.previous` (the checkpoint
+        before), `.new`, `.lock` and, for "lbfgs", `.evaluations`.
+    seconds : float, optional
+        Between checkpoints, at least 0; 0 is as often as can be. None is 30, or as many as let
+        writing take no more than a hundredth of the time.
+    epochs : int, optional
+        Write one after so many epochs (iterations of "gd" and "lbfgs") as well, at least 1.
+    any_machine : bool
+        Also go on from a file that another processor, or other versions of mlp-engine's sources,
+        Numba, NumPy or SciPy, have written. The bits are then those of neither.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers out of range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from engine import Checkpoint, Network, train
+    >>> X, Y = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]]), np.array([1, 0, 0, 1])
+    >>> network, folder = Network((2, 4, 1)), tempfile.TemporaryDirectory()
+    >>> kept = Checkpoint(f"{folder.name}/run.ckpt", epochs=100)
+    >>> def stop(told):  # stands for a power cut
+    ...     if told.epoch == 300:
+    ...         raise KeyboardInterrupt
+    >>> train(network, X, Y, max_iter=1000, checkpoint=kept, callback=stop).stopped
+    'interrupted'
+    >>> resumed = train(network, X, Y, max_iter=1000, checkpoint=kept)
+    >>> resumed.fingerprint == train(network, X, Y, max_iter=1000).fingerprint
+    True
+    >>> folder.cleanup()
+    """
+
+    path: str | os.PathLike[str]
+    seconds: float | None = None
+    epochs: int | None = None
+    any_machine: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str | os.PathLike) or not os.fspath(self.path):
+            raise TypeError(f"checkpoint must be the name of a file; got {self.path!r}.")
+        if self.seconds is not None:
+            settings.real_number("seconds", self.seconds, low=0)
+        if self.epochs is not None:
+            settings.whole_number("epochs", self.epochs, at_least=1)
+        settings.yes_or_no("any_machine", self.any_machine)
+
+
+def checkpoint_of(given: Any) -> Checkpoint | None:
+    """What a caller gave for `checkpoint`: a `Checkpoint`, the name of a file, or None."""
+    return given if given is None or isinstance(given, Checkpoint) else Checkpoint(given)
+
+
+class Keeper:
+    """The checkpoint of a run while the run lasts: what was found, and what is written.
+
+    Attributes
+    ----------
+    found : Saved or None
+        What an earlier process has left.
+    always : dict of arrays
+        That go into every checkpoint of the run.
+    every_epochs : int or None
+        Epochs after which to call `reached`, at the latest.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, run: Identity) -> None:
+        self._checkpoint = checkpoint
+        self._path = Path(checkpoint.path).resolve()
+        self._run = run
+        self._process = os.getpid()
+        self._log: EvaluationLog | None = None
+        self.always: Arrays = {}
+        self._latest: tuple[int, Callable[[], Arrays]] | None = None
+        self._failing = False
+        self._seconds_to_write = 0.0
+        self.every_epochs = checkpoint.epochs
+        self.found: Saved | None = None
+        self._lock: FileLock | None = None
+        self._written = time.monotonic()
+        self._epochs_written = 0
+
+    def open(self) -> None:
+        """Lock the file, and see what is in it."""
+        self._lock = self._locked()
+        self.found = self._own(self._read())
+        self._epochs_written = self.found.epochs if self.found else 0
+
+    def __str__(self) -> str:
+        return str(self._checkpoint.path)
+
+    @property
+    def in_words(self) -> str:
+        """Where the run went on from, for its plan; empty for a new one."""
+        return f"; went on from {self}, epoch {self.found.epochs}" if self.found else ""
+
+    @property
+    def kept_in_words(self) -> str:
+        """What is kept where, for an error that ends the run."""
+        if self._epochs_written:
+            return f"{self} holds epoch {self._epochs_written}: the same call goes on from there."
+        return f"{self} holds nothing of this run yet."
+
+    def reached(self, epochs: int, arrays: Callable[[], Arrays]) -> None:
+        """Take note of where the run is, and write it down if that is due.
+
+        `arrays` gives what the run can go on from, for as long as nothing later was reached.
+        """
+        self._latest = epochs, arrays
+        waited = time.monotonic() - self._written
+        if self._checkpoint.seconds is None:
+            due = waited >= max(SECONDS, self._seconds_to_write / SHARE)
+        else:
+            due = waited >= self._checkpoint.seconds
+        if self.every_epochs is not None and epochs - self._epochs_written >= self.every_epochs:
+            due = True
+        if due:
+            self._write(epochs, None, arrays)
+            self._latest = None
+
+    def interrupted(self) -> None:
+        """Write down what was reached last."""
+        if self._latest is not None:
+            epochs, arrays = self._latest
+            self._latest = None
+            self._write(epochs, None, arrays)
+
+    def ended(self, epochs: int, stopped: str, arrays: Callable[[], Arrays]) -> None:
+        """Write down the end of the run, and why it came."""
+        self._latest = None
+        self._write(epochs, None if stopped in GOES_ON else stopped, arrays)
+
+    def evaluations(self, n_parameters: int, dtype: Any) -> EvaluationLog:
+        """The evaluations that belong to this checkpoint; it writes them along."""
+        path = self._path.with_name(self._path.name + ".evaluations")
+        count = int(self.found.arrays["evaluations"][0]) if self.found else 0
+        try:
+            self._log = EvaluationLog(path, n_parameters, dtype, count)
+        except OSError as error:
+            raise CheckpointError(
+                f"{path} cannot be opened: {error.strerror}. Nothing was trained, nothing changed."
+            ) from error
+        return self._log
+
+    def close(self) -> None:
+        """Let others have the file."""
+        try:
+            if self._log is not None:
+                self._log.close()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def _locked(self) -> FileLock:
+        if self._path.is_dir():
+            raise CheckpointError(f"{self} is a folder; name a file.")
+        try:
+            return FileLock(self._path.with_name(self._path.name + ".lock"))
+        except InUse:
+            raise CheckpointError(
+                f"{self} belongs to a run that is under way, in another process or thread. Wait "
+                "for its end, or name another file."
+            ) from None
+        except OSError as error:
+            raise CheckpointError(
+                f"{self} cannot be written: {error.strerror}. Nothing was trained; name a file in "
+                "a folder that exists and can be written to."
+            ) from error
+
+    def _read(self) -> Saved | None:
+        """The checkpoint, or, if that is damaged or was not put in place, the one before it."""
+        previous = previous_of(self._path)
+        try:
+            return read(self._path)
+        except FileNotFoundError:
+            return read(previous) if previous.exists() else None
+        except CheckpointError as error:
+            try:
+                earlier = read(previous)
+            except (CheckpointError, OSError):
+                raise CheckpointError(f"{error} Nothing was trained, nothing changed.") from None
+            # Out of the way, or the next checkpoint would put it in the place of the whole one.
+            aside = self._path.replace(self._path.with_name(self._path.name + DAMAGED))
+            warnings.warn(
+                f"{error} It is now called {aside.name}; the run goes on from {previous.name}, of "
+                f"epoch {earlier.epochs}.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return earlier
+
+    def _own(self, found: Saved | None) -> Saved | None:
+        """What was found, if it is this run's."""
+        if found is None:
+            return None
+        differ = differences(found.run, self._run, self._checkpoint.any_machine)
+        if differ:
+            only_machine = not differences(found.run, self._run, any_machine=True)
+            advice = (
+                "There the bits would be others; Checkpoint(..., any_machine=True) goes on anyway."
+                if only_machine
+                else "Pass what it was made with, name another file, or delete it."
+            )
+            raise CheckpointError(
+                f"{self} belongs to another run: {'; '.join(differ)}. Nothing was changed. {advice}"
+            )
+        return found
+
+    def _write(self, epochs: int, stopped: str | None, arrays: Callable[[], Arrays]) -> None:
+        if self._process != os.getpid():  # the file is the parent's
+            self._say("it belongs to the process that this one was forked from")
+            return
+        began = time.monotonic()
+        try:
+            if self._log is not None:
+                self._log.flush()
+            write(self._path, Saved(self._run, stopped, epochs, self.always | arrays()))
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self._say(reason)
+        else:
+            self._failing = False
+            self._epochs_written = epochs
+        self._written = time.monotonic()
+        self._seconds_to_write = self._written - began
+
+    def _say(self, reason: str) -> None:
+        """That a checkpoint was not written, once for each time that this begins."""
+        if self._failing:
+            return
+        self._failing = True
+        kept = f"the one of epoch {self._epochs_written} is kept"
+        if self._epochs_written == 0:
+            kept = "none was written before"
+        warnings.warn(
+            f"No checkpoint could be written to {self}: {reason}. Training goes on; {kept}.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+@contextmanager
+def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Iterator[Keeper | None]:
+    """The keeper of a run, if a checkpoint was asked for; its file is free again afterwards.
+
+    If an error or Ctrl-C ends the run, what was reached is written down first.
+    """
+    asked = checkpoint_of(checkpoint)
+    if asked is None:
+        yield None
+        return
+    keeper = Keeper(asked, run())
+    try:
+        keeper.open()
+        if keeper.found and keeper.found.epochs > max_epochs:
+            raise CheckpointError(
+                f"{keeper} has come to epoch {keeper.found.epochs}, and max_iter is {max_epochs}. "
+                "Nothing was changed. Raise max_iter, name another file, or delete it."
+            )
+        yield keeper
+    except BaseException as error:
+        keeper.interrupted()
+        error.add_note(keeper.kept_in_words)
+        raise
+    finally:
+        keeper.close()
+
+
+def is_over(keeper: Keeper | None, max_epochs: int) -> TypeGuard[Keeper]:
+    """Whether the run that was found had come to its end: more epochs are no reason to go on."""
+    if keeper is None or keeper.found is None or keeper.found.stopped is None:
+        return False
+    return keeper.found.stopped != "max_iter" or keeper.found.epochs >= max_epochs

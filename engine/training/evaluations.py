@@ -1,0 +1,142 @@
+"""Evaluations of an objective in a file, to be given again in their order.
+
+SciPy's L-BFGS keeps its memory to itself. But it is a function of the costs and gradients that it
+is given: given those of an earlier run, it does once more what it did then, bit by bit, in a small
+part of the time, and goes on from there.
+
+A record is the digest of the point, the cost, dJ/dtheta, and a checksum of these. Records are only
+ever appended; how many of them count, the checkpoint says.
+"""
+
+import errno
+import os
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.training.checkpoint_files import CheckpointError
+
+DIGEST_BYTES = 4
+LOOKED_AT = 1000  # parameters that stand for a point: two that differ do so nearly everywhere
+COST = struct.Struct("<d")
+CHECKSUM = struct.Struct("<I")
+BYTES_A_WRITE = 1_000_000
+MOST_WAITING = 500_000_000  # bytes of records in memory, while the disk takes none
+
+
+class Evaluation(NamedTuple):
+    """J and dJ/dtheta at a point."""
+
+    cost: float
+    dtheta: NDArray[Any]
+
+
+class EvaluationLog:
+    """The records of one run.
+
+    Parameters
+    ----------
+    path : Path
+    n_parameters : int
+    dtype : dtype
+        Of dJ/dtheta.
+    count : int
+        Records to be given again; what follows them in the file is written over.
+    """
+
+    def __init__(self, path: Path, n_parameters: int, dtype: Any, count: int) -> None:
+        self._path = path
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._gradient_bytes = n_parameters * self._dtype.itemsize
+        self._record_bytes = DIGEST_BYTES + COST.size + self._gradient_bytes + CHECKSUM.size
+        self._to_replay = count
+        self.count = 0  # given again or added
+        self._waiting: list[bytes] = []  # parts of records that are not in the file yet
+        self._n_waiting = 0  # their bytes
+        self._lost = False
+        self._file: BinaryIO = path.open("r+b" if count and path.exists() else "w+b", buffering=0)
+        self._bytes = count * self._record_bytes  # that are in the file
+        if os.fstat(self._file.fileno()).st_size < self._bytes:
+            self._file.close()
+            raise CheckpointError(
+                f"{path} has lost evaluations: {count} of them belong to the checkpoint. Without "
+                "them the run cannot go on with the same bits; delete the checkpoint to start anew."
+            )
+
+    @property
+    def replays(self) -> bool:
+        """Whether the next evaluation is given again."""
+        return self.count < self._to_replay
+
+    def next(self, theta: NDArray[Any]) -> Evaluation:
+        """The next record. Raises CheckpointError unless it is of this point and undamaged."""
+        self._file.seek(self.count * self._record_bytes)
+        record = self._file.read(self._record_bytes)
+        checked, checksum = record[: -CHECKSUM.size], record[-CHECKSUM.size :]
+        if checksum != CHECKSUM.pack(zlib.crc32(checked)):
+            raise CheckpointError(
+                f"{self._path} is damaged at evaluation {self.count}. Delete the checkpoint to "
+                "start anew."
+            )
+        if checked[:DIGEST_BYTES] != _digest(theta):
+            raise CheckpointError(
+                f"{self._path} cannot be replayed: evaluation {self.count} was at another point. "
+                "SciPy or the processor is another. Delete the checkpoint to start anew."
+            )
+        self.count += 1
+        (cost,) = COST.unpack_from(checked, DIGEST_BYTES)
+        gradient = np.frombuffer(checked, self._dtype, offset=DIGEST_BYTES + COST.size)
+        return Evaluation(cost, gradient.astype(self._dtype.newbyteorder("="), copy=True))
+
+    def add(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
+        """Append a record. A disk that fails is heard of at the next `flush`."""
+        gradient = dtheta.astype(self._dtype, copy=False)
+        checked = b"".join((_digest(theta), COST.pack(cost), gradient.data))
+        self._waiting += (checked, CHECKSUM.pack(zlib.crc32(checked)))
+        self._n_waiting += self._record_bytes
+        self.count += 1
+        if self._n_waiting >= BYTES_A_WRITE:
+            with suppress(OSError):
+                self._write()
+            if self._n_waiting >= MOST_WAITING:
+                self._forget()  # a disk that has been full for long: not the memory, too
+                self._lost = True
+
+    def flush(self) -> None:
+        """All records reach the disk. Raises OSError if they do not; they wait on, then."""
+        if self._lost:
+            raise OSError(errno.ENOSPC, "evaluations were lost while the disk was full")
+        self._write()
+        os.fsync(self._file.fileno())
+
+    def _write(self) -> None:
+        waiting = b"".join(self._waiting)
+        try:
+            self._file.seek(self._bytes)
+            written = 0
+            while written < len(waiting):
+                written += self._file.write(waiting[written:])
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(self._bytes)
+            raise
+        self._bytes += len(waiting)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._n_waiting = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _digest(theta: NDArray[Any]) -> bytes:
+    looked_at = theta[:: -(-theta.size // LOOKED_AT)]
+    return CHECKSUM.pack(zlib.crc32(looked_at.tobytes()))

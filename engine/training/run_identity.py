@@ -1,0 +1,152 @@
+"""What makes a run the run that it is: data, settings, versions and processor, to be compared.
+
+Two runs with the same identity end with the same bits, so one may go on where the other stopped.
+An identity is a dict of what JSON can hold. Arrays stand in it as shape, dtype and a SHA-256 of
+their numbers, sample by sample, whatever their memory order.
+"""
+
+import hashlib
+import platform
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import __version__
+from engine._compile_cache import build_identity
+from engine.network import Network
+from engine.samples import Inputs, Samples, SparseColumns
+from engine.training.state import SCHEDULES, UPDATES, Settings
+
+Identity = dict[str, Any]
+
+MACHINE = "machine"  # versions and processor: only the bits depend on these
+BYTES_AT_A_TIME = 4_000_000  # that are copied to be hashed, where the layout asks for it
+
+
+def identity_of_training(
+    network: Network,
+    solver: str,
+    backend: str,
+    told: Settings,
+    start: NDArray[Any] | int,
+    seed: int,
+    samples: Samples,
+    validation: Samples | None,
+) -> Identity:
+    """The identity of a call of `train`. `start` are the parameters given, or their seed."""
+    drawn = isinstance(start, int)
+    return {
+        **identity_of_samples(samples, ("X", "Y", "sample_weight")),
+        **(identity_of_samples(validation, ("X_val", "Y_val", "")) if validation else {}),
+        **identity_of_network(network),
+        "solver": solver,
+        "backend": backend,
+        **identity_of_settings(told),
+        "seed": seed,
+        "theta": None if drawn else identity_of_array(start),
+        MACHINE: identity_of_machine(),
+    }
+
+
+def identity_of_network(network: Network) -> Identity:
+    """Sizes and units."""
+    return {
+        "sizes": list(network.sizes),
+        "hidden": list(network.hidden),
+        "output": network.output,
+    }
+
+
+def identity_of_settings(told: Settings) -> Identity:
+    """The numbers of a descent, by the names that users know."""
+    names = told._asdict()
+    schedules = {code: name for name, code in SCHEDULES.items()}
+    names["schedule"] = schedules[told.schedule]
+    names["update"] = UPDATES[told.update]
+    names["n_iter_no_change"] = names.pop("patience")
+    return names
+
+
+def identity_of_samples(samples: Samples, names: tuple[str, str, str]) -> Identity:
+    """Inputs, targets and weights, by the names that the caller has for them."""
+    X, Y, codes, weights = samples
+    targets = identity_of_array(codes) if Y is None else identity_of_inputs(Y)
+    identity = {names[0]: identity_of_inputs(X), names[1]: targets}
+    if weights is not None:
+        identity[names[2]] = identity_of_array(weights)
+    return identity
+
+
+def identity_of_inputs(X: Inputs) -> Identity:
+    """Of a matrix with samples as columns, dense or sparse."""
+    if isinstance(X, SparseColumns):
+        digest = hashlib.sha256()
+        for part in (X.values, X.features, X.starts):
+            digest.update(np.ascontiguousarray(part).data)
+        return _identity(X.shape, X.dtype, digest)
+    digest = hashlib.sha256()
+    at_a_time = max(1, BYTES_AT_A_TIME // max(1, X.shape[0] * X.itemsize))
+    for first in range(0, X.shape[1], at_a_time):
+        digest.update(np.ascontiguousarray(X[:, first : first + at_a_time].T).data)
+    return _identity(X.shape, X.dtype, digest)
+
+
+def identity_of_array(array: Any) -> Identity:
+    """Of an array of any shape, in C order."""
+    array = np.ascontiguousarray(array)
+    return _identity(array.shape, array.dtype, hashlib.sha256(array.data))
+
+
+def _identity(shape: tuple[int, ...], dtype: Any, digest: Any) -> Identity:
+    return {"shape": list(shape), "dtype": np.dtype(dtype).name, "sha256": digest.hexdigest()}
+
+
+def identity_of_machine() -> Identity:
+    """Versions and processor, on which the bits of a sum depend."""
+    import llvmlite.binding
+    import numba
+    import scipy
+
+    features = sorted(name for name, on in llvmlite.binding.get_host_cpu_features().items() if on)
+    return {
+        "mlp-engine": __version__,
+        "mlp-engine's sources": (build_identity() or "unknown")[:16],
+        "numba": numba.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "processor": f"{platform.machine()} {llvmlite.binding.get_host_cpu_name()}",
+        "instruction set": hashlib.sha256(" ".join(features).encode()).hexdigest()[:16],
+    }
+
+
+def differences(then: Identity, now: Identity, any_machine: bool = False) -> list[str]:
+    """What differs between two identities, in words; with `any_machine`, apart from the machine."""
+    told = []
+    for name in dict.fromkeys([*then, *now]):
+        earlier, here = then.get(name), now.get(name)
+        if earlier == here:
+            continue
+        if name == MACHINE:
+            told += [] if any_machine else differences(earlier or {}, here or {})
+        elif _is_array(earlier) or _is_array(here):
+            told.append(_difference_of_arrays(name, earlier, here))
+        else:
+            told.append(f"{name} is {here!r} and was {earlier!r}")
+    return told
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, dict) and "sha256" in value
+
+
+def _difference_of_arrays(name: str, earlier: Any, here: Any) -> str:
+    if not _is_array(earlier):
+        return f"{name} was not given then"
+    if not _is_array(here):
+        return f"{name} is not given, and was then"
+    if earlier["shape"] != here["shape"]:
+        return f"{name} has shape {tuple(here['shape'])} and had {tuple(earlier['shape'])}"
+    if earlier["dtype"] != here["dtype"]:
+        return f"{name} is {here['dtype']} and was {earlier['dtype']}"
+    return f"{name} holds other numbers"

@@ -1,0 +1,127 @@
+"""tools/reliability/: each fault a few times, and an engine that is broken, which must be seen."""
+
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from engine.training.checkpoint import Keeper
+from engine.training.evaluations import EvaluationLog
+from engine.training.state import State
+from tests import processes
+from tools.reliability import disks, kills
+from tools.reliability.jobs import Job, trained
+from tools.reliability.lines import Line, table_of
+
+pytestmark = pytest.mark.compiled
+
+FAULTS = [
+    "sigkill",
+    "ctrl_c",
+    "full_disk",
+    "lost_permission",
+    "failing_calls",
+    "two_processes",
+    "fork",
+    "memory",
+]
+
+
+def test_no_fault_costs_more_than_it_should(tmp_path):
+    """In a process of its own: forks and limits are nothing for this one."""
+    figures = tmp_path / "lines.json"
+    asked = ["-m", "tools.reliability", *FAULTS, "--times", "4", "--json", figures]
+    done = processes.run(*asked)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    lines = json.loads(figures.read_text())
+    assert [bool(line["times"]) for line in lines] == [True] * len(FAULTS)
+    assert done.stdout.count("\n| ") == len(FAULTS) + 1
+
+
+def test_ctrl_c_does_no_harm_at_any_line():
+    done = processes.run("-m", "tools.reliability", "ctrl_c_everywhere")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+
+
+def test_a_fault_that_is_not_known_is_refused():
+    done = processes.run("-m", "tools.reliability", "earthquake")
+    assert done.returncode == 1
+    assert "no fault is called 'earthquake'; there are sigkill," in done.stderr
+
+
+def killed_with(name: str, broken: str) -> list[str]:
+    """What killing a job finds of an engine that is broken."""
+    from_arrays, go_on = State.from_arrays, EvaluationLog.next
+
+    def without_moments(self, arrays, prefix):
+        state = from_arrays(self, arrays, prefix)
+        state.first[:] = 0
+        return state
+
+    def less_exact(self, theta):
+        found = go_on(self, theta)
+        return found._replace(cost=float(np.float32(found.cost)))
+
+    def never(self, *_):
+        return None
+
+    breaks: dict[str, Any] = {
+        "moments": mock.patch.object(State, "from_arrays", without_moments),
+        "evaluations": mock.patch.object(EvaluationLog, "next", less_exact),
+        "nothing": mock.patch.object(Keeper, "interrupted", never),
+    }
+    line = Line("", "")
+    job = Job(name, partial(trained, name, "float64"))
+    with breaks[broken]:
+        kills._kill_until_it_ends(job, 4, np.random.default_rng(0), Counter(), line)
+    return line.failures
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "found"),
+    [
+        ("adam, minibatches, validated", "moments", True),
+        ("lbfgs", "evaluations", True),
+        ("adam, minibatches, validated", "nothing", False),
+        ("lbfgs", "nothing", False),
+    ],
+)
+def test_an_engine_that_resumes_wrongly_is_found_out(name, broken, found):
+    failures = processes.result_of(killed_with, name, broken)
+    assert any("other bits" in failure for failure in failures) == found
+
+
+def filled_with_a_broken_writer() -> list[str]:
+    """What a full disk finds of a writer that writes in place."""
+
+    def in_place(path, previous, write):
+        with path.open("wb") as file:
+            write(file)
+
+    with mock.patch("engine.training.checkpoint_files.replace_keeping", in_place):
+        return disks.full_disk(2).failures
+
+
+def test_a_writer_that_damages_the_file_before_is_found_out():
+    failures = processes.result_of(filled_with_a_broken_writer)
+    assert any("the checkpoint before is damaged" in failure for failure in failures)
+
+
+def test_a_line_says_what_failed():
+    line = Line("a fault", "by hand", 3, "all of it", "nothing")
+    assert table_of([line]).endswith("| a fault | by hand | 3 | all of it | nothing |")
+    line.expect(False, "one | run: other bits")
+    assert table_of([line]).endswith("| **1 FAILED**: one / run: other bits |")
+
+
+def test_the_page_has_the_lines_that_the_command_writes():
+    page = Path("docs/reliability.md").read_text()
+    for name in ("faults", "cost"):
+        table = page.split(f"<!-- {name} -->")[1].split(f"<!-- end of {name} -->")[0]
+        assert table.count("\n| ") > 3
+        assert "FAILED" not in table

@@ -1,0 +1,127 @@
+"""Ctrl-C: by a real signal at random moments, and at every line of what keeps a run."""
+
+import contextlib
+import itertools
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+import engine
+from engine import Checkpoint, train
+from tools.reliability.children import Child, outcome_of
+from tools.reliability.jobs import CODES, NETWORK, ROWS, epochs_for, jobs
+from tools.reliability.lines import Line
+
+SECONDS = 0.4
+# What an interruption must not leave half done.
+KEEPING = ("training/checkpoint", "training/evaluations", "atomic_files", "file_locks")
+PACKAGE = str(Path(engine.__file__).parent)
+
+
+def ctrl_c(times: int) -> Line:
+    """SIGINT at random moments."""
+    line = Line("Ctrl-C", "SIGINT at random moments; started again")
+    generator = np.random.default_rng(1)
+    returned = 0
+    every = list(jobs())
+    for job in every:
+        epochs = epochs_for(job, SECONDS)
+        expected = job.call(max_iter=epochs)
+        kills = -(-times // len(every))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "run.ckpt")
+            resumed = partial(job.call, max_iter=epochs, checkpoint=Checkpoint(path, seconds=0))
+            for _ in range(kills):
+                child = Child(resumed, Path(folder))
+                if child.ended(generator.uniform(0.0, SECONDS / kills)):
+                    break
+                child.interrupt()
+                child.ended()
+                error = child.outcome.error
+                line.times += 1
+                returned += error is None
+                line.expect(
+                    error is None or isinstance(error, KeyboardInterrupt), f"{job.name}: {error!r}"
+                )
+            ended = outcome_of(partial(job.call, max_iter=epochs, checkpoint=path), Path(folder))
+            line.expect(ended.value == expected, f"{job.name}: other bits, {ended.error!r}")
+    line.kept = (
+        f"{returned} times the run returned what it had reached, else (before a first step, or "
+        f"in the checkpoint's own work) `KeyboardInterrupt` came through; all {len(every)} jobs "
+        "ended with the bits of an undisturbed run"
+    )
+    line.lost = "nothing that had been reached, or the steps of a slice (0.05 s)"
+    return line
+
+
+def ctrl_c_everywhere(times: int) -> Line:
+    """At each line of the modules that keep a run, one after the other."""
+    del times  # every line, once
+    line = Line(
+        "Ctrl-C within the keeping of a run",
+        "`KeyboardInterrupt` at every line that opens, reads, writes, renames, locks or closes",
+    )
+    for solver in ("adam", "gd", "lbfgs"):
+        run = partial(_run, solver)
+        expected = run()
+        for number in itertools.count():
+            with tempfile.TemporaryDirectory() as folder:
+                kept = Checkpoint(Path(folder, "run.ckpt"), epochs=2)
+                reached = _interrupted(partial(run, checkpoint=kept), number)
+                if not reached:
+                    break
+                line.times += 1
+                again = run(checkpoint=kept)
+                line.expect(again == expected, f"{solver}, line {number}: other bits")
+    line.kept = "each time the next start ended with the bits of an undisturbed run"
+    line.lost = "nothing but the steps since the checkpoint before"
+    return line
+
+
+def _run(solver: str, checkpoint: Any = None) -> str:
+    result = train(
+        NETWORK,
+        ROWS[:100].T,
+        CODES[:100],
+        solver=solver,
+        batch_size=50,
+        max_iter=5,
+        checkpoint=checkpoint,
+    )
+    return result.fingerprint
+
+
+def _interrupted(run: Callable[[], Any], number: int) -> bool:
+    """Whether a run came to that line of the keeping modules, and was interrupted there."""
+    with _interrupting(number) as count, contextlib.suppress(KeyboardInterrupt):
+        run()
+    return next(count) > number
+
+
+@contextlib.contextmanager
+def _interrupting(number: int) -> Iterator[Iterator[int]]:
+    """Ctrl-C at a line, counted from 0; as Python does it, between two instructions."""
+    count = itertools.count()
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE) or not any(part in name for part in KEEPING):
+            return None
+        if "__del__" in (frame.f_code.co_name, frame.f_back and frame.f_back.f_code.co_name):
+            return None  # where Python itself ignores what is raised
+        if event == "line" and next(count) == number:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield count
+    finally:
+        sys.settrace(None)
