@@ -18,6 +18,7 @@ SCHEDULER_SECONDS = 15.0  # after which a scheduler that does not answer is take
 NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
 
 
+IDLE_POLLS = 5
 MOST_LOSSES = 20  # of workers, one after another: then something else is wrong
 
 
@@ -86,8 +87,9 @@ def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] =
     """Until all are done, or one is an error. Raises WorkerLost where that will not come about.
 
     That is if a worker goes at which one is to be computed, if no worker is left, or if Dask gives
-    one up.
+    one up, or leaves it undone for a while though no worker has anything to do.
     """
+    idle = 0
     while True:
         try:
             wait(futures, timeout=POLL_SECONDS)
@@ -104,6 +106,10 @@ def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] =
         there = threads_of_workers(client)
         if not there or any(worker not in there for worker in at):
             raise WorkerLost("a worker went away")
+        busy = any(client.sync(client.scheduler.processing, workers=None).values())  # type: ignore[union-attr]
+        idle = 0 if busy else idle + 1
+        if idle == IDLE_POLLS:
+            raise WorkerLost("Dask left it undone")
 
 
 def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] = ()) -> Any:

@@ -147,7 +147,7 @@ class Holding:
                 mine = [n for n, place in zip(numbers, places, strict=True) if place == worker]
                 actors[worker] = self._begin(mine, worker)
         except WorkerLost as lost:
-            source.release()
+            self._let_go()
             self._why = str(lost)
             return []
         made = []
@@ -156,12 +156,19 @@ class Holding:
                 actor = value_of(client, future, "rows of a chunk", at=[worker])
             except WorkerLost as lost:
                 client.cancel([future], force=True)
-                source.release()
+                self._let_go()
                 self._why = str(lost)
                 continue
             held = tuple(n for n, at in zip(numbers, places, strict=True) if at == worker)
             made.append(Held(worker, threads[worker], held, future, actor))
         return made
+
+    def _let_go(self) -> None:
+        """Of parts that may wait for ever; with shards made of them, they stay known to Dask."""
+        if self.shards:
+            self._source.release()
+        else:
+            self._source.forget()
 
     def _threads(self) -> dict[str, int]:
         """The threads of each worker that may hold chunks."""

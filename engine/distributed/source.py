@@ -69,7 +69,7 @@ class Source:
                 self._look(workers)
             except WorkerLost as lost:
                 why = str(lost)  # the error itself would hold on to futures
-                self.release()
+                self.forget()
                 continue
             break
         else:
@@ -126,11 +126,21 @@ class Source:
     def release(self) -> None:
         """The parts are no longer needed, nor is it known where they were to be computed.
 
-        A wish for certain workers keeps a task from those that come later, if there was no worker
-        at all for a while (distributed 2026.8); what nobody asks for any more, Dask forgets.
+        What is computed again may be computed anywhere.
         """
         self._futures.clear()
         self._near = []
+
+    def forget(self) -> None:
+        """Let Dask forget the parts, and all that was to be made of them.
+
+        A wish for certain workers keeps a task from those that come later, if there was no worker
+        at all for a while (distributed 2026.8).
+        """
+        if self._near:
+            futures = [future for futures in self._futures.values() for future in futures]
+            self._client.cancel(futures, force=True)
+        self.release()
 
     def pieces(self, name: str, first: int, last: int) -> list[Future[Any]]:
         """Rows first ... last - 1 of a collection, each piece where its part lies."""
