@@ -479,7 +479,7 @@ def test_a_scheduler_that_dies_is_an_error_and_no_hang(tmp_path, monkeypatch):
         patch = kill_in_pass(4, processes[0].kill)
         start = time.monotonic()
         with pytest.raises(
-            ClusterError, match="iteration 4: the scheduler of Dask does not answer"
+            ClusterError, match=r"iteration \d+: the scheduler of Dask does not answer"
         ):
             distributed.fit(model(max_iter=10**6, tol=0), X, y, client=client)
         patch.undo()
@@ -497,7 +497,9 @@ def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
         parts = [da.from_delayed(half, (10_000, 5), X.dtype) for half in map(delayed, halves)]
         pids = client.run(os.getpid)
         patch = kill_in_pass(4, lambda: os.kill(pids[workers[0]], signal.SIGKILL))
-        with pytest.raises(ClusterError, match=r"ended in iteration 4: .* had again"):
+        with pytest.raises(
+            ClusterError, match=r"in iteration \d+: .* had again \(Dask gave it up: lost"
+        ):
             distributed.fit(
                 model(max_iter=10**4, tol=0), da.concatenate(parts), *dask_of(y), client=client
             )

@@ -1,5 +1,6 @@
 """Dask's client and workers: which there are, whether they do, and waiting for them."""
 
+import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -97,7 +98,7 @@ def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] =
             pass
         except CancelledError as error:
             threads_of_workers(client)  # which says so if it is the scheduler that is lost
-            raise WorkerLost(str(error)) from None
+            raise WorkerLost(given_up(error)) from None
         states = {future.status for future in futures}
         if not states - {"finished", "error"}:
             return
@@ -110,6 +111,12 @@ def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] =
         idle = 0 if busy else idle + 1
         if idle == IDLE_POLLS:
             raise WorkerLost("Dask left it undone")
+
+
+def given_up(error: CancelledError) -> str:
+    """Why Dask has cancelled something, in a few words."""
+    reason = re.search(r"for reason: ([^\n]+?)\.?\n", f"{error}\n")
+    return f"Dask gave it up: {reason[1] if reason else type(error).__name__}"
 
 
 def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] = ()) -> Any:
@@ -128,7 +135,7 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
         except TimeoutError:
             pass
         except CancelledError as cancelled:
-            raise WorkerLost(str(cancelled)) from None
+            raise WorkerLost(given_up(cancelled)) from None
     if isinstance(error, (ValueError, TypeError)):
         raise type(error)(f"{what}: {error}") from error
     raise ClusterError(f"{what} could not be computed ({type(error).__name__}: {error})") from error
