@@ -473,7 +473,7 @@ def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_wa
 
 
 def test_a_scheduler_that_dies_is_an_error_and_no_hang(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "SCHEDULER_SECONDS", 3.0)
+    monkeypatch.setattr(cluster, "SCHEDULER_SECONDS", 10.0)
     X, y, _ = dask_of(*rows(20_000))
     with by_hand(tmp_path, 2) as (client, processes):
         patch = kill_in_pass(4, processes[0].kill)
@@ -483,7 +483,7 @@ def test_a_scheduler_that_dies_is_an_error_and_no_hang(tmp_path, monkeypatch):
         ):
             distributed.fit(model(max_iter=10**6, tol=0), X, y, client=client)
         patch.undo()
-        assert time.monotonic() - start < 60
+        assert time.monotonic() - start < 90
 
 
 def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):

@@ -15,7 +15,7 @@ from engine.distributed.identity import differences, identity
 from engine.threads import usable_cores
 
 POLL_SECONDS = 1.0  # between looks at who is still there
-SCHEDULER_SECONDS = 15.0  # after which a scheduler that does not answer is taken for dead
+SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead
 NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
 
 
