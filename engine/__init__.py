@@ -45,6 +45,8 @@ _DEFINED_IN = {
     "train": "engine.training.trainer",
     "verify": "engine.checks.run",
 }
+# Packages of their own names, loaded on first use as well: engine.distributed.fit.
+_PACKAGES = ("distributed",)
 __all__ = [
     "Checkpoint",
     "CheckpointError",
@@ -66,6 +68,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name from the module that defines it, on first use (PEP 562)."""
+    if name in _PACKAGES:
+        return import_module(f"engine.{name}")
     if name not in _DEFINED_IN:
         raise AttributeError(f"module 'engine' has no attribute {name!r}")
     value = getattr(import_module(_DEFINED_IN[name]), name)
@@ -74,4 +78,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted(set(globals()) | set(__all__) | set(_PACKAGES))

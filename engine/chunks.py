@@ -9,15 +9,18 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.blocks import COST, FORWARD, GRADIENT
-from engine.equations.backends import TILED, Backend
+from engine.equations.backends import Backend
 from engine.samples import Layers, Samples
-from engine.workers import SPAN_SAMPLES, ArrayWorker, TiledWorker, Worker
+from engine.workers import SPAN_SAMPLES, Worker, new_worker
+
+if TYPE_CHECKING:
+    from engine.threads import Threads
 
 MOST_CHUNKS = 64
 MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each
@@ -45,6 +48,67 @@ def chunk_bounds(n_samples: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n_samples)) for start in starts]
 
 
+class Sums(Protocol):
+    """Sums over samples, as functions of theta: `ChunkSums`, or what has the same bits."""
+
+    def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
+        """A[L] (n_L, m)."""
+
+    def cost(self, theta: NDArray[Any]) -> float:
+        """sum_i s_i J_i."""
+
+    def cost_and_gradient(
+        self, theta: NDArray[Any], order: NDArray[Any] = IN_ORDER
+    ) -> tuple[float, NDArray[np.float64]]:
+        """sum_i s_i J_i and its gradient by theta."""
+
+
+class Elsewhere(Protocol):
+    """Samples that other processes hold, chunk by chunk (engine/distributed/)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+
+    @property
+    def n_samples(self) -> int:
+        """How many there are, in all processes."""
+
+    @property
+    def total_weight(self) -> float:
+        """S = sum_i s_i, added up as `total_weight` does."""
+
+    def threads(self, asked: int | None) -> "Threads":
+        """How many threads share a pass, in all processes, and why."""
+
+    def sums(self, backend: Backend, layers: Layers) -> Sums:
+        """Their sums; no part of an order can be asked for."""
+
+
+def sums_of(
+    backend: Backend, layers: Layers, samples: Samples | Elsewhere, n_threads: int = 1
+) -> Sums:
+    """The sums over samples, wherever these are."""
+    if isinstance(samples, Samples):
+        return ChunkSums(backend, layers, samples, n_threads)
+    return samples.sums(backend, layers)
+
+
+def total_weight(samples: Samples | Elsewhere) -> float:
+    """S = sum_i s_i: summed by chunks, which are added in their order, in float64."""
+    if not isinstance(samples, Samples):
+        return samples.total_weight
+    if samples.weights is None:
+        return float(samples.n_samples)
+    weights = samples.weights
+    return sum(weight_of_chunk(weights[a:b]) for a, b in chunk_bounds(samples.n_samples))
+
+
+def weight_of_chunk(weights: NDArray[Any]) -> float:
+    """The sum of a chunk's weights."""
+    return float(np.sum(weights, dtype=np.float64))
+
+
 class ChunkSums:
     """Sums over samples of a network's cost and gradient, as functions of theta.
 
@@ -61,8 +125,7 @@ class ChunkSums:
     def __init__(
         self, backend: Backend, layers: Layers, samples: Samples, n_threads: int = 1
     ) -> None:
-        kind = TiledWorker if backend is TILED else ArrayWorker
-        self._new_worker: Callable[[], Worker] = lambda: kind(backend, layers, samples)
+        self._new_worker: Callable[[], Worker] = lambda: new_worker(backend, layers, samples)
         self._layers = layers
         self._samples = samples
         self._n_threads = n_threads

@@ -353,5 +353,5 @@ class Network:
         objective = self.objective(
             X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
         )
-        parameters = arrays.parameters(theta, self.n_parameters, objective.samples.X.dtype)
+        parameters = arrays.parameters(theta, self.n_parameters, objective.samples.dtype)
         return objective.cost_and_gradient(parameters)

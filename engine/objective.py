@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays
-from engine.chunks import ChunkSums, chunk_bounds
+from engine.chunks import ChunkSums, Elsewhere, chunk_bounds, sums_of, total_weight
 from engine.equations.backends import Backend
 from engine.samples import Layers, Samples
 from engine.threads import choose
@@ -19,7 +19,7 @@ class Objective:
     ----------
     backend : Backend
     layers : Layers
-    samples : Samples
+    samples : Samples, or samples that other processes hold
         Not copied and never written to.
     alpha : float
         Strength of the L2 penalty.
@@ -36,7 +36,7 @@ class Objective:
         self,
         backend: Backend,
         layers: Layers,
-        samples: Samples,
+        samples: Samples | Elsewhere,
         alpha: float = 0.0,
         n_threads: int | None = None,
     ) -> None:
@@ -49,9 +49,9 @@ class Objective:
             layers.multiply_adds * samples.n_samples,
             len(chunk_bounds(samples.n_samples)),
         )
-        self._sums = ChunkSums(backend, layers, samples, self.threads.number)
+        self._sums = sums_of(backend, layers, samples, self.threads.number)
         self._alpha = float(alpha)
-        self._total_weight = samples.total_weight
+        self._total_weight = total_weight(samples)
 
     def cost(self, theta: ArrayLike) -> float:
         """J, by a forward pass alone.
@@ -80,7 +80,7 @@ class Objective:
             return self._mean_cost(cost_sum, parameters), dtheta
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
-        return arrays.parameters(theta, self._n_parameters, self.samples.X.dtype, cast=True)
+        return arrays.parameters(theta, self._n_parameters, self.samples.dtype, cast=True)
 
     def _mean_cost(self, cost_sum: float, theta: NDArray[Any]) -> float:
         return float(

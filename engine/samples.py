@@ -89,12 +89,9 @@ class Samples(NamedTuple):
     weights: NDArray[Any] | None = None
 
     @property
-    def n_samples(self) -> int:
-        return int(self.X.shape[1])
+    def dtype(self) -> np.dtype[Any]:
+        return self.X.dtype
 
     @property
-    def total_weight(self) -> float:
-        """S = sum_i s_i."""
-        if self.weights is None:
-            return float(self.n_samples)
-        return float(np.sum(self.weights, dtype=np.float64))
+    def n_samples(self) -> int:
+        return int(self.X.shape[1])

@@ -20,7 +20,7 @@ from engine.blocks import (
     data_of,
     run_blocks_tiled,
 )
-from engine.equations.backends import Backend
+from engine.equations.backends import TILED, Backend
 from engine.equations.layout import units_of
 from engine.samples import Layers, Samples, columns_of
 
@@ -28,17 +28,28 @@ SPAN_SAMPLES = 1024  # docs/decisions/0003-chunks.md
 
 
 class TiledWorker:
-    """The memory that one thread needs for chunks, and the tiled kernels' way through one."""
+    """The memory that one thread needs for chunks, and the tiled kernels' way through one.
 
-    def __init__(self, backend: Backend, layers: Layers, samples: Samples) -> None:
+    With `of_more`, there is room for blocks of more samples, which it may go over to.
+    """
+
+    def __init__(
+        self, backend: Backend, layers: Layers, samples: Samples, of_more: bool = False
+    ) -> None:
         sizes = layers.sizes
         n_parameters = layers.n_parameters
         dtype = samples.X.dtype
         self._layers = layers
         self._data = data_of(*samples)
-        self._block = block_for(sizes, samples.X, min(samples.n_samples, SPAN_SAMPLES))
+        # Other samples may come, and be more than these.
+        most = SPAN_SAMPLES if of_more else min(samples.n_samples, SPAN_SAMPLES)
+        self._block = block_for(sizes, samples.X, most)
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
+
+    def go_over_to(self, samples: Samples) -> None:
+        """Take other samples, of the same dtype, with the same memory."""
+        self._data = data_of(*samples)
 
     def run(
         self,
@@ -70,13 +81,20 @@ class TiledWorker:
 class ArrayWorker:
     """The same for a backend whose passes take whole arrays, one span of samples at a time."""
 
-    def __init__(self, backend: Backend, layers: Layers, samples: Samples) -> None:
+    def __init__(
+        self, backend: Backend, layers: Layers, samples: Samples, of_more: bool = False
+    ) -> None:
         self._backend = backend
         self._layers = layers
         self._samples = samples
         self.gradient_sum = np.empty(layers.n_parameters)
         self._loaded: tuple[int, int] | None = None
         self._span: Span
+
+    def go_over_to(self, samples: Samples) -> None:
+        """Take other samples, of the same dtype."""
+        self._samples = samples
+        self._loaded = None
 
     def run(
         self,
@@ -182,3 +200,9 @@ def run_chunk_tiled(
 
 
 Worker = TiledWorker | ArrayWorker
+
+
+def new_worker(backend: Backend, layers: Layers, samples: Samples, of_more: bool = False) -> Worker:
+    """A worker of the kind that the backend needs."""
+    kind = TiledWorker if backend is TILED else ArrayWorker
+    return kind(backend, layers, samples, of_more)

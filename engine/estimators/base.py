@@ -5,7 +5,7 @@ import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import engine
 from engine.boundary import settings
-from engine.chunks import chunk_bounds
+from engine.chunks import Elsewhere, chunk_bounds
 from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import CURVES, Before
@@ -30,7 +30,7 @@ from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
-from engine.estimators.rows import Rows, evenly_spread, validated_inputs
+from engine.estimators.rows import Rows, validated_inputs
 from engine.estimators.watch import Epoch, Validation, Watch
 from engine.network import Network
 from engine.objective import Objective
@@ -41,6 +41,9 @@ from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.run_identity import Identity
 from engine.training.state import ADAPTIVE, RATE, Settings
+
+# Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
+RowsOf = Callable[[bool], Rows]
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
@@ -151,10 +154,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         *,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
+        rows_of: RowsOf | None = None,
     ) -> None:
+        """A fit. With `rows_of`, in place of X, y and weights, the rows may be anywhere."""
         before = Before(self)
         try:
-            to_say = self._fit_on(X, y, sample_weight, incremental, validation)
+            to_say = self._fit_on(X, y, sample_weight, incremental, validation, rows_of)
         except endings.DivergedFit as diverged:
             raise ValueError(str(diverged)) from None
         except BaseException:  # a fit that fails leaves the estimator as it was
@@ -170,12 +175,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         sample_weight: Any,
         incremental: bool,
         validation: tuple[Any, Any, Any],
+        rows_of: RowsOf | None,
     ) -> endings.ToSay:
         """Train; what is to be said once the estimator holds what was reached."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+        if rows_of is None:
+            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+        else:
+            rows = rows_of(first)
         network = self._network_for(rows)
         if not first:
             self._require_same(network)
@@ -326,10 +335,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         name = "epoch" if self._stochastic else "iteration"
         return Tasks(self, context, name, self.max_iter, data)
 
-    def _planned(self, samples: Samples, at_a_time: int, keeper: Keeper | None) -> Threads:
+    def _planned(
+        self, samples: Samples | Elsewhere, at_a_time: int, keeper: Keeper | None
+    ) -> Threads:
         """The threads of a step, and the plan of the run."""
-        work = self._network.layers.multiply_adds * at_a_time
-        threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
+        if isinstance(samples, Samples):
+            work = self._network.layers.multiply_adds * at_a_time
+            threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
+        else:
+            threads = samples.threads(self._threads_asked)
         self.plan_ = plan_of(
             self._backend,
             self.backend,
@@ -342,12 +356,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return threads
 
     def _descend(
-        self, samples: Samples, watch: Watch, incremental: bool, keeper: Keeper | None
+        self,
+        samples: Samples | Elsewhere,
+        watch: Watch,
+        incremental: bool,
+        keeper: Keeper | None,
     ) -> endings.ToSay:
         """Train by steps of "sgd", "adam" or "gd"; what is to be said of it."""
         if self.solver == "adam":
-            settings.representable("epsilon", self.epsilon, samples.X.dtype)
-        n_features, n_samples = samples.X.shape
+            settings.representable("epsilon", self.epsilon, samples.dtype)
+        n_features, n_samples = self._network.sizes[0], samples.n_samples
         told = settings_of(self, n_samples, n_features, self._batch_size(n_samples))
         optimiser = self._optimiser(told, incremental)
         state = state_of(
@@ -357,6 +375,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             samples.n_samples,
             self._draws.words(),
             same_order=self._continues,
+            ordered=isinstance(samples, Samples),
             seen=self.t_,
             lowest=-watch.best_score if self._scored else self.best_loss_,
             failures=self._no_improvement_count,
@@ -419,7 +438,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self.validation_loss_curve_ is not None:
             self.validation_loss_curve_ += watch.validation_losses
 
-    def _minimise(self, samples: Samples, watch: Watch, keeper: Keeper | None) -> endings.ToSay:
+    def _minimise(
+        self, samples: Samples | Elsewhere, watch: Watch, keeper: Keeper | None
+    ) -> endings.ToSay:
         """Train by SciPy's L-BFGS; what is to be said of it."""
         threads = self._planned(samples, samples.n_samples, keeper)
         layers = self._network.layers
@@ -463,7 +484,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         found = findings(
             self._network,
             theta,
-            evenly_spread(rows.X, ROWS_LOOKED_AT, theta.dtype),
+            rows.evenly_spread(ROWS_LOOKED_AT, theta.dtype),
             loss_curve=self.loss_curve_[-self.n_iter_ :] if self.n_iter_ else [],
             solver=self.solver,
             learning_rate=self.learning_rate_init if self._stochastic else None,

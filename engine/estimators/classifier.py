@@ -362,7 +362,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             self._require_kind(y, ("y", "the y of the last fit"))
             self._require_known(y)
         weights = self._weights(y, _checked_weights(sample_weight, X), incremental)
-        return Rows(X, self._targets(y), weights)
+        return Rows(X, self._labels.targets(y), weights)
 
     def _require_kind(self, y: Any, names: tuple[str, str]) -> None:
         """Refuse one label a row where there were several, and the other way round."""
@@ -402,12 +402,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         of_samples = self._class_weights.of_samples(y)
         return of_samples if weights is None else weights * of_samples
 
-    def _targets(self, y: Any) -> NDArray[Any]:
-        if self._labels.kind == MULTILABEL:
-            return self._labels.indicators(y)
-        codes = self._labels.codes(y)
-        return codes[:, None] if self._labels.kind == BINARY else codes
-
     def _validation_rows(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
     ) -> Rows:
@@ -426,7 +420,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
                 known = ClassWeights(self.class_weight, self._labels, y, weights)
             of_samples = known.of_samples(y)
             weights = of_samples if weights is None else weights * of_samples
-        return Rows(X, self._targets(y), weights)
+        return Rows(X, self._labels.targets(y), weights)
 
     def _outputs(self, rows: Rows) -> tuple[int, str]:
         output = "softmax" if self._labels.kind == MULTICLASS else "logistic"

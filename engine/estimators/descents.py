@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.chunks import Elsewhere
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators.optimiser import Optimiser, optimiser_of
 from engine.estimators.watch import Watch
@@ -85,7 +86,7 @@ def settings_of(estimator: Any, n_samples: int, n_features: int, batch_size: int
 def descend(
     backend: Backend,
     layers: Layers,
-    samples: Samples,
+    samples: Samples | Elsewhere,
     threads: Threads,
     state: State,
     settings: Settings,

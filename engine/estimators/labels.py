@@ -41,6 +41,13 @@ class Labels:
         indicators: NDArray[np.bool_] = dense != 0
         return indicators
 
+    def targets(self, y: Any) -> NDArray[Any]:
+        """What the network is to give: codes (m,) for softmax, else columns of 0 and 1."""
+        if self.kind == MULTILABEL:
+            return self.indicators(y)
+        codes = self.codes(y)
+        return codes[:, None] if self.kind == BINARY else codes
+
     def decode(self, activations: NDArray[Any]) -> Any:
         """The labels of activations (m, n_outputs)."""
         if self.kind == MULTICLASS:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.training.batches import in_order
+from engine.training.batches import in_order, no_order
 from engine.training.state import (
     ADAM,
     FAILURES,
@@ -98,15 +98,17 @@ def state_of(
     words: NDArray[np.uint64],
     *,
     same_order: bool,
+    ordered: bool,
     seen: int,
     lowest: float,
     failures: int,
 ) -> State:
     """The state of a descent that goes on from here. `theta` is taken over, the rest copied.
 
-    With `same_order`, the order of the samples goes on where their number is as before.
+    With `same_order`, the order of the samples goes on where their number is as before; where they
+    are not `ordered`, since each step takes all of them, none is kept.
     """
-    goes_on = same_order and settings.shuffle == 1 and optimiser.order.size == n_samples
+    goes_on = ordered and same_order and settings.shuffle == 1 and optimiser.order.size == n_samples
     counts = np.zeros(N_COUNTS, np.int64)
     counts[STEPS], counts[SEEN], counts[FAILURES] = optimiser.steps, seen, failures
     sums = np.zeros(N_SUMS)
@@ -114,11 +116,12 @@ def state_of(
     same_rate = told_before == (settings.learning_rate, settings.schedule)
     sums[RATE] = optimiser.rate if same_rate else settings.learning_rate
     sums[LOWEST] = lowest
+    as_they_are = in_order if ordered else no_order
     return State(
         theta=theta,
         first=optimiser.first.copy(),
         second=optimiser.second.copy(),
-        order=optimiser.order.copy() if goes_on else in_order(n_samples),
+        order=optimiser.order.copy() if goes_on else as_they_are(n_samples),
         random=words,
         counts=counts,
         sums=sums,
@@ -137,5 +140,5 @@ def optimiser_of(state: State, settings: Settings) -> Optimiser:
         rate=float(state.sums[RATE]),
         beta_1=settings.beta_1,
         beta_2=settings.beta_2,
-        order=state.order,
+        order=state.order if state.order.flags.writeable else in_order(0),
     )

@@ -133,11 +133,20 @@ class Rows(NamedTuple):
 
     def samples(self, dtype: Any) -> Samples:
         """The same for kernels, in float32 or float64."""
-        X = inputs_of(self.X, dtype)
         weights = checked_weights(self.weights, self.n_rows, dtype)
-        if self.targets.ndim == 1:
-            return Samples(X, None, self.targets, weights)
-        return Samples(X, float_array("y", self.targets, dtype).T, None, weights)
+        return samples_of(self.X, self.targets, weights, dtype)
+
+    def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
+        """At most so many of them, as columns."""
+        return evenly_spread(self.X, most, dtype)
+
+
+def samples_of(X: Any, targets: NDArray[Any], weights: NDArray[Any] | None, dtype: Any) -> Samples:
+    """Rows for kernels, in float32 or float64, with weights that were checked."""
+    inputs = inputs_of(X, dtype)
+    if targets.ndim == 1:
+        return Samples(inputs, None, targets, weights)
+    return Samples(inputs, float_array("y", targets, dtype).T, None, weights)
 
 
 def inputs_of(X: Any, dtype: Any) -> Inputs:
@@ -162,10 +171,14 @@ def inputs_of(X: Any, dtype: Any) -> Inputs:
     return columns
 
 
+def spread_step(n_rows: int, n_features: int, most: int) -> int:
+    """Every how many rows to take, for at most so many, and fewer where rows are very long."""
+    return -(-n_rows // min(most, max(1, MOST_DENSE_ENTRIES // n_features)))
+
+
 def evenly_spread(X: Any, most: int, dtype: Any) -> NDArray[Any]:
-    """At most so many of the rows of X, dense, as columns; fewer where rows are very long."""
-    most = min(most, max(1, MOST_DENSE_ENTRIES // X.shape[1]))
-    rows = X[:: -(-X.shape[0] // most)]
+    """At most so many of the rows of X, dense, as columns."""
+    rows = X[:: spread_step(X.shape[0], X.shape[1], most)]
     dense = rows.toarray() if scipy.sparse.issparse(rows) else rows
     columns: NDArray[Any] = dense.T.astype(dtype, copy=False)
     return columns

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine._jit import compiled_once, inlined
 from engine._views import vector_at
-from engine.training.mersenne import shuffle_mersenne_loops
+from engine.training.mersenne import draw_order_mersenne_loops, shuffle_mersenne_loops
 
 BLOCK_NUMBERS = 2**16  # of X, in a block: 256 KB of float32, 512 KB of float64
 BUFFER_BLOCKS = 256  # in a buffer: 64 MB, 128 MB
@@ -108,10 +108,35 @@ def shuffle_blocks_loops(order, state, block):
             buffer_stop = stop
 
 
+def no_order(n_samples: int) -> NDArray[Any]:
+    """A stand-in for an order that nobody asks for, since each step takes all samples.
+
+    Read-only, and of no size in memory. A shuffle of it draws the numbers that a shuffle draws.
+    """
+    return np.broadcast_to(np.int32(0), (n_samples,))
+
+
 def shuffle(order: NDArray[Any], state: NDArray[np.uint64], block: int = 0) -> None:
-    """The same from Python: by blocks of so many samples, or all at once if `block` is 0."""
+    """The same from Python: by blocks of so many samples, or all at once if `block` is 0.
+
+    Of what is read-only, only the generator goes on.
+    """
     with np.errstate(over="ignore"):  # words wrap around, which NumPy would warn of
-        if block:
+        if not order.flags.writeable:
+            draw_order(order.size, state, block)
+        elif block:
             shuffle_blocks_loops(order, state, block)
         else:
             shuffle_loops(order, state)
+
+
+def draw_order(n_samples: int, state: NDArray[np.uint64], block: int) -> None:
+    """Let the generator go on as a shuffle of so many samples would."""
+    if not block:
+        draw_order_mersenne_loops(n_samples, state)
+        return
+    numbers = in_order(-(-n_samples // block))
+    shuffle_loops(numbers, state)
+    sizes = np.minimum(block, n_samples - numbers.astype(np.int64) * block)
+    for first in range(0, len(sizes), BUFFER_BLOCKS)[::-1]:
+        draw_order_mersenne_loops(int(sizes[first : first + BUFFER_BLOCKS].sum()), state)

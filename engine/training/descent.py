@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.blocks import allocate, block_for, data_of
-from engine.chunks import IN_ORDER, ChunkSums
+from engine.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.samples import Layers, Samples
@@ -100,20 +100,23 @@ class Slices:
         state = new_state(theta, settings, self._samples.n_samples, seed=0)
         history = np.zeros((1, 2))
         self.advance(state, settings, False, self._samples.n_samples, 1, history)
-        total_weight = self._samples.total_weight
-        penalty = mean_cost_numpy(0.0, theta, self._layers.sizes, alpha, total_weight)
+        weight = total_weight(self._samples)
+        penalty = mean_cost_numpy(0.0, theta, self._layers.sizes, alpha, weight)
         return float(history[0, 0] + penalty)
 
 
 class Steps:
     """Step by step from Python, with any backend and any number of threads."""
 
-    def __init__(self, backend: Backend, layers: Layers, samples: Samples, n_threads: int) -> None:
+    def __init__(
+        self, backend: Backend, layers: Layers, samples: Samples | Elsewhere, n_threads: int
+    ) -> None:
         self._backend = backend
         self._layers = layers
-        self._samples = samples
-        self.inputs = samples.X
-        self._sums = ChunkSums(backend, layers, samples, n_threads)
+        self.inputs = samples.X if isinstance(samples, Samples) else None
+        self._weights = samples.weights if isinstance(samples, Samples) else None
+        self._total_weight = total_weight(samples)
+        self._sums = sums_of(backend, layers, samples, n_threads)
         self.expected_seconds = math.inf  # unknown: slices grow by what they took
 
     def advance(
@@ -160,7 +163,7 @@ class Steps:
                     theta,
                     self._layers.sizes,
                     alpha,
-                    self._samples.total_weight,
+                    self._total_weight,
                 )
             )
 
@@ -170,11 +173,12 @@ class Steps:
         """J of a batch, its weight S, and dJ/dtheta."""
         everything = last - first == order.size  # in whatever order
         batch = IN_ORDER if everything else order[first:last]
-        weights = self._samples.weights
-        if weights is None:
+        if everything:
+            weight = self._total_weight
+        elif self._weights is None:
             weight = float(last - first)
         else:
-            weight = float(np.sum(weights if everything else weights[batch], dtype=np.float64))
+            weight = float(np.sum(self._weights[batch], dtype=np.float64))
         dtheta = np.empty_like(theta)
         with np.errstate(all="ignore"):  # a cost that overflows is inf or NaN, and says so itself
             if weight == 0:
@@ -212,10 +216,14 @@ class Steps:
 
 
 def way_of(
-    backend: Backend, layers: Layers, samples: Samples, batch_size: int, n_threads: int
+    backend: Backend,
+    layers: Layers,
+    samples: Samples | Elsewhere,
+    batch_size: int,
+    n_threads: int,
 ) -> Slices | Steps:
     """Compiled slices where there are such, for batches that one thread takes; else steps."""
-    if backend is TILED and batch_size <= SPAN_SAMPLES:
+    if backend is TILED and batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
         return Slices(layers, samples, batch_size)
     return Steps(backend, layers, samples, n_threads)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import compiled_once, inlined
+from engine._jit import compiled_once, inlined, jit
 
 WORDS = 624
 MIDDLE = 397
@@ -50,26 +50,50 @@ def next_words(state):
     state[WORDS] = 0
 
 
+@inlined
+def drawn_below(last, mask, state):
+    """The next number in 0 ... last, from the bits of the mask: what is too large is left out."""
+    other = np.uint64(last + 1)
+    while other > np.uint64(last):
+        if state[WORDS] == WORDS:
+            next_words(state)
+        word = state[np.int64(state[WORDS])]
+        state[WORDS] += np.uint64(1)
+        word ^= word >> np.uint64(11)
+        word ^= (word << np.uint64(7)) & np.uint64(0x9D2C5680)
+        word ^= (word << np.uint64(15)) & np.uint64(0xEFC60000)
+        word ^= word >> np.uint64(18)
+        other = word & mask
+    return np.int64(other)
+
+
+@inlined
+def mask_above(last):
+    """The smallest number of ones, in binary, that is not below `last`."""
+    mask = np.uint64(1)
+    while mask < np.uint64(last):
+        mask = (mask << np.uint64(1)) | np.uint64(1)
+    return mask
+
+
 @compiled_once
 def shuffle_mersenne_loops(order, state):
     """Put `order` into the random order that ``RandomState.shuffle`` would give it."""
-    mask = np.uint64(1)
-    while mask < np.uint64(order.size - 1):
-        mask = (mask << np.uint64(1)) | np.uint64(1)
+    mask = mask_above(order.size - 1)
     for last in range(order.size - 1, 0, -1):
         while mask >> np.uint64(1) >= np.uint64(last):
             mask >>= np.uint64(1)
-        other = np.uint64(last + 1)
-        while other > np.uint64(last):
-            if state[WORDS] == WORDS:
-                next_words(state)
-            word = state[np.int64(state[WORDS])]
-            state[WORDS] += np.uint64(1)
-            word ^= word >> np.uint64(11)
-            word ^= (word << np.uint64(7)) & np.uint64(0x9D2C5680)
-            word ^= (word << np.uint64(15)) & np.uint64(0xEFC60000)
-            word ^= word >> np.uint64(18)
-            other = word & mask
+        other = drawn_below(last, mask, state)
         exchanged = order[last]
-        order[last] = order[np.int64(other)]
-        order[np.int64(other)] = exchanged
+        order[last] = order[other]
+        order[other] = exchanged
+
+
+@jit
+def draw_order_mersenne_loops(n_samples, state):
+    """Draw what a shuffle of so many samples draws, and exchange nothing."""
+    mask = mask_above(n_samples - 1)
+    for last in range(n_samples - 1, 0, -1):
+        while mask >> np.uint64(1) >= np.uint64(last):
+            mask >>= np.uint64(1)
+        drawn_below(last, mask, state)

@@ -29,7 +29,7 @@ class ReadAhead:
         self._asked = (-1, -1)  # buffers: the one that steps are in, and its epoch
 
     @classmethod
-    def of(cls, X: Inputs, block: int) -> Self | None:
+    def of(cls, X: Inputs | None, block: int) -> Self | None:
         """None where there is nothing to ask for."""
         if not block or not isinstance(X, np.ndarray) or not can_ask() or mapping_of(X) is None:
             return None

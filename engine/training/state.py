@@ -63,12 +63,16 @@ class State(NamedTuple):
     sums: NDArray[np.float64]
 
     def copy(self, order: NDArray[Any] | None = None) -> "State":
-        """The same state in other arrays; `order` is a copy of its order that there is already."""
+        """The same state in other arrays; `order` is a copy of its order that there is already.
+
+        What is read-only cannot change, and is shared.
+        """
         copies = {
-            name: order if name == "order" and order is not None else array.copy()
+            name: array.copy() if array.flags.writeable else array
             for name, array in self._asdict().items()
+            if name != "order" or order is None
         }
-        return State(**copies)
+        return State(**{"order": order, **copies})
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Its arrays by name, as checkpoints hold them."""
@@ -84,7 +88,8 @@ class State(NamedTuple):
     def restore(self, earlier: "State") -> None:
         """Become an earlier copy again."""
         for now, then in zip(self, earlier, strict=True):
-            now[:] = then
+            if now.flags.writeable:
+                now[:] = then
 
 
 def new_state(theta: NDArray[Any], settings: Settings, n_samples: int, seed: int) -> State:

@@ -13,6 +13,7 @@ from engine.chunks import chunk_bounds
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.objective import Objective
+from engine.samples import Samples
 from engine.threads import choose
 from engine.training.batches import samples_of_a_block
 from engine.training.blas import one_blas_thread
@@ -208,7 +209,7 @@ def train(
         tol=tol,
         n_iter_no_change=n_iter_no_change,
     )
-    dtype = objective.samples.X.dtype
+    dtype = objective.samples.dtype
     settings.representable("learning_rate", told.learning_rate, dtype)
     if told.update == ADAM:
         settings.representable("epsilon", told.epsilon, dtype)
@@ -235,6 +236,10 @@ def train(
     )
 
     def identity() -> Identity:
+        # Of `Network.objective`, which takes arrays of this process.
+        assert isinstance(objective.samples, Samples)
+        held_out = None if validation is None else validation.samples
+        assert held_out is None or isinstance(held_out, Samples)
         return identity_of_training(
             net,
             solver,
@@ -243,7 +248,7 @@ def train(
             seed if theta is None else start,
             seed,
             objective.samples,
-            validation.samples if validation else None,
+            held_out,
         )
 
     with (

@@ -1,0 +1,208 @@
+"""Dask's client and workers: which there are, whether they do, and waiting for them."""
+
+import re
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from typing import Any
+
+from distributed import Client, Future, LocalCluster, wait
+from distributed.comm.core import CommClosedError
+
+from engine.distributed.identity import differences, identity
+from engine.threads import usable_cores
+
+POLL_SECONDS = 1.0  # between looks at who is still there
+SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead
+NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
+
+
+IDLE_POLLS = 5
+MOST_LOSSES = 20  # of workers, one after another: then something else is wrong
+
+
+class ClusterError(RuntimeError):
+    """A fit on Dask could not go on; the estimator is as it was before."""
+
+
+class WorkerLost(Exception):
+    """A worker went away, and what it held with it."""
+
+
+@contextmanager
+def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
+    """The client as given; or one of a cluster of processes here, which ends with the block."""
+    if client is not None:
+        if not isinstance(client, Client):
+            raise TypeError(
+                f"client must be a dask.distributed.Client, or None for processes on this machine; "
+                f"got {type(client).__name__}."
+            )
+        if client.asynchronous:
+            raise TypeError(
+                "client is asynchronous; pass dask.distributed.Client(address), and call fit "
+                "outside of the event loop."
+            )
+        with client.as_current():
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=n_workers or usable_cores(),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            preload="engine.distributed.worker_signals",
+        ) as cluster,
+        Client(cluster, direct_to_workers=True, set_as_default=False) as own,
+        own.as_current(),
+    ):
+        yield own
+
+
+def threads_of_workers(client: Client) -> dict[str, int]:
+    """The threads of each worker that is there now. Raises ClusterError if nobody answers."""
+    try:
+        scheduler: Any = client.scheduler
+        found: dict[str, int] = client.sync(scheduler.ncores, callback_timeout=SCHEDULER_SECONDS)
+    except (OSError, TimeoutError, CommClosedError, RuntimeError) as error:
+        raise ClusterError(
+            f"the scheduler of Dask does not answer ({type(error).__name__}: {error})"
+        ) from None
+    return found
+
+
+def workers_there(client: Client) -> dict[str, int]:
+    """The same; where there are none, new ones are waited for."""
+    start = time.monotonic()
+    while not (found := threads_of_workers(client)):
+        if time.monotonic() - start > NEW_WORKER_SECONDS:
+            raise ClusterError("no worker of Dask is left")
+        time.sleep(POLL_SECONDS / 4)
+    return found
+
+
+def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] = ()) -> None:
+    """Until all are done, or one is an error. Raises WorkerLost where that will not come about.
+
+    That is if a worker goes at which one is to be computed, if no worker is left, or if Dask gives
+    one up, or leaves it undone for a while though no worker has anything to do.
+    """
+    idle = 0
+    while True:
+        try:
+            wait(futures, timeout=POLL_SECONDS)
+        except TimeoutError:
+            pass
+        except CancelledError as error:
+            threads_of_workers(client)  # which says so if it is the scheduler that is lost
+            raise WorkerLost(given_up(error)) from None
+        states = {future.status for future in futures}
+        if not states - {"finished", "error"}:
+            return
+        if "cancelled" in states:
+            raise WorkerLost("Dask gave up what it was to compute")
+        there = threads_of_workers(client)
+        if not there or any(worker not in there for worker in at):
+            raise WorkerLost("a worker went away")
+        busy = any(client.sync(client.scheduler.processing, workers=None).values())  # type: ignore[union-attr]
+        idle = 0 if busy else idle + 1
+        if idle == IDLE_POLLS:
+            raise WorkerLost("Dask left it undone")
+
+
+def given_up(error: CancelledError) -> str:
+    """Why Dask has cancelled something, in a few words."""
+    reason = re.search(r"for reason: ([^\n]+?)\.?\n", f"{error}\n")
+    return f"Dask gave it up: {reason[1] if reason else type(error).__name__}"
+
+
+def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] = ()) -> Any:
+    """The result of a future; an error of the data as it is, all else as ours. As `wait_for`.
+
+    What was there when it was looked for may be lost when it is fetched, with its worker.
+    """
+    while True:
+        wait_for(client, [future], at)
+        try:
+            if future.status == "finished":
+                return future.result(timeout=POLL_SECONDS)
+            if future.status == "error":
+                error = future.exception()
+                break
+        except TimeoutError:
+            pass
+        except CancelledError as cancelled:
+            raise WorkerLost(given_up(cancelled)) from None
+    if isinstance(error, (ValueError, TypeError)):
+        raise type(error)(f"{what}: {error}") from error
+    raise ClusterError(f"{what} could not be computed ({type(error).__name__}: {error})") from error
+
+
+class TakingPart:
+    """Which workers may hold rows: those whose sums have the bits that sums here have.
+
+    Parameters
+    ----------
+    client : Client
+    allow_mixed : bool
+        Whether all may, whatever the bits.
+    """
+
+    def __init__(self, client: Client, allow_mixed: bool) -> None:
+        self._client = client
+        self._allow_mixed = allow_mixed
+        self._ours = identity()
+        self._known: dict[str, list[str]] = {}
+
+    def refuse_others(self) -> None:
+        """Raise ClusterError, or warn where mixed bits are allowed, if some worker differs."""
+        self(list(workers_there(self._client)))
+        said: dict[str, list[str]] = {}
+        for worker, differing in self._known.items():
+            if differing:
+                said.setdefault("; ".join(differing), []).append(worker)
+        if not said:
+            return
+        which = ". ".join(
+            f"Worker{'s' * (len(names) > 1)} {', '.join(names)}: {what}"
+            for what, names in said.items()
+        )
+        if not self._allow_mixed:
+            raise ClusterError(
+                f"Not all workers compute the bits that this process does. {which}. Take workers "
+                "that are like it, or give up the bits with allow_mixed=True."
+            )
+        warnings.warn(
+            f"The bits of this fit may not be those of a fit here (allow_mixed=True). {which}.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+    def __call__(self, workers: Sequence[str]) -> list[str]:
+        """Those of these workers that may hold rows."""
+        if new := [worker for worker in workers if worker not in self._known]:
+            self._ask(new)
+            if not any(worker in self._known for worker in workers):
+                raise WorkerLost("workers went away while they were asked what they are")
+        return [
+            worker
+            for worker in workers
+            if worker in self._known and (self._allow_mixed or not self._known[worker])
+        ]
+
+    def _ask(self, workers: Sequence[str]) -> None:
+        try:
+            found = self._client.run(identity, workers=list(workers), on_error="return")
+        except (OSError, ValueError):  # one has gone meanwhile: it is asked again, if it is there
+            return
+        for worker, theirs in found.items():
+            if isinstance(theirs, ImportError):
+                raise ClusterError(
+                    f"Worker {worker} cannot load mlp-engine ({theirs}); install it for all "
+                    "workers, in the version that is installed here."
+                )
+            if isinstance(theirs, dict):
+                self._known[worker] = differences(theirs, self._ours)

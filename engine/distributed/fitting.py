@@ -1,0 +1,196 @@
+"""`engine.distributed.fit`: a fit on Dask that ends with the bits of a fit here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.chunks import chunk_samples
+from engine.estimators.base import MultilayerPerceptron
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Estimator = TypeVar("Estimator", bound=MultilayerPerceptron)
+
+
+def fit(
+    estimator: Estimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    client: "Client | None" = None,
+    allow_mixed: bool = False,
+) -> Estimator:
+    """Train an estimator on all rows at once, on the workers of a Dask cluster.
+
+    What comes of it has the same bits as ``estimator.fit(X.compute(), y.compute())``, whatever the
+    number of workers and partitions.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        With solver="gd" or "lbfgs"; or "adam" or "sgd" with `batch_size` at least the number of
+        rows. Early stopping, checkpoints and callbacks need rows here, and
+        are refused.
+    X : dask array or dataframe (n_samples, n_features)
+        Never brought here, unless it has no more than 1024 rows. Unknown lengths of partitions are
+        found out.
+    y : dask array, series or dataframe (n_samples,) or (n_samples, n_outputs)
+        Partitions need not be those of X.
+    sample_weight : dask array or series (n_samples,), optional
+    client : dask.distributed.Client, optional
+        None begins a cluster of processes on this machine, a thread each, as many as `n_threads` of
+        the estimator says or else as there are usable cores, and ends it. A script then needs the
+        line ``if __name__ == "__main__":``, as with every use of processes.
+    allow_mixed : bool
+        Take workers whose processor, or whose versions of what computes, are not those of this
+        process. The bits may then be others: a warning says so.
+
+    Returns
+    -------
+    estimator
+        Fitted, as by its own `fit`; `plan_` and `n_threads_` tell of the workers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is not supported, and for data as in a fit here; the message says which row.
+    engine.distributed.cluster.ClusterError
+        A RuntimeError: if workers differ, no worker is left, rows that were lost cannot be computed
+        again, or the scheduler does not answer. The estimator is as it was before.
+    ImportError
+        Where Dask is not installed: ``pip install 'mlp-engine[distributed]'``.
+
+    Notes
+    -----
+    Each chunk of rows (a 64th of all, at least 1024) is at one worker. An iteration sends theta to
+    each worker, and brings the sum of each chunk back, in float64: up to 64 gradients, which are
+    added here in their order. What that costs, and when it pays: docs/scale.md. Chunks of a worker
+    that is lost are built anew at those that are there. Ctrl-C as in a fit here.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from engine import MLPRegressor, distributed
+    >>> X = da.random.default_rng(0).normal(size=(3000, 4), chunks=(1000, 4))
+    >>> y = X.sum(axis=1)
+    >>> model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=1000, random_state=0)
+    >>> model = distributed.fit(model, X, y)                     # doctest: +SKIP
+    >>> model.fingerprint_ == model.fit(X.compute(), y.compute()).fingerprint_   # doctest: +SKIP
+    True
+    """
+    require_dask()
+    if not isinstance(estimator, MultilayerPerceptron):
+        raise TypeError(
+            f"estimator is a {type(estimator).__name__}; pass an MLPClassifier or MLPRegressor of "
+            "mlp-engine (a pipeline's steps before it can be applied to X with map_partitions)."
+        )
+    estimator._validate_params()
+    refuse_what_needs_rows_here(estimator)
+    given = {"X": X, "y": y, "sample_weight": sample_weight}
+    _train(estimator, given, client, allow_mixed)
+    return estimator
+
+
+def require_dask() -> None:
+    """Raise an ImportError that says what to install."""
+    missing = [name for name in ("dask", "distributed") if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"engine.distributed.fit needs {' and '.join(missing)}: "
+            "pip install 'mlp-engine[distributed]'."
+        )
+
+
+def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
+    """Early stopping, checkpoints and callbacks look at rows in this process."""
+    if estimator._scored:
+        raise ValueError(
+            "early_stopping=True is not supported on Dask, where the rows that it holds out would "
+            "have to be brought here; pass early_stopping=False, and max_iter or tol."
+        )
+    if estimator.checkpoint is not None:
+        raise ValueError(
+            "checkpoint is not supported on Dask, where nobody sees all rows to tell them from "
+            "others; pass checkpoint=None."
+        )
+    if getattr(estimator, "_skl_callbacks", []):
+        raise ValueError(
+            "callbacks are not supported on Dask, since they are given X and y; call "
+            "set_callbacks() without any, or fit here."
+        )
+
+
+def refuse_batches(estimator: MultilayerPerceptron, n_rows: int) -> None:
+    """Minibatches would send the gradient around for each of them."""
+    if estimator.solver in ("lbfgs", "gd") or estimator._batch_size(n_rows) == n_rows:
+        return
+    raise ValueError(
+        f"solver={estimator.solver!r} with batch_size={estimator.batch_size!r} takes "
+        f"{estimator._batch_size(n_rows)} of {n_rows} rows a step, and minibatches are not "
+        f"supported on Dask; pass batch_size={n_rows}, or solver='lbfgs'."
+    )
+
+
+def _train(
+    estimator: MultilayerPerceptron,
+    given: dict[str, Any],
+    client: Any,
+    allow_mixed: bool,
+) -> None:
+    from sklearn import config_context
+    from sklearn.callback._callback_support import callback_management_context
+
+    with (  # as scikit-learn's own decorator of `fit` has it
+        config_context(skip_parameter_validation=True),
+        callback_management_context(estimator),
+        _prepared(estimator, given, client, allow_mixed) as arguments,
+    ):
+        estimator._fit(*arguments["rows"], rows_of=arguments["rows_of"])
+
+
+@contextmanager
+def _prepared(
+    estimator: MultilayerPerceptron, given: dict[str, Any], client: Any, allow_mixed: bool
+) -> Iterator[dict[str, Any]]:
+    """What the estimator's `_fit` takes: few rows, brought here, or where to find the others."""
+    from sklearn.base import is_classifier
+
+    from engine.distributed.cluster import (
+        ClusterError,
+        TakingPart,
+        WorkerLost,
+        client_of,
+        value_of,
+    )
+    from engine.distributed.parts import collection_of
+    from engine.distributed.remote_rows import RemoteFit
+    from engine.distributed.source import Source
+
+    given = {name: rows for name, rows in given.items() if rows is not None}
+    collections = [collection_of(name, rows) for name, rows in given.items()]
+    for collection in collections:
+        if collection.lengths is not None:
+            refuse_batches(estimator, sum(collection.lengths))
+    with client_of(client, estimator._threads_asked) as dask:
+        taking_part = TakingPart(dask, allow_mixed)
+        source = Source(dask, collections, is_classifier(estimator))
+        remote = RemoteFit(dask, source, estimator, taking_part)
+        try:
+            taking_part.refuse_others()
+            source.look()
+            refuse_batches(estimator, source.n_rows)
+            if source.n_rows <= chunk_samples(1):
+                futures = [dask.compute(rows) for rows in given.values()]
+                X, y, *weights = (value_of(dask, future, "the rows") for future in futures)
+                yield {"rows": (X, y, *(weights or [None])), "rows_of": None}
+            else:
+                yield {"rows": (None, None, None), "rows_of": remote.rows}
+        except WorkerLost:
+            raise ClusterError("No worker of Dask is left; the estimator is as it was.") from None
+        except ClusterError as error:
+            raise ClusterError(remote.where(error)) from error.__cause__
+        finally:
+            remote.release()

@@ -1,0 +1,155 @@
+"""A look at each part by the worker that holds it, and what all of them together say."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from engine.estimators.rows import FLOATS
+
+# Distinct targets of a part, where they are no labels: enough to see that.
+FEW = 10
+
+
+class Look(NamedTuple):
+    """What a part is.
+
+    Attributes
+    ----------
+    n_rows : int
+    shape : tuple of int
+        Of a row: () or (n_columns,).
+    dtype : dtype
+    bad : tuple of int, or None
+        Place of the first entry that may not be there (not finite, a negative weight), and what it
+        is, as text.
+    values : ndarray
+        Of targets the distinct ones, or the smallest and the largest row; of weights both.
+    """
+
+    n_rows: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    bad: tuple[tuple[int, ...], str] | None
+    values: NDArray[Any]
+
+
+def inputs_array(part: Any) -> NDArray[Any]:
+    """Rows of X as scikit-learn takes them: float32 stays, all else becomes float64."""
+    return checked(part, dtype=FLOATS, input_name="X")
+
+
+def numbers_array(part: Any) -> NDArray[Any]:
+    """A regressor's y."""
+    array = labels_array(part)
+    return array.astype(np.float64) if array.dtype.kind == "O" else array
+
+
+def labels_array(part: Any) -> NDArray[Any]:
+    """A classifier's y."""
+    return checked(part, dtype=None, ensure_2d=False, input_name="y")
+
+
+def weights_array(part: Any) -> NDArray[Any]:
+    """Weights, float64 or float32."""
+    return checked(
+        part, dtype=[np.float64, np.float32], ensure_2d=False, input_name="sample_weight"
+    )
+
+
+def checked(part: Any, **asked: Any) -> NDArray[Any]:
+    """A part by scikit-learn's checks, but for entries that are not finite (`bad_place`)."""
+    array: NDArray[Any] = check_array(
+        part, ensure_all_finite=False, ensure_min_samples=0, ensure_min_features=0, **asked
+    )
+    return array
+
+
+def look_at(part: Any, kind: str) -> Look:
+    """What a part is, of "X", "numbers", "labels" or "sample_weight"."""
+    array = ARRAYS[kind](part)
+    bad = bad_place(array)
+    if bad is None and kind == "sample_weight" and len(array) and array.min() < 0:
+        bad = (int((array < 0).argmax()),), f"{array[array < 0][0]:g}"
+    values = array[:0]
+    if bad is None and kind != "X" and len(array):
+        if kind == "labels":
+            values = distinct(array)
+        else:
+            values = np.stack([array.min(axis=0), array.max(axis=0)])
+    return Look(len(array), array.shape[1:], array.dtype, bad, values)
+
+
+ARRAYS = {
+    "X": inputs_array,
+    "numbers": numbers_array,
+    "labels": labels_array,
+    "sample_weight": weights_array,
+}
+
+
+def bad_place(array: NDArray[Any]) -> tuple[tuple[int, ...], str] | None:
+    """The first entry that is NaN, infinite or missing."""
+    if array.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            if np.isfinite(array.sum()):
+                return None
+        bad = ~np.isfinite(array)
+    elif array.dtype.kind == "O":
+        bad = np.frompyfunc(lambda entry: entry is None or not _is_itself(entry), 1, 1)(array)
+        bad = bad.astype(bool)
+    else:
+        return None
+    if not bad.any():
+        return None
+    place = tuple(int(index) for index in np.argwhere(bad)[0])
+    return place, str(array[place])
+
+
+def _is_itself(entry: Any) -> bool:
+    """False for NaN, and for what pandas has in place of missing entries."""
+    try:
+        return bool(entry == entry)
+    except TypeError:  # pandas.NA has no truth
+        return False
+
+
+def distinct(array: NDArray[Any]) -> NDArray[Any]:
+    """The distinct labels; of columns of them the distinct numbers, in rows as wide."""
+    values = np.unique(array)
+    if array.dtype.kind == "f":
+        odd = values[values != np.floor(values)]
+        if odd.size:  # no labels: a few show it
+            values = odd[:FEW]
+    if array.ndim == 1:
+        return values
+    return np.repeat(values[:, None], array.shape[1], axis=1)
+
+
+def total_look(name: str, looks: Sequence[Look]) -> Look:
+    """What all parts together are. Raises for parts that do not go together, and for NaN."""
+    start = 0
+    shapes = {look.shape for look in looks if look.n_rows} or {looks[0].shape}
+    if len(shapes) > 1:
+        listed = " and ".join(str(("n", *shape)).replace("'", "") for shape in sorted(shapes))
+        raise ValueError(f"The partitions of {name} are not of one shape: {listed}.")
+    for number, look in enumerate(looks):
+        if look.bad is not None:
+            place, came = look.bad
+            where = ", ".join(map(str, (start + place[0], *place[1:])))
+            if came.startswith("-") and came != "-inf" and name == "sample_weight":
+                raise ValueError(
+                    f"sample_weight must not be negative; sample_weight[{where}] is {came} "
+                    f"(partition {number}, row {place[0]} there)."
+                )
+            raise ValueError(
+                f"{name} must be finite and complete, but {name}[{where}] is {came} (partition "
+                f"{number}, row {place[0]} there); remove those rows or fill them in."
+            )
+        start += look.n_rows
+    filled = [look for look in looks if look.n_rows] or list(looks[:1])
+    dtype = np.result_type(*{look.dtype for look in filled})
+    values = np.concatenate([look.values for look in filled])
+    return Look(start, filled[0].shape, dtype, None, values)

@@ -1,0 +1,196 @@
+"""Rows that workers of Dask hold, as the estimators' way from data to a model takes them."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from distributed import Client
+from numpy.typing import NDArray
+
+from engine.boundary.samples import weights as checked_weights
+from engine.distributed.holding import Checks, Holding
+from engine.distributed.shards import Recipe
+from engine.distributed.source import Source
+from engine.distributed.sums import DaskSums
+from engine.equations.backends import Backend
+from engine.estimators.base import ROWS_LOOKED_AT
+from engine.estimators.parameters import STOCHASTIC
+from engine.estimators.rows import spread_step
+from engine.samples import Layers
+from engine.threads import Threads
+
+# Copies of each label that stand for all rows: scikit-learn warns where half of all are distinct.
+COPIES = 3
+
+
+class RemoteSamples:
+    """Samples at workers: `engine.chunks.Elsewhere`."""
+
+    def __init__(
+        self, holding: Holding, n_samples: int, dtype: Any, begin_pass: Callable[[], Any]
+    ) -> None:
+        self._holding = holding
+        self._begin_pass = begin_pass
+        self.dtype = np.dtype(dtype)
+        self.n_samples = n_samples
+        measures = [one for of_shard in holding.each("measures") for one in of_shard]
+        measures.sort(key=lambda measure: measure.number)
+        self.total_weight: float = sum(measure.weight for measure in measures)
+
+    def threads(self, asked: int | None) -> Threads:
+        number, n_workers = self._holding.n_threads, self._holding.n_workers
+        return Threads(number, f"those of {n_workers} Dask worker{'s' * (n_workers != 1)}")
+
+    def sums(self, backend: Backend, layers: Layers) -> DaskSums:
+        return DaskSums(backend, layers, self._holding, self._begin_pass)
+
+
+class RemoteRows:
+    """Rows of a fit: what the estimators ask of `engine.estimators.rows.Rows`, and no more.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of X.
+    dtype : dtype
+        Of X.
+    targets : ndarray
+        A few that stand for all.
+    hold : callable
+        Has the chunks built, in the dtype of training, and returns their `Holding`.
+    begin_pass : callable
+        Called before each pass over the rows.
+    """
+
+    weights = None  # those of the rows are with the rows
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        dtype: Any,
+        targets: NDArray[Any],
+        hold: Callable[[Any], Holding],
+        begin_pass: Callable[[], Any],
+    ) -> None:
+        self._shape = shape
+        self.n_rows = shape[0]
+        self.X = SimpleNamespace(shape=shape, dtype=dtype)
+        self.targets = targets
+        self._hold = hold
+        self._begin_pass = begin_pass
+        self._spread: NDArray[Any]
+
+    def samples(self, dtype: Any) -> RemoteSamples:
+        """The chunks at the workers; some rows of them come here, to be looked at in the end."""
+        holding = self._hold(dtype)
+        step = spread_step(*self._shape, ROWS_LOOKED_AT)
+        found: dict[int, NDArray[Any]] = {}
+        for of_shard in holding.each("spread", step):
+            found |= of_shard
+        self._spread = np.concatenate([found[number] for number in sorted(found)], axis=1)
+        return RemoteSamples(holding, self.n_rows, dtype, self._begin_pass)
+
+    def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
+        """At most so many rows, as columns: those that a fit here looks at."""
+        return self._spread[:, :: -(-self._spread.shape[1] // most)].astype(dtype, copy=False)
+
+
+class RemoteFit:
+    """A fit of an estimator on rows at workers: its rows, its passes, and where it failed.
+
+    Parameters
+    ----------
+    client : Client
+    source : Source
+    estimator : MLPClassifier or MLPRegressor
+    taking_part : callable
+        Those of some workers that may hold chunks.
+    """
+
+    def __init__(self, client: Client, source: Source, estimator: Any, taking_part: Checks) -> None:
+        self._client = client
+        self._source = source
+        self._estimator = estimator
+        self._taking_part = taking_part
+        self._holding: Holding | None = None
+        self._n_passes = 0
+
+    def rows(self, reset: bool) -> Any:
+        """The rows, after the estimator's own checks of what stands for them."""
+        X, y, weights = standing_for(self._source, self._estimator)
+        local = self._estimator._checked_rows(X, y, weights, incremental=False, reset=reset)
+        shape = (self._source.n_rows, local.X.shape[1])
+        return RemoteRows(shape, local.X.dtype, local.targets, self._hold, self._begin_pass)
+
+    def _hold(self, dtype: Any) -> Holding:
+        estimator, source = self._estimator, self._source
+        weighs_classes = getattr(estimator, "class_weight", None) is not None
+        recipe = Recipe(
+            dtype=np.dtype(dtype),
+            labels=getattr(estimator, "_labels", None),
+            class_weights=estimator._class_weights if weighs_classes else None,
+        )
+        n_threads = estimator._threads_asked
+        self._holding = Holding(self._client, source, recipe, n_threads, self._taking_part)
+        if weighs_classes or "sample_weight" in source.collections:
+            self._check_weights(dtype)
+        return self._holding
+
+    def _check_weights(self, dtype: Any) -> None:
+        """By two weights that stand for all: the largest, and the sum of the others."""
+        assert self._holding is not None
+        measures = [one for of_shard in self._holding.each("measures") for one in of_shard]
+        largest = max(measure.largest for measure in measures)
+        total = sum(measure.weight for measure in measures)
+        checked_weights(np.array([largest, max(total - largest, 0.0)]), 2, dtype)
+
+    def _begin_pass(self) -> None:
+        self._n_passes += 1
+
+    def where(self, error: Exception) -> str:
+        """An error of the cluster, with the place in the fit where it came."""
+        said = str(error)
+        if self._n_passes == 0:
+            return said
+        by_steps = self._estimator.solver in STOCHASTIC
+        place = "iteration" if by_steps else "evaluation of the loss,"
+        return (
+            f"The fit on Dask ended in {place} {self._n_passes}: {said}. The estimator is as it "
+            "was before."
+        )
+
+    def release(self) -> None:
+        """Let the workers forget the rows."""
+        if self._holding is not None:
+            self._holding.release()
+        self._source.release()
+
+
+def standing_for(source: Source, estimator: Any) -> tuple[Any, Any, Any]:
+    """A few rows of X, y and weights that the estimator's own checks take in place of all.
+
+    Every label is there, or the smallest and the largest number of each column; and X has its
+    columns, dtype and names. Weights stand for those of classes, where these are to be balanced.
+    """
+    look = source.looks["y"]
+    values = np.concatenate([look.values]).astype(look.dtype, copy=False)
+    if hasattr(estimator, "class_weight"):
+        values = np.unique(values, axis=0) if values.ndim == 2 else np.unique(values)
+    n_rows = min(source.n_rows, COPIES * len(values))
+    y = np.resize(values, (n_rows, *values.shape[1:]))
+    weights = None
+    if isinstance(getattr(estimator, "class_weight", None), str):
+        if values.ndim == 2 and values.shape[1] > 1:
+            raise ValueError(
+                "class_weight='balanced' is not supported on Dask for several labels; pass a list "
+                "of dicts, one for each label."
+            )
+        weights = np.zeros(n_rows)
+        weights[: len(values)] = source.weight_of_classes(values.reshape(-1))
+    inputs = source.looks["X"]
+    X: Any = np.zeros((n_rows, *inputs.shape), inputs.dtype)
+    like = source.collections["X"].like
+    if hasattr(like, "columns"):
+        X = type(like)(X, columns=like.columns)
+    return X, y, weights

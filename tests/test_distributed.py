@@ -1,0 +1,639 @@
+"""Fits on Dask: the bits of a fit here, on any cluster, whatever becomes of its workers."""
+
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from dask.delayed import delayed
+from distributed import Client, LocalCluster
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.utils.validation import check_is_fitted
+
+from engine import MLPClassifier, MLPRegressor, distributed
+from engine.distributed import cluster
+from engine.distributed.cluster import ClusterError
+from engine.distributed.sums import DaskSums
+from engine.equations.backends import TILED
+from tests.dask_clusters import Received, by_hand
+from tests.processes import ROOT, environment
+
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::engine.TrainingWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Dask's own, of processes that it ends
+    pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX does"),
+]
+CHUNK = 1024
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+        ) as two,
+        Client(two, set_as_default=False) as one,
+    ):
+        yield one
+
+
+@functools.cache
+def rows(n_samples=3000, n_features=5, kind="binary", dtype="float64", seed=0):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n_samples, n_features)).astype(dtype)
+    z = X @ random.normal(size=(n_features, 3)) + 0.1 * random.normal(size=(n_samples, 3))
+    y = {
+        "binary": lambda: np.where(z[:, 0] > 0, "yes", "no"),
+        "classes": lambda: z.argmax(axis=1) * 10,
+        "objects": lambda: np.array(["a", "bb", "ccc"], object)[z.argmax(axis=1)],
+        "labels": lambda: (z > 0).astype(int),
+        "numbers": lambda: z[:, 0],
+        "outputs": lambda: z,
+        "counts": lambda: np.floor(np.exp(np.clip(z[:, 0], -2, 2))),
+    }[kind]()
+    weights = random.uniform(0, 2, n_samples)
+    weights[::7] = 0
+    for array in (X, y, weights):
+        array.flags.writeable = False
+    return X, y, weights
+
+
+def dask_of(*arrays, chunks=700):
+    return [da.from_array(array, chunks=(chunks, *array.shape[1:])) for array in arrays]
+
+
+def model(kind="binary", **parameters):
+    asked = {
+        "hidden_layer_sizes": (6,),
+        "activation": "tanh",
+        "solver": "gd",
+        "max_iter": 5,
+        "learning_rate_init": 0.05,
+        "random_state": 0,
+        **parameters,
+    }
+    if kind == "counts":
+        asked["loss"] = "poisson"
+    regression = kind in ("numbers", "outputs", "counts")
+    return MLPRegressor(**asked) if regression else MLPClassifier(**asked)
+
+
+def assert_same(there, here):
+    """All that a fit leaves behind is the same, but for the plan."""
+    assert there.fingerprint_ == here.fingerprint_
+    assert set(vars(there)) == set(vars(here))
+    for name, value in vars(here).items():
+        other = getattr(there, name)
+        if name in ("plan_", "n_threads_", "_draws", "_optimizer", "_labels", "_class_weights"):
+            continue
+        if name in ("coefs_", "intercepts_"):
+            assert all(np.array_equal(a, b) for a, b in zip(other, value)), name
+            assert {a.dtype for a in other} == {a.dtype for a in value}
+        elif isinstance(value, np.ndarray):
+            assert np.array_equal(other, value), name
+            assert other.dtype == value.dtype, name
+        else:
+            assert other == value, name
+    assert np.array_equal(there._draws.words(), here._draws.words())
+
+
+def fit_both(estimator, X, y, weights=None, *, client):
+    """Both fits, on Dask and here, of dask collections."""
+    here = clone(estimator).fit(
+        *(None if one is None else one.compute() for one in (X, y, weights))
+    )
+    there = distributed.fit(clone(estimator), X, y, weights, client=client)
+    assert_same(there, here)
+    return there, here
+
+
+SOLVERS = {
+    "gd": {},
+    "lbfgs": {"solver": "lbfgs", "max_iter": 12},
+    "adam": {"solver": "adam", "batch_size": 10**7},
+    "sgd": {"solver": "sgd", "batch_size": 10**7, "learning_rate": "invscaling"},
+}
+LARGE_BATCH = pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning")
+
+
+@LARGE_BATCH
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_fit_on_dask_has_the_bits_of_a_fit_here(client, solver, dtype, weighted):
+    X, y, weights = dask_of(*rows(7000, dtype=dtype))  # three chunks at least are added up here
+    there, _ = fit_both(
+        model(**SOLVERS[solver]), X, y, weights if weighted else None, client=client
+    )
+    assert there.coefs_[0].dtype == dtype
+    assert there.n_threads_ == 2
+    assert "2 Dask workers" in there.plan_.why
+
+
+@pytest.mark.parametrize(
+    "kind", ["binary", "classes", "objects", "labels", "numbers", "outputs", "counts"]
+)
+def test_every_kind_of_targets(client, kind):
+    X, y, weights = dask_of(*rows(kind=kind, dtype="float32"))
+    fit_both(model(kind), X, y, weights, client=client)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "loops"])
+def test_every_backend(client, backend):
+    X, y, _ = dask_of(*rows())
+    fit_both(model(backend=backend), X, y, client=client)
+
+
+@pytest.mark.parametrize("n_samples", [1, 40, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 3 * CHUNK + 30])
+def test_sizes_around_the_borders_of_chunks(client, n_samples):
+    X, y, _ = dask_of(*rows(n_samples, kind="numbers"), chunks=333)
+    there, here = fit_both(model("numbers"), X, y, client=client)
+    if n_samples <= CHUNK:  # fitted here
+        assert there.plan_ == here.plan_
+
+
+@pytest.mark.parametrize("n_samples", [64 * CHUNK, 64 * CHUNK + 1, 64 * CHUNK + 5000])
+def test_more_samples_than_64_chunks_of_the_smallest(client, n_samples):
+    X, y, weights = dask_of(*rows(n_samples, 3, dtype="float32"), chunks=20_011)
+    there, _ = fit_both(model(max_iter=2), X, y, weights, client=client)
+    assert there.plan_.n_chunks == (64 if n_samples == 64 * CHUNK else -(-n_samples // 2048))
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_any_number_of_workers(tmp_path, n_workers):
+    X, y, weights = dask_of(*rows(10_000, kind="classes"), chunks=1700)
+    estimator = model(solver="lbfgs", max_iter=8)
+    with by_hand(tmp_path, n_workers) as (client, _):
+        there, _ = fit_both(estimator, X, y, weights, client=client)
+        assert there.n_threads_ == n_workers
+
+
+def test_several_threads_of_each_worker_and_no_more_than_asked_for():
+    X, y, weights = dask_of(*rows(20_000, kind="classes"), chunks=3000)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=3, processes=True, dashboard_address="127.0.0.1:0"
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        for n_threads, used in ((None, 6), (2, 4)):
+            estimator = model(max_iter=3, n_threads=n_threads)
+            there, _ = fit_both(estimator, X, y, weights, client=client)
+            assert there.n_threads_ == used
+
+
+def test_partitions_of_any_length_empty_ones_and_several_blocks_of_columns(client):
+    X, y, weights = rows(5000)
+    lengths = (0, 1, 1500, 0, 3, 2496, 1000, 0)
+    X = da.from_array(X, chunks=(lengths, (2, 3)))
+    y = da.from_array(y, chunks=((4000, 1000),))
+    weights = da.from_array(weights, chunks=(lengths[::-1],))
+    fit_both(model(), X, y, weights, client=client)
+
+
+def test_a_dataframe_of_unknown_lengths(client):
+    X, y, _ = rows(5000, kind="objects")
+    frame = pd.DataFrame(X.copy(), columns=list("abcde"))
+    frame["a"] = (100 * frame["a"]).astype("int32")
+    frame["y"] = y
+    table = dd.from_pandas(frame, npartitions=7)
+    table = table[table["b"] > -1]
+    there, _ = fit_both(model(), table[list("abcde")], table["y"], client=client)
+    assert there.feature_names_in_.tolist() == list("abcde")
+    _ = fit_both(model(), table[list("abcde")].values, table["y"], client=client)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"no": 3.0}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_class_weights(client, class_weight, weighted):
+    X, y, weights = dask_of(*rows(4000))
+    estimator = model(class_weight=class_weight)
+    fit_both(estimator, X, y, weights if weighted else None, client=client)
+
+
+@LARGE_BATCH
+def test_a_fit_goes_on_from_the_last_one_wherever_that_was(client):
+    X, y, _ = dask_of(*rows())
+    here = model(solver="adam", batch_size=10**6, warm_start=True)
+    there = clone(here)
+    for one in (here, there):
+        one.fit(X.compute(), y.compute())
+    here.fit(X.compute(), y.compute())
+    distributed.fit(there, X, y, client=client)
+    assert_same(there, here)
+    there.fit(X.compute(), y.compute())
+    here.fit(X.compute(), y.compute())
+    assert_same(there, here)
+
+
+def test_a_column_of_targets_warns_as_here(client):
+    X, y, _ = dask_of(*rows(kind="numbers"))
+    with pytest.warns(DataConversionWarning):
+        distributed.fit(model("numbers"), X, y[:, None], client=client)
+
+
+def test_warnings_point_at_the_caller_s_line(client):
+    X, y, _ = dask_of(*rows())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        distributed.fit(model(), X, y, client=client)
+    (found,) = [one for one in caught if one.category is ConvergenceWarning]
+    assert found.filename == __file__
+
+
+def test_activations_and_cost_of_all_rows(client):
+    from engine.chunks import ChunkSums
+
+    X, y, _ = rows(5000, kind="numbers")
+    estimator = model("numbers")
+    found = {}
+    original = DaskSums.cost_and_gradient
+
+    def look(self, theta, *order):
+        found["there"] = self.forward(theta), self.cost(theta)
+        here = ChunkSums(
+            TILED,
+            self._layers,
+            estimator._checked_rows(X, y, None, incremental=False, reset=False).samples("float64"),
+        )
+        found["here"] = here.forward(theta), here.cost(theta)
+        return original(self, theta, *order)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DaskSums, "cost_and_gradient", look)
+        distributed.fit(estimator, *dask_of(X, y), client=client)
+    assert np.array_equal(found["there"][0], found["here"][0])
+    assert found["there"][1] == found["here"][1]
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"early_stopping": True}, "early_stopping=True is not supported on Dask"),
+        ({"solver": "adam"}, "takes 200 of 3000 rows a step.*pass batch_size=3000"),
+        ({"solver": "sgd", "batch_size": 2999}, "takes 2999 of 3000 rows"),
+        ({"checkpoint": "run.ckpt"}, "checkpoint is not supported on Dask"),
+        ({"alpha": -1}, "'alpha' parameter"),
+    ],
+)
+def test_what_is_not_supported_is_refused_before_any_work(parameters, message):
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ValueError, match=message):
+        distributed.fit(model(**parameters), X, y, client=None)
+
+
+def test_what_is_no_dask_collection_is_refused():
+    X, y, _ = rows()
+    with pytest.raises(TypeError, match=r"X is a ndarray; pass a dask array .*from_array"):
+        distributed.fit(model(), X, y)
+    with pytest.raises(TypeError, match="estimator is a str"):
+        distributed.fit("mlp", *dask_of(X, y))  # type: ignore[type-var]
+    with pytest.raises(TypeError, match=r"client must be a dask\.distributed\.Client"):
+        distributed.fit(model(), *dask_of(X, y), client="tcp://127.0.0.1:8786")
+
+
+def test_sparse_blocks_are_refused(client):
+    X, y, _ = dask_of(*rows())
+    sparse = X.map_blocks(scipy.sparse.csr_array, meta=scipy.sparse.csr_array((0, 0)))
+    with pytest.raises(TypeError, match="X has sparse blocks"):
+        distributed.fit(model(), sparse, y, client=client)
+
+
+def bad(kind, *place, value):
+    arrays = [array.copy() for array in rows(kind="numbers")]
+    arrays[kind][place] = value
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (bad(0, 1500, 2, value=np.nan), r"X\[1500, 2\] is nan \(partition 2, row 100 there\)"),
+        (bad(1, 2999, value=np.inf), r"y\[2999\] is inf"),
+        (bad(2, 800, value=-1), r"sample_weight must not be negative; sample_weight\[800\] is -1"),
+        (bad(2, slice(None), value=0), "sample_weight is 0 for every sample"),
+    ],
+)
+def test_bad_entries_are_refused_with_their_place(client, arrays, message):
+    X, y, weights = dask_of(*arrays)
+    estimator = model("numbers")
+    with pytest.raises(ValueError, match=message):
+        distributed.fit(estimator, X, y, weights, client=client)
+    assert not hasattr(estimator, "coefs_")
+
+
+def test_lengths_that_do_not_agree_are_refused(client):
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ValueError, match="the same number of rows: X has 3000, y has 2999"):
+        distributed.fit(model(), X, y[:-1], client=client)
+
+
+def test_numbers_where_labels_belong_are_refused_as_here(client):
+    X, y, _ = dask_of(*rows(kind="numbers"))
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        distributed.fit(model(), X, y, client=client)
+
+
+# What travels, and what stays.
+
+
+def test_only_sums_travel_after_the_start(tmp_path, monkeypatch):
+    n_samples, n_chunks = 32 * CHUNK, 32
+    arrays = rows(n_samples, 20, kind="numbers")[:2]
+    received, most = {}, {}
+    with by_hand(tmp_path, 2) as (client, _):
+        X, y = dask_of(*arrays, chunks=5000)
+        for max_iter in (2, 12):
+            before = sent_by_workers(client)
+            count = Received(monkeypatch)
+            estimator = model("numbers", hidden_layer_sizes=(30,), max_iter=max_iter, tol=0)
+            distributed.fit(estimator, X, y, client=client)
+            received[max_iter] = count.n_bytes
+            most[max_iter] = sent_by_workers(client) - before
+    n_parameters = 20 * 30 + 30 + 30 + 1
+    gradients = (n_chunks // 2 + 1) * n_parameters * 8  # one worker adds its own up
+    each = (received[12] - received[2]) / 10
+    assert 0.95 * gradients < each < 1.05 * gradients + 5000
+    # Between workers: rows at borders, at the start; the same however long the fit is.
+    row = 20 * 8 + 8
+    assert most[12] < most[2] + CHUNK * row
+    assert most[2] - received[2] < 8 * CHUNK * row + 50_000
+
+
+def sent_by_workers(client):
+    def sent(dask_worker):
+        return dask_worker.transfer_outgoing_bytes_total
+
+    return sum(client.run(sent).values())
+
+
+def test_the_client_does_not_hold_the_rows(tmp_path):
+    code = """
+import resource, sys, warnings
+import dask.array as da
+from distributed import Client
+from engine import MLPRegressor, distributed
+warnings.simplefilter("ignore")
+with Client(sys.argv[1]) as client:
+    def megabytes():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    def fit(n_rows):
+        X = da.random.default_rng(0).normal(size=(n_rows, 50), chunks=(20_000, 50))
+        model = MLPRegressor(hidden_layer_sizes=4, solver="gd", max_iter=2, random_state=0)
+        distributed.fit(model, X, X[:, 0], client=client)
+    fit(20_000)
+    before = megabytes()
+    fit(400_000)  # 160 MB
+    print(megabytes() - before)
+"""
+    with by_hand(tmp_path, 2) as (client, _):
+        address = client.scheduler.address
+        done = subprocess.run(
+            [sys.executable, "-c", code, address],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+    assert float(done.stdout) < 60
+
+
+# What becomes of workers.
+
+
+def kill_in_pass(number, kill):
+    """Have `kill` called in a pass over the rows."""
+    patch = pytest.MonkeyPatch()
+    original, passes = DaskSums._answers, []
+
+    def counted(self, task, theta):
+        passes.append(1)
+        if len(passes) == number:
+            threading.Timer(0.001, kill).start()
+        return original(self, task, theta)
+
+    patch.setattr(DaskSums, "_answers", counted)
+    return patch
+
+
+@pytest.mark.parametrize("nanny", [False, True])
+def test_a_worker_that_is_killed_changes_no_bit(tmp_path, nanny):
+    X, y, weights = dask_of(*rows(20_000, kind="classes"), chunks=3000)
+    estimator = model(solver="lbfgs", max_iter=12)
+    with by_hand(tmp_path, 2, nanny) as (client, _):
+        pids = list(client.run(os.getpid).values())
+        killed = []
+
+        def kill():
+            killed.append(pids[0])
+            os.kill(pids[0], signal.SIGKILL)
+
+        patch = kill_in_pass(5, kill)
+        try:
+            fit_both(estimator, X, y, weights, client=client)
+        finally:
+            patch.undo()
+        assert killed
+
+
+def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_was(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cluster, "NEW_WORKER_SECONDS", 1.0)
+    X, y, _ = dask_of(*rows(20_000))
+    estimator = model(max_iter=50, tol=0)
+    with by_hand(tmp_path, 2) as (client, processes):
+        patch = kill_in_pass(4, lambda: [process.kill() for process in processes[1:]])
+        with pytest.raises(
+            ClusterError, match=r"ended in iteration \d+: no worker of Dask is left"
+        ):
+            distributed.fit(estimator, X, y, client=client)
+        patch.undo()
+    with pytest.raises(Exception, match="not fitted"):
+        check_is_fitted(estimator)
+    assert estimator.get_params() == model(max_iter=50, tol=0).get_params()
+
+
+def test_a_scheduler_that_dies_is_an_error_and_no_hang(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "SCHEDULER_SECONDS", 10.0)
+    X, y, _ = dask_of(*rows(20_000))
+    with by_hand(tmp_path, 2) as (client, processes):
+        patch = kill_in_pass(4, processes[0].kill)
+        start = time.monotonic()
+        with pytest.raises(
+            ClusterError, match=r"iteration \d+: the scheduler of Dask does not answer"
+        ):
+            distributed.fit(model(max_iter=10**6, tol=0), X, y, client=client)
+        patch.undo()
+        assert time.monotonic() - start < 90
+
+
+def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
+    X, y, _ = rows(20_000)
+    with by_hand(tmp_path, 2) as (client, _):
+        workers = list(client.scheduler_info()["workers"])
+        halves = [
+            client.scatter(part, workers=[worker], hash=False)
+            for part, worker in zip((X[:10_000], X[10_000:]), workers)
+        ]
+        parts = [da.from_delayed(half, (10_000, 5), X.dtype) for half in map(delayed, halves)]
+        pids = client.run(os.getpid)
+        patch = kill_in_pass(4, lambda: os.kill(pids[workers[0]], signal.SIGKILL))
+        with pytest.raises(
+            ClusterError, match=r"in iteration \d+: .* had again \(Dask gave it up: lost"
+        ):
+            distributed.fit(
+                model(max_iter=10**4, tol=0), da.concatenate(parts), *dask_of(y), client=client
+            )
+        patch.undo()
+
+
+def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
+    def broken(block):
+        raise KeyError("no such file")
+
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ClusterError, match=r"X, partition 0 could not be computed \(KeyError"):
+        distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
+
+
+# Workers that are not like this process.
+
+
+@pytest.fixture
+def mixed(client, monkeypatch):
+    """One of the two workers tells of another processor."""
+    address = min(client.scheduler_info()["workers"])
+    original = client.run
+
+    def run(function, *arguments, **named):
+        found = original(function, *arguments, **named)
+        if address in found and isinstance(found[address], dict):
+            features = found[address]["processor's features"].replace("+sse2", "-sse2")
+            found[address] |= {"processor": "older", "processor's features": features}
+        return found
+
+    monkeypatch.setattr(client, "run", run)
+    return address
+
+
+def test_workers_with_another_processor_are_refused(client, mixed):
+    X, y, _ = dask_of(*rows())
+    message = (
+        rf"Worker {re.escape(mixed)}: processor older, here \w+; processor's features: without"
+    )
+    with pytest.raises(ClusterError, match=message):
+        distributed.fit(model(), X, y, client=client)
+
+
+def test_mixed_workers_may_be_taken_with_a_warning(client, mixed):
+    X, y, _ = dask_of(*rows())
+    with pytest.warns(UserWarning, match="may not be those of a fit here.*older") as caught:
+        distributed.fit(model(), X, y, client=client, allow_mixed=True)
+    assert caught[0].filename == __file__
+
+
+# A cluster of our own.
+
+SCRIPT = """
+import sys, time, warnings
+import dask.array as da
+from engine import MLPRegressor, distributed
+warnings.simplefilter("ignore")
+if __name__ == "__main__":
+    X = da.random.default_rng(0).normal(size=(3000, 4), chunks=(1000, 4))
+    y = X.sum(axis=1)
+    model = MLPRegressor(hidden_layer_sizes=5, solver="gd", max_iter=int(sys.argv[1]), tol=0,
+                         random_state=0, n_threads=2)
+    warnings.showwarning = lambda message, *_: print(message, flush=True)
+    warnings.simplefilter("default")
+    print("begins", flush=True)
+    if len(sys.argv) > 2:
+        model.verbose = True
+    distributed.fit(model, X, y)
+    print(model.plan_.why)
+    print(model.fingerprint_ == model.fit(X.compute(), y.compute()).fingerprint_)
+"""
+
+
+def test_without_a_client_there_is_a_cluster_of_processes_for_the_fit_alone(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script, "3"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 Dask workers" in done.stdout
+    assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("model.fit(X.compute", "model and not model.fit(X.compute"))
+    process = subprocess.Popen(
+        [sys.executable, script, "1000000", "verbose"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Iteration 5,"):
+            os.killpg(process.pid, signal.SIGINT)  # to all processes, as a terminal sends it
+            break
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "Dask workers" in line:  # the fit is over, and its cluster ended
+            break
+    process.kill()
+    messages = process.communicate(timeout=60)[1]
+    assert any("Training interrupted by user" in line for line in said), said[-3:]
+    assert "Traceback" not in messages, messages
+
+
+def test_where_dask_is_not_installed_the_error_says_what_to_install(tmp_path):
+    code = """
+import sys
+sys.modules["distributed"] = None
+import importlib.util
+importlib.util.find_spec = lambda name, found=importlib.util.find_spec: (
+    None if name == "distributed" else found(name))
+import engine
+try:
+    engine.distributed.fit(engine.MLPRegressor(), None, None)
+except ImportError as error:
+    print(error)
+print("dask" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "engine.distributed.fit needs distributed: pip install 'mlp-engine[distributed]'.",
+        "False",
+    ], done.stderr
