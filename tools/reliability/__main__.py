@@ -14,7 +14,17 @@ from pathlib import Path
 
 from tools.asv_runs import ROOT, Arguments, CannotRun
 from tools.performance_page import rewrite
-from tools.reliability import cost, disks, interruptions, kills, memory, processes
+from tools.reliability import (
+    clusters,
+    conversions,
+    cost,
+    disks,
+    interruptions,
+    kills,
+    memory,
+    model_files,
+    processes,
+)
 from tools.reliability.lines import Line, table_of
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -30,6 +40,10 @@ FAULTS: dict[str, Callable[[int], Line]] = {
     "two_processes": processes.two_processes,
     "fork": processes.fork,
     "memory": memory.memory,
+    "damaged_models": model_files.damaged_models,
+    "conversion_killed": conversions.conversion_killed,
+    "conversion_on_a_full_disk": conversions.conversion_on_a_full_disk,
+    "workers_killed": clusters.workers_killed,
 }
 
 

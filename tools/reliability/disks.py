@@ -25,17 +25,17 @@ NOBODY = 65534  # the user that folders can be locked against, where we are root
 
 def full_disk(times: int) -> Line:
     """A file system with no room left, from some epoch on; room again later."""
-    mounted = _can_mount()
+    mounted = can_mount()
     how = "a file system of 1 MB, filled" if mounted else "files may not grow (RLIMIT_FSIZE)"
     line = Line("disk full", f"{how} in the middle of the run")
     for number, job in zip(range(times), itertools.cycle(jobs()), strict=False):
         expected = job.call(max_iter=EPOCHS)
-        with _small_disk() if mounted else _folder() as folder, _folder() as outside:
+        with small_disk() if mounted else _folder() as folder, _folder() as outside:
             path = Path(folder, "run.ckpt")
             before = 5 + number % 7
             job.call(max_iter=before, checkpoint=path)
             kept = path.read_bytes()
-            fill = partial(_filled, Path(folder)) if mounted else _limited
+            fill = partial(filled, Path(folder)) if mounted else _limited
             run = partial(job.call, max_iter=EPOCHS, checkpoint=Checkpoint(path, seconds=0))
             ended = outcome_of(partial(fill, run), outside)
             line.times += 1
@@ -147,7 +147,7 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _can_mount() -> bool:
+def can_mount() -> bool:
     with _folder() as folder:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
@@ -160,7 +160,7 @@ def _can_mount() -> bool:
 
 
 @contextlib.contextmanager
-def _small_disk() -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     with _folder() as folder:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
         try:
@@ -169,7 +169,7 @@ def _small_disk() -> Iterator[Path]:
             subprocess.run(["umount", folder], check=True)
 
 
-def _filled(folder: Path, run: Callable[[], Any]) -> Any:
+def filled(folder: Path, run: Callable[[], Any]) -> Any:
     """Run on a disk without room."""
     with contextlib.suppress(OSError), Path(folder, "filler").open("wb", buffering=0) as filler:
         while True:
