@@ -340,7 +340,7 @@ def _write(
         for batch in _watched(files, "write", progress):
             parts = dealer.parts(batch)
             prepared = _prepared(batch, decided)
-            if batch.first_row == 0:
+            if not (folder / EXAMPLES).exists():
                 prepared.head(MOST_EXAMPLES).write_parquet(folder / EXAMPLES)
             X, y = _rows(batch, prepared, decided)
             known = np.flatnonzero(parts >= 0)

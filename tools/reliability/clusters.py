@@ -48,8 +48,7 @@ def workers_killed(times: int) -> Line:
     ):
         for number in range(max(times // 2, 3)):
             settings = SOLVERS[number % len(SOLVERS)]
-            make = lambda: MLPClassifier((50,), random_state=0, **settings)  # noqa: B023, E731
-            expected = _bits(make().fit(X, y))
+            expected = _bits(MLPClassifier((50,), random_state=0, **settings).fit(X, y))
             rows, codes = (dask_array(array, chunks=4000) for array in (X, y))
             client.wait_for_workers(2, timeout=60)
             pids = list(client.run(os.getpid).values())
@@ -57,7 +56,9 @@ def workers_killed(times: int) -> Line:
             killer = threading.Timer(generator.uniform(0.1, 1.2), _kill, [chosen])
             killer.start()
             start = time.monotonic()
-            fitted = engine.distributed.fit(make(), rows, codes, client=client)
+            fitted = engine.distributed.fit(
+                MLPClassifier((50,), random_state=0, **settings), rows, codes, client=client
+            )
             if killer.is_alive():  # the fit was over before
                 killer.cancel()
                 continue
