@@ -268,7 +268,7 @@ class Keeper:
         if differ:
             only_machine = not differences(found.run, self._run, any_machine=True)
             advice = (
-                "There the bits would be others; Checkpoint(..., any_machine=True) goes on anyway."
+                "The bits may come out as others; Checkpoint(..., any_machine=True) goes on anyway."
                 if only_machine
                 else "Pass what it was made with, name another file, or delete it."
             )

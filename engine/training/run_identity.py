@@ -114,7 +114,7 @@ def identity_of_machine(blas: bool) -> Identity:
     features = sorted(name for name, on in llvmlite.binding.get_host_cpu_features().items() if on)
     return {
         "mlp-engine": __version__,
-        "mlp-engine's sources": (build_identity() or "unknown")[:16],
+        "mlp-engine's sources": (build_identity() or "unknown"),
         "numba": numba.__version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
