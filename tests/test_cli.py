@@ -43,7 +43,7 @@ def assert_one_line(done, status):
 
 
 def test_the_commands_are_these():
-    commands = "demo xnor train predict evaluate check-model info warmup"
+    commands = "demo xnor train convert predict evaluate check-model info warmup"
     assert commands.split() == COMMANDS
 
 
