@@ -43,6 +43,7 @@ class Child:
         os.close(descriptor)
         self._outcome = Path(name)
         sys.stdout.flush()
+        self._over = False
         self.pid = os.fork()
         if not self.pid:
             self._be(function)
@@ -79,25 +80,27 @@ class Child:
     def ended(self, wait: float = 600.0) -> bool:
         """Whether it has ended, after so many seconds at most."""
         deadline = time.monotonic() + wait
-        while True:
+        while not self._over:
             pid, self.status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return True
-            if time.monotonic() >= deadline:
+            self._over = bool(pid)
+            if not pid and time.monotonic() >= deadline:
                 return False
             time.sleep(0.0005)
+        return True
 
     def kill(self) -> tuple[int, float]:
         """End it at once; in which phase, and how many seconds of work are not on the disk."""
-        os.kill(self.pid, signal.SIGKILL)
+        if not self.ended(0.0):  # else the number may be another process's by now
+            os.kill(self.pid, signal.SIGKILL)
         now = time.monotonic()
-        os.waitpid(self.pid, 0)
+        self.ended()
         phase, kept = self.said
         return phase, now - kept
 
     def interrupt(self) -> None:
         """Ctrl-C."""
-        os.kill(self.pid, signal.SIGINT)
+        if not self.ended(0.0):
+            os.kill(self.pid, signal.SIGINT)
 
     @property
     def outcome(self) -> Ended:
