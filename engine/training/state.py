@@ -24,7 +24,6 @@ class Settings(NamedTuple):
     update: int  # PLAIN, MOMENTUM, NESTEROV or ADAM; EVALUATE only sums up the costs
     batch_size: int
     shuffle: int = 0
-    block: int = 0  # samples of a block, where it is these that are shuffled; 0 is all at once
     learning_rate: float = 0.0
     momentum: float = 0.0
     beta_1: float = 0.0
@@ -37,6 +36,7 @@ class Settings(NamedTuple):
     patience: int = 1
     stops: int = 0  # whether a cost that does not improve ends the run
     counts_samples: int = 0  # whether an epoch's cost weighs batches by their samples, not by S
+    block: int = 0  # samples of a block, where it is these that are shuffled; 0 is all at once
 
 
 # Places in State.counts ...

@@ -169,7 +169,8 @@ def train(
 
     Examples
     --------
-    >>>     >>> from engine import Network, train
+    >>> import numpy as np
+    >>> from engine import Network, train
     >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])  # XNOR: four samples, as columns
     >>> Y = np.array([1, 0, 0, 1])
     >>> network = Network((2, 4, 1))
