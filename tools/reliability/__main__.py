@@ -1,8 +1,10 @@
 """Provoke the faults, print what was lost, and put the table into docs/reliability.md.
 
-python -m tools.reliability                  all of them, and what checkpoints cost; the page
-python -m tools.reliability sigkill ctrl_c   some of them, only printed
-python -m tools.reliability --times 6        each fewer times, only printed
+    python -m tools.reliability                  all of them, and what checkpoints cost
+    python -m tools.reliability sigkill cost     some of them; the others stay as they were last
+    python -m tools.reliability --times 6        each fewer times, only printed
+
+What was seen is kept in benchmarks/figures/reliability.json, from which the page is written.
 """
 
 import json
@@ -11,9 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tools.asv_runs import ROOT, Arguments, CannotRun
-from tools.performance_page import rewrite
+from tools.performance_page import FIGURES, rewrite
 from tools.reliability import (
     clusters,
     conversions,
@@ -28,6 +31,7 @@ from tools.reliability import (
 from tools.reliability.lines import Line, table_of
 
 PAGE = ROOT / "docs" / "reliability.md"
+FIGURES_OF_FAULTS = FIGURES / "reliability.json"
 TIMES, COST = 50, "cost"
 FAULTS: dict[str, Callable[[int], Line]] = {
     "sigkill": kills.sigkill,
@@ -55,23 +59,37 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.names if name not in (*FAULTS, COST)]:
         raise CannotRun(f"no fault is called {unknown[0]!r}; there are {', '.join(FAULTS)}, {COST}")
-    whole = not asked.names and asked.times == TIMES
-    names = asked.names or list(FAULTS)
-    lines = [provoked(name, asked.times) for name in names if name != COST]
-    if lines:
-        print(table_of(lines))
-    if whole or COST in names:
-        measured = cost.table_of(list(cost.costs(seconds=60.0)))
-        print(measured)
+    seen: dict[str, Any] = {}
+    for name in asked.names or [*FAULTS, COST]:
+        seen[name] = costs() if name == COST else asdict(provoked(name, asked.times))
+        if asked.times == TIMES:
+            keep(name, seen[name])
+    lines = [Line(**told) for name, told in seen.items() if name != COST]
+    print(table_of(lines))
+    if COST in seen:
+        print(seen[COST])
     failures = [failure for line in lines for failure in line.failures]
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)
     if asked.json:
         asked.json.write_text(json.dumps([asdict(line) for line in lines], indent=1))
-    if whole:
-        rewrite(PAGE, "faults", table_of(lines))
-        rewrite(PAGE, COST, measured)
     return 1 if failures else 0
+
+
+def costs() -> str:
+    """What checkpoints cost, as a table."""
+    return cost.table_of(list(cost.costs(seconds=60.0)))
+
+
+def keep(name: str, seen: Any) -> None:
+    """Put what was seen among the figures, and all figures into the page."""
+    known = json.loads(FIGURES_OF_FAULTS.read_text()) if FIGURES_OF_FAULTS.exists() else {}
+    known[name] = seen
+    FIGURES_OF_FAULTS.write_text(json.dumps(known, indent=1) + "\n")
+    lines = [Line(**known[fault]) for fault in FAULTS if fault in known]
+    rewrite(PAGE, "faults", table_of(lines))
+    if COST in known:
+        rewrite(PAGE, COST, known[COST])
 
 
 def provoked(name: str, times: int) -> Line:
