@@ -44,9 +44,11 @@ class Child:
         self._outcome = Path(name)
         sys.stdout.flush()
         self._over = False
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until there is who minds it
         self.pid = os.fork()
         if not self.pid:
             self._be(function)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def say(self, phase: int, kept: float) -> None:
         """What goes on, and of which time the state on the disk is."""
@@ -66,7 +68,9 @@ class Child:
             with warnings.catch_warnings(record=True) as caught, slow_writes(self):
                 warnings.simplefilter("always")
                 try:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
                     ended = Ended(function(), None, [])
+                    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                 except BaseException as error:
                     ended = Ended(None, error, [])
             ended = ended._replace(warned=[str(one.message) for one in caught])
