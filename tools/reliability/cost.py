@@ -24,7 +24,7 @@ CASES: list[tuple[str, tuple[int, ...], int, dict[str, Any]]] = [
     ("small", (20, 100, 1), 2000, {"solver": "adam", "batch_size": 64}),
     ("images", (784, 128, 10), 60_000, {"solver": "adam", "batch_size": 128}),
     ("many samples, all at once", (100, 100, 1), 1_000_000, {"solver": "gd"}),
-    ("large, L-BFGS", (200, 400, 10), 5000, {"solver": "lbfgs"}),
+    ("large, L-BFGS", (200, 400, 10), 100_000, {"solver": "lbfgs"}),
 ]
 
 
