@@ -174,10 +174,15 @@ def small_disk() -> Iterator[Path]:
 
 def filled(folder: Path, run: Callable[[], Any]) -> Any:
     """Run on a disk without room."""
+    fill(folder)
+    return run()
+
+
+def fill(folder: Path) -> None:
+    """Leave no room on the disk of a folder."""
     with contextlib.suppress(OSError), Path(folder, "filler").open("wb", buffering=0) as filler:
         while True:
             filler.write(bytes(4096))
-    return run()
 
 
 def _limited(run: Callable[[], Any]) -> Any:
