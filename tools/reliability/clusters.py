@@ -41,16 +41,15 @@ def workers_killed(times: int) -> Line:
     X = generator.normal(size=(ROWS, 20)).astype(np.float32)
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     both = 0
-    with (
-        _quiet(),
-        library.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        library.Client(cluster) as client,
-    ):
-        for number in range(max(times // 2, 3)):
-            settings = SOLVERS[number % len(SOLVERS)]
-            expected = _bits(MLPClassifier((50,), random_state=0, **settings).fit(X, y))
-            rows, codes = (dask_array(array, chunks=4000) for array in (X, y))
-            client.wait_for_workers(2, timeout=60)
+    for number in range(max(times // 2, 3)):
+        settings = SOLVERS[number % len(SOLVERS)]
+        expected = _bits(MLPClassifier((50,), random_state=0, **settings).fit(X, y))
+        rows, codes = (dask_array(array, chunks=4000) for array in (X, y))
+        with (
+            _quiet(),
+            library.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as here,
+            library.Client(here) as client,
+        ):
             pids = list(client.run(os.getpid).values())
             chosen = pids if number % 3 == 2 else pids[:1]
             killer = threading.Timer(generator.uniform(0.1, 1.2), _kill, [chosen])
