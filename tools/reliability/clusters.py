@@ -43,7 +43,8 @@ def workers_killed(times: int) -> Line:
     both = 0
     for number in range(max(times // 2, 3)):
         settings = SOLVERS[number % len(SOLVERS)]
-        expected = _bits(MLPClassifier((50,), random_state=0, **settings).fit(X, y))
+        with _quiet():
+            expected = _bits(MLPClassifier((50,), random_state=0, **settings).fit(X, y))
         rows, codes = (dask_array(array, chunks=4000) for array in (X, y))
         with (
             _quiet(),
