@@ -618,6 +618,18 @@ def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
     assert "went on" in anyway.plan.why
 
 
+def test_other_settings_of_the_compiler_and_features_of_the_processor_are_named(path, monkeypatch):
+    run(path, solver="gd")
+    identity = run_identity.identity()
+    there = {**identity, "NUMBA_OPT": "7"}
+    there["processor's features"] = identity["processor's features"] + ",+warp"
+    monkeypatch.setattr(run_identity, "identity", lambda: there)
+    with pytest.raises(CheckpointError) as caught:
+        run(path, solver="gd")
+    assert f"NUMBA_OPT is '7' and was '{identity['NUMBA_OPT']}'" in str(caught.value)
+    assert "; processor's features: with warp. Nothing was changed" in str(caught.value)
+
+
 def test_fewer_epochs_than_were_reached_are_refused(path):
     run(path)
     with pytest.raises(CheckpointError, match="has come to epoch 24, and max_iter is 10"):

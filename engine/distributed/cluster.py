@@ -11,7 +11,7 @@ from typing import Any
 from distributed import Client, Future, LocalCluster, wait
 from distributed.comm.core import CommClosedError
 
-from engine.distributed.identity import differences, identity
+from engine.machine_identity import differences, identity
 from engine.threads import usable_cores
 
 POLL_SECONDS = 1.0  # between looks at who is still there

@@ -6,15 +6,13 @@ their numbers, sample by sample, whatever their memory order.
 """
 
 import hashlib
-import platform
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from engine import __version__
-from engine._compile_cache import build_identity
+from engine.machine_identity import FEATURES, identity, of_features
 from engine.network import Network
 from engine.samples import Inputs, Samples, SparseColumns
 from engine.training.state import SCHEDULES, UPDATES, Settings
@@ -106,22 +104,11 @@ def _identity(shape: tuple[int, ...], dtype: Any, digest: Any) -> Identity:
 
 
 def identity_of_machine(blas: bool) -> Identity:
-    """Versions and processor, on which the bits of a sum depend; and BLAS, if it takes part."""
-    import llvmlite.binding
-    import numba
+    """What the bits of a sum depend on beside the data; and BLAS, if it takes part."""
     import scipy
 
-    features = sorted(name for name, on in llvmlite.binding.get_host_cpu_features().items() if on)
-    return {
-        "mlp-engine": __version__,
-        "mlp-engine's sources": (build_identity() or "unknown"),
-        "numba": numba.__version__,
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "processor": f"{platform.machine()} {llvmlite.binding.get_host_cpu_name()}",
-        "instruction set": hashlib.sha256(" ".join(features).encode()).hexdigest()[:16],
-        **({"BLAS": identity_of_blas()} if blas else {}),
-    }
+    found = {**identity(), "scipy": scipy.__version__}
+    return {**found, **({"BLAS": identity_of_blas()} if blas else {})}
 
 
 def identity_of_blas() -> list[str]:
@@ -143,6 +130,8 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
             continue
         if name == MACHINE:
             told += [] if any_machine else differences(earlier or {}, here or {})
+        elif name == FEATURES and isinstance(earlier, str) and isinstance(here, str):
+            told.append(f"{FEATURES}: {of_features(here, earlier)}")
         elif _is_array(earlier) or _is_array(here):
             told.append(_difference_of_arrays(name, earlier, here))
         else:

@@ -1,5 +1,9 @@
-"""What the bits of a sum depend on in a process, beside the data."""
+"""What the bits of a sum depend on in a process, beside the data.
 
+Workers of Dask are held to it, and runs that go on from a checkpoint.
+"""
+
+import functools
 import hashlib
 import platform
 from pathlib import Path
@@ -13,6 +17,8 @@ import engine
 from engine._compile_cache import COMPILER_SETTINGS, PACKAGE, build_identity
 
 Identity = dict[str, str]
+
+FEATURES = "processor's features"
 
 
 def identity() -> Identity:
@@ -28,10 +34,11 @@ def identity() -> Identity:
     }
     if not config.DISABLE_JIT:
         triple, name, features = registry.cpu_target.target_context.codegen().magic_tuple()
-        found |= {"system": triple, "processor": name, "processor's features": features}
+        found |= {"system": triple, "processor": name, FEATURES: features}
     return found | {"mlp-engine's sources": sources()}
 
 
+@functools.cache
 def sources() -> str:
     """A hash of the package's source files, where they can be read."""
     if build_identity() is None:
@@ -54,8 +61,8 @@ def differences(theirs: Identity, ours: Identity) -> list[str]:
         one, other = theirs.get(name, "none"), ours.get(name, "none")
         if one == other:
             continue
-        if name == "processor's features":
-            found.append(f"processor's features: {of_features(one, other)}")
+        if name == FEATURES:
+            found.append(f"{FEATURES}: {of_features(one, other)}")
         else:
             found.append(f"{name} {one}, here {other}")
     return found
