@@ -28,6 +28,7 @@ from engine import (
     MLPClassifier,
     MLPRegressor,
     Network,
+    machine_identity,
     train,
 )
 from engine.estimators.fit_identity import in_words
@@ -620,10 +621,10 @@ def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
 
 def test_other_settings_of_the_compiler_and_features_of_the_processor_are_named(path, monkeypatch):
     run(path, solver="gd")
-    identity = run_identity.identity()
+    identity = machine_identity.identity()
     there = {**identity, "NUMBA_OPT": "7"}
     there["processor's features"] = identity["processor's features"] + ",+warp"
-    monkeypatch.setattr(run_identity, "identity", lambda: there)
+    monkeypatch.setattr("engine.training.run_identity.identity", lambda: there)
     with pytest.raises(CheckpointError) as caught:
         run(path, solver="gd")
     assert f"NUMBA_OPT is '7' and was '{identity['NUMBA_OPT']}'" in str(caught.value)

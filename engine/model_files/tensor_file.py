@@ -1,16 +1,11 @@
 """The bytes of a .safetensors file: texts and tensors, each checked before anything is made of it.
 
-    8 bytes     length n of the header, little-endian
-    n bytes     JSON: {"__metadata__": {name: text}, tensor: {"dtype", "shape", "data_offsets"}}
-    the rest    the tensors, little-endian, C order, without gaps
-
-Reading holds the file to that by itself, and then has the `safetensors` library read it, too: names
-that stand twice are not found by all readers, and what is claimed is compared with what is there
-before anything is allocated.
+Reading holds the file to its layout (engine/tensor_layout.py) by itself, and then has the
+`safetensors` library read it, too: names that stand twice are not found by all readers, and what is
+claimed is compared with what is there before anything is allocated.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.reading import parsed
+from engine.tensor_layout import LENGTH_BYTES, laid_out
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -61,22 +57,10 @@ def checksum_of(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
 
 
 def written(metadata: Mapping[str, str], tensors: Tensors) -> bytes:
-    """The bytes of a file of these, with their checksum: the same for the same model.
-
-    The library would put the texts in another order each time.
-    """
+    """The bytes of a file of these, with their checksum: the same for the same model."""
     texts = {**metadata, CHECKSUM: checksum_of(metadata, tensors)}
-    header: dict[str, Any] = {"__metadata__": dict(sorted(texts.items()))}
-    parts, end = [], 0
-    for name in sorted(tensors, key=lambda name: -tensors[name].itemsize):  # all stay aligned
-        array = tensors[name]
-        parts.append(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes())
-        begin, end = end, end + len(parts[-1])
-        dtype = _NAMES[array.dtype.newbyteorder("<")]
-        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [begin, end]}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+    beginning, in_order = laid_out(texts, tensors)
+    return b"".join([beginning, *(tensor.tobytes() for tensor in in_order)])
 
 
 def read(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
@@ -98,15 +82,16 @@ def read(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
 
 def _header(content: bytes) -> tuple[dict[str, Any], int]:
     """What the header says, and where the data begin."""
-    if len(content) < 8:
+    if len(content) < LENGTH_BYTES:
         raise ValueError(f"{len(content)} bytes are too few")
-    length = int.from_bytes(content[:8], "little")
-    if not 2 <= length <= min(len(content) - 8, LONGEST_HEADER):
+    length = int.from_bytes(content[:LENGTH_BYTES], "little")
+    if not 2 <= length <= min(len(content) - LENGTH_BYTES, LONGEST_HEADER):
         raise ValueError(f"a header of {length} bytes is claimed")
-    header = parsed(content[8 : 8 + length])
+    start = LENGTH_BYTES + length
+    header = parsed(content[LENGTH_BYTES:start])
     if not isinstance(header, dict):
         raise ValueError("the header holds no names")
-    return header, 8 + length
+    return header, start
 
 
 def _metadata(header: dict[str, Any]) -> dict[str, str]:

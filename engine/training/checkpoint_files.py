@@ -1,8 +1,7 @@
 """The file of a checkpoint: arrays and facts, with a checksum, in the safetensors format.
 
 The facts are JSON in the file's header; every array stands there under its name. Nothing that a
-file says is executed. It is written here and not by the safetensors library, which makes the whole
-file in memory first, and ends the process where there is not enough: a checkpoint must not.
+file says is executed. It goes to the disk array by array, without a copy in memory.
 """
 
 import hashlib
@@ -17,14 +16,11 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from engine.atomic_files import replace_keeping
+from engine.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 
 FORMAT = 1
-LENGTH_BYTES = 8  # of the header's length, which the file begins with
 PREVIOUS = ".previous"  # the name of the file before goes on so,
 DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
-
-# The format's names of what runs consist of.
-DTYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "int32": "I32", "uint64": "U64"}
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -63,14 +59,12 @@ def write(path: Path, saved: Saved, aside: Path | None = None) -> None:
         "facts": facts,
         "sha256": _checksum(facts, arrays),
     }
-    ordered = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # all are aligned
-    header = _header(about, {name: arrays[name] for name in ordered})
+    beginning, in_order = laid_out(about, arrays)
 
     def write_to(file: BinaryIO) -> None:
-        file.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
-        for name in ordered:
-            array = arrays[name]
-            file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+        file.write(beginning)
+        for array in in_order:
+            file.write(array.data)
 
     replace_keeping(path, aside or previous_of(path), write_to)
 
@@ -120,27 +114,12 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
     return Saved(facts["run"], facts["stopped"], facts["epochs"], arrays)
 
 
-def _header(about: dict[str, str], arrays: Arrays) -> bytes:
-    """What stands before the arrays, in JSON: facts, and the place of each array."""
-    header: dict[str, Any] = {"__metadata__": about}
-    end = 0
-    for name, array in arrays.items():
-        begin, end = end, end + array.nbytes
-        header[name] = {
-            "dtype": DTYPES[array.dtype.name],
-            "shape": list(array.shape),
-            "data_offsets": [begin, end],
-        }
-    content = json.dumps(header).encode()
-    return content + b" " * (-len(content) % 8)
-
-
 def _array(
     file: BinaryIO, start: int, size: int, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> NDArray[Any]:
     """An array of a file."""
     begin, end = data_offsets
-    kinds = {name: np.dtype(kind).newbyteorder("<") for kind, name in DTYPES.items()}
+    kinds = {name: np.dtype(kind).newbyteorder("<") for kind, name in NAMES.items()}
     count = math.prod(shape)
     if not 0 <= begin <= end <= size - start or end - begin != count * kinds[dtype].itemsize:
         raise ValueError("an array lies outside the file")
