@@ -1059,8 +1059,8 @@ def test_without_a_number_they_take_a_small_share_of_the_time(path, monkeypatch)
         now[0] += 2.0  # a slow disk
 
     monkeypatch.setattr("engine.training.checkpoint.write", write)
-    keeper = Keeper(Checkpoint(path), {})
-    keeper.open()
+    keeper = Keeper(Checkpoint(path))
+    keeper.open(dict)
     for epoch in range(500):
         now[0] += 1.0
         keeper.reached(epoch, dict)

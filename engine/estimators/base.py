@@ -36,7 +36,7 @@ from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import Threads, choose
-from engine.training.checkpoint import Keeper, kept
+from engine.training.checkpoint import Keeper, found_by, kept
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.run_identity import Identity
@@ -381,9 +381,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
-        if keeper is not None and keeper.found is not None:
-            state = state.from_arrays(keeper.found.arrays, "state")
-            watch.go_on_from(keeper.found.arrays)
+        if (found := found_by(keeper)) is not None:
+            state = state.from_arrays(found.arrays, "state")
+            watch.go_on_from(found.arrays)
         if self.verbose and told.schedule == ADAPTIVE:
             watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(

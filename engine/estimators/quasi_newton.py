@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.estimators.watch import Mark, Watch
 from engine.objective import Objective
 from engine.training.blas import one_blas_thread
-from engine.training.checkpoint import Keeper
+from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_files import Arrays, CheckpointError
 
 
@@ -50,18 +50,16 @@ def minimise(
             "changed. Raise max_fun, name another file, or delete it."
         )
     to_repeat, ended_before = 0, None
-    if keeper is not None and keeper.found is not None:
-        watch.go_on_from(keeper.found.arrays)
-        to_repeat, ended_before = len(watch.losses), keeper.found.stopped
+    if (found := found_by(keeper)) is not None:
+        watch.go_on_from(found.arrays)
+        to_repeat, ended_before = len(watch.losses), found.stopped
 
     def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         point = x.astype(theta.dtype)
-        if log is not None and log.replays:
-            cost, dtheta = log.next(point)
-        else:
+        if log is None:
             cost, dtheta = objective.cost_and_gradient(point)
-            if log is not None:
-                log.add(point, cost, dtheta)
+        else:
+            cost, dtheta = log.evaluated(point, objective.cost_and_gradient)
         return cost, dtheta.astype(np.float64)
 
     def arrays(mark: Mark, n_evaluations: int) -> Arrays:

@@ -128,10 +128,10 @@ class Keeper:
         Epochs after which to call `reached`, at the latest.
     """
 
-    def __init__(self, checkpoint: Checkpoint, run: Identity) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._path = _resolved(checkpoint)
-        self._run = run
+        self._run: Identity = {}
         self._process = os.getpid()
         self._log: EvaluationLog | None = None
         self.always: Arrays = {}
@@ -145,9 +145,10 @@ class Keeper:
         self._written = time.monotonic()
         self._epochs_written = 0
 
-    def open(self) -> None:
-        """Lock the file, and see what is in it."""
+    def open(self, run: Callable[[], Identity]) -> None:
+        """Lock the file, and see whether what is in it is that run's."""
         self._lock = self._locked()
+        self._run = run()  # which looks at all data: not for a file that is in use
         json.dumps(self._run)  # rather now than at the first write
         self.found = self._found()
         self._epochs_written = self.found.epochs if self.found else 0
@@ -320,9 +321,9 @@ def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Itera
     if asked is None:
         yield None
         return
-    keeper = Keeper(asked, run())
+    keeper = Keeper(asked)
     try:
-        keeper.open()
+        keeper.open(run)
         if keeper.found and keeper.found.epochs > max_epochs:
             raise CheckpointError(
                 f"{keeper} has come to epoch {keeper.found.epochs}, and max_iter is {max_epochs}. "
@@ -341,8 +342,14 @@ def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Itera
         keeper.close()
 
 
+def found_by(keeper: Keeper | None) -> Saved | None:
+    """What a run has to go on from, if it has a keeper, and that has found something."""
+    return None if keeper is None else keeper.found
+
+
 def is_over(keeper: Keeper | None, max_epochs: int) -> TypeGuard[Keeper]:
     """Whether the run that was found had come to its end: more epochs are no reason to go on."""
-    if keeper is None or keeper.found is None or keeper.found.stopped is None:
+    found = found_by(keeper)
+    if found is None or found.stopped is None:
         return False
-    return keeper.found.stopped != "max_iter" or keeper.found.epochs >= max_epochs
+    return found.stopped != "max_iter" or found.epochs >= max_epochs

@@ -18,7 +18,7 @@ from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.samples import Layers, Samples
 from engine.training.batches import shuffle
-from engine.training.checkpoint import Keeper
+from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_files import Arrays
 from engine.training.monitor import euclidean_norm
 from engine.training.reading import ReadAhead
@@ -303,8 +303,9 @@ class Descent:
         self._monitor = monitor
         self._keeper = keeper
         self._last_finite = state.copy()
-        if keeper is not None and keeper.found and "finite.theta" in keeper.found.arrays:
-            self._last_finite = state.from_arrays(keeper.found.arrays, "finite")
+        found = found_by(keeper)
+        if found is not None and "finite.theta" in found.arrays:
+            self._last_finite = state.from_arrays(found.arrays, "finite")
         self._epochs_before, self._history = 0, np.zeros((0, 2))  # of the latest slice
 
     def run(self, max_epochs: int) -> str:

@@ -12,6 +12,7 @@ import errno
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -68,6 +69,16 @@ class EvaluationLog:
                 f"{path} has lost evaluations: {count} of them belong to the checkpoint. Without "
                 "them the run cannot go on with the same bits; delete the checkpoint to start anew."
             )
+
+    def evaluated(
+        self, theta: NDArray[Any], evaluate: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
+    ) -> tuple[float, NDArray[Any]]:
+        """J and dJ/dtheta at theta: given again, or evaluated and added."""
+        if self.replays:
+            return self.next(theta)
+        cost, dtheta = evaluate(theta)
+        self.add(theta, cost, dtheta)
+        return cost, dtheta
 
     @property
     def replays(self) -> bool:

@@ -41,17 +41,16 @@ class Evaluations:
         """x as theta, and J and dJ/dtheta there. Raises where J is not finite."""
         theta = x.astype(self._dtype)
         if self._last is None or not np.array_equal(self._last[0], theta):
-            self._last = theta, *self._evaluated(theta)
+            if self._log is None:
+                self._last = theta, *self._evaluated(theta)
+            else:
+                self._last = theta, *self._log.evaluated(theta, self._evaluated)
         return self._last
 
     def _evaluated(self, theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        if self._log is not None and self._log.replays:
-            return self._log.next(theta)
         cost, dtheta = self._objective.cost_and_gradient(theta)
         step = 0 if self._last is None else self._monitor.n_iter + 1
         self._monitor.require_finite(theta, cost, step)
-        if self._log is not None:
-            self._log.add(theta, cost, dtheta)
         return cost, dtheta
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engine.network import Network
 from engine.objective import Objective
 from engine.threads import Threads
-from engine.training.checkpoint import Keeper
+from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_files import Arrays
 from engine.training.descent import Descent, way_of
 from engine.training.full_batch import gradient_descent
@@ -31,11 +31,12 @@ class Run(NamedTuple):
 
 def finished_before(keeper: Keeper, monitor: Monitor) -> Run:
     """The end of a run that a checkpoint was found of."""
-    assert keeper.found is not None
-    assert keeper.found.stopped is not None
-    arrays = keeper.found.arrays
-    monitor.go_on_from(arrays)
-    return Run(arrays["result.theta"].copy(), float(arrays["result.cost"][0]), keeper.found.stopped)
+    found = keeper.found
+    assert found is not None
+    assert found.stopped is not None
+    monitor.go_on_from(found.arrays)
+    cost = float(found.arrays["result.cost"][0])
+    return Run(found.arrays["result.theta"].copy(), cost, found.stopped)
 
 
 def run_full_batch(
@@ -48,10 +49,10 @@ def run_full_batch(
     keeper: Keeper | None,
 ) -> Run:
     """A run of "gd" or "lbfgs" from theta on, or from what the keeper has found."""
-    if keeper is not None and keeper.found is not None:
-        monitor.go_on_from(keeper.found.arrays)
+    if (found := found_by(keeper)) is not None:
+        monitor.go_on_from(found.arrays)
         if solver == "gd":
-            theta = keeper.found.arrays["theta"].copy()
+            theta = found.arrays["theta"].copy()
     evaluations: Arrays = {}
     try:
         if solver == "lbfgs":
@@ -98,9 +99,9 @@ def run_minibatches(
     layers, samples = net.layers, objective.samples
     way = way_of(objective.backend, layers, samples, told.batch_size, threads.number)
     state = new_state(theta, told, samples.n_samples, seed)
-    if keeper is not None and keeper.found is not None:
-        state = state.from_arrays(keeper.found.arrays, "state")
-        monitor.go_on_from(keeper.found.arrays)
+    if (found := found_by(keeper)) is not None:
+        state = state.from_arrays(found.arrays, "state")
+        monitor.go_on_from(found.arrays)
     theta = state.theta
     descent = Descent(way, state, told, monitor, keeper)
     try:
