@@ -15,6 +15,7 @@ from rich.console import Console
 
 from engine.comparison import (
     contenders,
+    fresh_process,
     gradient_runs,
     jobs,
     launch,
@@ -816,7 +817,7 @@ def test_the_program_that_start_up_times_works():
 @pytest.mark.compiled
 def test_a_fresh_process_that_fails_is_no_measurement():
     with pytest.raises(ValueError, match=r"a fresh process that was timed failed: .*no_such"):
-        startup_runs._run("import no_such_module")
+        fresh_process.answer_of("import no_such_module")
 
 
 @pytest.mark.compiled

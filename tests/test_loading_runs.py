@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.comparison import loading_runs, process_tables
+from engine.comparison import fresh_process, loading_runs, process_tables
 from tests.test_comparison import page
 
 pytestmark = pytest.mark.compiled
@@ -31,4 +31,4 @@ def test_another_answer_is_no_measurement():
 
 def test_a_process_that_fails_is_no_measurement():
     with pytest.raises(ValueError, match=r"a fresh process that was timed failed: .*no_such"):
-        loading_runs.answer_of("import no_such_module", {})
+        fresh_process.answer_of("import no_such_module", {})

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
+
 if TYPE_CHECKING:
     from engine.tables.on_disk import ConvertedTable
 
@@ -27,31 +29,10 @@ def convert(
     to: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Is made, whole or not at all; must be new.")
     ],
-    task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TASK", help="Classification or regression; by the target if left out."
-        ),
-    ] = None,
-    test_fraction: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", min=0, max=0.9, help="Rows held out to judge by; 0 for none."
-        ),
-    ] = 0.2,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=KIND",
-            help="A column's kind: number, category, boolean or out. May be repeated.",
-        ),
-    ] = None,
-    missing: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT", help="Also stands for a missing value in a CSV file. May be repeated."
-        ),
-    ] = None,
+    task: Annotated[str | None, TASK] = None,
+    test_fraction: TestFraction = 0.2,
+    column: ColumnKinds = None,
+    missing: MissingWords = None,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
     ] = 0,

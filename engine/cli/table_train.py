@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
+
 if TYPE_CHECKING:
     from engine.tables.fitting import Plan, Trained
 
@@ -67,37 +69,16 @@ def train(
             help="For tables larger than memory: convert to arrays there, and train on those.",
         ),
     ] = None,
-    task: Annotated[
-        Task | None,
-        typer.Option(
-            metavar="TASK", help="Classification or regression; by the target if left out."
-        ),
-    ] = None,
+    task: Annotated[Task | None, TASK] = None,
     model: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops."
         ),
     ] = None,
-    test_fraction: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", min=0, max=0.9, help="Rows held out to judge by; 0 for none."
-        ),
-    ] = 0.2,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=KIND",
-            help="A column's kind: number, category, boolean or out. May be repeated.",
-        ),
-    ] = None,
-    missing: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT", help="Also stands for a missing value in a CSV file. May be repeated."
-        ),
-    ] = None,
+    test_fraction: TestFraction = 0.2,
+    column: ColumnKinds = None,
+    missing: MissingWords = None,
     hidden: Annotated[
         str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
     ] = "100",

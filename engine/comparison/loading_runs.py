@@ -1,21 +1,19 @@
 """`engine compare loading`: from a fresh process to a saved model's first answer, in turns."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
 from engine.comparison import measure
+from engine.comparison.fresh_process import CACHE, answer_of, with_empty_caches
 from engine.comparison.machine import About, about
 from engine.comparison.progress import announced
 
@@ -68,11 +66,11 @@ def measure_all(rounds: int, n_threads: int) -> Found:
         }
         if "skops" in files:
             codes[PIPELINE] = BY_LOAD.format(file=str(files["skops"]), row=row)
-        warm = {"NUMBA_CACHE_DIR": str(folder / "warm")}
+        warm = {CACHE: str(folder / "warm")}
         acts: dict[str, Callable[[], str]] = {BARE: partial(answer_of, "pass", warm)}
         acts |= {name: partial(answer_of, code, warm) for name, code in codes.items()}
         for name in (FIRST, KERNELS):
-            acts[name + EMPTY] = _with_empty_cache(codes[name], folder)
+            acts[name + EMPTY] = with_empty_caches(codes[name], folder)
         firsts = announced([(f"first {name}", (name, act)) for name, act in acts.items()])
         require_one_answer({name: act() for name, act in firsts})
         seconds: dict[str, list[float]] = {name: [] for name in acts}
@@ -123,28 +121,3 @@ def require_one_answer(answers: Mapping[str, str]) -> None:
     for name, answer in given.items():
         if not np.allclose(answer, given[SKLEARN], rtol=1e-9, atol=1e-12):
             raise ValueError(f"{name} gives {answer}, and {SKLEARN} {given[SKLEARN]}")
-
-
-def answer_of(code: str, changes: Mapping[str, str]) -> str:
-    """What a fresh process prints; ValueError if it fails."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **changes},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise ValueError(f"a fresh process that was timed failed: {reason[0]}")
-    return done.stdout
-
-
-def _with_empty_cache(code: str, folder: Path) -> Callable[[], Any]:
-    """A cache folder of its own for each call."""
-
-    def run() -> str:
-        return answer_of(code, {"NUMBA_CACHE_DIR": tempfile.mkdtemp(dir=folder)})
-
-    return run

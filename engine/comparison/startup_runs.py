@@ -1,15 +1,13 @@
 """`engine compare startup`: fresh processes, in units of `import numba` of the same round."""
 
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from engine.comparison import measure
+from engine.comparison.fresh_process import CACHE, answer_of, with_empty_caches
 from engine.comparison.machine import About, about
 from engine.comparison.progress import announced
 
@@ -42,15 +40,16 @@ def measure_all(rounds: int, n_threads: int, solver: str) -> Found:
     """Start each process in turns. The caches are folders of this run alone."""
     trains = XNOR.format(solver=solver)
     with tempfile.TemporaryDirectory(prefix="engine-compare-") as folder:
-        warm = {"NUMBA_CACHE_DIR": str(Path(folder) / "warm")}
+        warm = {CACHE: str(Path(folder) / "warm")}
         empty = Path(folder) / "empty"
-        acts: dict[str, Callable[[], None]] = {
-            BARE: partial(_run, "pass"),
-            NUMPY: partial(_run, "import numpy"),
-            NUMBA: partial(_run, "import numba"),
-            ENGINE: partial(_run, "import engine"),
-            WARM: partial(_run, trains, warm),
-            COLD: _with_empty_caches(trains, empty),
+        empty.mkdir()
+        acts: dict[str, Callable[[], str]] = {
+            BARE: partial(answer_of, "pass"),
+            NUMPY: partial(answer_of, "import numpy"),
+            NUMBA: partial(answer_of, "import numba"),
+            ENGINE: partial(answer_of, "import engine"),
+            WARM: partial(answer_of, trains, warm),
+            COLD: with_empty_caches(trains, empty),
         }
         for act in announced([(f"first {name}", act) for name, act in acts.items()]):
             act()
@@ -67,27 +66,3 @@ def measure_all(rounds: int, n_threads: int, solver: str) -> Found:
         for name, times in seconds.items()
     }
     return Found(about=about(n_threads, []), rounds=rounds, entries=entries)
-
-
-def _run(code: str, changes: Mapping[str, str] | None = None) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **(changes or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise ValueError(f"a fresh process that was timed failed: {reason[0]}")
-
-
-def _with_empty_caches(code: str, folder: Path) -> Callable[[], None]:
-    """A cache folder of its own for each call."""
-    folder.mkdir()
-
-    def run() -> None:
-        _run(code, {"NUMBA_CACHE_DIR": tempfile.mkdtemp(dir=folder)})
-
-    return run
