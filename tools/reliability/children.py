@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+import numpy as np
+
 from engine.training import checkpoint_files
 
 COMPUTING, WRITING, RENAMING = range(3)
@@ -114,6 +116,25 @@ class Child:
             return Ended(None, RuntimeError(f"the process ended by status {self.status}"), [])
         ended: Ended = pickle.loads(content)  # by our own child
         return ended
+
+
+def struck(
+    function: Callable[[], Any],
+    folder: Path,
+    times: int,
+    seconds: float,
+    generator: np.random.Generator,
+) -> Iterator[Child]:
+    """Children, one after the other, at random moments of their work; none after one has ended.
+
+    Of a function that takes so many seconds, most is left each time, so that the next child has
+    something to do.
+    """
+    for _ in range(times):
+        child = Child(function, folder)
+        if child.ended(generator.uniform(0.0, seconds / times)):
+            return
+        yield child
 
 
 def outcome_of(function: Callable[[], Any], folder: Path) -> Ended:

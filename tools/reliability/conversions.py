@@ -3,15 +3,14 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from engine import open_table
+from tools.reliability.commands import QUIET, engine_command
 from tools.reliability.disks import can_mount, fill, small_disk
 from tools.reliability.lines import Line
 
@@ -80,13 +79,9 @@ def conversion_on_a_full_disk(times: int) -> Line:
     return line
 
 
-QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
 def _command(table: Path, folder: Path) -> list[str]:
     """In a process of its own, and not forked: the reader of tables has threads."""
-    told = [str(table), "--target", "y", "--to", str(folder)]
-    return [sys.executable, "-m", "engine", "convert", *told]
+    return engine_command("convert", str(table), "--target", "y", "--to", str(folder))
 
 
 def _table(folder: Path) -> Path:

@@ -14,13 +14,19 @@ import numpy as np
 
 import engine
 from engine import Checkpoint, train
-from tools.reliability.children import Child, outcome_of
+from tools.reliability.children import outcome_of, struck
 from tools.reliability.jobs import CODES, NETWORK, ROWS, epochs_for, jobs
 from tools.reliability.lines import Line
 
 SECONDS = 0.4
 # What an interruption must not leave half done.
-KEEPING = ("training/checkpoint", "training/evaluations", "atomic_files", "file_locks")
+KEEPING = (
+    "training/checkpoint",
+    "training/evaluations",
+    "atomic_files",
+    "file_locks",
+    "tensor_layout",
+)
 PACKAGE = str(Path(engine.__file__).parent)
 
 
@@ -37,10 +43,7 @@ def ctrl_c(times: int) -> Line:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "run.ckpt")
             resumed = partial(job.call, max_iter=epochs, checkpoint=Checkpoint(path, seconds=0))
-            for _ in range(kills):
-                child = Child(resumed, Path(folder))
-                if child.ended(generator.uniform(0.0, SECONDS / kills)):
-                    break
+            for child in struck(resumed, Path(folder), kills, SECONDS, generator):
                 child.interrupt()
                 child.ended()
                 error = child.outcome.error

@@ -1,18 +1,17 @@
 """Processes that are killed (SIGKILL) at random moments, and started again until they end."""
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from engine import Checkpoint
-from tools.reliability.children import RENAMING, WRITING, Child, outcome_of
+from tools.reliability.children import RENAMING, WRITING, outcome_of, struck
+from tools.reliability.commands import QUIET, engine_command
 from tools.reliability.jobs import Job, epochs_for, jobs
 from tools.reliability.lines import Line
 
@@ -54,11 +53,7 @@ def _kill_until_it_ends(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.ckpt")
         resumed = partial(job.call, max_iter=epochs, checkpoint=Checkpoint(path, seconds=0))
-        for _ in range(kills):
-            child = Child(resumed, Path(folder))
-            # Most of the work is still there after each kill, so that the next has a run to hit.
-            if child.ended(generator.uniform(0.0, SECONDS / kills)):
-                break
+        for child in struck(resumed, Path(folder), kills, SECONDS, generator):
             phase, lost = child.kill()
             phases[phase] += 1
             most_lost = max(most_lost, lost)
@@ -107,13 +102,10 @@ def sigkill_command(times: int) -> Line:
     return line
 
 
-QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
 def _command(model: str) -> list[str]:
     told = ["--target", "y", "--max-iter", "1500", "--early-stopping", "no", "--hidden", "60,40"]
     kept = ["--checkpoint", f"{Path(model).stem}.ckpt", "--checkpoint-every", "0.1"]
-    return [sys.executable, "-m", "engine", "train", "table.csv", *told, "--model", model, *kept]
+    return engine_command("train", "table.csv", *told, "--model", model, *kept)
 
 
 def _trained(folder: Path, model: str) -> float:
@@ -124,5 +116,5 @@ def _trained(folder: Path, model: str) -> float:
 
 
 def _predictions(folder: Path, model: str) -> bytes:
-    command = [sys.executable, "-m", "engine", "predict", model, "table.csv"]
+    command = engine_command("predict", model, "table.csv")
     return subprocess.run(command, cwd=folder, check=True, capture_output=True).stdout

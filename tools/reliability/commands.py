@@ -1,0 +1,12 @@
+"""Commands of the package, in processes of their own."""
+
+import subprocess
+import sys
+from typing import Any
+
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def engine_command(*arguments: str) -> list[str]:
+    """`engine` with these arguments."""
+    return [sys.executable, "-m", "engine", *arguments]
