@@ -944,6 +944,14 @@ def test_a_file_in_use_is_refused(path):
     assert not path.with_name("run.ckpt.lock").exists()
 
 
+def test_a_file_in_use_is_refused_before_a_look_at_the_data(path, monkeypatch):
+    lock = FileLock(path.with_name("run.ckpt.lock"))
+    monkeypatch.setattr("engine.training.trainer.identity_of_training", None)
+    with pytest.raises(CheckpointError, match="belongs to a run that is under way"):
+        run(path)
+    lock.release()
+
+
 def test_a_lock_is_free_again_and_its_file_gone(tmp_path):
     lock = tmp_path / "lock"
     first = FileLock(lock)
