@@ -16,8 +16,8 @@ from sklearn import datasets
 
 from engine import ModelFileError
 from engine.cli import main
-from engine.cli.table_train import COMPILED
 from engine.cli.table_train_on_disk import check_fits_memory
+from engine.cli.table_words import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import pipeline_file
 from engine.tables import fitting

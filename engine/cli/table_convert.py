@@ -87,29 +87,21 @@ def converted(
 
 def show_converted(console: Console, table: "ConvertedTable") -> None:
     """What was inferred, and what was written."""
-    from collections import Counter
-
+    from engine.cli.table_words import inferred
     from engine.mapped_files import in_words
     from engine.tables.words import counted
 
     facts = table.facts
-    names = {"number": "numbers", "category": "categories", "boolean": "true and false"}
-    kinds = Counter(column.kind for column in table.columns)
-    said = ", ".join(f"{count:,} of {names[kind]}" for kind, count in kinds.most_common())
+    rows = facts["rows"]
     n_bytes = sum(path.stat().st_size for path in table.folder.iterdir())
     lines = [
-        f"Target {table.target.name!r}: {table.target.task}, as "
-        f"{table.target.reason.removeprefix('as ')} (--task overrules)",
-        f"Learnt from {counted(len(table.columns), 'column')}: {said}; they make "
-        f"{counted(len(facts['inputs']), 'input')}",
-    ]
-    lines += [f"  {column.name!r}: {column.note}" for column in table.columns if column.note]
-    lines += [f"Left out: {name!r} {note}" for name, note in facts["left out"][:20]]
-    if len(facts["left out"]) > 20:
-        lines.append(f"Left out: {len(facts['left out']) - 20:,} more columns")
-    lines += [f"Note: {note}" for note in facts["notes"]]
-    rows = facts["rows"]
-    lines += [
+        *inferred(
+            table.target,
+            table.columns,
+            f"; they make {counted(len(facts['inputs']), 'input')}",
+            facts["left out"],
+            facts["notes"],
+        ),
         f"{rows['training']:,} rows to learn from, {rows['validation']:,} to stop by, "
         f"{rows['held-out']:,} held out (at random)",
         f"{table.folder}: {in_words(n_bytes)}",

@@ -1,7 +1,6 @@
 """`engine train`: from a table to a trained, scored and saved model."""
 
 import sys
-from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +11,9 @@ from rich.console import Console
 from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
 
 if TYPE_CHECKING:
-    from engine.tables.fitting import Plan, Trained
+    from engine.tables.fitting import Plan, Split
 
 INTERRUPTED = 130  # as shells report Ctrl-C
-COMPILED = ", most of it to compile kernels, which the next run loads"
-MOST_LEFT_OUT = 20  # columns that are named one by one
 
 
 class Task(StrEnum):
@@ -141,6 +138,7 @@ def train(
     from engine.cli.table_convert import converted, show_converted
     from engine.cli.table_pictures import check_folder, draw_training
     from engine.cli.table_train_on_disk import check_fits_memory, train_on_disk
+    from engine.cli.table_words import show_trained
     from engine.model_files import pipeline_file
     from engine.tables import fitting
     from engine.tables.on_disk import is_converted, open_table
@@ -200,7 +198,7 @@ def train(
     }
     trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
     trained.model.write(model)
-    show_trained(console, plan, trained)
+    show_trained(console, trained.model, trained, rows_of(trained.split), {})
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
     if pictures is not None:
         draw_training(console, trained, pictures)
@@ -236,85 +234,29 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
 
 def show_plan(console: Console, plan: "Plan") -> None:
     """Say what was inferred."""
+    from engine.cli.table_words import inferred
     from engine.tables.words import counted
 
-    frame, target = plan.table.frame, plan.target
+    frame, columns = plan.table.frame, plan.columns
+    n_missing = sum(column.n_missing for column in columns.used)
+    more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
+    left_out = [(column.name, column.note) for column in columns.left_out]
     lines = [
         f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
-        f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
-        "(--task overrules)",
-        f"Learnt from {_kinds(plan)}",
+        *inferred(plan.target, columns.used, more, left_out, plan.notes),
     ]
-    lines += [f"  {column.name!r}: {column.note}" for column in plan.columns.used if column.note]
-    left_out = plan.columns.left_out
-    lines += [f"Left out: {column.name!r} {column.note}" for column in left_out[:MOST_LEFT_OUT]]
-    if len(left_out) > MOST_LEFT_OUT:
-        lines.append(f"Left out: {len(left_out) - MOST_LEFT_OUT:,} more columns")
-    lines += [f"Note: {note}" for note in plan.notes]
     console.print("\n".join(lines), soft_wrap=True, markup=False, emoji=False)
     console.print()
 
 
-def show_trained(console: Console, plan: "Plan", trained: "Trained") -> None:
-    """The summary and the scores."""
-    from engine.cli.table_scores import baseline_name, score_table, summary_table
-    from engine.tables.words import counted
-
-    network, held_out = trained.network, trained.split.held_out
-    n_columns = len(plan.columns.used)
-    aside = trained.split.validation
-    rows = (
-        f"{len(trained.split.training.y):,} to learn from, "
+def rows_of(split: "Split") -> str:
+    """How many rows there are for what."""
+    aside, held_out = split.validation, split.held_out
+    return (
+        f"{len(split.training.y):,} to learn from, "
         + (f"{len(aside.y):,} to stop by, " if aside else "")
-        + (f"{len(held_out.y):,} held out ({trained.split.how})" if held_out else "none held out")
+        + (f"{len(held_out.y):,} held out ({split.how})" if held_out else "none held out")
     )
-    sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
-    console.print(
-        summary_table(
-            {
-                "rows": rows,
-                "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
-                "task": f"{plan.target.task} of {plan.target.name!r}{_classes(trained)}",
-                "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
-                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
-                f"{best_epoch(network)}",
-                "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
-            }
-        )
-    )
-    console.print()
-    scores = trained.scores
-    columns = {"training": scores["training"]}
-    if held_out:
-        columns = {
-            "held-out": scores["held_out"],
-            **columns,
-            f"{baseline_name(trained.model.baseline)}, held-out": scores["baseline"],
-        }
-    console.print(score_table(plan.target.task, columns))
-    console.print()
-
-
-def _kinds(plan: "Plan") -> str:
-    from engine.tables.words import counted
-
-    names = {"number": "numbers", "category": "categories", "boolean": "true and false"}
-    counts = Counter(column.kind for column in plan.columns.used)
-    said = [f"{count:,} of {names[kind]}" for kind, count in counts.most_common()]
-    n_missing = sum(column.n_missing for column in plan.columns.used)
-    more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
-    return f"{counted(len(plan.columns.used), 'column')}: {', '.join(said)}{more}"
-
-
-def best_epoch(network: Any) -> str:
-    """The epoch whose parameters were kept, in words."""
-    scores = network.validation_scores_
-    return "" if scores is None else f"; kept: epoch {scores.argmax() + 1:,}"
-
-
-def _classes(trained: "Trained") -> str:
-    known = trained.model.baseline
-    return f", {len(known['classes'])} classes" if "classes" in known else ""
 
 
 def _units(hidden: str) -> tuple[int, ...]:

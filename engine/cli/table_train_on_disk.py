@@ -44,45 +44,18 @@ def train_on_disk(
 
 
 def _show(console: Console, table: "ConvertedTable", trained: "TrainedOnDisk") -> None:
-    from engine.cli.table_scores import baseline_name, score_table, summary_table
-    from engine.cli.table_train import COMPILED, best_epoch
-    from engine.tables.words import counted
+    from engine.cli.table_words import show_trained
 
-    network, rows = trained.network, table.facts["rows"]
-    sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
-    classes = "" if table.classes is None else f", {len(table.classes)} classes"
-    judged = ", ".join(
-        f"{count:,} {name}"
-        for name, count in (
-            ("of those to learn from", trained.rows_judged["training"]),
-            ("of those held out", trained.rows_judged.get("held_out")),
-        )
-        if count
+    rows, judged = table.facts["rows"], trained.rows_judged
+    told = [f"{judged['training']:,} of those to learn from"]
+    if judged.get("held_out"):
+        told.append(f"{judged['held_out']:,} of those held out")
+    console.print()
+    show_trained(
+        console,
+        trained.model,
+        trained,
+        f"{rows['training']:,} to learn from, {rows['validation']:,} to stop by, "
+        f"{rows['held-out']:,} held out; shuffled by blocks",
+        {"scores": f"from {', '.join(told)}"},
     )
-    console.print()
-    console.print(
-        summary_table(
-            {
-                "rows": f"{rows['training']:,} to learn from, {rows['validation']:,} to stop by, "
-                f"{rows['held-out']:,} held out; shuffled by blocks",
-                "columns": f"{len(table.columns):,}, which make {counted(sizes[0], 'input')}",
-                "task": f"{table.target.task} of {table.target.name!r}{classes}",
-                "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
-                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
-                f"{best_epoch(network)}",
-                "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
-                "scores": f"from {judged}",
-            }
-        )
-    )
-    console.print()
-    columns = {"training": trained.scores["training"]}
-    if "held_out" in trained.scores:
-        name = baseline_name(trained.model.baseline)
-        columns = {
-            "held-out": trained.scores["held_out"],
-            **columns,
-            f"{name}, held-out": trained.scores["baseline"],
-        }
-    console.print(score_table(table.target.task, columns))
-    console.print()
