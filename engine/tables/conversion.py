@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
 from engine.boundary import settings
-from engine.mapped_files import in_words
+from engine.free_memory import in_words
 from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
 from engine.tables import target as of_target
