@@ -8,7 +8,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -> list[Path]:
-    """Where limits of this process stand, as on "cpu" or "memory": of its group, and of those above.
+    """Where limits of this process on "cpu" or "memory" stand: its group, and those above it.
 
     A group may use what it and each group above it are granted. Containers see their own group as
     the root, often under a path that holds outside only. Version 2 comes first, then version 1.
