@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from sklearn.preprocessing import StandardScaler
 
 from engine.model_files import table_examples
@@ -16,7 +15,6 @@ from engine.tables import pipeline as parts
 from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched
 from engine.tables.model import TableModel
 from engine.tables.on_disk import (
-    EXAMPLES,
     PIPELINE,
     TRAINING,
     VALIDATION,
@@ -24,6 +22,7 @@ from engine.tables.on_disk import (
     OnDisk,
 )
 from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
+from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
@@ -75,7 +74,8 @@ def trained_on_disk(
     scores, judged = _scores(table, network)
     if table.classes is not None:
         _name_classes(network, table.classes)
-    pipeline = parts.assembled(read_model(table.folder / PIPELINE).estimator, whole)
+    preprocessing = read_model(table.folder / PIPELINE).estimator
+    pipeline = parts.assembled(preprocessing, whole)
     forget_training(pipeline)
     about = table.facts["about"]
     facts = {
@@ -94,7 +94,7 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, pl.read_parquet(table.folder / EXAMPLES)),
+        table_examples.tried(pipeline, specimens(preprocessing)),
     )
     interrupted = any(INTERRUPTED in message for message in said)
     return TrainedOnDisk(

@@ -143,8 +143,8 @@ def write_table(folder: Path, gigabytes: float) -> int:
 def table(found: dict[str, Any]) -> str:
     """The same, as the page shows it."""
     lines = [
-        f"Limit: {found['limit'] >> 20} MB, of which Python and the libraries take a part; {EPOCHS} "
-        "epochs. Seconds are of the whole process; of the arrays, those to learn from count.",
+        f"Limit: {found['limit'] >> 20} MB, of which Python and its libraries take a part. A fit "
+        f"has {EPOCHS} epochs of the rows to learn from. Seconds are those of the whole process.",
         "",
         "| command | data | rows | private memory at most | seconds | rows/s |",
         "|---|--:|--:|--:|--:|--:|",
