@@ -357,6 +357,17 @@ def test_callbacks_are_torn_down_after_an_error():
     estimator.set_callbacks().fit(X, LABELS)
 
 
+@pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
+def test_an_exception_of_a_callback_comes_through_whatever_its_type(solver):
+    class OutOfItems(Recorder):
+        def on_fit_task_end(self, estimator, context, **told):
+            if context.task_name in ("epoch", "iteration"):
+                next(iter(()))
+
+    with pytest.raises(StopIteration):
+        classifier(solver=solver).set_callbacks(OutOfItems()).fit(X, LABELS)
+
+
 def test_a_callback_of_a_search_reaches_each_fit_within_it():
     callback = Propagated(stops_after=3)
     pipeline = make_pipeline(StandardScaler(), classifier())
