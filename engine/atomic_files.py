@@ -12,7 +12,7 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the place of `path` once all is on the disk.
 
-    If anything goes wrong before that, what stood at `path` stays as it was, and an OSError says so.
+    If anything goes wrong before that, what stood at `path` stays as it was; an OSError says so.
 
     Examples
     --------

@@ -67,7 +67,7 @@ def saving_fails(times: int) -> Line:
                 inner = folder / "inner"
                 inner.mkdir()
                 folder.chmod(0o755)
-                _expect_the_older_file(line, inner, ending, lambda run: read_only(run, inner))
+                _expect_the_older_file(line, inner, ending, partial(read_only, folder=inner))
                 inner.chmod(0o755)
             for number in itertools.count():
                 with any_folder() as folder:
