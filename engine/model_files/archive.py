@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,7 +92,18 @@ def is_array(part: bytes) -> bool:
     except TypeError:
         return False
     size = math.prod(ast.literal_eval(found["shape"].decode()))
-    return bool(dtype.itemsize or not size) and size * dtype.itemsize == len(part) - start
+    if not (dtype.itemsize or not size) or size * dtype.itemsize != len(part) - start:
+        return False
+    return _are_values(dtype, part, start)
+
+
+def _are_values(dtype: np.dtype[Any], part: bytes, start: int) -> bool:
+    """Whether all are values of the dtype: of 4 bytes for a letter, most are no letter."""
+    if dtype.kind == "U":
+        return bool((np.frombuffer(part, "<u4", offset=start) <= sys.maxunicode).all())
+    if dtype.kind == "b":
+        return bool((np.frombuffer(part, "u1", offset=start) <= 1).all())
+    return True
 
 
 def check_types(path: Path, schema: Any, outcome: str) -> None:

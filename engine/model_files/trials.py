@@ -18,7 +18,6 @@ from engine.checks.rounding import DRAWS, moved, tolerance
 from engine.equations.backends import BACKENDS
 from engine.model_files import files, network_file, onnx_file, pipeline_file, plain
 from engine.model_files.description import BINARY, CLASSIFIER
-from engine.model_files.errors import ModelFileError
 from engine.model_files.examples import ulps_apart
 from engine.model_files.light import decoded
 from engine.model_files.reading import content_of
@@ -208,9 +207,8 @@ def _by_onnxruntime(stored: Stored, content: bytes, allowed: float) -> Outcome:
 def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
     from engine.model_files.soundness import networks_of
 
-    examples = model.examples
-    if examples is None:
-        raise ModelFileError(f"{path} carries no examples, and cannot be tried.")
+    examples = pipeline_file.require_model(path, model).examples
+    assert examples is not None
     networks = networks_of(model.estimator)
     rows, expected = examples.rows(), examples.outputs
 
