@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
-from engine.model_files import onnx_file, plain
+from engine.model_files import onnx_file, plain, trials
 from engine.model_files.reading import content_of
 from tests.processes import run
 
@@ -113,6 +113,37 @@ def test_other_steps_are_refused_by_name(path):
     with pytest.raises(TypeError, match=r"A pipeline of MinMaxScaler, MLPClassifier cannot be"):
         save(path, model)
     assert not path.exists()
+
+
+def test_labels_that_onnx_cannot_hold_are_refused(path):
+    y = np.array([1, 2, 2**63 + 5], np.uint64)[CODES]
+    model = MLPClassifier((3,), max_iter=3, random_state=0).fit(ROWS, y)
+    with pytest.raises(ValueError, match="The label 9223372036854775813 is larger than those of"):
+        save(path, model)
+    assert not path.exists()
+
+
+def test_a_network_that_no_onnx_file_can_hold_is_refused(path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"too large for an \.onnx file; save it as \.safetensors"):
+        save(path, Network((20, 20)), np.zeros(420))
+
+
+def test_onnxruntime_is_given_what_was_read_and_not_what_came(path, monkeypatch):
+    """Fields that stand twice in a file, of which readers may take the one or the other."""
+    save(path, Network((2, 1)), np.zeros(3))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\x08\x09")  # ir_version 9, once more
+    seen = []
+    session = onnxruntime.InferenceSession
+
+    def watched(content, *rest, **told):
+        seen.append(content)
+        return session(content, *rest, **told)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
+    assert trials.tried(path).ok
+    assert seen == [whole]
 
 
 def test_the_graph_passes_onnxs_own_checks_and_says_what_it_is(path):

@@ -56,7 +56,12 @@ class Graph(NamedTuple):
 
 def exported(model: Any, theta: Any, X: Any) -> bytes:
     """The bytes of an .onnx file of a network, an estimator, or a StandardScaler and one."""
-    content: bytes = _model_of(graph_of(model, theta, X)).SerializeToString(deterministic=True)
+    return content_of_graph(graph_of(model, theta, X))
+
+
+def content_of_graph(graph: Graph) -> bytes:
+    """The bytes of a graph, the same for the same one."""
+    content: bytes = _model_of(graph).SerializeToString(deterministic=True)
     return content
 
 
@@ -103,8 +108,7 @@ def read(path: Path, content: bytes) -> Graph:
                 f"{path} is an ONNX file that engine.save did not write; only its own are tried."
             )
         found = _graph(described(metadata), metadata, _initializers(proto))
-        same = _model_of(found).SerializeToString(deterministic=True)
-        if same != proto.SerializeToString(deterministic=True):
+        if content_of_graph(found) != proto.SerializeToString(deterministic=True):
             raise ValueError("the graph is not the one that engine.save writes of this network.")
     except (ModelFileError, MemoryError):
         raise
@@ -203,12 +207,13 @@ def _model_of(graph: Graph) -> Any:
         EXAMPLES_X: json.dumps(stored.examples.X.tolist()),
         EXAMPLES_OUTPUTS: json.dumps(stored.examples.outputs.tolist()),
     }
+    n_bytes = stored.theta.nbytes + sum(map(len, texts.values()))
+    if n_bytes > MOST_BYTES:  # before protobuf says so in its own words
+        raise ValueError("The network is too large for an .onnx file; save it as .safetensors.")
     for name in sorted(texts):
         proto.metadata_props.add(key=name, value=texts[name])
     content = proto.SerializeToString(deterministic=True)
     proto.metadata_props.add(key=CHECKSUM, value=hashlib.sha256(content).hexdigest())
-    if proto.ByteSize() > MOST_BYTES:
-        raise ValueError("The network is too large for an .onnx file; save it as .safetensors.")
     onnx.checker.check_model(proto)
     return proto
 
@@ -276,6 +281,11 @@ def _classes_of(about: Description) -> NDArray[Any]:
     classes = about.classes
     assert classes is not None
     if classes.dtype.kind in "iu":
+        if int(classes.max()) > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"The label {classes.max()} is larger than those of an .onnx file, which are "
+                "int64; save the model as .safetensors, or fit on smaller numbers or texts."
+            )
         return classes.astype(np.int64)
     return classes.astype(object) if classes.dtype.kind == "U" else classes
 

@@ -99,7 +99,7 @@ def _tried(path: Path, ending: str, content: bytes) -> Trial:
     if ending == files.SAFETENSORS:
         return _tried_network(network_file.read(path, content))
     if ending == files.ONNX:
-        return _tried_graph(onnx_file.read(path, content), content)
+        return _tried_graph(onnx_file.read(path, content))
     return _tried_pipeline(path, pipeline_file.read_content(path, content))
 
 
@@ -191,7 +191,7 @@ def _facts(stored: Stored, examples: str) -> dict[str, str]:
 # Graphs.
 
 
-def _tried_graph(graph: onnx_file.Graph, content: bytes) -> Trial:
+def _tried_graph(graph: onnx_file.Graph) -> Trial:
     stored, X = graph.stored, graph.stored.examples.X
     scaled = X
     if onnx_file.MEAN in graph.scaling:
@@ -207,12 +207,15 @@ def _tried_graph(graph: onnx_file.Graph, content: bytes) -> Trial:
         return Trial(facts, outcomes, ["onnxruntime is not installed, and was left out."])
     # It computes 1 / (1 + e^-z) to the last place of 1, however small that is.
     at_least = 1.0 if stored.description.output == "sigmoid" else 0.0
-    outcomes.append(_by_onnxruntime(stored, content, _measure_of(stored, scaled, at_least)))
+    outcomes.append(_by_onnxruntime(graph, _measure_of(stored, scaled, at_least)))
     return Trial(facts, outcomes, [])
 
 
-def _by_onnxruntime(stored: Stored, content: bytes, measure: Measure) -> Outcome:
+def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
+    """By a file that is written anew: two readers may see two graphs in the one that came."""
     import onnxruntime
+
+    stored, content = graph.stored, onnx_file.content_of_graph(graph)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
