@@ -5,7 +5,7 @@
 
 Whole files of every format are damaged byte by byte (tools/fuzz_damage.py), or forged with right
 checksums (tools/fuzz_forgery.py). Worker processes write each to a disk and load it as a user
-would, under limits of memory and time. An outcome is
+would, under limits of memory and time; what loads goes to `engine check-model`. An outcome is
 
     refused    ModelFileError
     unchanged  it loads, as the very model that was damaged: what changed is of no consequence
@@ -90,6 +90,7 @@ def case_of(number: int, seed: int, corpus: list[Path]) -> Case:
 def outcome_of(case: Case, path: Path) -> tuple[str, str]:
     """Load the file, which is written to `path`; the outcome, and what went wrong."""
     from engine import ModelFileError
+    from engine.model_files.trials import tried
 
     path.write_bytes(case.content)
     try:
@@ -108,6 +109,7 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
         return FAILURE, "loads as another model"
     try:
         use(loaded)
+        tried(path)
     except TooLong:
         return FAILURE, "loads, and predicts for longer than it may"
     except BaseException as error:
@@ -124,7 +126,7 @@ def loaded_from(path: Path) -> Any:
     if path.suffix == ".onnx":
         return onnx_file.read(path, content_of(path))
     if path.suffix == ".skops":
-        return pipeline_file.read_model(path)
+        return pipeline_file.require_model(path, pipeline_file.read_model(path))
     return load(path)
 
 
@@ -202,10 +204,13 @@ def work(
     numbers: range, asked: Asked, corpus: list[Path], folder: Path, at: Any, answers: Connection
 ) -> None:
     """Load the files of these numbers, under limits; `at` says which is under way."""
+    from engine.model_files.trials import tried
+
     warnings.simplefilter("ignore")
     for whole in corpus:  # what is imported and made once, before limits are drawn
         use(loaded := loaded_from(whole))
         essence_of(loaded)
+        tried(whole)
     _limit_memory()
     signal.signal(signal.SIGALRM, _alarm)
     for number in numbers:

@@ -212,7 +212,6 @@ def _tried_graph(graph: onnx_file.Graph) -> Trial:
 
 
 def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
-    """By a file that is written anew: two readers may see two graphs in the one that came."""
     import onnxruntime
 
     stored, content = graph.stored, onnx_file.content_of_graph(graph)
