@@ -288,6 +288,15 @@ def test_what_is_no_model_is_refused_and_nothing_is_written(path, arguments, err
     assert list(path.parent.iterdir()) == []
 
 
+def test_what_was_loaded_is_saved_again_as_it_is_told(path):
+    save(path, fitted(CODES))
+    model, content = load(path), path.read_bytes()
+    with pytest.raises(TypeError, match=r"save\(path, model\.estimator\(\)\), or where it was a"):
+        save(path, model)
+    save(path, model.estimator())
+    assert path.read_bytes() == content
+
+
 def test_rows_to_be_tried_on_must_fit(path):
     model = fitted(CODES)
     with pytest.raises(

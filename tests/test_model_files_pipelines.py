@@ -264,6 +264,14 @@ def test_what_is_no_model_is_refused_and_nothing_is_written(path, model, error, 
     assert list(path.parent.iterdir()) == []
 
 
+def test_a_model_that_would_not_load_is_not_said_to_be_damaged(path):
+    """Labels of another byte order, as some formats of data have them."""
+    model = classifier().fit(ROWS, CODES.astype(">i8"))
+    with pytest.raises(ModelFileError, match=r"would not load, and was not saved: .* no array of"):
+        save(path, model)
+    assert not path.exists()
+
+
 def test_a_type_that_is_not_known_is_named(path):
     model = make_pipeline(FunctionTransformer(np.abs), classifier()).fit(ROWS, CODES)
     with pytest.raises(ModelFileError, match=r"numpy\.abs.* It was not saved"):
@@ -694,11 +702,19 @@ def test_a_model_that_cannot_predict_its_examples_is_refused(path, whole):
     refused(path, {**whole, archive.EXAMPLES: json.dumps(value).encode()}, "X has 5 features")
 
 
-def test_an_older_protocol_of_skops_is_refused(path, whole):
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (0, "in protocol 0 of skops, and the skops that is installed reads"),
+        (99, "in protocol 99 of skops, and the skops that is installed reads"),
+        (True, "is of no protocol of skops"),
+        ("2", "is of no protocol of skops"),
+    ],
+)
+def test_another_protocol_of_skops_is_refused(path, whole, protocol, message):
     schema = json.loads(whole[archive.SCHEMA])
-    for protocol in (0, True, 99):
-        text = json.dumps({**schema, "protocol": protocol}).encode()
-        refused(path, {**whole, archive.SCHEMA: text}, "another protocol of skops")
+    text = json.dumps({**schema, "protocol": protocol}).encode()
+    refused(path, {**whole, archive.SCHEMA: text}, message)
 
 
 def test_skops_sees_nothing_of_a_file_but_what_passed(path, whole, monkeypatch):

@@ -28,6 +28,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -207,18 +208,18 @@ def work(
     from engine.model_files.trials import tried
 
     warnings.simplefilter("ignore")
-    for whole in corpus:  # what is imported and made once, before limits are drawn
+    for whole in corpus:  # what is imported and made once, without limits
         use(loaded := loaded_from(whole))
         essence_of(loaded)
         tried(whole)
-    _limit_memory()
     signal.signal(signal.SIGALRM, _alarm)
     for number in numbers:
         at.value = number
         case = case_of(number, asked.seed, corpus)
         signal.setitimer(signal.ITIMER_REAL, asked.seconds)
         try:
-            outcome, reason = outcome_of(case, folder / f"file{case.ending}")
+            with _limited_memory():
+                outcome, reason = outcome_of(case, folder / f"file{case.ending}")
         except TooLong:
             outcome, reason = FAILURE, "took longer than it may"
         finally:
@@ -231,13 +232,20 @@ def _alarm(signal_number: int, frame: FrameType | None) -> None:
     raise TooLong
 
 
-def _limit_memory() -> None:
+@contextlib.contextmanager
+def _limited_memory() -> Iterator[None]:
     """What this process has, and a little more."""
     pages = Path("/proc/self/statm").read_text().split()
     page = resource.getpagesize()
+    before = {}
     for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
-        most = int(used) * page + MORE_MEMORY
-        resource.setrlimit(limit, (most, most))
+        before[limit] = resource.getrlimit(limit)
+        resource.setrlimit(limit, (int(used) * page + MORE_MEMORY, before[limit][1]))
+    try:
+        yield
+    finally:
+        for limit, limits in before.items():
+            resource.setrlimit(limit, limits)
 
 
 class Found(NamedTuple):

@@ -137,8 +137,14 @@ def check_schema(path: Path, schema: Any, parts: Mapping[str, bytes]) -> None:
     To skops a part with the number of another is that other part. So a few of them within each
     other would take it forever, and one array that is named a thousand times would fill the memory.
     """
-    if not isinstance(schema, dict) or schema.get("protocol") != _protocol():
-        raise damaged(path, f"{SCHEMA} is of another protocol of skops.")
+    protocol = schema.get("protocol") if isinstance(schema, dict) else None
+    if not isinstance(protocol, int) or isinstance(protocol, bool):
+        raise damaged(path, f"{SCHEMA} is of no protocol of skops.")
+    if protocol != _protocol():
+        raise ModelFileError(
+            f"{path} was written in protocol {protocol} of skops, and the skops that is installed "
+            f"reads {_protocol()}: install another version of it, or train again."
+        )
     numbers: set[int] = set()
     read: set[str] = set()
     for node in nodes_of(schema):

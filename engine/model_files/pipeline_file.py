@@ -85,7 +85,13 @@ def content_of_model(path: Path, model: StoredModel) -> bytes:
     parts[HEADER] = json.dumps(header, indent=1, ensure_ascii=False).encode()
     if model.examples is not None:
         parts[EXAMPLES] = table_examples.written(model.examples)
-    _made(path, parts, model.examples)  # what could not be read must not be written
+    try:  # what could not be read must not be written
+        _made(path, parts, model.examples)
+    except ModelFileError as error:
+        reason = str(error).removeprefix(f"{path} is damaged: ")
+        raise ModelFileError(
+            f"{path}: the model would not load, and was not saved: {reason}"
+        ) from error
     return archive_of(parts)
 
 
