@@ -17,9 +17,9 @@ from engine.tables import fitting, on_disk, stream
 from engine.tables import pipeline as parts
 from engine.tables.columns import described
 from engine.tables.on_disk import PIPELINE
-from engine.tables.reading import MISSING, Table
+from engine.tables.reading import MISSING, Table, read_table
 from engine.tables.stream import table_files
-from engine.tables.survey import Moments
+from engine.tables.survey import Moments, Survey
 from engine.tables.target import decided
 from tests.processes import environment
 
@@ -159,6 +159,54 @@ def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     assert converted.target == decided(table["rent"], None)
 
 
+@pytest.mark.parametrize("n_categories", [48, 49, 50, 51, 60])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_rarest_categories_share_an_input_as_in_memory(tmp_path, n_categories, gaps):
+    n_rows = 4 * n_categories
+    texts = [f"c{k % n_categories:02}" for k in range(n_rows)]  # "c00" and "c07" come most often
+    texts += ["c00"] * 50 + ["c07"] * 50 + [None if gaps else "c01"] * 20
+    table = pl.DataFrame({"town": texts, "y": [k % 2 for k in range(len(texts))]})
+    path = written(table, tmp_path, ".csv")
+    converted = convert_table(path, tmp_path / "folder", "y", test_fraction=0)
+    learnt = table.filter(parts_of(table, "y", (0, 0.1)) == 0).select("town")
+    expected = parts.preprocessing(described(table, "y", {}).used).fit(learnt)
+    assert converted.facts["inputs"] == list(expected.get_feature_names_out())
+    np.testing.assert_array_equal(converted.training.X, expected.transform(learnt))
+
+
+@pytest.mark.parametrize("first", [0, 105])
+@pytest.mark.parametrize("n_distinct", [110, 40, 15])
+def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
+    tmp_path, monkeypatch, first, n_distinct
+):
+    for size in (300, 1 << 20):
+        monkeypatch.setattr(stream, "PART_BYTES", size)
+        values = [str(k % n_distinct + 0.5) for k in range(120)]
+        values[first : first + 10] = ["none"] * 10
+        table = pl.DataFrame({"x": values, "z": ["ab"[k % 2] for k in range(120)], "y": range(120)})
+        path = written(table, tmp_path, ".csv")
+        converted = convert_table(path, tmp_path / f"{size}", "y")
+        expected = described(table, "y", {})
+        assert [c.name for c in converted.columns] == [c.name for c in expected.used]
+        assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
+
+
+@pytest.mark.parametrize("word", ["NAN", "-nan", "Nan"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
+    values = [str(k * 1.5) if k % 50 else word for k in range(N_ROWS)]
+    table = frame().with_columns(area=pl.Series(values))
+    path = written(table, tmp_path, ending)
+    converted = convert_table(path, tmp_path / "folder", "rent")
+    (note,) = (note for name, note in converted.facts["left out"] if name == "area")
+    assert note.startswith(f"holds numbers, but also {word!r}: ")
+    assert [note] == [c.note for c in described(table, "rent", {}).left_out if c.name == "area"]
+    if ending == ".csv":
+        converted = convert_table(path, tmp_path / "other", "rent", missing=[word])
+        (area,) = (column for column in converted.columns if column.name == "area")
+        assert (area.kind, area.n_missing > 0) == ("number", True)
+
+
 @pytest.mark.parametrize("fractions", [True, False])
 def test_numbers_told_to_be_categories_are_written_alike_in_all_batches(tmp_path, fractions):
     size = [k % 3 + (0.5 if fractions and k > 2900 else 0) for k in range(N_ROWS)]
@@ -214,6 +262,20 @@ def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted
     assert found[0]["floor"].to_list()[5] == table["floor"].to_list()[5]
 
 
+def test_parts_of_a_file_grow_with_its_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "PART_BYTES", 2000)
+    path = tmp_path / "table.csv"
+    n_rows, found = 100, {}
+    for n_columns in (10, 1000):
+        lines = [",".join(f"x{k}" for k in range(n_columns)), *[",".join("1" * n_columns)] * n_rows]
+        path.write_text("\n".join(lines))
+        batches = list(table_files(path, MISSING).batches())
+        assert sum(batch.frame.height for batch in batches) == n_rows
+        found[n_columns] = max(batch.frame.height * 2 * n_columns for batch in batches)
+    assert found[10] <= 2000
+    assert 2000 < found[1000] <= 2000 * (1 + 1000 // stream.COLUMNS)
+
+
 def test_empty_rows_are_left_out_and_counted(tmp_path):
     path = tmp_path / "table.csv"
     lines = ["x,y", *(f"{k},{k % 2}" if k % 10 else "," for k in range(1000))]
@@ -232,6 +294,26 @@ def test_medians_of_many_rows_are_those_of_a_sample(tmp_path, monkeypatch):
     assert median != learnt.median()
     rank = (learnt < median).mean()
     assert abs(rank - 0.5) < 4 * np.sqrt(0.25 / 500)
+
+
+def test_a_sample_is_drawn_over_all_rows_and_holds_each_once(monkeypatch):
+    monkeypatch.setattr("engine.tables.survey.SAMPLE_ROWS", 500)
+    survey = Survey("y", {}, 3, np.random.default_rng(0))
+    sizes = [1, 300, 250, 2, 4000, 7]
+    rows = np.split(np.arange(float(sum(sizes))), np.cumsum(sizes)[:-1])
+    for numbers in rows:
+        learnt = numbers % 3 > 0
+        survey._keep_sample({"x": numbers, "z": -numbers}, learnt)
+    sample = survey.sample["x"]
+    np.testing.assert_array_equal(sample, -survey.sample["z"])
+    assert len(np.unique(sample)) == 500
+    assert (sample % 3 > 0).all()
+    chosen = np.random.default_rng(0)  # the rows of the 500 lowest keys
+    keys = np.concatenate([chosen.random(n) for n in sizes])
+    keys[::3] = 2
+    assert set(sample) == set(np.argsort(keys)[:500])
+    survey._keep_sample({"x": np.zeros(3)}, np.ones(3, bool))
+    assert list(survey.sample) == ["x"]  # z was numbers no longer
 
 
 def test_moments_of_batches_are_those_of_the_whole():
@@ -345,6 +427,49 @@ def test_arguments_out_of_range_are_refused(tmp_path, given, message):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines_of(300)))
     refused(message, path, tmp_path, **{"target": "y", **given})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\r1,2\r3,4\r", "its lines end with CR; save it with LF"),
+        ('x"z,y\n1,2\n3,4\n', "its header has a quotation mark that is opened and not closed"),
+        ('x,"y\n1,2\n3,4\n', "its header, unexpected end of data"),
+        (f"{'x,' * 2000}y\n1,2\n", "its header is longer than 1,000 bytes"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_said(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr("engine.tables.reading.HEADER_BYTES", 1000)
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode())
+    refused(rf"table.csv cannot be read as CSV: {message}", path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\x0cb", "a\x85b", "a;b", '"a\nb"'])
+def test_a_header_ends_where_a_line_of_a_file_ends(tmp_path, name):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([f"{name},z,y", *lines_of(300)[1:]]), encoding="utf-8")
+    converted = convert_table(path, tmp_path / "folder", "y")
+    assert [column.name for column in converted.columns] == [name.strip('"'), "z"]
+    assert read_table(path).frame.columns == [name.strip('"'), "z", "y"]
+
+
+def test_a_table_of_very_many_columns_with_long_names_is_read(tmp_path):
+    names = [f"a column that has number {k}" for k in range(6000)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([",".join([*names, "y"]), ",".join("1" * 6001)]))
+    assert table_files(path, MISSING).names == [*names, "y"]
+    assert len(path.read_text().split("\n")[0]) > 131_072  # of csv's fields
+
+
+def test_a_folder_with_folders_in_it_is_refused_but_for_what_was_converted(tmp_path):
+    tables = tmp_path / "tables"
+    (tables / "2024").mkdir(parents=True)
+    (tables / "a.csv").write_text("\n".join(lines_of(300)))
+    refused("tables has folders in it, '2024', which are not looked into", tables, tmp_path)
+    (tables / "2024").rmdir()
+    convert_table(tables, tables / "arrays", "y")
+    assert table_files(tables, MISSING).paths == [tables / "a.csv"]
 
 
 def test_files_of_other_columns_are_refused(tmp_path):
