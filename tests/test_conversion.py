@@ -1,6 +1,7 @@
 """Tables become arrays on disk: what is in them, what is refused, and that nothing half stays."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -11,11 +12,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import convert_table, open_table
+from engine import MLPClassifier, convert_table, open_table
 from engine.model_files.pipeline_file import read_model
 from engine.tables import fitting, on_disk, stream
 from engine.tables import pipeline as parts
 from engine.tables.columns import described
+from engine.tables.facts import PARTS
+from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.on_disk import PIPELINE
 from engine.tables.reading import MISSING, Table, read_table
 from engine.tables.stream import table_files
@@ -71,7 +74,7 @@ def written(table, folder, ending):
 
 def rows_of(converted):
     """All parts as one, in the order of the parts."""
-    found = [part for part in map(converted.part, on_disk.PARTS) if part is not None]
+    found = [part for part in map(converted.part, PARTS) if part is not None]
     return np.concatenate([part.X for part in found]), np.concatenate([part.y for part in found])
 
 
@@ -101,7 +104,7 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
     expected = parts.preprocessing(described(table, target, {}).used)
     expected.fit(read.filter(known == 0))
     assert converted.facts["inputs"] == list(expected.get_feature_names_out())
-    for number, name in enumerate(on_disk.PARTS):
+    for number, name in enumerate(PARTS):
         X = part_of(converted, name).X
         np.testing.assert_allclose(
             X, expected.transform(read.filter(known == number)), rtol=1e-9, atol=1e-12
@@ -120,7 +123,7 @@ def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path)
     known = converted.facts["target"]
     np.testing.assert_allclose(known["mean"], learnt.mean())
     np.testing.assert_allclose(known["standard deviation"], learnt.std())
-    for number, name in enumerate(on_disk.PARTS):
+    for number, name in enumerate(PARTS):
         expected = (rent[part == number] - learnt.mean()) / learnt.std()
         np.testing.assert_allclose(part_of(converted, name).y, expected, rtol=1e-5, atol=1e-6)
         assert part_of(converted, name).y.dtype == np.float32
@@ -163,7 +166,9 @@ def test_columns_and_target_are_decided_as_in_memory(tmp_path):
 @pytest.mark.parametrize("gaps", [False, True])
 def test_the_rarest_categories_share_an_input_as_in_memory(tmp_path, n_categories, gaps):
     n_rows = 4 * n_categories
-    texts = [f"c{k % n_categories:02}" for k in range(n_rows)]  # "c00" and "c07" come most often
+    texts: list[str | None] = [
+        f"c{k % n_categories:02}" for k in range(n_rows)
+    ]  # "c00" and "c07" come most often
     texts += ["c00"] * 50 + ["c07"] * 50 + [None if gaps else "c01"] * 20
     table = pl.DataFrame({"town": texts, "y": [k % 2 for k in range(len(texts))]})
     path = written(table, tmp_path, ".csv")
@@ -590,6 +595,17 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
 # Folders that are opened.
 
 
+def an_archive():
+    file = io.BytesIO()
+    np.savez(file, a=[1])
+    return file.getvalue()
+
+
+def rewritten(folder, change):
+    path = folder / "training-inputs.npy"
+    np.save(path, change(np.load(path)))
+
+
 @pytest.fixture
 def converted(tmp_path):
     return convert_table(written(frame(600), tmp_path, ".csv"), tmp_path / "folder", "rent")
@@ -611,10 +627,56 @@ def test_the_same_table_and_seed_give_the_same_bytes(converted, tmp_path):
             assert (again.folder / name).read_bytes() == (converted.folder / name).read_bytes()
 
 
+def test_the_same_call_may_open_what_it_has_made(converted, tmp_path):
+    source, given = tmp_path / "table.csv", {"reuse": True}
+    before = {path.name: path.stat().st_mtime_ns for path in converted.folder.iterdir()}
+    again = convert_table(source, converted.folder, "rent", **given)
+    assert again == converted
+    assert before == {path.name: path.stat().st_mtime_ns for path in converted.folder.iterdir()}
+    first = convert_table(source, tmp_path / "other", "rent", **given)  # where there is none yet
+    assert first.facts["inputs"] == converted.facts["inputs"]
+    with pytest.raises(ValueError, match="folder exists already, and nothing in it was changed"):
+        convert_table(source, converted.folder, "rent")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": "area"}, "target is 'area' and was 'rent'"),
+        ({"task": "regression"}, "task is 'regression' and was None"),
+        ({"columns": {"area": "out"}}, r"columns is {'area': 'out'} and was {}"),
+        ({"missing": ["x"]}, r"missing is \['x'\] and was \['\?', .*'\]"),
+        ({"test_fraction": 0.1}, "test_fraction is 0.1 and was 0.2"),
+        ({"validation_fraction": 0.1}, "validation_fraction is 0.1 and was None"),
+        ({"seed": 1}, "seed is 1 and was 0"),
+        ({"dtype": "float64"}, "dtype is 'float64' and was 'float32'"),
+    ],
+)
+def test_another_call_does_not_open_it_and_says_what_differs(converted, tmp_path, given, message):
+    given = {"target": "rent", "reuse": True, **given}
+    with pytest.raises(ValueError, match=f"was converted otherwise: {message}. Nothing in it was"):
+        convert_table(tmp_path / "table.csv", converted.folder, **given)
+
+
+def test_what_was_made_of_a_table_that_has_changed_is_not_opened(converted, tmp_path):
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write(",".join("1" * 10) + "\n")
+    with pytest.raises(ValueError, match="otherwise: the tables are others, or have changed"):
+        convert_table(tmp_path / "table.csv", converted.folder, "rent", reuse=True)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda folder: (folder / "columns.json").write_text("{"), "columns.json is damaged"),
+        (lambda folder: (folder / "columns.json").write_text("[" * 100_000), "is damaged"),
+        (lambda folder: (folder / "training-inputs.npy").write_bytes(an_archive()), "no array"),
+        (
+            lambda folder: rewritten(folder, lambda X: X.astype(float)),
+            r"holds float64 of shape \(.*\), and columns.json says float32 of shape",
+        ),
+        (lambda folder: rewritten(folder, lambda X: X.astype(">f4")), "holds >f4 of shape"),
+        (lambda folder: rewritten(folder, lambda X: X[1:]), "holds float32 of shape"),
         (lambda folder: (folder / "columns.json").write_text("{}"), "columns.json is damaged"),
         (lambda folder: (folder / "columns.json").unlink(), "has no columns.json"),
         (lambda folder: os.truncate(folder / "training-inputs.npy", 5000), "is damaged"),
@@ -632,3 +694,164 @@ def test_a_folder_of_another_format_is_refused(converted):
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     with pytest.raises(ValueError, match="has format 2, and this version of mlp-engine reads"):
         open_table(converted.folder)
+
+
+@pytest.fixture
+def converted_classes(tmp_path):
+    return convert_table(written(frame(600), tmp_path, ".csv"), tmp_path / "folder", "kind")
+
+
+def places(facts, place=()):
+    """All that `open_table` is to look at: the places of values, and of mappings and lists."""
+    yield place
+    if isinstance(facts, dict):
+        for name in facts:
+            if name not in ("mlp-engine", "numbers", "asked"):
+                yield from places(facts[name], (*place, name))
+    if isinstance(facts, list) and facts:
+        yield from places(facts[0], (*place, 0))
+
+
+@pytest.mark.parametrize("kind", ["converted", "converted_classes"])
+def test_facts_that_lack_anything_or_hold_another_type_are_refused(request, kind):
+    table = request.getfixturevalue(kind)
+    path = table.folder / "columns.json"
+    whole = path.read_text()
+    damaged = 0
+    for place in list(places(table.facts))[1:]:
+        values: tuple[object, ...] = (None, 1.5, {}, "(nothing)")
+        for value in values:
+            facts = json.loads(whole)
+            *above, last = place
+            inner = facts
+            for name in above:
+                inner = inner[name]
+            if value == "(nothing)" and isinstance(inner, dict):
+                del inner[last]
+            elif value == "(nothing)" or type(inner[last]) in (type(value), float):
+                continue
+            else:
+                inner[last] = value
+            path.write_text(json.dumps(facts))
+            with pytest.raises(ValueError, match=r"is damaged|has format"):
+                open_table(table.folder)
+            damaged += 1
+    assert damaged > 100
+    path.write_text(whole)
+    assert open_table(table.folder) == table
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: facts["rows"].update(training=0), "rows are {'training': 0"),
+        (lambda facts: facts["rows"].update({"held-out": -1}), "rows are"),
+        (lambda facts: facts.update(columns=[]), "it has no columns, or no inputs"),
+        (lambda facts: facts["about"].update(dtype="int8"), "dtype is 'int8'"),
+        (lambda facts: facts["left out"][0].pop(), "a column is left out without a reason"),
+        (lambda facts: facts["target"].update(task="guessing"), "target task is 'guessing'"),
+        (lambda facts: facts["target"]["classes"].pop(), "each class needs its count"),
+        (lambda facts: facts["target"].update(classes=["a", "a", "b"]), "not two or more diff"),
+        (lambda facts: facts["target"].update(classes=["a", 1, "b"]), "different ones of a type"),
+        (lambda facts: facts["target"]["counts"].__setitem__(0, 0), "each class needs its count"),
+        (lambda facts: facts["target"]["counts"].__setitem__(0, 1), "the classes have"),
+    ],
+)
+def test_facts_that_do_not_fit_each_other_are_refused(converted_classes, change, message):
+    path = converted_classes.folder / "columns.json"
+    facts = json.loads(path.read_text())
+    change(facts)
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=f"columns.json is damaged: .*{message}"):
+        open_table(converted_classes.folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0, -1.0])
+def test_a_target_without_a_standard_deviation_is_refused(converted, value):
+    path = converted.folder / "columns.json"
+    facts = json.loads(path.read_text())
+    facts["target"]["standard deviation"] = value
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="the target's mean and standard deviation are none"):
+        open_table(converted.folder)
+
+
+def replaced_codes(folder, change, part="training"):
+    path = folder / f"{part}-targets.npy"
+    np.save(path, change(np.load(path)).astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: replaced_codes(f, lambda y: y + 1), "training-targets.npy is damaged: its cl"),
+        (lambda f: replaced_codes(f, lambda y: y - 1), "training-targets.npy is damaged: its cl"),
+        (lambda f: replaced_codes(f, lambda y: y * 0), "training-targets.npy is damaged: its cl"),
+        (lambda f: replaced_codes(f, lambda y: y + 3, "held-out"), "held-out-targets.npy is dam"),
+        (lambda f: (f / "examples.parquet").write_bytes(b"PAR1"), "do not go together"),
+        (
+            lambda f: pl.DataFrame({"q": [1.0]}).write_parquet(f / "examples.parquet"),
+            "examples.parquet and preprocessing.skops do not go together",
+        ),
+        (lambda f: (f / "preprocessing.skops").write_bytes(b"x"), "skops is no model file"),
+        (
+            lambda f: (f / "columns.json").write_text(
+                (f / "columns.json").read_text().replace('"floor_upper"', '"floor_other"')
+            ),
+            "gives other inputs than columns.json says",
+        ),
+    ],
+)
+def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch, damage, message):
+    damage(converted_classes.folder)
+    monkeypatch.setattr(MLPClassifier, "fit", None)
+    monkeypatch.setattr("engine.tables.on_disk.CODES_AT_A_TIME", 100)
+    with pytest.raises(ValueError, match=message):
+        trained_on_disk(open_table(converted_classes.folder), {})
+
+
+def test_rows_to_stop_by_are_used_as_asked(tmp_path):
+    path = written(frame(600), tmp_path, ".csv")
+    without = convert_table(path, tmp_path / "without", "kind", validation_fraction=0)
+    with pytest.raises(ValueError, match="without has no rows to stop by: it was converted witho"):
+        trained_on_disk(without, {}, early_stopping=True)
+    table = convert_table(path, tmp_path / "with", "kind")
+    settings = {"max_iter": 2, "random_state": 0}
+    for asked, stops in ((None, True), (True, True), (False, False)):
+        trained = trained_on_disk(table, settings, asked)
+        assert trained.network.early_stopping is stops
+        assert len(trained.network.validation_loss_curve_) == 2
+
+
+def test_all_files_are_closed_where_one_cannot_be(tmp_path):
+    writer = on_disk.Writer(tmp_path, {"training": 2, "held-out": 2}, 3, (np.float32, np.int32))
+    files = [file for file, _ in writer._files.values() if file is not None]
+
+    class Full:
+        def __exit__(self, *error):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __enter__(self):
+            return self
+
+    writer._open.enter_context(Full())
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
+    assert len(files) == 4
+    assert all(file.closed for file in files)
+
+
+@pytest.mark.parametrize("what", ["write_table", "write_model", "write_facts"])
+def test_a_disk_that_is_full_at_the_end_is_said_too(tmp_path, monkeypatch, what):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"engine.tables.conversion.{what}", full)
+    path = written(frame(600), tmp_path, ".csv")
+    refused("The disk is full. What was written is removed", path, tmp_path, "rent", OSError)
+
+
+def test_one_text_for_several_missing_ones_is_refused(tmp_path):
+    path = written(frame(600), tmp_path, ".csv")
+    message = r"missing must list texts; got 'NA': pass \['NA'\]"
+    refused(message, path, tmp_path, "rent", TypeError, missing="NA")

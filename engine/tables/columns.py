@@ -233,13 +233,15 @@ def checked(series: pl.Series, kind: str, first_row: int = 1) -> pl.Series:
 
 def parse_told(told: list[str], names: list[str]) -> dict[str, str]:
     """What `--column NAME=KIND` says, checked against the table's columns."""
-    wanted: dict[str, str] = {}
-    for said in told:
-        name, equals, kind = said.rpartition("=")
-        if not equals or kind not in (*INPUT_KINDS, OUT):
-            raise ValueError(
-                "--column must be NAME=KIND, where KIND is number, category, boolean or out; "
-                f"got {said!r}."
-            )
-        wanted[named_column(name, names, "--column")] = kind
-    return wanted
+    return {named_column(name, names, "--column"): kind for name, kind in map(name_and_kind, told)}
+
+
+def name_and_kind(told: str) -> tuple[str, str]:
+    """The two of NAME=KIND."""
+    name, equals, kind = told.rpartition("=")
+    if not equals or kind not in (*INPUT_KINDS, OUT):
+        raise ValueError(
+            "--column must be NAME=KIND, where KIND is number, category, boolean or out; "
+            f"got {told!r}."
+        )
+    return name, kind

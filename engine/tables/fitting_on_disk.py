@@ -13,16 +13,10 @@ from engine.model_files import table_examples
 from engine.model_files.forgetting import forget_training
 from engine.model_files.pipeline_file import read_model
 from engine.tables import pipeline as parts
+from engine.tables.facts import FACTS, TRAINING, VALIDATION
 from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched
 from engine.tables.model import TableModel
-from engine.tables.on_disk import (
-    EXAMPLES,
-    PIPELINE,
-    TRAINING,
-    VALIDATION,
-    ConvertedTable,
-    OnDisk,
-)
+from engine.tables.on_disk import EXAMPLES, PIPELINE, ConvertedTable, OnDisk
 from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
 from engine.tables.target import CLASSIFICATION
 
@@ -45,7 +39,10 @@ class TrainedOnDisk:
 
 
 def trained_on_disk(
-    table: ConvertedTable, settings: Mapping[str, Any], progress: bool = False
+    table: ConvertedTable,
+    settings: Mapping[str, Any],
+    early_stopping: bool | None = None,
+    progress: bool = False,
 ) -> TrainedOnDisk:
     """Fit on the rows to learn from, shuffled by blocks, and judge on those that were held out.
 
@@ -54,14 +51,24 @@ def trained_on_disk(
     table : ConvertedTable
     settings : mapping
         Arguments of the network.
+    early_stopping : bool, optional
+        Whether to stop by the rows that were set aside for it; None is if there are any.
     progress : bool
         Show a bar, with the time left, on standard error.
+
+    Raises
+    ------
+    ValueError
+        Before training, when anything in the folder is damaged or does not fit the rest.
     """
     task, training, validation = table.target.task, table.training, table.validation
+    if early_stopping and validation is None:
+        raise ValueError(f"{table.folder} has no rows to stop by: it was converted without.")
+    preprocessing, examples = _whole(table)
     seen = validation or (None if table.held_out is None else _spread(table.held_out))
     watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
     stopping: dict[str, Any] = {"early_stopping": False}
-    if validation is not None:
+    if validation is not None and early_stopping is not False:
         scoring = minus_log_loss if task == CLASSIFICATION else "r2"
         stopping = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
     whole = parts.network(task, **settings, **stopping, shuffle="blocks", progress=progress)
@@ -75,7 +82,7 @@ def trained_on_disk(
     scores, judged = _scores(table, network)
     if table.classes is not None:
         _name_classes(network, table.classes)
-    pipeline = parts.assembled(read_model(table.folder / PIPELINE).estimator, whole)
+    pipeline = parts.assembled(preprocessing, whole)
     forget_training(pipeline)
     about = table.facts["about"]
     facts = {
@@ -94,12 +101,33 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, pl.read_parquet(table.folder / EXAMPLES)),
+        table_examples.tried(pipeline, examples),
     )
     interrupted = any(INTERRUPTED in message for message in said)
     return TrainedOnDisk(
         model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said
     )
+
+
+def _whole(table: ConvertedTable) -> tuple[Any, pl.DataFrame]:
+    """What a model is made of besides the network, and rows to try it on; all of it tried now."""
+    table.check_codes()
+    preprocessing = read_model(table.folder / PIPELINE).estimator
+    path = table.folder / EXAMPLES
+    try:
+        examples = pl.read_parquet(path, glob=False)
+        preprocessing.transform(examples)
+        inputs = [str(name) for name in preprocessing.get_feature_names_out()]
+    except (pl.exceptions.PolarsError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} and {PIPELINE} do not go together ({error}). Convert the table again."
+        ) from error
+    if inputs != table.facts["inputs"]:
+        raise ValueError(
+            f"{table.folder / PIPELINE} gives other inputs than {FACTS} says. Convert the table "
+            "again."
+        )
+    return preprocessing, examples
 
 
 def _put_together(whole: Any, network: Any, table: ConvertedTable) -> None:

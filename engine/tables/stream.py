@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
-from engine.tables.on_disk import is_converted
+from engine.tables.facts import is_converted
 from engine.tables.reading import (
     SEPARATORS,
     check_ending,
