@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability fuzz bench gate \
-    history performance scale dashboard record test-dashboard format dev changelog clean
+    history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -27,6 +27,7 @@ help:
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
 	@echo "make performance  measure all tables of docs/performance.md, and fill them in; TABLES='gradient memory' for some"
 	@echo "make scale   measure the tables of docs/scale.md, Dask's workers beside threads, and fill them in; minutes"
+	@echo "make larger-than-memory  convert and train gigabytes within a hard limit; fill docs/larger-than-memory.md"
 	@echo "make dashboard  build site/: asv's pages and the comparison; needs a quarter of an hour"
 	@echo "make record     measure HEAD in full, and keep the result on the branch asv-results; PUSH=1 pushes it"
 	@echo "make test-dashboard  the tests of the site; a browser must be there"
@@ -102,6 +103,9 @@ performance: $(VENV)/with-test
 
 scale: $(VENV)/with-test
 	$(RUN) -m tools.scale_page
+
+larger-than-memory: $(VENV)/with-test
+	$(RUN) -m tools.larger_than_memory
 
 dashboard: $(VENV)/with-benchmarks
 	$(RUN) -m tools.dashboard $(if $(RESULTS),--results $(RESULTS))

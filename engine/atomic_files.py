@@ -12,7 +12,7 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the place of `path` once all is on the disk.
 
-    If anything goes wrong before that, what stood at `path` stays as it was.
+    If anything goes wrong before that, what stood at `path` stays as it was; an OSError says so.
 
     Examples
     --------
@@ -26,20 +26,40 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     >>> folder.cleanup()
     """
     target = path.resolve()  # the file that a link leads to, not the link
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with _worded(path, target), _temporary_beside(target) as temporary:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(_mode(target))
         temporary.replace(target)
+    flush_folder(target.parent)
+
+
+@contextmanager
+def _worded(path: Path, target: Path) -> Iterator[None]:
+    """Errors of the system with the name that the user knows, and what has become of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # not the system's, but of who writes
+            raise
+        state = "is as it was" if target.exists() else "was not written"
+        raise OSError(error.errno, f"{error.strerror}: {path} {state}") from error
+
+
+@contextmanager
+def _temporary_beside(target: Path) -> Iterator[Path]:
+    """A new file in the same folder, that is gone if anything goes wrong."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    flush_folder(target.parent)
 
 
 def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None]) -> None:

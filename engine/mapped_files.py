@@ -1,4 +1,4 @@
-"""Arrays that are mapped from files: which ones are, whether the files are whole, and memory left.
+"""Arrays that are mapped from files: which ones are, whether the files are whole, reading ahead.
 
 Training reads such arrays where they lie. What would make a copy of one asks here first.
 """
@@ -6,11 +6,12 @@ Training reads such arrays where they lie. What would make a copy of one asks he
 import ctypes
 import mmap
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.free_memory import in_words, memory_left
 
 SHARE = 0.8  # of the memory left, that a copy of what was mapped may take
 REQUEST_BYTES = 1 << 17  # of which Linux reads no more than a device takes at once: often this
@@ -85,23 +86,6 @@ def conversion_advice(argument: str, dtype: Any) -> str:
     )
 
 
-def in_words(n_bytes: float) -> str:
-    """A number of bytes.
-
-    >>> in_words(123), in_words(2_500_000), in_words(3e9)
-    ('123 bytes', '2.5 MB', '3 GB')
-    """
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if n_bytes >= unit:
-            return f"{n_bytes / unit:.3g} {name}"
-    return f"{n_bytes:.0f} bytes"
-
-
-def memory_left() -> float:
-    """Bytes that this process can still allocate; inf where the system does not say."""
-    return max(0.0, min(_of_machine(), _of_group(), *_of_process()))
-
-
 def ask_for(address: int, n_bytes: int) -> None:
     """Ask the system to read a part of a mapping from the disk, and do not wait for it."""
     page = mmap.PAGESIZE
@@ -125,54 +109,6 @@ def expect(address: int, n_bytes: int, at_random: bool) -> None:
 def can_ask() -> bool:
     """Whether the system takes such requests."""
     return _madvise is not None
-
-
-def _of_machine() -> float:
-    return _number_in("/proc/meminfo", "MemAvailable:", 1024)
-
-
-def _of_group() -> float:
-    """What the control group of this process allows, less what it holds and cannot give back."""
-    for limit, used, files in (
-        ("memory.max", "memory.current", "file "),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_cache "),
-    ):
-        root = Path("/sys/fs/cgroup")
-        try:
-            most = float((root / limit).read_text())
-            held = float((root / used).read_text())
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-        cached = _number_in(str((root / limit).with_name("memory.stat")), files, 1)
-        return most - held + (cached if np.isfinite(cached) else 0)
-    return np.inf
-
-
-def _of_process() -> list[float]:
-    """What the limits on address space and data allow."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return []
-    held = {"RLIMIT_AS": "VmSize:", "RLIMIT_DATA": "VmData:"}
-    left = []
-    for name, field in held.items():
-        most = resource.getrlimit(getattr(resource, name))[0]
-        if most != resource.RLIM_INFINITY:
-            used = _number_in("/proc/self/status", field, 1024)
-            left.append(most - used if np.isfinite(used) else float(most))
-    return left
-
-
-def _number_in(path: str, field: str, unit: int) -> float:
-    try:
-        with open(path, encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith(field):
-                    return float(line.removeprefix(field).split()[0]) * unit
-    except (OSError, ValueError):
-        pass
-    return np.inf
 
 
 def _found_madvise() -> Any:

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from engine import control_groups
+
 # Multiply-adds of one evaluation from which a second thread pays: about a millisecond of work,
 # against the tens of microseconds that it takes to hand chunks to threads.
 PAYS_FROM = 50_000_000
@@ -17,23 +19,24 @@ class Threads(NamedTuple):
     why: str
 
 
-def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores that this process may use: those of its affinity, and its cgroup's quota of time."""
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity, and its control groups' time."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, quota(cgroup))))
+    granted = min(map(quota, control_groups.folders("cpu")), default=math.inf)
+    return max(1, math.ceil(min(cores, granted)))
 
 
-def quota(cgroup: Path) -> float:
-    """Cores' worth of time that the control group grants, version 2 or 1; infinity for no limit."""
+def quota(group: Path) -> float:
+    """Cores' worth of time that a control group grants, version 2 or 1; infinity for no limit."""
     try:
-        if (cgroup / "cpu.max").exists():
-            granted, period = (cgroup / "cpu.max").read_text().split()
+        if (group / "cpu.max").exists():
+            granted, period = (group / "cpu.max").read_text().split()
         else:
-            granted = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+            granted = (group / "cpu.cfs_quota_us").read_text()
+            period = (group / "cpu.cfs_period_us").read_text()
         return float(granted) / float(period) if float(granted) > 0 else math.inf
     except (OSError, ValueError, ZeroDivisionError):  # no such files, "max", or nonsense
         return math.inf

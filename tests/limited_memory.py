@@ -51,6 +51,15 @@ def trained(folder: str, settings: dict[str, Any], extra: int | None) -> str:
     return run(X, y)
 
 
+def trained_as_it_lies(folder: str, settings: dict[str, Any]) -> str:
+    """The same of the mapped arrays, as the process may."""
+    from engine import Network, train
+
+    X, y = opened(folder)
+    network = Network((X.shape[1], 8, 3), output="softmax")
+    return train(network, X.T, y, max_iter=2, **settings).fingerprint
+
+
 def fitted(folder: str, kind: str, settings: dict[str, Any], extra: int | None) -> list[Any]:
     """The fingerprint of an estimator, and the sum of what it predicts."""
     import engine
@@ -71,10 +80,19 @@ def fitted(folder: str, kind: str, settings: dict[str, Any], extra: int | None) 
     return run(X, y)
 
 
-def copied(folder: str, extra: int) -> str:
+def in_group(group: str, name: str, *arguments: Any) -> Any:
+    """What a function of this module returns, in a control group from the start on."""
+    from tools import memory_group
+
+    memory_group.enter(group)
+    return globals()[name](*arguments)
+
+
+def copied(folder: str, extra: int | None) -> str:
     """What becomes of a copy."""
     X, _ = opened(folder)
-    limit_memory(extra)
+    if extra is not None:
+        limit_memory(extra)
     try:
         return str(np.array(X).shape)
     except MemoryError:

@@ -825,8 +825,8 @@ def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
 
 
 def test_a_table_too_large_for_memory_is_refused_with_advice(on_disk, monkeypatch):
-    monkeypatch.setattr("engine.mapped_files.memory_left", lambda: 10_000.0)
+    monkeypatch.setattr("engine.free_memory.memory_left", lambda: 10_000.0)
     with pytest.raises(ValueError, match=r"would take about .* Add --on-disk FOLDER"):
         check_fits_memory(on_disk / "flats.csv")
-    monkeypatch.setattr("engine.mapped_files.memory_left", lambda: 1e9)
+    monkeypatch.setattr("engine.free_memory.memory_left", lambda: 1e9)
     check_fits_memory(on_disk / "flats.csv")

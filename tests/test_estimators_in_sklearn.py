@@ -272,9 +272,10 @@ def test_validation_rows_are_routed_and_transformed_by_the_pipeline(make):
 class Recorder:
     """A callback that notes what it hears of, and may end the fit or raise after some epochs."""
 
-    def __init__(self, stops_after=None, raises_after=None):
+    def __init__(self, stops_after=None, raises_after=None, raised=RuntimeError):
         self.stops_after = stops_after
         self.raises_after = raises_after
+        self.raised = raised
         self.heard = []
         self.epochs = []
 
@@ -297,7 +298,7 @@ class Recorder:
         score = None if fitted_estimator is None else fitted_estimator.score(X, y)
         self.epochs.append((context.task_id + 1, loss, score, metadata))
         if self.raises_after == len(self.epochs):
-            raise RuntimeError("out of order")
+            raise self.raised("out of order")
         return self.stops_after == context.task_id + 1
 
 
@@ -355,6 +356,14 @@ def test_callbacks_are_torn_down_after_an_error():
         assert callback.heard[-1] == ("teardown", "fit")
         assert "_callback_fit_ctx" not in vars(estimator)
     estimator.set_callbacks().fit(X, LABELS)
+
+
+@pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
+def test_an_exception_of_a_callback_comes_through_whatever_its_type(solver):
+    callback = Recorder(raises_after=2, raised=StopIteration)
+    with pytest.raises(StopIteration, match="out of order"):
+        classifier(solver=solver).set_callbacks(callback).fit(X, LABELS)
+    assert len(callback.epochs) == 2
 
 
 def test_a_callback_of_a_search_reaches_each_fit_within_it():

@@ -1,6 +1,8 @@
 """Data several times larger than memory may grow: trained, predicted and converted all the same."""
 
+import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import MLPClassifier, MLPRegressor, Network, mapped_files, train
+from engine import MLPClassifier, MLPRegressor, Network, free_memory, mapped_files, train
 from engine.boundary.arrays import non_finite
 from tests import limited_memory
 from tests.limited_memory import MB
 from tests.processes import result_of, run_function
+from tools import memory_group
 
 pytestmark = [
     pytest.mark.compiled,
@@ -122,6 +125,61 @@ def test_tables_are_converted_in_bounded_memory(tables, tmp_path):
     assert TABLE_ROWS / 1000 * table(1000).estimated_size() > 4 * CONVERSION_ALLOWED
     asked = (large, small, tmp_path, CONVERSION_ALLOWED, False)
     assert result_of(limited_memory.converted, *asked, env=FEW_THREADS) == TABLE_ROWS
+
+
+# A limit that the system enforces, in which the cache of the files counts as well.
+
+GROUP, GROUP_ROWS = 320 * MB, 2_600_000
+
+
+@pytest.fixture(scope="module")
+def very_large(tmp_path_factory):
+    """1.3 GB of inputs, none of it in the system's cache."""
+    folder = tmp_path_factory.mktemp("very-large")
+    rows = np.random.default_rng(0).standard_normal((100_000, N_FEATURES), np.float32)
+    shape = (GROUP_ROWS, N_FEATURES)
+    X = np.lib.format.open_memmap(folder / "X.npy", "w+", np.float32, shape)
+    labels = []
+    for first in range(0, GROUP_ROWS, len(rows)):
+        X[first : first + len(rows)] = rows + np.float32(first / GROUP_ROWS)
+        labels.append(X[first : first + len(rows), :2].sum(axis=1) > 1)
+    X.flush()
+    np.save(folder / "y.npy", np.concatenate(labels).astype(np.int64))
+    assert X.nbytes > 3.9 * GROUP
+    del X
+    yield folder
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def in_a_group(folder, name, *arguments):
+    """How a process ends, and the most that it and the files it reads held, within GROUP bytes."""
+    try:
+        with memory_group.memory_group(GROUP) as group:
+            for path in folder.iterdir():
+                memory_group.forget(path)
+            done = run_function(limited_memory.in_group, group, name, str(folder), *arguments)
+            return done, memory_group.peak(group)
+    except memory_group.NoGroup as reason:
+        pytest.skip(f"no control group with a limit of memory: {reason}")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"solver": "gd"}, {"batch_size": 200, "shuffle": "blocks"}], ids=str
+)
+def test_a_group_of_processes_with_a_quarter_of_the_memory_trains_to_the_same_bits(
+    very_large, settings
+):
+    free = result_of(limited_memory.trained_as_it_lies, str(very_large), settings)
+    done, held = in_a_group(very_large, "trained_as_it_lies", settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == free
+    assert held > 0.9 * GROUP  # the limit was met, and files dropped from the cache
+
+
+def test_such_a_group_has_no_room_for_a_copy(very_large):
+    done, _ = in_a_group(very_large, "copied", None)
+    assert done.returncode == -signal.SIGKILL
 
 
 # Faults in mapped files.
@@ -263,13 +321,13 @@ def test_only_views_of_files_are_mapped(tmp_path):
 
 
 def test_memory_that_is_left_is_known_and_limits_count():
-    assert 0 < mapped_files.memory_left() < 1e14
+    assert 0 < free_memory.memory_left() < 1e14
     assert result_of(_left_under_a_limit) <= 64 * MB
 
 
 def _left_under_a_limit():
     limited_memory.limit_memory(64 * MB)
-    return mapped_files.memory_left()
+    return free_memory.memory_left()
 
 
 def test_a_conversion_that_kept_its_batches_would_not_fit(tables, tmp_path):

@@ -135,6 +135,15 @@ def test_a_callback_does_not_change_the_bits_and_stops_the_run():
     assert stopped.fingerprint == fit(max_iter=3).fingerprint
 
 
+@pytest.mark.parametrize("kind", [StopIteration, RuntimeError])
+def test_an_exception_of_the_callback_comes_through_whatever_its_type(kind):
+    def end(told):
+        raise kind("no more")
+
+    with pytest.raises(kind, match="no more"):
+        fit(callback=at_step(3, end))
+
+
 def test_stops_after_max_time_but_takes_a_step():
     result = fit(max_time=1e-9)
     assert (result.stopped, result.n_iter) == ("max_time", 1)

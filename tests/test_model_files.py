@@ -1,9 +1,11 @@
 """Model files: what is written is read again, and nothing else is."""
 
+import errno
 import io
 import json
 import os
 import pickle
+import re
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -298,6 +300,30 @@ def test_an_older_file_stands_until_the_new_one_is_whole(tmp_path):
         file.write(b"w")
     assert path.read_bytes() == b"new"
     assert [other.name for other in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_error_of_the_system_names_the_file_and_says_what_became_of_it(tmp_path, monkeypatch):
+    path, new = tmp_path / "file", tmp_path / "no" / "file"
+    path.write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = re.escape(f"No space left on device: {path} is as it was")
+    with pytest.raises(OSError, match=message), atomic_files.replacing(path) as file:
+        file.write(b"new")
+    path.unlink()
+    with (
+        pytest.raises(OSError, match=r"file was not written$"),
+        atomic_files.replacing(path) as file,
+    ):
+        file.write(b"new")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: .*was not written$"):
+        atomic_files.replacing(new).__enter__()
+    with pytest.raises(OSError, match=r"^mine$"), atomic_files.replacing(path):
+        raise OSError("mine")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions and links")

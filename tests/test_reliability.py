@@ -1,6 +1,8 @@
 """tools/reliability/: each fault a few times, and an engine that is broken, which must be seen."""
 
+import contextlib
 import json
+import os
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -13,7 +15,7 @@ from engine.training.checkpoint import Keeper
 from engine.training.evaluations import EvaluationLog
 from engine.training.state import State
 from tests import processes
-from tools.reliability import disks, kills
+from tools.reliability import disks, kills, saved_models
 from tools.reliability.__main__ import COST, FIGURES_OF_FAULTS, PAGE
 from tools.reliability.__main__ import FAULTS as FAULTS_OF_THE_TOOL
 from tools.reliability.jobs import Job, trained
@@ -30,6 +32,8 @@ FAULTS = [
     "two_processes",
     "fork",
     "memory",
+    "saving_killed",
+    "saving_fails",
 ]
 
 
@@ -111,6 +115,25 @@ def filled_with_a_broken_writer() -> list[str]:
 def test_a_writer_that_damages_the_file_before_is_found_out():
     failures = processes.result_of(filled_with_a_broken_writer)
     assert any("the checkpoint before is damaged" in failure for failure in failures)
+
+
+def saved_with_a_broken_writer() -> list[list[str]]:
+    """What kills and full disks find of a `save` that writes in place."""
+
+    @contextlib.contextmanager
+    def in_place(path):
+        with path.open("wb", buffering=0) as file:
+            yield file
+            os.fsync(file.fileno())
+
+    with mock.patch("engine.atomic_files.replacing", in_place):
+        return [saved_models.saving_killed(30).failures, saved_models.saving_fails(1).failures]
+
+
+def test_a_save_that_damages_the_older_model_is_found_out():
+    killed, failed = processes.result_of(saved_with_a_broken_writer)
+    assert any("half a file" in failure for failure in killed)
+    assert any("the older file is damaged" in failure for failure in failed)
 
 
 def test_a_line_says_what_failed():

@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engine import Network, threads, train
+from engine import Network, control_groups, threads, train
 from engine.chunks import ChunkSums
 from engine.equations.backends import BACKENDS
 from engine.samples import Samples
@@ -333,9 +333,8 @@ def version_2(folder, text):
 
 
 def version_1(folder, granted, period):
-    (folder / "cpu").mkdir()
-    (folder / "cpu" / "cpu.cfs_quota_us").write_text(granted)
-    (folder / "cpu" / "cpu.cfs_period_us").write_text(period)
+    (folder / "cpu.cfs_quota_us").write_text(granted)
+    (folder / "cpu.cfs_period_us").write_text(period)
     return folder
 
 
@@ -378,7 +377,7 @@ def test_no_control_group_is_no_limit(tmp_path):
     assert quota(tmp_path) == math.inf
     assert quota(tmp_path / "nowhere") == math.inf
     version_1(tmp_path, "300000", "100000")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").unlink()
+    (tmp_path / "cpu.cfs_period_us").unlink()
     assert quota(tmp_path) == math.inf
 
 
@@ -396,14 +395,27 @@ def test_usable_cores_are_those_of_the_affinity_within_the_quota(
     tmp_path, monkeypatch, allowed, text, cores
 ):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
-    assert usable_cores(version_2(tmp_path, text)) == cores
+    monkeypatch.setattr(control_groups, "folders", lambda controller: [version_2(tmp_path, text)])
+    assert usable_cores() == cores
+
+
+def test_the_least_that_a_group_or_one_above_it_grants_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    texts = {"inner": "max 100000", "middle": "300000 100000", "outer": "600000 100000"}
+    for name in texts:
+        (tmp_path / name).mkdir()
+    groups = [version_2(tmp_path / name, text) for name, text in texts.items()]
+    for order in (groups, groups[::-1]):
+        monkeypatch.setattr(control_groups, "folders", lambda controller, order=order: order)
+        assert usable_cores() == 3
 
 
 def test_usable_cores_without_affinity_are_all(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(control_groups, "folders", lambda controller: [])
     for count, cores in [(6, 6), (None, 1)]:
         monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
-        assert usable_cores(tmp_path) == cores
+        assert usable_cores() == cores
 
 
 @pytest.mark.parametrize(

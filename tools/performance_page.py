@@ -1,13 +1,14 @@
 """Measure all that docs/performance.md shows, and put the tables into it.
 
-    python -m tools.performance_page                    every table, three quarters of an hour
+    python -m tools.performance_page                    every table, an hour
     python -m tools.performance_page startup memory     only those named
     python -m tools.performance_page report --report run.json   from a run that was taken already
 
 Each table is what one `engine compare` command prints. It stands between two comments that name it;
 what is written around them stays. Figures are kept in benchmarks/figures, those of the report in
 benchmarks/results; the page's first table, of what was to be reached, is made from all that are
-there. The README has a short table of the estimators, of the same run.
+there. The README has a short table of the estimators, of the same run; how soon a saved model
+answers stands in docs/model-files.md.
 """
 
 import io
@@ -42,7 +43,9 @@ COMMANDS = {
     "threads": "engine compare threads",
     "startup": "engine compare startup",
     "memory": "engine compare memory",
+    "loading": "engine compare loading",
 }
+ELSEWHERE = {"loading": ROOT / "docs" / "model-files.md"}
 
 
 def main(arguments: list[str]) -> int:
@@ -57,7 +60,7 @@ def main(arguments: list[str]) -> int:
         taken = name == REPORT and asked.report is not None
         printed, figures = shown(asked.report) if taken else measured(name)
         keep(name, figures)
-        rewrite(PAGE, name, f"```text\n{printed}\n```")
+        rewrite(ELSEWHERE.get(name, PAGE), name, f"```text\n{printed}\n```")
         if name == "estimators":
             rewrite(README, name, summary(figures))
     rewrite(PAGE, REACH, reach_table.table(kept_figures()))

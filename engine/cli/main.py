@@ -77,7 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (typer.Abort, KeyboardInterrupt):
         _end("interrupted", INTERRUPTED)
     except OSError as error:
-        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        named = (
+            f"{error.filename}: {error.strerror}"
+            if error.filename
+            else error.strerror or str(error)
+        )
         _end(named, WRONG_USE)
     except (ValueError, NotImplementedError) as error:
         _end(str(error), WRONG_USE)

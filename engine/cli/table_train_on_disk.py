@@ -16,7 +16,7 @@ TIMES_THE_FILE = {".parquet": 10, ".pq": 10, ".csv": 5, ".tsv": 5}
 
 def check_fits_memory(table: Path) -> None:
     """Say what to do about a table that is larger than memory, before memory runs out."""
-    from engine.mapped_files import in_words, memory_left
+    from engine.free_memory import in_words, memory_left
 
     if not table.is_file():
         return

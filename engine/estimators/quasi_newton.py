@@ -43,6 +43,7 @@ def minimise(
     evaluations that its checkpoint holds.
     """
     reached, n_iter, stopped = theta.copy(), 0, "converged"
+    raised: StopIteration | None = None
     log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
     if log is not None and log.to_replay > max_fun:
         raise CheckpointError(
@@ -66,7 +67,7 @@ def minimise(
         return {"evaluations": np.array([n_evaluations]), **watch.arrays_at(mark)}
 
     def after_iteration(intermediate_result: Any) -> None:
-        nonlocal n_iter, stopped
+        nonlocal n_iter, stopped, raised
         reached[:] = intermediate_result.x
         n_iter += 1
         if n_iter <= to_repeat:
@@ -75,7 +76,11 @@ def minimise(
                 raise StopIteration
             return
         row = np.array([[intermediate_result.fun, np.nan]])
-        reason = watch.record(row, np.nan, reached, n_iter)
+        try:
+            reason = watch.record(row, np.nan, reached, n_iter)
+        except StopIteration as error:  # of the user's callback: SciPy would take it for an end
+            raised = error
+            raise
         if reason is not None:
             stopped = reason
             raise StopIteration
@@ -100,6 +105,8 @@ def minimise(
             if keeper is not None:
                 keeper.interrupted()
             stopped = "interrupted"
+    if raised is not None:
+        raise raised
     if keeper is not None and log is not None and stopped != "interrupted":
         mark, count = watch.mark(), log.count
         keeper.ended(n_iter, stopped, lambda: arrays(mark, count))

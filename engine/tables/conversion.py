@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
 from engine.boundary import settings
-from engine.mapped_files import in_words
+from engine.free_memory import in_words
 from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
 from engine.tables import target as of_target
@@ -29,8 +29,6 @@ from engine.tables.kinds import CATEGORY, NUMBER
 from engine.tables.learnt import LEARNT, category_counts, fitted_preprocessing, scale_of
 from engine.tables.on_disk import (
     CHANGED,
-    EXAMPLES,
-    MOST_EXAMPLES,
     PIPELINE,
     ConvertedTable,
     Writer,
@@ -38,7 +36,7 @@ from engine.tables.on_disk import (
     open_table,
     target_dtype,
 )
-from engine.tables.reading import MISSING, write_table
+from engine.tables.reading import MISSING
 from engine.tables.stream import Batch, TableFiles, table_files
 from engine.tables.survey import MOST_DISTINCT, SAMPLE_ROWS, Moments, Survey
 from engine.tables.target import CLASSIFICATION, TASKS, Target
@@ -365,8 +363,6 @@ def _write(
         for batch in _watched(files, "write", progress):
             parts = dealer.parts(batch)
             prepared = _prepared(batch, decided)
-            if not (folder / EXAMPLES).exists():
-                write_table(prepared.head(MOST_EXAMPLES), folder / EXAMPLES)
             X, y = _rows(batch, prepared, decided)
             known = np.flatnonzero(parts >= 0)
             if decided.classes is not None:

@@ -24,6 +24,7 @@ from engine.tables.columns import Columns
 from engine.tables.model import TableModel
 from engine.tables.reading import Table
 from engine.tables.scores import Predicted, baseline, baseline_predictions, minus_log_loss, scored
+from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.words import counted, named_column
 
@@ -172,7 +173,7 @@ def trained(
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
         list(about.get("missing", ())),
-        examples=table_examples.tried(pipeline, training.inputs),
+        examples=table_examples.tried(pipeline, specimens(preprocessing)),
     )
     scores, predicted = _scores(model, rows)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))

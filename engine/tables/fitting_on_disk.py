@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
+from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from engine.model_files import table_examples
@@ -16,8 +16,9 @@ from engine.tables import pipeline as parts
 from engine.tables.facts import FACTS, TRAINING, VALIDATION
 from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched
 from engine.tables.model import TableModel
-from engine.tables.on_disk import EXAMPLES, PIPELINE, ConvertedTable, OnDisk
+from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
 from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
+from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
@@ -64,7 +65,8 @@ def trained_on_disk(
     task, training, validation = table.target.task, table.training, table.validation
     if early_stopping and validation is None:
         raise ValueError(f"{table.folder} has no rows to stop by: it was converted without.")
-    preprocessing, examples = _whole(table)
+    table.check_codes()
+    preprocessing = _preprocessing(table)
     seen = validation or (None if table.held_out is None else _spread(table.held_out))
     watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
     stopping: dict[str, Any] = {"early_stopping": False}
@@ -101,7 +103,7 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, examples),
+        table_examples.tried(pipeline, specimens(preprocessing)),
     )
     interrupted = any(INTERRUPTED in message for message in said)
     return TrainedOnDisk(
@@ -109,25 +111,20 @@ def trained_on_disk(
     )
 
 
-def _whole(table: ConvertedTable) -> tuple[Any, pl.DataFrame]:
-    """What a model is made of besides the network, and rows to try it on; all of it tried now."""
-    table.check_codes()
-    preprocessing = read_model(table.folder / PIPELINE).estimator
-    path = table.folder / EXAMPLES
-    try:
-        examples = pl.read_parquet(path, glob=False)
-        preprocessing.transform(examples)
-        inputs = [str(name) for name in preprocessing.get_feature_names_out()]
-    except (pl.exceptions.PolarsError, AttributeError, TypeError, ValueError) as error:
+def _preprocessing(table: ConvertedTable) -> ColumnTransformer:
+    """What made the inputs of the columns, and makes them of other rows."""
+    path = table.folder / PIPELINE
+    found = read_model(path).estimator
+    if not (
+        isinstance(found, ColumnTransformer)
+        and [*found.feature_names_in_] == [column.name for column in table.columns]
+        and [*found.get_feature_names_out()] == table.facts["inputs"]
+    ):
         raise ValueError(
-            f"{path} and {PIPELINE} do not go together ({error}). Convert the table again."
-        ) from error
-    if inputs != table.facts["inputs"]:
-        raise ValueError(
-            f"{table.folder / PIPELINE} gives other inputs than {FACTS} says. Convert the table "
-            "again."
+            f"{path} makes other inputs, or of other columns, than {FACTS} tells of. Convert the "
+            "table again."
         )
-    return preprocessing, examples
+    return found
 
 
 def _put_together(whole: Any, network: Any, table: ConvertedTable) -> None:

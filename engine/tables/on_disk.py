@@ -32,7 +32,6 @@ from engine.tables.target import CLASSIFICATION, Target
 
 CODES_AT_A_TIME = 1 << 20
 PIPELINE = "preprocessing.skops"
-EXAMPLES, MOST_EXAMPLES = "examples.parquet", 8  # rows of the table, which models are tried on
 
 
 class OnDisk(NamedTuple):

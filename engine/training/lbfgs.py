@@ -74,6 +74,7 @@ def minimise_lbfgs(
     evaluations = Evaluations(objective, theta.dtype, monitor, log)
     reason = "converged"
     to_repeat, repeated = monitor.n_iter, 0  # steps that the monitor was told of before
+    raised: StopIteration | None = None
 
     def before_step(reached: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         monitor.before_step(reached, cost, dtheta)
@@ -81,7 +82,7 @@ def minimise_lbfgs(
             keep(keeper, monitor, evaluations=np.array([log.count]))
 
     def after_step(intermediate_result: Any) -> None:
-        nonlocal reason, repeated
+        nonlocal reason, repeated, raised
         reached, cost, dtheta = evaluations.at(intermediate_result.x)
         theta[:] = reached
         if repeated < to_repeat:
@@ -92,7 +93,11 @@ def minimise_lbfgs(
                     raise StopIteration
                 before_step(reached, cost, dtheta)
             return
-        stop = monitor.after_step(theta)
+        try:
+            stop = monitor.after_step(theta)
+        except StopIteration as error:  # of the user's callback: SciPy would take it for an end
+            raised = error
+            raise
         if stop is None and monitor.n_iter == max_iter:
             stop = "max_iter"
         if stop is not None:
@@ -113,4 +118,6 @@ def minimise_lbfgs(
         # When to stop is for the monitor to say, as with every solver.
         options={"maxiter": max_iter, "maxfun": math.inf, "ftol": 0, "gtol": 0},
     )
+    if raised is not None:
+        raise raised
     return reason

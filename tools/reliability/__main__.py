@@ -27,6 +27,7 @@ from tools.reliability import (
     memory,
     model_files,
     processes,
+    saved_models,
 )
 from tools.reliability.lines import Line, table_of
 
@@ -44,6 +45,8 @@ FAULTS: dict[str, Callable[[int], Line]] = {
     "two_processes": processes.two_processes,
     "fork": processes.fork,
     "memory": memory.memory,
+    "saving_killed": saved_models.saving_killed,
+    "saving_fails": saved_models.saving_fails,
     "damaged_models": model_files.damaged_models,
     "conversion_killed": conversions.conversion_killed,
     "conversion_on_a_full_disk": conversions.conversion_on_a_full_disk,

@@ -30,7 +30,7 @@ def full_disk(times: int) -> Line:
     line = Line("disk full", f"{how} in the middle of the run")
     for number, job in zip(range(times), itertools.cycle(jobs()), strict=False):
         expected = job.call(max_iter=EPOCHS)
-        with small_disk() if mounted else _folder() as folder, _folder() as outside:
+        with small_disk() if mounted else any_folder() as folder, any_folder() as outside:
             path = Path(folder, "run.ckpt")
             before = 5 + number % 7
             job.call(max_iter=before, checkpoint=path)
@@ -64,7 +64,7 @@ def lost_permission(times: int) -> Line:
     )
     for number, job in zip(range(times), itertools.cycle(jobs()), strict=False):
         expected = job.call(max_iter=EPOCHS)
-        with _folder() as folder, _folder() as outside:
+        with any_folder() as folder, any_folder() as outside:
             inner = Path(folder, "kept")
             inner.mkdir()
             path = inner / "run.ckpt"
@@ -79,10 +79,10 @@ def lost_permission(times: int) -> Line:
             run = partial(job.call, max_iter=EPOCHS, checkpoint=checkpoint)
             line.times += 1
             if number % 2:
-                ended = outcome_of(partial(_read_only_later, run, inner), outside)
+                ended = outcome_of(partial(read_only_later, run, inner), outside)
                 _expect_a_warning_and_the_same_bits(line, job, ended, expected, 5 + number % 7)
             else:
-                ended = outcome_of(partial(_read_only, run, inner), outside)
+                ended = outcome_of(partial(read_only, run, inner), outside)
                 refused = isinstance(ended.error, CheckpointError)
                 line.expect(refused, f"{job.name}: {ended.error!r}")
                 line.expect("Nothing was trained" in str(ended.error), f"{job.name}: {ended.error}")
@@ -109,11 +109,11 @@ def failing_calls(times: int) -> Line:
     for job in jobs():
         expected = job.call(max_iter=EPOCHS)
         for number in itertools.count():
-            with _folder() as folder:
+            with any_folder() as folder:
                 path = Path(folder, "run.ckpt")
                 job.call(max_iter=5, checkpoint=path)
                 run = partial(job.call, max_iter=EPOCHS, checkpoint=Checkpoint(path, epochs=12))
-                ended = outcome_of(partial(_failing, run, number), folder)
+                ended = outcome_of(partial(failing, run, number), folder)
                 if isinstance(ended.value, tuple):  # fewer calls than that
                     line.expect(ended.value[0] == expected, f"{job.name}: other bits")
                     break
@@ -145,13 +145,13 @@ def _expect_a_warning_and_the_same_bits(
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def any_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 def can_mount() -> bool:
-    with _folder() as folder:
+    with any_folder() as folder:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
             capture_output=True,
@@ -164,7 +164,7 @@ def can_mount() -> bool:
 
 @contextlib.contextmanager
 def small_disk() -> Iterator[Path]:
-    with _folder() as folder:
+    with any_folder() as folder:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
         try:
             yield folder
@@ -202,7 +202,7 @@ def _become_nobody() -> None:
         os.seteuid(NOBODY)
 
 
-def _read_only(run: Callable[[], Any], folder: Path) -> Any:
+def read_only(run: Callable[[], Any], folder: Path) -> Any:
     folder.chmod(0o555)
     _become_nobody()
     try:
@@ -217,7 +217,7 @@ def _become_root() -> None:
         os.setegid(0)
 
 
-def _read_only_later(run: Callable[[], Any], folder: Path) -> Any:
+def read_only_later(run: Callable[[], Any], folder: Path) -> Any:
     """The folder cannot be written to from the first checkpoint on."""
     _become_nobody()
     replace = Path.replace
@@ -233,7 +233,7 @@ def _read_only_later(run: Callable[[], Any], folder: Path) -> Any:
         _become_root()
 
 
-def _failing(run: Callable[[], Any], number: int) -> Any:
+def failing(run: Callable[[], Any], number: int) -> Any:
     """Run with an I/O error in one call; what it returned, in a tuple if no call was the one."""
     count, failed = itertools.count(), []
 
@@ -250,6 +250,8 @@ def _failing(run: Callable[[], Any], number: int) -> Any:
         mock.patch.object(os, "fsync", once(os.fsync)),
         mock.patch.object(Path, "replace", once(Path.replace)),
         mock.patch.object(Path, "open", once(Path.open)),
+        mock.patch.object(Path, "chmod", once(Path.chmod)),
+        mock.patch.object(tempfile, "mkstemp", once(tempfile.mkstemp)),
     ):
         ended = run()
     return ended if failed else (ended,)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import Checkpoint
+from engine.tables.words import counted
 from tools.reliability.children import RENAMING, WRITING, outcome_of, struck
 from tools.reliability.commands import QUIET, engine_command
 from tools.reliability.jobs import Job, epochs_for, jobs
@@ -97,7 +98,9 @@ def sigkill_command(times: int) -> Line:
                 line.expect(whole or _predictions(folder, "run.skops") == expected, "half a model")
             _trained(folder, "run.skops")
             line.expect(_predictions(folder, "run.skops") == expected, "other predictions")
-    line.kept = f"all {runs} models predicted what that of an undisturbed run does, digit by digit"
+    line.kept = (
+        f"{counted(runs, 'model')} predicted what that of an undisturbed run does, digit by digit"
+    )
     line.lost = "the start-up of each process, and the epochs since its last checkpoint"
     return line
 

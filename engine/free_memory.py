@@ -1,0 +1,77 @@
+"""How much memory this process can still allocate, by all that may limit it."""
+
+import math
+from pathlib import Path
+
+from engine import control_groups
+
+
+def memory_left() -> float:
+    """Bytes that this process can still allocate; inf where the system does not say."""
+    return max(0.0, min(_of_machine(), _of_groups(), *_of_process()))
+
+
+def in_words(n_bytes: float) -> str:
+    """A number of bytes.
+
+    >>> in_words(123), in_words(2_500_000), in_words(3e9)
+    ('123 bytes', '2.5 MB', '3 GB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes:.0f} bytes"
+
+
+def _of_machine() -> float:
+    left = _number_after("MemAvailable:", Path("/proc/meminfo"))
+    return math.inf if left is None else 1024 * left
+
+
+def _of_groups() -> float:
+    return min(map(_of_group, control_groups.folders("memory")), default=math.inf)
+
+
+def _of_group(folder: Path) -> float:
+    """What a control group allows, less what it holds beside files that the system can drop."""
+    for limit, used, files in (
+        ("memory.max", "memory.current", ("inactive_file", "active_file")),
+        (
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            ("total_inactive_file", "total_active_file"),
+        ),
+    ):
+        most, held = (control_groups.number_in(folder / name) for name in (limit, used))
+        if most is not None and held is not None:
+            stat = folder / "memory.stat"
+            cached = sum(_number_after(f"{name} ", stat) or 0.0 for name in files)
+            return most - max(0.0, held - cached)
+    return math.inf
+
+
+def _of_process() -> list[float]:
+    """What the limits on address space and data allow."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return []
+    left = []
+    for name, field in {"RLIMIT_AS": "VmSize:", "RLIMIT_DATA": "VmData:"}.items():
+        most = resource.getrlimit(getattr(resource, name))[0]
+        if most != resource.RLIM_INFINITY:
+            used = _number_after(field, Path("/proc/self/status"))
+            left.append(most - 1024 * (used or 0.0))
+    return left
+
+
+def _number_after(field: str, path: Path) -> float | None:
+    """The number in the line that begins so."""
+    try:
+        with path.open(encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith(field):
+                    return float(line.removeprefix(field).split()[0])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

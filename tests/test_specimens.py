@@ -1,0 +1,75 @@
+"""Example rows in the models of tables: such as the pipeline takes, and nobody's."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine.model_files.pipeline_file import read_model
+from engine.tables import columns as of_columns
+from engine.tables import fitting
+from engine.tables.pipeline import preprocessing
+from engine.tables.reading import Table
+from engine.tables.specimens import specimens
+
+ROWS = 500
+generator = np.random.default_rng(3)
+FRAME = pl.DataFrame(
+    {
+        "town": [["Ayr", "Bath", "Cork"][k] for k in generator.integers(0, 3, ROWS)],
+        "salary": (31_000 + 4000 * generator.standard_normal(ROWS)).round(2),
+        "owner": generator.random(ROWS) < 0.5,
+        "age": generator.integers(20, 70, ROWS).astype(float),
+        "garden": [[None, "small", "large"][k] for k in generator.integers(0, 3, ROWS)],
+        "leap": [[True, False, None][k] for k in generator.integers(0, 3, ROWS)],
+    }
+).with_columns(age=pl.when(pl.Series(generator.random(ROWS)) < 0.2).then(None).otherwise("age"))
+
+
+@pytest.fixture(scope="module")
+def made():
+    used = of_columns.described(FRAME, "", {}).used
+    inputs = of_columns.inputs(FRAME, used)
+    fitted = preprocessing(used).fit(inputs)
+    return specimens(fitted), inputs, fitted
+
+
+def test_specimens_have_the_columns_and_types_of_the_inputs(made):
+    rows, inputs, fitted = made
+    assert rows.schema == inputs.schema
+    assert len(rows) == 8
+    assert np.isfinite(fitted.transform(rows)).all()
+
+
+def test_specimens_are_like_the_rows_but_none_of_them(made):
+    rows, inputs, _ = made
+    for name in ("town", "garden"):
+        assert set(rows[name]) == set(inputs[name])
+    for name in ("owner", "leap"):
+        assert set(rows[name].fill_nan(None).drop_nulls()) == {0.0, 1.0}
+    for name in ("salary", "age"):
+        numbers, learnt = rows[name].drop_nans(), inputs[name].drop_nans()
+        assert not set(numbers) & set(learnt)
+        assert abs(numbers.mean() - learnt.mean()) < 2 * learnt.std()
+        assert 0.3 * learnt.std() < numbers.std() < 3 * learnt.std()
+
+
+def test_gaps_are_where_columns_had_some(made):
+    rows, _, _ = made
+    gaps = {
+        name: rows[name].fill_nan(None).null_count() for name in ("salary", "age", "owner", "leap")
+    }
+    assert gaps == {"salary": 0, "age": 1, "owner": 0, "leap": 1}
+
+
+@pytest.mark.compiled
+def test_no_row_of_a_table_goes_into_its_model(tmp_path):
+    y = FRAME["salary"] / 1000 + pl.Series(np.where(FRAME["owner"], 3.0, 0.0))
+    table = Table(tmp_path / "table.csv", FRAME.with_columns(rent=y))
+    plan = fitting.planned(table, "rent")
+    trained = fitting.trained(plan, fitting.split(plan, 0.2, seed=0), {"max_iter": 30}, {})
+    trained.model.write(tmp_path / "model.skops")
+    examples = read_model(tmp_path / "model.skops").examples
+    assert examples is not None
+    salaries = examples.columns[examples.names.index("salary")]
+    assert len(salaries) == 8
+    assert not set(salaries.tolist()) & set(FRAME["salary"])
