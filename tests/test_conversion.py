@@ -808,7 +808,7 @@ def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch
 def test_rows_to_stop_by_are_used_as_asked(tmp_path):
     path = written(frame(600), tmp_path, ".csv")
     without = convert_table(path, tmp_path / "without", "kind", validation_fraction=0)
-    with pytest.raises(ValueError, match="without has no rows to stop by: it was converted witho"):
+    with pytest.raises(ValueError, match="without was converted without rows to stop by"):
         trained_on_disk(without, {}, early_stopping=True)
     table = convert_table(path, tmp_path / "with", "kind")
     settings = {"max_iter": 2, "random_state": 0}
@@ -816,6 +816,19 @@ def test_rows_to_stop_by_are_used_as_asked(tmp_path):
         trained = trained_on_disk(table, settings, asked)
         assert trained.network.early_stopping is stops
         assert len(trained.network.validation_loss_curve_) == 2
+
+
+def test_one_row_is_none_to_stop_by(tmp_path):
+    table = frame(60)
+    seeds = (seed for seed in range(100) if (parts_of(table, "rent", seed=seed) == 1).sum() == 1)
+    path = written(table, tmp_path, ".csv")
+    converted = convert_table(
+        path, tmp_path / "one", "rent", seed=next(seeds), validation_fraction=0.1
+    )
+    assert converted.facts["rows"]["validation"] == 1
+    trained = trained_on_disk(converted, {"max_iter": 2, "random_state": 0})
+    assert not trained.network.early_stopping
+    assert not any("R^2" in message for message in trained.warnings)
 
 
 def test_all_files_are_closed_where_one_cannot_be(tmp_path):

@@ -21,6 +21,7 @@ from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 
+LEAST_TO_STOP_BY = 2  # rows; R2 needs them
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
 MOST_NUMBERS = 1 << 23  # and no more inputs of them than this: 32 MB
 
@@ -63,8 +64,10 @@ def trained_on_disk(
         Before training, when anything in the folder is damaged or does not fit the rest.
     """
     task, training, validation = table.target.task, table.training, table.validation
+    if validation is not None and len(validation.y) < LEAST_TO_STOP_BY:
+        validation = None
     if early_stopping and validation is None:
-        raise ValueError(f"{table.folder} has no rows to stop by: it was converted without.")
+        raise ValueError(f"{table.folder} was converted without rows to stop by, or with one.")
     table.check_codes()
     preprocessing = _preprocessing(table)
     seen = validation or (None if table.held_out is None else _spread(table.held_out))
