@@ -763,6 +763,43 @@ def test_a_table_is_converted_and_trained_on_in_one(on_disk):
     assert "R2" in done.stdout
 
 
+def test_the_same_command_goes_on_where_it_was_stopped(on_disk):
+    command = (
+        "train", "flats.csv", "--target", "area", "--on-disk", "kept", "--model", "kept.skops",
+        "--checkpoint", "kept.ckpt", "--max-iter",
+    )  # fmt: skip
+    assert engine(*command, "3", cwd=on_disk).returncode == 0
+    made = (on_disk / "kept" / "columns.json").stat().st_mtime_ns
+    done = engine(*command, "6", cwd=on_disk)
+    assert done.returncode == 0, done.stderr
+    assert "epochs   6 of at most 6" in done.stdout
+    assert (on_disk / "kept" / "columns.json").stat().st_mtime_ns == made
+    done = engine(*command, "6", "--test-fraction", "0.5", cwd=on_disk)
+    assert done.returncode == 2
+    assert "otherwise: test_fraction is 0.5 and was 0.2. Nothing in it was changed" in done.stderr
+    whole = engine("train", "kept", "--model", "whole.skops", "--max-iter", "6", cwd=on_disk)
+    assert whole.returncode == 0
+    models = (read(on_disk / name) for name in ("kept.skops", "whole.skops"))
+    parameters = [fitted_network(model.pipeline) for model in models]
+    assert parameters[0].fingerprint_ == parameters[1].fingerprint_
+
+
+def test_options_on_a_converted_table_are_obeyed_or_refused(on_disk):
+    done = engine("convert", "flats.csv", "--target", "rent", "--to", "told", cwd=on_disk)
+    assert done.returncode == 0
+    command = ("train", "told", "--model", "told.skops", "--max-iter", "3")
+    done = engine(*command, "--test-fraction", "0.2", cwd=on_disk)
+    assert done.returncode == 2
+    assert "for which --test-fraction cannot be given" in done.stderr
+    for told, stops in (("auto", True), ("yes", True), ("no", False)):
+        assert engine(*command, "--early-stopping", told, cwd=on_disk).returncode == 0
+        network = fitted_network(read(on_disk / "told.skops").pipeline)
+        assert network.early_stopping is stops
+    done = engine("train", ".", "--max-iter", "1", cwd=on_disk / "told")
+    assert done.returncode == 0, done.stderr
+    assert "Model: told.skops" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -773,6 +810,10 @@ def test_a_table_is_converted_and_trained_on_in_one(on_disk):
         ),
         (["convert", "flats.csv", "--target", "rnt", "--to", "x"], "no column 'rnt'. Did you mean"),
         (["convert", "no.csv", "--target", "rent", "--to", "x"], "no.csv: No such file"),
+        (
+            ["convert", "flats.csv", "--target", "rent", "--to", "x", "--column", "area"],
+            "NAME=KIND, where KIND is number, category, boolean or out; got 'area'",
+        ),
         (["convert", "flats.csv", "--target", "rent", "--to", "no/x"], "No such file"),
     ],
 )

@@ -1,6 +1,7 @@
 """Tables become arrays on disk: what is in them, what is refused, and that nothing half stays."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -11,15 +12,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import convert_table, open_table
+from engine import MLPClassifier, convert_table, open_table
 from engine.model_files.pipeline_file import read_model
 from engine.tables import fitting, on_disk, stream
 from engine.tables import pipeline as parts
 from engine.tables.columns import described
+from engine.tables.facts import PARTS
+from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.on_disk import PIPELINE
-from engine.tables.reading import MISSING, Table
+from engine.tables.reading import MISSING, Table, read_table
 from engine.tables.stream import table_files
-from engine.tables.survey import Moments
+from engine.tables.survey import Moments, Survey
 from engine.tables.target import decided
 from tests.processes import environment
 
@@ -71,7 +74,7 @@ def written(table, folder, ending):
 
 def rows_of(converted):
     """All parts as one, in the order of the parts."""
-    found = [part for part in map(converted.part, on_disk.PARTS) if part is not None]
+    found = [part for part in map(converted.part, PARTS) if part is not None]
     return np.concatenate([part.X for part in found]), np.concatenate([part.y for part in found])
 
 
@@ -101,7 +104,7 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
     expected = parts.preprocessing(described(table, target, {}).used)
     expected.fit(read.filter(known == 0))
     assert converted.facts["inputs"] == list(expected.get_feature_names_out())
-    for number, name in enumerate(on_disk.PARTS):
+    for number, name in enumerate(PARTS):
         X = part_of(converted, name).X
         np.testing.assert_allclose(
             X, expected.transform(read.filter(known == number)), rtol=1e-9, atol=1e-12
@@ -120,7 +123,7 @@ def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path)
     known = converted.facts["target"]
     np.testing.assert_allclose(known["mean"], learnt.mean())
     np.testing.assert_allclose(known["standard deviation"], learnt.std())
-    for number, name in enumerate(on_disk.PARTS):
+    for number, name in enumerate(PARTS):
         expected = (rent[part == number] - learnt.mean()) / learnt.std()
         np.testing.assert_allclose(part_of(converted, name).y, expected, rtol=1e-5, atol=1e-6)
         assert part_of(converted, name).y.dtype == np.float32
@@ -157,6 +160,56 @@ def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     ]
     assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
     assert converted.target == decided(table["rent"], None)
+
+
+@pytest.mark.parametrize("n_categories", [48, 49, 50, 51, 60])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_rarest_categories_share_an_input_as_in_memory(tmp_path, n_categories, gaps):
+    n_rows = 4 * n_categories
+    texts: list[str | None] = [
+        f"c{k % n_categories:02}" for k in range(n_rows)
+    ]  # "c00" and "c07" come most often
+    texts += ["c00"] * 50 + ["c07"] * 50 + [None if gaps else "c01"] * 20
+    table = pl.DataFrame({"town": texts, "y": [k % 2 for k in range(len(texts))]})
+    path = written(table, tmp_path, ".csv")
+    converted = convert_table(path, tmp_path / "folder", "y", test_fraction=0)
+    learnt = table.filter(parts_of(table, "y", (0, 0.1)) == 0).select("town")
+    expected = parts.preprocessing(described(table, "y", {}).used).fit(learnt)
+    assert converted.facts["inputs"] == list(expected.get_feature_names_out())
+    np.testing.assert_array_equal(converted.training.X, expected.transform(learnt))
+
+
+@pytest.mark.parametrize("first", [0, 105])
+@pytest.mark.parametrize("n_distinct", [110, 40, 15])
+def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
+    tmp_path, monkeypatch, first, n_distinct
+):
+    for size in (300, 1 << 20):
+        monkeypatch.setattr(stream, "PART_BYTES", size)
+        values = [str(k % n_distinct + 0.5) for k in range(120)]
+        values[first : first + 10] = ["none"] * 10
+        table = pl.DataFrame({"x": values, "z": ["ab"[k % 2] for k in range(120)], "y": range(120)})
+        path = written(table, tmp_path, ".csv")
+        converted = convert_table(path, tmp_path / f"{size}", "y")
+        expected = described(table, "y", {})
+        assert [c.name for c in converted.columns] == [c.name for c in expected.used]
+        assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
+
+
+@pytest.mark.parametrize("word", ["NAN", "-nan", "Nan"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
+    values = [str(k * 1.5) if k % 50 else word for k in range(N_ROWS)]
+    table = frame().with_columns(area=pl.Series(values))
+    path = written(table, tmp_path, ending)
+    converted = convert_table(path, tmp_path / "folder", "rent")
+    (note,) = (note for name, note in converted.facts["left out"] if name == "area")
+    assert note.startswith(f"holds numbers, but also {word!r}: ")
+    assert [note] == [c.note for c in described(table, "rent", {}).left_out if c.name == "area"]
+    if ending == ".csv":
+        converted = convert_table(path, tmp_path / "other", "rent", missing=[word])
+        (area,) = (column for column in converted.columns if column.name == "area")
+        assert (area.kind, area.n_missing > 0) == ("number", True)
 
 
 @pytest.mark.parametrize("fractions", [True, False])
@@ -214,6 +267,20 @@ def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted
     assert found[0]["floor"].to_list()[5] == table["floor"].to_list()[5]
 
 
+def test_parts_of_a_file_grow_with_its_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "PART_BYTES", 2000)
+    path = tmp_path / "table.csv"
+    n_rows, found = 100, {}
+    for n_columns in (10, 1000):
+        lines = [",".join(f"x{k}" for k in range(n_columns)), *[",".join("1" * n_columns)] * n_rows]
+        path.write_text("\n".join(lines))
+        batches = list(table_files(path, MISSING).batches())
+        assert sum(batch.frame.height for batch in batches) == n_rows
+        found[n_columns] = max(batch.frame.height * 2 * n_columns for batch in batches)
+    assert found[10] <= 2000
+    assert 2000 < found[1000] <= 2000 * (1 + 1000 // stream.COLUMNS)
+
+
 def test_empty_rows_are_left_out_and_counted(tmp_path):
     path = tmp_path / "table.csv"
     lines = ["x,y", *(f"{k},{k % 2}" if k % 10 else "," for k in range(1000))]
@@ -232,6 +299,26 @@ def test_medians_of_many_rows_are_those_of_a_sample(tmp_path, monkeypatch):
     assert median != learnt.median()
     rank = (learnt < median).mean()
     assert abs(rank - 0.5) < 4 * np.sqrt(0.25 / 500)
+
+
+def test_a_sample_is_drawn_over_all_rows_and_holds_each_once(monkeypatch):
+    monkeypatch.setattr("engine.tables.survey.SAMPLE_ROWS", 500)
+    survey = Survey("y", {}, 3, np.random.default_rng(0))
+    sizes = [1, 300, 250, 2, 4000, 7]
+    rows = np.split(np.arange(float(sum(sizes))), np.cumsum(sizes)[:-1])
+    for numbers in rows:
+        learnt = numbers % 3 > 0
+        survey._keep_sample({"x": numbers, "z": -numbers}, learnt)
+    sample = survey.sample["x"]
+    np.testing.assert_array_equal(sample, -survey.sample["z"])
+    assert len(np.unique(sample)) == 500
+    assert (sample % 3 > 0).all()
+    chosen = np.random.default_rng(0)  # the rows of the 500 lowest keys
+    keys = np.concatenate([chosen.random(n) for n in sizes])
+    keys[::3] = 2
+    assert set(sample) == set(np.argsort(keys)[:500])
+    survey._keep_sample({"x": np.zeros(3)}, np.ones(3, bool))
+    assert list(survey.sample) == ["x"]  # z was numbers no longer
 
 
 def test_moments_of_batches_are_those_of_the_whole():
@@ -310,13 +397,11 @@ def test_a_quotation_mark_that_is_never_closed_does_not_take_the_whole_file(tmp_
 
 def test_a_word_among_numbers_is_named_with_its_row(tmp_path):
     lines = lines_of()
-    lines[2501] = "oops,1,1"
+    lines[2501] = lines[2502] = lines[2999] = "oops,1,1"
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines))
-    refused(
-        r"Column 'x' must hold numbers; came 'oops' in row 2,501", path, tmp_path,
-        columns={"x": "number"},
-    )  # fmt: skip
+    message = r"Column 'x' must hold numbers; came 'oops' in row 2,501\.$"  # not how many more
+    refused(message, path, tmp_path, columns={"x": "number"})
 
 
 def test_a_number_out_of_range_is_named_with_its_row(tmp_path):
@@ -345,6 +430,49 @@ def test_arguments_out_of_range_are_refused(tmp_path, given, message):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines_of(300)))
     refused(message, path, tmp_path, **{"target": "y", **given})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\r1,2\r3,4\r", "its lines end with CR; save it with LF"),
+        ('x"z,y\n1,2\n3,4\n', "its header has a quotation mark that is opened and not closed"),
+        ('x,"y\n1,2\n3,4\n', "its header, unexpected end of data"),
+        (f"{'x,' * 2000}y\n1,2\n", "its header is longer than 1,000 bytes"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_said(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr("engine.tables.reading.HEADER_BYTES", 1000)
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode())
+    refused(rf"table.csv cannot be read as CSV: {message}", path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\x0cb", "a\x85b", "a;b", '"a\nb"'])
+def test_a_header_ends_where_a_line_of_a_file_ends(tmp_path, name):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([f"{name},z,y", *lines_of(300)[1:]]), encoding="utf-8")
+    converted = convert_table(path, tmp_path / "folder", "y")
+    assert [column.name for column in converted.columns] == [name.strip('"'), "z"]
+    assert read_table(path).frame.columns == [name.strip('"'), "z", "y"]
+
+
+def test_a_table_of_very_many_columns_with_long_names_is_read(tmp_path):
+    names = [f"a column that has number {k}" for k in range(6000)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([",".join([*names, "y"]), ",".join("1" * 6001)]))
+    assert table_files(path, MISSING).names == [*names, "y"]
+    assert len(path.read_text().split("\n")[0]) > 131_072  # of csv's fields
+
+
+def test_a_folder_with_folders_in_it_is_refused_but_for_what_was_converted(tmp_path):
+    tables = tmp_path / "tables"
+    (tables / "2024").mkdir(parents=True)
+    (tables / "a.csv").write_text("\n".join(lines_of(300)))
+    refused("tables has folders in it, '2024', which are not looked into", tables, tmp_path)
+    (tables / "2024").rmdir()
+    convert_table(tables, tables / "arrays", "y")
+    assert table_files(tables, MISSING).paths == [tables / "a.csv"]
 
 
 def test_files_of_other_columns_are_refused(tmp_path):
@@ -465,6 +593,17 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
 # Folders that are opened.
 
 
+def an_archive():
+    file = io.BytesIO()
+    np.savez(file, a=[1])
+    return file.getvalue()
+
+
+def rewritten(folder, change):
+    path = folder / "training-inputs.npy"
+    np.save(path, change(np.load(path)))
+
+
 @pytest.fixture
 def converted(tmp_path):
     return convert_table(written(frame(600), tmp_path, ".csv"), tmp_path / "folder", "rent")
@@ -486,10 +625,56 @@ def test_the_same_table_and_seed_give_the_same_bytes(converted, tmp_path):
             assert (again.folder / name).read_bytes() == (converted.folder / name).read_bytes()
 
 
+def test_the_same_call_may_open_what_it_has_made(converted, tmp_path):
+    source, given = tmp_path / "table.csv", {"reuse": True}
+    before = {path.name: path.stat().st_mtime_ns for path in converted.folder.iterdir()}
+    again = convert_table(source, converted.folder, "rent", **given)
+    assert again == converted
+    assert before == {path.name: path.stat().st_mtime_ns for path in converted.folder.iterdir()}
+    first = convert_table(source, tmp_path / "other", "rent", **given)  # where there is none yet
+    assert first.facts["inputs"] == converted.facts["inputs"]
+    with pytest.raises(ValueError, match="folder exists already, and nothing in it was changed"):
+        convert_table(source, converted.folder, "rent")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": "area"}, "target is 'area' and was 'rent'"),
+        ({"task": "regression"}, "task is 'regression' and was None"),
+        ({"columns": {"area": "out"}}, r"columns is {'area': 'out'} and was {}"),
+        ({"missing": ["x"]}, r"missing is \['x'\] and was \['\?', .*'\]"),
+        ({"test_fraction": 0.1}, "test_fraction is 0.1 and was 0.2"),
+        ({"validation_fraction": 0.1}, "validation_fraction is 0.1 and was None"),
+        ({"seed": 1}, "seed is 1 and was 0"),
+        ({"dtype": "float64"}, "dtype is 'float64' and was 'float32'"),
+    ],
+)
+def test_another_call_does_not_open_it_and_says_what_differs(converted, tmp_path, given, message):
+    given = {"target": "rent", "reuse": True, **given}
+    with pytest.raises(ValueError, match=f"was converted otherwise: {message}. Nothing in it was"):
+        convert_table(tmp_path / "table.csv", converted.folder, **given)
+
+
+def test_what_was_made_of_a_table_that_has_changed_is_not_opened(converted, tmp_path):
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write(",".join("1" * 10) + "\n")
+    with pytest.raises(ValueError, match="otherwise: the tables are others, or have changed"):
+        convert_table(tmp_path / "table.csv", converted.folder, "rent", reuse=True)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda folder: (folder / "columns.json").write_text("{"), "columns.json is damaged"),
+        (lambda folder: (folder / "columns.json").write_text("[" * 100_000), "is damaged"),
+        (lambda folder: (folder / "training-inputs.npy").write_bytes(an_archive()), "no array"),
+        (
+            lambda folder: rewritten(folder, lambda X: X.astype(float)),
+            r"holds float64 of shape \(.*\), and columns.json says float32 of shape",
+        ),
+        (lambda folder: rewritten(folder, lambda X: X.astype(">f4")), "holds >f4 of shape"),
+        (lambda folder: rewritten(folder, lambda X: X[1:]), "holds float32 of shape"),
         (lambda folder: (folder / "columns.json").write_text("{}"), "columns.json is damaged"),
         (lambda folder: (folder / "columns.json").unlink(), "has no columns.json"),
         (lambda folder: os.truncate(folder / "training-inputs.npy", 5000), "is damaged"),
@@ -507,3 +692,172 @@ def test_a_folder_of_another_format_is_refused(converted):
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     with pytest.raises(ValueError, match="has format 2, and this version of mlp-engine reads"):
         open_table(converted.folder)
+
+
+@pytest.fixture
+def converted_classes(tmp_path):
+    return convert_table(written(frame(600), tmp_path, ".csv"), tmp_path / "folder", "kind")
+
+
+def places(facts, place=()):
+    """All that `open_table` is to look at: the places of values, and of mappings and lists."""
+    yield place
+    if isinstance(facts, dict):
+        for name in facts:
+            if name not in ("mlp-engine", "numbers", "asked"):
+                yield from places(facts[name], (*place, name))
+    if isinstance(facts, list) and facts:
+        yield from places(facts[0], (*place, 0))
+
+
+@pytest.mark.parametrize("kind", ["converted", "converted_classes"])
+def test_facts_that_lack_anything_or_hold_another_type_are_refused(request, kind):
+    table = request.getfixturevalue(kind)
+    path = table.folder / "columns.json"
+    whole = path.read_text()
+    damaged = 0
+    for place in list(places(table.facts))[1:]:
+        values: tuple[object, ...] = (None, 1.5, {}, "(nothing)")
+        for value in values:
+            facts = json.loads(whole)
+            *above, last = place
+            inner = facts
+            for name in above:
+                inner = inner[name]
+            if value == "(nothing)" and isinstance(inner, dict):
+                del inner[last]
+            elif value == "(nothing)" or type(inner[last]) in (type(value), float):
+                continue
+            else:
+                inner[last] = value
+            path.write_text(json.dumps(facts))
+            with pytest.raises(ValueError, match=r"is damaged|has format"):
+                open_table(table.folder)
+            damaged += 1
+    assert damaged > 100
+    path.write_text(whole)
+    assert open_table(table.folder) == table
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: facts["rows"].update(training=0), "rows are {'training': 0"),
+        (lambda facts: facts["rows"].update({"held-out": -1}), "rows are"),
+        (lambda facts: facts.update(columns=[]), "it has no columns, or no inputs"),
+        (lambda facts: facts["about"].update(dtype="int8"), "dtype is 'int8'"),
+        (lambda facts: facts["left out"][0].pop(), "a column is left out without a reason"),
+        (lambda facts: facts["target"].update(task="guessing"), "target task is 'guessing'"),
+        (lambda facts: facts["target"]["classes"].pop(), "each class needs its count"),
+        (lambda facts: facts["target"].update(classes=["a", "a", "b"]), "not two or more diff"),
+        (lambda facts: facts["target"].update(classes=["a", 1, "b"]), "different ones of a type"),
+        (lambda facts: facts["target"]["counts"].__setitem__(0, 0), "each class needs its count"),
+        (lambda facts: facts["target"]["counts"].__setitem__(0, 1), "the classes have"),
+    ],
+)
+def test_facts_that_do_not_fit_each_other_are_refused(converted_classes, change, message):
+    path = converted_classes.folder / "columns.json"
+    facts = json.loads(path.read_text())
+    change(facts)
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=f"columns.json is damaged: .*{message}"):
+        open_table(converted_classes.folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0, -1.0])
+def test_a_target_without_a_standard_deviation_is_refused(converted, value):
+    path = converted.folder / "columns.json"
+    facts = json.loads(path.read_text())
+    facts["target"]["standard deviation"] = value
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="the target's mean and standard deviation are none"):
+        open_table(converted.folder)
+
+
+def replaced_codes(folder, change, part="training"):
+    path = folder / f"{part}-targets.npy"
+    np.save(path, change(np.load(path)).astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: replaced_codes(f, lambda y: y + 1), "training-targets.npy is damaged: its cl"),
+        (lambda f: replaced_codes(f, lambda y: y - 1), "training-targets.npy is damaged: its cl"),
+        (lambda f: replaced_codes(f, lambda y: y * 0), "training-targets.npy is damaged: its cl"),
+        (lambda f: replaced_codes(f, lambda y: y + 3, "held-out"), "held-out-targets.npy is dam"),
+        (lambda f: (f / "preprocessing.skops").write_bytes(b"x"), "skops is no model file"),
+        (
+            lambda f: (f / "columns.json").write_text(
+                (f / "columns.json").read_text().replace('"floor_upper"', '"floor_other"')
+            ),
+            "preprocessing.skops makes other inputs, or of other columns, than columns.json",
+        ),
+    ],
+)
+def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch, damage, message):
+    damage(converted_classes.folder)
+    monkeypatch.setattr(MLPClassifier, "fit", None)
+    monkeypatch.setattr("engine.tables.on_disk.CODES_AT_A_TIME", 100)
+    with pytest.raises(ValueError, match=message):
+        trained_on_disk(open_table(converted_classes.folder), {})
+
+
+def test_rows_to_stop_by_are_used_as_asked(tmp_path):
+    path = written(frame(600), tmp_path, ".csv")
+    without = convert_table(path, tmp_path / "without", "kind", validation_fraction=0)
+    with pytest.raises(ValueError, match="without was converted without rows to stop by"):
+        trained_on_disk(without, {}, early_stopping=True)
+    table = convert_table(path, tmp_path / "with", "kind")
+    settings = {"max_iter": 2, "random_state": 0}
+    for asked, stops in ((None, True), (True, True), (False, False)):
+        trained = trained_on_disk(table, settings, asked)
+        assert trained.network.early_stopping is stops
+        assert len(trained.network.validation_loss_curve_) == 2
+
+
+def test_one_row_is_none_to_stop_by(tmp_path):
+    table = frame(60)
+    seeds = (seed for seed in range(100) if (parts_of(table, "rent", seed=seed) == 1).sum() == 1)
+    path = written(table, tmp_path, ".csv")
+    converted = convert_table(
+        path, tmp_path / "one", "rent", seed=next(seeds), validation_fraction=0.1
+    )
+    assert converted.facts["rows"]["validation"] == 1
+    trained = trained_on_disk(converted, {"max_iter": 2, "random_state": 0})
+    assert not trained.network.early_stopping
+    assert not any("R^2" in message for message in trained.warnings)
+
+
+def test_all_files_are_closed_where_one_cannot_be(tmp_path):
+    writer = on_disk.Writer(tmp_path, {"training": 2, "held-out": 2}, 3, (np.float32, np.int32))
+    files = [file for file, _ in writer._files.values() if file is not None]
+
+    class Full:
+        def __exit__(self, *error):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __enter__(self):
+            return self
+
+    writer._open.enter_context(Full())
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
+    assert len(files) == 4
+    assert all(file.closed for file in files)
+
+
+@pytest.mark.parametrize("what", ["write_model", "write_facts"])
+def test_a_disk_that_is_full_at_the_end_is_said_too(tmp_path, monkeypatch, what):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"engine.tables.conversion.{what}", full)
+    path = written(frame(600), tmp_path, ".csv")
+    refused("The disk is full. What was written is removed", path, tmp_path, "rent", OSError)
+
+
+def test_one_text_for_several_missing_ones_is_refused(tmp_path):
+    path = written(frame(600), tmp_path, ".csv")
+    message = r"missing must list texts; got 'NA': pass \['NA'\]"
+    refused(message, path, tmp_path, "rent", TypeError, missing="NA")

@@ -199,6 +199,24 @@ def test_a_file_that_was_cut_is_refused_before_it_is_read(tmp_path):
         train(Network((3, 1)), mapped[:10].T, y[:10])
 
 
+@pytest.mark.parametrize("argument", ["X", "y"])
+def test_so_is_a_view_of_it_that_looks_like_any_array(tmp_path, argument):
+    given = {"X": np.random.default_rng(0).standard_normal((1000, 3)), "y": np.arange(1000) % 2}
+    fitted = MLPRegressor(solver="lbfgs").fit(np.eye(3), np.arange(3.0))
+    path = tmp_path / "array.npy"
+    np.save(path, given[argument])
+    mapped = np.load(path, mmap_mode="r")
+    os.truncate(path, 500)
+    for view in (np.asarray(mapped), mapped.view(np.ndarray)[1:]):
+        data = {**given, argument: view}
+        data = {name: array[: len(view)] for name, array in data.items()}
+        with pytest.raises(ValueError, match=rf"{argument} is mapped from .*array.npy, which had"):
+            MLPClassifier().fit(**data)
+        if argument == "X":
+            with pytest.raises(ValueError, match=r"X is mapped from .*array.npy, which had"):
+                fitted.predict(view)
+
+
 def test_a_file_that_was_replaced_or_removed_stays_as_it_was(tmp_path):
     X, y = np.random.default_rng(0).standard_normal((1000, 3)), np.arange(1000) % 2
     np.save(tmp_path / "X.npy", X)

@@ -63,12 +63,14 @@ def converted(
     validation_fraction: float | None,
     seed: int,
     double: bool = False,
+    reuse: bool = False,
 ) -> "ConvertedTable":
     """The table, converted, with the rows that are done on standard error if it is a terminal."""
+    from engine.tables.columns import name_and_kind
     from engine.tables.conversion import convert_table
     from engine.tables.reading import MISSING
 
-    kinds = dict(said.rpartition("=")[::2] for said in column)
+    kinds = dict(map(name_and_kind, column))
     with _progress() as progress:
         return convert_table(
             tables,
@@ -81,6 +83,7 @@ def converted(
             validation_fraction=validation_fraction,
             seed=seed,
             dtype="float64" if double else "float32",
+            reuse=reuse,
             progress=progress,
         )
 

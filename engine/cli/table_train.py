@@ -46,6 +46,7 @@ WANTED = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: F
 
 
 def train(
+    context: typer.Context,
     table: Annotated[
         Path,
         typer.Argument(
@@ -63,7 +64,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="For tables larger than memory: convert to arrays there, and train on those.",
+            help="For tables larger than memory: convert to arrays there, and train on those. What "
+            "the same command has converted is there already.",
         ),
     ] = None,
     task: Annotated[Task | None, TASK] = None,
@@ -141,12 +143,13 @@ def train(
     from engine.cli.table_words import show_trained
     from engine.model_files import pipeline_file
     from engine.tables import fitting
-    from engine.tables.on_disk import is_converted, open_table
+    from engine.tables.facts import is_converted
+    from engine.tables.on_disk import open_table
     from engine.tables.reading import MISSING, read_table, sha256_of
 
     if not is_converted(table) and target is None:
         raise ValueError("Missing option '--target': name the column to be predicted.")
-    model = model or Path(table.with_suffix(pipeline_file.ENDING).name)
+    model = model or Path(table.resolve().with_suffix(pipeline_file.ENDING).name)
     pipeline_file.check_ending(model)
     atomic_files.check_writable(model)
     if checkpoint is not None:
@@ -167,7 +170,10 @@ def train(
     console = Console(highlight=False)
     if is_converted(table) or on_disk is not None:
         if is_converted(table):
+            source = context.get_parameter_source("test_fraction")
+            told = source is not None and source.name == "COMMANDLINE"
             given = {"--target": target, "--task": task, "--column": column, "--missing": missing,
+                     "--test-fraction": test_fraction if told else None,
                      "--on-disk": on_disk, "--pictures": pictures}  # fmt: skip
             refuse_given(table, given)
             converted_table = open_table(table)
@@ -178,10 +184,11 @@ def train(
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
             converted_table = converted(
                 [table], on_disk, target, task and str(task), column or [], missing or [],
-                test_fraction, ASIDE[early_stopping], seed,
+                test_fraction, ASIDE[early_stopping], seed, reuse=True,
             )  # fmt: skip
         show_converted(console, converted_table)
-        on_disk_trained = train_on_disk(console, converted_table, settings, model)
+        stopping = WANTED[early_stopping]
+        on_disk_trained = train_on_disk(console, converted_table, settings, stopping, model)
         finish(on_disk_trained, checkpoint)
         return
     check_fits_memory(table)
@@ -228,7 +235,7 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
     if told:
         raise ValueError(
             f"{table} is a converted table, for which {' and '.join(told)} cannot be given: "
-            "engine convert has decided on target and columns, and nothing of it is drawn."
+            "engine convert has decided on target, columns and rows, and nothing of it is drawn."
         )
 
 

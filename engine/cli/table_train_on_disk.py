@@ -31,12 +31,16 @@ def check_fits_memory(table: Path) -> None:
 
 
 def train_on_disk(
-    console: Console, table: "ConvertedTable", settings: dict[str, Any], model: Path
+    console: Console,
+    table: "ConvertedTable",
+    settings: dict[str, Any],
+    early_stopping: bool | None,
+    model: Path,
 ) -> "TrainedOnDisk":
     """Train, save, and say how it went."""
     from engine.tables.fitting_on_disk import trained_on_disk
 
-    trained = trained_on_disk(table, settings, progress=sys.stderr.isatty())
+    trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
     trained.model.write(model)
     _show(console, table, trained)
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)

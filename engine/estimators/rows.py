@@ -75,11 +75,11 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
 
 
 def _view(array: Any, argument: str) -> Any:
-    """What is mapped from a file as a plain array of the same memory."""
-    if type(array) is not np.memmap:
+    """What is mapped from a file, whole, as a plain array of the same memory."""
+    if not isinstance(array, np.ndarray):
         return array
     check_whole(argument, array)
-    return array.view(np.ndarray)
+    return array.view(np.ndarray) if type(array) is np.memmap else array
 
 
 @contextmanager

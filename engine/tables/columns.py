@@ -56,10 +56,12 @@ def refuse_nothing_to_learn_from(found: Columns, target: str) -> None:
         )
 
 
-def inputs(frame: pl.DataFrame, columns: list[Column], first_row: int = 1) -> pl.DataFrame:
+def inputs(
+    frame: pl.DataFrame, columns: list[Column], first_row: int | None = None
+) -> pl.DataFrame:
     """What the pipeline takes: numbers, true and false as float64 with NaN, and text, by name.
 
-    `first_row` is the number of the frame's first row, for messages.
+    `first_row` is the number of the frame's first row, for messages, if it is a part of a table.
 
     Raises
     ------
@@ -198,7 +200,7 @@ def categories_in_words(n_distinct: int) -> str:
     return said + (f", the rarest share one of {MOST_INPUTS} inputs" * (n_distinct > MOST_INPUTS))
 
 
-def _input(series: pl.Series, kind: str, first_row: int) -> pl.Series:
+def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:
     values = checked(series, kind, first_row)
     if kind == CATEGORY:
         return values
@@ -207,24 +209,29 @@ def _input(series: pl.Series, kind: str, first_row: int) -> pl.Series:
     if len(too_large):
         raise ValueError(
             f"Column {series.name!r} is {numbers[too_large[0]]:g} in row "
-            f"{too_large[0] + first_row:,}; "
+            f"{too_large[0] + (first_row or 1):,}; "
             f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
     return numbers.fill_null(float("nan"))
 
 
-def checked(series: pl.Series, kind: str, first_row: int = 1) -> pl.Series:
-    """The values as those of a kind; ValueError, naming column, row and value, if they are not."""
+def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Series:
+    """The values as those of a kind; ValueError, naming column, row and value, if they are not.
+
+    With a `first_row` it is a part of a table, so that nobody knows how many more there are.
+    """
     converted = kinds.as_kind(series, kind)
     n_wrong = len(converted.wrong)
     if n_wrong:
         row = int(converted.wrong[0])
         came = (
-            f"{series[row]!r} in row {row + first_row:,}"
+            f"{series[row]!r} in row {row + (first_row or 1):,}"
             if series.dtype == pl.String
             else f"{kinds.IN_WORDS[kinds.kind_of(series)]} ({series.dtype})"
         )
-        more = f" (and in {counted(n_wrong - 1, 'other row')})" if n_wrong > 1 else ""
+        more = ""
+        if n_wrong > 1 and first_row is None:
+            more = f" (and in {counted(n_wrong - 1, 'other row')})"
         raise ValueError(
             f"Column {series.name!r} must hold {kinds.IN_WORDS[kind]}; came {came}{more}."
         )
@@ -233,13 +240,15 @@ def checked(series: pl.Series, kind: str, first_row: int = 1) -> pl.Series:
 
 def parse_told(told: list[str], names: list[str]) -> dict[str, str]:
     """What `--column NAME=KIND` says, checked against the table's columns."""
-    wanted: dict[str, str] = {}
-    for said in told:
-        name, equals, kind = said.rpartition("=")
-        if not equals or kind not in (*INPUT_KINDS, OUT):
-            raise ValueError(
-                "--column must be NAME=KIND, where KIND is number, category, boolean or out; "
-                f"got {said!r}."
-            )
-        wanted[named_column(name, names, "--column")] = kind
-    return wanted
+    return {named_column(name, names, "--column"): kind for name, kind in map(name_and_kind, told)}
+
+
+def name_and_kind(told: str) -> tuple[str, str]:
+    """The two of NAME=KIND."""
+    name, equals, kind = told.rpartition("=")
+    if not equals or kind not in (*INPUT_KINDS, OUT):
+        raise ValueError(
+            "--column must be NAME=KIND, where KIND is number, category, boolean or out; "
+            f"got {told!r}."
+        )
+    return name, kind

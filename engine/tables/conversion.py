@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,21 +22,19 @@ from engine.free_memory import in_words
 from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
 from engine.tables import target as of_target
+from engine.tables.asked import TABLES, asked_of, made_before
 from engine.tables.columns import Column, Columns
+from engine.tables.facts import PARTS, TRAINING, is_converted, write_facts
 from engine.tables.kinds import CATEGORY, NUMBER
 from engine.tables.learnt import LEARNT, category_counts, fitted_preprocessing, scale_of
 from engine.tables.on_disk import (
     CHANGED,
-    EXAMPLES,
-    MOST_EXAMPLES,
-    PARTS,
     PIPELINE,
-    TRAINING,
     ConvertedTable,
     Writer,
     new_folder,
     open_table,
-    write_facts,
+    target_dtype,
 )
 from engine.tables.reading import MISSING
 from engine.tables.stream import Batch, TableFiles, table_files
@@ -79,6 +78,7 @@ def convert_table(
     validation_fraction: float | None = None,
     seed: int = 0,
     dtype: str = "float32",
+    reuse: bool = False,
     progress: Progress | None = None,
 ) -> ConvertedTable:
     """Turn a table, of whatever size, into arrays on disk that are trained on without loading them.
@@ -93,7 +93,7 @@ def convert_table(
         CSV or Parquet: a file, several files of the same columns, or a folder of such, which are
         read in the order of their names.
     folder : str or path
-        Is made, whole or not at all; nothing may have that name.
+        Is made, whole or not at all; nothing may have that name, but for `reuse`.
     target : str
         The column to be predicted.
     task : "classification" or "regression", optional
@@ -111,6 +111,8 @@ def convert_table(
         Seed of what is drawn at random.
     dtype : "float32" or "float64"
         Of the inputs.
+    reuse : bool
+        Open the folder, if it is there and the same call has made it of the same files.
     progress : callable, optional
         Called with "survey" or "write" and the number of rows read.
 
@@ -152,6 +154,8 @@ def convert_table(
     True
     >>> here.cleanup()
     """
+    if isinstance(missing, str):
+        raise TypeError(f"missing must list texts; got {missing!r}: pass [{missing!r}].")
     paths = [Path(source)] if isinstance(source, str | os.PathLike) else [*map(Path, source)]
     files = table_files(paths[0] if len(paths) == 1 else paths, missing)
     task = None if task is None else settings.one_of("task", task, TASKS)
@@ -160,31 +164,50 @@ def convert_table(
     shares = _shares(files, test_fraction, validation_fraction)
     name = named_column(target, files.names, "target")
     told = _told(columns or {}, files.names, name)
+    asked = asked_of(
+        files,
+        target=name,
+        task=task,
+        columns=told,
+        missing=list(missing),
+        test_fraction=float(test_fraction),
+        validation_fraction=None if validation_fraction is None else float(validation_fraction),
+        seed=int(seed),
+        dtype=dtype,
+    )
+    if reuse and is_converted(Path(folder)):
+        return made_before(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
-        stamps = files.stamps()
         survey = _surveyed(files, name, told, shares, seed, progress)
         decided = _decided(survey, task, files.notes)
         _require_space(unfinished, decided, dtype)
-        try:
+        with _full_disk_in_words(Path(folder)):
             _write(unfinished, files, decided, shares, seed, dtype, progress)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise OSError(
-                    errno.ENOSPC, "The disk is full. What was written is removed", str(folder)
-                ) from error
-            raise
-        if files.stamps() != stamps:
-            raise ValueError(CHANGED)
-        about = {
-            "source": [str(path) for path in files.paths],
-            "missing": list(missing),
-            "dtype": dtype,
-            "seed": seed,
-        }
-        write_facts(unfinished, decided.target, _known_columns(decided), _facts(decided, about))
-        header = {"what": "from a table's columns to the inputs of a network"}
-        write_model(unfinished / PIPELINE, StoredModel(header, decided.preprocessing))
+            if asked_of(files)[TABLES] != asked[TABLES]:
+                raise ValueError(CHANGED)
+            header = {"what": "from a table's columns to the inputs of a network"}
+            write_model(unfinished / PIPELINE, StoredModel(header, decided.preprocessing))
+            about = {
+                "source": [str(path) for path in files.paths],
+                "missing": list(missing),
+                "dtype": dtype,
+                "seed": int(seed),
+                "asked": asked,
+            }
+            write_facts(unfinished, decided.target, _known_columns(decided), _facts(decided, about))
     return open_table(folder)
+
+
+@contextmanager
+def _full_disk_in_words(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(
+            errno.ENOSPC, "The disk is full. What was written is removed", str(folder)
+        ) from error
 
 
 def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
@@ -333,15 +356,13 @@ def _write(
     dtype: str,
     progress: Progress | None,
 ) -> None:
-    target_dtype = np.dtype(np.int32) if decided.classes is not None else np.dtype(dtype)
-    writer = Writer(folder, decided.rows, len(decided.inputs), (np.dtype(dtype), target_dtype))
+    dtypes = np.dtype(dtype), target_dtype(decided.target, np.dtype(dtype))
+    writer = Writer(folder, decided.rows, len(decided.inputs), dtypes)
     dealer = _Dealer(decided.target.name, shares, seed)
     try:
         for batch in _watched(files, "write", progress):
             parts = dealer.parts(batch)
             prepared = _prepared(batch, decided)
-            if not (folder / EXAMPLES).exists():
-                prepared.head(MOST_EXAMPLES).write_parquet(folder / EXAMPLES)
             X, y = _rows(batch, prepared, decided)
             known = np.flatnonzero(parts >= 0)
             if decided.classes is not None:

@@ -6,25 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from engine.model_files import table_examples
 from engine.model_files.forgetting import forget_training
 from engine.model_files.pipeline_file import read_model
 from engine.tables import pipeline as parts
+from engine.tables.facts import FACTS, TRAINING, VALIDATION
 from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched
 from engine.tables.model import TableModel
-from engine.tables.on_disk import (
-    PIPELINE,
-    TRAINING,
-    VALIDATION,
-    ConvertedTable,
-    OnDisk,
-)
+from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
 from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 
+LEAST_TO_STOP_BY = 2  # rows; R2 needs them
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
 MOST_NUMBERS = 1 << 23  # and no more inputs of them than this: 32 MB
 
@@ -44,7 +41,10 @@ class TrainedOnDisk:
 
 
 def trained_on_disk(
-    table: ConvertedTable, settings: Mapping[str, Any], progress: bool = False
+    table: ConvertedTable,
+    settings: Mapping[str, Any],
+    early_stopping: bool | None = None,
+    progress: bool = False,
 ) -> TrainedOnDisk:
     """Fit on the rows to learn from, shuffled by blocks, and judge on those that were held out.
 
@@ -53,14 +53,27 @@ def trained_on_disk(
     table : ConvertedTable
     settings : mapping
         Arguments of the network.
+    early_stopping : bool, optional
+        Whether to stop by the rows that were set aside for it; None is if there are any.
     progress : bool
         Show a bar, with the time left, on standard error.
+
+    Raises
+    ------
+    ValueError
+        Before training, when anything in the folder is damaged or does not fit the rest.
     """
     task, training, validation = table.target.task, table.training, table.validation
+    if validation is not None and len(validation.y) < LEAST_TO_STOP_BY:
+        validation = None
+    if early_stopping and validation is None:
+        raise ValueError(f"{table.folder} was converted without rows to stop by, or with one.")
+    table.check_codes()
+    preprocessing = _preprocessing(table)
     seen = validation or (None if table.held_out is None else _spread(table.held_out))
     watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
     stopping: dict[str, Any] = {"early_stopping": False}
-    if validation is not None:
+    if validation is not None and early_stopping is not False:
         scoring = minus_log_loss if task == CLASSIFICATION else "r2"
         stopping = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
     whole = parts.network(task, **settings, **stopping, shuffle="blocks", progress=progress)
@@ -74,7 +87,6 @@ def trained_on_disk(
     scores, judged = _scores(table, network)
     if table.classes is not None:
         _name_classes(network, table.classes)
-    preprocessing = read_model(table.folder / PIPELINE).estimator
     pipeline = parts.assembled(preprocessing, whole)
     forget_training(pipeline)
     about = table.facts["about"]
@@ -100,6 +112,22 @@ def trained_on_disk(
     return TrainedOnDisk(
         model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said
     )
+
+
+def _preprocessing(table: ConvertedTable) -> ColumnTransformer:
+    """What made the inputs of the columns, and makes them of other rows."""
+    path = table.folder / PIPELINE
+    found = read_model(path).estimator
+    if not (
+        isinstance(found, ColumnTransformer)
+        and [*found.feature_names_in_] == [column.name for column in table.columns]
+        and [*found.get_feature_names_out()] == table.facts["inputs"]
+    ):
+        raise ValueError(
+            f"{path} makes other inputs, or of other columns, than {FACTS} tells of. Convert the "
+            "table again."
+        )
+    return found
 
 
 def _put_together(whole: Any, network: Any, table: ConvertedTable) -> None:

@@ -70,8 +70,10 @@ def as_kind(column: pl.Series, kind: str) -> Converted:
 def _numbers(column: pl.Series) -> pl.Series:
     if kind_of_type(column.dtype) not in (NUMBER, CATEGORY):
         return _all_wrong(column, pl.Float64())
-    values = _text(column) if kind_of_type(column.dtype) == CATEGORY else column
-    return values.cast(pl.Float64, strict=False)
+    if kind_of_type(column.dtype) == NUMBER:
+        return column.cast(pl.Float64, strict=False)
+    # "NAN", "-nan": words, which stand for a missing value only where a user says so.
+    return _text(column).cast(pl.Float64, strict=False).fill_nan(None)
 
 
 def _booleans(column: pl.Series) -> pl.Series:

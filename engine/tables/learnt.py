@@ -58,7 +58,9 @@ def _stand_in(column: Column, survey: Survey) -> list[Any]:
     # As scikit-learn chooses: of equally frequent ones the last by name.
     by_count = np.argsort([counts[name] for name in names], kind="mergesort")
     frequent = [names[place] for place in by_count[::-1]]
-    if len(names) > MOST_INPUTS:
+    if (
+        len(names) >= MOST_INPUTS
+    ):  # of just so many, too, it lets the rarest stand for what is unknown
         frequent = frequent[: MOST_INPUTS - 1]
     rare = [name for name in names if name not in set(frequent)]
     values = [*frequent, *frequent, *rare]

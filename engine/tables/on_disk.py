@@ -5,29 +5,33 @@ takes them, and targets. `columns.json` says what they are made of and is writte
 takes its name once everything in it is on the disk.
 """
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import __version__
 from engine.atomic_files import flush_folder
 from engine.tables.columns import Column
-from engine.tables.target import Target
+from engine.tables.facts import (
+    FACTS,
+    HELD_OUT,
+    PARTS,
+    TRAINING,
+    VALIDATION,
+    is_converted,
+    read_facts,
+)
+from engine.tables.target import CLASSIFICATION, Target
 
-FORMAT = 1
-FACTS = "columns.json"
+CODES_AT_A_TIME = 1 << 20
 PIPELINE = "preprocessing.skops"
-EXAMPLES, MOST_EXAMPLES = "examples.parquet", 8  # rows of the table, which models are tried on
-TRAINING, VALIDATION, HELD_OUT = PARTS = ("training", "validation", "held-out")
 
 
 class OnDisk(NamedTuple):
@@ -88,9 +92,10 @@ class ConvertedTable:
         n_rows = self.facts["rows"][name]
         if not n_rows:
             return None
-        shapes = {"inputs": (n_rows, len(self.facts["inputs"])), "targets": (n_rows,)}
+        dtype = np.dtype(self.facts["about"]["dtype"])
         return OnDisk(
-            *(self._mapped(f"{name}-{what}.npy", shape) for what, shape in shapes.items())
+            self._mapped(f"{name}-inputs.npy", (n_rows, len(self.facts["inputs"])), dtype),
+            self._mapped(f"{name}-targets.npy", (n_rows,), target_dtype(self.target, dtype)),
         )
 
     @property
@@ -99,23 +104,51 @@ class ConvertedTable:
         classes: list[Any] | None = self.facts["target"].get("classes")
         return classes
 
-    def _mapped(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    def check_codes(self) -> None:
+        """Raise ValueError where targets are no codes of the classes, or come in other numbers."""
+        if self.classes is None:
+            return
+        for name in PARTS:
+            part = self.part(name)
+            if part is None:
+                continue
+            counts = _counts(part.y, len(self.classes))
+            if counts is None or (name == TRAINING and counts != self.facts["target"]["counts"]):
+                raise ValueError(
+                    f"{self.folder / name}-targets.npy is damaged: its class codes are not those "
+                    f"that {FACTS} tells of. Convert the table again."
+                )
+
+    def _mapped(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         path = self.folder / name
         try:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (EOFError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error}. Convert the table again.") from error
-        if array.shape != shape:
+        if not isinstance(array, np.memmap):
+            raise ValueError(f"{path} is damaged: it is no array. Convert the table again.")
+        if (array.shape, array.dtype) != (shape, dtype):
             raise ValueError(
-                f"{path} has shape {array.shape}, and {FACTS} says {shape}. Convert the table "
-                "again."
+                f"{path} holds {array.dtype} of shape {array.shape}, and {FACTS} says {dtype} of "
+                f"shape {shape}. Convert the table again."
             )
         return array
 
 
-def is_converted(folder: Path) -> bool:
-    """Whether a folder is what `convert_table` has written."""
-    return (folder / FACTS).is_file()
+def target_dtype(target: Target, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Of the targets, where the inputs have this dtype: numbers have the same, class codes none."""
+    return np.dtype(np.int32) if target.task == CLASSIFICATION else dtype
+
+
+def _counts(codes: NDArray[np.int32], n_classes: int) -> list[int] | None:
+    """How often each code comes, a part at a time; None if there are others."""
+    counts = np.zeros(n_classes, np.int64)
+    for first in range(0, len(codes), CODES_AT_A_TIME):
+        part = codes[first : first + CODES_AT_A_TIME]
+        if part.min() < 0 or part.max() >= n_classes:
+            return None
+        counts += np.bincount(part, minlength=n_classes)
+    return [int(count) for count in counts]
 
 
 def open_table(folder: str | os.PathLike[str]) -> ConvertedTable:
@@ -139,22 +172,7 @@ def open_table(folder: str | os.PathLike[str]) -> ConvertedTable:
     folder = Path(folder)
     if not is_converted(folder):
         raise ValueError(f"{folder} is not what `engine convert` has written: it has no {FACTS}.")
-    path = folder / FACTS
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] != FORMAT:
-            raise ValueError(
-                f"{folder} has format {facts['format']}, and this version of mlp-engine reads "
-                f"format {FORMAT}; convert the table again."
-            )
-        target = Target(**{name: facts["target"][name] for name in Target.__annotations__})
-        columns = [
-            Column(**{**column, "categories": tuple(column["categories"])})
-            for column in facts["columns"]
-        ]
-        table = ConvertedTable(folder, target, columns, facts)
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); convert the table again.") from error
+    table = ConvertedTable(folder, *read_facts(folder))
     for name in PARTS:
         table.part(name)  # whole, and of the right shape
     return table
@@ -164,6 +182,7 @@ class Writer:
     """The files of a folder that is being written, row after row."""
 
     def __init__(self, folder: Path, rows: dict[str, int], n_inputs: int, dtypes: Any) -> None:
+        self._open = ExitStack()  # closes all, also where one cannot be
         self._files = {}
         self._left = dict(rows)
         dtype, target_dtype = dtypes
@@ -172,8 +191,9 @@ class Writer:
                 ("inputs", (n_rows, n_inputs), dtype),
                 ("targets", (n_rows,), target_dtype),
             ):
-                file = (folder / f"{part}-{what}.npy").open("wb") if n_rows else None
-                if file is not None:
+                file = None
+                if n_rows:
+                    file = self._open.enter_context((folder / f"{part}-{what}.npy").open("wb"))
                     np.lib.format.write_array_header_1_0(
                         file,
                         {
@@ -206,9 +226,7 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the files."""
-        for file, _ in self._files.values():
-            if file is not None:
-                file.close()
+        self._open.close()
 
 
 CHANGED = "The table was changed while it was read; nothing was written. Convert it again."
@@ -243,18 +261,3 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     flush_folder(parent)
-
-
-def write_facts(folder: Path, target: Target, columns: list[Column], facts: dict[str, Any]) -> None:
-    """What the files hold, for people and for `open_table`."""
-    all_facts = {
-        "format": FORMAT,
-        "mlp-engine": __version__,
-        **facts,
-        "target": {**asdict(target), **facts["target"]},
-        "columns": [asdict(column) for column in columns],
-    }
-    with (folder / FACTS).open("w", encoding="utf-8") as file:
-        json.dump(all_facts, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())

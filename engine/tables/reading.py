@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,10 +120,7 @@ def _read_delimited(path: Path, missing: Sequence[str]) -> Table:
         frame = text_frame(path, separator, missing)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
-    if frame.width != len(names):
-        raise ValueError(
-            f"{path}: the header has {len(names)} columns, but the rows have {frame.width}."
-        )
+    check_width(path, names, frame)
     frame = cleaned(frame.slice(1), names, missing)
     if separator != ",":
         notes.append(f"Columns are separated by a {SEPARATORS[separator]}.")
@@ -146,6 +144,14 @@ def text_frame(source: Path | bytes, separator: str, missing: Sequence[str]) -> 
         null_values=["", *missing],
         glob=False,
     )
+
+
+def check_width(path: Path, names: list[str], frame: pl.DataFrame) -> None:
+    """Raise ValueError if the header as it was read apart is not that of the frame."""
+    if frame.width != len(names):
+        raise ValueError(
+            f"{path}: the header has {len(names)} columns, but the rows have {frame.width}."
+        )
 
 
 def cleaned(frame: pl.DataFrame, names: list[str], missing: Sequence[str]) -> pl.DataFrame:
@@ -174,19 +180,29 @@ def header_of(path: Path) -> tuple[str, list[str]]:
         raise ValueError(f"{path} is no CSV file: it holds bytes that are no text.")
     if not text.strip():
         raise ValueError(f"{path} is empty: a table needs a header and rows.")
-    rows = {separator: _first_row(path, text, separator) for separator in SEPARATORS}
-    separator = max(rows, key=lambda separator: len(rows[separator]))
+    if "\n" not in text and "\r" in text.strip():
+        raise ValueError(f"{path} cannot be read as CSV: its lines end with CR; save it with LF.")
+    if "\n" not in text and len(start) == HEADER_BYTES:
+        raise ValueError(
+            f"{path} cannot be read as CSV: its header is longer than {HEADER_BYTES:,} bytes."
+        )
+    rows, errors = {}, []
+    for separator in SEPARATORS:
+        try:
+            rows[separator] = _first_row(text, separator)
+        except csv.Error as error:  # a name that is too long, if it is the wrong separator
+            errors.append(error)
+    separator = max(rows, key=lambda separator: len(rows[separator]), default=",")
+    if errors and len(rows.get(separator, [])) < 2:
+        raise ValueError(f"{path} cannot be read as CSV: its header, {errors[0]}.") from errors[0]
+    if not rows[separator]:
+        raise ValueError(f"{path} begins with an empty line; the header must be the first one.")
     return separator, rows[separator]
 
 
-def _first_row(path: Path, text: str, separator: str) -> list[str]:
-    try:
-        row = next(csv.reader(text.splitlines(keepends=True), delimiter=separator))
-    except csv.Error as error:
-        raise ValueError(f"{path} cannot be read as CSV: its header, {error}.") from error
-    if not row:
-        raise ValueError(f"{path} begins with an empty line; the header must be the first one.")
-    return [name.strip() for name in row]
+def _first_row(text: str, separator: str) -> list[str]:
+    lines = io.StringIO(text, newline="")  # which end as those of files do, and nowhere else
+    return [name.strip() for name in next(csv.reader(lines, delimiter=separator, strict=True))]
 
 
 def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:

@@ -13,10 +13,12 @@ from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
+from engine.tables.facts import is_converted
 from engine.tables.reading import (
     SEPARATORS,
     check_ending,
     check_is_parquet,
+    check_width,
     cleaned,
     column_names,
     first_line,
@@ -29,7 +31,8 @@ from engine.tables.reading import (
 )
 from engine.tables.words import counted, quoted
 
-PART_BYTES = 4 << 20  # of a CSV file, parsed at a time
+PART_BYTES = 4 << 20  # of a CSV file, parsed at a time;
+COLUMNS = 256  # so many more for every so many columns, each of which takes time in each part
 MOST_ROW_BYTES = 64 << 20  # of a single row
 CELLS = 1 << 20  # of a Parquet file, read at a time
 
@@ -60,6 +63,12 @@ class TableFiles:
     names: list[str]
     missing: Sequence[str]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def in_words(self) -> str:
+        """The files, for messages."""
+        first, *more = self.paths
+        return f"{first} (and {counted(len(more), 'file')} more)" if more else str(first)
 
     def estimated_rows(self) -> int:
         """About how many there are; of CSV by the length of the first ones."""
@@ -97,17 +106,16 @@ class TableFiles:
             self.notes += [] if note in self.notes else [note]
         if row == 1:
             raise ValueError(
-                f"{quoted([str(path) for path in self.paths])}: a header and no rows; nothing can "
-                "be learnt or said of it."
+                f"{self.in_words} has a header and no rows; nothing can be learnt or said of it."
             )
 
     def _delimited_parts(self, path: Path) -> Iterator[pl.DataFrame]:
         separator, header = header_of(path)
         names, _ = column_names(path, header)
         with path.open("rb") as file:
-            parts = _whole_rows(path, file)
+            parts = _whole_rows(path, file, PART_BYTES * (1 + len(names) // COLUMNS))
             first = next(parts)
-            end = _end_of_first_row(first)
+            end = _end_of_first_row(path, first)
             heading, line = first[:end], 1 + first.count(b"\n", 0, end)
             yield from self._parsed(path, separator, names, heading, first[end:], line)
             line += first.count(b"\n", end)
@@ -133,6 +141,7 @@ class TableFiles:
             raise ValueError(
                 f"{path} cannot be read as CSV, {where}: {reason or in_words(error)}"
             ) from error
+        check_width(path, names, frame)
         yield cleaned(frame.slice(1), names, self.missing)
 
 
@@ -155,10 +164,15 @@ def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableF
     paths = [source] if isinstance(source, Path) else list(source)
     if isinstance(source, Path) and source.is_dir():
         paths = sorted(
-            path for path in source.iterdir() if path.is_file() and path.name[0] not in "._"
+            path for path in source.iterdir() if path.name[0] not in "._" and not is_converted(path)
         )
         if not paths:
             raise ValueError(f"{source} is a folder without tables.")
+        if folders := [path.name for path in paths if path.is_dir()]:
+            raise ValueError(
+                f"{source} has folders in it, {quoted(folders)}, which are not looked into; name "
+                "the tables one by one, or move the folders elsewhere."
+            )
     if not paths:
         raise ValueError("A table is at least one file; none was given.")
     found = [_columns_of(path) for path in paths]
@@ -214,10 +228,10 @@ def _parquet_parts(path: Path) -> Iterator[pl.DataFrame]:
         ) from error
 
 
-def _whole_rows(path: Path, file: BinaryIO) -> Iterator[bytes]:
+def _whole_rows(path: Path, file: BinaryIO, part_bytes: int) -> Iterator[bytes]:
     """Parts that end with a row: where a line ends and no quotation mark is open."""
     rest = b""
-    while read := file.read(PART_BYTES):
+    while read := file.read(part_bytes):
         part = rest + read
         end = part.rfind(b"\n")
         quotes = part.count(b'"', 0, end)
@@ -237,14 +251,17 @@ def _whole_rows(path: Path, file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def _end_of_first_row(part: bytes) -> int:
+def _end_of_first_row(path: Path, part: bytes) -> int:
     end = 0
     while True:
-        end = part.find(b"\n", end) + 1
-        if not end:
-            return len(part)
+        end = part.find(b"\n", end) + 1 or len(part)
         if part.count(b'"', 0, end) % 2 == 0:
             return end
+        if end == len(part):
+            raise ValueError(
+                f"{path} cannot be read as CSV: its header has a quotation mark that is opened and "
+                "not closed."
+            )
 
 
 def _where(part: bytes, line: int, separator: str, n_columns: int) -> tuple[str, str]:

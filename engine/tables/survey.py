@@ -127,7 +127,7 @@ class ColumnSurvey:
     def add(
         self, series: pl.Series, parts: NDArray[np.int8], first_row: int
     ) -> NDArray[np.float64] | None:
-        """Rows more; the numbers among them, NaN where there is none."""
+        """Rows more; if all so far can be numbers, these, NaN where there is none."""
         if series.dtype != self.dtype:
             raise ValueError(
                 f"Column {self.name!r} is of type {series.dtype} from row {first_row:,} on, and "
@@ -148,9 +148,8 @@ class ColumnSurvey:
         self.counts.add(values.filter(present), parts[present])
         if not text and not series.dtype.is_numeric():
             return None
-        if text and NUMBER not in self._possible and self.n_numbers < ALMOST_ALL * self.n_present:
-            return None  # it is not even almost numbers
-        return self._add_numbers(series, parts, learnt, first_row)
+        numbers = self._add_numbers(series, parts, learnt, first_row)
+        return None if text and NUMBER not in self._possible else numbers
 
     def _add_numbers(
         self, series: pl.Series, parts: NDArray[np.int8], learnt: NDArray[Any], first_row: int
@@ -373,15 +372,25 @@ class Survey:
     def _keep_sample(self, numbers: dict[str, NDArray[np.float64]], learnt: NDArray[Any]) -> None:
         """The rows with the lowest of as many random keys: each row equally likely."""
         drawn = self.generator.random(len(learnt))[learnt]
+        n_before = len(self._keys)
         keys = np.concatenate([self._keys, drawn])
         kept = np.arange(len(keys))
         if len(keys) > SAMPLE_ROWS:
-            kept = np.sort(np.argpartition(keys, SAMPLE_ROWS)[:SAMPLE_ROWS])
-        before = len(self._keys)
-        self.sample = {
-            name: np.concatenate([self.sample.get(name, np.full(before, np.nan)), column[learnt]])[
-                kept
-            ]
-            for name, column in numbers.items()
-        }
-        self._keys = keys[kept]
+            kept = np.argpartition(keys, SAMPLE_ROWS)[:SAMPLE_ROWS]
+        stay, come = kept[kept < n_before], np.sort(kept[kept >= n_before])
+        places = np.setdiff1d(np.arange(len(kept)), stay)  # of those that come
+        self._keys = _lengthened(self._keys, len(kept))
+        self._keys[places] = keys[come]
+        rows = np.flatnonzero(learnt)[come - n_before]
+        sample = {}  # of what turned out to be no numbers, no more is kept
+        for name, column in numbers.items():
+            sample[name] = _lengthened(self.sample.get(name, np.empty(0)), len(kept))
+            sample[name][places] = column[rows]
+        self.sample = sample
+
+
+def _lengthened(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """The same array, or a copy of that length, filled up with NaN."""
+    if len(values) == length:
+        return values
+    return np.concatenate([values, np.full(length - len(values), np.nan)])
