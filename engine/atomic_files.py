@@ -94,8 +94,12 @@ def check_writable(path: Path) -> None:
     """Raise OSError or ValueError now, rather than after the work, if `path` cannot be written."""
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file.")
-    with tempfile.TemporaryFile(dir=path.resolve().parent):
-        pass
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{path} cannot be written: {reason}") from error
 
 
 def _mode(target: Path) -> int:

@@ -179,7 +179,7 @@ def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task)
     status, told, complaints = checked(path, capsys, monkeypatch)
     assert (status, complaints) == (0, "")
     assert f"{task} of 'target' from a table's columns" in told
-    assert "rows of the user's (polars)" in told
+    assert "8, made-up rows of the table, tried by" in told
     with zipfile.ZipFile(path) as archived:
         header = json.loads(archived.read(archive.HEADER))
     parts = archive.parts_of(path, path.read_bytes())

@@ -572,7 +572,8 @@ def test_other_settings_are_refused_and_named(path, changes, message):
         run(path, **{"batch_size": 16, **changes})
     assert str(caught.value).startswith(f"{path} belongs to another run: {message}")
     assert str(caught.value).endswith(
-        "Nothing was changed. Pass what it was made with, name another file, or delete it."
+        "Nothing was changed. Pass what it was made with, name another file, or delete it. (Fits "
+        "of a search or of a cross-validation cannot share one: pass checkpoint=None there.)"
     )
     assert path.read_bytes() == before
     assert sorted(os.listdir(path.parent)) == ["run.ckpt", "run.ckpt.previous"]

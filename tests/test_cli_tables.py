@@ -354,7 +354,8 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
 
     trained(models[0], "--max-iter", "60", "--hidden", "8")
     assert trained(models[1], "--max-iter", "20", *kept) == "20 of at most 20"
-    assert trained(models[2], "--max-iter", "60", *kept) == "60 of at most 60"
+    from_there = f"60 of at most 60; went on from {tmp_path / 'run.ckpt'}, epoch 20"
+    assert trained(models[2], "--max-iter", "60", *kept) == from_there
     before = (tmp_path / "run.ckpt").read_bytes()
     trained(models[3], "--max-iter", "60", *kept)
     networks = [fitted_network(read(model).pipeline) for model in models]
@@ -370,7 +371,11 @@ def test_a_checkpoint_in_a_folder_that_is_not_there_is_refused_at_once(done, fol
     nowhere = tmp_path / "nowhere" / "run.ckpt"
     table = ("train", folder / "iris.csv", "--target", "species")
     model = ("--model", tmp_path / "iris.skops")
-    assert "No such file or directory" in refused(done, *table, *model, "--checkpoint", nowhere)
+    said = refused(done, *table, *model, "--checkpoint", nowhere)
+    assert f"{nowhere} cannot be written: No such file or directory" in said
+    assert "--checkpoint FILE, where, is missing" in refused(
+        done, *table, *model, "--checkpoint-every", "5"
+    )
 
 
 # Predicting.

@@ -342,7 +342,7 @@ def test_permissions_and_links_are_kept(tmp_path):
 def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path):
     atomic_files.check_writable(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no.file cannot be written: No such file"):
         atomic_files.check_writable(tmp_path / "no" / "file")
     with pytest.raises(ValueError, match="is a folder"):
         atomic_files.check_writable(tmp_path)

@@ -154,6 +154,8 @@ def train(
     atomic_files.check_writable(model)
     if checkpoint is not None:
         atomic_files.check_writable(checkpoint)
+    elif checkpoint_every is not None:
+        raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")
     if pictures is not None:
         check_folder(pictures)
     settings: dict[str, Any] = {

@@ -48,7 +48,7 @@ def show_trained(
 ) -> None:
     """A summary and the scores; `more` are facts that come last.
 
-    `trained` has `network`, `seconds`, `compiled` and `scores`.
+    `trained` has `network`, `resumed`, `seconds`, `compiled` and `scores`.
     """
     from engine.cli.table_scores import baseline_name, score_table, summary_table
     from engine.tables.words import counted
@@ -64,7 +64,7 @@ def show_trained(
                 "task": f"{target.task} of {target.name!r}{classes}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
                 "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
-                f"{_best_epoch(network)}",
+                f"{_best_epoch(network)}{trained.resumed}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
                 **more,
             }

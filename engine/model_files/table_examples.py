@@ -39,7 +39,7 @@ class TableExamples(NamedTuple):
         Which method gave the outputs: "predict_proba" or "predict".
     outputs : ndarray (n_rows,) or (n_rows, n_outputs)
     drawn : bool
-        Whether the rows are standard normal numbers, and not the user's.
+        Whether the rows are made up, and not the user's: of an array, standard normal numbers.
     """
 
     table: str
@@ -56,9 +56,10 @@ class TableExamples(NamedTuple):
         return table_of(self.table, dict(zip(self.names, self.columns, strict=True)))
 
 
-def tried(model: Any, X: Any) -> TableExamples:
+def tried(model: Any, X: Any, made_up: bool = False) -> TableExamples:
     """At most eight of the rows X, or rows drawn for it, and what the model gives for them.
 
+    `made_up` says that X are nobody's rows either.
     Raises ValueError where the model gives nothing finite for them.
     """
     drawn = X is None
@@ -70,7 +71,7 @@ def tried(model: Any, X: Any) -> TableExamples:
     rows = drawn_rows(model.n_features_in_) if drawn else _some_rows(X)
     table, names, columns = _taken_apart(rows)
     method = PROBABILITIES if hasattr(model, PROBABILITIES) else PREDICTIONS
-    examples = TableExamples(table, names, columns, method, np.empty(0), drawn)
+    examples = TableExamples(table, names, columns, method, np.empty(0), drawn or made_up)
     try:
         outputs = np.asarray(getattr(model, method)(examples.rows()))
     except (TypeError, ValueError) as error:

@@ -23,6 +23,7 @@ from engine.model_files.examples import apart, last_place
 from engine.model_files.light import decoded
 from engine.model_files.reading import content_of
 from engine.model_files.stored import Stored, layers_of
+from engine.model_files.table_examples import ARRAY
 from engine.network import Network
 
 FIRST_ANSWER = "NumPy alone"
@@ -274,6 +275,8 @@ def _facts_of_pipeline(model: pipeline_file.StoredModel, networks: list[Any]) ->
     if steps:
         facts["steps"] = ", ".join(type(step).__name__ for _, step in steps)
     facts["written by"] = ", ".join(f"{name} {at}" for name, at in header["versions"].items())
-    kind = "standard normal numbers" if examples.drawn else f"rows of the user's ({examples.table})"
+    kind = f"rows of the user's ({examples.table})"
+    if examples.drawn:
+        kind = "standard normal numbers" if examples.table == ARRAY else "made-up rows of the table"
     facts["examples"] = f"{len(examples.outputs)}, {kind}, tried by {examples.method}"
     return facts

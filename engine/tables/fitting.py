@@ -74,6 +74,7 @@ class Trained:
     scores: dict[str, dict[str, float]]
     held_out: Predicted | None
     warnings: tuple[str, ...]
+    resumed: str  # where the training went on from, in words; empty for a new one
 
     @property
     def network(self) -> Any:
@@ -165,6 +166,7 @@ def trained(
         network.fit(X, training.y, **watched)
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
     pipeline = parts.assembled(preprocessing, network)
+    resumed = where_from(parts.fitted_network(pipeline))
     forget_training(pipeline)
     model = TableModel(
         pipeline,
@@ -173,14 +175,22 @@ def trained(
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
         list(about.get("missing", ())),
-        examples=table_examples.tried(pipeline, specimens(preprocessing)),
+        examples=table_examples.tried(pipeline, specimens(preprocessing), made_up=True),
     )
     scores, predicted = _scores(model, rows)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
     facts = {**about, "rows": n_rows, "seconds": round(watch.seconds, 3), "scores": scores}
     interrupted = any(INTERRUPTED in message for message in said)
     model = replace(model, training=facts)
-    return Trained(model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said)
+    return Trained(
+        model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said, resumed
+    )
+
+
+def where_from(network: Any) -> str:
+    """The checkpoint that a fit went on from, as its plan has it."""
+    _, found, where = str(network.plan_).partition("; went on from ")
+    return f"{found}{where}"
 
 
 @dataclass

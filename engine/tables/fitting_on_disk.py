@@ -14,7 +14,7 @@ from engine.model_files.forgetting import forget_training
 from engine.model_files.pipeline_file import read_model
 from engine.tables import pipeline as parts
 from engine.tables.facts import FACTS, TRAINING, VALIDATION
-from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched
+from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched, where_from
 from engine.tables.model import TableModel
 from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
 from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
@@ -38,6 +38,7 @@ class TrainedOnDisk:
     scores: dict[str, dict[str, float]]
     rows_judged: dict[str, int]
     warnings: tuple[str, ...]
+    resumed: str
 
 
 def trained_on_disk(
@@ -88,6 +89,7 @@ def trained_on_disk(
     if table.classes is not None:
         _name_classes(network, table.classes)
     pipeline = parts.assembled(preprocessing, whole)
+    resumed = where_from(network)
     forget_training(pipeline)
     about = table.facts["about"]
     facts = {
@@ -106,11 +108,11 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, specimens(preprocessing)),
+        table_examples.tried(pipeline, specimens(preprocessing), made_up=True),
     )
     interrupted = any(INTERRUPTED in message for message in said)
     return TrainedOnDisk(
-        model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said
+        model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said, resumed
     )
 
 

@@ -252,7 +252,8 @@ class Keeper:
                 earlier = self._own(read(previous))
             except (FileNotFoundError, DamagedCheckpoint):
                 raise CheckpointError(
-                    f"{error} Nothing was trained, nothing changed. Delete it to start anew."
+                    f"{error} Nothing was trained, nothing changed. Name another file; or delete "
+                    "it, if it is a checkpoint, to start anew."
                 ) from None
             write(self._path, earlier, aside)
             warnings.warn(
@@ -271,7 +272,8 @@ class Keeper:
             advice = (
                 "The bits may come out as others; Checkpoint(..., any_machine=True) goes on anyway."
                 if only_machine
-                else "Pass what it was made with, name another file, or delete it."
+                else "Pass what it was made with, name another file, or delete it. (Fits of a "
+                "search or of a cross-validation cannot share one: pass checkpoint=None there.)"
             )
             raise CheckpointError(
                 f"{self} belongs to another run: {'; '.join(differ)}. Nothing was changed. {advice}"

@@ -68,7 +68,7 @@ def identity_of_settings(told: Settings) -> Identity:
     names["schedule"] = schedules[told.schedule]
     names["update"] = UPDATES[told.update]
     names["n_iter_no_change"] = names.pop("patience")
-    names["shuffle"] = "blocks" if names.pop("block") else names["shuffle"]
+    names["shuffle"] = "blocks" if names.pop("block") else bool(names["shuffle"])
     return names
 
 

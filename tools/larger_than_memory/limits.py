@@ -21,8 +21,8 @@ import polars as pl
 
 from tools.memory_group import enter, forget, memory_group
 
-LIMIT = 512 << 20
-NUMBERS, CHOICES, PART = 20, 2, 500_000  # columns of numbers and of text; rows written at a time
+LIMIT = 768 << 20
+NUMBERS, CHOICES, PART = 40, 2, 250_000  # columns of numbers and of text; rows written at a time
 EPOCHS = 2
 # polars holds buffers for each of its threads.
 FEW_THREADS = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
