@@ -45,6 +45,7 @@ from engine.tables.words import counted, named_column
 VALIDATION_SHARE = 0.1  # of the rows that are not held out, to stop by,
 VALIDATION_ROWS = 100_000  # or, of a large table, about so many
 LEAST_ROWS = 50
+FARTHEST = 1e6  # standard deviations from its mean that a target may be predicted
 OUTSIDE = -1  # the part of a row without a target
 
 # Reads the name of what is done, and the rows that are done.
@@ -179,7 +180,7 @@ def convert_table(
         return made_before(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
         survey = _surveyed(files, name, told, shares, seed, progress)
-        decided = _decided(survey, task, files.notes)
+        decided = _decided(survey, task, files.notes, dtype)
         _require_space(unfinished, decided, dtype)
         with _full_disk_in_words(Path(folder)):
             _write(unfinished, files, decided, shares, seed, dtype, progress)
@@ -273,7 +274,7 @@ def _watched(files: TableFiles, what: str, progress: Progress | None) -> Iterato
             progress(what, batch.first_row + batch.frame.height - 1)
 
 
-def _decided(survey: Survey, task: str | None, notes: list[str]) -> Decided:
+def _decided(survey: Survey, task: str | None, notes: list[str], dtype: str) -> Decided:
     of_target_column = survey.columns[survey.target]
     target = of_target.decided_by(of_target_column.facts(), task)
     columns = survey.decided()
@@ -294,12 +295,26 @@ def _decided(survey: Survey, task: str | None, notes: list[str]) -> Decided:
         mean = moments.mean
         variances = np.array([moments.squares / moments.n])
         standard_deviation = float(scale_of(variances, np.array([mean]), moments.n)[0])
+        _require_predictable(target.name, mean, standard_deviation, np.finfo(dtype))
     preprocessing = fitted_preprocessing(columns.used, survey)
     inputs = [str(name) for name in preprocessing.get_feature_names_out()]
     return Decided(
         survey, target, columns, preprocessing, inputs, classes, mean, standard_deviation, rows,
         notes,
     )  # fmt: skip
+
+
+def _require_predictable(
+    name: str, mean: float, standard_deviation: float, held: np.finfo[Any]
+) -> None:
+    """Predictions come in that dtype, and so many standard deviations from the mean."""
+    largest = abs(mean) + FARTHEST * standard_deviation
+    if not (largest <= float(held.max) and standard_deviation >= float(held.tiny)):
+        raise ValueError(
+            f"The target {name!r} has mean {mean:.2g} and standard deviation "
+            f"{standard_deviation:.2g}, out of the range of {held.dtype}. Write it in another "
+            "unit, or convert to float64 (--double)."
+        )
 
 
 def _classes(
@@ -362,13 +377,14 @@ def _write(
     try:
         for batch in _watched(files, "write", progress):
             parts = dealer.parts(batch)
-            prepared = _prepared(batch, decided)
-            X, y = _rows(batch, prepared, decided)
-            known = np.flatnonzero(parts >= 0)
+            X, y = _rows(batch, decided)
             if decided.classes is not None:
-                known = known[y[known] >= 0]
+                parts[y < 0] = OUTSIDE
+            else:
+                y = _held_in(dtypes[1], y[:, np.newaxis], [decided.target.name], batch, parts)[:, 0]
+            X = _held_in(dtypes[0], X, decided.inputs, batch, parts)
             for number, part in enumerate(PARTS):
-                chosen = known[parts[known] == number]
+                chosen = np.flatnonzero(parts == number)
                 writer.write(part, X[chosen], y[chosen])
         writer.finish()
     finally:
@@ -385,12 +401,30 @@ def _prepared(batch: Batch, decided: Decided) -> pl.DataFrame:
     return of_columns.inputs(as_whole, decided.columns.used, batch.first_row)
 
 
-def _rows(
-    batch: Batch, prepared: pl.DataFrame, decided: Decided
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _held_in(
+    dtype: np.dtype[Any], scaled: NDArray[Any], names: list[str], batch: Batch, parts: NDArray[Any]
+) -> NDArray[Any]:
+    """Standardised numbers in that dtype; ValueError if it cannot hold one that is to be written.
+
+    All are within `kinds.LARGEST`, but some may be far from the rows to learn from.
+    """
+    with np.errstate(over="ignore"):
+        held = scaled.astype(dtype, copy=False)
+    beyond = np.isinf(held)
+    if beyond.any() and len(found := np.argwhere(beyond & (parts >= 0)[:, np.newaxis])):
+        row, place = found[0]
+        raise ValueError(
+            f"Column {names[place]!r} is {scaled[row, place]:.2g} standard deviations from its "
+            f"mean in row {batch.first_row + row:,}, too far for {dtype}. Mend that, or leave the "
+            "value empty if it is not known."
+        )
+    return held
+
+
+def _rows(batch: Batch, decided: Decided) -> tuple[NDArray[Any], NDArray[Any]]:
     """Inputs and targets of a batch; a class that is not learnt, or no target, is -1."""
     frame, survey, target = batch.frame, decided.survey, decided.target
-    X = decided.preprocessing.transform(prepared)
+    X = decided.preprocessing.transform(_prepared(batch, decided))
     of_target_column = survey.columns[target.name]
     series = of_target_column.series_as(frame[target.name], target.kind)
     values = of_columns.checked(series, target.kind, batch.first_row)
