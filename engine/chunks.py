@@ -78,6 +78,9 @@ class Elsewhere(Protocol):
     def total_weight(self) -> float:
         """S = sum_i s_i, added up as `total_weight` does."""
 
+    def identities(self) -> list[Any]:
+        """What inputs, targets and weights of each chunk are, for checkpoints (run_identity.py)."""
+
     def threads(self, asked: int | None) -> "Threads":
         """How many threads share a pass, in all processes, and why."""
 

@@ -22,12 +22,24 @@ def limit_memory(extra: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
+def limit_addresses(extra: int) -> None:
+    """The same of addresses, which files that are mapped take as well."""
+    import resource
+
+    most = _now("VmSize") + extra
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def data_now() -> int:
     """Private writable memory of this process."""
+    return _now("VmData")
+
+
+def _now(field: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmData:"):
+        if line.startswith(f"{field}:"):
             return 1024 * int(line.split()[1])
-    raise OSError("no VmData")
+    raise OSError(f"no {field}")
 
 
 def opened(folder: str) -> tuple[Any, Any]:
@@ -119,3 +131,21 @@ def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> 
     limit_memory(extra)
     table = convert_table(source, f"{folder}/large", "y")
     return sum(table.facts["rows"].values())
+
+
+def converted_with_few_addresses(source: str, small: str, folder: str, extra: int) -> list[str]:
+    """What `convert_table` says within a limit, and what `open_table` says afterwards."""
+    from engine import convert_table, open_table
+    from engine.tables import stream
+
+    stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 14
+    convert_table(small, f"{folder}/small", "y")
+    limit_addresses(extra)
+    said = []
+    large = f"{folder}/large"
+    for work, *given in ((convert_table, source, large, "y"), (open_table, large)):
+        try:
+            said.append(str(sum(work(*given).facts["rows"].values())))
+        except MemoryError as error:
+            said.append(str(error))
+    return said

@@ -188,12 +188,72 @@ def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task)
     assert checked(path, capsys, monkeypatch)[0] == 2  # as `engine predict` would say
 
 
-def test_ulps_are_those_of_the_largest_number():
+def test_the_unit_is_that_of_the_largest_number():
     one = np.array([[1.0, 1e-9]])
-    assert examples.ulps_apart(one, one) == 0
-    assert examples.ulps_apart(one, one + np.array([0, 2.0**-52])) == 1
-    assert examples.ulps_apart(one, one[:, :1]) == np.inf
-    assert examples.ulps_apart(one, one * np.nan) == np.inf
-    assert examples.ulps_apart(
-        one.astype("f"), one.astype("f") + np.float32(2**-23)
-    ) == pytest.approx(1)
+    assert examples.last_place(one) == 2**-52
+    assert examples.last_place(one.astype("f")) == 2**-23
+    assert examples.last_place(one, one * 2) == 2**-51
+    assert examples.last_place(one * np.nan, one) == 2**-52
+    assert examples.last_place(one * 0) == np.finfo(float).smallest_subnormal
+
+
+def test_outputs_of_another_shape_and_no_numbers_are_infinitely_far():
+    one = np.array([[1.0, 1e-9]])
+    assert examples.apart(one, one + np.array([0.5, 0])) == 0.5
+    assert examples.apart(one, one[:, :1]) == np.inf
+    assert examples.apart(one, one * np.nan) == np.inf
+    assert examples.apart(one, one * np.inf) == np.inf
+
+
+@pytest.mark.parametrize("expected", [0.0, 5e-324, 1e-300, 1e300])
+def test_outputs_that_have_nothing_to_do_with_the_model_are_found(
+    tmp_path, capsys, monkeypatch, expected
+):
+    path = tmp_path / "flowers.safetensors"
+    save(path, model(), X=ROWS)
+    with_other_outputs(path, lambda outputs: outputs * 0 + expected)
+    status, told, _ = checked(path, capsys, monkeypatch)
+    assert (status, told.count("DIFFERS")) == (1, 4), told
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "onnx"])
+@pytest.mark.parametrize("z", [-5, -20, -50, -95, -720])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_small_probabilities_are_as_exact_as_they_can_be(
+    tmp_path, capsys, monkeypatch, dtype, z, ending
+):
+    """onnxruntime has them to the last place of 1; kernels take the very smallest numbers for 0."""
+    path = tmp_path / f"small.{ending}"
+    save(path, Network((1, 1)), np.array([1.0, 0.0], dtype), X=np.array([[z]], dtype))
+    status, told, _ = checked(path, capsys, monkeypatch)
+    assert status == 0, told
+
+
+def test_a_file_that_does_not_say_where_its_examples_come_from_ends_with_2(
+    tmp_path, capsys, monkeypatch
+):
+    path = tmp_path / "flowers.safetensors"
+    save(path, model(), X=ROWS)
+    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    del metadata["examples"]
+    path.write_bytes(tensor_file.written(metadata, tensors))
+    status, _, complaints = checked(path, capsys, monkeypatch)
+    assert status == 2
+    assert "none that say where they come from" in complaints
+
+
+def test_what_a_file_says_does_not_move_about_in_the_terminal(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "flowers.safetensors"
+    save(path, model(), X=ROWS)
+    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    names = ["\x1b[2Jlength", "b", "c", "\ud800"]
+    metadata["feature_names"] = json.dumps(names)
+    path.write_bytes(tensor_file.written(metadata, tensors))
+    status, told, _ = checked(path, capsys, monkeypatch)
+    assert status == 0
+    assert r"features     \x1b[2Jlength, b, c, \ud800" in told
+    metadata["format_version"] = "2\x1b[2J"
+    path.write_bytes(tensor_file.written(metadata, tensors))
+    status, _, complaints = checked(path, capsys, monkeypatch)
+    assert status == 2
+    assert r"format version 2\x1b[2J" in complaints

@@ -289,7 +289,6 @@ def test_activations_and_cost_of_all_rows(client):
         ({"early_stopping": True}, "early_stopping=True is not supported on Dask"),
         ({"solver": "adam"}, "takes 200 of 3000 rows a step.*pass batch_size=3000"),
         ({"solver": "sgd", "batch_size": 2999}, "takes 2999 of 3000 rows"),
-        ({"checkpoint": "run.ckpt"}, "checkpoint is not supported on Dask"),
         ({"alpha": -1}, "'alpha' parameter"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +11,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import MLPClassifier, MLPRegressor, Network, free_memory, mapped_files, train
+from engine import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    free_memory,
+    mapped_files,
+    open_table,
+    train,
+)
 from engine.boundary.arrays import non_finite
 from tests import limited_memory
 from tests.limited_memory import MB
@@ -180,6 +189,20 @@ def test_a_group_of_processes_with_a_quarter_of_the_memory_trains_to_the_same_bi
 def test_such_a_group_has_no_room_for_a_copy(very_large):
     done, _ = in_a_group(very_large, "copied", None)
     assert done.returncode == -signal.SIGKILL
+
+
+def test_a_limit_on_addresses_is_none_on_conversions_and_is_named_where_files_are_mapped(
+    tables, tmp_path
+):
+    asked = (*tables, tmp_path, CONVERSION_ALLOWED)
+    done = run_function(limited_memory.converted_with_few_addresses, *asked, env=FEW_THREADS)
+    converted, opened = json.loads(done.stdout.splitlines()[-1])
+    message = (
+        r"training-inputs.npy cannot be mapped: this process may have .* MB more of addresses, "
+    )
+    for said in (converted, opened):
+        assert re.search(message, said)
+    assert sum(open_table(tmp_path / "large").facts["rows"].values()) == TABLE_ROWS
 
 
 # Faults in mapped files.

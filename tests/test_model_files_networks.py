@@ -288,6 +288,15 @@ def test_what_is_no_model_is_refused_and_nothing_is_written(path, arguments, err
     assert list(path.parent.iterdir()) == []
 
 
+def test_what_was_loaded_is_saved_again_as_it_is_told(path):
+    save(path, fitted(CODES))
+    model, content = load(path), path.read_bytes()
+    with pytest.raises(TypeError, match=r"save\(path, model\.estimator\(\)\), or where it was a"):
+        save(path, model)
+    save(path, model.estimator())
+    assert path.read_bytes() == content
+
+
 def test_rows_to_be_tried_on_must_fit(path):
     model = fitted(CODES)
     with pytest.raises(
@@ -376,7 +385,8 @@ def replaced(**texts):
         ({"sizes": "[4, 1099511627775, 3]"}, r"layers\.0\.weight has shape"),
         ({"sizes": "[4, -5, 3]"}, "sizes of layers"),
         ({"sizes": "[4, 5.0, 3]"}, "sizes of layers"),
-        ({"sizes": "[" * 100_000}, "nested too deeply"),
+        ({"sizes": "[" * 70 + "]" * 70}, "nested too deeply"),
+        ({"sizes": "[" * 100_000}, "hardly anything but brackets"),
         ({"sizes": "[4, 5, NaN]"}, "NaN is no number of JSON"),
         ({"sizes": "[4, 5, " + "9" * 5000 + "]"}, "a number of 5000 digits"),
         ({"hidden": '["swish"]'}, "hidden units"),
@@ -471,7 +481,7 @@ def claiming(**claims):
         (claiming(data_offsets=[8, 168]), "overlap, or leave gaps"),
         (claiming(more=1), "is not described"),
         (lambda h: (json.dumps(h)[:-1] + ', "layers.0.bias": 1}').encode(), "a name stands twice"),
-        (lambda h: b'{"__metadata__": ' + b"[" * 10**6 + b"}", "nested too deeply"),
+        (lambda h: b'{"__metadata__": ' + b"[" * 10**6 + b"}", "anything but brackets"),
         (lambda h: b"\xff{}", "codec can't decode"),
         (lambda h: b"[]", "the header holds no names"),
         (lambda h: b"{}", "no texts that describe"),
@@ -523,6 +533,7 @@ def test_a_pickle_is_no_safetensors_file(path):
         ({"alpha": -1}, "alpha"),
         ({"solver": "os.system"}, "solver"),
         ({"no_such_parameter": 1}, "no_such_parameter"),
+        ({"checkpoint": "/etc/passwd"}, "checkpoint is '/etc/passwd', which no file keeps"),
         ({"n_threads": {"pairs": 3}}, "damaged"),
     ],
     ids=str,
@@ -574,6 +585,18 @@ def test_reading_takes_a_few_times_the_memory_of_the_file(path):
     tracemalloc.start()
     load(path)
     assert tracemalloc.get_traced_memory()[1] < 5 * size
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", "[1,2]"])
+def test_a_header_takes_a_few_times_its_own_memory(path, value):
+    """A pair of brackets takes thirty times the memory of its two letters."""
+    text = f'{{"__metadata__":[{",".join([value] * 1_000_000)}]}}'.encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    tracemalloc.start()
+    with pytest.raises(ModelFileError):
+        load(path)
+    assert tracemalloc.get_traced_memory()[1] < 8 * len(text)
     tracemalloc.stop()
 
 

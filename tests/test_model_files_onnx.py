@@ -1,6 +1,7 @@
 """ONNX files: onnxruntime computes what the engine does, to rounding; no other graph is read."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
-from engine.model_files import onnx_file, plain
+from engine.model_files import onnx_file, plain, wire
 from engine.model_files.reading import content_of
 from tests.processes import run
 
@@ -115,6 +116,20 @@ def test_other_steps_are_refused_by_name(path):
     assert not path.exists()
 
 
+def test_labels_that_onnx_cannot_hold_are_refused(path):
+    y = np.array([1, 2, 2**63 + 5], np.uint64)[CODES]
+    model = MLPClassifier((3,), max_iter=3, random_state=0).fit(ROWS, y)
+    with pytest.raises(ValueError, match="The label 9223372036854775813 is larger than those of"):
+        save(path, model)
+    assert not path.exists()
+
+
+def test_a_network_that_no_onnx_file_can_hold_is_refused(path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"too large for an \.onnx file; save it as \.safetensors"):
+        save(path, Network((20, 20)), np.zeros(420))
+
+
 def test_the_graph_passes_onnxs_own_checks_and_says_what_it_is(path):
     save(path, MLPClassifier((3,), max_iter=3, random_state=0).fit(ROWS, CODES))
     proto = onnx.load(path)
@@ -191,6 +206,44 @@ def test_other_texts_are_refused_by_the_checksum(path, proto):
 def test_the_graphs_of_others_are_said_to_be_that(path, proto):
     del proto.metadata_props[:]
     refused(path, proto, "an ONNX file that engine.save did not write")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"\x08\x09", b"\x3a\x00", b"\x72\x00", b"\xf8\x07\x01", b"\x08"],
+    ids=["ir_version twice", "graph twice", "an empty text", "unknown", "an end"],
+)
+def test_bytes_that_two_readers_might_read_differently_are_refused(path, proto, more):
+    path.write_bytes(proto.SerializeToString() + more)
+    with pytest.raises(ModelFileError, match="damaged"):
+        onnx_file.read(path, path.read_bytes())
+
+
+@pytest.mark.parametrize("message", [b"\x0a\x00", b"\x2a\x00", b"\x0a\x02\x2a\x00"], ids=repr)
+def test_a_graph_of_hardly_anything_is_refused_before_protobuf_sees_it(path, message):
+    graph = message * 500_000
+    length = bytes([len(graph) & 127 | 128, len(graph) >> 7 & 127 | 128, len(graph) >> 14])
+    content = b"\x3a" + length + graph
+    tracemalloc.start()
+    with pytest.raises(ModelFileError, match=r"fields of hardly any bytes|stands twice"):
+        onnx_file.read(path, content)
+    assert tracemalloc.get_traced_memory()[1] < len(content)
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (b"\x0a\x05hi", "beyond its message"),
+        (b"\x0b\x00", "of kind 3"),
+        (b"\x0a", "the end comes within a number"),
+        (b"\xff" * 11, "a number without an end"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_message_is_refused(message, said):
+    with pytest.raises(ValueError, match=said):
+        list(wire.fields(memoryview(message)))
 
 
 def test_without_onnx_it_says_what_to_install(tmp_path):

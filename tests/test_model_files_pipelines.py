@@ -1,5 +1,6 @@
 """Scikit-learn pipelines in .skops files: those that people build, and forged ones."""
 
+import copy
 import io
 import json
 import sys
@@ -17,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -30,7 +31,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from engine import MLPClassifier, MLPRegressor, ModelFileError, load, save
+from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
 from engine.model_files import archive, trusted
 from engine.model_files.pipeline_file import read_model
 from tests.processes import result_of
@@ -263,6 +264,14 @@ def test_what_is_no_model_is_refused_and_nothing_is_written(path, model, error, 
     assert list(path.parent.iterdir()) == []
 
 
+def test_a_model_that_would_not_load_is_not_said_to_be_damaged(path):
+    """Labels of another byte order, as some formats of data have them."""
+    model = classifier().fit(ROWS, CODES.astype(">i8"))
+    with pytest.raises(ModelFileError, match=r"would not load, and was not saved: .* no array of"):
+        save(path, model)
+    assert not path.exists()
+
+
 def test_a_type_that_is_not_known_is_named(path):
     model = make_pipeline(FunctionTransformer(np.abs), classifier()).fit(ROWS, CODES)
     with pytest.raises(ModelFileError, match=r"numpy\.abs.* It was not saved"):
@@ -410,6 +419,10 @@ def with_attribute(parts, kind, name, value):
         ("Labels", "kind", "binary", "labels for 3 outputs"),
         ("Network", "_output", "sigmoid", "an output"),
         ("Network", "_output", "oracle", "output must be"),
+        ("Network", "_layers", 3, "layers that make no sense"),
+        ("Network", "more", 3, "layers that make no sense"),
+        ("MLPClassifier", "checkpoint", "/etc/passwd", r"checkpoint='/etc/passwd'"),
+        ("MLPClassifier", "_parameter_constraints", "x", r"in the place of .*_constraints"),
     ],
 )
 def test_attributes_that_someone_set_are_refused(path, whole, kind, name, value, message):
@@ -421,6 +434,163 @@ def test_processes_are_not_started_for_a_file(path):
     save(path, model.fit(X, y), X=X)
     parts = archive.parts_of(path, path.read_bytes())
     refused(path, with_attribute(parts, "ColumnTransformer", "n_jobs", 1000), r"n_jobs=1000")
+
+
+def changed(path, model, X, y, change):
+    """The parts of a file of a fitted model, to which something was done that `save` refuses."""
+    save(path, model.fit(X, y), X=X)
+    parts = archive.parts_of(path, path.read_bytes())
+    estimator = load(path)
+    change(estimator)
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archived:
+        made = {name: archived.read(name) for name in archived.namelist()}
+    kept = {name: parts[name] for name in (archive.HEADER, archive.EXAMPLES)}
+    return {**kept, **archive.renumbered(made)}
+
+
+def test_other_layers_than_those_that_are_seen_do_not_reach_kernels(path, monkeypatch):
+    """A pipeline is a sequence, too: of sizes and units, if someone puts them there."""
+
+    def change(estimator):
+        monkeypatch.setattr(Network, "__getstate__", lambda self: dict(vars(self)))
+        layers = estimator._network.layers
+        kept = Pipeline([("sizes", layers.sizes * 10**8), ("units", layers.units)])
+        vars(kept).update(sizes=layers.sizes, units=layers.units, multiply_adds=1)
+        estimator._network._layers = kept
+
+    parts = changed(path, classifier(), ROWS, CODES, change)
+    monkeypatch.undo()
+    refused(path, parts, "layers that make no sense")
+
+
+CHOICES = np.array([["x", "a"], ["y", "a"], ["z", "b"], ["z", "c"]] * 20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "message"),
+    [
+        ({}, {"_n_features_outs": [10**12, 6 - 10**12]}, "1000000000000 outputs for 3 codes"),
+        ({}, {"_n_features_outs": [3, 2]}, "of 2 outputs for 3 codes"),
+        ({}, {"_n_features_outs": [6]}, "damaged"),
+        ({}, {"_drop_idx_after_grouping": np.array([3, 0])}, "that drops 3"),
+        ({}, {"_infrequent_enabled": True}, "_infrequent_indices"),
+        ({"drop": "first"}, {"_drop_idx_after_grouping": None}, "of 2 outputs for 3 codes"),
+        ({"min_frequency": 30}, {"_infrequent_indices": [np.array([10**9])] * 2}, "other codes"),
+        ({"min_frequency": 30}, {"_infrequent_indices": [None, None]}, "other codes"),
+        (
+            {"min_frequency": 30},
+            {"_default_to_infrequent_mappings": [np.array([0, 1, 10**9])] * 2},
+            "of 2 outputs for 1000000001 codes",
+        ),
+        (
+            {"min_frequency": 30},
+            {"_default_to_infrequent_mappings": [np.array([0, 1, -(10**9)])] * 2},
+            "other codes",
+        ),
+        ({"dtype": np.float32}, {"dtype": "U100000000"}, "of <U100000000"),
+    ],
+    ids=str,
+)
+def test_codes_that_would_be_places_beyond_the_output_are_refused(path, settings, change, message):
+    model = make_pipeline(OneHotEncoder(**settings), classifier())
+    parts = changed(path, model, CHOICES, CODES, lambda m: vars(m.steps[0][1]).update(change))
+    refused(path, parts, message)
+
+
+@pytest.mark.parametrize(
+    "categories", [np.array([2.0, 1.0, 3.0]), np.array([2, 1, 3], object), np.array([1, 1, 2])]
+)
+def test_categories_that_no_search_would_find_are_refused(path, categories):
+    rows = np.array([[1.0], [2.0], [3.0], [1.0]] * 20)
+    model = make_pipeline(OneHotEncoder(), classifier())
+    there = {"categories_": [categories]}
+    parts = changed(path, model, rows, CODES, lambda m: vars(m.steps[0][1]).update(there))
+    refused(path, parts, "whose categories are in no order")
+
+
+def test_a_text_that_stands_for_what_is_missing_is_no_larger_than_texts_are(path):
+    model = make_pipeline(SimpleImputer(), classifier())
+    there = {"_fill_dtype": "U100000000"}
+    parts = changed(path, model, HOLES, CODES, lambda m: vars(m.steps[0][1]).update(there))
+    refused(path, parts, "of texts without end")
+
+
+@pytest.mark.parametrize(
+    "change", [{"_n_out_full": 10**11}, {"_max_degree": 10**10}, {"_min_degree": 0}]
+)
+def test_what_polynomials_keep_is_what_they_were_asked_for(path, change):
+    model = make_pipeline(PolynomialFeatures((1, 2), interaction_only=True), classifier())
+    parts = changed(path, model, ROWS, CODES, lambda m: vars(m.steps[0][1]).update(change))
+    refused(path, parts, r"polynomials of \[")
+
+
+@pytest.mark.parametrize("include_bias", [True, False])
+@pytest.mark.parametrize("interaction_only", [True, False])
+@pytest.mark.parametrize("degree", [1, 3, (0, 2), (1, 2), (2, 3)], ids=str)
+def test_polynomials_of_all_kinds_come_back(path, degree, interaction_only, include_bias):
+    step = PolynomialFeatures(degree, interaction_only=interaction_only, include_bias=include_bias)
+    model = make_pipeline(step, classifier()).fit(ROWS, CODES)
+    save(path, model)
+    assert (load(path).predict_proba(ROWS) == model.predict_proba(ROWS)).all()
+
+
+def doubled(step):
+    return FeatureUnion([("one", step), ("other", "passthrough")])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        doubled("passthrough"),
+        make_column_transformer(("passthrough", slice(0, None)), ("passthrough", slice(0, None))),
+        doubled(Pipeline([("within", "passthrough")])),
+    ],
+    ids=["union", "columns", "pipeline"],
+)
+def test_steps_that_double_their_features_do_not_make_millions(path, step):
+    """Thirty in a row, each of a few bytes."""
+    step.fit(ROWS)
+
+    def change(model):
+        model.steps[:1] = [(f"step {k}", copy.deepcopy(step)) for k in range(30)]
+
+    model = make_pipeline(StandardScaler(), classifier())
+    parts = changed(path, model, ROWS, CODES, change)
+    tracemalloc.start()
+    refused(path, parts, "features come out of")
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("model", ["a text", StandardScaler().fit(ROWS), classifier()], ids=repr)
+def test_a_file_of_no_model_is_not_loaded(path, whole, model):
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archived:
+        made = {name: archived.read(name) for name in archived.namelist()}
+    parts = {archive.HEADER: whole[archive.HEADER], **archive.renumbered(made)}
+    refused(path, parts, "holds no fitted MLPClassifier or MLPRegressor")
+
+
+def test_a_model_without_examples_is_not_loaded(path, whole):
+    refused(path, {n: p for n, p in whole.items() if n != archive.EXAMPLES}, "no examples")
+
+
+def test_texts_are_made_of_letters_and_answers_of_yes_and_no(path):
+    model = classifier()
+    for y, bad in [(np.array(["l", "m"])[CODES % 2], b"\xff\xff\xff\x7f"), (CODES > 0, b"\2")]:
+        save(path, model.fit(ROWS, y))
+        parts = archive.parts_of(path, path.read_bytes())
+        kind = b"<U1" if y.dtype.kind == "U" else b"|b1"
+        name = next(n for n, part in parts.items() if kind in part[:40])
+        part = parts[name][: -len(bad)] + bad
+        refused(path, {**parts, name: part}, "no array of numbers or text")
+
+
+def test_a_long_text_is_not_as_long_in_every_column(path):
+    """Texts side by side in one array take as much as the longest of them, each."""
+    rows = np.array([["x" * 1000] + ["y"] * 299] * 80)
+    model = make_pipeline(OneHotEncoder(), classifier()).fit(rows, CODES)
+    save(path, model, X=rows)
+    assert examples_in(path).rows().nbytes < 300 * 8 * 4 * 33
 
 
 @pytest.mark.parametrize(
@@ -532,11 +702,19 @@ def test_a_model_that_cannot_predict_its_examples_is_refused(path, whole):
     refused(path, {**whole, archive.EXAMPLES: json.dumps(value).encode()}, "X has 5 features")
 
 
-def test_an_older_protocol_of_skops_is_refused(path, whole):
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (0, "in protocol 0 of skops, and the skops that is installed reads"),
+        (99, "in protocol 99 of skops, and the skops that is installed reads"),
+        (True, "is of no protocol of skops"),
+        ("2", "is of no protocol of skops"),
+    ],
+)
+def test_another_protocol_of_skops_is_refused(path, whole, protocol, message):
     schema = json.loads(whole[archive.SCHEMA])
-    for protocol in (0, True, 99):
-        text = json.dumps({**schema, "protocol": protocol}).encode()
-        refused(path, {**whole, archive.SCHEMA: text}, "another protocol of skops")
+    text = json.dumps({**schema, "protocol": protocol}).encode()
+    refused(path, {**whole, archive.SCHEMA: text}, message)
 
 
 def test_skops_sees_nothing_of_a_file_but_what_passed(path, whole, monkeypatch):

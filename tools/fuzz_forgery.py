@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import skops.io
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from engine.fingerprints import fingerprint_of
 from engine.model_files import archive, tensor_file
+from engine.model_files.trusted import TRUSTED
 
 HUGE = (1 << 15, 1 << 31, (1 << 40) - 1, 1 << 62, 1 << 63, 1 << 64, 10**30, -1, 0)
 NOT_FINITE = (math.nan, math.inf, -math.inf)
@@ -229,6 +232,42 @@ def other_schema_value(generator: random.Random, content: bytes) -> Forgery:
     schema = _with_another(generator, json.loads(parts["schema.json"]))
     changed = {**parts, "schema.json": json.dumps(schema).encode()}
     return Forgery(_zipped(changed), must_be_refused=False)
+
+
+def other_kept_number(generator: random.Random, content: bytes) -> Forgery:
+    """A whole number that a part keeps, alone or in an array, is another: most are never seen."""
+    parts = _parts(content)
+    schema = json.loads(parts["schema.json"])
+    nodes = [n for n in archive.nodes_of(schema) if str(n.get("content", "")).lstrip("-").isdigit()]
+    arrays = [n for n in parts if b"'descr': '<i8'" in parts[n][:60] and len(parts[n]) > 128]
+    if arrays and generator.random() < 0.3:
+        name = generator.choice(arrays)
+        array = np.load(io.BytesIO(parts[name]))
+        near = int(array.flat[0]) + generator.choice([-1, 1, 7])
+        array.flat[generator.randrange(array.size)] = generator.choice([near, 10**6, -(2**62), -1])
+        return Forgery(_zipped({**parts, name: _saved(array)}), must_be_refused=False)
+    node = generator.choice(nodes)
+    near = int(node["content"]) + generator.choice([-1, 1, 7])
+    node["content"] = str(generator.choice([near, *HUGE, 10**6, 10**9]))
+    changed = {**parts, "schema.json": json.dumps(schema).encode()}
+    return Forgery(_zipped(changed), must_be_refused=False)
+
+
+def doubling_steps(generator: random.Random, content: bytes) -> Forgery:
+    """Steps of a few bytes, in a row, each of which doubles its features."""
+    parts = _parts(content)
+    estimator = skops.io.loads(archive.archive_of(_of_skops(parts)), trusted=TRUSTED)
+    twice = FeatureUnion([("one", "passthrough"), ("other", "passthrough")])
+    steps = [(f"step {k}", twice) for k in range(generator.choice([12, 20, 40]))]
+    made = skops.io.dumps(Pipeline([*steps, ("model", estimator)]))
+    with zipfile.ZipFile(io.BytesIO(made)) as archived:
+        schema = archive.renumbered({name: archived.read(name) for name in archived.namelist()})
+    kept = {name: parts[name] for name in (archive.HEADER, archive.EXAMPLES)}
+    return Forgery(_zipped({**kept, **schema}))
+
+
+def _of_skops(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {n: p for n, p in parts.items() if n not in (archive.HEADER, archive.EXAMPLES)}
 
 
 def other_node(generator: random.Random, content: bytes) -> Forgery:
@@ -450,8 +489,10 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "NaN or infinity": array_not_finite,
         "wrong shape": array_of_another_shape,
         "another value": other_schema_value,
+        "another kept number": other_kept_number,
         "another type": other_node,
         "parts within parts": laughing_schema,
+        "steps that double": doubling_steps,
         "deep nesting": deep_part,
         "another text": other_header_or_examples,
         "path trick": path_trick,

@@ -7,7 +7,7 @@ All 100 000 of them also make the table of docs/model-files.md; of fewer, it is 
 
 Whole files of every format are damaged byte by byte (tools/fuzz_damage.py), or forged with right
 checksums (tools/fuzz_forgery.py). Worker processes write each to a disk and load it as a user
-would, under limits of memory and time. An outcome is
+would, under limits of memory and time; what loads goes to `engine check-model`. An outcome is
 
     refused    ModelFileError
     unchanged  it loads, as the very model that was damaged: what changed is of no consequence
@@ -30,6 +30,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -96,6 +97,7 @@ def case_of(number: int, seed: int, corpus: list[Path]) -> Case:
 def outcome_of(case: Case, path: Path) -> tuple[str, str]:
     """Load the file, which is written to `path`; the outcome, and what went wrong."""
     from engine import ModelFileError
+    from engine.model_files.trials import tried
 
     path.write_bytes(case.content)
     try:
@@ -114,6 +116,7 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
         return FAILURE, "loads as another model"
     try:
         use(loaded)
+        tried(path)
     except TooLong:
         return FAILURE, "loads, and predicts for longer than it may"
     except BaseException as error:
@@ -130,7 +133,7 @@ def loaded_from(path: Path) -> Any:
     if path.suffix == ".onnx":
         return onnx_file.read(path, content_of(path))
     if path.suffix == ".skops":
-        return pipeline_file.read_model(path)
+        return pipeline_file.require_model(path, pipeline_file.read_model(path))
     return load(path)
 
 
@@ -208,18 +211,21 @@ def work(
     numbers: range, asked: Asked, corpus: list[Path], folder: Path, at: Any, answers: Connection
 ) -> None:
     """Load the files of these numbers, under limits; `at` says which is under way."""
+    from engine.model_files.trials import tried
+
     warnings.simplefilter("ignore")
-    for whole in corpus:  # what is imported and made once, before limits are drawn
+    for whole in corpus:  # what is imported and made once, without limits
         use(loaded := loaded_from(whole))
         essence_of(loaded)
-    _limit_memory()
+        tried(whole)
     signal.signal(signal.SIGALRM, _alarm)
     for number in numbers:
         at.value = number
         case = case_of(number, asked.seed, corpus)
         signal.setitimer(signal.ITIMER_REAL, asked.seconds)
         try:
-            outcome, reason = outcome_of(case, folder / f"file{case.ending}")
+            with _limited_memory():
+                outcome, reason = outcome_of(case, folder / f"file{case.ending}")
         except TooLong:
             outcome, reason = FAILURE, "took longer than it may"
         finally:
@@ -232,13 +238,20 @@ def _alarm(signal_number: int, frame: FrameType | None) -> None:
     raise TooLong
 
 
-def _limit_memory() -> None:
+@contextlib.contextmanager
+def _limited_memory() -> Iterator[None]:
     """What this process has, and a little more."""
     pages = Path("/proc/self/statm").read_text().split()
     page = resource.getpagesize()
+    before = {}
     for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
-        most = int(used) * page + MORE_MEMORY
-        resource.setrlimit(limit, (most, most))
+        before[limit] = resource.getrlimit(limit)
+        resource.setrlimit(limit, (int(used) * page + MORE_MEMORY, before[limit][1]))
+    try:
+        yield
+    finally:
+        for limit, limits in before.items():
+            resource.setrlimit(limit, limits)
 
 
 class Found(NamedTuple):

@@ -34,11 +34,18 @@ def noise_of(figure: Callable[[NDArray[Any]], float], theta: NDArray[Any]) -> fl
     return max(*found, float(np.finfo(theta.dtype).eps) * abs(there))
 
 
-def tolerance(there: NDArray[Any], near: list[NDArray[Any]], length: int, epsilon: float) -> float:
+def tolerance(
+    there: NDArray[Any],
+    near: list[NDArray[Any]],
+    length: int,
+    epsilon: float,
+    at_least: float = 0.0,
+) -> float:
     """What two ways of computing `there` may differ by, from sums of `length` terms.
 
-    `near` is the same for moved parameters; `epsilon` is that of the arithmetic.
+    `near` is the same for moved parameters; `epsilon` is that of the arithmetic, whose last place
+    is that of the largest number there, or of `at_least` where that is more.
     """
     moved_by = max(float(np.abs(other - there).max()) for other in near)
-    last_place = epsilon * float(np.abs(there).max())
+    last_place = epsilon * max(float(np.abs(there).max()), at_least)
     return SAFETY * math.sqrt(length) * max(moved_by, last_place)

@@ -59,11 +59,13 @@ def _check_table(file: Path, trial: "Trial") -> None:
 
 
 def _facts(trial: "Trial") -> Table:
+    from engine.model_files.errors import printable
+
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, said in trial.facts.items():
-        table.add_row(name, escape(said))
+        table.add_row(name, escape(printable(said)))
     return table
 
 
@@ -85,6 +87,8 @@ def _figures(outcome: "Outcome") -> tuple[str, str]:
 
 
 def _ulps(number: float) -> str:
+    if number >= 1e7:
+        return f"{number:.0e} ulp"
     return f"{number:,.1f} ulp" if number < 100 else f"{number:,.0f} ulp"
 
 

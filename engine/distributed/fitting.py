@@ -11,6 +11,8 @@ from engine.estimators.base import MultilayerPerceptron
 if TYPE_CHECKING:
     from distributed import Client
 
+    from engine.distributed.cluster import ClusterError
+
 Estimator = TypeVar("Estimator", bound=MultilayerPerceptron)
 
 
@@ -32,8 +34,8 @@ def fit(
     ----------
     estimator : MLPClassifier or MLPRegressor
         With solver="gd" or "lbfgs"; or "adam" or "sgd" with `batch_size` at least the number of
-        rows. Early stopping, checkpoints and callbacks need rows here, and
-        are refused.
+        rows. Early stopping and callbacks need rows here, and are refused. A `checkpoint` is
+        written by this process, and a fit here may go on from it, as the other way round.
     X : dask array or dataframe (n_samples, n_features)
         Never brought here, unless it has no more than 1024 rows. Unknown lengths of partitions are
         found out.
@@ -105,16 +107,11 @@ def require_dask() -> None:
 
 
 def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
-    """Early stopping, checkpoints and callbacks look at rows in this process."""
+    """Early stopping and callbacks look at rows in this process."""
     if estimator._scored:
         raise ValueError(
             "early_stopping=True is not supported on Dask, where the rows that it holds out would "
             "have to be brought here; pass early_stopping=False, and max_iter or tol."
-        )
-    if estimator.checkpoint is not None:
-        raise ValueError(
-            "checkpoint is not supported on Dask, where nobody sees all rows to tell them from "
-            "others; pass checkpoint=None."
         )
     if getattr(estimator, "_skl_callbacks", []):
         raise ValueError(
@@ -207,9 +204,17 @@ def _prepared(
                 yield {"rows": (X, y, *(weights or [None])), "rows_of": None}
             else:
                 yield {"rows": (None, None, None), "rows_of": remote.rows}
-        except WorkerLost:
-            raise ClusterError("No worker of Dask is left; the estimator is as it was.") from None
+        except WorkerLost as lost:
+            told = ClusterError("No worker of Dask is left; the estimator is as it was.")
+            raise with_notes_of(lost, told) from None
         except ClusterError as error:
-            raise ClusterError(remote.where(error)) from error.__cause__
+            raise with_notes_of(error, ClusterError(remote.where(error))) from error.__cause__
         finally:
             remote.release()
+
+
+def with_notes_of(error: BaseException, told: "ClusterError") -> "ClusterError":
+    """What a checkpoint has kept stands in the notes of an error."""
+    for note in getattr(error, "__notes__", []):
+        told.add_note(note)
+    return told

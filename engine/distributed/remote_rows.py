@@ -1,6 +1,7 @@
 """Rows that workers of Dask hold, as the estimators' way from data to a model takes them."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +43,11 @@ class RemoteSamples:
         number, n_workers = self._holding.n_threads, self._holding.n_workers
         return Threads(number, f"those of {n_workers} Dask worker{'s' * (n_workers != 1)}")
 
+    def identities(self) -> list[list[Any]]:
+        """In the order of the chunks."""
+        found = [one for of_shard in self._holding.each("identities") for one in of_shard]
+        return [identities for _, identities in sorted(found, key=itemgetter(0))]
+
     def sums(self, backend: Backend, layers: Layers) -> DaskSums:
         return DaskSums(backend, layers, self._holding, self._begin_pass)
 
@@ -79,10 +85,17 @@ class RemoteRows:
         self.targets = targets
         self._hold = hold
         self._begin_pass = begin_pass
+        self._samples: RemoteSamples | None = None
         self._spread: NDArray[Any]
 
     def samples(self, dtype: Any) -> RemoteSamples:
         """The chunks at the workers; some rows of them come here, to be looked at in the end."""
+        if self._samples is None:
+            self._samples = self._held(dtype)
+        assert self._samples.dtype == dtype, "the rows of a fit are held once"
+        return self._samples
+
+    def _held(self, dtype: Any) -> RemoteSamples:
         holding = self._hold(dtype)
         step = spread_step(*self._shape, ROWS_LOOKED_AT)
         found: dict[int, NDArray[Any]] = {}

@@ -23,6 +23,7 @@ from engine.estimators.labels import Labels
 from engine.estimators.rows import samples_of
 from engine.samples import Layers, Samples, columns_of
 from engine.training.blas import one_blas_thread
+from engine.training.run_identity import Identity, identities_of_chunk
 from engine.workers import Worker, new_worker
 
 
@@ -149,6 +150,13 @@ class Shard:
             largest = 1.0 if weights is None else float(weights.max())
             found.append(Measure(number, weight, largest))
         return found
+
+    def identities(self) -> list[tuple[int, list[Identity | None]]]:
+        """Number of each chunk, and what its inputs, targets and weights are."""
+        return [
+            (number, identities_of_chunk(samples, 0, samples.n_samples))
+            for number, _, samples in self.chunks
+        ]
 
     def spread(self, step: int) -> dict[int, NDArray[Any]]:
         """Every `step`-th of all rows, as columns; by the number of the chunk."""

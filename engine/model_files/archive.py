@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,7 +92,18 @@ def is_array(part: bytes) -> bool:
     except TypeError:
         return False
     size = math.prod(ast.literal_eval(found["shape"].decode()))
-    return bool(dtype.itemsize or not size) and size * dtype.itemsize == len(part) - start
+    if not (dtype.itemsize or not size) or size * dtype.itemsize != len(part) - start:
+        return False
+    return _are_values(dtype, part, start)
+
+
+def _are_values(dtype: np.dtype[Any], part: bytes, start: int) -> bool:
+    """Whether all are values of the dtype: of 4 bytes for a letter, most are no letter."""
+    if dtype.kind == "U":
+        return bool((np.frombuffer(part, "<u4", offset=start) <= sys.maxunicode).all())
+    if dtype.kind == "b":
+        return bool((np.frombuffer(part, "u1", offset=start) <= 1).all())
+    return True
 
 
 def check_types(path: Path, schema: Any, outcome: str) -> None:
@@ -125,8 +137,14 @@ def check_schema(path: Path, schema: Any, parts: Mapping[str, bytes]) -> None:
     To skops a part with the number of another is that other part. So a few of them within each
     other would take it forever, and one array that is named a thousand times would fill the memory.
     """
-    if not isinstance(schema, dict) or schema.get("protocol") != _protocol():
-        raise damaged(path, f"{SCHEMA} is of another protocol of skops.")
+    protocol = schema.get("protocol") if isinstance(schema, dict) else None
+    if not isinstance(protocol, int) or isinstance(protocol, bool):
+        raise damaged(path, f"{SCHEMA} is of no protocol of skops.")
+    if protocol != _protocol():
+        raise ModelFileError(
+            f"{path} was written in protocol {protocol} of skops, and the skops that is installed "
+            f"reads {_protocol()}: install another version of it, or train again."
+        )
     numbers: set[int] = set()
     read: set[str] = set()
     for node in nodes_of(schema):

@@ -78,6 +78,9 @@ def estimator_of(stored: Stored) -> Any:
     """The estimator, as after `fit`; ValueError and the like where it makes none."""
     about = stored.description
     told, fitted = about.estimator["parameters"], about.estimator["fitted"]
+    for name, kept in NOT_KEPT.items():
+        if told.get(name, kept) != kept:
+            raise ValueError(f"{name} is {told[name]!r:.40}, which no file keeps")
     kind = ESTIMATORS[about.kind]
     estimator = kind(**{name: _value(name, value) for name, value in told.items()})
     estimator._validate_params()

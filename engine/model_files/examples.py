@@ -32,22 +32,33 @@ def chosen(n_rows: int) -> NDArray[np.int64]:
     return numbers
 
 
-def ulps_apart(expected: NDArray[Any], came: NDArray[Any]) -> float:
-    """The largest difference, in units in the last place of the largest number expected.
+def last_place(*outputs: NDArray[Any]) -> float:
+    """The unit in the last place of the largest number of all, which must be of one dtype.
 
     That is what rounding is to be judged by: a probability of 1e-9 beside one of 0.9 is as exact as
-    the sums that both are made of. Infinite for another shape, and where one is not finite.
+    the sums that both are made of. Numbers that are not finite do not count, nor do those below the
+    smallest that has all its bits, which kernels take for 0.
 
     Examples
     --------
-    >>> ulps_apart(np.array([0.5, 1.0]), np.array([0.5, 1 - 2**-53]))
-    0.5
+    >>> last_place(np.array([0.5, 1.0])) == 2**-52
+    True
+    """
+    dtype = outputs[0].dtype
+    finite = [np.abs(array[np.isfinite(array)]).max(initial=0) for array in outputs]
+    return float(np.spacing(max(*finite, np.finfo(dtype).tiny), dtype=dtype))
+
+
+def apart(expected: NDArray[Any], came: NDArray[Any]) -> float:
+    """The largest difference; infinite for another shape, and where one is not finite.
+
+    Examples
+    --------
+    >>> apart(np.array([0.5, 1.0]), np.array([0.5, 0.75]))
+    0.25
     """
     if expected.shape != came.shape:
         return math.inf
-    if expected.size == 0:
-        return 0.0
     with np.errstate(all="ignore"):
-        unit = float(np.spacing(np.abs(expected).max(), dtype=expected.dtype))
-        apart = np.abs(expected.astype(np.float64) - came.astype(np.float64)).max()
-    return float(apart / unit) if np.isfinite(apart) else math.inf
+        found = np.abs(expected.astype(np.float64) - came.astype(np.float64)).max(initial=0)
+    return float(found) if np.isfinite(found) else math.inf

@@ -116,9 +116,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     if ending == SAFETENSORS:
         return Model(network_file.read(source, content_of(source)), source)
     if ending == SKOPS:
-        from engine.model_files.pipeline_file import read_model
+        from engine.model_files.pipeline_file import read_estimator
 
-        return read_model(source).estimator
+        return read_estimator(source)
     raise ModelFileError(
         f"{source}: .onnx files are for other programs, such as "
         "onnxruntime.InferenceSession(path); `engine check-model` tries one. To load a model here, "

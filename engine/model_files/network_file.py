@@ -60,8 +60,8 @@ def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> S
     if metadata.get(FINGERPRINT) != fingerprint_of(parts):
         raise ValueError("the fingerprint is not that of the parameters")
     n_rows = len(left.get(INPUTS, ()))
-    if not 0 < n_rows <= MOST_EXAMPLES:
-        raise ValueError(f"{n_rows} examples")
+    if EXAMPLES not in metadata or not 0 < n_rows <= MOST_EXAMPLES:
+        raise ValueError(f"{n_rows} examples, or none that say where they come from")
     examples = Examples(
         _taken(left, INPUTS, (n_rows, about.sizes[0]), dtype),
         _taken(left, OUTPUTS, (n_rows, about.sizes[-1]), dtype),

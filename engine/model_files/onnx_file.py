@@ -1,7 +1,8 @@
 """Networks as ONNX graphs, for other programs; and such a file read, to be tried.
 
 What is read must be what is written here: the graph is built anew from the description and the
-numbers in the file, and has to be equal to the one that came. No other graph reaches onnxruntime.
+numbers in the file, and has to have the bytes that came. No other graph reaches protobuf or
+onnxruntime.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.fingerprints import fingerprint_of
+from engine.model_files import wire
 from engine.model_files.description import (
     BINARY,
     CLASSIFIER,
@@ -34,6 +36,13 @@ OPERATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "exp": "Exp"
 EXAMPLES_X, EXAMPLES_OUTPUTS, EXAMPLES_ARE = "examples_X", "examples_outputs", "examples"
 MOST_BYTES = (1 << 31) - (1 << 20)  # of a protocol buffer
 MEAN, SCALE = "scaler.mean", "scaler.scale"
+# Numbers of the fields of onnx.proto: of a ModelProto, of an entry of its metadata, of a GraphProto
+# and of a TensorProto.
+GRAPH, METADATA = 7, 14
+KEY, VALUE = 1, 2
+INITIALIZER = 5
+DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 8, 9, 13, 14
+DTYPES: dict[Any, np.dtype[Any]] = {1: np.dtype("<f4"), 11: np.dtype("<f8")}  # FLOAT, DOUBLE
 
 
 class Graph(NamedTuple):
@@ -56,7 +65,12 @@ class Graph(NamedTuple):
 
 def exported(model: Any, theta: Any, X: Any) -> bytes:
     """The bytes of an .onnx file of a network, an estimator, or a StandardScaler and one."""
-    content: bytes = _model_of(graph_of(model, theta, X)).SerializeToString(deterministic=True)
+    return content_of_graph(graph_of(model, theta, X))
+
+
+def content_of_graph(graph: Graph) -> bytes:
+    """The bytes of a graph, the same for the same one."""
+    content: bytes = _model_of(graph).SerializeToString(deterministic=True)
     return content
 
 
@@ -92,25 +106,63 @@ def graph_of(model: Any, theta: Any, X: Any) -> Graph:
 
 def read(path: Path, content: bytes) -> Graph:
     """What an .onnx file of ours holds; ModelFileError for any other."""
-    onnx = _onnx()
+    _onnx()
     if len(content) > MOST_BYTES:
         raise damaged(path, "it is larger than an .onnx file can be.")
     try:
-        proto = onnx.load_model_from_string(content)
-        metadata = {entry.key: entry.value for entry in proto.metadata_props}
+        metadata, tensors = _found(memoryview(content))
         if metadata.get("format") is None:
             raise ModelFileError(
                 f"{path} is an ONNX file that engine.save did not write; only its own are tried."
             )
-        found = _graph(described(metadata), metadata, _initializers(proto))
-        same = _model_of(found).SerializeToString(deterministic=True)
-        if same != proto.SerializeToString(deterministic=True):
+        found = _graph(described(metadata), metadata, tensors)
+        if content_of_graph(found) != content:
             raise ValueError("the graph is not the one that engine.save writes of this network.")
     except (ModelFileError, MemoryError):
         raise
-    except Exception as error:  # whatever a damaged file leads protobuf, json or NumPy to
+    except Exception as error:  # whatever a damaged file leads json, NumPy or onnx to
         raise damaged(path, error) from error
     return found
+
+
+def _found(content: memoryview) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """The texts and the numbers of a ModelProto."""
+    metadata: dict[str, str] = {}
+    tensors: dict[str, NDArray[Any]] = {}
+    for number, value in wire.fields(content):
+        if number == METADATA:
+            entry = dict(wire.fields(wire.of_bytes(value)))
+            key = wire.text(entry[KEY])
+            if key in metadata:
+                raise ValueError(f"the text {key!r:.40} stands twice")
+            metadata[key] = wire.text(entry[VALUE])
+        elif number == GRAPH:
+            for inner, part in wire.fields(wire.of_bytes(value)):
+                if inner == INITIALIZER:
+                    _add_tensor(tensors, wire.of_bytes(part))
+    return metadata, tensors
+
+
+def _add_tensor(found: dict[str, NDArray[Any]], message: memoryview) -> None:
+    """A TensorProto of numbers, which must be in this file and as many as it says."""
+    shape: list[int] = []
+    kept: dict[int, wire.Value] = {}
+    for number, value in wire.fields(message):
+        if number == DIMS and isinstance(value, int):
+            shape.append(value)
+        kept[number] = value
+    name = wire.text(kept.get(NAME, memoryview(b"")))
+    if kept.keys() & {EXTERNAL_DATA, DATA_LOCATION}:
+        raise ValueError(f"{name:.40} is in another file")
+    if name in found:
+        raise ValueError(f"{name:.40} stands twice")
+    dtype = DTYPES.get(kept.get(DATA_TYPE, 0))
+    if dtype is None:
+        return  # classes, and constants: the graph that is built anew has them, too
+    data = wire.of_bytes(kept.get(RAW_DATA, memoryview(b"")))
+    if len(shape) > 2 or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name:.40} is not of the size that it has")
+    found[name] = np.frombuffer(data, dtype).reshape(shape)
 
 
 def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArray[Any]]) -> Graph:
@@ -137,30 +189,6 @@ def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArra
     theta = np.concatenate([part.ravel() for part in parts])
     stored = Stored(about, theta, examples, {}, metadata)
     return Graph(stored, scaling, metadata[EXAMPLES_ARE].startswith(_said(True)))
-
-
-def _initializers(proto: Any) -> dict[str, NDArray[Any]]:
-    """The numbers in the graph, each held to the bytes that are there, and to this file."""
-    from onnx import TensorProto
-
-    dtypes: dict[int, np.dtype[Any]] = {
-        TensorProto.FLOAT: np.dtype("<f4"),
-        TensorProto.DOUBLE: np.dtype("<f8"),
-    }
-    found: dict[str, NDArray[Any]] = {}
-    for tensor in proto.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ValueError(f"{tensor.name:.40} is in another file")
-        dtype = dtypes.get(tensor.data_type)
-        if dtype is None:
-            continue  # classes, and constants: the graph that is built anew has them, too
-        shape = tuple(tensor.dims)
-        if min(shape, default=0) < 0 or len(shape) > 2:
-            raise ValueError(f"{tensor.name:.40} has shape {shape}")
-        if math.prod(shape) * dtype.itemsize != len(tensor.raw_data) or tensor.name in found:
-            raise ValueError(f"{tensor.name:.40} is not of the size that it has")
-        found[tensor.name] = np.frombuffer(tensor.raw_data, dtype).reshape(shape)
-    return found
 
 
 def _numbers(text: str, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -203,12 +231,13 @@ def _model_of(graph: Graph) -> Any:
         EXAMPLES_X: json.dumps(stored.examples.X.tolist()),
         EXAMPLES_OUTPUTS: json.dumps(stored.examples.outputs.tolist()),
     }
+    n_bytes = stored.theta.nbytes + sum(map(len, texts.values()))
+    if n_bytes > MOST_BYTES:  # before protobuf says so in its own words
+        raise ValueError("The network is too large for an .onnx file; save it as .safetensors.")
     for name in sorted(texts):
         proto.metadata_props.add(key=name, value=texts[name])
     content = proto.SerializeToString(deterministic=True)
     proto.metadata_props.add(key=CHECKSUM, value=hashlib.sha256(content).hexdigest())
-    if proto.ByteSize() > MOST_BYTES:
-        raise ValueError("The network is too large for an .onnx file; save it as .safetensors.")
     onnx.checker.check_model(proto)
     return proto
 
@@ -276,6 +305,11 @@ def _classes_of(about: Description) -> NDArray[Any]:
     classes = about.classes
     assert classes is not None
     if classes.dtype.kind in "iu":
+        if int(classes.max()) > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"The label {classes.max()} is larger than those of an .onnx file, which are "
+                "int64; save the model as .safetensors, or fit on smaller numbers or texts."
+            )
         return classes.astype(np.int64)
     return classes.astype(object) if classes.dtype.kind == "U" else classes
 

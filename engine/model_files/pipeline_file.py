@@ -85,7 +85,13 @@ def content_of_model(path: Path, model: StoredModel) -> bytes:
     parts[HEADER] = json.dumps(header, indent=1, ensure_ascii=False).encode()
     if model.examples is not None:
         parts[EXAMPLES] = table_examples.written(model.examples)
-    _made(path, parts, model.examples)  # what could not be read must not be written
+    try:  # what could not be read must not be written
+        _made(path, parts, model.examples)
+    except ModelFileError as error:
+        reason = str(error).removeprefix(f"{path} is damaged: ")
+        raise ModelFileError(
+            f"{path}: the model would not load, and was not saved: {reason}"
+        ) from error
     return archive_of(parts)
 
 
@@ -134,6 +140,22 @@ def read_content(path: Path, content: bytes) -> StoredModel:
     return StoredModel(header, _made(path, parts, examples), examples)
 
 
+def read_estimator(path: Path) -> Any:
+    """The estimator in a model file; errors as of `read_model`, and for a file of no model."""
+    return require_model(path, read_model(path)).estimator
+
+
+def require_model(path: Path, stored: StoredModel) -> StoredModel:
+    """ModelFileError for what has no fitted network in it, or nothing to try it on."""
+    from engine.model_files.soundness import networks_of
+
+    if not networks_of(stored.estimator):
+        raise ModelFileError(f"{path} holds no fitted MLPClassifier or MLPRegressor.")
+    if stored.examples is None:
+        raise ModelFileError(f"{path} carries no examples, and cannot be tried.")
+    return stored
+
+
 def check_ending(path: Path) -> None:
     """Raise ValueError if the ending of `path` is not that of a model file."""
     if path.suffix.lower() != ENDING:
@@ -154,7 +176,7 @@ def _made(path: Path, parts: dict[str, bytes], examples: TableExamples | None) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other patches of scikit-learn
             estimator = _skops().loads(archive_of(kept), trusted=TRUSTED)
-            check_model(estimator, n_bytes)
+            check_model(estimator, n_bytes, examples)
             if examples is not None:
                 check_on_examples(estimator, examples)
     except (ModelFileError, MemoryError):

@@ -9,6 +9,8 @@ from typing import Any
 from engine.model_files.errors import ModelFileError
 
 DEEPEST = 64  # brackets within brackets; what is written here has at most a third of that
+# Pairs of brackets take thirty times the memory of their two letters. There may be so many.
+FEWEST_BRACKETS, LETTERS_A_BRACKET = 1000, 8
 
 
 def content_of(path: Path) -> bytes:
@@ -38,6 +40,8 @@ def parsed(text: str | bytes) -> Any:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
+    if text.count("[") + text.count("{") > FEWEST_BRACKETS + len(text) // LETTERS_A_BRACKET:
+        raise ValueError("it holds hardly anything but brackets")
     try:
         value = json.loads(
             text,
@@ -47,7 +51,7 @@ def parsed(text: str | bytes) -> Any:
         )
     except RecursionError:
         raise ValueError("brackets are nested too deeply") from None
-    if _deeper(value, DEEPEST):
+    if isinstance(value, dict | list) and _deeper(value, DEEPEST):
         raise ValueError("brackets are nested too deeply")
     return value
 
@@ -75,8 +79,6 @@ def _deeper(value: Any, most: int) -> bool:
         part, depth = waiting.pop()
         if depth > most:
             return True
-        if isinstance(part, dict):
-            waiting.extend((inner, depth + 1) for inner in part.values())
-        elif isinstance(part, list):
-            waiting.extend((inner, depth + 1) for inner in part)
+        inner = part.values() if isinstance(part, dict) else part
+        waiting.extend((one, depth + 1) for one in inner if isinstance(one, dict | list))
     return False

@@ -15,6 +15,7 @@ ESTIMATORS = (
     "engine.estimators.classifier.MLPClassifier",
     "engine.estimators.regressor.MLPRegressor",
 )
+LOADED = "engine.model_files.light.Model"
 
 
 def stored_model(model: Any, theta: Any, X: Any) -> Stored:
@@ -30,6 +31,11 @@ def stored_model(model: Any, theta: Any, X: Any) -> Stored:
             "it out."
         )
     kind = f"{type(model).__module__}.{type(model).__name__}"
+    if kind == LOADED:
+        raise TypeError(
+            "What load gave is saved again as save(path, model.estimator()), or where it was a "
+            "network as save(path, model.network, model.theta)."
+        )
     if kind not in ESTIMATORS:
         raise TypeError(
             f"A {type(model).__name__} cannot be written to this kind of file, which holds a "

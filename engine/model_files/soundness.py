@@ -1,12 +1,12 @@
 """Whether an estimator from a file is what it says, before it predicts.
 
 Its types are known by then, but its attributes may hold anything: parameters whose shapes kernels
-would trust, a number of processes to start, a degree that makes millions of features of three.
+would trust, a number of processes to start, a file to write to. What transformers keep is looked at
+in `transformers.py`.
 """
 
 import inspect
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from engine.estimators.base import OUTPUT_UNITS
@@ -23,6 +23,7 @@ from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.regressor import MLPRegressor
 from engine.model_files.table_examples import TableExamples
+from engine.model_files.transformers import check_transformer, check_widths
 from engine.network import Network
 
 # What must not be set in a model that predicts: where it would write, what it would call or start.
@@ -32,31 +33,34 @@ UNSET: dict[type, tuple[str, ...]] = {
     FeatureUnion: ("n_jobs",),
     FunctionTransformer: ("func", "inverse_func"),
     TransformedTargetRegressor: ("func", "inverse_func"),
+    MLPClassifier: ("checkpoint",),
+    MLPRegressor: ("checkpoint",),
 }
 
 # Numbers that all predictions are made of; without one of them they would be NaN.
 FINITE = ("center_", "components_", "explained_variance_", "max_abs_", "mean_", "min_", "scale_")
 
 
-def check_model(model: Any, n_bytes: int) -> None:
+def check_model(model: Any, n_bytes: int, examples: TableExamples | None) -> None:
     """Raise ValueError, or whatever else it leads to, if any part of it is not sound.
 
     `n_bytes` is the length of the file, beyond which no number of features can be true.
     """
     for part in parts_of(model):
         _refuse_shadows(part)
+        if isinstance(part, Network):
+            _check_layers(part)
         if isinstance(part, BaseEstimator):
             _check_features(part, n_bytes)
             _check_finite(part)
+            check_transformer(part, n_bytes)
             for kind, names in UNSET.items():
                 if isinstance(part, kind):
                     _require_unset(part, names)
         if isinstance(part, MLPClassifier | MLPRegressor):
             check_network(part)
-        if isinstance(part, PolynomialFeatures):
-            _check_polynomial(part, n_bytes)
-        if isinstance(part, ColumnTransformer):
-            _check_columns(part, n_bytes)
+    n_columns = 0 if examples is None else len(examples.columns)
+    check_widths(model, max(n_columns, getattr(model, "n_features_in_", 1)), n_bytes)
 
 
 def check_on_examples(model: Any, examples: TableExamples) -> None:
@@ -132,6 +136,12 @@ def check_network(network: Any) -> None:
         _check_labels(network, sizes[-1], layers.output)
 
 
+def _check_layers(layers: Network) -> None:
+    """ValueError for what kernels would take in the place of its sizes and units."""
+    if vars(layers).keys() != vars(Network((1, 1))).keys() or layers._layers is not None:
+        raise ValueError("layers that make no sense")
+
+
 def _check_labels(network: Any, n_outputs: int, output: str) -> None:
     labels = network._labels
     if type(labels) is not Labels or labels.kind not in (BINARY, MULTICLASS, MULTILABEL):
@@ -154,12 +164,11 @@ def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
 
 
 def _refuse_shadows(part: Any) -> None:
-    """Values in the place of methods, which would be found first."""
+    """Values in the place of what the type has: methods, and the rules that parameters keep to."""
     for name in vars(part):
         if not isinstance(name, str):
             raise ValueError("an attribute without a name")
-        own = inspect.getattr_static(type(part), name, None)
-        if callable(own) or hasattr(own, "__get__"):
+        if inspect.getattr_static(type(part), name, None) is not None:
             raise ValueError(f"a value in the place of {type(part).__name__}.{name}")
 
 
@@ -179,37 +188,6 @@ def _require_unset(part: Any, names: tuple[str, ...]) -> None:
     for name in names:
         if getattr(part, name) is not None:
             raise ValueError(f"{type(part).__name__}({name}={getattr(part, name)!r:.40})")
-
-
-def _check_polynomial(part: PolynomialFeatures, n_bytes: int) -> None:
-    """Its outputs go into other steps, each of which holds a number for each."""
-    part._validate_params()
-    if "n_output_features_" not in vars(part):
-        return
-    degrees = part.degree if isinstance(part.degree, tuple | list) else (0, part.degree)
-    least, most = degrees
-    if most > 64 or least > most:
-        raise ValueError(f"polynomials of degree {part.degree}")
-    n, repeats = part.n_features_in_, not part.interaction_only
-    n_outputs = sum(
-        math.comb(n + degree - 1 if repeats else n, degree)
-        for degree in range(max(least, 1), most + 1)
-    )
-    n_outputs += bool(part.include_bias and least == 0)
-    if n_outputs != part.n_output_features_ or n_outputs > n_bytes:
-        raise ValueError(f"polynomials of {n_outputs} features")
-
-
-def _check_columns(part: ColumnTransformer, n_bytes: int) -> None:
-    """Columns may go to several transformers, but no more of them than the file has bytes."""
-    if "transformers_" not in vars(part):
-        return
-    chosen = sum(len(columns) for columns in part._transformer_to_input_indices.values())
-    for _, _, columns in part.transformers_:
-        if isinstance(columns, slice):
-            chosen += len(range(*columns.indices(part.n_features_in_)))
-    if chosen > n_bytes:
-        raise ValueError(f"{chosen} columns are chosen")
 
 
 def require_saveable(model: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model_files.examples import chosen, drawn_rows
+from engine.model_files.examples import N_EXAMPLES, chosen, drawn_rows
 from engine.model_files.reading import parsed
 
 ARRAY, PANDAS, POLARS = "array", "pandas", "polars"
@@ -22,7 +22,7 @@ KINDS = (
     *("uint64", "uint32", "uint16", "uint8", "bool", "text", "object"),
 )
 PROBABILITIES, PREDICTIONS = "predict_proba", "predict"
-MOST_ROWS = 64
+WIDEST = 32  # letters of a text in an array of texts, each of which takes as much as the longest
 
 
 class TableExamples(NamedTuple):
@@ -132,7 +132,7 @@ def read(content: bytes) -> TableExamples:
         or examples.method not in (PROBABILITIES, PREDICTIONS)
         or not all(isinstance(name, str) for name in names)
         or len(lengths) != 1
-        or not 0 < len(examples.outputs) <= MOST_ROWS
+        or not 0 < len(examples.outputs) <= N_EXAMPLES
         or len(shape) not in (1, 2)
         or found.dtype.kind not in "fiu"
         or not np.isfinite(found).all()
@@ -240,7 +240,7 @@ def _array(kind: str, values: Sequence[Any]) -> NDArray[Any]:
     if kind in ("text", "object"):
         if kind == "text" and not all(isinstance(one, str) for one in plain):
             raise ValueError("a number among texts")
-        if kind == "text" and max((len(str(one)) for one in plain), default=0) < 1024:
+        if kind == "text" and max((len(str(one)) for one in plain), default=0) <= WIDEST:
             return np.array(plain, dtype=str)
         return np.array(plain, dtype=object)
     wanted = {"b": (bool,), "f": (int, float)}.get(np.dtype(kind).kind, (int,))

@@ -5,11 +5,12 @@ parameters, each moved by a unit in its last place.
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,7 @@ from engine.checks.rounding import DRAWS, moved, tolerance
 from engine.equations.backends import BACKENDS
 from engine.model_files import files, network_file, onnx_file, pipeline_file, plain
 from engine.model_files.description import BINARY, CLASSIFIER
-from engine.model_files.errors import ModelFileError
-from engine.model_files.examples import ulps_apart
+from engine.model_files.examples import apart, last_place
 from engine.model_files.light import decoded
 from engine.model_files.reading import content_of
 from engine.model_files.stored import Stored, layers_of
@@ -37,7 +37,7 @@ class Outcome:
     way : str
     ulps : float
         Largest difference from what the file expects, in units in the last place of the largest
-        output; infinite for another shape, NaN or infinity.
+        output, expected or computed; infinite for another shape, NaN or infinity.
     allowed : float
         What rounding may account for.
     note : str
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        return self.ulps <= self.allowed and not self.note
+        return math.isfinite(self.ulps) and self.ulps <= self.allowed and not self.note
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,56 @@ def _tried(path: Path, ending: str, content: bytes) -> Trial:
     if ending == files.SAFETENSORS:
         return _tried_network(network_file.read(path, content))
     if ending == files.ONNX:
-        return _tried_graph(onnx_file.read(path, content), content)
+        return _tried_graph(onnx_file.read(path, content))
     return _tried_pipeline(path, pipeline_file.read_content(path, content))
+
+
+class Measure(NamedTuple):
+    """How outputs are held to those that a file expects.
+
+    Attributes
+    ----------
+    expected : ndarray
+    unit : float
+        In the last place of the largest output.
+    allowed : float
+        What rounding may account for.
+    """
+
+    expected: NDArray[Any]
+    unit: float
+    allowed: float
+
+    def outcome(self, way: str, came: NDArray[Any], note: str = "") -> Outcome:
+        ulps = apart(self.expected, came) / self.unit
+        return Outcome(way, ulps, self.allowed / self.unit, note)
+
+
+def _measure(
+    expected: NDArray[Any],
+    there: NDArray[Any],
+    near: list[NDArray[Any]],
+    length: int,
+    at_least: float = 0.0,
+) -> Measure:
+    """By outputs that are computed here: `there`, and `near` that with moved parameters.
+
+    Sums have `length` terms, and are rounded as numbers of `at_least` that size are. What is below
+    the smallest number that has all its bits may be 0 as well.
+    """
+    about = np.finfo(expected.dtype)
+    allowed = tolerance(there, near, length, float(about.eps), at_least) + float(about.tiny)
+    return Measure(expected, last_place(expected, there, *near), allowed)
 
 
 # Networks.
 
 
 def _tried_network(stored: Stored) -> Trial:
-    X, outputs = stored.examples
-    allowed = _allowed(stored, X)
-    outcomes = [Outcome(way, ulps_apart(outputs, came), allowed) for way, came in _ways(stored, X)]
-    return Trial(_facts(stored, stored.metadata["examples"]), outcomes, [])
+    X, _ = stored.examples
+    measure = _measure_of(stored, X)
+    outcomes = [measure.outcome(way, came) for way, came in _ways(stored, X)]
+    return Trial(_facts(stored, stored.metadata[network_file.EXAMPLES]), outcomes, [])
 
 
 def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -122,22 +160,14 @@ def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]
         yield name, network.forward(theta, X.T, name).T
 
 
-def _allowed(stored: Stored, X: NDArray[Any]) -> float:
-    """What rounding may change, in the units of `ulps_apart`."""
+def _measure_of(stored: Stored, X: NDArray[Any], at_least: float = 0.0) -> Measure:
+    """The measure of a network's outputs for X."""
     about = stored.description
     there, *near = [
         plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
         for theta in [stored.theta, *moved(stored.theta)]
     ]
-    return _in_ulps(stored.examples.outputs, there, near, max(about.sizes))
-
-
-def _in_ulps(
-    expected: NDArray[Any], there: NDArray[Any], near: list[NDArray[Any]], length: int
-) -> float:
-    """What rounding may change of what is computed here, in units of what is expected."""
-    unit = float(np.spacing(np.abs(expected).max(), dtype=expected.dtype))
-    return tolerance(there, near, length, float(np.finfo(expected.dtype).eps)) / unit
+    return _measure(stored.examples.outputs, there, near, max(about.sizes), at_least)
 
 
 def _facts(stored: Stored, examples: str) -> dict[str, str]:
@@ -161,45 +191,47 @@ def _facts(stored: Stored, examples: str) -> dict[str, str]:
 # Graphs.
 
 
-def _tried_graph(graph: onnx_file.Graph, content: bytes) -> Trial:
+def _tried_graph(graph: onnx_file.Graph) -> Trial:
     stored, X = graph.stored, graph.stored.examples.X
     scaled = X
     if onnx_file.MEAN in graph.scaling:
         scaled = scaled - graph.scaling[onnx_file.MEAN]
     if onnx_file.SCALE in graph.scaling:
         scaled = scaled / graph.scaling[onnx_file.SCALE]
-    expected, allowed = stored.examples.outputs, _allowed(stored, scaled)
-    outcomes = [
-        Outcome(way, ulps_apart(expected, came), allowed) for way, came in _ways(stored, scaled)
-    ]
+    measure = _measure_of(stored, scaled)
+    outcomes = [measure.outcome(way, came) for way, came in _ways(stored, scaled)]
     facts = _facts(stored, stored.metadata[onnx_file.EXAMPLES_ARE])
     if graph.scaling:
         facts["before it"] = "StandardScaler"
     if find_spec("onnxruntime") is None:
         return Trial(facts, outcomes, ["onnxruntime is not installed, and was left out."])
-    outcomes.append(_by_onnxruntime(stored, content, allowed))
+    # It computes 1 / (1 + e^-z) to the last place of 1, however small that is.
+    at_least = 1.0 if stored.description.output == "sigmoid" else 0.0
+    outcomes.append(_by_onnxruntime(graph, _measure_of(stored, scaled, at_least)))
     return Trial(facts, outcomes, [])
 
 
-def _by_onnxruntime(stored: Stored, content: bytes, allowed: float) -> Outcome:
+def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
     import onnxruntime
+
+    stored, content = graph.stored, onnx_file.content_of_graph(graph)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    about, expected = stored.description, stored.examples.outputs
+    about = stored.description
     names = [output.name for output in session.get_outputs()]
     inputs = {onnx_file.INPUT: stored.examples.X}
     came = dict(zip(names, session.run(names, inputs), strict=True))
     way = f"onnxruntime {onnxruntime.__version__}"
     if about.kind != CLASSIFIER:
-        return Outcome(way, ulps_apart(expected, came[names[0]]), allowed)
+        return measure.outcome(way, came[names[0]])
     A = came[onnx_file.PROBABILITIES]
     A = A[:, 1:] if about.labels == BINARY else A
     right = came[onnx_file.LABEL].tolist() == decoded(about, A).tolist()
     note = "" if right else "its labels are not those of its probabilities"
-    return Outcome(way, ulps_apart(expected, np.ascontiguousarray(A)), allowed, note)
+    return measure.outcome(way, A, note)
 
 
 # Pipelines.
@@ -208,9 +240,8 @@ def _by_onnxruntime(stored: Stored, content: bytes, allowed: float) -> Outcome:
 def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
     from engine.model_files.soundness import networks_of
 
-    examples = model.examples
-    if examples is None:
-        raise ModelFileError(f"{path} carries no examples, and cannot be tried.")
+    examples = pipeline_file.require_model(path, model).examples
+    assert examples is not None
     networks = networks_of(model.estimator)
     rows, expected = examples.rows(), examples.outputs
 
@@ -227,11 +258,8 @@ def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
     expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
     there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
     length = max(max(network._network.sizes) for network in networks)
-    allowed = _in_ulps(expected, there, near, length)
-    outcomes = [
-        Outcome(name, ulps_apart(expected, computed(name).astype(expected.dtype)), allowed)
-        for name in BACKENDS
-    ]
+    measure = _measure(expected, there, near, length)
+    outcomes = [measure.outcome(name, computed(name).astype(expected.dtype)) for name in BACKENDS]
     return Trial(_facts_of_pipeline(model, networks), outcomes, [])
 
 

@@ -5,6 +5,7 @@ takes them, and targets. `columns.json` says what they are made of and is writte
 takes its name once everything in it is on the disk.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.atomic_files import flush_folder
+from engine.free_memory import in_words, memory_left
 from engine.tables.columns import Column
 from engine.tables.facts import (
     FACTS,
@@ -125,6 +127,14 @@ class ConvertedTable:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (EOFError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error}. Convert the table again.") from error
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            raise MemoryError(
+                f"{path} cannot be mapped: this process may have {in_words(memory_left())} more of "
+                f"addresses, and the file takes {in_words(path.stat().st_size)} of them, though of "
+                "memory hardly any. Raise the limit (ulimit -v)."
+            ) from error
         if not isinstance(array, np.memmap):
             raise ValueError(f"{path} is damaged: it is no array. Convert the table again.")
         if (array.shape, array.dtype) != (shape, dtype):

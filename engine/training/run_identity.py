@@ -2,16 +2,19 @@
 
 Two runs with the same identity end with the same bits, so one may go on where the other stopped.
 An identity is a dict of what JSON can hold. Arrays stand in it as shape, dtype and a SHA-256 of
-their numbers, sample by sample, whatever their memory order.
+their numbers, whatever their memory order; samples as a SHA-256 of those of their chunks, so that
+they may be told where they are, and a run begun on a cluster may go on here.
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
+from engine.chunks import Elsewhere, chunk_bounds
 from engine.machine_identity import FEATURES, identity, of_features
 from engine.network import Network
 from engine.samples import Inputs, Samples, SparseColumns
@@ -69,14 +72,42 @@ def identity_of_settings(told: Settings) -> Identity:
     return names
 
 
-def identity_of_samples(samples: Samples, names: tuple[str, str, str]) -> Identity:
+def identity_of_samples(samples: Samples | Elsewhere, names: Sequence[str]) -> Identity:
     """Inputs, targets and weights, by the names that the caller has for them."""
+    if isinstance(samples, Samples):
+        bounds = chunk_bounds(samples.n_samples)
+        chunks = [identities_of_chunk(samples, first, last) for first, last in bounds]
+    else:
+        chunks = samples.identities()
+    of_each = zip(names, zip(*chunks, strict=True), strict=True)
+    return {name: _joined(parts) for name, parts in of_each if parts[0] is not None}
+
+
+def identities_of_chunk(samples: Samples, first: int, last: int) -> list[Identity | None]:
+    """Inputs, targets and weights of some samples; None where there are no weights."""
     X, Y, codes, weights = samples
-    targets = identity_of_array(codes) if Y is None else identity_of_inputs(Y)
-    identity = {names[0]: identity_of_inputs(X), names[1]: targets}
-    if weights is not None:
-        identity[names[2]] = identity_of_array(weights)
-    return identity
+    targets = identity_of_array(codes[first:last]) if codes is not None else None
+    if Y is not None:
+        targets = identity_of_inputs(Y[:, first:last])
+    weighed = None if weights is None else identity_of_array(weights[first:last])
+    return [identity_of_inputs(_some_of(X, first, last)), targets, weighed]
+
+
+def _some_of(X: Inputs, first: int, last: int) -> Inputs:
+    if not isinstance(X, SparseColumns):
+        return X[:, first:last]
+    begin, end = X.starts[first], X.starts[last]
+    starts = X.starts[first : last + 1] - begin
+    return SparseColumns(X.values[begin:end], X.features[begin:end], starts, X.n_features)
+
+
+def _joined(parts: Iterable[Identity]) -> Identity:
+    """Of an array, by the identities of its parts; samples are the last axis."""
+    parts = list(parts)
+    digest = hashlib.sha256("".join(part["sha256"] for part in parts).encode())
+    n_samples = sum(part["shape"][-1] for part in parts)
+    shape = [*parts[0]["shape"][:-1], n_samples]
+    return {**parts[0], "shape": shape, "sha256": digest.hexdigest()}
 
 
 def identity_of_inputs(X: Inputs) -> Identity:

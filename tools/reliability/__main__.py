@@ -51,6 +51,7 @@ FAULTS: dict[str, Callable[[int], Line]] = {
     "conversion_killed": conversions.conversion_killed,
     "conversion_on_a_full_disk": conversions.conversion_on_a_full_disk,
     "workers_killed": clusters.workers_killed,
+    "client_killed": clusters.client_killed,
 }
 
 
