@@ -530,6 +530,13 @@ def test_files_that_are_no_tables_are_refused(tmp_path, ending):
     refused("is a folder without tables", tmp_path / "empty", tmp_path)
 
 
+def test_a_column_of_parquet_without_a_name_is_refused(tmp_path):
+    path = written(frame(300).rename({"area": ""}), tmp_path, ".parquet")
+    refused("table.parquet: its column 2 has no name; give it one", path, tmp_path, "rent")
+    with pytest.raises(ValueError, match="its column 2 has no name; give it one"):
+        read_table(path)
+
+
 def test_a_header_without_rows_is_refused(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("x,y\n")
