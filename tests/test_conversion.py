@@ -475,6 +475,41 @@ def test_a_folder_with_folders_in_it_is_refused_but_for_what_was_converted(tmp_p
     assert table_files(tables, MISSING).paths == [tables / "a.csv"]
 
 
+def far_out(tmp_path, name, part):
+    """A table with one number that is far out, in a row of that part; and its row."""
+    table = frame()
+    row = int(np.flatnonzero(parts_of(table, "rent") == part)[3])
+    values = table[name].to_list()
+    values[row] = 1e100
+    return written(table.with_columns(pl.Series(name, values)), tmp_path, ".csv"), row + 1
+
+
+@pytest.mark.parametrize("part", [1, 2])
+@pytest.mark.parametrize("name", ["area", "rent"])
+def test_a_number_too_far_out_for_the_dtype_is_refused_with_its_row(tmp_path, part, name):
+    path, row = far_out(tmp_path, name, part)
+    message = f"Column '{name}' is .* standard deviations from its mean in row {row:,}, too far for"
+    refused(message, path, tmp_path, "rent")
+    converted = convert_table(path, tmp_path / "folder", "rent", dtype="float64")
+    assert all(np.isfinite(array).all() for array in rows_of(converted))
+
+
+@pytest.mark.parametrize("part", [0, -1])
+def test_it_is_not_where_it_is_learnt_from_or_not_written(tmp_path, part):
+    path, _ = far_out(tmp_path, "area", part)
+    converted = convert_table(path, tmp_path / "folder", "rent")
+    assert all(np.isfinite(array).all() for array in rows_of(converted))
+
+
+@pytest.mark.parametrize("factor", [1e40, 1e-45])
+def test_a_target_that_predictions_could_not_reach_is_refused(tmp_path, factor):
+    table = frame().with_columns(pl.col("rent") * factor)
+    path = written(table, tmp_path, ".parquet")
+    message = "The target 'rent' has mean .*, out of the range of float32. Write it in another unit"
+    refused(message, path, tmp_path, "rent")
+    convert_table(path, tmp_path / "folder", "rent", dtype="float64")
+
+
 def test_files_of_other_columns_are_refused(tmp_path):
     one, other = tmp_path / "a.csv", tmp_path / "b.csv"
     one.write_text("\n".join(lines_of(300)))
@@ -493,6 +528,13 @@ def test_files_that_are_no_tables_are_refused(tmp_path, ending):
     refused("is empty", path, tmp_path)
     (tmp_path / "empty").mkdir()
     refused("is a folder without tables", tmp_path / "empty", tmp_path)
+
+
+def test_a_column_of_parquet_without_a_name_is_refused(tmp_path):
+    path = written(frame(300).rename({"area": ""}), tmp_path, ".parquet")
+    refused("table.parquet: its column 2 has no name; give it one", path, tmp_path, "rent")
+    with pytest.raises(ValueError, match="its column 2 has no name; give it one"):
+        read_table(path)
 
 
 def test_a_header_without_rows_is_refused(tmp_path):

@@ -105,7 +105,14 @@ def _read_parquet(path: Path) -> Table:
         frame = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{path} cannot be read as Parquet: {first_line(error)}.") from error
+    check_named(path, frame.columns)
     return Table(path, without_nan(frame))
+
+
+def check_named(path: Path, names: Sequence[str]) -> None:
+    """Raise ValueError if a column of a Parquet file has no name."""
+    if "" in names:
+        raise ValueError(f"{path}: its column {names.index('') + 1} has no name; give it one.")
 
 
 def without_nan(frame: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from engine.tables.reading import (
     SEPARATORS,
     check_ending,
     check_is_parquet,
+    check_named,
     check_width,
     cleaned,
     column_names,
@@ -211,6 +212,7 @@ def _columns_of(path: Path) -> tuple[list[str], list[str]]:
         raise ValueError(f"{path} cannot be read as Parquet: {first_line(error)}.") from error
     if not names:
         raise ValueError(f"{path} has no columns.")
+    check_named(path, names)
     return names, []
 
 
