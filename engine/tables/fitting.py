@@ -189,7 +189,7 @@ def trained(
 
 def where_from(network: Any) -> str:
     """The checkpoint that a fit went on from, as its plan has it."""
-    _, found, where = str(network.plan_).partition("; went on from ")
+    _, found, where = network.plan_.why.partition("; went on from ")
     return f"{found}{where}"
 
 
