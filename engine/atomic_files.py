@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -26,7 +28,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     >>> folder.cleanup()
     """
     target = path.resolve()  # the file that a link leads to, not the link
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    prefix = f".{target.name[:LONGEST]}."
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
