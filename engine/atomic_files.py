@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -51,7 +53,8 @@ def _worded(path: Path, target: Path) -> Iterator[None]:
 @contextmanager
 def _temporary_beside(target: Path) -> Iterator[Path]:
     """A new file in the same folder, that is gone if anything goes wrong."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    prefix = f".{target.name[:LONGEST]}."
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
     os.close(descriptor)
     temporary = Path(name)
     try:

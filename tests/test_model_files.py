@@ -339,6 +339,13 @@ def test_permissions_and_links_are_kept(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path):
+    path = tmp_path / ("ü" * 120 + "x" * 15)  # 255 bytes
+    with atomic_files.replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+
+
 def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path):
     atomic_files.check_writable(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []

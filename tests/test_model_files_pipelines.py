@@ -562,6 +562,17 @@ def test_steps_that_double_their_features_do_not_make_millions(path, step):
     tracemalloc.stop()
 
 
+def test_directions_that_someone_added_count_as_features(path):
+    """PCA gives as many as it has; each of them costs a file no more than a number a feature."""
+
+    def change(model):
+        model.steps[0][1].components_ = np.ones((6000, 1))
+        model.steps[1:1] = [(f"step {k}", doubled("passthrough")) for k in range(10)]
+
+    model = make_pipeline(PCA(1), classifier())
+    refused(path, changed(path, model, ROWS[:, :1], CODES, change), "features come out of")
+
+
 @pytest.mark.parametrize("model", ["a text", StandardScaler().fit(ROWS), classifier()], ids=repr)
 def test_a_file_of_no_model_is_not_loaded(path, whole, model):
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archived:

@@ -45,7 +45,7 @@ def check_widths(model: Any, n_features: int, n_bytes: int) -> None:
 def _width(step: Any, n: int, most: int) -> int:
     """How many features come out of a step at most, for n that go in."""
     found = n
-    if isinstance(step, str):
+    if step is None or isinstance(step, str):
         found = 0 if step == "drop" else n
     elif isinstance(step, Pipeline):
         for _, part in step.steps:
@@ -61,7 +61,10 @@ def _width(step: Any, n: int, most: int) -> int:
     elif isinstance(step, PolynomialFeatures):
         found = vars(step).get("n_output_features_", 0)
     elif isinstance(step, SimpleImputer) and step.add_indicator:
-        found = 2 * n
+        found = n + _width(vars(step).get("indicator_"), n, most)
+    else:  # as many as go in, or as it has directions, scores or places
+        arrays = [v for v in vars(step).values() if isinstance(v, np.ndarray) and v.ndim]
+        found = max([n, *map(len, arrays)])
     if found > most:
         raise ValueError(f"{found} features come out of {type(step).__name__}")
     return found
