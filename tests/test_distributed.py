@@ -1,6 +1,7 @@
 """Fits on Dask: the bits of a fit here, on any cluster, whatever becomes of its workers."""
 
 import functools
+import gc
 import os
 import re
 import signal
@@ -17,14 +18,14 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from dask.delayed import delayed
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, futures_of
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from engine import MLPClassifier, MLPRegressor, distributed
-from engine.distributed import cluster
-from engine.distributed.cluster import ClusterError
+from engine.distributed import cluster, holding, source
+from engine.distributed.cluster import ClusterError, WorkerLost
 from engine.distributed.sums import DaskSums
 from engine.equations.backends import TILED
 from tests.dask_clusters import Received, by_hand
@@ -513,6 +514,100 @@ def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
     X, y, _ = dask_of(*rows())
     with pytest.raises(ClusterError, match=r"X, partition 0 could not be computed \(KeyError"):
         distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
+
+
+# What is left behind.
+
+
+def held_by(client):
+    """Actors and data of each worker, and the client's own futures."""
+
+    def held(dask_worker):
+        return len(dask_worker.state.actors) + len(dask_worker.data)
+
+    return [*client.run(held).values(), len(client.futures)]
+
+
+@pytest.fixture
+def without_collections_of_garbage():
+    """What lies in circles of references stays until there is one."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("end", ["well", "diverged", "interrupted", "interrupted while it places"])
+def test_a_fit_leaves_nothing_at_the_workers(
+    client, monkeypatch, without_collections_of_garbage, end
+):
+    X, y, _ = dask_of(*rows(20_000))
+    fit = functools.partial(distributed.fit, model(), X, y, client=client)
+    if end == "well":
+        fit()
+    elif end == "diverged":
+        with pytest.raises(ValueError, match="stopped being finite"):
+            distributed.fit(
+                model("numbers", learning_rate_init=1e30, activation="relu", max_iter=50),
+                X,
+                X[:, 0],
+                client=client,
+            )
+    else:
+        name = "value_of" if "places" in end else "near_their_rows"
+        monkeypatch.setattr(holding, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit()
+    for _ in range(50):  # workers hear of it a little later
+        if not any(left := held_by(client)):
+            break
+        time.sleep(0.1)
+    assert not any(left)
+
+
+@pytest.mark.parametrize("held", ["as given", "by the same keys"])
+def test_a_worker_lost_while_rows_are_looked_at_costs_users_nothing_that_they_hold(
+    client, monkeypatch, held
+):
+    X, y, _ = dask_of(*rows(5000))
+    persisted = client.persist(X)
+    original, calls = vars(source)["wait_for"], []
+
+    def lost_once(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 2:
+            raise WorkerLost("as if")
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(source, "wait_for", lost_once)
+    distributed.fit(model(), persisted if held == "as given" else X, y, client=client)
+    assert len(calls) > 2
+    assert {future.status for future in futures_of(persisted)} == {"finished"}
+
+
+def test_a_worker_lost_while_shards_are_built_leaves_the_scheduler_well(tmp_path):
+    """Dask's scheduler drops a client that cancels what others depend on that nobody wants."""
+    X, y, weights = dask_of(*rows(20_000))
+    with by_hand(tmp_path, 2) as (client, _):
+        patch, original, calls = pytest.MonkeyPatch(), vars(holding)["value_of"], []
+
+        def lost_once(*arguments, **named):
+            calls.append(1)
+            if len(calls) == 1:
+                raise WorkerLost("as if")
+            return original(*arguments, **named)
+
+        patch.setattr(holding, "value_of", lost_once)
+        connected = client.scheduler_comm
+        try:
+            fit_both(model(), X, y, weights, client=client)
+        finally:
+            patch.undo()
+        assert client.scheduler_comm is connected
 
 
 # Workers that are not like this process.

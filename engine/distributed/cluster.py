@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from distributed import Client, Future, LocalCluster, wait
-from distributed.comm.core import CommClosedError
+from distributed.client import ClosedClientError
 
 from engine.machine_identity import differences, identity
 from engine.threads import usable_cores
@@ -21,6 +21,10 @@ NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
 
 IDLE_POLLS = 5
 MOST_LOSSES = 20  # of workers, one after another: then something else is wrong
+
+
+# What Dask raises where it cannot reach a scheduler or a worker (CommClosedError is an OSError).
+GONE = (OSError, TimeoutError, RuntimeError, ClosedClientError)
 
 
 class ClusterError(RuntimeError):
@@ -67,7 +71,7 @@ def threads_of_workers(client: Client) -> dict[str, int]:
     try:
         scheduler: Any = client.scheduler
         found: dict[str, int] = client.sync(scheduler.ncores, callback_timeout=SCHEDULER_SECONDS)
-    except (OSError, TimeoutError, CommClosedError, RuntimeError) as error:
+    except GONE as error:
         raise ClusterError(
             f"the scheduler of Dask does not answer ({type(error).__name__}: {error})"
         ) from None

@@ -133,6 +133,7 @@ class RemoteFit:
         )
         n_threads = estimator._threads_asked
         self._holding = Holding(self._client, source, recipe, n_threads, self._taking_part)
+        self._holding.build()
         if weighs_classes or "sample_weight" in source.collections:
             self._check_weights(dtype)
         return self._holding
