@@ -218,6 +218,29 @@ def test_a_dataframe_of_unknown_lengths(client):
     _ = fit_both(model(), table[list("abcde")].values, table["y"], client=client)
 
 
+def test_a_table_with_a_column_of_texts_for_targets(client):
+    X, y, _ = rows(kind="objects")
+    y = dd.from_pandas(pd.DataFrame({"y": y}), npartitions=3)
+    with pytest.warns(DataConversionWarning):
+        fit_both(model(), dask_of(X)[0], y, client=client)
+
+
+def test_few_numbers_stand_for_all_whatever_the_number_of_partitions(client, monkeypatch):
+    """X has a row of its width for each of them, in this process."""
+    X, y, _ = rows(kind="outputs")
+    seen = []
+    original = MLPRegressor._checked_rows
+
+    def look(self, X, y, *arguments, **named):
+        seen.append(y)
+        return original(self, X, y, *arguments, **named)
+
+    monkeypatch.setattr(MLPRegressor, "_checked_rows", look)
+    distributed.fit(model("outputs"), *dask_of(X, y, chunks=100), client=client)
+    assert len(seen[0]) == 6
+    assert np.array_equal(np.unique(seen[0], axis=0), np.sort([y.min(axis=0), y.max(axis=0)], 0))
+
+
 @pytest.mark.parametrize("class_weight", ["balanced", {"no": 3.0}])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_class_weights(client, class_weight, weighted):
@@ -308,6 +331,29 @@ def test_what_is_no_dask_collection_is_refused():
         distributed.fit("mlp", *dask_of(X, y))  # type: ignore[type-var]
     with pytest.raises(TypeError, match=r"client must be a dask\.distributed\.Client"):
         distributed.fit(model(), *dask_of(X, y), client="tcp://127.0.0.1:8786")
+
+
+def test_shapes_are_refused_before_any_work():
+    X, y, weights = dask_of(*rows())
+    frame = dd.from_pandas(pd.DataFrame({"w": [1.0, 2.0]}), npartitions=1)
+    with pytest.raises(ValueError, match=r"X has 1 dimension; expected shape \(n_samples, n_feat"):
+        distributed.fit(model(), X[:, 0], y)
+    with pytest.raises(ValueError, match=r"sample_weight has 2 dimensions; .* \(n_samples,\)\."):
+        distributed.fit(model(), X, y, weights[:, None])
+    with pytest.raises(ValueError, match="sample_weight has 2 dimensions"):
+        distributed.fit(model(), X, y, frame)
+    with pytest.raises(ValueError, match=r"X has 1 dimension;"):
+        distributed.fit(model(), frame["w"], y)
+    with pytest.raises(TypeError, match="y is None; pass a dask array, series or dataframe"):
+        distributed.fit(model(), X, None)
+
+
+def test_a_client_that_is_closed_is_refused(client):
+    closed = Client(client.scheduler.address, set_as_default=False)
+    closed.close()
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ClusterError, match="client is closed; pass one that is connected"):
+        distributed.fit(model(), X, y, client=closed)
 
 
 def test_sparse_blocks_are_refused(client):
@@ -507,6 +553,27 @@ def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
         patch.undo()
 
 
+@pytest.mark.parametrize(
+    ("broken", "kind", "message"),
+    [
+        (lambda block: b"\xff".decode(), ValueError, "partition 0: UnicodeDecodeError: utf-8"),
+        (
+            lambda block: np.add(block, "a"),
+            TypeError,
+            r"X, partition 0: UFuncTypeError: ufunc 'add'",
+        ),
+        (lambda block: float("9" * 10**4 + "x"), ValueError, r"X, partition 0: .{1000} \.\.\.$"),
+    ],
+)
+def test_an_error_that_takes_more_than_a_message_still_says_what_went_wrong(
+    client, broken, kind, message
+):
+    X, y, _ = dask_of(*rows())
+    X = X.map_blocks(broken, dtype=X.dtype, meta=np.empty((0, 0)))
+    with pytest.raises(kind, match=message):
+        distributed.fit(model(), X, y, client=client)
+
+
 def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
     def broken(block):
         raise KeyError("no such file")
@@ -644,6 +711,34 @@ def test_mixed_workers_may_be_taken_with_a_warning(client, mixed):
     with pytest.warns(UserWarning, match="may not be those of a fit here.*older") as caught:
         distributed.fit(model(), X, y, client=client, allow_mixed=True)
     assert caught[0].filename == __file__
+
+
+WITHOUT_ENGINE = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "engine":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_a_worker_without_the_package_is_named(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_ENGINE)
+    X, y, _ = dask_of(*rows())
+    with by_hand(tmp_path, 1, changes={"PYTHONPATH": tmp_path}) as (client, _):
+        (address,) = client.scheduler_info()["workers"]
+        message = rf"Worker {re.escape(address)} cannot load mlp-engine \(ModuleNotFoundError"
+        with pytest.raises(ClusterError, match=message):
+            distributed.fit(model(), X, y, client=client)
+
+
+def test_workers_with_another_blas_are_refused_where_it_computes(tmp_path):
+    X, y, _ = dask_of(*rows())
+    with by_hand(tmp_path, 2, changes={"OPENBLAS_CORETYPE": "Prescott"}) as (client, _):
+        with pytest.raises(ClusterError, match=r"Workers .*: BLAS openblas .*, here openblas "):
+            distributed.fit(model(backend="numpy"), X, y, client=client)
+        fit_both(model(), X, y, client=client)
 
 
 # A cluster of our own.

@@ -13,6 +13,7 @@ from distributed.client import ClosedClientError
 
 from engine.machine_identity import differences, identity
 from engine.threads import usable_cores
+from engine.training.run_identity import identity_of_blas
 
 POLL_SECONDS = 1.0  # between looks at who is still there
 SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead
@@ -21,6 +22,8 @@ NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
 
 IDLE_POLLS = 5
 MOST_LOSSES = 20  # of workers, one after another: then something else is wrong
+LONGEST_MESSAGE = 1000  # of an error at a worker, which may print an array
+DASK_CUT = "Long error message"  # what Dask puts before a message that it has cut
 
 
 # What Dask raises where it cannot reach a scheduler or a worker (CommClosedError is an OSError).
@@ -49,6 +52,8 @@ def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
                 "client is asynchronous; pass dask.distributed.Client(address), and call fit "
                 "outside of the event loop."
             )
+        if client.status == "closed":
+            raise ClusterError("client is closed; pass one that is connected to a scheduler.")
         with client.as_current():
             yield client
         return
@@ -140,9 +145,24 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
             pass
         except CancelledError as cancelled:
             raise WorkerLost(given_up(cancelled)) from None
-    if isinstance(error, (ValueError, TypeError)):
-        raise type(error)(f"{what}: {error}") from error
-    raise ClusterError(f"{what} could not be computed ({type(error).__name__}: {error})") from error
+    for kind in (ValueError, TypeError):
+        if isinstance(error, kind):  # itself, since another may take more than a message
+            raise kind(f"{what}: {in_words(error)}") from error
+    raise ClusterError(f"{what} could not be computed ({in_words(error, named=True)})") from error
+
+
+def in_words(error: BaseException, named: bool = False) -> str:
+    """An error's message, and its type if that tells more; of a long message the beginning.
+
+    >>> in_words(ValueError("no number")), in_words(KeyError("a"))
+    ('no number', "KeyError: 'a'")
+    """
+    message = str(error.args[-1] if error.args[:1] == (DASK_CUT,) else error)
+    message = message or ", ".join(map(str, error.args))  # UnicodeDecodeError's is lost on the way
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[:LONGEST_MESSAGE]} ..."
+    plain = type(error) in (ValueError, TypeError, Exception) and not named
+    return message if plain else f"{type(error).__name__}: {message}"
 
 
 class TakingPart:
@@ -153,12 +173,15 @@ class TakingPart:
     client : Client
     allow_mixed : bool
         Whether all may, whatever the bits.
+    blas : bool
+        Whether the sums are BLAS's.
     """
 
-    def __init__(self, client: Client, allow_mixed: bool) -> None:
+    def __init__(self, client: Client, allow_mixed: bool, blas: bool = False) -> None:
         self._client = client
         self._allow_mixed = allow_mixed
-        self._ours = identity()
+        self._blas = blas
+        self._ours = identity_of_worker(blas)
         self._known: dict[str, list[str]] = {}
 
     def refuse_others(self) -> None:
@@ -199,14 +222,21 @@ class TakingPart:
 
     def _ask(self, workers: Sequence[str]) -> None:
         try:
-            found = self._client.run(identity, workers=list(workers), on_error="return")
+            found = self._client.run(
+                identity_of_worker, self._blas, workers=list(workers), on_error="return"
+            )
         except (OSError, ValueError):  # one has gone meanwhile: it is asked again, if it is there
             return
         for worker, theirs in found.items():
-            if isinstance(theirs, ImportError):
-                raise ClusterError(
-                    f"Worker {worker} cannot load mlp-engine ({theirs}); install it for all "
-                    "workers, in the version that is installed here."
-                )
             if isinstance(theirs, dict):
                 self._known[worker] = differences(theirs, self._ours)
+            elif not isinstance(theirs, OSError):  # which is of the way to a worker
+                raise ClusterError(
+                    f"Worker {worker} cannot load mlp-engine ({in_words(theirs)}); "
+                    "install it for all workers, in the version that is installed here."
+                )
+
+
+def identity_of_worker(blas: bool) -> dict[str, str]:
+    """What the bits of sums depend on in this process; with its BLAS, if that takes part."""
+    return {**identity(), **({"BLAS": ", ".join(identity_of_blas())} if blas else {})}
