@@ -583,6 +583,16 @@ def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
         distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
 
 
+def test_a_cluster_that_adapts_is_asked_for_workers():
+    X, y, _ = dask_of(*rows(5000))
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        local.adapt(minimum=0, maximum=2)
+        fit_both(model(), X, y, client=client)
+
+
 # What is left behind.
 
 

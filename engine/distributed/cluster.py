@@ -84,12 +84,22 @@ def threads_of_workers(client: Client) -> dict[str, int]:
 
 
 def workers_there(client: Client) -> dict[str, int]:
-    """The same; where there are none, new ones are waited for."""
+    """The same; where there are none, new ones are waited for, and a cluster that adapts asked."""
     start = time.monotonic()
-    while not (found := threads_of_workers(client)):
-        if time.monotonic() - start > NEW_WORKER_SECONDS:
-            raise ClusterError("no worker of Dask is left")
-        time.sleep(POLL_SECONDS / 4)
+    asking: Future[Any] | None = None
+    try:
+        while not (found := threads_of_workers(client)):
+            if asking is None:  # an adaptive cluster begins workers where there is work
+                asking = client.submit(int, pure=False)
+            if time.monotonic() - start > NEW_WORKER_SECONDS:
+                raise ClusterError(
+                    f"no worker of Dask is left, and none came in {NEW_WORKER_SECONDS:g} seconds; "
+                    "wait for some with client.wait_for_workers(1), then fit"
+                )
+            time.sleep(POLL_SECONDS / 4)
+    finally:
+        if asking is not None:
+            asking.release()
     return found
 
 
