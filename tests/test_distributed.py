@@ -501,6 +501,22 @@ def test_a_worker_that_is_killed_changes_no_bit(tmp_path, nanny):
         assert killed
 
 
+def test_a_worker_that_freezes_is_done_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "SILENT_SECONDS", 4.0)
+    X = da.random.default_rng(0).normal(size=(20_000, 5), chunks=(3000, 5))
+    estimator = model("numbers", max_iter=30)
+    with by_hand(tmp_path, 2) as (client, _):
+        pid = next(iter(client.run(os.getpid).values()))
+        patch = kill_in_pass(5, lambda: os.kill(pid, signal.SIGSTOP))
+        start = time.monotonic()
+        try:
+            fit_both(estimator, X, X[:, 0], client=client)
+        finally:
+            patch.undo()
+            os.kill(pid, signal.SIGCONT)
+        assert 4 < time.monotonic() - start < 60
+
+
 def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_was(
     tmp_path, monkeypatch
 ):

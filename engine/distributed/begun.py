@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import dask
 from distributed import Client, Future, futures_of
 
 from engine.distributed.cluster import GONE
@@ -32,10 +33,19 @@ class Begun:
         self._futures.append(future)
         return future
 
-    def persist(self, parts: Sequence[Any], **named: Any) -> list[Future[Any]]:
-        """Parts of a collection under way, or as they are held already."""
-        found = []
-        for part in self._client.persist(parts, **named):
+    def persist(
+        self, parts: Sequence[Any], near: Sequence[str] = (), only_at: Sequence[str] = ()
+    ) -> list[Future[Any]]:
+        """Parts of a collection under way, or as they are held already.
+
+        They are computed near to some workers, if these are free, or at some and no others.
+        """
+        found, workers = [], [*near, *only_at]
+        # Said by an annotation, since Dask else remembers what was said of a task before.
+        asked = dask.annotate(workers=workers, allow_other_workers=not only_at)
+        with asked if workers else contextlib.nullcontext():
+            persisted = self._client.persist(parts)
+        for part in persisted:
             (future,) = futures_of(part)
             found.append(future)
         self._futures += found

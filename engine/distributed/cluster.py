@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from distributed import Client, Future, LocalCluster, wait
 from distributed.client import ClosedClientError
@@ -17,6 +17,7 @@ from engine.training.run_identity import identity_of_blas
 
 POLL_SECONDS = 1.0  # between looks at who is still there
 SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead
+SILENT_SECONDS = 60.0  # after which a worker is taken for lost that others are heard of, and it not
 NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
 
 
@@ -71,16 +72,47 @@ def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
         yield own
 
 
-def threads_of_workers(client: Client) -> dict[str, int]:
-    """The threads of each worker that is there now. Raises ClusterError if nobody answers."""
+class Workers(NamedTuple):
+    """Who is there.
+
+    Attributes
+    ----------
+    threads : dict of int
+        Of each worker that shows that it lives.
+    silent : list of str
+        Those that the scheduler has not heard of for a while: frozen, or cut off.
+    """
+
+    threads: dict[str, int]
+    silent: list[str]
+
+
+def workers_of(client: Client) -> Workers:
+    """The workers as the scheduler sees them now. Raises ClusterError if it does not answer.
+
+    A worker reports to the scheduler every few seconds, also while it computes. Dask itself gives
+    up one that does not after five to ten minutes.
+    """
     try:
         scheduler: Any = client.scheduler
-        found: dict[str, int] = client.sync(scheduler.ncores, callback_timeout=SCHEDULER_SECONDS)
+        found = client.sync(scheduler.identity, callback_timeout=SCHEDULER_SECONDS)["workers"]
     except GONE as error:
         raise ClusterError(
             f"the scheduler of Dask does not answer ({type(error).__name__}: {error})"
         ) from None
-    return found
+    latest = max((worker["last_seen"] for worker in found.values()), default=0.0)
+    silent = [
+        address
+        for address, worker in found.items()
+        if latest - worker["last_seen"] > SILENT_SECONDS
+    ]
+    threads = {w: worker["nthreads"] for w, worker in found.items() if w not in silent}
+    return Workers(threads, silent)
+
+
+def threads_of_workers(client: Client) -> dict[str, int]:
+    """The threads of each worker that is there now and lives. Raises as `workers_of`."""
+    return workers_of(client).threads
 
 
 def workers_there(client: Client) -> dict[str, int]:

@@ -16,6 +16,7 @@ from engine.distributed.cluster import (
     WorkerLost,
     value_of,
     wait_for,
+    workers_of,
     workers_there,
 )
 from engine.distributed.looks import ARRAYS, Look, look_at, total_look
@@ -108,15 +109,18 @@ class Source:
         places = zip(wanted_places(collection, workers), parts, strict=True)
         for worker, group in itertools.groupby(places, key=lambda place: place[0]):
             chosen = [part for _, part in group]
-            futures += self._begun.persist(chosen, workers=[worker], allow_other_workers=True)
+            futures += self._begun.persist(chosen, near=[worker])
         self._near = list(workers)
         return futures
 
     def compute(self) -> None:
         """Have all parts computed, wherever, that are not there. Raises for one that cannot be."""
+        there = workers_of(self._client)
+        # Dask would give some to a worker that is frozen, and wait.
+        only_at = list(there.threads) if there.silent else []
         for name, collection in self.collections.items():
             if name not in self._futures:
-                self._futures[name] = self._begun.persist(collection.parts)
+                self._futures[name] = self._begun.persist(collection.parts, only_at=only_at)
         for name, futures in self._futures.items():
             wait_for(self._client, futures, at=self._near)
             for number, future in enumerate(futures):
