@@ -29,6 +29,7 @@ from engine.distributed.cluster import ClusterError, WorkerLost
 from engine.distributed.sums import DaskSums
 from engine.equations.backends import TILED
 from tests.dask_clusters import Received, by_hand
+from tests.kernels import loaded_and_compiled
 from tests.processes import ROOT, environment
 
 pytestmark = [
@@ -396,6 +397,23 @@ def test_numbers_where_labels_belong_are_refused_as_here(client):
     X, y, _ = dask_of(*rows(kind="numbers"))
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         distributed.fit(model(), X, y, client=client)
+
+
+# What the workers compile.
+
+
+def test_kernels_are_compiled_by_one_worker_of_a_host(tmp_path):
+    X, y, _ = dask_of(*rows(5000))
+
+    def of_chunks():
+        from engine.workers import run_chunk_tiled
+
+        return loaded_and_compiled(run_chunk_tiled)
+
+    with by_hand(tmp_path, 3, changes={"NUMBA_CACHE_DIR": tmp_path / "cache"}) as (client, _):
+        distributed.fit(model(), X, y, client=client)
+        found = client.run(of_chunks).values()
+    assert sorted(found) == [[0, 1], [1, 0], [1, 0]]
 
 
 # What travels, and what stays.
@@ -803,6 +821,25 @@ def test_without_a_client_there_is_a_cluster_of_processes_for_the_fit_alone(tmp_
     assert done.returncode == 0, done.stderr
     assert "2 Dask workers" in done.stdout
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_a_script_without_the_line_for_its_processes_is_told_of_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
+    done = subprocess.run(
+        [sys.executable, script, "3"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "engine.distributed.cluster.ClusterError: The processes of a cluster on this machine did "
+        "not begin (RuntimeError: Nanny failed to start.). In a script, what calls fit must stand "
+        'under the line if __name__ == "__main__": since each new process loads the script anew.'
+    )
+    assert done.stderr.count("An attempt has been made to start a new process") == 0
 
 
 def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):

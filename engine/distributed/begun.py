@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import dask
+from dask.base import annotate
 from distributed import Client, Future, futures_of
 
 from engine.distributed.cluster import GONE
@@ -42,7 +42,7 @@ class Begun:
         """
         found, workers = [], [*near, *only_at]
         # Said by an annotation, since Dask else remembers what was said of a task before.
-        asked = dask.annotate(workers=workers, allow_other_workers=not only_at)
+        asked = annotate(workers=workers, allow_other_workers=not only_at)
         with asked if workers else contextlib.nullcontext():
             persisted = self._client.persist(parts)
         for part in persisted:

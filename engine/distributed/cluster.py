@@ -1,5 +1,6 @@
 """Dask's client and workers: which there are, whether they do, and waiting for them."""
 
+import multiprocessing
 import re
 import time
 import warnings
@@ -59,17 +60,34 @@ def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
             yield client
         return
     with (
-        LocalCluster(
-            n_workers=n_workers or usable_cores(),
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            preload="engine.distributed.worker_signals",
-        ) as cluster,
+        processes_here(n_workers or usable_cores()) as cluster,
         Client(cluster, direct_to_workers=True, set_as_default=False) as own,
         own.as_current(),
     ):
         yield own
+
+
+def processes_here(n_workers: int) -> LocalCluster:
+    """A cluster of so many processes of a thread each. Raises ClusterError if they do not begin."""
+    advice = (
+        "In a script, what calls fit must stand under the line "
+        'if __name__ == "__main__": since each new process loads the script anew.'
+    )
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ClusterError(f"A new process called fit while it was loading the script. {advice}")
+    try:
+        return LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            preload="engine.distributed.worker_signals",
+        )
+    except RuntimeError as error:
+        raise ClusterError(
+            "The processes of a cluster on this machine did not begin "
+            f"({in_words(error)}). {advice}"
+        ) from None
 
 
 class Workers(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from distributed import Client, Future
+from distributed.comm.addressing import get_address_host
 
 from engine.distributed.begun import Begun, release
 from engine.distributed.cluster import (
@@ -102,6 +103,17 @@ class Holding:
             if losses > MOST_LOSSES:
                 raise ClusterError(f"{losses} workers of Dask were lost, one after another")
         return [results[shard.future.key] for shard in self.shards]
+
+    def of_one_a_host(self, method: str, *arguments: Any) -> None:
+        """Call a method of one shard on each host where there are more; nothing comes of losses."""
+        by_host: dict[str, list[Held]] = {}
+        for shard in self.shards:
+            by_host.setdefault(get_address_host(shard.worker), []).append(shard)
+        chosen = [shards[0] for shards in by_host.values() if len(shards) > 1]
+        calls = [(shard, self._call(shard, method, arguments, threaded=False)) for shard in chosen]
+        for shard, call in calls:
+            with contextlib.suppress(WorkerLost):
+                self._result(shard, call)
 
     def _call(self, shard: Held, method: str, arguments: Sequence[Any], threaded: bool) -> Any:
         """A call under way; None where the worker is known to be lost."""
