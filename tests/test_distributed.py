@@ -532,7 +532,7 @@ def test_a_worker_that_freezes_is_done_without(tmp_path, monkeypatch):
         finally:
             patch.undo()
             os.kill(pid, signal.SIGCONT)
-        assert 4 < time.monotonic() - start < 60
+        assert 4 < time.monotonic() - start < 150  # Dask would wait for 300 at least
 
 
 def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_was(
@@ -606,6 +606,15 @@ def test_an_error_that_takes_more_than_a_message_still_says_what_went_wrong(
     X = X.map_blocks(broken, dtype=X.dtype, meta=np.empty((0, 0)))
     with pytest.raises(kind, match=message):
         distributed.fit(model(), X, y, client=client)
+
+
+def test_too_little_memory_is_told_with_what_to_do(client):
+    def broken(block):
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ClusterError, match=r"Unable to allocate 9 TiB.*begin more, or with more"):
+        distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
 
 
 def test_an_error_of_the_rows_own_is_raised_as_it_is(client):

@@ -208,7 +208,10 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
     for kind in (ValueError, TypeError):
         if isinstance(error, kind):  # itself, since another may take more than a message
             raise kind(f"{what}: {in_words(error)}") from error
-    raise ClusterError(f"{what} could not be computed ({in_words(error, named=True)})") from error
+    told = f"{what} could not be computed ({in_words(error, named=True)})"
+    if isinstance(error, MemoryError):
+        told += "; all workers together have to hold all rows: begin more, or with more memory each"
+    raise ClusterError(told) from error
 
 
 def in_words(error: BaseException, named: bool = False) -> str:
