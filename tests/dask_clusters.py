@@ -10,14 +10,17 @@ from pathlib import Path
 from distributed import Client
 from distributed.comm import tcp
 
-from tests.processes import environment
+from tests.processes import Changes, environment
 
 SECONDS = 60
 
 
 @contextlib.contextmanager
-def by_hand(folder: Path, n_workers: int, nanny: bool = False):
-    """`dask scheduler` and so many `dask worker` of one thread, on the loopback address."""
+def by_hand(folder: Path, n_workers: int, nanny: bool = False, changes: Changes | None = None):
+    """`dask scheduler` and so many `dask worker` of one thread, on the loopback address.
+
+    `changes` are of the workers' environment.
+    """
     described = folder / "scheduler.json"
     common = {
         "cwd": folder,
@@ -36,6 +39,7 @@ def by_hand(folder: Path, n_workers: int, nanny: bool = False):
         address = json.loads(described.read_text())["address"]
         worker = [*command, "worker", address, "--nthreads", "1", "--no-dashboard"]
         worker += ["--host", "127.0.0.1", "--nanny" if nanny else "--no-nanny"]
+        common["env"] = environment(changes)
         processes += [subprocess.Popen(worker, **common) for _ in range(n_workers)]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(n_workers, timeout=SECONDS)

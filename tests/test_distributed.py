@@ -1,6 +1,7 @@
 """Fits on Dask: the bits of a fit here, on any cluster, whatever becomes of its workers."""
 
 import functools
+import gc
 import os
 import re
 import signal
@@ -17,17 +18,18 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from dask.delayed import delayed
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, futures_of
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from engine import MLPClassifier, MLPRegressor, distributed
-from engine.distributed import cluster
-from engine.distributed.cluster import ClusterError
+from engine.distributed import cluster, holding, source
+from engine.distributed.cluster import ClusterError, WorkerLost
 from engine.distributed.sums import DaskSums
 from engine.equations.backends import TILED
 from tests.dask_clusters import Received, by_hand
+from tests.kernels import loaded_and_compiled
 from tests.processes import ROOT, environment
 
 pytestmark = [
@@ -217,6 +219,29 @@ def test_a_dataframe_of_unknown_lengths(client):
     _ = fit_both(model(), table[list("abcde")].values, table["y"], client=client)
 
 
+def test_a_table_with_a_column_of_texts_for_targets(client):
+    X, y, _ = rows(kind="objects")
+    y = dd.from_pandas(pd.DataFrame({"y": y}), npartitions=3)
+    with pytest.warns(DataConversionWarning):
+        fit_both(model(), dask_of(X)[0], y, client=client)
+
+
+def test_few_numbers_stand_for_all_whatever_the_number_of_partitions(client, monkeypatch):
+    """X has a row of its width for each of them, in this process."""
+    X, y, _ = rows(kind="outputs")
+    seen = []
+    original = MLPRegressor._checked_rows
+
+    def look(self, X, y, *arguments, **named):
+        seen.append(y)
+        return original(self, X, y, *arguments, **named)
+
+    monkeypatch.setattr(MLPRegressor, "_checked_rows", look)
+    distributed.fit(model("outputs"), *dask_of(X, y, chunks=100), client=client)
+    assert len(seen[0]) == 6
+    assert np.array_equal(np.unique(seen[0], axis=0), np.sort([y.min(axis=0), y.max(axis=0)], 0))
+
+
 @pytest.mark.parametrize("class_weight", ["balanced", {"no": 3.0}])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_class_weights(client, class_weight, weighted):
@@ -308,6 +333,29 @@ def test_what_is_no_dask_collection_is_refused():
         distributed.fit(model(), *dask_of(X, y), client="tcp://127.0.0.1:8786")
 
 
+def test_shapes_are_refused_before_any_work():
+    X, y, weights = dask_of(*rows())
+    frame = dd.from_pandas(pd.DataFrame({"w": [1.0, 2.0]}), npartitions=1)
+    with pytest.raises(ValueError, match=r"X has 1 dimension; expected shape \(n_samples, n_feat"):
+        distributed.fit(model(), X[:, 0], y)
+    with pytest.raises(ValueError, match=r"sample_weight has 2 dimensions; .* \(n_samples,\)\."):
+        distributed.fit(model(), X, y, weights[:, None])
+    with pytest.raises(ValueError, match="sample_weight has 2 dimensions"):
+        distributed.fit(model(), X, y, frame)
+    with pytest.raises(ValueError, match=r"X has 1 dimension;"):
+        distributed.fit(model(), frame["w"], y)
+    with pytest.raises(TypeError, match="y is None; pass a dask array, series or dataframe"):
+        distributed.fit(model(), X, None)
+
+
+def test_a_client_that_is_closed_is_refused(client):
+    closed = Client(client.scheduler.address, set_as_default=False)
+    closed.close()
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ClusterError, match="client is closed; pass one that is connected"):
+        distributed.fit(model(), X, y, client=closed)
+
+
 def test_sparse_blocks_are_refused(client):
     X, y, _ = dask_of(*rows())
     sparse = X.map_blocks(scipy.sparse.csr_array, meta=scipy.sparse.csr_array((0, 0)))
@@ -348,6 +396,23 @@ def test_numbers_where_labels_belong_are_refused_as_here(client):
     X, y, _ = dask_of(*rows(kind="numbers"))
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         distributed.fit(model(), X, y, client=client)
+
+
+# What the workers compile.
+
+
+def test_kernels_are_compiled_by_one_worker_of_a_host(tmp_path):
+    X, y, _ = dask_of(*rows(5000))
+
+    def of_chunks():
+        from engine.workers import run_chunk_tiled
+
+        return loaded_and_compiled(run_chunk_tiled)
+
+    with by_hand(tmp_path, 3, changes={"NUMBA_CACHE_DIR": tmp_path / "cache"}) as (client, _):
+        distributed.fit(model(), X, y, client=client)
+        found = client.run(of_chunks).values()
+    assert sorted(found) == [[0, 1], [1, 0], [1, 0]]
 
 
 # What travels, and what stays.
@@ -453,6 +518,22 @@ def test_a_worker_that_is_killed_changes_no_bit(tmp_path, nanny):
         assert killed
 
 
+def test_a_worker_that_freezes_is_done_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "SILENT_SECONDS", 4.0)
+    X = da.random.default_rng(0).normal(size=(20_000, 5), chunks=(3000, 5))
+    estimator = model("numbers", max_iter=30)
+    with by_hand(tmp_path, 2) as (client, _):
+        pid = next(iter(client.run(os.getpid).values()))
+        patch = kill_in_pass(5, lambda: os.kill(pid, signal.SIGSTOP))
+        start = time.monotonic()
+        try:
+            fit_both(estimator, X, X[:, 0], client=client)
+        finally:
+            patch.undo()
+            os.kill(pid, signal.SIGCONT)
+        assert 4 < time.monotonic() - start < 150  # Dask would wait for 300 at least
+
+
 def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_was(
     tmp_path, monkeypatch
 ):
@@ -505,6 +586,36 @@ def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
         patch.undo()
 
 
+@pytest.mark.parametrize(
+    ("broken", "kind", "message"),
+    [
+        (lambda block: b"\xff".decode(), ValueError, "partition 0: UnicodeDecodeError: utf-8"),
+        (
+            lambda block: np.add(block, "a"),
+            TypeError,
+            r"X, partition 0: UFuncTypeError: ufunc 'add'",
+        ),
+        (lambda block: float("9" * 10**4 + "x"), ValueError, r"X, partition 0: .{1000} \.\.\.$"),
+    ],
+)
+def test_an_error_that_takes_more_than_a_message_still_says_what_went_wrong(
+    client, broken, kind, message
+):
+    X, y, _ = dask_of(*rows())
+    X = X.map_blocks(broken, dtype=X.dtype, meta=np.empty((0, 0)))
+    with pytest.raises(kind, match=message):
+        distributed.fit(model(), X, y, client=client)
+
+
+def test_too_little_memory_is_told_with_what_to_do(client):
+    def broken(block):
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    X, y, _ = dask_of(*rows())
+    with pytest.raises(ClusterError, match=r"Unable to allocate 9 TiB.*begin more, or with more"):
+        distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
+
+
 def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
     def broken(block):
         raise KeyError("no such file")
@@ -512,6 +623,110 @@ def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
     X, y, _ = dask_of(*rows())
     with pytest.raises(ClusterError, match=r"X, partition 0 could not be computed \(KeyError"):
         distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
+
+
+def test_a_cluster_that_adapts_is_asked_for_workers():
+    X, y, _ = dask_of(*rows(5000))
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        local.adapt(minimum=0, maximum=2)
+        fit_both(model(), X, y, client=client)
+
+
+# What is left behind.
+
+
+def held_by(client):
+    """Actors and data of each worker, and the client's own futures."""
+
+    def held(dask_worker):
+        return len(dask_worker.state.actors) + len(dask_worker.data)
+
+    return [*client.run(held).values(), len(client.futures)]
+
+
+@pytest.fixture
+def without_collections_of_garbage():
+    """What lies in circles of references stays until there is one."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("end", ["well", "diverged", "interrupted", "interrupted while it places"])
+def test_a_fit_leaves_nothing_at_the_workers(
+    client, monkeypatch, without_collections_of_garbage, end
+):
+    X, y, _ = dask_of(*rows(20_000))
+    fit = functools.partial(distributed.fit, model(), X, y, client=client)
+    if end == "well":
+        fit()
+    elif end == "diverged":
+        with pytest.raises(ValueError, match="stopped being finite"):
+            distributed.fit(
+                model("numbers", learning_rate_init=1e30, activation="relu", max_iter=50),
+                X,
+                X[:, 0],
+                client=client,
+            )
+    else:
+        name = "value_of" if "places" in end else "near_their_rows"
+        monkeypatch.setattr(holding, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit()
+    for _ in range(50):  # workers hear of it a little later
+        if not any(left := held_by(client)):
+            break
+        time.sleep(0.1)
+    assert not any(left)
+
+
+@pytest.mark.parametrize("held", ["as given", "by the same keys"])
+def test_a_worker_lost_while_rows_are_looked_at_costs_users_nothing_that_they_hold(
+    client, monkeypatch, held
+):
+    X, y, _ = dask_of(*rows(5000))
+    persisted = client.persist(X)
+    original, calls = vars(source)["wait_for"], []
+
+    def lost_once(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 2:
+            raise WorkerLost("as if")
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(source, "wait_for", lost_once)
+    distributed.fit(model(), persisted if held == "as given" else X, y, client=client)
+    assert len(calls) > 2
+    assert {future.status for future in futures_of(persisted)} == {"finished"}
+
+
+def test_a_worker_lost_while_shards_are_built_leaves_the_scheduler_well(tmp_path):
+    """Dask's scheduler drops a client that cancels what others depend on that nobody wants."""
+    X, y, weights = dask_of(*rows(20_000))
+    with by_hand(tmp_path, 2) as (client, _):
+        patch, original, calls = pytest.MonkeyPatch(), vars(holding)["value_of"], []
+
+        def lost_once(*arguments, **named):
+            calls.append(1)
+            if len(calls) == 1:
+                raise WorkerLost("as if")
+            return original(*arguments, **named)
+
+        patch.setattr(holding, "value_of", lost_once)
+        connected = client.scheduler_comm
+        try:
+            fit_both(model(), X, y, weights, client=client)
+        finally:
+            patch.undo()
+        assert client.scheduler_comm is connected
 
 
 # Workers that are not like this process.
@@ -550,6 +765,34 @@ def test_mixed_workers_may_be_taken_with_a_warning(client, mixed):
     assert caught[0].filename == __file__
 
 
+WITHOUT_ENGINE = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "engine":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_a_worker_without_the_package_is_named(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_ENGINE)
+    X, y, _ = dask_of(*rows())
+    with by_hand(tmp_path, 1, changes={"PYTHONPATH": tmp_path}) as (client, _):
+        (address,) = client.scheduler_info()["workers"]
+        message = rf"Worker {re.escape(address)} cannot load mlp-engine \(ModuleNotFoundError"
+        with pytest.raises(ClusterError, match=message):
+            distributed.fit(model(), X, y, client=client)
+
+
+def test_workers_with_another_blas_are_refused_where_it_computes(tmp_path):
+    X, y, _ = dask_of(*rows())
+    with by_hand(tmp_path, 2, changes={"OPENBLAS_CORETYPE": "Prescott"}) as (client, _):
+        with pytest.raises(ClusterError, match=r"Workers .*: BLAS openblas .*, here openblas "):
+            distributed.fit(model(backend="numpy"), X, y, client=client)
+        fit_both(model(), X, y, client=client)
+
+
 # A cluster of our own.
 
 SCRIPT = """
@@ -586,6 +829,25 @@ def test_without_a_client_there_is_a_cluster_of_processes_for_the_fit_alone(tmp_
     assert done.returncode == 0, done.stderr
     assert "2 Dask workers" in done.stdout
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_a_script_without_the_line_for_its_processes_is_told_of_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
+    done = subprocess.run(
+        [sys.executable, script, "3"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "engine.distributed.cluster.ClusterError: The processes of a cluster on this machine did "
+        "not begin (RuntimeError: Nanny failed to start.). In a script, what calls fit must stand "
+        'under the line if __name__ == "__main__": since each new process loads the script anew.'
+    )
+    assert done.stderr.count("An attempt has been made to start a new process") == 0
 
 
 def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):

@@ -116,6 +116,7 @@ def at_workers(client: Client, n_rows: int, network: Network) -> Iterator[Object
     source.look()
     recipe = Recipe(np.dtype("float32"), None, None)
     holding = Holding(client, source, recipe, None, TakingPart(client, allow_mixed=False))
+    holding.build()
     samples = RemoteSamples(holding, n_rows, "float32", lambda: None)
     try:
         yield objective_on(network, samples)

@@ -1,26 +1,35 @@
 """Dask's client and workers: which there are, whether they do, and waiting for them."""
 
+import multiprocessing
 import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from distributed import Client, Future, LocalCluster, wait
-from distributed.comm.core import CommClosedError
+from distributed.client import ClosedClientError
 
 from engine.machine_identity import differences, identity
 from engine.threads import usable_cores
+from engine.training.run_identity import identity_of_blas
 
 POLL_SECONDS = 1.0  # between looks at who is still there
 SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead
+SILENT_SECONDS = 60.0  # after which a worker is taken for lost that others are heard of, and it not
 NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
 
 
 IDLE_POLLS = 5
 MOST_LOSSES = 20  # of workers, one after another: then something else is wrong
+LONGEST_MESSAGE = 1000  # of an error at a worker, which may print an array
+DASK_CUT = "Long error message"  # what Dask puts before a message that it has cut
+
+
+# What Dask raises where it cannot reach a scheduler or a worker (CommClosedError is an OSError).
+GONE = (OSError, TimeoutError, RuntimeError, ClosedClientError)
 
 
 class ClusterError(RuntimeError):
@@ -45,42 +54,102 @@ def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
                 "client is asynchronous; pass dask.distributed.Client(address), and call fit "
                 "outside of the event loop."
             )
+        if client.status == "closed":
+            raise ClusterError("client is closed; pass one that is connected to a scheduler.")
         with client.as_current():
             yield client
         return
     with (
-        LocalCluster(
-            n_workers=n_workers or usable_cores(),
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            preload="engine.distributed.worker_signals",
-        ) as cluster,
+        processes_here(n_workers or usable_cores()) as cluster,
         Client(cluster, direct_to_workers=True, set_as_default=False) as own,
         own.as_current(),
     ):
         yield own
 
 
-def threads_of_workers(client: Client) -> dict[str, int]:
-    """The threads of each worker that is there now. Raises ClusterError if nobody answers."""
+def processes_here(n_workers: int) -> LocalCluster:
+    """A cluster of so many processes of a thread each. Raises ClusterError if they do not begin."""
+    advice = (
+        "In a script, what calls fit must stand under the line "
+        'if __name__ == "__main__": since each new process loads the script anew.'
+    )
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ClusterError(f"A new process called fit while it was loading the script. {advice}")
+    try:
+        return LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            preload="engine.distributed.worker_signals",
+        )
+    except RuntimeError as error:
+        raise ClusterError(
+            "The processes of a cluster on this machine did not begin "
+            f"({in_words(error)}). {advice}"
+        ) from None
+
+
+class Workers(NamedTuple):
+    """Who is there.
+
+    Attributes
+    ----------
+    threads : dict of int
+        Of each worker that shows that it lives.
+    silent : list of str
+        Those that the scheduler has not heard of for a while: frozen, or cut off.
+    """
+
+    threads: dict[str, int]
+    silent: list[str]
+
+
+def workers_of(client: Client) -> Workers:
+    """The workers as the scheduler sees them now. Raises ClusterError if it does not answer.
+
+    A worker reports to the scheduler every few seconds, also while it computes. Dask itself gives
+    up one that does not after five to ten minutes.
+    """
     try:
         scheduler: Any = client.scheduler
-        found: dict[str, int] = client.sync(scheduler.ncores, callback_timeout=SCHEDULER_SECONDS)
-    except (OSError, TimeoutError, CommClosedError, RuntimeError) as error:
+        found = client.sync(scheduler.identity, callback_timeout=SCHEDULER_SECONDS)["workers"]
+    except GONE as error:
         raise ClusterError(
             f"the scheduler of Dask does not answer ({type(error).__name__}: {error})"
         ) from None
-    return found
+    latest = max((worker["last_seen"] for worker in found.values()), default=0.0)
+    silent = [
+        address
+        for address, worker in found.items()
+        if latest - worker["last_seen"] > SILENT_SECONDS
+    ]
+    threads = {w: worker["nthreads"] for w, worker in found.items() if w not in silent}
+    return Workers(threads, silent)
+
+
+def threads_of_workers(client: Client) -> dict[str, int]:
+    """The threads of each worker that is there now and lives. Raises as `workers_of`."""
+    return workers_of(client).threads
 
 
 def workers_there(client: Client) -> dict[str, int]:
-    """The same; where there are none, new ones are waited for."""
+    """The same; where there are none, new ones are waited for, and a cluster that adapts asked."""
     start = time.monotonic()
-    while not (found := threads_of_workers(client)):
-        if time.monotonic() - start > NEW_WORKER_SECONDS:
-            raise ClusterError("no worker of Dask is left")
-        time.sleep(POLL_SECONDS / 4)
+    asking: Future[Any] | None = None
+    try:
+        while not (found := threads_of_workers(client)):
+            if asking is None:  # an adaptive cluster begins workers where there is work
+                asking = client.submit(int, pure=False)
+            if time.monotonic() - start > NEW_WORKER_SECONDS:
+                raise ClusterError(
+                    f"no worker of Dask is left, and none came in {NEW_WORKER_SECONDS:g} seconds; "
+                    "wait for some with client.wait_for_workers(1), then fit"
+                )
+            time.sleep(POLL_SECONDS / 4)
+    finally:
+        if asking is not None:
+            asking.release()
     return found
 
 
@@ -136,9 +205,27 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
             pass
         except CancelledError as cancelled:
             raise WorkerLost(given_up(cancelled)) from None
-    if isinstance(error, (ValueError, TypeError)):
-        raise type(error)(f"{what}: {error}") from error
-    raise ClusterError(f"{what} could not be computed ({type(error).__name__}: {error})") from error
+    for kind in (ValueError, TypeError):
+        if isinstance(error, kind):  # itself, since another may take more than a message
+            raise kind(f"{what}: {in_words(error)}") from error
+    told = f"{what} could not be computed ({in_words(error, named=True)})"
+    if isinstance(error, MemoryError):
+        told += "; all workers together have to hold all rows: begin more, or with more memory each"
+    raise ClusterError(told) from error
+
+
+def in_words(error: BaseException, named: bool = False) -> str:
+    """An error's message, and its type if that tells more; of a long message the beginning.
+
+    >>> in_words(ValueError("no number")), in_words(KeyError("a"))
+    ('no number', "KeyError: 'a'")
+    """
+    message = str(error.args[-1] if error.args[:1] == (DASK_CUT,) else error)
+    message = message or ", ".join(map(str, error.args))  # UnicodeDecodeError's is lost on the way
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[:LONGEST_MESSAGE]} ..."
+    plain = type(error) in (ValueError, TypeError, Exception) and not named
+    return message if plain else f"{type(error).__name__}: {message}"
 
 
 class TakingPart:
@@ -149,12 +236,15 @@ class TakingPart:
     client : Client
     allow_mixed : bool
         Whether all may, whatever the bits.
+    blas : bool
+        Whether the sums are BLAS's.
     """
 
-    def __init__(self, client: Client, allow_mixed: bool) -> None:
+    def __init__(self, client: Client, allow_mixed: bool, blas: bool = False) -> None:
         self._client = client
         self._allow_mixed = allow_mixed
-        self._ours = identity()
+        self._blas = blas
+        self._ours = identity_of_worker(blas)
         self._known: dict[str, list[str]] = {}
 
     def refuse_others(self) -> None:
@@ -195,14 +285,21 @@ class TakingPart:
 
     def _ask(self, workers: Sequence[str]) -> None:
         try:
-            found = self._client.run(identity, workers=list(workers), on_error="return")
+            found = self._client.run(
+                identity_of_worker, self._blas, workers=list(workers), on_error="return"
+            )
         except (OSError, ValueError):  # one has gone meanwhile: it is asked again, if it is there
             return
         for worker, theirs in found.items():
-            if isinstance(theirs, ImportError):
-                raise ClusterError(
-                    f"Worker {worker} cannot load mlp-engine ({theirs}); install it for all "
-                    "workers, in the version that is installed here."
-                )
             if isinstance(theirs, dict):
                 self._known[worker] = differences(theirs, self._ours)
+            elif not isinstance(theirs, OSError):  # which is of the way to a worker
+                raise ClusterError(
+                    f"Worker {worker} cannot load mlp-engine ({in_words(theirs)}); "
+                    "install it for all workers, in the version that is installed here."
+                )
+
+
+def identity_of_worker(blas: bool) -> dict[str, str]:
+    """What the bits of sums depend on in this process; with its BLAS, if that takes part."""
+    return {**identity(), **({"BLAS": ", ".join(identity_of_blas())} if blas else {})}

@@ -167,15 +167,17 @@ def _prepared(
     from engine.distributed.parts import collection_of
     from engine.distributed.remote_rows import RemoteFit
     from engine.distributed.source import Source
+    from engine.equations.backends import NUMPY
 
-    given = {name: rows for name, rows in given.items() if rows is not None}
+    if given["sample_weight"] is None:
+        given = {name: given[name] for name in ("X", "y")}
     collections = [collection_of(name, rows) for name, rows in given.items()]
     for collection in collections:
         if collection.lengths is not None:
             refuse_batches(estimator, sum(collection.lengths))
     with client_of(client, estimator._threads_asked) as dask:
         for loss in range(MOST_LOSSES):
-            taking_part = TakingPart(dask, allow_mixed)
+            taking_part = TakingPart(dask, allow_mixed, estimator._backend is NUMPY)
             source = Source(dask, collections, is_classifier(estimator))
             remote = RemoteFit(dask, source, estimator, taking_part)
             try:

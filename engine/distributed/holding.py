@@ -1,12 +1,16 @@
 """The shards of a fit: which worker holds which chunks, and new ones for those that are lost."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from distributed import Client, Future
+from distributed.comm.addressing import get_address_host
 
+from engine.distributed.begun import Begun, release
 from engine.distributed.cluster import (
+    GONE,
     MOST_LOSSES,
     POLL_SECONDS,
     ClusterError,
@@ -61,8 +65,12 @@ class Holding:
         self._n_threads = n_threads
         self._fit = fit_to_take_part
         self.shards: list[Held] = []
+        self._begun: list[Future[Any]] = []  # shards, of which some may be built no further
         self._why = ""
-        self._place(range(len(source.bounds)))
+
+    def build(self) -> None:
+        """Have all chunks built. What is begun is let go of by `release`, also after an error."""
+        self._place(range(len(self._source.bounds)))
 
     @property
     def n_workers(self) -> int:
@@ -96,6 +104,17 @@ class Holding:
                 raise ClusterError(f"{losses} workers of Dask were lost, one after another")
         return [results[shard.future.key] for shard in self.shards]
 
+    def of_one_a_host(self, method: str, *arguments: Any) -> None:
+        """Call a method of one shard on each host where there are more; nothing comes of losses."""
+        by_host: dict[str, list[Held]] = {}
+        for shard in self.shards:
+            by_host.setdefault(get_address_host(shard.worker), []).append(shard)
+        chosen = [shards[0] for shards in by_host.values() if len(shards) > 1]
+        calls = [(shard, self._call(shard, method, arguments, threaded=False)) for shard in chosen]
+        for shard, call in calls:
+            with contextlib.suppress(WorkerLost):
+                self._result(shard, call)
+
     def _call(self, shard: Held, method: str, arguments: Sequence[Any], threaded: bool) -> Any:
         """A call under way; None where the worker is known to be lost."""
         more = (shard.n_threads,) if threaded else ()
@@ -119,7 +138,7 @@ class Holding:
     def _replace(self, lost: Sequence[Held]) -> None:
         """Make the chunks of lost shards anew, at workers that are there."""
         self.shards = [shard for shard in self.shards if shard not in lost]
-        self._client.cancel([shard.future for shard in lost], force=True)
+        self._give_up([shard.future for shard in lost])
         self._place(sorted(number for shard in lost for number in shard.numbers))
 
     def _place(self, missing: Sequence[int]) -> None:
@@ -147,7 +166,7 @@ class Holding:
                 mine = [n for n, place in zip(numbers, places, strict=True) if place == worker]
                 actors[worker] = self._begin(mine, worker)
         except WorkerLost as lost:
-            self._let_go()
+            source.release()
             self._why = str(lost)
             return []
         made = []
@@ -155,20 +174,13 @@ class Holding:
             try:
                 actor = value_of(client, future, "rows of a chunk", at=[worker])
             except WorkerLost as lost:
-                client.cancel([future], force=True)
-                self._let_go()
+                self._give_up([future])
+                source.release()
                 self._why = str(lost)
                 continue
             held = tuple(n for n, at in zip(numbers, places, strict=True) if at == worker)
             made.append(Held(worker, threads[worker], held, future, actor))
         return made
-
-    def _let_go(self) -> None:
-        """Of parts that may wait for ever; with shards made of them, they stay known to Dask."""
-        if self.shards:
-            self._source.release()
-        else:
-            self._source.forget()
 
     def _threads(self) -> dict[str, int]:
         """The threads of each worker that may hold chunks."""
@@ -194,28 +206,34 @@ class Holding:
 
     def _begin(self, numbers: Sequence[int], worker: str) -> Future[Any]:
         """Let a worker build chunks from their rows, and keep them."""
+        begun = Begun(self._client)
         chunks = []
         for number in numbers:
             first, last = self._source.bounds[number]
             X, y = (self._source.pieces(name, first, last) for name in ("X", "y"))
             weighted = "sample_weight" in self._source.collections
             weights = self._source.pieces("sample_weight", first, last) if weighted else []
-            chunks.append(
-                self._client.submit(
-                    build,
-                    number,
-                    first,
-                    X,
-                    y,
-                    weights,
-                    self._recipe,
-                    workers=[worker],
-                    pure=False,
-                )
-            )
-        return self._client.submit(Shard, *chunks, actor=True, workers=[worker], pure=False)
+            rows = number, first, X, y, weights, self._recipe
+            chunks.append(begun.submit(build, *rows, workers=[worker]))
+        shard = self._client.submit(Shard, *chunks, actor=True, workers=[worker], pure=False)
+        self._begun.append(shard)
+        begun.release()  # a chunk is held by its shard alone
+        return shard
+
+    def _give_up(self, shards: Sequence[Future[Any]]) -> None:
+        """Let no worker go on with these shards, nor build them again.
+
+        Nobody but this fit knows their keys. An actor refers to its own future for as long as a
+        call does, so they are cancelled, not only let go of.
+        """
+        self._begun = [future for future in self._begun if future not in shards]
+        with contextlib.suppress(*GONE):
+            self._client.cancel(list(shards))
+        release(self._client, shards)
 
     def release(self) -> None:
         """Let the workers forget the chunks."""
         self.shards = []
+        if self._begun:
+            self._give_up(self._begun)
         self._source.release()

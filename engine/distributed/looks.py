@@ -75,10 +75,7 @@ def look_at(part: Any, kind: str) -> Look:
         bad = (int((array < 0).argmax()),), f"{array[array < 0][0]:g}"
     values = array[:0]
     if bad is None and kind != "X" and len(array):
-        if kind == "labels":
-            values = distinct(array)
-        else:
-            values = np.stack([array.min(axis=0), array.max(axis=0)])
+        values = distinct(array) if kind == "labels" else extremes(array)
     return Look(len(array), array.shape[1:], array.dtype, bad, values)
 
 
@@ -126,6 +123,11 @@ def distinct(array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 1:
         return values
     return np.repeat(values[:, None], array.shape[1], axis=1)
+
+
+def extremes(array: NDArray[Any]) -> NDArray[Any]:
+    """The smallest and the largest entry of each column, in two rows."""
+    return np.stack([array.min(axis=0), array.max(axis=0)])
 
 
 def total_look(name: str, looks: Sequence[Look]) -> Look:

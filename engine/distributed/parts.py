@@ -14,6 +14,12 @@ ADVICE = {
     "sample_weight": "pass a dask array or series, such as da.from_array(w, chunks=100_000)",
 }
 
+SHAPES = {  # by the number of dimensions that there may be
+    "X": {2: "(n_samples, n_features)"},
+    "y": {1: "(n_samples,)", 2: "(n_samples, n_outputs)"},
+    "sample_weight": {1: "(n_samples,)"},
+}
+
 
 class Collection(NamedTuple):
     """A collection of rows.
@@ -46,17 +52,21 @@ class Piece(NamedTuple):
 
 def collection_of(name: str, rows: Any) -> Collection:
     """Take a dask collection apart; nothing is computed."""
-    if not is_dask_collection(rows) or not hasattr(rows, "_meta"):
-        raise TypeError(f"{name} is a {type(rows).__name__}; {ADVICE[name]}.")
-    if hasattr(rows, "npartitions") and hasattr(rows, "divisions"):
-        return Collection(name, list(rows.to_delayed()), None, rows._meta)
-    if not hasattr(rows, "numblocks"):
-        raise TypeError(f"{name} is a {type(rows).__name__}; {ADVICE[name]}.")
-    if rows.ndim not in (1, 2):
+    is_table = hasattr(rows, "npartitions") and hasattr(rows, "divisions")
+    if not (
+        is_dask_collection(rows)
+        and hasattr(rows, "_meta")
+        and (is_table or hasattr(rows, "numblocks"))
+    ):
+        came = "None" if rows is None else f"a {type(rows).__name__}"
+        raise TypeError(f"{name} is {came}; {ADVICE[name]}.")
+    if rows.ndim not in SHAPES[name]:
         raise ValueError(
-            f"{name} has {rows.ndim} dimensions, shape {rows.shape}; expected rows: "
-            "(n_samples, n_columns)" + (" or (n_samples,)." if name != "X" else ".")
+            f"{name} has {rows.ndim} dimension{'s' * (rows.ndim != 1)}; expected shape "
+            f"{' or '.join(SHAPES[name].values())}."
         )
+    if is_table:
+        return Collection(name, list(rows.to_delayed()), None, rows._meta)
     if scipy.sparse.issparse(rows._meta) or type(rows._meta).__module__.startswith("sparse"):
         raise TypeError(
             f"{name} has sparse blocks ({type(rows._meta).__name__}), which are not supported on "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.boundary.samples import weights as checked_weights
 from engine.distributed.holding import Checks, Holding
+from engine.distributed.looks import distinct, extremes
 from engine.distributed.shards import Recipe
 from engine.distributed.source import Source
 from engine.distributed.sums import DaskSums
@@ -146,6 +147,7 @@ class RemoteFit:
         )
         n_threads = estimator._threads_asked
         self._holding = Holding(self._client, source, recipe, n_threads, self._taking_part)
+        self._holding.build()
         if weighs_classes or "sample_weight" in source.collections:
             self._check_weights(dtype)
         return self._holding
@@ -187,9 +189,8 @@ def standing_for(source: Source, estimator: Any) -> tuple[Any, Any, Any]:
     columns, dtype and names. Weights stand for those of classes, where these are to be balanced.
     """
     look = source.looks["y"]
-    values = np.concatenate([look.values]).astype(look.dtype, copy=False)
-    if hasattr(estimator, "class_weight"):
-        values = np.unique(values, axis=0) if values.ndim == 2 else np.unique(values)
+    kinds = distinct if hasattr(estimator, "class_weight") else extremes
+    values = kinds(look.values).astype(look.dtype, copy=False)
     n_rows = min(source.n_rows, COPIES * len(values))
     y = np.resize(values, (n_rows, *values.shape[1:]))
     weights = None

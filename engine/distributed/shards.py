@@ -4,10 +4,10 @@ The kernels are those of a local fit, and so are the cut into chunks and the blo
 sums of a chunk have the same bits here as there.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,11 +176,25 @@ class Shard:
     ) -> Answer:
         """Sums at theta: of the chunks from number 0 on their total, of each other its own."""
         try:
-            with one_blas_thread() if BACKENDS[backend] is NUMPY else nullcontext():
+            with one_blas_thread() if BACKENDS[backend] is NUMPY else contextlib.nullcontext():
                 return self._run(task, theta, backend, Layers(sizes, units), n_threads)
         except Exception as error:  # else Dask would take it for the loss of this worker
             reason = f"{type(error).__name__}: {error}"
             return Answer([], 0, NOTHING, NOTHING.reshape(0, 0), [], reason)
+
+    def compile(
+        self,
+        task: int,
+        theta: NDArray[Any],
+        backend: str,
+        sizes: NDArray[np.int64],
+        units: NDArray[np.int64],
+    ) -> None:
+        """Have the kernels of a pass compiled, by one of a sample; what fails will do so there."""
+        with contextlib.suppress(Exception):
+            (worker,) = self._workers_for(backend, Layers(sizes, units), 1)
+            worker.go_over_to(self.chunks[0].samples)
+            worker.run(task, theta, IN_ORDER, 0, 1, np.empty((sizes[-1], 1), theta.dtype))
 
     def _run(
         self, task: int, theta: NDArray[Any], backend: str, layers: Layers, n_threads: int

@@ -9,12 +9,14 @@ from distributed import Client, Future, futures_of
 from numpy.typing import NDArray
 
 from engine.chunks import chunk_bounds
+from engine.distributed.begun import Begun
 from engine.distributed.cluster import (
     MOST_LOSSES,
     ClusterError,
     WorkerLost,
     value_of,
     wait_for,
+    workers_of,
     workers_there,
 )
 from engine.distributed.looks import ARRAYS, Look, look_at, total_look
@@ -45,6 +47,7 @@ class Source:
 
     def __init__(self, client: Client, collections: Sequence[Collection], classifies: bool) -> None:
         self._client = client
+        self._begun = Begun(client)
         self.collections = {collection.name: collection for collection in collections}
         self._kinds = {**KINDS, "y": "labels" if classifies else "numbers"}
         self._futures: dict[str, list[Future[Any]]] = {}
@@ -69,7 +72,7 @@ class Source:
                 self._look(workers)
             except WorkerLost as lost:
                 why = str(lost)  # the error itself would hold on to futures
-                self.forget()
+                self.release()
                 continue
             break
         else:
@@ -86,8 +89,7 @@ class Source:
         for name, collection in self.collections.items():
             self._futures[name] = self._begin(collection, workers)
             looking[name] = [
-                self._client.submit(look_at, part, self._kinds[name], pure=False)
-                for part in self._futures[name]
+                self._begun.submit(look_at, part, self._kinds[name]) for part in self._futures[name]
             ]
         for name, futures in looking.items():
             wait_for(self._client, futures, at=self._near)
@@ -100,23 +102,25 @@ class Source:
 
     def _begin(self, collection: Collection, workers: Mapping[str, int]) -> list[Future[Any]]:
         """Let the parts be computed; neighbours at the same worker, where that is free to say."""
-        client, parts = self._client, collection.parts
+        parts = collection.parts
         if futures_of(parts[:1]):  # persisted: they stay where they are
-            return futures_in_order(client.persist(parts))
+            return self._begun.persist(parts)
         futures: list[Future[Any]] = []
         places = zip(wanted_places(collection, workers), parts, strict=True)
         for worker, group in itertools.groupby(places, key=lambda place: place[0]):
             chosen = [part for _, part in group]
-            begun = client.persist(chosen, workers=[worker], allow_other_workers=True)
-            futures += futures_in_order(begun)
+            futures += self._begun.persist(chosen, near=[worker])
         self._near = list(workers)
         return futures
 
     def compute(self) -> None:
         """Have all parts computed, wherever, that are not there. Raises for one that cannot be."""
+        there = workers_of(self._client)
+        # Dask would give some to a worker that is frozen, and wait.
+        only_at = list(there.threads) if there.silent else []
         for name, collection in self.collections.items():
             if name not in self._futures:
-                self._futures[name] = futures_in_order(self._client.persist(collection.parts))
+                self._futures[name] = self._begun.persist(collection.parts, only_at=only_at)
         for name, futures in self._futures.items():
             wait_for(self._client, futures, at=self._near)
             for number, future in enumerate(futures):
@@ -124,23 +128,13 @@ class Source:
                     value_of(self._client, future, f"{name}, partition {number}")
 
     def release(self) -> None:
-        """The parts are no longer needed, nor is it known where they were to be computed.
+        """Let go of the parts, and of all that was to be made of them.
 
         What is computed again may be computed anywhere.
         """
         self._futures.clear()
         self._near = []
-
-    def forget(self) -> None:
-        """Let Dask forget the parts, and all that was to be made of them.
-
-        A wish for certain workers keeps a task from those that come later, if there was no worker
-        at all for a while (distributed 2026.8).
-        """
-        if self._near:
-            futures = [future for futures in self._futures.values() for future in futures]
-            self._client.cancel(futures, force=True)
-        self.release()
+        self._begun.release()
 
     def pieces(self, name: str, first: int, last: int) -> list[Future[Any]]:
         """Rows first ... last - 1 of a collection, each piece where its part lies."""
@@ -148,11 +142,7 @@ class Source:
         for piece in pieces_of(self.lengths[name], first, last):
             part = self._futures[name][piece.part]
             whole = piece.first == 0 and piece.last == self.lengths[name][piece.part]
-            found.append(
-                part
-                if whole
-                else self._client.submit(cut, part, piece.first, piece.last, pure=False)
-            )
+            found.append(part if whole else self._begun.submit(cut, part, piece.first, piece.last))
         return found
 
     def whereabouts(self) -> list[str]:
@@ -175,18 +165,9 @@ class Source:
         for first, last in self.bounds:
             y = self.pieces("y", first, last)
             weights = self.pieces("sample_weight", first, last) if weighted else []
-            counts = self._client.submit(count, counts, y, weights, classes, pure=False)
+            counts = self._begun.submit(count, counts, y, weights, classes)
         found: NDArray[Any] = value_of(self._client, counts, "the weights of classes")
         return found
-
-
-def futures_in_order(persisted: Sequence[Any]) -> list[Future[Any]]:
-    """The future of each of some persisted parts."""
-    found = []
-    for part in persisted:
-        (future,) = futures_of(part)
-        found.append(future)
-    return found
 
 
 def wanted_places(collection: Collection, threads: Mapping[str, int]) -> list[str]:

@@ -38,6 +38,7 @@ class DaskSums:
         self._layers = layers
         self._holding = holding
         self._begin_pass = begin_pass
+        self._compiled: set[int] = set()  # tasks
 
     def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
         """A[L] (n_L, m), all of it brought here."""
@@ -78,9 +79,11 @@ class DaskSums:
 
     def _answers(self, task: int, theta: NDArray[Any]) -> list[Answer]:
         self._begin_pass()
-        answers: list[Answer] = self._holding.each(
-            "run", task, theta, self._backend.name, *self._layers, threaded=True
-        )
+        asked = task, theta, self._backend.name, *self._layers
+        if task not in self._compiled:  # by one; the others find the machine code on their disk
+            self._holding.of_one_a_host("compile", *asked)
+            self._compiled.add(task)
+        answers: list[Answer] = self._holding.each("run", *asked, threaded=True)
         for answer in answers:
             if answer.failed:
                 raise ClusterError(f"a worker of Dask failed ({answer.failed})")
