@@ -7,12 +7,24 @@ import sys
 import time
 from pathlib import Path
 
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.comm import tcp
 
 from tests.processes import Changes, environment
 
 SECONDS = 60
+
+
+@contextlib.contextmanager
+def two_workers():
+    """The client of two worker processes of a thread each."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+        ) as two,
+        Client(two, set_as_default=False) as one,
+    ):
+        yield one
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from engine.distributed import cluster, holding, source
 from engine.distributed.cluster import ClusterError, WorkerLost
 from engine.distributed.sums import DaskSums
 from engine.equations.backends import TILED
-from tests.dask_clusters import Received, by_hand
+from tests.dask_clusters import Received, by_hand, two_workers
 from tests.kernels import loaded_and_compiled
 from tests.processes import ROOT, environment
 
@@ -44,12 +44,7 @@ CHUNK = 1024
 
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
-        ) as two,
-        Client(two, set_as_default=False) as one,
-    ):
+    with two_workers() as one:
         yield one
 
 

@@ -8,13 +8,12 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 from sklearn.base import clone
 
 from engine import Checkpoint, CheckpointError, MLPClassifier, distributed
 from engine.distributed import cluster
 from engine.distributed.cluster import ClusterError
-from tests.dask_clusters import by_hand
+from tests.dask_clusters import by_hand, two_workers
 from tests.processes import environment
 from tests.test_distributed import kill_in_pass
 
@@ -37,12 +36,7 @@ SOLVERS = {
 
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
-        ) as two,
-        Client(two, set_as_default=False) as one,
-    ):
+    with two_workers() as one:
         yield one
 
 
