@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from sklearn import datasets
 
-from engine import ModelFileError
+from engine import MLPRegressor, ModelFileError, save
 from engine.cli import main
-from engine.cli.table_train_on_disk import check_fits_memory
+from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
 from engine.cli.table_words import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import pipeline_file
@@ -819,7 +819,10 @@ def test_options_on_a_converted_table_are_obeyed_or_refused(on_disk):
             ["convert", "flats.csv", "--target", "rent", "--to", "x", "--column", "area"],
             "NAME=KIND, where KIND is number, category, boolean or out; got 'area'",
         ),
-        (["convert", "flats.csv", "--target", "rent", "--to", "no/x"], "No such file"),
+        (
+            ["convert", "flats.csv", "--target", "rent", "--to", "no/x"],
+            "no/x cannot be made: there is no folder",
+        ),
     ],
 )
 def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
@@ -832,6 +835,31 @@ def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
 def test_a_table_too_large_for_memory_is_refused_with_advice(on_disk, monkeypatch):
     monkeypatch.setattr("engine.free_memory.memory_left", lambda: 10_000.0)
     with pytest.raises(ValueError, match=r"would take about .* Add --on-disk FOLDER"):
-        check_fits_memory(on_disk / "flats.csv")
+        check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
     monkeypatch.setattr("engine.free_memory.memory_left", lambda: 1e9)
-    check_fits_memory(on_disk / "flats.csv")
+    check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_predictions_of_a_table_too_large_for_memory_are_refused(
+    done, folder, monkeypatch, command
+):
+    arguments = (command, folder / "diabetes.skops", folder / "diabetes.parquet")
+    monkeypatch.setattr("engine.free_memory.memory_left", lambda: 10_000.0)
+    assert "divide it into several files" in refused(done, *arguments)
+    monkeypatch.undo()
+    assert done(*arguments)[0] == 0
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".skops"])
+def test_a_model_that_knows_of_no_table_is_refused_as_such(done, folder, tmp_path, ending):
+    path = tmp_path / f"model{ending}"
+    fitted = MLPRegressor(solver="lbfgs", max_iter=50, tol=1.0, random_state=0)
+    save(path, fitted.fit(np.eye(3), np.arange(3.0)))
+    said = refused(done, "predict", path, folder / "diabetes.parquet")
+    assert f"{path} does not say which columns of a table its model takes" in said
+
+
+def test_a_folder_that_is_not_converted_is_refused_with_what_to_do(done, tmp_path):
+    said = refused(done, "train", tmp_path, "--target", "y")
+    assert f"engine convert {tmp_path} --target NAME --to FOLDER, then engine train" in said

@@ -291,6 +291,13 @@ def test_an_estimator_that_could_not_be_read_is_not_saved(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_model_in_the_place_of_the_path_is_told_where_that_goes():
+    with pytest.raises(
+        TypeError, match=r"^The path comes first: save\(path, model\); got a Pipeline"
+    ):
+        package.save(scaler(), "model.skops")
+
+
 def test_an_older_file_stands_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

@@ -33,6 +33,7 @@ def evaluate(
     or how large the errors are.
     """
     from engine.cli.pictures import check_can_be_saved
+    from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
     from engine.cli.table_pictures import draw_predictions
     from engine.cli.table_scores import baseline_name, say, score_table
     from engine.tables import model as models
@@ -43,6 +44,7 @@ def evaluate(
     if picture is not None:
         check_can_be_saved(picture)
     loaded = models.read(model)
+    check_fits_memory(table, PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)
     rows, notes = loaded.rows_with_target(read.frame)
     matched = loaded.matched(rows.frame)

@@ -42,6 +42,7 @@ def predict(
     ignored, and categories that training had not seen are counted.
     """
     from engine import atomic_files
+    from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
     from engine.cli.table_scores import say
     from engine.tables import model as models
     from engine.tables.reading import check_ending, read_table, write_table
@@ -51,6 +52,7 @@ def predict(
         check_ending(output)
         atomic_files.check_writable(output)
     loaded = models.read(model)
+    check_fits_memory(table, PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)

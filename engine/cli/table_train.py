@@ -138,8 +138,9 @@ def train(
     """
     from engine import Checkpoint, atomic_files
     from engine.cli.table_convert import converted, show_converted
+    from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
     from engine.cli.table_pictures import check_folder, draw_training
-    from engine.cli.table_train_on_disk import check_fits_memory, train_on_disk
+    from engine.cli.table_train_on_disk import train_on_disk
     from engine.cli.table_words import show_trained
     from engine.model_files import pipeline_file
     from engine.tables import fitting
@@ -147,6 +148,11 @@ def train(
     from engine.tables.on_disk import open_table
     from engine.tables.reading import MISSING, read_table, sha256_of
 
+    if table.is_dir() and not is_converted(table) and on_disk is None:
+        raise ValueError(
+            f"{table} is a folder that engine convert has not made. For a folder of tables: "
+            f"engine convert {table} --target NAME --to FOLDER, then engine train FOLDER."
+        )
     if not is_converted(table) and target is None:
         raise ValueError("Missing option '--target': name the column to be predicted.")
     model = model or Path(table.resolve().with_suffix(pipeline_file.ENDING).name)
@@ -193,7 +199,7 @@ def train(
         on_disk_trained = train_on_disk(console, converted_table, settings, stopping, model)
         finish(on_disk_trained, checkpoint)
         return
-    check_fits_memory(table)
+    check_fits_memory(table, TRAINED, ON_DISK)
     assert target is not None
     words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
@@ -237,7 +243,7 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
     if told:
         raise ValueError(
             f"{table} is a converted table, for which {' and '.join(told)} cannot be given: "
-            "engine convert has decided on target, columns and rows, and nothing of it is drawn."
+            "engine convert has decided on target, columns and rows."
         )
 
 

@@ -10,25 +10,6 @@ if TYPE_CHECKING:
     from engine.tables.fitting_on_disk import TrainedOnDisk
     from engine.tables.on_disk import ConvertedTable
 
-# A table in memory takes about so many times what its file does, training included.
-TIMES_THE_FILE = {".parquet": 10, ".pq": 10, ".csv": 5, ".tsv": 5}
-
-
-def check_fits_memory(table: Path) -> None:
-    """Say what to do about a table that is larger than memory, before memory runs out."""
-    from engine.free_memory import in_words, memory_left
-
-    if not table.is_file():
-        return
-    needed = TIMES_THE_FILE.get(table.suffix.lower(), 1) * table.stat().st_size
-    left = memory_left()
-    if needed > left:
-        raise ValueError(
-            f"{table} would take about {in_words(needed)} of memory, and {in_words(left)} are left."
-            f" Add --on-disk FOLDER: the table is converted to arrays in that folder, and trained "
-            "on from there in bounded memory."
-        )
-
 
 def train_on_disk(
     console: Console,

@@ -63,6 +63,8 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     ...     load(folder + "/xnor.safetensors")
     <Model: network, 2-4-1: tanh hidden units, sigmoid output, float64>
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"The path comes first: save(path, model); got a {type(path).__name__}.")
     target = Path(path)
     ending = ending_of(target)
     content = _content(target, ending, model, theta, X)

@@ -22,6 +22,8 @@ from engine.tables.scores import Predicted
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.words import counted, named_column, quoted
 
+OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
+
 
 class Matched(NamedTuple):
     """What the pipeline takes of a table, and what is to be said about how it fits."""
@@ -129,8 +131,13 @@ class TableModel:
 
 
 def read(path: Path) -> TableModel:
-    """The model in a file; ModelFileError if it cannot be trusted."""
-    stored = read_model(path)
+    """The model in a file; ModelFileError if it cannot be trusted, or is not of a table."""
+    stored = None if path.suffix.lower() in OF_ARRAYS else read_model(path)
+    if stored is None or "target" not in stored.header:
+        raise ModelFileError(
+            f"{path} does not say which columns of a table its model takes, as the models do that "
+            "engine train has saved. In Python, engine.load reads what engine.save wrote."
+        )
     header = stored.header
     try:
         target = Target(**header["target"])

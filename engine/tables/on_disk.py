@@ -127,6 +127,8 @@ class ConvertedTable:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (EOFError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error}. Convert the table again.") from error
+        except FileNotFoundError as error:
+            raise ValueError(f"{path} is missing. Convert the table again.") from error
         except OSError as error:
             if error.errno != errno.ENOMEM:
                 raise
@@ -259,6 +261,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
             "remove it."
         )
     parent = folder.resolve().parent
+    if not parent.is_dir():
+        raise ValueError(f"{folder} cannot be made: there is no folder {parent}.")
     unfinished = Path(tempfile.mkdtemp(dir=parent, prefix=f".{folder.name}.", suffix=".unfinished"))
     try:
         yield unfinished
