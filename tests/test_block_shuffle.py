@@ -153,7 +153,7 @@ def test_a_stopped_run_goes_on_with_the_same_bits(tmp_path):
             raise KeyboardInterrupt
 
     assert train(NETWORK, X.T, y, **given, checkpoint=kept, callback=stop).stopped == "interrupted"
-    with pytest.raises(ValueError, match=r"shuffle is 1 and was 'blocks'"):
+    with pytest.raises(ValueError, match=r"shuffle is True and was 'blocks'"):
         train(NETWORK, X.T, y, **{**given, "shuffle": True}, checkpoint=kept)
     resumed = train(NETWORK, X.T, y, **given, checkpoint=kept)
     assert resumed.fingerprint == train(NETWORK, X.T, y, **given).fingerprint

@@ -557,7 +557,7 @@ def test_rows_that_were_sparse_are_named_so(path):
         ({"solver": "sgd"}, "solver is 'sgd' and was 'adam'; update is 'nesterov' and was 'adam'"),
         ({"backend": "numpy"}, "backend is 'numpy' and was 'tiled'"),
         ({"batch_size": 17}, "batch_size is 17 and was 16"),
-        ({"shuffle": False}, "shuffle is 0 and was 1"),
+        ({"shuffle": False}, "shuffle is False and was True"),
         ({"tol": 0.1}, "tol is 0.1 and was 0.0; stops is 1 and was 0"),
         ({"theta": NETWORK.initial_parameters(1)}, "theta was not given then"),
         ({"sample_weight": np.ones(150)}, "sample_weight was not given then"),

@@ -33,12 +33,12 @@ def test_every_run_of_the_page_ended_within_the_limit_and_with_the_same_bits():
     assert len(found["runs"]) == 5
     for run in found["runs"]:
         assert 0 < run["private"] < found["limit"]
-        assert run["gigabytes"] * 1e9 > 3 * found["limit"]
+        assert run["gigabytes"] * 1e9 > 2.5 * found["limit"]
         assert run.get("same_bits", True)
 
 
-def test_rates_are_taken_of_each_state_of_the_cache(tmp_path, monkeypatch):
-    way = "Adam, in the file's order"
+@pytest.mark.parametrize("way", rates.WAYS)
+def test_rates_are_taken_of_each_state_of_the_cache(tmp_path, monkeypatch, way):
     monkeypatch.setattr(rates, "ROUNDS", 1)
     monkeypatch.setattr(rates, "WAYS", {way: rates.WAYS[way]})
     found = rates.rates(tmp_path, 0.01)
@@ -64,7 +64,7 @@ def test_costs_are_taken_after_each_epoch():
 def test_a_command_runs_within_the_limit_or_an_error_says_how_it_ended(tmp_path, monkeypatch):
     source, arrays = tmp_path / "source.csv", tmp_path / "arrays"
     monkeypatch.setattr(limits, "PART", 2000)
-    assert limits.write_table(source, 1e-3) == 6000
+    assert limits.write_table(source, 1e-3) == 4000
     convert = ["convert", source, "--target", "y", "--to", arrays]
     try:
         found = limits.limited(convert)

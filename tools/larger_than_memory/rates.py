@@ -16,7 +16,7 @@ import numpy as np
 
 from engine import Network, train
 from engine.mapped_files import mapping_of
-from engine.training import descent, full_batch, trainer
+from engine.training import descent, full_batch, runs
 from engine.training.state import STEPS
 
 FEATURES, HIDDEN, BATCH = 100, 16, 200
@@ -115,11 +115,11 @@ def way(folder: str, settings: dict[str, Any], cold: bool) -> dict[str, float]:
     found: dict[str, float] = {}
 
     def watched(run: Any, rows: Any) -> Any:
-        def begin(*arguments: Any) -> Any:
+        def begin(*arguments: Any, **named: Any) -> Any:
             if cold:
                 evict(X)
             start = time.perf_counter()
-            ended = run(*arguments)
+            ended = run(*arguments, **named)
             found["seconds"] = time.perf_counter() - start
             found["rows"] = rows(*arguments)
             return ended
@@ -129,7 +129,7 @@ def way(folder: str, settings: dict[str, Any], cold: bool) -> dict[str, float]:
     run = descent.Descent.run
     setattr(descent.Descent, "run", watched(run, lambda self, _: BATCH * self._state.counts[STEPS]))  # noqa: B010
     by_all = watched(full_batch.gradient_descent, lambda *_: len(y))
-    setattr(trainer, "gradient_descent", by_all)  # noqa: B010
+    setattr(runs, "gradient_descent", by_all)  # noqa: B010
     train(network, X.T, y, **settings, max_iter=1, max_time=SECONDS, n_threads=1)
     return {name: float(value) for name, value in found.items()}
 
