@@ -167,9 +167,9 @@ def _kill(pids: list[int]) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Dask's own words about lost workers are expected here."""
-    for name in ("distributed", "distributed.nanny", "distributed.worker"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    """Dask's own words about lost workers and clients are expected here."""
+    for name in ("", ".core", ".nanny", ".scheduler", ".worker"):
+        logging.getLogger(f"distributed{name}").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
