@@ -87,7 +87,7 @@ reliability: $(VENV)/with-test
 	$(RUN) -m tools.reliability
 
 fuzz: $(VENV)/with-test
-	OPENBLAS_NUM_THREADS=1 $(RUN) -m tools.fuzz_models $(if $(FILES),--files $(FILES)) $(if $(JSON),--json $(JSON))
+	$(RUN) -m tools.fuzz_models $(if $(FILES),--files $(FILES)) $(if $(JSON),--json $(JSON))
 
 bench: $(VENV)/with-test
 	$(RUN) -m tools.bench $(if $(SAVE),--save='$(SAVE)') $(if $(COMPARE),--compare='$(COMPARE)') $(if $(ONLY),--only='$(ONLY)')

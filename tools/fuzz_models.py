@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import random
 import resource
 import shutil
@@ -423,6 +424,8 @@ def main(arguments: list[str]) -> int:
     asked = Asked(told.files, told.seed, told.jobs, told.seconds)
     from tools.fuzz_corpus import write_corpus
 
+    # For the workers, which begin anew: a buffer of BLAS for each thread is more than a load has.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     folder = Path(tempfile.mkdtemp(prefix="engine-fuzz-"))
     try:
         (folder / "whole").mkdir()
