@@ -46,6 +46,8 @@ PAGE = ROOT / "docs" / "model-files.md"
 FILES, SEED = 100_000, 0
 MEGABYTE = 1 << 20
 MORE_MEMORY = 64 * MEGABYTE  # that a load may take beyond what the process had; files have 20 kB
+# What a thread takes at once, be it of a library that has nothing to do, is as much as a load may.
+FEW_THREADS = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 SECONDS = 5.0  # for one file
 HANG = 60.0  # seconds after which a worker is given up that no alarm reaches
 BEGIN = 900.0  # the same before its first file: on a busy machine imports take long
@@ -424,8 +426,7 @@ def main(arguments: list[str]) -> int:
     asked = Asked(told.files, told.seed, told.jobs, told.seconds)
     from tools.fuzz_corpus import write_corpus
 
-    # For the workers, which begin anew: a buffer of BLAS for each thread is more than a load has.
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    os.environ.update(FEW_THREADS)  # for the workers, which begin anew
     folder = Path(tempfile.mkdtemp(prefix="engine-fuzz-"))
     try:
         (folder / "whole").mkdir()
