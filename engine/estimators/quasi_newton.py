@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.optimize
+import scipy.optimize  # noqa: F401  # brings a BLAS of its own, to be held too
 from numpy.typing import NDArray
 
 from engine.estimators.watch import Mark, Watch
@@ -11,6 +11,7 @@ from engine.objective import Objective
 from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_files import Arrays, CheckpointError
+from engine.training.scipy_lbfgs import minimise_by_scipy
 
 
 class Minimised(NamedTuple):
@@ -43,7 +44,6 @@ def minimise(
     evaluations that its checkpoint holds.
     """
     reached, n_iter, stopped = theta.copy(), 0, "converged"
-    raised: StopIteration | None = None
     log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
     if log is not None and log.to_replay > max_fun:
         raise CheckpointError(
@@ -66,47 +66,36 @@ def minimise(
     def arrays(mark: Mark, n_evaluations: int) -> Arrays:
         return {"evaluations": np.array([n_evaluations]), **watch.arrays_at(mark)}
 
-    def after_iteration(intermediate_result: Any) -> None:
-        nonlocal n_iter, stopped, raised
-        reached[:] = intermediate_result.x
+    def after_iteration(at: Any) -> bool:
+        nonlocal n_iter, stopped
+        reached[:] = at.x
         n_iter += 1
         if n_iter <= to_repeat:
             if n_iter == to_repeat and ended_before == "callback":
                 stopped = ended_before
-                raise StopIteration
-            return
-        row = np.array([[intermediate_result.fun, np.nan]])
-        try:
-            reason = watch.record(row, np.nan, reached, n_iter)
-        except StopIteration as error:  # of the user's callback: SciPy would take it for an end
-            raised = error
-            raise
+                return True
+            return False
+        reason = watch.record(np.array([[at.fun, np.nan]]), np.nan, reached, n_iter)
         if reason is not None:
             stopped = reason
-            raise StopIteration
+            return True
         if keeper is not None and log is not None:
             mark, count = watch.mark(), log.count
             keeper.reached(n_iter, lambda: arrays(mark, count))
+        return False
 
+    options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
     result = None
     with one_blas_thread():
         try:
-            result = scipy.optimize.minimize(
-                evaluate,
-                theta.astype(np.float64),
-                method="L-BFGS-B",
-                jac=True,
-                callback=after_iteration,
-                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-            )
+            start = theta.astype(np.float64)
+            result = minimise_by_scipy(evaluate, start, after_iteration, options)
         except KeyboardInterrupt:
             if n_iter <= to_repeat:
                 raise  # nothing was reached that could be kept
             if keeper is not None:
                 keeper.interrupted()
             stopped = "interrupted"
-    if raised is not None:
-        raise raised
     if keeper is not None and log is not None and stopped != "interrupted":
         mark, count = watch.mark(), log.count
         keeper.ended(n_iter, stopped, lambda: arrays(mark, count))

@@ -15,6 +15,7 @@ from engine.training.checkpoint import Keeper
 from engine.training.evaluations import EvaluationLog
 from engine.training.full_batch import keep
 from engine.training.monitor import Monitor
+from engine.training.scipy_lbfgs import minimise_by_scipy
 
 
 class Evaluations:
@@ -68,56 +69,41 @@ def minimise_lbfgs(
     rounding of J lets one see. Each point tried is a pass over the data. `theta` are the initial
     parameters, for a run that is resumed as well: its steps are taken again, from the log.
     """
-    # Here, so that runs with other solvers need not load it.
-    from scipy.optimize import minimize
-
     evaluations = Evaluations(objective, theta.dtype, monitor, log)
     reason = "converged"
     to_repeat, repeated = monitor.n_iter, 0  # steps that the monitor was told of before
-    raised: StopIteration | None = None
 
     def before_step(reached: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         monitor.before_step(reached, cost, dtheta)
         if keeper is not None and log is not None and not log.replays:
             keep(keeper, monitor, evaluations=np.array([log.count]))
 
-    def after_step(intermediate_result: Any) -> None:
-        nonlocal reason, repeated, raised
-        reached, cost, dtheta = evaluations.at(intermediate_result.x)
+    def after_step(at: Any) -> bool:
+        nonlocal reason, repeated
+        reached, cost, dtheta = evaluations.at(at.x)
         theta[:] = reached
         if repeated < to_repeat:
             repeated += 1
             if repeated == to_repeat:
                 if to_repeat == max_iter:  # its time was over at the same step
                     reason = "max_iter"
-                    raise StopIteration
+                    return True
                 before_step(reached, cost, dtheta)
-            return
-        try:
-            stop = monitor.after_step(theta)
-        except StopIteration as error:  # of the user's callback: SciPy would take it for an end
-            raised = error
-            raise
+            return False
+        stop = monitor.after_step(theta)
         if stop is None and monitor.n_iter == max_iter:
             stop = "max_iter"
         if stop is not None:
             reason = stop
-            raise StopIteration
+            return True
         before_step(reached, cost, dtheta)
+        return False
 
     start = theta.astype(np.float64)
     first = evaluations.at(start)
     if not to_repeat:
         before_step(*first)
-    minimize(
-        evaluations,
-        start,
-        method="L-BFGS-B",
-        jac=True,
-        callback=after_step,
-        # When to stop is for the monitor to say, as with every solver.
-        options={"maxiter": max_iter, "maxfun": math.inf, "ftol": 0, "gtol": 0},
-    )
-    if raised is not None:
-        raise raised
+    # When to stop is for the monitor to say, as with every solver.
+    options = {"maxiter": max_iter, "maxfun": math.inf, "ftol": 0, "gtol": 0}
+    minimise_by_scipy(evaluations, start, after_step, options)
     return reason
