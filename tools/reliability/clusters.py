@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from engine.tables.words import counted
+from tools.reliability.commands import killed
 from tools.reliability.lines import Line
 
 ROWS, PARTITION = 30_000, 4000
@@ -85,14 +86,9 @@ def client_killed(times: int) -> Line:
             with tempfile.TemporaryDirectory() as folder:
                 given = [client.scheduler.address, json.dumps(settings), f"{folder}/run.ckpt"]
                 for _ in range(4):
-                    process = _started(given)
-                    try:
-                        process.wait(generator.uniform(0.4, 1.2) * SECONDS)
+                    if not killed(_started(given), generator.uniform(0.4, 1.2) * SECONDS):
                         break
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.communicate()
-                        line.times += 1
+                    line.times += 1
                 said, complained = _started(given).communicate()
                 line.expect(said.strip() == expected_bits(settings), complained[-300:] or said)
     line.kept = f"{counted(runs, 'fit')} ended with the bits of one here that was not disturbed"

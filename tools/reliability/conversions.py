@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import open_table
-from tools.reliability.commands import QUIET, engine_command
+from tools.reliability.commands import QUIET, engine_command, killed
 from tools.reliability.disks import can_mount, fill, small_disk
 from tools.reliability.lines import Line
 
@@ -31,12 +31,7 @@ def conversion_killed(times: int) -> Line:
         for number in range(max(times // 2, 3)):
             target = folder / f"converted-{number}"
             process = subprocess.Popen(_command(table, target), **QUIET)
-            try:
-                process.wait(generator.uniform(0.3, 1.1) * seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                line.times += 1
+            line.times += killed(process, generator.uniform(0.3, 1.1) * seconds)
             if target.exists():
                 line.expect(_digest(target) == expected, "half a table that looks whole")
                 shutil.rmtree(target)

@@ -12,7 +12,7 @@ import numpy as np
 from engine import Checkpoint
 from engine.tables.words import counted
 from tools.reliability.children import RENAMING, WRITING, outcome_of, struck
-from tools.reliability.commands import QUIET, engine_command
+from tools.reliability.commands import QUIET, engine_command, killed
 from tools.reliability.jobs import Job, epochs_for, jobs
 from tools.reliability.lines import Line
 
@@ -87,13 +87,9 @@ def sigkill_command(times: int) -> Line:
                 file.unlink()
             for _ in range(4):
                 process = subprocess.Popen(_command("run.skops"), cwd=folder, **QUIET)
-                try:
-                    process.wait(generator.uniform(0.3, 1.0) * seconds)
+                if not killed(process, generator.uniform(0.3, 1.0) * seconds):
                     break
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    line.times += 1
+                line.times += 1
                 whole = not (folder / "run.skops").exists()
                 line.expect(whole or _predictions(folder, "run.skops") == expected, "half a model")
             _trained(folder, "run.skops")
