@@ -11,6 +11,12 @@ def memory_left() -> float:
     return max(0.0, min(_of_machine(), _of_groups(), *_of_process()))
 
 
+def of_process(field: str, pid: int | str = "self") -> int | None:
+    """Bytes that Linux tells of a process, such as "VmRSS"; None where it tells nothing."""
+    found = _number_after(f"{field}:", Path(f"/proc/{pid}/status"))
+    return None if found is None else 1024 * int(found)
+
+
 def in_words(n_bytes: float) -> str:
     """A number of bytes.
 
@@ -57,11 +63,10 @@ def _of_process() -> list[float]:
     except ImportError:  # Windows
         return []
     left = []
-    for name, field in {"RLIMIT_AS": "VmSize:", "RLIMIT_DATA": "VmData:"}.items():
+    for name, field in {"RLIMIT_AS": "VmSize", "RLIMIT_DATA": "VmData"}.items():
         most = resource.getrlimit(getattr(resource, name))[0]
         if most != resource.RLIM_INFINITY:
-            used = _number_after(field, Path("/proc/self/status"))
-            left.append(most - 1024 * (used or 0.0))
+            left.append(float(most - (of_process(field) or 0)))
     return left
 
 

@@ -67,19 +67,19 @@ def test_a_command_runs_within_the_limit_or_an_error_says_how_it_ended(tmp_path,
     assert limits.write_table(source, 1e-3) == 4000
     convert = ["convert", source, "--target", "y", "--to", arrays]
     try:
-        found = limits.limited(convert)
+        found = limits.limited("engine", convert, source)
     except memory_group.NoGroup as reason:
         pytest.skip(f"no control group with a limit of memory: {reason}")
     assert 20e6 < found["private"] < limits.LIMIT
     assert found["said"].endswith("bytes")
     with pytest.raises(RuntimeError, match=r"ended with 2: .*exists already"):
-        limits.limited(convert)
+        limits.limited("engine", convert, source)
     fits = list(limits.fits(arrays))
     assert [run["rows"] for run in fits] == 3 * [fits[0]["rows"]]
     assert [run.get("same_bits") for run in fits] == [True, True, None]
     monkeypatch.setattr(limits, "LIMIT", 16 << 20)
     with pytest.raises(RuntimeError, match="ended with -9"):
-        limits.limited(convert)
+        limits.limited("engine", convert, source)
 
 
 def test_a_group_holds_what_its_processes_hold_and_goes_away():

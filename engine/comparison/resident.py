@@ -7,6 +7,8 @@ which never falls, so that what came before may hide a part.
 import sys
 from pathlib import Path
 
+from engine.free_memory import of_process
+
 STATUS = Path("/proc/self/status")
 
 
@@ -35,7 +37,7 @@ def peak() -> int:
 
 
 def _field(name: str) -> int:
-    for text in STATUS.read_text().splitlines():
-        if text.startswith(f"{name}:"):
-            return 1024 * int(text.split()[1])
-    raise OSError(f"{STATUS} has no {name}")
+    found = of_process(name)
+    if found is None:
+        raise OSError(f"{STATUS} has no {name}")
+    return found

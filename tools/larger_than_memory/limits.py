@@ -12,16 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from engine.free_memory import of_process
 from tools.memory_group import enter, forget, memory_group
 
-LIMIT = 768 << 20
+LIMIT, ALL = 768 << 20, 1 << 50
 NUMBERS, CHOICES, PART = 40, 2, 250_000  # columns of numbers and of text; rows written at a time
 EPOCHS = 2
 # polars holds buffers for each of its threads.
@@ -37,7 +38,8 @@ def runs(folder: Path, gigabytes: float) -> dict[str, Any]:
             n_rows = write_table(source, gigabytes)
             told = {"rows": n_rows, "gigabytes": size_of(source)}
             convert = ["convert", source, "--target", "y", "--to", arrays]
-            found.append({"what": f"`engine convert` of {ending}", **told, **limited(convert)})
+            what = f"`engine convert` of {ending}"
+            found.append({"what": what, **told, **limited("engine", convert, reads=source)})
             print(found[-1], flush=True)
             if ending == ".csv":
                 shutil.rmtree(source)
@@ -55,14 +57,13 @@ def fits(arrays: Path) -> Any:
         ('`train(solver="gd")`', {"solver": "gd"}),
         ('`train(shuffle="blocks")`', {"batch_size": 200, "shuffle": "blocks"}),
     ):
-        asked = json.dumps({"folder": str(arrays), "settings": settings})
-        run = [__spec__.name, asked]
-        within, free = limited(run), limited(run, within_limit=False)
+        asked = [json.dumps({"folder": str(arrays), "settings": settings})]
+        within, free = (limited(__spec__.name, asked, arrays, most) for most in (LIMIT, ALL))
         same = within["said"] == free["said"] != ""
         yield {"what": what, **told, **within, "same_bits": same, "free_seconds": free["seconds"]}
     model = arrays.parent / "model.skops"
     train = ["train", arrays, "--model", model, "--max-iter", str(EPOCHS)]
-    yield {"what": "`engine train FOLDER`", **told, **limited(train)}
+    yield {"what": "`engine train FOLDER`", **told, **limited("engine", train, reads=arrays)}
 
 
 def trained(folder: str, settings: dict[str, Any]) -> str:
@@ -75,45 +76,29 @@ def trained(folder: str, settings: dict[str, Any]) -> str:
     return descend(network, X.T, y, max_iter=EPOCHS, n_threads=1, **settings).fingerprint
 
 
-def limited(command: list[Any], within_limit: bool = True) -> dict[str, Any]:
-    """How a command of the engine, or of this module, ends within LIMIT."""
-    for path in files_in(command):
+def limited(module: str, arguments: list[Any], reads: Path, most: int | None = None) -> Any:
+    """What a module took that is run as a command within LIMIT, or `most`, bytes.
+
+    `reads` is the folder of its data, which are taken out of the cache before.
+    """
+    for path in filter(Path.is_file, reads.rglob("*")):
         forget(path)
-    with memory_group(LIMIT if within_limit else 1 << 50) as group:
-        entered: Callable[[], None] = lambda: enter(group)  # noqa: E731
-        module = ["-m", "engine"] if not str(command[0]).startswith("tools.") else ["-m"]
+    with memory_group(LIMIT if most is None else most) as group:
         start = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *module, *map(str, command)],
-            env={**os.environ, **FEW_THREADS}, preexec_fn=entered,
+            [sys.executable, "-m", module, *map(str, arguments)],
+            env={**os.environ, **FEW_THREADS}, preexec_fn=partial(enter, group),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        private = 0
+        private = 0  # bytes that are no file's
         while process.poll() is None:
-            private = max(private, private_memory(process.pid))
+            private = max(private, of_process("RssAnon", process.pid) or 0)
             time.sleep(0.02)
         seconds = time.perf_counter() - start
         said, complained = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{command} ended with {process.returncode}: {complained[-500:]}")
+        raise RuntimeError(f"{arguments} ended with {process.returncode}: {complained[-500:]}")
     return {"seconds": seconds, "private": private, "said": said.strip()[-64:]}
-
-
-def private_memory(pid: int) -> int:
-    """Bytes of a process that are no file's."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return 1024 * int(line.split()[1])
-    except OSError:  # it has just ended
-        pass
-    return 0
-
-
-def files_in(command: list[Any]) -> list[Path]:
-    named = [Path(json.loads(command[1])["folder"])] if "{" in str(command[1]) else command
-    folders = [path for path in named if isinstance(path, Path) and path.is_dir()]
-    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
 def size_of(folder: Path, pattern: str = "*") -> float:
