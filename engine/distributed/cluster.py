@@ -1,12 +1,12 @@
 """Dask's client and workers: which there are, whether they do, and waiting for them."""
 
+import contextlib
 import multiprocessing
 import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from distributed import Client, Future, LocalCluster, wait
@@ -40,7 +40,7 @@ class WorkerLost(Exception):
     """A worker went away, and what it held with it."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
     """The client as given; or one of a cluster of processes here, which ends with the block."""
     if client is not None:
@@ -249,7 +249,12 @@ class TakingPart:
 
     def refuse_others(self) -> None:
         """Raise ClusterError, or warn where mixed bits are allowed, if some worker differs."""
-        self(list(workers_there(self._client)))
+        for _ in range(MOST_LOSSES):
+            with contextlib.suppress(WorkerLost):  # then those are asked that are there now
+                self(list(workers_there(self._client)))
+                break
+        else:
+            raise ClusterError("workers went away, one after another, while they were asked")
         said: dict[str, list[str]] = {}
         for worker, differing in self._known.items():
             if differing:

@@ -156,13 +156,11 @@ def _prepared(
     from sklearn.base import is_classifier
 
     from engine.distributed.cluster import (
-        MOST_LOSSES,
         ClusterError,
         TakingPart,
         WorkerLost,
         client_of,
         value_of,
-        workers_there,
     )
     from engine.distributed.parts import collection_of
     from engine.distributed.remote_rows import RemoteFit
@@ -176,29 +174,12 @@ def _prepared(
         if collection.lengths is not None:
             refuse_batches(estimator, sum(collection.lengths))
     with client_of(client, estimator._threads_asked) as dask:
-        for loss in range(MOST_LOSSES):
-            taking_part = TakingPart(dask, allow_mixed, estimator._backend is NUMPY)
-            source = Source(dask, collections, is_classifier(estimator))
-            remote = RemoteFit(dask, source, estimator, taking_part)
-            try:
-                taking_part.refuse_others()
-                source.look()
-                break
-            except WorkerLost:  # the rows are looked at once more, by the workers that are there
-                remote.release()
-                if loss == MOST_LOSSES - 1:
-                    raise ClusterError(
-                        f"{MOST_LOSSES} workers of Dask were lost, one after another, while the "
-                        "rows were looked at; the estimator is as it was."
-                    ) from None
-                workers_there(dask)
-            except ClusterError as error:
-                remote.release()
-                raise ClusterError(remote.where(error)) from error.__cause__
-            except BaseException:
-                remote.release()
-                raise
+        taking_part = TakingPart(dask, allow_mixed, estimator._backend is NUMPY)
+        source = Source(dask, collections, is_classifier(estimator))
+        remote = RemoteFit(dask, source, estimator, taking_part)
         try:
+            taking_part.refuse_others()
+            source.look()
             refuse_batches(estimator, source.n_rows)
             if source.n_rows <= chunk_samples(1):
                 futures = [dask.compute(rows) for rows in given.values()]
