@@ -74,18 +74,23 @@ class Workspace(NamedTuple):
 
 def table_of(matrix: NDArray[Any]) -> Table:
     """A matrix (units, samples) as a Table: of the same memory, or a copy if steps are negative."""
-    steps = np.array(matrix.strides)
+    itemsize = matrix.itemsize
     if (
         matrix.size == 0
         or not matrix.flags.aligned
-        or np.any((steps % matrix.itemsize) | (steps < 0))
+        or any(stride % itemsize or stride < 0 for stride in matrix.strides)
     ):
         matrix = np.ascontiguousarray(matrix)
-    unit_step, sample_step = (stride // matrix.itemsize for stride in matrix.strides)
-    n_units, n_samples = matrix.shape
-    extent = 1 + (n_units - 1) * unit_step + (n_samples - 1) * sample_step if matrix.size else 0
-    numbers = as_strided(matrix, (extent,), (matrix.itemsize,), writeable=False)
-    return Table(numbers, unit_step, sample_step)
+    unit_step, sample_step = (stride // itemsize for stride in matrix.strides)
+    if matrix.flags.contiguous:
+        numbers = matrix.reshape(-1)
+    elif matrix.flags.f_contiguous:
+        numbers = matrix.T.reshape(-1)
+    else:
+        n_units, n_samples = matrix.shape
+        extent = 1 + (n_units - 1) * unit_step + (n_samples - 1) * sample_step
+        numbers = as_strided(matrix, (extent,), (itemsize,))
+    return Table(read_only(numbers), unit_step, sample_step)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

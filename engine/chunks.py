@@ -5,18 +5,21 @@ the sums of the chunks are added in their order, in float64: so the bits of a su
 the number of threads.
 """
 
+import mmap
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.blas import limit_own_thread
 from engine.blocks import COST, FORWARD, GRADIENT
-from engine.equations.backends import Backend
+from engine.equations.backends import NUMPY, Backend
 from engine.samples import Layers, Samples
+from engine.thread_team import Task, ThreadTeam
 from engine.workers import SPAN_SAMPLES, Worker, new_worker
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_CHUNKS = 64
 MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each
+
+SPARE_BYTES = 2**20  # without them, no threads: see `_has_spare_memory`
 
 IN_ORDER = np.empty(0, np.int32)  # no order: the samples one after the other
 
@@ -128,13 +133,25 @@ class ChunkSums:
     def __init__(
         self, backend: Backend, layers: Layers, samples: Samples, n_threads: int = 1
     ) -> None:
-        self._new_worker: Callable[[], Worker] = lambda: new_worker(backend, layers, samples)
+        self._backend = backend
         self._layers = layers
         self._samples = samples
         self._n_threads = n_threads
         self._workers: list[Worker] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._team: ThreadTeam | None = None
         self._process = os.getpid()
+
+    def go_over_to(self, samples: Samples) -> None:
+        """Take other samples, of the same dtype and no more to a span."""
+        self._samples = samples
+        for worker in self._workers:
+            worker.go_over_to(samples)
+
+    def let_go(self) -> None:
+        """Keep none of the samples; others must come before the next sum."""
+        del self._samples
+        for worker in self._workers:
+            worker.let_go()
 
     def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
         """A[L] (n_L, m)."""
@@ -167,49 +184,64 @@ class ChunkSums:
 
         def work(worker: Worker) -> None:
             with np.errstate(all="ignore"):  # a setting of each thread
-                while (number := total.next_chunk()) is not None:
-                    try:
+                try:
+                    while (number := total.next_chunk()) is not None:
                         cost = worker.run(task, theta, order, *chunks[number], activations)
-                    except BaseException:
-                        total.give_up()
-                        raise
-                    total.add(number, cost, worker.gradient_sum)
+                        total.add(number, cost, worker.gradient_sum)
+                except BaseException:
+                    total.give_up()
+                    raise
 
         self._prepare(min(self._n_threads, len(chunks)))
-        helpers = self._workers[1 : len(chunks)]
-        tasks: list[Future[None]] = []
+        others = self._workers[1 : len(chunks)]
+        if others and not _has_spare_memory():
+            others = []  # the caller does it alone
+        handed: list[Task] = []
         try:
-            try:
-                for worker in helpers:
-                    tasks.append(self._threads().submit(work, worker))
-            except RuntimeError:
-                pass  # no new thread can begin, as at the end of the process: fewer share the work
+            if others:
+                handed += self._threads().hand_out([partial(work, worker) for worker in others])
             work(self._workers[0])
-            while tasks:
-                tasks[-1].result()
-                tasks.pop()
+            while handed:
+                if (error := handed[-1].finish()) is not None:
+                    raise error
+                handed.pop()
         except BaseException:  # Ctrl-C among them: let no thread work on behind the caller
             total.give_up()
-            wait(tasks)
+            for one in handed:
+                one.finish()
             # Ctrl-C may have come between the start of a task and its place in the list: whoever
             # is still at work keeps its memory, and the next evaluation gets new workers.
-            self._workers, self._pool = [], None
+            self._workers, self._team = [], None
             raise
         finally:
-            tasks.clear()  # an error's traceback holds this frame, and would keep threads alive
+            handed.clear()  # an error's traceback holds this frame, and would keep threads alive
         return total.cost, total.gradient
 
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._n_threads - 1, thread_name_prefix="mlp-engine")
-        return self._pool
+    def _threads(self) -> ThreadTeam:
+        if self._team is None:
+            by_numpy = self._backend is NUMPY
+            self._team = ThreadTeam(limit_own_thread) if by_numpy else ThreadTeam()
+        return self._team
 
     def _prepare(self, n_threads: int) -> None:
         """Workers and threads; new ones after a fork, which takes memory along but no thread."""
         if self._process != os.getpid():
-            self._workers, self._pool, self._process = [], None, os.getpid()
+            self._workers, self._team, self._process = [], None, os.getpid()
         while len(self._workers) < n_threads:
-            self._workers.append(self._new_worker())
+            self._workers.append(new_worker(self._backend, self._layers, self._samples))
+
+
+def _has_spare_memory() -> bool:
+    """Whether the process may still map some memory.
+
+    A thread needs a little. Numba's dispatcher (0.68) does not look whether it got the bytes that
+    it asks for, and crashes where it did not.
+    """
+    try:
+        mmap.mmap(-1, SPARE_BYTES).close()
+    except OSError:
+        return False
+    return True
 
 
 class Total:
@@ -244,7 +276,9 @@ class Total:
                 kept = gradient_sum.copy() if self.gradient.size else gradient_sum
                 self._aside[number] = cost, kept
                 return
-            self._turn.wait_for(lambda: self._added == number or self._given_up)
+            # Looks once a second: who gives up may lack the memory to say so.
+            while not (self._added == number or self._given_up):
+                self._turn.wait(timeout=1)
             if self._given_up:
                 return
             self._add(cost, gradient_sum)
@@ -260,6 +294,6 @@ class Total:
 
     def give_up(self) -> None:
         """Let no thread wait for a turn that will not come."""
-        with self._turn:
-            self._given_up = True
+        self._given_up = True
+        with suppress(MemoryError), self._turn:
             self._turn.notify_all()

@@ -1,6 +1,5 @@
 """A feed-forward network: its shape, its flat parameter vector, and J with its gradient."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from engine.boundary import arrays, settings
 from engine.boundary.samples import checked_samples
 from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
+from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
-from engine.objective import Objective, forward
+from engine.objective import Objective, Spare, forward
 from engine.samples import Layers, Samples
 
 
@@ -74,6 +74,7 @@ class Network:
         self._hidden = settings.hidden_units(hidden, n_hidden=len(self._sizes) - 2)
         self._output = settings.one_of("output", output, OUTPUT_UNITS)
         self._layers: Layers | None = None
+        self._spare = Spare()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -93,7 +94,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        return sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(self._sizes))
+        return self.layers.n_parameters
 
     def __repr__(self) -> str:
         shape = "-".join(str(size) for size in self.sizes)
@@ -122,7 +123,10 @@ class Network:
         return self._layers
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_layers": None}
+        return {**self.__dict__, "_layers": None, "_spare": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _spare=Spare())
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -269,7 +273,21 @@ class Network:
         >>> bool(found.success), bool(found.fun < objective.cost(start))
         (True, True)
         """
-        samples = checked_samples(
+        samples = self._samples(X, Y, sample_weight, names)
+        alpha = settings.real_number("alpha", alpha, low=0)
+        n_threads = settings.thread_count(n_threads)
+        chosen = settings.find_backend(backend)
+        return Objective(chosen, self.layers, samples, alpha, n_threads)
+
+    def _samples(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        names: tuple[str, str] = ("X", "Y"),
+        finite: bool = True,
+    ) -> Samples:
+        return checked_samples(
             X,
             Y,
             sample_weight,
@@ -277,11 +295,8 @@ class Network:
             n_out=self.sizes[-1],
             output=self.output,
             names=names,
+            finite=finite,
         )
-        alpha = settings.real_number("alpha", alpha, low=0)
-        n_threads = settings.thread_count(n_threads)
-        chosen = settings.find_backend(backend)
-        return Objective(chosen, self.layers, samples, alpha, n_threads)
 
     def cost_and_gradient(
         self,
@@ -333,7 +348,8 @@ class Network:
 
         Notes
         -----
-        Two to three sum_l n_l n_{l-1} multiply-adds a sample: two for layer 1, three above. Costs
+        Two to three sum_l n_l n_{l-1} multiply-adds a sample: two for layer 1, three above. The
+        network keeps the workspaces and threads of its last call for the next. Costs
         come from pre-activations, never from a rounded activation. Sums run over chunks of 1024
         samples in the dtype of theta; the chunk sums are added in float64. NumPy's products go
         through BLAS, whose last bits may change with its number of threads. Equations F1 to F7,
@@ -350,8 +366,17 @@ class Network:
         >>> round(J, 6), dtheta
         (0.693147, array([0., 0., 0.]))
         """
-        objective = self.objective(
-            X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
-        )
-        parameters = arrays.parameters(theta, self.n_parameters, objective.samples.dtype)
-        return objective.cost_and_gradient(parameters)
+        alpha = settings.real_number("alpha", alpha, low=0)
+        n_threads = settings.thread_count(n_threads)
+        chosen = settings.find_backend(backend)
+        # An entry of X that is not finite makes a column of dJ/dW[1] that is not: to look for one
+        # afterwards, and only then, spares a pass over X.
+        late = chosen is TILED
+        samples = self._samples(X, Y, sample_weight, finite=not late)
+        parameters = arrays.parameters(theta, self.n_parameters, samples.dtype)
+        objective = Objective(chosen, self.layers, samples, alpha, n_threads, self._spare)
+        cost, dtheta = objective.cost_and_gradient(parameters)
+        self._spare.keep(objective)
+        if late and not np.isfinite(dtheta).all():
+            arrays.inputs(X, self.sizes[0])
+        return cost, dtheta

@@ -1,15 +1,51 @@
 """The mean cost J of a network on given data, and its gradient, as functions of theta alone."""
 
+from collections import deque
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays
-from engine.chunks import ChunkSums, Elsewhere, chunk_bounds, sums_of, total_weight
+from engine.chunks import ChunkSums, Elsewhere, Sums, chunk_bounds, sums_of, total_weight
 from engine.equations.backends import Backend
 from engine.samples import Layers, Samples
 from engine.threads import choose
+from engine.workers import SPAN_SAMPLES
+
+
+class Spare:
+    """The memory and threads of the last evaluation, for the next one of the same kind.
+
+    A caller who brings the data anew in each call need not pay for these anew. No data are kept,
+    but for what the last block has left in the workspace. Any number of threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[tuple[Any, ...], ChunkSums]] = deque(maxlen=1)
+
+    def take(self, backend: Backend, layers: Layers, samples: Samples, n_threads: int) -> ChunkSums:
+        """Sums over these samples; new ones where none are to spare."""
+        try:
+            kind, sums = self._kept.pop()
+        except IndexError:
+            kind = ()
+        if kind != self._kind(backend, samples, n_threads):
+            return ChunkSums(backend, layers, samples, n_threads)
+        sums.go_over_to(samples)
+        return sums
+
+    def keep(self, objective: "Objective") -> None:
+        """What an objective has taken comes back; it is of no use any more."""
+        sums, samples = objective._sums, objective.samples
+        assert isinstance(sums, ChunkSums)
+        assert isinstance(samples, Samples)
+        sums.let_go()
+        self._kept.append((self._kind(objective.backend, samples, objective.threads.number), sums))
+
+    @staticmethod
+    def _kind(backend: Backend, samples: Samples, n_threads: int) -> tuple[Any, ...]:
+        return backend, samples.dtype, n_threads, min(samples.n_samples, SPAN_SAMPLES)
 
 
 class Objective:
@@ -25,6 +61,8 @@ class Objective:
         Strength of the L2 penalty.
     n_threads : int, optional
         None is as many as pay.
+    spare : Spare, optional
+        Where its memory and threads come from.
 
     Attributes
     ----------
@@ -39,6 +77,7 @@ class Objective:
         samples: Samples | Elsewhere,
         alpha: float = 0.0,
         n_threads: int | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.backend = backend
         self.samples = samples
@@ -49,7 +88,10 @@ class Objective:
             layers.multiply_adds * samples.n_samples,
             len(chunk_bounds(samples.n_samples)),
         )
-        self._sums = sums_of(backend, layers, samples, self.threads.number)
+        if spare is not None and isinstance(samples, Samples):
+            self._sums: Sums = spare.take(backend, layers, samples, self.threads.number)
+        else:
+            self._sums = sums_of(backend, layers, samples, self.threads.number)
         self._alpha = float(alpha)
         self._total_weight = total_weight(samples)
 

@@ -15,7 +15,7 @@ class Layers(NamedTuple):
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        return int((self.sizes[1:] * (self.sizes[:-1] + 1)).sum())
+        return int(self.sizes[1:] @ (self.sizes[:-1] + 1))
 
     @property
     def multiply_adds(self) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine._jit import jit
 from engine._subnormals import flush_subnormals, restore
+from engine.blas import hold_blas
 from engine.blocks import (
     COST,
     FORWARD,
@@ -50,6 +51,10 @@ class TiledWorker:
     def go_over_to(self, samples: Samples) -> None:
         """Take other samples, of the same dtype, with the same memory."""
         self._data = data_of(*samples)
+
+    def let_go(self) -> None:
+        """Keep none of the samples; others must come before the next chunk."""
+        del self._data
 
     def run(
         self,
@@ -96,6 +101,12 @@ class ArrayWorker:
         self._samples = samples
         self._loaded = None
 
+    def let_go(self) -> None:
+        """Keep none of the samples; others must come before the next chunk."""
+        del self._samples
+        self._loaded = None
+        self.__dict__.pop("_span", None)
+
     def run(
         self,
         task: int,
@@ -112,6 +123,7 @@ class ArrayWorker:
         for start in range(first, last, SPAN_SAMPLES):
             stop = min(start + SPAN_SAMPLES, last)
             A, dZ, Y, s = self._load(order, start, stop)
+            hold_blas()
             if task == FORWARD:
                 self._backend.forward_pass(theta, *self._layers, A)
                 output = units_of(A, self._layers.sizes, len(self._layers.units))

@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.mapped_files import check_as_it_lies, check_copy_fits, check_whole, conversion_advice
+from engine.mapped_files import (
+    check_as_it_lies,
+    check_copy_fits,
+    check_whole,
+    conversion_advice,
+    mapping_of,
+)
 
 ENTRIES_AT_A_TIME = 2**20  # of a look for those that are not finite
 
@@ -40,20 +46,24 @@ def float_array(
     values: Any,
     dtype: Any = None,
     advice: str = "; remove those samples or fill them in",
+    finite: bool = True,
 ) -> NDArray[Any]:
     """`values` as finite floats: of `dtype`, or else float32 if they are that, or else float64.
 
-    `advice` ends the message about entries that are not finite.
+    `advice` ends the message about entries that are not finite; with `finite=False`, nobody looks
+    for any.
     """
     array = real_array(argument, values)
     if dtype is None:  # float32 in either byte order, or anything else
         is_single = array.dtype.kind == "f" and array.dtype.itemsize == 4
         dtype = np.float32 if is_single else np.float64
     check_whole(argument, array)
-    if array.dtype != dtype:
+    if array.dtype != dtype and mapping_of(array) is not None:
         check_copy_fits(argument, array, dtype, conversion_advice(argument, array.dtype))
     with np.errstate(over="ignore", invalid="ignore"):
         floats = array.astype(dtype, copy=False)
+        if not finite:
+            return floats
         total = np.sum(floats)  # one number to look at; an overflow only means a closer look
     if not np.isfinite(total):
         _refuse_non_finite(argument, array, floats, advice)
@@ -102,7 +112,9 @@ def non_finite(floats: NDArray[Any]) -> tuple[int, tuple[int, ...] | None]:
     return count, first
 
 
-def inputs(X: Any, n_in: int, argument: str = "X", dtype: Any = None) -> NDArray[Any]:
+def inputs(
+    X: Any, n_in: int, argument: str = "X", dtype: Any = None, finite: bool = True
+) -> NDArray[Any]:
     """X (n_in, m), one sample per column, float32 or float64 (or of `dtype`)."""
     array = real_array(argument, X)
     if array.ndim != 2 or array.shape[0] != n_in:
@@ -120,7 +132,7 @@ def inputs(X: Any, n_in: int, argument: str = "X", dtype: Any = None) -> NDArray
     if array.shape[1] == 0:
         raise ValueError(f"{argument} holds no samples: its shape is {array.shape}.")
     check_as_it_lies(argument, array)
-    return float_array(argument, array, dtype)
+    return float_array(argument, array, dtype, finite=finite)
 
 
 def parameters(

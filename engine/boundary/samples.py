@@ -18,9 +18,13 @@ def checked_samples(
     n_out: int,
     output: str,
     names: tuple[str, str] = ("X", "Y"),
+    finite: bool = True,
 ) -> Samples:
-    """Inputs, targets and weights that fit each other and the network."""
-    X = inputs(X, n_in, names[0])
+    """Inputs, targets and weights that fit each other and the network.
+
+    With `finite=False`, nobody looks whether the inputs are finite.
+    """
+    X = inputs(X, n_in, names[0], finite=finite)
     n_samples = X.shape[1]
     Y, codes = targets(Y, n_out, n_samples, output, X.dtype, names[1])
     return Samples(X, Y, codes, weights(sample_weight, n_samples, X.dtype))

@@ -7,12 +7,13 @@ sums of a chunk have the same bits here as there.
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.blas import limit_own_thread, one_blas_thread
 from engine.blocks import FORWARD, GRADIENT
 from engine.chunks import IN_ORDER, Total, weight_of_chunk
 from engine.distributed.looks import ARRAYS
@@ -22,7 +23,7 @@ from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import Labels
 from engine.estimators.rows import samples_of
 from engine.samples import Layers, Samples, columns_of
-from engine.training.blas import one_blas_thread
+from engine.thread_team import ThreadTeam
 from engine.training.run_identity import Identity, identities_of_chunk
 from engine.workers import Worker, new_worker
 
@@ -262,9 +263,13 @@ def _all(work: Callable[[Worker], None], workers: Sequence[Worker]) -> None:
     """Let each worker work, in a thread of its own."""
     if len(workers) == 1:
         return work(workers[0])
-    with ThreadPoolExecutor(len(workers) - 1) as pool:
-        tasks = [pool.submit(work, worker) for worker in workers[1:]]
+    team = ThreadTeam(limit_own_thread)
+    handed = team.hand_out([partial(work, worker) for worker in workers[1:]])
+    try:
         work(workers[0])
-        for task in tasks:
-            task.result()
+    finally:
+        errors = [task.finish() for task in handed]
+    for error in errors:
+        if error is not None:
+            raise error
     return None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.blas import one_blas_thread
 from engine.chunks import Elsewhere
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators.optimiser import Optimiser, optimiser_of
@@ -14,7 +15,6 @@ from engine.estimators.watch import Watch
 from engine.samples import Layers, Samples
 from engine.threads import Threads
 from engine.training.batches import samples_of_a_block
-from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Keeper, is_over
 from engine.training.descent import Descent, way_of
 from engine.training.result import DivergedError

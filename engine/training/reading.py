@@ -5,7 +5,7 @@ one buffer, a thread asks the system for the blocks of the next: where many are 
 as long as reading. Nothing that is computed depends on it.
 """
 
-import threading
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.mapped_files import address_of, ask_for, can_ask, expect, mapping_of
 from engine.samples import Inputs
+from engine.thread_team import Task, ThreadTeam
 from engine.training.batches import BUFFER_BLOCKS
 
 
@@ -25,7 +26,8 @@ class ReadAhead:
         self._sample_bytes = X.strides[1]
         self._n_samples = X.shape[1]
         self._block = block
-        self._asking: threading.Thread | None = None
+        self._team = ThreadTeam()
+        self._asking: Task | None = None
         self._asked = (-1, -1)  # buffers: the one that steps are in, and its epoch
 
     @classmethod
@@ -48,11 +50,7 @@ class ReadAhead:
             expect(self._address, self._X.nbytes, at_random=True)
             self._ask(self._blocks(order, buffer))
         blocks = self._blocks(order, buffer + 1)
-        self._asking = threading.Thread(target=self._ask, args=(blocks,), daemon=True)
-        try:
-            self._asking.start()
-        except RuntimeError:  # no new thread can begin, as at the end of the process
-            self._asking = None
+        (self._asking,) = self._team.hand_out([partial(self._ask, blocks)])
 
     def steps_left(self, position: int, batch_size: int) -> int:
         """Steps to the end of the buffer: what comes after the next has not been asked for."""
@@ -65,9 +63,9 @@ class ReadAhead:
         expect(self._address, self._X.nbytes, at_random=False)
 
     def wait(self) -> None:
-        """Until all that is wanted has been asked for."""
+        """Until all that is wanted has been asked for, where a thread has begun with it."""
         if self._asking is not None:
-            self._asking.join()
+            self._asking.finish()
             self._asking = None
 
     def _blocks(self, order: NDArray[Any], buffer: int) -> list[int]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.blas import hold_blas
+
 
 def minimise_by_scipy(
     evaluate: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
@@ -23,6 +25,11 @@ def minimise_by_scipy(
 
     raised: StopIteration | None = None
 
+    def cost_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        found = evaluate(x)
+        hold_blas()  # SciPy goes on with it
+        return found
+
     def callback(intermediate_result: Any) -> None:
         nonlocal raised
         try:
@@ -32,9 +39,10 @@ def minimise_by_scipy(
             raise
         if stop:
             raise StopIteration
+        hold_blas()
 
     found = minimize(
-        evaluate, start, method="L-BFGS-B", jac=True, callback=callback, options=options
+        cost_and_gradient, start, method="L-BFGS-B", jac=True, callback=callback, options=options
     )
     if raised is not None:
         raise raised

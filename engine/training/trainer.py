@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from engine.blas import one_blas_thread
 from engine.boundary import arrays, settings
 from engine.chunks import chunk_bounds
 from engine.equations.backends import NUMPY
@@ -16,7 +17,6 @@ from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import choose
 from engine.training.batches import samples_of_a_block
-from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Checkpoint, checkpoint_of, is_over, kept
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.planning import plan_of
