@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import threading
+import time
 import tracemalloc
 import weakref
 
@@ -109,11 +110,17 @@ def test_no_data_are_kept(backend):
         tracemalloc.stop()
 
 
-def test_threads_that_share_a_network_do_not_share_its_memory():
+def test_threads_that_share_a_network_do_not_share_its_memory(monkeypatch):
     problems = [data(seed=seed) for seed in range(4)]
     thetas = [NETWORK.initial_parameters(seed) for seed in range(4)]
     alone = [bits(NETWORK.cost_and_gradient(t, *d)) for t, d in zip(thetas, problems)]
-    found = {}
+    found, run = {}, TiledWorker.run
+
+    def slow(worker, *arguments):
+        time.sleep(0.003)  # so that the calls overlap
+        return run(worker, *arguments)
+
+    monkeypatch.setattr(TiledWorker, "run", slow)
 
     def work(number):
         found[number] = {
