@@ -968,6 +968,7 @@ print("dask" in sys.modules)
         [sys.executable, "-c", code], env=environment(), cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.splitlines() == [
-        "engine.distributed.fit needs distributed: pip install 'mlp-engine[distributed]'.",
+        "engine.distributed.fit needs distributed: "
+        "pip install 'dask[array,dataframe,distributed]'.",
         "False",
     ], done.stderr

@@ -12,14 +12,15 @@ from engine.comparison.estimator_pair import BOTH, OURS, THEIRS
 from engine.comparison.tables import BEHIND, count, figure, header, table, with_spread
 
 ON_EQUAL_TERMS = (
-    "Inputs, and the target of diabetes, are standardised over the training rows. All parameters are the defaults but for random_state, the same on both sides "
-    "and another in each round. `fit` is timed on all rows; short fits are repeated. A ceiling is "
-    "scikit-learn's time over that of the fit's matrix products alone (forward and backward, for "
-    "the epochs that it took) at the rate of this machine's gemm, measured in the same round; the "
-    "reach is half of the ceiling, or 10 where that is less. Times count only if fits on three "
-    "quarters of the rows, seed by seed, take as many epochs to the same loss and the same score "
-    "on the rest (float64), or to a mean score within the range of scikit-learn's (float32). "
-    "Losses are computed alike from the parameters reached."
+    "Inputs, and the target of diabetes, are standardised over the training rows. All parameters "
+    "have their defaults, but for random_state: the same on both sides, another in each round. "
+    "`fit` is timed on all rows; short fits are repeated. A ceiling is scikit-learn's time over "
+    "that of the fit's matrix products alone (forward and backward, for the epochs that it took) "
+    "at the rate of this machine's gemm, measured in the same round; the reach is half of the "
+    "ceiling, or 10 where that is less. Times count only if fits on three quarters of the rows, "
+    "seed by seed, take as many epochs to the same loss and the same score on the rest (float64), "
+    "or to a mean score within the range of scikit-learn's (float32). Losses are computed alike "
+    "from the parameters reached."
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.chunks import chunk_samples
 from engine.estimators.base import MultilayerPerceptron
+from engine.extras import installed_by
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -66,7 +67,7 @@ def fit(
         A RuntimeError: if workers differ, no worker is left, rows that were lost cannot be computed
         again, or the scheduler does not answer. The estimator is as it was before.
     ImportError
-        Where Dask is not installed: ``pip install 'mlp-engine[distributed]'``.
+        Where Dask is not installed: ``pip install 'dask[array,dataframe,distributed]'``.
 
     Notes
     -----
@@ -104,8 +105,7 @@ def require_dask() -> None:
     missing = [name for name in ("dask", "distributed") if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"engine.distributed.fit needs {' and '.join(missing)}: "
-            "pip install 'mlp-engine[distributed]'."
+            f"engine.distributed.fit needs {' and '.join(missing)}: {installed_by('distributed')}."
         )
 
 
