@@ -9,7 +9,6 @@ import shutil
 import stat
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -622,14 +621,6 @@ def test_the_commands_say_why_kernels_are_not_used(unsaid, tmp_path, capsys):
     assert printed.err.startswith(f"engine: The compiled kernels in {unsaid} are not used")
     assert problem in printed.err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_command_warns_in_one_line_without_the_source():
-    with main._plain_warnings():
-        plain = warnings.formatwarning("kernels\nare not used", UserWarning, "source.py", 1)
-        other = warnings.formatwarning("something else", DeprecationWarning, "source.py", 1)
-    assert plain == "engine: kernels are not used\n"
-    assert other.startswith("source.py:1: DeprecationWarning: something else")
 
 
 @on_posix

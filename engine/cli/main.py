@@ -1,10 +1,7 @@
 """`engine`: the list of commands, and how a command ends when something is wrong."""
 
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -74,8 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     that cannot be read or written, 130 for Ctrl-C.
     """
     try:
-        with _plain_warnings():
-            status = app(args=arguments, prog_name="engine", standalone_mode=False)
+        status = app(args=arguments, prog_name="engine", standalone_mode=False)
     except typer.TyperException as error:
         _end(error.format_message(), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -94,23 +90,6 @@ def main(arguments: list[str] | None = None) -> None:
     if status == INTERRUPTED:  # typer turns Ctrl-C into this status, and says nothing
         _end("interrupted", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """What a user is warned of is one line as well, without the file and the line of the source."""
-    as_it_was = warnings.formatwarning
-
-    def line(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
-        if not issubclass(category, UserWarning):
-            return as_it_was(message, category, *place, **more)
-        return f"engine: {' '.join(str(message).split())}\n"
-
-    warnings.formatwarning = line
-    try:
-        yield
-    finally:
-        warnings.formatwarning = as_it_was
 
 
 def _end(message: str, status: int) -> None:
