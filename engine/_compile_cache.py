@@ -9,17 +9,23 @@ Here an entry is one file: a digest, then the pickled compilation. It lies in a 
 that the machine code depends on (every source file of the package, the compiler's version and
 flags). An entry that is missing, truncated, damaged, foreign or unreadable, and a folder that
 cannot be written, only cost compile time: no fault of the cache ever reaches the caller.
+
+Entries are unpickled and their machine code is run. So a folder and an entry are used only if
+nobody but the user and root may change them. Otherwise a warning says so, once in a process.
 """
 
 import contextlib
 import functools
 import hashlib
 import importlib
+import itertools
 import os
 import pickle
 import platform
+import stat
 import sys
 import uuid
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +35,13 @@ import numpy
 from numba.core import caching, config
 
 from engine import __version__
+from engine.file_owners import Refusal, refusal_of_file, refusal_of_folder
 
 PACKAGE = Path(__file__).resolve().parent
 DIGEST_BYTES = 32
+MOST_BYTES = 2**26  # in an entry; the largest has less than a hundredth
+# Of what is made here, less what the umask takes away. A umask of 002 would let a group write.
+FOLDER_MODE, FILE_MODE = 0o755, 0o644
 # Numba settings that change the machine code.
 COMPILER_SETTINGS = (
     "BOUNDSCHECK",
@@ -91,6 +101,74 @@ def cache_folder() -> Path | None:
     """Folder that holds this build's entries; None where there is no place for one."""
     root, identity = cache_root(), build_identity()
     return None if root is None or identity is None else root / identity
+
+
+def unused(folder: Path) -> str | None:
+    """Why the kernels in `folder` are not used, and what to do; None if others cannot change them.
+
+    Raises OSError if that cannot be found out.
+    """
+    found = refusal_of_folder(real_path(folder))
+    return None if found is None else _words(folder, found)
+
+
+def real_path(folder: Path) -> Path:
+    """The path of a folder without links, whether or not the folder is there."""
+    return Path(os.path.realpath(folder))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, that others may not write to."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
+
+
+def _words(folder: Path, found: Refusal) -> str:
+    remedy = f"Run `{found.remedy}`, or set" if found.remedy else "Set"
+    return (
+        f"The compiled kernels in {folder} are not used, since others could change them: "
+        f"{found.reason}. {remedy} NUMBA_CACHE_DIR to a folder of your own. Until then each "
+        "process compiles."
+    )
+
+
+_warnings = itertools.count()
+
+
+def _warn_once(folder: Path, found: Refusal) -> None:
+    """Say why kernels on the disk are not used, if this process has not said so yet."""
+    if next(_warnings) == 0:
+        warnings.warn(_words(folder, found), UserWarning, stacklevel=2)
+
+
+_usable: dict[Path, Path] = {}  # folders that are there and that nobody else may change
+
+
+def usable(folder: Path) -> Path | None:
+    """The path of `folder` without links; None if others could change what lies in it."""
+    if folder in _usable:
+        return _usable[folder]
+    real = real_path(folder)
+    try:
+        found = refusal_of_folder(real)
+    except OSError:
+        return None
+    if found is not None:
+        _warn_once(folder, found)
+        return None
+    if real.is_dir():
+        _usable[folder] = real
+    return real
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Open a file to read: no link, and without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _new_file(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
 
 
 class Called(NamedTuple):
@@ -171,7 +249,7 @@ class CheckedCache(caching._Cache):
             return None
         # Whatever is wrong with an entry, compiling again is the cure: hence the wide net.
         try:
-            kept = path.read_bytes()
+            kept = self._read(path)
             payload = kept[DIGEST_BYTES:]
             if kept[:DIGEST_BYTES] != self._digest(path, payload):
                 return None
@@ -195,18 +273,34 @@ class CheckedCache(caching._Cache):
         aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
         with contextlib.suppress(OSError):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                aside.write_bytes(self._digest(path, payload) + payload)
+                make_folder(path.parent)
+                if self._entry_path(sig, data.codegen) != path:  # made by others in the meantime
+                    return
+                with open(aside, "xb", opener=_new_file) as file:
+                    file.write(self._digest(path, payload) + payload)
                 os.replace(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
 
     def _entry_path(self, sig: Any, codegen: Any) -> Path | None:
-        if self._folder is None or not self._enabled:
+        folder = usable(self._folder) if self._folder is not None and self._enabled else None
+        if folder is None:
             return None
         processor = codegen.magic_tuple()  # target triple, processor name, processor features
         key = hashlib.sha256(repr((sig, processor, self._source)).encode()).hexdigest()[:16]
-        return self._folder / f"{self._kernel_name}-{key}.kernel"
+        return folder / f"{self._kernel_name}-{key}.kernel"
+
+    def _read(self, path: Path) -> bytes:
+        """The bytes of an entry that nobody else may change; none of one that others may."""
+        with open(path, "rb", opener=_opened_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+                return b""
+            found = refusal_of_file(path, status)
+            if found is not None:
+                _warn_once(path.parent, found)
+                return b""
+            return file.read(MOST_BYTES)
 
     def _digest(self, path: Path, payload: bytes) -> bytes:
         """The file's name is part of the digest: an entry copied to another name is foreign."""

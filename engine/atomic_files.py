@@ -1,7 +1,12 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all.
+
+A new file has the mode that the system gives to any new file: by the umask, or by the folder's
+access lists. One that replaces another has that one's mode, also while it is being written.
+"""
 
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,12 +33,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     >>> folder.cleanup()
     """
     target = path.resolve()  # the file that a link leads to, not the link
-    with _worded(path, target), _temporary_beside(target) as temporary:
+    mode = _mode(target)
+    with _worded(path, target), _temporary_beside(target, mode is not None) as temporary:
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_mode(target))
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(target)
     flush_folder(target.parent)
 
@@ -51,12 +58,11 @@ def _worded(path: Path, target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_beside(target: Path) -> Iterator[Path]:
+def _temporary_beside(target: Path, private: bool) -> Iterator[Path]:
     """A new file in the same folder, that is gone if anything goes wrong."""
-    prefix = f".{target.name[:LONGEST]}."
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name[:LONGEST]}.{uuid.uuid4().hex[:12]}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    os.close(os.open(temporary, flags, 0o600 if private else 0o666))
     try:
         yield temporary
     except BaseException:
@@ -73,8 +79,11 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
     there, or the new file is whole: there, or under the name that `new_of` gives.
     """
     new = new_of(path)
+    mode = _mode(path)
     try:
         with new.open("wb") as file:
+            if mode is not None:
+                new.chmod(mode)
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -105,13 +114,9 @@ def check_writable(path: Path) -> None:
         raise OSError(error.errno, f"{path} cannot be written: {reason}") from error
 
 
-def _mode(target: Path) -> int:
-    """The permissions of the file that is replaced, or those of a new one."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def _mode(path: Path) -> int | None:
+    """The permissions of a file that is to be replaced; None if there is none."""
+    return path.stat().st_mode & 0o777 if path.exists() else None
 
 
 def flush_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures. They need matplotlib, which is an extra: ``pip install 'mlp-engine[plots]'``."""
+"""Pictures. They need matplotlib, which is an extra: ``pip install matplotlib``."""
 
 from collections.abc import Sequence
 from pathlib import Path

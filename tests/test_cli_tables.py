@@ -669,7 +669,7 @@ def test_a_missing_package_is_said_with_the_way_to_install_it(tmp_path, package,
     assert finished.returncode == 1
     assert finished.stderr == (
         f"engine: Tables need polars and skops, and {package} is not installed: "
-        "pip install 'mlp-engine[tables]'\n"
+        "pip install polars skops\n"
     )
 
 

@@ -1,10 +1,12 @@
 """The compile cache saves time and can do no harm, whatever happens to its files and folders."""
 
 import errno
+import itertools
 import json
 import os
 import pickle
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -18,9 +20,17 @@ import numpy as np
 import pytest
 from numba.core import config
 
-from engine import Network, _compile_cache, equations, train
-from engine._compile_cache import DIGEST_BYTES, build_identity, cache_folder, cache_root
+from engine import Network, _compile_cache, equations, file_owners, train
+from engine._compile_cache import (
+    DIGEST_BYTES,
+    MOST_BYTES,
+    build_identity,
+    cache_folder,
+    cache_root,
+)
 from engine._jit import jit
+from engine.cli import info, main
+from engine.comparison import environments
 from engine.equations import mean
 from engine.equations.backends import LOOPS
 from engine.training.slices import descend_tiled
@@ -203,6 +213,12 @@ def replaced(by: Callable[[Path], object]) -> Callable[[Victim], object]:
     return replace
 
 
+def moved_behind_a_link(entry: Victim) -> None:
+    elsewhere = entry.path.parent.parent / entry.path.name
+    entry.path.replace(elsewhere)
+    entry.path.symlink_to(elsewhere)
+
+
 DAMAGES: dict[str, Callable[[Victim], object]] = {
     "removed": replaced(lambda path: None),
     "emptied": truncated(0),
@@ -234,11 +250,14 @@ DAMAGES: dict[str, Callable[[Victim], object]] = {
     "the signature and nothing, sealed": holding(lambda entry: (entry.signature, None)),
     "the signature and a list, sealed": holding(lambda entry: (entry.signature, [1, 2, 3])),
     "a directory": replaced(Path.mkdir),
+    "longer than any entry": lambda entry: os.truncate(entry.path, MOST_BYTES + 1),
 }
 if POSIX:
     DAMAGES |= {
         "a link to nowhere": replaced(lambda path: path.symlink_to("nowhere")),
         "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
+        "a pipe": replaced(os.mkfifo),
+        "a link to a whole entry": moved_behind_a_link,
     }
 if POSIX and not ROOT_USER:
     DAMAGES["readable by nobody"] = lambda entry: entry.path.chmod(0)
@@ -361,12 +380,13 @@ def test_kernels_work_where_the_user_has_no_home_folder(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_leaves_no_half_written_entry(folder, monkeypatch):
-    def write_some(path, data):
-        with path.open("wb") as file:
-            file.write(data[: len(data) // 2])
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def write_some(path, mode, **settings):
+        if mode == "xb":
+            Path(path).write_bytes(b"half of an entry")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open(path, mode, **settings)
 
-    monkeypatch.setattr(Path, "write_bytes", write_some)
+    monkeypatch.setattr(_compile_cache, "open", write_some, raising=False)
     assert sum_up_twice() == [COMPILED, COMPILED]
     assert files_in(folder) == []
 
@@ -400,6 +420,219 @@ def test_flushing_forgets_the_entries_of_one_kernel_alone(folder):
     kernel._cache.flush()
     assert not any("total" in name for name in files_in(folder))
     assert any("largest" in name for name in files_in(folder))
+
+
+# What others could have written is not run, and that is said once.
+
+
+@pytest.fixture
+def umask():
+    """Set the umask of the test; back to what it was afterwards."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.fixture
+def unsaid(folder, umask, monkeypatch):
+    """The cache's folder, in a process that has looked at no folder and has warned of none."""
+    monkeypatch.setattr(_compile_cache, "_warnings", itertools.count())
+    monkeypatch.setattr(_compile_cache, "_usable", {})
+    monkeypatch.setattr(file_owners, "_is_own_group", lambda group_id: False)
+    return folder
+
+
+def compiles_and_warns_once(message: str) -> str:
+    """What is warned of as kernels are compiled again and again."""
+    with pytest.warns(UserWarning, match=message) as warned:
+        assert sum_up_twice() == [COMPILED, COMPILED]
+    assert len(warned) == 1
+    return str(warned[0].message)
+
+
+def let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a file or folder another user's: really, or, where only root could, in appearance."""
+    if ROOT_USER:
+        os.chown(path, 1234, -1)
+    else:
+        monkeypatch.setattr("engine.file_owners.os.geteuid", lambda: os.stat(path).st_uid + 1)
+
+
+on_posix = pytest.mark.skipif(not POSIX, reason="Windows has access lists in place of modes")
+
+
+@on_posix
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+@pytest.mark.parametrize("place", ["the build's", "the cache's", "one above", "further above"])
+def test_a_folder_that_others_may_write_to_is_not_used(unsaid, place, mode):
+    assert sum_up() == COMPILED
+    _compile_cache._usable.clear()
+    above = (unsaid, *unsaid.parents)
+    changed = above[["the build's", "the cache's", "one above", "further above"].index(place)]
+    kept = files_in(unsaid)
+    before = stat.S_IMODE(changed.stat().st_mode)
+    changed.chmod(mode)
+    try:
+        said = compiles_and_warns_once(f"kernels in {unsaid} are not used")
+    finally:
+        changed.chmod(before)
+    assert f"{changed} has mode {mode:04o}. Run `chmod go-w {changed}`, or set NUMBA_CACHE" in said
+    assert files_in(unsaid) == kept
+    assert sum_up() == LOADED
+
+
+@on_posix
+def test_the_last_folder_alone_may_not_be_open_to_others_by_the_sticky_bit(unsaid, tmp_path):
+    tmp_path.chmod(0o1777)  # as /tmp
+    assert sum_up() == COMPILED
+    assert sum_up() == LOADED
+    _compile_cache._usable.clear()
+    unsaid.chmod(0o1777)
+    compiles_and_warns_once("has mode 1777")
+
+
+@on_posix
+def test_a_folder_that_others_could_replace_is_not_made(unsaid, tmp_path):
+    tmp_path.chmod(0o777)
+    compiles_and_warns_once("has mode 0777")
+    assert list(tmp_path.iterdir()) == []
+
+
+@on_posix
+@pytest.mark.parametrize("place", ["the build's", "the cache's", "one above"])
+def test_a_folder_of_another_user_is_not_used(unsaid, monkeypatch, place):
+    assert sum_up() == COMPILED
+    _compile_cache._usable.clear()
+    above = (unsaid, *unsaid.parents)
+    let_go(above[["the build's", "the cache's", "one above"].index(place)], monkeypatch)
+    said = compiles_and_warns_once("belongs to another user")
+    assert "Set NUMBA_CACHE_DIR to a folder of your own." in said
+
+
+@on_posix
+def test_nothing_is_left_in_the_home_folder_of_another_user(unsaid, tmp_path, monkeypatch):
+    """As by sudo -E: what root left there, the user could not replace."""
+    let_go(tmp_path, monkeypatch)
+    compiles_and_warns_once("belongs to another user")
+    assert list(tmp_path.iterdir()) == []
+
+
+@on_posix
+@pytest.mark.parametrize("change", ["mode 0666", "mode 0664", "another user"])
+def test_an_entry_that_others_could_change_is_compiled_anew_and_replaced(
+    unsaid, monkeypatch, change
+):
+    assert sum_up() == COMPILED
+    (entry,) = unsaid.glob("*total*.kernel")
+    with monkeypatch.context() as owner:
+        if change == "another user":
+            let_go(entry, owner)
+            _compile_cache._usable[unsaid] = unsaid  # whose it is matters here for the entry alone
+        else:
+            entry.chmod(int(change[-4:], 8))
+        with pytest.warns(UserWarning, match=change) as warned:
+            assert sum_up() == COMPILED
+    assert str(entry) in str(warned[0].message)
+    assert sum_up() == LOADED
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="only root can make a file that belongs to root")
+def test_what_root_has_kept_and_closed_is_used_by_all(unsaid, monkeypatch):
+    assert sum_up() == COMPILED
+    unsaid.chmod(0o555)
+    monkeypatch.setattr("engine.file_owners.os.geteuid", lambda: 1234)
+    assert sum_up() == LOADED
+
+
+@on_posix
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])
+def test_whatever_the_umask_others_may_not_write_to_what_is_kept(unsaid, umask, mask):
+    umask(mask)
+    assert sum_up() == COMPILED
+    _compile_cache._usable.clear()
+    assert sum_up() == LOADED
+    made = [unsaid.parent, unsaid, *unsaid.iterdir()]
+    assert len(made) >= 3
+    for place in made:
+        most = 0o755 if place.is_dir() else 0o644
+        assert stat.S_IMODE(place.stat().st_mode) == most & ~mask
+
+
+@on_posix
+def test_a_cache_behind_a_link_is_used(unsaid, tmp_path):
+    (tmp_path / "large disk").mkdir()
+    unsaid.parent.symlink_to(tmp_path / "large disk")
+    assert sum_up() == COMPILED
+    assert sum_up() == LOADED
+    assert files_in(tmp_path / "large disk") != []
+
+
+@on_posix
+def test_a_link_that_leads_to_itself_costs_compile_time_alone(unsaid):
+    unsaid.parent.symlink_to(unsaid.parent)
+    assert sum_up_twice() == [COMPILED, COMPILED]
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("change", "is_own"),
+    [
+        ({}, True),
+        ({"gr_mem": ["ann"]}, True),
+        ({"gr_mem": ["ann", "bob"]}, False),
+        ({"gr_name": "staff"}, False),
+        ({"pw_gid": 7}, False),
+        ({"pw_uid": 0}, False),
+    ],
+)
+def test_the_group_of_a_user_alone_is_not_others(monkeypatch, change, is_own):
+    fields = {"pw_uid": 5, "pw_gid": 5, "pw_name": "ann", "gr_name": "ann", "gr_mem": [], **change}
+    monkeypatch.setattr("pwd.getpwuid", lambda number: SimpleNamespace(**fields))
+    monkeypatch.setattr("grp.getgrgid", lambda number: SimpleNamespace(**fields))
+    assert file_owners._is_own_group(5) is is_own
+
+
+@pytest.mark.parametrize(
+    ("owner", "uid_map", "is_outside"),
+    [
+        (65534, "1000 1000 1", True),
+        (65534, "0 1000 1 1 100000 1000", True),
+        (65534, "0 0 4294967295", False),
+        (1000, "0 1000 1", False),
+    ],
+)
+def test_in_a_container_root_may_be_shown_as_nobody(monkeypatch, owner, uid_map, is_outside):
+    read = {"uid_map": uid_map, "overflowuid": "65534\n"}
+    monkeypatch.setattr(Path, "read_text", lambda path: read[path.name])
+    assert file_owners._stands_for_outsiders(owner) is is_outside
+
+
+@on_posix
+def test_the_commands_say_why_kernels_are_not_used(unsaid, tmp_path, capsys):
+    tmp_path.chmod(0o777)
+    problem = f"{tmp_path} has mode 0777. Run `chmod go-w {tmp_path}`"
+    said = info._cache_state()
+    assert said.startswith(f"not used. The compiled kernels in {unsaid}")
+    assert problem in said
+    with pytest.raises(SystemExit) as end:
+        main.main(["warmup"])
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out) == (2, "")
+    assert printed.err.startswith(f"engine: The compiled kernels in {unsaid} are not used")
+    assert problem in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@on_posix
+def test_no_interpreter_is_run_that_others_could_replace(unsaid):
+    python = environments._python_in(environments.folder() / "jax")
+    python.parent.mkdir(parents=True)
+    python.touch()
+    assert environments.own_python("jax") == python
+    environments.folder().chmod(0o777)
+    for use in (environments.own_python, lambda name: environments.make(name, name)):
+        with pytest.raises(ValueError, match=r"nothing is run from .*peers, since others could"):
+            use("jax")
 
 
 # Where the folder is.

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from dask.delayed import delayed
-from distributed import Client, LocalCluster, futures_of
+from distributed import Client, LocalCluster, futures_of, get_client, worker_client
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
@@ -273,6 +273,84 @@ def test_warnings_point_at_the_caller_s_line(client):
         distributed.fit(model(), X, y, client=client)
     (found,) = [one for one in caught if one.category is ConvergenceWarning]
     assert found.filename == __file__
+
+
+# Which client.
+
+
+@pytest.fixture
+def _no_cluster_of_its_own(monkeypatch):
+    def refuse(n_workers):
+        raise AssertionError("processes were begun")
+
+    monkeypatch.setattr(cluster, "processes_here", refuse)
+
+
+@pytest.mark.usefixtures("_no_cluster_of_its_own")
+def test_without_a_client_the_active_one_is_used(client):
+    with Client(client.scheduler.address) as active:  # made last, and the default of its process
+        X, y, _ = active.persist(dask_of(*rows()))
+        fit_both(model(), X, y, client=None)
+    X, y, _ = dask_of(*rows())
+    with client.as_current():
+        fit_both(model(), X, y, client=None)
+
+
+def fitted_in_a_task(arrays, how):
+    X, y, _ = dask_of(*arrays)
+    if how == "worker_client":
+        with worker_client() as own:
+            return distributed.fit(model(), X, y, client=own).fingerprint_
+    own = get_client() if how == "get_client" else None
+    return distributed.fit(model(), X, y, client=own).fingerprint_
+
+
+@pytest.mark.parametrize("how", ["worker_client", "get_client", "none"])
+def test_a_fit_in_a_task_uses_the_cluster_that_the_task_runs_on(client, how):
+    X, y, _ = rows()
+    fits = [client.submit(fitted_in_a_task, rows(), how, pure=False) for _ in range(2)]
+    here = model().fit(X, y).fingerprint_  # both workers have a thread each, and both are in a fit
+    assert [fit.result(timeout=60) for fit in fits] == [here, here]
+
+
+@pytest.mark.usefixtures("_no_cluster_of_its_own")
+def test_rows_that_another_cluster_holds_are_refused_at_once(client):
+    X, y, _ = client.persist(dask_of(*rows()))
+    elsewhere = client.scheduler.address
+    with pytest.raises(ValueError, match=f"X is held by .* at {elsewhere}, and no client .*ive; p"):
+        distributed.fit(model(), X, y)
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        Client(local, set_as_default=False) as other,
+    ):
+        message = f"y is held by the cluster at {elsewhere}, but .* at {local.scheduler_address};"
+        with pytest.raises(ValueError, match=message):
+            distributed.fit(model(), dask_of(*rows())[0], y, client=other)
+    closed = Client(elsewhere, set_as_default=False)
+    weights = closed.persist(dask_of(rows()[2])[0])
+    closed.close()
+    with pytest.raises(ValueError, match="sample_weight was persisted by a client that is closed"):
+        distributed.fit(model(), X, y, weights, client=client)
+
+
+def test_the_rows_of_one_client_are_taken_by_another_of_the_same_cluster(client):
+    X, y, _ = client.persist(dask_of(*rows()))
+    with Client(client.scheduler.address, set_as_default=False) as other:
+        there = distributed.fit(model(), X, y, client=other)
+    assert_same(there, model().fit(*rows()[:2]))
+
+
+def test_an_active_client_that_cannot_be_used_is_refused_by_name(client, monkeypatch):
+    X, y, _ = dask_of(*rows())
+    with client.as_current(), monkeypatch.context() as patched:
+        patched.setattr(Client, "asynchronous", True)
+        with pytest.raises(TypeError, match="the active client of Dask is asynchronous; pass clie"):
+            distributed.fit(model(), X, y)
+    closed = Client(client.scheduler.address, set_as_default=False)
+    with closed.as_current():
+        closed.close()
+        with pytest.raises(ClusterError, match="the active client of Dask is closed"):
+            distributed.fit(model(), X, y)
 
 
 def test_activations_and_cost_of_all_rows(client):
@@ -890,6 +968,7 @@ print("dask" in sys.modules)
         [sys.executable, "-c", code], env=environment(), cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.splitlines() == [
-        "engine.distributed.fit needs distributed: pip install 'mlp-engine[distributed]'.",
+        "engine.distributed.fit needs distributed: "
+        "pip install 'dask[array,dataframe,distributed]'.",
         "False",
     ], done.stderr

@@ -31,15 +31,46 @@ DTYPES = ("float64", "float32")
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", KINDS)
-def test_data_are_as_scikit_learn_carries_them(name, dtype):
+def test_inputs_and_numbers_to_predict_are_standardised_over_the_training_rows(name, dtype):
     from sklearn import datasets
 
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    data = estimator_data.load(name, dtype)
+    training = np.arange(0, len(X), 2)
+    data = estimator_data.standardised(estimator_data.load(name, dtype), training)
     assert data.X.dtype == dtype
-    np.testing.assert_array_equal(data.X, X.astype(dtype))
-    np.testing.assert_array_equal(data.y, y.astype(data.y.dtype))
-    assert data.y.dtype == (dtype if data.kind == REGRESSOR else y.dtype)
+    numbers = [(data.X, X)]
+    if data.kind == REGRESSOR:
+        assert data.y.dtype == dtype
+        numbers.append((data.y, y))
+    else:
+        np.testing.assert_array_equal(data.y, y)
+    for scaled, as_it_comes in numbers:
+        spread = as_it_comes[training].std(axis=0)
+        expected = (as_it_comes - as_it_comes[training].mean(axis=0)) / np.where(spread, spread, 1)
+        np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_held_out_rows_take_no_part_in_the_scaling(monkeypatch):
+    iris = estimator_data.load("iris", "float64")
+    seen = []
+
+    class Model:
+        n_iter_ = 1
+
+        def fit(self, X, y):
+            seen.append(X)
+
+        def score(self, X, y):
+            seen.append(X)
+            return 0.5
+
+    monkeypatch.setattr(estimator_agreement, "loss", lambda model, X, y: 0.5)
+    estimator_agreement.outcomes(lambda *a, **named: Model(), iris, 1, 1)
+    training, test = seen[:2]
+    assert (len(training), len(test)) == (112, 38)
+    np.testing.assert_allclose(training.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(training.std(axis=0), 1)
+    assert np.abs(test.mean(axis=0)).max() > 1e-3
 
 
 @pytest.mark.parametrize(("kind", "name"), [(CLASSIFIER, "Classifier"), (REGRESSOR, "Regressor")])
@@ -94,7 +125,7 @@ def test_a_regressor_s_score_may_differ_by_rounding_and_a_classifier_s_not():
 
 
 def test_losses_are_those_of_the_predictions_whatever_the_estimator_says():
-    iris = estimator_data.load("iris", "float64")
+    iris = estimator_data.standardised(estimator_data.load("iris", "float64"))
     model = estimator(THEIRS, CLASSIFIER, random_state=0, max_iter=30)
     with silent():
         model.fit(iris.X, iris.y)
@@ -104,7 +135,7 @@ def test_losses_are_those_of_the_predictions_whatever_the_estimator_says():
     assert estimator_agreement.loss(model, iris.X, iris.y) == pytest.approx(expected)
     model.coefs_[0][0, 0] = np.nan
     assert estimator_agreement.loss(model, iris.X, iris.y) == np.inf
-    diabetes = estimator_data.load("diabetes", "float64")
+    diabetes = estimator_data.standardised(estimator_data.load("diabetes", "float64"))
     model = estimator(THEIRS, REGRESSOR, random_state=0, max_iter=2)
     with silent():
         model.fit(diabetes.X, diabetes.y)
@@ -331,12 +362,12 @@ def page(measured, width=80):
 
 
 def fit_row(name="iris", dtype="float64", ratio=12.0, ceiling=47.0):
-    scores = {OURS: [0.9, -13.6], THEIRS: [0.9, -13.5]}
+    scores = {OURS: [0.9, 0.5, -13.6], THEIRS: [0.9, 0.8, -13.5]}
     epochs = {OURS: [200, 107], THEIRS: [200, 107]}
     wanted = fit_runs.reach(ceiling)
     return {
         "data": name,
-        "kind": CLASSIFIER,
+        "kind": KINDS[name],
         "dtype": dtype,
         "rows": 1797,
         "features": 64,
@@ -373,7 +404,7 @@ def test_the_table_says_its_direction_and_what_was_not_reached():
     assert first.split()[4:] == ["2.00", "5.40", "2.70"]
     assert second.split()[-1] == "NO"
     assert "1 of 2 rows reached; not digits float32" in text
-    assert re.search(r"^ iris +3e-12 +19 of 20 +-6.3000 +-6.3500 *$", text, re.MULTILINE)
+    assert re.search(r"^ iris +3e-12 +19 of 20 +0.8000 +0.5000 *$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("width", [80, 132])
@@ -394,13 +425,14 @@ def test_the_summary_has_a_row_for_each_data_set_and_names_command_and_machine()
     rows = [
         fit_row("breast_cancer", ratio=12.34, ceiling=47.0),
         fit_row("breast_cancer", "float32", ratio=20.0, ceiling=90.0),
-        fit_row("iris"),
-        {**void, "void": "oh"},
+        fit_row("diabetes"),
+        {**void, "data": "diabetes", "void": "oh"},
     ]
     lines = estimator_tables.summary("engine compare estimators", found(rows)).splitlines()
     assert lines[2:] == [
-        "| breast cancer | 1797 x 64 | 1234 | 103 | **12.3** | **20.0** | 47.0 | 90.0 |",
-        "| iris | 1797 x 64 | 1234 | 103 | **12.0** | void | 47.0 |  |",
+        "| breast cancer | 1797 x 64 | 0.800 | 0.500 | 1234 | 103 | **12.3** | **20.0** | 47.0 | "
+        "90.0 |",
+        "| diabetes | 1797 x 64 | R2 0.800 | R2 0.500 | 1234 | 103 | **12.0** | void | 47.0 |  |",
         "",
         "`engine compare estimators`, A Processor, 1 thread; scikit-learn 1.9.",
     ]

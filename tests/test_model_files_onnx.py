@@ -253,5 +253,5 @@ def test_without_onnx_it_says_what_to_install(tmp_path):
         f"engine.save({str(tmp_path / 'm.onnx')!r}, engine.Network((2, 1)), np.zeros(3))"
     )
     done = run("-c", code)
-    assert "pip install 'mlp-engine[models]'" in done.stderr
+    assert "pip install skops onnx" in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import engine as package
+from engine import extras
 from engine.cli import main
 from tests.processes import ROOT, environment, output, run
 from tests.test_public_names import code_in_markdown
@@ -29,6 +30,27 @@ TEST_COMMAND = "make test"
 
 def readme_code() -> str:
     return code_in_markdown((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+# What is to be installed.
+
+
+@pytest.mark.parametrize("extra", extras.PACKAGES)
+def test_messages_name_the_packages_of_an_extra_as_the_project_has_them(extra):
+    named = [one.strip("'") for one in extras.PACKAGES[extra].split()]
+    wanted = []
+    for requirement in PROJECT["optional-dependencies"][extra]:
+        other = re.fullmatch(r"mlp-engine\[(\w+)\]", requirement)
+        wanted += [extras.PACKAGES[other[1]]] if other else [requirement.partition(">=")[0]]
+    assert named == wanted
+
+
+def test_nobody_is_told_to_install_extras_by_a_name_that_no_index_has():
+    """`mlp-engine` is not on an index; tools/ and pyproject.toml may name it for themselves."""
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("changelog.d/*.md")]
+    for path in [*pages, *ROOT.glob("engine/**/*.py"), *ROOT.glob("engine/**/*.html")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"pip install ['\"]?mlp-engine|mlp-engine\\*\[", text), path
 
 
 # Continuous integration.

@@ -267,7 +267,7 @@ def test_a_part_in_which_everybody_failed_has_its_table_and_no_picture():
 
 def test_a_missing_library_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    with pytest.raises(ImportError, match=re.escape("pip install 'mlp-engine[compare]'")):
+    with pytest.raises(ImportError, match=re.escape("pip install jinja2 matplotlib")):
         page.render(figures())
     assert NEEDED.startswith("the report page needs")
 

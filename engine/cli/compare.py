@@ -172,14 +172,15 @@ def estimators(
     dtype: Dtype = "both",
     rounds: Rounds = 7,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Seeds for which scores on held-out data must agree.")
+        int, typer.Option(min=1, help="Seeds for which scores on held-out rows must agree.")
     ] = 20,
     json: Json = None,
 ) -> None:
     """Fit MLPClassifier and MLPRegressor with their defaults: this package's and scikit-learn's.
 
-    One thread. The ratio beside its ceiling: what the products alone would allow at the rate of
-    this machine's gemm. Losses, epochs and scores must agree, or the times do not count.
+    On standardised data, one thread. The ratio beside its ceiling: what the products alone would
+    allow at the rate of this machine's gemm. Losses, epochs and scores must agree, or the times do
+    not count.
     """
     from engine.comparison.estimator_data import KINDS
     from engine.comparison.estimator_runs import PARTS

@@ -71,13 +71,20 @@ def _processor_name() -> str:
 
 
 def _cache_state() -> str:
-    from engine._compile_cache import cache_folder
+    from engine._compile_cache import cache_folder, unused
 
     folder = cache_folder()
     if folder is None:
         return "none: there is no home folder; kernels are compiled in every process"
-    kept = list(folder.glob("*.kernel"))
+    try:
+        problem = unused(folder)
+        kept = [entry.lstat().st_size for entry in folder.glob("*.kernel")]
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+    except OSError as error:
+        return f"{folder}  (not used: {error.strerror}; kernels are compiled in every process)"
+    if problem is not None:
+        return f"not used. {problem}"
+    cannot_add = "" if os.access(there, os.W_OK) else "; nothing can be added"
     if not kept:
-        return f"{folder}  (empty: the first call compiles)"
-    size = sum(entry.stat().st_size for entry in kept)
-    return f"{folder}  ({len(kept)} kernels, {size / 1e6:.1f} MB)"
+        return f"{folder}  (empty{cannot_add or ': the first call compiles'})"
+    return f"{folder}  ({len(kept)} kernels, {sum(kept) / 1e6:.1f} MB{cannot_add})"

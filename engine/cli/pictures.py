@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from engine import plots
+from engine.extras import installed_by
 
 
 def check_can_be_saved(path: Path) -> None:
@@ -28,6 +29,6 @@ def save(console: Console, draw: Callable[[], None], path: Path) -> None:
     try:
         draw()
     except ImportError:
-        console.print("No picture: it needs matplotlib. pip install 'mlp-engine\\[plots]'")
+        console.print(f"No picture: it needs matplotlib. {installed_by('plots')}", markup=False)
     else:
         console.print(f"Picture: {path}", soft_wrap=True, markup=False, emoji=False)

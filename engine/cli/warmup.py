@@ -149,14 +149,17 @@ def _entries(folder: Path) -> set[tuple[str, int]]:
 
 
 def _writable_folder() -> Path:
-    from engine._compile_cache import cache_folder
+    from engine._compile_cache import cache_folder, make_folder, real_path, unused
 
     folder = cache_folder()
     advice = "Set NUMBA_CACHE_DIR to a folder that can be written."
     if folder is None:
         raise ValueError(f"there is no home folder to keep compiled kernels in. {advice}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        problem = unused(folder)
+        if problem is not None:
+            raise ValueError(problem)
+        make_folder(real_path(folder))
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -11,8 +11,9 @@ import venv
 from collections.abc import Collection
 from pathlib import Path
 
-from engine._compile_cache import cache_root
+from engine._compile_cache import cache_root, make_folder, real_path
 from engine.comparison.machine import installed_version
+from engine.file_owners import refusal_of_folder
 
 INSTALL_SECONDS = 1800  # a slow network, and a library of gigabytes
 
@@ -32,11 +33,17 @@ def folder() -> Path:
 
 
 def own_python(distribution: str) -> Path | None:
-    """The interpreter of a peer's own environment; None if there is none."""
+    """The interpreter of a peer's own environment; None if there is none.
+
+    Raises ValueError if others could change what is run from there.
+    """
     if cache_root() is None:
         return None
     python = _python_in(folder() / distribution)
-    return python if python.exists() else None
+    if not python.exists():
+        return None
+    _refuse_what_others_may_change(folder())
+    return python
 
 
 def runs_by(distribution: str, own: Collection[str]) -> Path | None:
@@ -56,7 +63,8 @@ def make(distribution: str, requirement: str) -> Path:
     was there before then stays.
     """
     place = folder() / distribution
-    place.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_what_others_may_change(place.parent)
+    make_folder(real_path(place.parent))
     new = place.with_name(f"{distribution}.new")
     shutil.rmtree(new, ignore_errors=True)
     venv.create(new, with_pip=True)
@@ -96,6 +104,16 @@ def version_in(python: Path, distribution: str) -> str | None:
         [str(python), "-I", "-c", code], capture_output=True, text=True, check=False
     )
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _refuse_what_others_may_change(place: Path) -> None:
+    found = refusal_of_folder(real_path(place))
+    if found is not None:
+        remedy = f"Run `{found.remedy}`, or set" if found.remedy else "Set"
+        raise ValueError(
+            f"nothing is run from {place}, since others could change it: {found.reason}. {remedy} "
+            "NUMBA_CACHE_DIR to a folder of your own."
+        )
 
 
 def _python_in(environment: Path) -> Path:

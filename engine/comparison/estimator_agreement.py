@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.estimator_data import REGRESSOR, DataSet
+from engine.comparison.estimator_data import REGRESSOR, DataSet, standardised
 from engine.comparison.estimator_pair import BOTH, OURS, THEIRS, silent
 
-# Relative differences that rounding explains: of the loss after hundreds of epochs on data that are
-# not scaled, and of a regressor's score, 1 - a sum of squares / another.
+# Relative differences that rounding explains: of the loss after hundreds of epochs, and of a
+# regressor's score, 1 - a sum of squares / another.
 SAME_LOSS, SAME_SCORE = 1e-6, 1e-6
 
 # What makes an estimator: whose, kind, settings.
@@ -41,18 +41,20 @@ class Agreement(TypedDict):
 
 
 def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str, list[Outcome]]:
-    """Both estimators on the same splits, from the same seeds."""
+    """Both estimators on the same splits, scaled by their training rows, from the same seeds."""
     from sklearn.model_selection import train_test_split
 
     found: dict[str, list[Outcome]] = {whose: [] for whose in BOTH}
     for seed in range(seeds):
-        X, X_test, y, y_test = train_test_split(data.X, data.y, random_state=seed)
+        training, test = train_test_split(np.arange(len(data.X)), random_state=seed)
+        _, _, _, X, y = standardised(data, training)
         for whose in BOTH:
             model = make(whose, data.kind, n_threads, random_state=seed)
             with silent():
-                model.fit(X, y)
-            score = float(model.score(X_test, y_test))
-            found[whose].append(Outcome(int(model.n_iter_), loss(model, X, y), score))
+                model.fit(X[training], y[training])
+            score = float(model.score(X[test], y[test]))
+            of_fit = loss(model, X[training], y[training])
+            found[whose].append(Outcome(int(model.n_iter_), of_fit, score))
     return found
 
 

@@ -32,7 +32,7 @@ def estimator(whose: str, kind: str, n_threads: int = 1, **settings: Any) -> Any
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Without warnings: the defaults reach max_iter, and data as they come are not scaled."""
+    """Without warnings: the defaults reach max_iter."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -5,11 +5,20 @@ import multiprocessing
 import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
-from distributed import Client, Future, LocalCluster, wait
+from distributed import (
+    Client,
+    Future,
+    LocalCluster,
+    futures_of,
+    get_client,
+    get_worker,
+    wait,
+    worker_client,
+)
 from distributed.client import ClosedClientError
 
 from engine.machine_identity import differences, identity
@@ -41,30 +50,86 @@ class WorkerLost(Exception):
 
 
 @contextlib.contextmanager
-def client_of(client: Any, n_workers: int | None) -> Iterator[Client]:
-    """The client as given; or one of a cluster of processes here, which ends with the block."""
-    if client is not None:
-        if not isinstance(client, Client):
-            raise TypeError(
-                f"client must be a dask.distributed.Client, or None for processes on this machine; "
-                f"got {type(client).__name__}."
-            )
-        if client.asynchronous:
-            raise TypeError(
-                "client is asynchronous; pass dask.distributed.Client(address), and call fit "
-                "outside of the event loop."
-            )
-        if client.status == "closed":
-            raise ClusterError("client is closed; pass one that is connected to a scheduler.")
-        with client.as_current():
-            yield client
-        return
+def client_of(client: Any, rows: Mapping[str, Any], n_workers: int | None) -> Iterator[Client]:
+    """The client as given; else the active one, as for Dask's compute(); else one of our own.
+
+    Our own is that of a cluster of processes here, which ends with the block. In a task of Dask's
+    the active client is the worker's, and the task leaves its place to others meanwhile.
+
+    Raises for a client that cannot be used, and for rows that another cluster holds.
+    """
+    with _in_a_task():
+        named = "client" if client is not None else "the active client of Dask"
+        client = _active() if client is None else client
+        if client is not None:
+            _refuse_client(client, named)
+        _refuse_rows_elsewhere(client, rows)
+        if client is not None:
+            with client.as_current():
+                yield client
+            return
     with (
         processes_here(n_workers or usable_cores()) as cluster,
         Client(cluster, direct_to_workers=True, set_as_default=False) as own,
         own.as_current(),
     ):
         yield own
+
+
+def _in_a_task() -> contextlib.AbstractContextManager[Any]:
+    """Let other tasks have this one's place, if this is one: else a fit would wait for itself."""
+    try:
+        get_worker()
+    except ValueError:
+        return contextlib.nullcontext()
+    return worker_client()
+
+
+def _active() -> Client | None:
+    """The client that Dask's own compute() would use; None if there is none."""
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def _refuse_client(client: Any, named: str) -> None:
+    if not isinstance(client, Client):
+        raise TypeError(
+            f"{named} must be a dask.distributed.Client, or None for the active one or, without "
+            f"one, processes on this machine; got {type(client).__name__}."
+        )
+    if client.asynchronous:
+        raise TypeError(
+            f"{named} is asynchronous; pass client=dask.distributed.Client(address), and call fit "
+            "outside of the event loop."
+        )
+    if client.status in ("closing", "closed"):
+        raise ClusterError(f"{named} is closed; pass one that is connected to a scheduler.")
+
+
+def _refuse_rows_elsewhere(client: Client | None, rows: Mapping[str, Any]) -> None:
+    """Raise ValueError if rows were persisted, and not on the cluster that the fit would use."""
+    for name, collection in rows.items():
+        holders = {future.client for future in futures_of(collection)} - {client, None}
+        for holder in holders:
+            if holder.status in ("closing", "closed"):
+                raise ValueError(
+                    f"{name} was persisted by a client that is closed, and was lost with it; make "
+                    f"{name} anew, and persist it by the client of the fit."
+                )
+            there = holder.scheduler.address
+            if client is None:
+                raise ValueError(
+                    f"{name} is held by the cluster at {there}, and no client of Dask is active; "
+                    "pass its client as client=."
+                )
+            here = client.scheduler.address  # type: ignore[union-attr]
+            if there != here:
+                raise ValueError(
+                    f"{name} is held by the cluster at {there}, but the client is that of the "
+                    f"cluster at {here}; pass the client that holds the rows as client=."
+                )
 
 
 def processes_here(n_workers: int) -> LocalCluster:

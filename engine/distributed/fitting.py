@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.chunks import chunk_samples
 from engine.estimators.base import MultilayerPerceptron
+from engine.extras import installed_by
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,9 +44,11 @@ def fit(
         Partitions need not be those of X.
     sample_weight : dask array or series (n_samples,), optional
     client : dask.distributed.Client, optional
-        None begins a cluster of processes on this machine, a thread each, as many as `n_threads` of
-        the estimator says or else as there are usable cores, and ends it. A script then needs the
-        line ``if __name__ == "__main__":``, as with every use of processes.
+        None takes the active client, as Dask's own ``compute()`` does: the one that was made last
+        and is open, or in a task that of its worker. If none is active, `fit` begins a cluster of
+        processes on this machine, a thread each, as many as `n_threads` of the estimator says or
+        else as there are usable cores, and ends it. A script then needs the line
+        ``if __name__ == "__main__":``, as with every use of processes.
     allow_mixed : bool
         Take workers whose processor, or whose versions of what computes, are not those of this
         process. The bits may then be others: a warning says so.
@@ -58,12 +61,13 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        For what is not supported, and for data as in a fit here; the message says which row.
+        For what is not supported, for rows that another cluster holds than the client's, and for
+        data as in a fit here; the message says which row.
     engine.distributed.cluster.ClusterError
         A RuntimeError: if workers differ, no worker is left, rows that were lost cannot be computed
         again, or the scheduler does not answer. The estimator is as it was before.
     ImportError
-        Where Dask is not installed: ``pip install 'mlp-engine[distributed]'``.
+        Where Dask is not installed: ``pip install 'dask[array,dataframe,distributed]'``.
 
     Notes
     -----
@@ -101,8 +105,7 @@ def require_dask() -> None:
     missing = [name for name in ("dask", "distributed") if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"engine.distributed.fit needs {' and '.join(missing)}: "
-            "pip install 'mlp-engine[distributed]'."
+            f"engine.distributed.fit needs {' and '.join(missing)}: {installed_by('distributed')}."
         )
 
 
@@ -173,7 +176,7 @@ def _prepared(
     for collection in collections:
         if collection.lengths is not None:
             refuse_batches(estimator, sum(collection.lengths))
-    with client_of(client, estimator._threads_asked) as dask:
+    with client_of(client, given, estimator._threads_asked) as dask:
         taking_part = TakingPart(dask, allow_mixed, estimator._backend is NUMPY)
         source = Source(dask, collections, is_classifier(estimator))
         remote = RemoteFit(dask, source, estimator, taking_part)

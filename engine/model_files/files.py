@@ -44,7 +44,7 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     NotFittedError
         Before `fit`.
     ImportError
-        Where the format needs a package that is not there: ``pip install 'mlp-engine[models]'``.
+        Where the format needs a package that is not there: ``pip install skops onnx``.
     OSError
         When the file cannot be written.
 
@@ -92,7 +92,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     ValueError
         For another ending.
     ImportError
-        For .skops, where skops is not there: ``pip install 'mlp-engine[models]'``.
+        For .skops, where skops is not there: ``pip install skops onnx``.
     OSError
         When the file cannot be read.
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.extras import installed_by
 from engine.fingerprints import fingerprint_of
 from engine.model_files import wire
 from engine.model_files.description import (
@@ -349,7 +350,6 @@ def _onnx() -> Any:
         import onnx.checker
     except ImportError as error:
         raise ImportError(
-            f".onnx files need onnx, and {error.name} is not installed: "
-            "pip install 'mlp-engine[models]'"
+            f".onnx files need onnx, and {error.name} is not installed: {installed_by('models')}"
         ) from error
     return onnx

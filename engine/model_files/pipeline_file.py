@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine import __version__, atomic_files
+from engine.extras import installed_by
 from engine.model_files import table_examples
 from engine.model_files.archive import (
     EXAMPLES,
@@ -227,7 +228,6 @@ def _skops() -> Any:
         import skops.io
     except ImportError as error:
         raise ImportError(
-            f".skops files need skops, and {error.name} is not installed: "
-            "pip install 'mlp-engine[models]'"
+            f".skops files need skops, and {error.name} is not installed: {installed_by('models')}"
         ) from error
     return skops.io

@@ -4,11 +4,12 @@ The commands `engine train`, `predict` and `evaluate` are made of this. It needs
 which are an extra.
 """
 
+from engine.extras import installed_by
+
 try:
     import polars  # noqa: F401
     import skops  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f"Tables need polars and skops, and {error.name} is not installed: "
-        "pip install 'mlp-engine[tables]'"
+        f"Tables need polars and skops, and {error.name} is not installed: {installed_by('tables')}"
     ) from error

@@ -8,7 +8,7 @@ takes its name once everything in it is on the disk.
 import errno
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -263,13 +263,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
     parent = folder.resolve().parent
     if not parent.is_dir():
         raise ValueError(f"{folder} cannot be made: there is no folder {parent}.")
-    unfinished = Path(tempfile.mkdtemp(dir=parent, prefix=f".{folder.name}.", suffix=".unfinished"))
+    unfinished = parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.unfinished"
+    unfinished.mkdir()
     try:
         yield unfinished
         flush_folder(unfinished)
-        mask = os.umask(0)
-        os.umask(mask)
-        unfinished.chmod(0o777 & ~mask)
         unfinished.rename(folder)  # which fails if there is one with files in it by now
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)

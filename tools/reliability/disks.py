@@ -251,7 +251,7 @@ def failing(run: Callable[[], Any], number: int) -> Any:
         mock.patch.object(Path, "replace", once(Path.replace)),
         mock.patch.object(Path, "open", once(Path.open)),
         mock.patch.object(Path, "chmod", once(Path.chmod)),
-        mock.patch.object(tempfile, "mkstemp", once(tempfile.mkstemp)),
+        mock.patch.object(os, "open", once(os.open)),
     ):
         ended = run()
     return ended if failed else (ended,)

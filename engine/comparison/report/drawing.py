@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from engine.comparison.report.colours import GRID, INK, MUTED, Series, variables
+from engine.extras import installed_by
 
 WIDE, NARROW = 960, 360
 FONT_SIZE = 13
-NEEDED = "the report page needs jinja2 and matplotlib: pip install 'mlp-engine[compare]'"
+NEEDED = f"the report page needs jinja2 and matplotlib: {installed_by('compare')}"
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}"

@@ -1,0 +1,98 @@
+"""Whether anybody but the user and root may change a file, for files whose content is run as code.
+
+On Windows nothing is looked at: there access lists, which this module does not read, close the
+folders of a user's profile to others.
+"""
+
+import errno
+import os
+import shlex
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+IS_POSIX = os.name == "posix"
+ROOT = 0
+
+
+class Refusal(NamedTuple):
+    """Why others could change a file or folder, and the command that ends it, if there is one."""
+
+    reason: str
+    remedy: str | None
+
+
+def refusal_of_folder(folder: Path) -> Refusal | None:
+    """Why others could change what lies in `folder`; None if they could not.
+
+    They could if they own the folder, or one above it, or may write to it. In a folder above with
+    the sticky bit, such as /tmp, they cannot replace what is not theirs.
+
+    `folder` is a path without links, as from os.path.realpath. It is looked at from the top: what
+    has been found in order cannot be replaced by others any more. A folder that is not there yet
+    will be the user's own.
+
+    Raises OSError if a folder cannot be looked at.
+    """
+    if not IS_POSIX:
+        return None
+    for place in (*reversed(folder.parents), folder):
+        try:
+            status = place.lstat()
+        except FileNotFoundError:
+            return None
+        if stat.S_ISLNK(status.st_mode):  # put there since, or one that leads to itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(place))
+        is_above = place != folder
+        found = _owner(place, status, is_above) or _writers(place, status, is_above)
+        if found is not None:
+            return found
+    return None
+
+
+def refusal_of_file(path: Path, status: os.stat_result) -> Refusal | None:
+    """Why others could change the open file that has this status; None if they could not."""
+    return (_owner(path, status) or _writers(path, status)) if IS_POSIX else None
+
+
+def _owner(place: Path, status: os.stat_result, is_above: bool = False) -> Refusal | None:
+    owner = status.st_uid
+    if owner in (ROOT, os.geteuid()) or (is_above and _stands_for_outsiders(owner)):
+        return None
+    return Refusal(f"{place} belongs to another user (uid {owner})", None)
+
+
+def _writers(place: Path, status: os.stat_result, is_above: bool = False) -> Refusal | None:
+    mode = stat.S_IMODE(status.st_mode)
+    by_group = mode & stat.S_IWGRP and not _is_own_group(status.st_gid)
+    by_others = by_group or mode & stat.S_IWOTH
+    if not by_others or (is_above and mode & stat.S_ISVTX):
+        return None
+    is_own = os.geteuid() in (ROOT, status.st_uid)
+    remedy = f"chmod go-w {shlex.quote(str(place))}" if is_own else None
+    return Refusal(f"{place} has mode {mode:04o}", remedy)
+
+
+def _is_own_group(group_id: int) -> bool:
+    """Whether a group has the user alone, as where each user has a group of the same name."""
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(group_id)
+    except KeyError:
+        return False
+    own = user.pw_uid != ROOT and (group_id, group.gr_name) == (user.pw_gid, user.pw_name)
+    return own and set(group.gr_mem) <= {user.pw_name}
+
+
+def _stands_for_outsiders(owner: int) -> bool:
+    """Whether Linux shows this id for owners, root among them, who have no id in this container."""
+    try:
+        if owner != int(Path("/proc/sys/kernel/overflowuid").read_text()):
+            return False
+        maps = Path("/proc/self/uid_map").read_text().split()
+    except OSError:
+        return False
+    ranges = zip(map(int, maps[::3]), map(int, maps[2::3]), strict=True)
+    return not any(first <= owner < first + count for first, count in ranges)
