@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.regular_files import new_regular
+
 LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
 
 
@@ -73,8 +75,9 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
     there, or the new file is whole: there, or under the name that `new_of` gives.
     """
     new = new_of(path)
+    descriptor = new_regular(new)
     try:
-        with new.open("wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())

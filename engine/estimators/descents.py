@@ -93,8 +93,12 @@ def descend(
     watch: Watch,
     max_epochs: int,
     keeper: Keeper | None = None,
+    last_finite: State | None = None,
 ) -> Descended:
-    """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors."""
+    """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors.
+
+    `last_finite` is as for `Descent`.
+    """
     error, steps_before = None, int(state.counts[STEPS])
     if is_over(keeper, max_epochs):
         assert keeper.found is not None
@@ -103,7 +107,7 @@ def descend(
     with one_blas_thread() if backend is NUMPY else nullcontext():
         way = way_of(backend, layers, samples, settings.batch_size, threads.number)
         try:
-            descent = Descent(way, state, settings, watch, keeper)
+            descent = Descent(way, state, settings, watch, keeper, last_finite)
             stopped = descent.run(max_epochs)
             descent.keep_end(stopped, {})
         except KeyboardInterrupt:
