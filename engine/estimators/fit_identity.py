@@ -112,8 +112,8 @@ def _words(value: Any, seen: dict[int, tuple[int, Any]]) -> Any:
         return ["method", _words(value.__func__, seen), _words(value.__self__, seen)]
     if isinstance(value, types.FunctionType):
         captured = [_captured(cell) for cell in value.__closure__ or ()]
-        parts = [captured, value.__defaults__, value.__kwdefaults__, vars(value)]
-        code = [_code(value.__code__), *(_words(part, seen) for part in parts if part)]
+        parts = (captured, value.__defaults__, value.__kwdefaults__)
+        code = [_code(value.__code__), *(_words(part, seen) for part in parts)]
         return f"{value.__module__}.{value.__qualname__} {_digest(code)}"
     try:
         return f"{name} {joblib.hash(value)}"
@@ -122,7 +122,10 @@ def _words(value: Any, seen: dict[int, tuple[int, Any]]) -> Any:
     except Exception:  # what cannot be pickled is what it holds
         if isinstance(value, type):
             return f"{value.__module__}.{value.__qualname__}"
-        return f"{name} {_digest(_words(_held_by(value), seen))}"
+        if isinstance(value, types.ModuleType):
+            return value.__name__
+        held = object.__getstate__(value)  # with what is in slots
+        return f"{name} {_digest(_words(held, seen))}"
 
 
 def _captured(cell: types.CellType) -> Any:
@@ -131,13 +134,6 @@ def _captured(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return "not bound"
-
-
-def _held_by(value: Any) -> dict[str, Any]:
-    """The attributes of an object, in its dictionary or in slots."""
-    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return {**held, **(getattr(value, "__dict__", None) or {})}
 
 
 def _digest(words: Any) -> str:
