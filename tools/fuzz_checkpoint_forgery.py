@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import __version__
 from engine.tensor_layout import NAMES, laid_out
 from engine.training import checkpoint_files, evaluations
 from engine.training.state import COST
@@ -70,7 +71,7 @@ def sealed(facts: str, arrays: dict[str, NDArray[Any]], **about: str) -> bytes:
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     texts = {
         "mlp-engine": f"checkpoint {checkpoint_files.FORMAT}",
-        "version": checkpoint_files.__version__,
+        "version": __version__,
         "facts": facts,
         "sha256": checkpoint_files._checksum(facts, whole),
         **about,
@@ -231,8 +232,8 @@ def array_of_another(generator: random.Random, held: Held, others: list[Path]) -
 def another_end(generator: random.Random, held: Held, others: list[Path]) -> bool:
     """Another number of epochs, or another reason to have ended."""
     if generator.random() < 0.5:
-        old = held.facts["epochs"]
-        numbers = [
+        old = checkpoint_files.read(held.place / "run.ckpt").epochs
+        numbers: list[Any] = [
             *HUGE,
             old + 1,
             old - 1,

@@ -6,7 +6,7 @@ larger `max_iter` takes further, or does not.
 
 import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from engine import Checkpoint, DivergedError, MLPClassifier, MLPRegressor, Network, train
-from engine.training import checkpoint
+from engine.training import checkpoint_files
 from tools.reliability.jobs import digest_of
 
 N_SAMPLES, MAX_ITER, ENDED = 40, 8, 5
@@ -135,11 +135,11 @@ def fitted(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
     return digest_of([*estimator.coefs_, *estimator.intercepts_, *numbers, ended])
 
 
-def write_corpus(folder: Path) -> list[Path]:
-    """Checkpoints of all jobs, a folder for each job and stage."""
+def write_corpus(folder: Path, chosen: Iterable[Job]) -> list[Path]:
+    """Checkpoints of these jobs, a folder for each job and stage."""
     # Steps of a slice by the clock: here two, so that slices end within epochs.
     with mock.patch("engine.training.descent.SLICE_SECONDS", 0.0):
-        for job in jobs().values():
+        for job in chosen:
             for stage, number in STAGES.items():
                 place = folder / f"{job.name}; {stage}"
                 place.mkdir()
@@ -151,7 +151,7 @@ def _write(job: Job, path: Path, stage: str, number: int) -> None:
     if stage in ("ended", "over"):
         job.call(number, Checkpoint(path))
         return
-    write, written = checkpoint.write, []
+    write, written = checkpoint_files.write, []
 
     def write_and_stop(*arguments: Any) -> None:
         write(*arguments)
@@ -160,7 +160,7 @@ def _write(job: Job, path: Path, stage: str, number: int) -> None:
             raise Stop
 
     stopped = contextlib.suppress(Stop)
-    with mock.patch.object(checkpoint, "write", write_and_stop), stopped:
+    with mock.patch("engine.training.checkpoint.write", write_and_stop), stopped:
         job.call(MAX_ITER, Checkpoint(path, seconds=0))
 
 

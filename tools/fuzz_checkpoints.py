@@ -19,10 +19,12 @@ memory and time. An outcome is
 Ends with 0 if there was no failure, 1 if there was one.
 """
 
+import json
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +37,12 @@ from tools.fuzz_workers import (
     UNCHANGED,
     TooLong,
     asked_of,
-    report,
     tried,
 )
-from tools.performance_page import rewrite
+from tools.performance_page import FIGURES, rewrite
 
 PAGE = ROOT / "docs" / "reliability.md"
+FIGURES_OF_FUZZ = FIGURES / "checkpoints.json"
 FILES, SEED = 20_000, 0
 DAMAGED = 0.1  # the share of files without a right checksum
 
@@ -67,7 +69,7 @@ class CheckpointTrials(NamedTuple):
         """Go on from all as they are, so that all is compiled; nothing waits for a disk."""
         from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
 
-        os.fsync = lambda descriptor: None
+        os.fsync = lambda fd: None
         for place in self.corpus:
             content, log = _files_in(place)
             job = job_of(place)
@@ -149,31 +151,37 @@ def _written(folder: Path, content: bytes, log: bytes) -> Path:
     return path
 
 
-def trials_in(folder: Path, seed: int) -> CheckpointTrials:
-    """The corpus, written to a folder, and what its runs end with."""
+def trials_in(folder: Path, seed: int, names: Collection[str] = ()) -> CheckpointTrials:
+    """The corpus, written to a folder, and what its runs end with; of some jobs, or of all."""
     from tools.fuzz_checkpoint_runs import MAX_ITER, jobs, write_corpus
 
-    expected = {name: job.call(MAX_ITER) for name, job in jobs().items()}
-    return CheckpointTrials(seed, write_corpus(folder), expected)
+    chosen = [job for job in jobs().values() if not names or job.name in names]
+    expected = {job.name: job.call(MAX_ITER) for job in chosen}
+    return CheckpointTrials(seed, write_corpus(folder, chosen), expected)
 
 
-def row_of(outcomes: dict[str, Any]) -> str:
-    """What came of it, in a sentence of the page."""
-    counts = {name: outcomes["outcomes"].get(name, 0) for name in (REFUSED, UNCHANGED, ANOTHER)}
-    return (
-        f"{outcomes['files']:,} checkpoints: `CheckpointError` {counts[REFUSED]:,} times, the very "
-        f"same run {counts[UNCHANGED]:,} times; {counts[ANOTHER]:,} forgeries held parameters, "
-        f"moments or costs that another run could have had, and the run went on from these; "
-        f"{len(outcomes['failures'])} failures."
-    )
+def table_of(outcomes: dict[str, Any]) -> str:
+    """What came of each kind of change, as a table of the page."""
+    by_kind: dict[str, Counter[str]] = {}
+    for kinds in outcomes["kinds"].values():
+        for kind, counts in kinds.items():
+            by_kind.setdefault(kind, Counter()).update(counts)
+    by_kind["all"] = Counter(outcomes["outcomes"])
+    columns = ("times", "`CheckpointError`", "the very same run", "another", "failures")
+    lines = [f"| what was changed | {' | '.join(columns)} |", "|---|--:|--:|--:|--:|--:|"]
+    for kind, counts in by_kind.items():
+        named = (REFUSED, UNCHANGED, ANOTHER, FAILURE)
+        numbers = (counts.total(), *(counts[name] for name in named))
+        lines.append(f"| {kind} | {' | '.join(f'{number:,}' for number in numbers)} |")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> int:
     told = asked_of("fuzz_checkpoints", (__doc__ or "").splitlines()[0], FILES, SEED, arguments)
     outcomes = tried(told, lambda folder: trials_in(folder, told.seed))
-    print(row_of(outcomes))
     if (told.files, told.seed) == (FILES, SEED):
-        rewrite(PAGE, "fuzz", f"{row_of(outcomes)}\n\n```text\n{report(outcomes)}\n```")
+        FIGURES_OF_FUZZ.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
+        rewrite(PAGE, "fuzz", table_of(outcomes))
     return 1 if outcomes["failures"] else 0
 
 
