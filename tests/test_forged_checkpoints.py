@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from engine import Checkpoint, CheckpointError, MLPClassifier, Network, train
+from engine.cli import main
 from engine.estimators.fit_identity import in_words
 from engine.regular_files import new_regular, open_regular
 from engine.training import checkpoint_files, evaluations, restoration
@@ -356,6 +357,16 @@ def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
         named.symlink_to(path)
     with pytest.raises(CheckpointError, match=rf"{named.name} is {kind}; name a file\. Nothing"):
         run(named)
+
+
+def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
+    os.mkfifo(path)
+    table = path.with_name("nothing.csv")
+    with pytest.raises(SystemExit) as ended:
+        main.main(["train", str(table), "--target", "y", "--checkpoint", str(path)])
+    assert ended.value.code == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is a pipe; name a file. Nothing was trained." in said
 
 
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/fd/{}"])

@@ -124,10 +124,10 @@ def run(asked: Asked, trials: Trials, folder: Path) -> Found:
         while waiting and len(at_work) < asked.jobs:
             at_work.append(_Worker(context, waiting.pop(0), asked, trials, folder))
         for worker in list(at_work):
-            for answer in worker.answers():
+            ended = worker.ended()
+            for answer in worker.answers():  # also those of a moment before its end
                 done += 1
                 _count(found, asked.seed, trials, *answer)
-            ended = worker.ended()
             if ended is None:
                 continue
             at_work.remove(worker)

@@ -6,7 +6,6 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 import engine
 from engine.boundary import settings
 from engine.chunks import Elsewhere, chunk_bounds
-from engine.equations.backends import NUMPY, Backend
+from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import CURVES, Before
 from engine.estimators.callbacks import Tasks
-from engine.estimators.descents import Descended, descend, settings_of
+from engine.estimators.descents import Descended, descend, restored, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
@@ -37,11 +36,9 @@ from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import Threads, choose
-from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import ENDS, Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.planning import plan_of
-from engine.training.restoration import restored_descent
 from engine.training.result import fingerprint
 from engine.training.run_identity import Identity
 from engine.training.state import ADAPTIVE, RATE, Settings
@@ -408,9 +405,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         start = state.theta.copy() if self._scored else state.theta
         last_finite = None
         if keeper is not None and keeper.found is not None:
-            with one_blas_thread() if self._backend is NUMPY else nullcontext():
-                restored = restored_descent(keeper, state, told, watch, samples, {})
-            state, last_finite = restored.state, restored.last_finite
+            state, last_finite = restored(self._backend, keeper, state, told, watch, samples)
         if self.verbose and told.schedule == ADAPTIVE:
             watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(

@@ -17,6 +17,7 @@ from engine.training.batches import samples_of_a_block
 from engine.training.blas import one_blas_thread
 from engine.training.checkpoint import Keeper, is_over
 from engine.training.descent import Descent, way_of
+from engine.training.restoration import restored_descent
 from engine.training.result import DivergedError
 from engine.training.state import (
     ADAM,
@@ -81,6 +82,20 @@ def settings_of(estimator: Any, n_samples: int, n_features: int, batch_size: int
         stops=1,
         counts_samples=1,
     )
+
+
+def restored(
+    backend: Backend,
+    keeper: Keeper,
+    start: State,
+    settings: Settings,
+    watch: Watch,
+    samples: Samples | Elsewhere,
+) -> tuple[State, State | None]:
+    """The state that a checkpoint holds, and the last one with a finite loss, once it has ended."""
+    with one_blas_thread() if backend is NUMPY else nullcontext():
+        found = restored_descent(keeper, start, settings, watch, samples, {})
+    return found.state, found.last_finite
 
 
 def descend(

@@ -117,7 +117,7 @@ def checkpoint_of(given: Any) -> Checkpoint | None:
     return given if given is None or isinstance(given, Checkpoint) else Checkpoint(given)
 
 
-def _resolved(checkpoint: Checkpoint) -> Path:
+def place_of(checkpoint: Checkpoint) -> Path:
     """Where the file stands. Raises CheckpointError where none can: nothing was opened yet."""
     given = Path(os.fsdecode(checkpoint.path))
     try:
@@ -166,7 +166,7 @@ class Keeper:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._path = _resolved(checkpoint)
+        self._path = place_of(checkpoint)
         self._run: Identity = {}
         self._process = os.getpid()
         self._log: EvaluationLog | None = None

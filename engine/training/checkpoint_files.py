@@ -22,7 +22,7 @@ from engine.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 FORMAT = 1
 PREVIOUS = ".previous"  # the name of the file before goes on so,
 DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
-LONGEST = 60  # letters of a text of a file that stands in a message
+LONGEST, LONGEST_REASON = 60, 300  # letters of a text of a file, or about it, in a message
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -91,8 +91,9 @@ def read(path: Path) -> Saved:
             f"There is not enough memory to read {path}. Nothing was trained, nothing changed."
         ) from None
     except Exception as error:  # whatever a damaged file leads to
+        reason = f": {error}" if _is_short(str(error), LONGEST_REASON) else ""
         raise DamagedCheckpoint(
-            f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error})."
+            f"{path} is no checkpoint, or a damaged one ({type(error).__name__}{reason})."
         ) from error
 
 
@@ -121,9 +122,9 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
     return _saved(json.loads(about["facts"]), arrays)
 
 
-def _is_short(text: str) -> bool:
+def _is_short(text: str, most: int = LONGEST) -> bool:
     """Whether a text can stand in a message."""
-    return len(text) <= LONGEST and text.isprintable()
+    return len(text) <= most and text.isprintable()
 
 
 def _saved(facts: Any, arrays: Arrays) -> Saved:
