@@ -361,10 +361,11 @@ def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
 
 def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
     os.mkfifo(path)
-    table = path.with_name("nothing.csv")
+    table = path.with_name("t.csv")
+    table.write_text("x,y\n1,2\n")
     with pytest.raises(SystemExit) as ended:
         main.main(["train", str(table), "--target", "y", "--checkpoint", str(path)])
-    assert ended.value.code == 1
+    assert ended.value.code == main.WRONG_USE
     said = " ".join(capsys.readouterr().err.split())
     assert "is a pipe; name a file. Nothing was trained." in said
 

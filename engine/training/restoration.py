@@ -41,7 +41,7 @@ from engine.training.state import (
 
 # Numbers drawn for shuffles that are drawn once more, some seconds; beyond, an order is only held
 # to be a permutation.
-MOST_DRAWS = 10**9
+MOST_DRAWS = 2 * 10**8
 WORDS_OF_XOSHIRO = 4
 
 

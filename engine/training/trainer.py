@@ -151,8 +151,9 @@ def train(
     ------
     CheckpointError
         A ValueError: when the file at `checkpoint` is of another run (the message says in what), is
-        damaged, in use, or cannot be written. A disk that fails later is a warning: training goes
-        on, and the checkpoint before is kept.
+        damaged, not what such a run can have written, in use, no regular file, or cannot be
+        written. A disk that fails later is a warning: training goes on, and the checkpoint before
+        is kept.
     DivergedError
         When the cost stops being finite; `.theta` holds the last parameters whose cost was.
     ValueError, TypeError
