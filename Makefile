@@ -10,7 +10,7 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability fuzz bench gate \
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability fuzz fuzz-checkpoints bench gate \
     history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
 	@echo "make reliability  kill runs, fill disks, take rights away; what was lost goes into docs/reliability.md"
 	@echo "make fuzz    load 100 000 damaged and forged model files; FILES=n for fewer, JSON=file keeps the counts"
+	@echo "make fuzz-checkpoints  go on from 20 000 forged and damaged checkpoints; fills docs/reliability.md; FILES, JSON as above"
 	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
 	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
@@ -88,6 +89,9 @@ reliability: $(VENV)/with-test
 
 fuzz: $(VENV)/with-test
 	$(RUN) -m tools.fuzz_models $(if $(FILES),--files $(FILES)) $(if $(JSON),--json $(JSON))
+
+fuzz-checkpoints: $(VENV)/with-test
+	$(RUN) -m tools.fuzz_checkpoints $(if $(FILES),--files $(FILES)) $(if $(JSON),--json $(JSON))
 
 bench: $(VENV)/with-test
 	$(RUN) -m tools.bench $(if $(SAVE),--save='$(SAVE)') $(if $(COMPARE),--compare='$(COMPARE)') $(if $(ONLY),--only='$(ONLY)')

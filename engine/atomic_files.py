@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.regular_files import new_regular
+
 LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
 
 
@@ -80,8 +82,9 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
     """
     new = new_of(path)
     mode = _mode(path)
+    descriptor = new_regular(new)
     try:
-        with new.open("wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 new.chmod(mode)
             write(file)

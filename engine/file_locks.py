@@ -9,6 +9,8 @@ import sys
 import weakref
 from pathlib import Path
 
+from engine.regular_files import open_regular
+
 
 class InUse(Exception):
     """Another process holds the lock, or another run of this one."""
@@ -31,7 +33,7 @@ class FileLock:
         _held.add(self)
         try:
             while self._descriptor < 0:
-                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o666)
+                self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
                 _lock(self._descriptor)
                 if not self._is_at_path():  # the holder before removed it in between: once more
                     self._close()
@@ -83,8 +85,6 @@ if hasattr(os, "register_at_fork"):
 if sys.platform == "win32":
     import msvcrt
 
-    _NOT_INHERITED = os.O_NOINHERIT
-
     def _lock(descriptor: int) -> None:
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -92,8 +92,6 @@ if sys.platform == "win32":
             raise InUse from None
 else:
     import fcntl
-
-    _NOT_INHERITED = os.O_CLOEXEC
 
     def _lock(descriptor: int) -> None:
         try:

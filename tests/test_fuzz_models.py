@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.processes import ROOT, run
-from tools import fuzz_models
+from tools import fuzz_models, fuzz_workers
 from tools.fuzz_corpus import write_corpus
 from tools.fuzz_damage import DAMAGES
 from tools.fuzz_forgery import FORGERIES
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 ENDINGS = (".safetensors", ".skops", ".onnx")
-GOOD = (fuzz_models.REFUSED, fuzz_models.UNCHANGED, fuzz_models.ANOTHER)
+GOOD = (fuzz_workers.REFUSED, fuzz_workers.UNCHANGED, fuzz_workers.ANOTHER)
 SETTINGS = settings(
     deadline=None, max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -86,7 +86,7 @@ def test_every_way_to_damage_and_to_forge_is_tried_and_does_something(corpus, fo
                 ending, name, forgery.content, whole, True, forgery.must_be_refused
             )
             outcomes.append(loaded(case, folder))
-        assert fuzz_models.REFUSED in outcomes, name
+        assert fuzz_workers.REFUSED in outcomes, name
 
 
 def case_with(whole, content, **told):

@@ -120,7 +120,7 @@ def other_value(generator: random.Random, content: bytes) -> Forgery:
     """One value within a text of JSON is another."""
     metadata, tensors = _opened(content)
     name = generator.choice([n for n in sorted(metadata) if metadata[n][:1] in "[{"])
-    value = _with_another(generator, json.loads(metadata[name]))
+    value = with_another(generator, json.loads(metadata[name]))
     return Forgery(_sealed({**metadata, name: json.dumps(value)}, tensors), must_be_refused=False)
 
 
@@ -229,7 +229,7 @@ def array_of_another_shape(generator: random.Random, content: bytes) -> Forgery:
 
 def other_schema_value(generator: random.Random, content: bytes) -> Forgery:
     parts = _parts(content)
-    schema = _with_another(generator, json.loads(parts["schema.json"]))
+    schema = with_another(generator, json.loads(parts["schema.json"]))
     changed = {**parts, "schema.json": json.dumps(schema).encode()}
     return Forgery(_zipped(changed), must_be_refused=False)
 
@@ -335,7 +335,7 @@ def deep_part(generator: random.Random, content: bytes) -> Forgery:
 def other_header_or_examples(generator: random.Random, content: bytes) -> Forgery:
     parts = _parts(content)
     name = generator.choice(["mlp-engine.json", "examples.json"])
-    value = _with_another(generator, json.loads(parts[name]))
+    value = with_another(generator, json.loads(parts[name]))
     return Forgery(_zipped({**parts, name: json.dumps(value).encode()}), must_be_refused=False)
 
 
@@ -459,7 +459,7 @@ def other_graph_text(generator: random.Random, content: bytes) -> Forgery:
     proto = onnx.load_model_from_string(content)
     entry = generator.choice(proto.metadata_props)
     try:
-        entry.value = json.dumps(_with_another(generator, json.loads(entry.value)))
+        entry.value = json.dumps(with_another(generator, json.loads(entry.value)))
     except ValueError:
         entry.value = generator.choice(["", "9" * 5000, "[" * DEEP, json.dumps(STRANGE)])
     kept = [entry for entry in proto.metadata_props if entry.key != "checksum"]
@@ -509,7 +509,7 @@ FORGERIES: dict[str, dict[str, Forge]] = {
 }
 
 
-def _with_another(generator: random.Random, value: Any) -> Any:
+def with_another(generator: random.Random, value: Any) -> Any:
     """The same JSON with one value in it replaced."""
     places: list[tuple[Any, Any]] = []
     waiting = [value]

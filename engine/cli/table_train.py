@@ -147,6 +147,7 @@ def train(
     from engine.tables.facts import is_converted
     from engine.tables.on_disk import open_table
     from engine.tables.reading import MISSING, read_table, sha256_of
+    from engine.training.checkpoint import place_of
 
     if table.is_dir() and not is_converted(table) and on_disk is None:
         raise ValueError(
@@ -159,6 +160,7 @@ def train(
     pipeline_file.check_ending(model)
     atomic_files.check_writable(model)
     if checkpoint is not None:
+        place_of(Checkpoint(checkpoint))
         atomic_files.check_writable(checkpoint)
     elif checkpoint_every is not None:
         raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")

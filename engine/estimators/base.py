@@ -21,9 +21,9 @@ from engine.equations.backends import Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import CURVES, Before
 from engine.estimators.callbacks import Tasks
-from engine.estimators.descents import Descended, descend, settings_of
+from engine.estimators.descents import Descended, descend, restored, settings_of
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.draws import Draws, initial_parameters
+from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
@@ -36,7 +36,8 @@ from engine.network import Network
 from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import Threads, choose
-from engine.training.checkpoint import Keeper, found_by, kept
+from engine.training.checkpoint import ENDS, Keeper, kept
+from engine.training.checkpoint_files import CheckpointError
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.run_identity import Identity
@@ -47,9 +48,6 @@ RowsOf = Callable[[bool], Rows]
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
-
-# The generator's state before a fit, in a checkpoint.
-WORDS = "draws"
 
 # scikit-learn's names of output units, and ours.
 OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
@@ -193,7 +191,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         def identity() -> Identity:
             return identity_of_fit(self, network, rows, own, first)
 
-        with kept(None if incremental else self.checkpoint, identity, self.max_iter) as keeper:
+        ends = ENDS if self._stochastic else ("converged", "callback")
+        checkpoint = None if incremental else self.checkpoint
+        with kept(checkpoint, identity, self.max_iter, ends) as keeper:
             return self._fit_kept(rows, own, network, first, incremental, keeper)
 
     def _fit_kept(
@@ -207,13 +207,35 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> endings.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         draws: Draws | None = None if first else getattr(self, "_draws", None)
-        if draws is None or not (self._continues and draws.are_of(self.random_state)):
+        goes_on = draws is not None and self._continues and draws.are_of(self.random_state)
+        if draws is None or not goes_on:
             draws = Draws(self.random_state)
         self._draws = draws
-        if keeper is not None:
-            if keeper.found is not None:  # the same draws once more, whatever they came from
-                draws.go_on_from(keeper.found.arrays[WORDS])
-            keeper.always[WORDS] = draws.words()
+        if keeper is None:
+            return self._fit_drawn(rows, own, network, first, incremental, keeper)
+        known = draws.words()
+        if keeper.found is not None:  # the same draws once more, whatever they came from
+            words = words_found(keeper.found.arrays, keeper.verifier)
+            same = np.array_equal(words, known) or (self.random_state is None and not goes_on)
+            keeper.verifier.require(same, f"{WORDS} is not what its random_state gives")
+            draws.go_on_from(words)
+        keeper.always[WORDS] = draws.words()
+        try:
+            return self._fit_drawn(rows, own, network, first, incremental, keeper)
+        except CheckpointError:
+            draws.go_on_from(known)  # NumPy's own generator may be others', too
+            raise
+
+    def _fit_drawn(
+        self,
+        rows: Rows,
+        own: Rows | None,
+        network: Network,
+        first: bool,
+        incremental: bool,
+        keeper: Keeper | None,
+    ) -> endings.ToSay:
+        """The same, once it is known what is to be drawn."""
         if first:
             self._begin(network, rows.X.dtype)
         else:
@@ -381,9 +403,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
-        if (found := found_by(keeper)) is not None:
-            state = state.from_arrays(found.arrays, "state")
-            watch.go_on_from(found.arrays)
+        last_finite = None
+        if keeper is not None and keeper.found is not None:
+            state, last_finite = restored(self._backend, keeper, state, told, watch, samples)
         if self.verbose and told.schedule == ADAPTIVE:
             watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
         ended = descend(
@@ -396,6 +418,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             watch,
             1 if incremental else self.max_iter,
             keeper,
+            last_finite,
         )
         if ended.error is not None and ended.error.step == optimiser.steps:
             raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")

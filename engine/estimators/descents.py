@@ -17,6 +17,7 @@ from engine.threads import Threads
 from engine.training.batches import samples_of_a_block
 from engine.training.checkpoint import Keeper, is_over
 from engine.training.descent import Descent, way_of
+from engine.training.restoration import restored_descent
 from engine.training.result import DivergedError
 from engine.training.state import (
     ADAM,
@@ -83,6 +84,20 @@ def settings_of(estimator: Any, n_samples: int, n_features: int, batch_size: int
     )
 
 
+def restored(
+    backend: Backend,
+    keeper: Keeper,
+    start: State,
+    settings: Settings,
+    watch: Watch,
+    samples: Samples | Elsewhere,
+) -> tuple[State, State | None]:
+    """The state that a checkpoint holds, and the last one with a finite loss, once it has ended."""
+    with one_blas_thread() if backend is NUMPY else nullcontext():
+        found = restored_descent(keeper, start, settings, watch, samples, {})
+    return found.state, found.last_finite
+
+
 def descend(
     backend: Backend,
     layers: Layers,
@@ -93,8 +108,12 @@ def descend(
     watch: Watch,
     max_epochs: int,
     keeper: Keeper | None = None,
+    last_finite: State | None = None,
 ) -> Descended:
-    """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors."""
+    """Up to `max_epochs` epochs; Ctrl-C and divergence are outcomes, not errors.
+
+    `last_finite` is as for `Descent`.
+    """
     error, steps_before = None, int(state.counts[STEPS])
     if is_over(keeper, max_epochs):
         assert keeper.found is not None
@@ -103,7 +122,7 @@ def descend(
     with one_blas_thread() if backend is NUMPY else nullcontext():
         way = way_of(backend, layers, samples, settings.batch_size, threads.number)
         try:
-            descent = Descent(way, state, settings, watch, keeper)
+            descent = Descent(way, state, settings, watch, keeper, last_finite)
             stopped = descent.run(max_epochs)
             descent.keep_end(stopped, {})
         except KeyboardInterrupt:

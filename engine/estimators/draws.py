@@ -7,7 +7,13 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from engine.network import Network
+from engine.training.checkpoint_files import Arrays
+from engine.training.expected_arrays import Expected, Verifier
+from engine.training.mersenne import WORDS as N_WORDS
 from engine.training.mersenne import put_words, words_of
+
+# The generator's state before a fit, in a checkpoint.
+WORDS = "draws"
 
 
 class Draws:
@@ -53,6 +59,16 @@ class Draws:
         self._words = words
         if self._shared:
             _ = self.generator
+
+
+def words_found(arrays: Arrays, verifier: Verifier) -> NDArray[np.uint64]:
+    """The state in a checkpoint. Raises CheckpointError if no generator can be in it."""
+    expected = {WORDS: Expected(np.uint64, (N_WORDS + 1,), low=0, high=2**32 - 1)}
+    verifier.require_arrays({name: arrays[name] for name in expected if name in arrays}, expected)
+    words = arrays[WORDS]
+    is_state = words[N_WORDS] <= N_WORDS and words[:N_WORDS].any()
+    verifier.require(is_state, f"{WORDS} is no state of a generator")
+    return words
 
 
 def initial_parameters(

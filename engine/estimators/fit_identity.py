@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -81,26 +82,62 @@ def _before(estimator: Any) -> Identity:
 
 
 def in_words(value: Any) -> Any:
-    """A parameter as JSON holds it: the same in each process, and another for another value."""
+    """A parameter as JSON holds it: the same in each process, and another for another value.
+
+    Raises RecursionError for objects within objects, very many of them.
+    """
+    return _words(value, {})
+
+
+def _words(value: Any, seen: dict[int, tuple[int, Any]]) -> Any:
+    """The same; what was `seen` before is named by its number, as it may hold itself."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(float(value))  # a NaN is not equal to itself
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if id(value) in seen:
+        return ["again", seen[id(value)][0]]
+    seen[id(value)] = len(seen), value  # which stays alive, and its id its own
     if isinstance(value, list | tuple):
-        return [in_words(one) for one in value]
+        return [_words(one, seen) for one in value]
     if isinstance(value, Mapping):
-        return sorted(([in_words(key), in_words(one)] for key, one in value.items()), key=repr)
+        items = sorted(value.items(), key=lambda item: repr(_words(item[0], {})))
+        return [[_words(key, seen), _words(one, seen)] for key, one in items]
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, functools.partial):
-        return ["partial", in_words(value.func), in_words(value.args), in_words(value.keywords)]
+        return ["partial", *(_words(one, seen) for one in (value.func, value.args, value.keywords))]
+    if isinstance(value, types.MethodType):
+        return ["method", _words(value.__func__, seen), _words(value.__self__, seen)]
     if isinstance(value, types.FunctionType):
-        captured = [cell.cell_contents for cell in value.__closure__ or ()]
-        code = [_code(value.__code__), in_words(captured), in_words(value.__defaults__)]
-        digest = hashlib.sha256(repr(code).encode()).hexdigest()
-        return f"{value.__module__}.{value.__qualname__} {digest[:16]}"
+        captured = [_captured(cell) for cell in value.__closure__ or ()]
+        parts = (captured, value.__defaults__, value.__kwdefaults__)
+        code = [_code(value.__code__), *(_words(part, seen) for part in parts)]
+        return f"{value.__module__}.{value.__qualname__} {_digest(code)}"
     try:
-        return f"{type(value).__module__}.{type(value).__qualname__} {joblib.hash(value)}"
-    except Exception:  # what cannot be pickled has no form that is the same in each process
-        return f"{type(value).__module__}.{type(value).__qualname__}"
+        return f"{name} {joblib.hash(value)}"
+    except RecursionError:
+        raise
+    except Exception:  # what cannot be pickled is what it holds
+        if isinstance(value, type):
+            return f"{value.__module__}.{value.__qualname__}"
+        if isinstance(value, types.ModuleType):
+            return value.__name__
+        held = object.__getstate__(value)  # with what is in slots
+        return f"{name} {_digest(_words(held, seen))}"
+
+
+def _captured(cell: types.CellType) -> Any:
+    """What a function takes from around it; the name of nothing, if that is not bound yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "not bound"
+
+
+def _digest(words: Any) -> str:
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
 
 
 def _code(code: types.CodeType) -> list[Any]:

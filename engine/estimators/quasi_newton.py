@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from engine.blas import one_blas_thread
 from engine.estimators.watch import Mark, Watch
 from engine.objective import Objective
-from engine.training.checkpoint import Keeper, found_by
+from engine.training.checkpoint import Keeper
 from engine.training.checkpoint_files import Arrays, CheckpointError
+from engine.training.expected_arrays import Expected
 from engine.training.scipy_lbfgs import minimise_by_scipy
 
 
@@ -44,16 +45,21 @@ def minimise(
     evaluations that its checkpoint holds.
     """
     reached, n_iter, stopped = theta.copy(), 0, "converged"
+    to_repeat, ended_before, verifier = 0, None, None
+    if keeper is not None and keeper.found is not None:
+        verifier, ended_before = keeper.verifier, keeper.found.stopped
+        to_repeat = keeper.found.epochs
+        evaluations = {"evaluations": Expected(np.int64, (1,), low=to_repeat + 1)}
+        arrays_found = keeper.take({**watch.expected(to_repeat, theta), **evaluations})
+        verifier.require(ended_before is None or to_repeat, "its run ended before it began")
     log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
     if log is not None and log.to_replay > max_fun:
         raise CheckpointError(
             f"{keeper} holds {log.to_replay} evaluations, and max_fun is {max_fun}. Nothing was "
             "changed. Raise max_fun, name another file, or delete it."
         )
-    to_repeat, ended_before = 0, None
-    if (found := found_by(keeper)) is not None:
-        watch.go_on_from(found.arrays)
-        to_repeat, ended_before = len(watch.losses), found.stopped
+    if verifier is not None:
+        watch.go_on_from(arrays_found, verifier)
 
     def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         point = x.astype(theta.dtype)
@@ -71,9 +77,14 @@ def minimise(
         reached[:] = at.x
         n_iter += 1
         if n_iter <= to_repeat:
-            if n_iter == to_repeat and ended_before == "callback":
-                stopped = ended_before
-                return True
+            assert verifier is not None
+            same = watch.losses[n_iter - 1] == at.fun
+            verifier.require(same, "watch.losses are not of its evaluations")
+            if n_iter == to_repeat:
+                watch.verify(reached, verifier)
+                if ended_before == "callback":
+                    stopped = ended_before
+                    return True
             return False
         reason = watch.record(np.array([[at.fun, np.nan]]), np.nan, reached, n_iter)
         if reason is not None:
@@ -96,6 +107,9 @@ def minimise(
             if keeper is not None:
                 keeper.interrupted()
             stopped = "interrupted"
+    if verifier is not None:
+        led = n_iter >= to_repeat
+        verifier.require(led, "its evaluations do not lead to as many iterations")
     if keeper is not None and log is not None and stopped != "interrupted":
         mark, count = watch.mark(), log.count
         keeper.ended(n_iter, stopped, lambda: arrays(mark, count))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.training.checkpoint_files import Arrays
+from engine.training.expected_arrays import ANY, NOT_NAN, Expected, Verifier
 from engine.training.result import DivergedError
 
 Told = Callable[["Epoch"], bool]
@@ -183,14 +184,46 @@ class Watch:
             "watch.best": np.empty(0) if mark.best is None else mark.best,
         }
 
-    def go_on_from(self, arrays: Arrays) -> None:
-        """Know what is in a checkpoint."""
+    def expected(self, n_epochs: int, theta: NDArray[Any]) -> dict[str, Expected]:
+        """Its arrays in a checkpoint, after so many epochs."""
+        n_validation_losses = n_epochs if self._validation is not None else 0
+        n_scores = n_epochs if self._scored else 0
+        return {
+            "watch.losses": Expected(np.float64, (n_epochs,), numbers=NOT_NAN),
+            "watch.validation_losses": Expected(np.float64, (n_validation_losses,), numbers=ANY),
+            "watch.scores": Expected(np.float64, (n_scores,), numbers=ANY),
+            "watch.best_score": Expected(np.float64, (1,), numbers=ANY),
+            "watch.best": Expected(theta.dtype, theta.shape, empty=True),
+        }
+
+    def go_on_from(self, arrays: Arrays, verifier: Verifier) -> None:
+        """Know what is in a checkpoint. Raises CheckpointError if that cannot be."""
         self.losses = arrays["watch.losses"].tolist()
         self.validation_losses = arrays["watch.validation_losses"].tolist()
         self.scores = arrays["watch.scores"].tolist()
-        self.best_score = float(arrays["watch.best_score"][0])
-        best = arrays["watch.best"]
-        self.best = best if best.size else None
+        at = None
+        for number, score in enumerate(self.scores):
+            if score > self.best_score:
+                self.best_score, at = score, number
+        same = float(arrays["watch.best_score"][0]) == self.best_score
+        same = same and (at is None) == (arrays["watch.best"].size == 0)
+        verifier.require(same, "watch.best_score is not the best of watch.scores")
+        if at is not None:
+            assert self._validation is not None
+            self.best = arrays["watch.best"]
+            kept, computed = self.validation_losses[at], self._validation.loss(self.best)
+            verifier.require_result("watch.best's loss", kept, computed)
+
+    @property
+    def watched(self) -> list[float]:
+        """What a descent looks at to become low."""
+        return [-score for score in self.scores] if self._scored else self.losses
+
+    def verify(self, theta: NDArray[Any], verifier: Verifier) -> None:
+        """Raise CheckpointError unless these can be the parameters after the latest epoch."""
+        if self._validation is not None:
+            kept, computed = self.validation_losses[-1], self._validation.loss(theta)
+            verifier.require_result("the held-out loss", kept, computed)
 
     def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> DivergedError:
         """The error for a cost that is not finite after so many steps; theta is before the last."""

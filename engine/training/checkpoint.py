@@ -4,13 +4,14 @@ A `Checkpoint` says where and how often; a `Keeper` holds the file while a run l
 consists of is up to the run: it hands over arrays, and gets them back.
 """
 
+import errno
 import json
 import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -18,6 +19,7 @@ from typing import Any, TypeGuard
 from engine.atomic_files import new_of
 from engine.boundary import settings
 from engine.file_locks import FileLock, InUse
+from engine.regular_files import other_kind
 from engine.training.checkpoint_files import (
     Arrays,
     CheckpointError,
@@ -29,6 +31,7 @@ from engine.training.checkpoint_files import (
     write,
 )
 from engine.training.evaluations import EvaluationLog
+from engine.training.expected_arrays import Expected, Verifier
 from engine.training.result import DivergedError
 from engine.training.run_identity import Identity, differences
 
@@ -38,6 +41,11 @@ SHARE = 0.01  # or as many as let writing them take no more than this share of t
 # Runs that ended for one of these go on if they are started again; others have come to their end.
 GOES_ON = ("interrupted", "max_time")
 GO_ON = "goes on from there"
+# Why a run may have come to its end, by steps and by "lbfgs".
+ENDS = ("max_iter", "tol", "callback")
+ENDS_OF_LBFGS = (*ENDS, "converged")
+MOST_NAMED = 30  # differences between two runs, in a message
+LOCK, EVALUATIONS = ".lock", ".evaluations"
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class Checkpoint:
     ----------
     path : str or path
         The file. Beside it stand, for as long as they are needed, `.previous` (the checkpoint
-        before), `.new`, `.lock` and, for "lbfgs", `.evaluations`.
+        before), `.new`, `.lock` and, for "lbfgs", `.evaluations`. If `path` is a link, all of them
+        stand where it leads; the others may not be links, and none a pipe, device or folder.
     seconds : float, optional
         Between checkpoints, at least 0; 0 is as often as can be. None is 30, or as many as let
         writing take no more than a hundredth of the time.
@@ -108,11 +117,38 @@ def checkpoint_of(given: Any) -> Checkpoint | None:
     return given if given is None or isinstance(given, Checkpoint) else Checkpoint(given)
 
 
-def _resolved(checkpoint: Checkpoint) -> Path:
+def place_of(checkpoint: Checkpoint) -> Path:
+    """Where the file stands. Raises CheckpointError where none can: nothing was opened yet."""
+    given = Path(os.fsdecode(checkpoint.path))
     try:
-        return Path(checkpoint.path).resolve()
+        with suppress(PermissionError):  # is said where the file is opened
+            if kind := other_kind(given, follow=True):
+                raise CheckpointError(f"{given} is {kind}; name a file. Nothing was trained.")
+        path = given.resolve()
+    except CheckpointError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
         raise CheckpointError(f"{checkpoint.path!r} is no name for a file: {error}.") from error
+    beside = [new_of(path), previous_of(path), damaged_of(path)]
+    for other in (*beside, _beside(path, LOCK), _beside(path, EVALUATIONS)):
+        try:
+            if kind := other_kind(other):
+                raise CheckpointError(
+                    f"{other}, which is for the checkpoint {path.name}, is {kind} and must be a "
+                    "file. Nothing was trained; remove it, or name another checkpoint."
+                )
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                continue  # is said where the file is opened
+            raise CheckpointError(
+                f"The name of {checkpoint.path} is too long for {other.name[len(path.name) :]} to "
+                "be added to it, for a file beside it. Name a file with a shorter name."
+            ) from error
+    return path
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
 
 
 class Keeper:
@@ -130,7 +166,7 @@ class Keeper:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._path = _resolved(checkpoint)
+        self._path = place_of(checkpoint)
         self._run: Identity = {}
         self._process = os.getpid()
         self._log: EvaluationLog | None = None
@@ -148,8 +184,14 @@ class Keeper:
     def open(self, run: Callable[[], Identity]) -> None:
         """Lock the file, and see whether what is in it is that run's."""
         self._lock = self._locked()
-        self._run = run()  # which looks at all data: not for a file that is in use
-        json.dumps(self._run)  # rather now than at the first write
+        try:
+            self._run = run()  # which looks at all data: not for a file that is in use
+            json.dumps(self._run)  # rather now than at the first write
+        except RecursionError:
+            raise CheckpointError(
+                "A parameter holds objects within objects, too deep for a checkpoint to tell it "
+                "from another. Nothing was trained; pass a simpler one, or checkpoint=None."
+            ) from None
         self.found = self._found()
         self._epochs_written = self.found.epochs if self.found else 0
         self.is_open = True
@@ -197,12 +239,30 @@ class Keeper:
         self._latest = None
         self._write(epochs, None if stopped in GOES_ON else stopped, arrays)
 
+    def take(self, expected: Mapping[str, Expected]) -> Arrays:
+        """The arrays that were found. Raises CheckpointError unless they are those expected."""
+        assert self.found is not None
+        self.verifier.require_arrays(self.found.arrays, {**expected, **self._expected_always()})
+        return self.found.arrays
+
+    def _expected_always(self) -> dict[str, Expected]:
+        return {name: Expected(one.dtype, one.shape) for name, one in self.always.items()}
+
+    @property
+    def verifier(self) -> Verifier:
+        """Of what was found."""
+        exact = self.found is None or not differences(self.found.run, self._run)
+        return Verifier(str(self), previous_of(self._path).name, exact)
+
     def evaluations(self, n_parameters: int, dtype: Any) -> EvaluationLog:
-        """The evaluations that belong to this checkpoint; it writes them along."""
-        path = self._path.with_name(self._path.name + ".evaluations")
+        """The evaluations that belong to this checkpoint; it writes them along.
+
+        What was found is taken before.
+        """
+        path = _beside(self._path, EVALUATIONS)
         count = int(self.found.arrays["evaluations"][0]) if self.found else 0
         try:
-            self._log = EvaluationLog(path, n_parameters, dtype, count)
+            self._log = EvaluationLog(path, n_parameters, dtype, count, self.verifier.exact)
         except OSError as error:
             raise CheckpointError(
                 f"{path} cannot be opened: {error.strerror}. Nothing was trained, nothing changed."
@@ -220,9 +280,7 @@ class Keeper:
 
     def _locked(self) -> FileLock:
         try:
-            if self._path.is_dir():
-                raise CheckpointError(f"{self} is a folder; name a file.")
-            return FileLock(self._path.with_name(self._path.name + ".lock"))
+            return FileLock(_beside(self._path, LOCK))
         except InUse:
             raise CheckpointError(
                 f"{self} belongs to a run that is under way, in another process or thread. Wait "
@@ -275,8 +333,9 @@ class Keeper:
                 else "Pass what it was made with, name another file, or delete it. (Fits of a "
                 "search or of a cross-validation cannot share one: pass checkpoint=None there.)"
             )
+            named = "; ".join(differ[:MOST_NAMED])
             raise CheckpointError(
-                f"{self} belongs to another run: {'; '.join(differ)}. Nothing was changed. {advice}"
+                f"{self} belongs to another run: {named}. Nothing was changed. {advice}"
             )
         return found
 
@@ -314,10 +373,13 @@ class Keeper:
 
 
 @contextmanager
-def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Iterator[Keeper | None]:
+def kept(
+    checkpoint: Any, run: Callable[[], Identity], max_epochs: int, ends: Collection[str]
+) -> Iterator[Keeper | None]:
     """The keeper of a run, if a checkpoint was asked for; its file is free again afterwards.
 
-    If an error or Ctrl-C ends the run, what was reached is written down first.
+    `ends` are the reasons for which such a run comes to its end. If an error or Ctrl-C ends this
+    one, what was reached is written down first.
     """
     asked = checkpoint_of(checkpoint)
     if asked is None:
@@ -326,6 +388,8 @@ def kept(checkpoint: Any, run: Callable[[], Identity], max_epochs: int) -> Itera
     keeper = Keeper(asked)
     try:
         keeper.open(run)
+        if keeper.found and keeper.found.stopped not in (None, *ends):
+            raise keeper.verifier.wrong("no such run ends for the reason that it names")
         if keeper.found and keeper.found.epochs > max_epochs:
             raise CheckpointError(
                 f"{keeper} has come to epoch {keeper.found.epochs}, and max_iter is {max_epochs}. "

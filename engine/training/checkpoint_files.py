@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from engine.atomic_files import replace_keeping
+from engine.regular_files import open_regular
 from engine.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 
 FORMAT = 1
 PREVIOUS = ".previous"  # the name of the file before goes on so,
 DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
+LONGEST, LONGEST_REASON = 60, 300  # letters of a text of a file, or about it, in a message
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,7 +78,7 @@ def read(path: Path) -> Saved:
     fails, and MemoryError.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             return _read(path, file, os.fstat(file.fileno()).st_size)
     except (FileNotFoundError, CheckpointError):
         raise
@@ -89,8 +91,9 @@ def read(path: Path) -> Saved:
             f"There is not enough memory to read {path}. Nothing was trained, nothing changed."
         ) from None
     except Exception as error:  # whatever a damaged file leads to
+        reason = f": {error}" if _is_short(str(error), LONGEST_REASON) else ""
         raise DamagedCheckpoint(
-            f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error})."
+            f"{path} is no checkpoint, or a damaged one ({type(error).__name__}{reason})."
         ) from error
 
 
@@ -100,18 +103,40 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
         raise ValueError("its header is longer than the file")
     header = json.loads(file.read(length))
     about = header.pop("__metadata__")
-    if about["mlp-engine"] != f"checkpoint {FORMAT}":
+    kind, version = about["mlp-engine"], about["version"]
+    if not all(isinstance(text, str) and _is_short(text) for text in (kind, version)):
+        raise ValueError("its header is of no known kind")
+    if kind != f"checkpoint {FORMAT}":
         raise CheckpointError(
-            f"{path} is a {about['mlp-engine']} of mlp-engine {about['version']}, and this "
-            f"version, {__version__}, reads format {FORMAT}. Go on with mlp-engine "
-            f"{about['version']}, or name another file."
+            f"{path} is a {kind} of mlp-engine {version}, and this version, {__version__}, reads "
+            f"format {FORMAT}. Go on with mlp-engine {version}, or name another file."
         )
     start = LENGTH_BYTES + length
+    if sum(end - begin for begin, end in (told["data_offsets"] for told in header.values())) != (
+        size - start
+    ):
+        raise ValueError("its arrays are not what follows its header")
     arrays = {name: _array(file, start, size, **told) for name, told in header.items()}
     if _checksum(about["facts"], arrays) != about["sha256"]:
         raise ValueError("its checksum is another")
-    facts = json.loads(about["facts"])
-    return Saved(facts["run"], facts["stopped"], facts["epochs"], arrays)
+    return _saved(json.loads(about["facts"]), arrays)
+
+
+def _is_short(text: str, most: int = LONGEST) -> bool:
+    """Whether a text can stand in a message."""
+    return len(text) <= most and text.isprintable()
+
+
+def _saved(facts: Any, arrays: Arrays) -> Saved:
+    """Arrays and facts, which are of the right types and no more is known of them."""
+    run, stopped, epochs = facts["run"], facts["stopped"], facts["epochs"]
+    if not isinstance(run, dict):
+        raise ValueError("it does not say whose it is")
+    if not (stopped is None or isinstance(stopped, str)):
+        raise ValueError("it does not say why its run ended")
+    if type(epochs) is not int or epochs < 0:
+        raise ValueError("it does not say how many epochs its run had come to")
+    return Saved(run, stopped, epochs, arrays)
 
 
 def _array(

@@ -18,8 +18,9 @@ from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.samples import Layers, Samples
 from engine.training.batches import shuffle
-from engine.training.checkpoint import Keeper, found_by
+from engine.training.checkpoint import Keeper
 from engine.training.checkpoint_files import Arrays
+from engine.training.expected_arrays import Expected, Verifier
 from engine.training.monitor import euclidean_norm
 from engine.training.reading import ReadAhead
 from engine.training.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
@@ -267,8 +268,18 @@ class Watching(Protocol):
     def arrays_at(self, mark: Any) -> Arrays:
         """What it knew then, as a checkpoint holds it."""
 
-    def go_on_from(self, arrays: Arrays) -> None:
-        """Know what is in a checkpoint."""
+    def expected(self, n_epochs: int, theta: NDArray[Any]) -> dict[str, Expected]:
+        """Its arrays in a checkpoint, after so many epochs."""
+
+    def go_on_from(self, arrays: Arrays, verifier: Verifier) -> None:
+        """Know what is in a checkpoint. Raises CheckpointError if that cannot be."""
+
+    @property
+    def watched(self) -> list[float]:
+        """What is to become low, epoch by epoch."""
+
+    def verify(self, theta: NDArray[Any], verifier: Verifier) -> None:
+        """Raise CheckpointError unless these can be the parameters after the latest epoch."""
 
 
 class Descent:
@@ -285,6 +296,8 @@ class Descent:
         parameters then: a callback, or validation data.
     keeper : Keeper, optional
         Of the checkpoint. What it has found, state and monitor hold already.
+    last_finite : State, optional
+        The last one that had a finite cost, of a run that had ended; else `state` is.
     """
 
     def __init__(
@@ -294,6 +307,7 @@ class Descent:
         settings: Settings,
         monitor: Watching,
         keeper: Keeper | None = None,
+        last_finite: State | None = None,
     ) -> None:
         self._way = way
         self._ahead = ReadAhead.of(way.inputs, settings.block)
@@ -302,10 +316,7 @@ class Descent:
         self._settings = settings
         self._monitor = monitor
         self._keeper = keeper
-        self._last_finite = state.copy()
-        found = found_by(keeper)
-        if found is not None and "finite.theta" in found.arrays:
-            self._last_finite = state.from_arrays(found.arrays, "finite")
+        self._last_finite = state.copy() if last_finite is None else last_finite
         self._epochs_before, self._history = 0, np.zeros((0, 2))  # of the latest slice
 
     def run(self, max_epochs: int) -> str:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.regular_files import new_regular, open_regular
 from engine.training.checkpoint_files import CheckpointError
 
 DIGEST_BYTES = 4
@@ -48,34 +49,57 @@ class EvaluationLog:
         Of dJ/dtheta.
     count : int
         Records to be given again; what follows them in the file is written over.
+    exact : bool
+        Whether this machine computes the same bits: then the last of those records, which no later
+        point depends on, is computed once more.
     """
 
-    def __init__(self, path: Path, n_parameters: int, dtype: Any, count: int) -> None:
+    def __init__(
+        self, path: Path, n_parameters: int, dtype: Any, count: int, exact: bool = True
+    ) -> None:
         self._path = path
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._gradient_bytes = n_parameters * self._dtype.itemsize
         self._record_bytes = DIGEST_BYTES + COST.size + self._gradient_bytes + CHECKSUM.size
         self.to_replay = count
+        self._exact = exact
         self.count = 0  # given again or added
         self._waiting: list[bytes] = []  # parts of records that are not in the file yet
         self._n_waiting = 0  # their bytes
         self._lost = False
         self._process = os.getpid()
-        self._file: BinaryIO = path.open("r+b" if count and path.exists() else "w+b", buffering=0)
         self._bytes = count * self._record_bytes  # that are in the file
-        if os.fstat(self._file.fileno()).st_size < self._bytes:
+        try:
+            descriptor = open_regular(path, os.O_RDWR) if count else new_regular(path)
+        except FileNotFoundError:
+            raise self._lost_evaluations() from None
+        self._file: BinaryIO = os.fdopen(descriptor, "r+b", buffering=0)
+        if os.fstat(descriptor).st_size < self._bytes:
             self._file.close()
-            raise CheckpointError(
-                f"{path} has lost evaluations: {count} of them belong to the checkpoint. Without "
-                "them the run cannot go on with the same bits; delete the checkpoint to start anew."
-            )
+            raise self._lost_evaluations()
+
+    def _lost_evaluations(self) -> CheckpointError:
+        return CheckpointError(
+            f"{self._path} has lost evaluations: {self.to_replay} of them belong to the "
+            "checkpoint. Without them the run cannot go on with the same bits; delete the "
+            "checkpoint to start anew."
+        )
 
     def evaluated(
         self, theta: NDArray[Any], evaluate: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
     ) -> tuple[float, NDArray[Any]]:
         """J and dJ/dtheta at theta: given again, or evaluated and added."""
         if self.replays:
-            return self.next(theta)
+            is_last = self.count + 1 == self.to_replay
+            given = self.next(theta)
+            if is_last and self._exact:
+                computed = Evaluation(*evaluate(theta))
+                if self._checked(theta, *given) != self._checked(theta, *computed):
+                    raise CheckpointError(
+                        f"{self._path} holds another cost or gradient than evaluation "
+                        f"{self.count - 1} comes to. Delete the checkpoint to start anew."
+                    )
+            return given
         cost, dtheta = evaluate(theta)
         self.add(theta, cost, dtheta)
         return cost, dtheta
@@ -107,8 +131,7 @@ class EvaluationLog:
 
     def add(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         """Append a record. A disk that fails is heard of at the next `flush`."""
-        gradient = dtheta.astype(self._dtype, copy=False)
-        checked = b"".join((_digest(theta), COST.pack(cost), gradient.data))
+        checked = self._checked(theta, cost, dtheta)
         self._waiting += (checked, CHECKSUM.pack(zlib.crc32(checked)))
         self._n_waiting += self._record_bytes
         self.count += 1
@@ -118,6 +141,11 @@ class EvaluationLog:
             if self._n_waiting >= MOST_WAITING:
                 self._forget()  # a disk that has been full for long: not the memory, too
                 self._lost = True
+
+    def _checked(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> bytes:
+        """A record without its checksum."""
+        gradient = dtheta.astype(self._dtype, copy=False)
+        return b"".join((_digest(theta), COST.pack(cost), gradient.data))
 
     def flush(self) -> None:
         """All records reach the disk. Raises OSError if they do not; they wait on, then."""

@@ -5,7 +5,7 @@ tries one or more points a step (Byrd, Lu, Nocedal & Zhu 1995; Zhu et al. 1997, 
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.objective import Objective
 from engine.training.checkpoint import Keeper
 from engine.training.evaluations import EvaluationLog
+from engine.training.expected_arrays import Verifier
 from engine.training.full_batch import keep
 from engine.training.monitor import Monitor
 from engine.training.scipy_lbfgs import minimise_by_scipy
@@ -55,6 +56,18 @@ class Evaluations:
         return cost, dtheta
 
 
+class Replayed(NamedTuple):
+    """What a checkpoint holds of the steps that are to be taken again.
+
+    `theta` are the parameters after them, `best` the iteration that the monitor's best ones are of.
+    """
+
+    n_iter: int
+    theta: NDArray[Any]
+    best: int | None
+    verifier: Verifier
+
+
 def minimise_lbfgs(
     objective: Objective,
     theta: NDArray[Any],
@@ -62,16 +75,32 @@ def minimise_lbfgs(
     monitor: Monitor,
     keeper: Keeper | None = None,
     log: EvaluationLog | None = None,
+    replayed: Replayed | None = None,
 ) -> str:
     """Move theta, in place, by up to `max_iter` steps of L-BFGS; returns why it stopped.
 
     That is "converged" where the line search finds no lower cost: at a minimum, as far as the
     rounding of J lets one see. Each point tried is a pass over the data. `theta` are the initial
-    parameters, for a run that is resumed as well: its steps are taken again, from the log.
+    parameters, for a run that is resumed as well: its steps are taken again, from the log, and held
+    to what else the checkpoint says of them.
     """
     evaluations = Evaluations(objective, theta.dtype, monitor, log)
     reason = "converged"
     to_repeat, repeated = monitor.n_iter, 0  # steps that the monitor was told of before
+
+    def verify(reached: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
+        if replayed is None:
+            return
+        require = replayed.verifier.require
+        if repeated < replayed.n_iter:
+            monitor.verify_row(repeated, cost, dtheta, replayed.verifier)
+        else:
+            same = np.array_equal(reached, replayed.theta)
+            require(same, "theta is not what its evaluations lead to")
+        if repeated == replayed.best:
+            assert monitor.best is not None
+            same = np.array_equal(reached, monitor.best)
+            require(same, "monitor.best is not what its evaluations lead to")
 
     def before_step(reached: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         monitor.before_step(reached, cost, dtheta)
@@ -84,6 +113,7 @@ def minimise_lbfgs(
         theta[:] = reached
         if repeated < to_repeat:
             repeated += 1
+            verify(reached, cost, dtheta)
             if repeated == to_repeat:
                 if to_repeat == max_iter:  # its time was over at the same step
                     reason = "max_iter"
@@ -101,9 +131,13 @@ def minimise_lbfgs(
 
     start = theta.astype(np.float64)
     first = evaluations.at(start)
+    verify(*first)
     if not to_repeat:
         before_step(*first)
     # When to stop is for the monitor to say, as with every solver.
     options = {"maxiter": max_iter, "maxfun": math.inf, "ftol": 0, "gtol": 0}
     minimise_by_scipy(evaluations, start, after_step, options)
+    if replayed is not None:
+        led = repeated == to_repeat
+        replayed.verifier.require(led, "its evaluations do not lead to as many iterations")
     return reason

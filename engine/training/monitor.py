@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.training.expected_arrays import ANY, Expected, Verifier
 from engine.training.result import DivergedError, History, Iteration
 
 Callback = Callable[[Iteration], Any]
+
+CLOCK = 1e-6  # seconds by which rounding may turn a time back
 
 
 class Stagnation:
@@ -31,16 +34,22 @@ class Stagnation:
         """The lowest cost so far, and the failures since."""
         return self._lowest, self._failures
 
-    @counted.setter
-    def counted(self, counted: tuple[float, int]) -> None:
-        self._lowest, self._failures = counted
+    @property
+    def stops(self) -> bool:
+        """What the last call gave."""
+        return self._tol > 0 and self._failures >= self._patience
 
     def __call__(self, cost: float) -> bool:
         improved = cost <= self._lowest - self._tol and cost < math.inf  # a NaN has not
         self._failures = 0 if improved else self._failures + 1
         if cost < self._lowest:
             self._lowest = cost
-        return self._tol > 0 and self._failures >= self._patience
+        return self.stops
+
+
+def _without_nan(costs: NDArray[Any]) -> NDArray[Any]:
+    """As costs are compared: a NaN is never the best."""
+    return np.where(np.isnan(costs), math.inf, costs)
 
 
 def euclidean_norm(vector: NDArray[Any]) -> float:
@@ -161,16 +170,109 @@ class Monitor:
             "monitor.numbers": np.array([cost, *mark.stagnation]),
         }
 
-    def go_on_from(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Know what is in a checkpoint."""
-        rows = arrays["monitor.rows"]
+    def expected(self, n_iter: int, theta: NDArray[Any]) -> dict[str, Expected]:
+        """The arrays of a checkpoint of minibatch descent, after so many epochs."""
+        return self._expected(n_iter, theta, self.validates and n_iter > 0)
+
+    def expected_of_full_batch(self, n_iter: int, theta: NDArray[Any]) -> dict[str, Expected]:
+        """The same for the solvers that tell it of parameters before their step."""
+        return self._expected(n_iter, theta, True)
+
+    def _expected(self, n_iter: int, theta: NDArray[Any], best: bool) -> dict[str, Expected]:
+        return {
+            "monitor.rows": Expected(np.float64, (n_iter, 4), numbers=ANY),
+            "monitor.best": Expected(*((theta.dtype, theta.shape) if best else (np.float64, (0,)))),
+            "monitor.numbers": Expected(np.float64, (3,), numbers=ANY),
+        }
+
+    def go_on_from(self, arrays: dict[str, NDArray[Any]], verifier: Verifier) -> None:
+        """Know what is in a checkpoint of minibatch descent, and see whether it can be."""
+        rows, best = self._go_on_from_rows(arrays, verifier), arrays["monitor.best"]
+        cost, *stagnation = arrays["monitor.numbers"].tolist()
+        verifier.require(stagnation == [math.inf, 0], "monitor.numbers are not those of a descent")
+        if not best.size:
+            verifier.require(math.isnan(cost), "monitor.numbers name a best that is not there")
+            return
+        lowest = _without_nan(rows[:, 3]).min()
+        verifier.require(cost == lowest, "monitor.numbers are not the lowest of monitor.rows")
+        self._best = cost, best
+        self.verify_best(verifier)
+
+    def go_on_from_full_batch(
+        self, arrays: dict[str, NDArray[Any]], start: NDArray[Any], verifier: Verifier
+    ) -> int | None:
+        """The same for a checkpoint of a solver that takes all samples at once.
+
+        Gives the iteration that the best parameters are of; None where they are the latest ones,
+        whose cost is to be found anew, before their step.
+        """
+        rows, best = self._go_on_from_rows(arrays, verifier), arrays["monitor.best"]
+        cost, *kept = arrays["monitor.numbers"].tolist()
+        watched = rows[:, 3 if self.validates else 0]
+        for number, one in enumerate(watched.tolist()):
+            stagnant = self._stagnation(one)
+            ended = stagnant and number + 1 < len(rows)
+            verifier.require(not ended, "its run went on after it had ended")
+        known = list(self._stagnation.counted)
+        verifier.require(kept == known, "monitor.numbers are not those of monitor.rows")
+        costs = _without_nan(watched)
+        if len(rows) and cost == costs.min():
+            iteration = int(costs.argmin())
+            begun = iteration > 0 or np.array_equal(best, start)
+            verifier.require(begun, "monitor.best is not where its run began")
+            self._best = cost, best
+            return iteration
+        is_latest = np.array_equal(best, arrays["theta"])
+        lower = not len(rows) or cost < costs.min()
+        verifier.require(is_latest and lower, "monitor.best is not the best of monitor.rows")
+        return None
+
+    def verify_best(self, verifier: Verifier) -> None:
+        """Raise CheckpointError unless the best parameters have their validation cost."""
+        if self._validation_cost is not None and self._best is not None:
+            cost, best = self._best
+            computed = _without_nan(np.array([self._validation_cost(best)]))[0]
+            verifier.require_result("monitor.best's cost", cost, float(computed))
+
+    @property
+    def stagnant(self) -> bool:
+        """Whether the latest row of a full-batch run ended it."""
+        return self._stagnation.stops
+
+    def _go_on_from_rows(
+        self, arrays: dict[str, NDArray[Any]], verifier: Verifier
+    ) -> NDArray[np.float64]:
+        rows: NDArray[np.float64] = arrays["monitor.rows"]
+        costs, norms, seconds, validation_costs = rows.T
+        can_be = not np.isnan(costs).any() and not np.any(norms < 0)
+        verifier.require(can_be, "monitor.rows hold costs or norms that no step has")
+        goes_on = np.isfinite(seconds).all() and np.all(seconds >= 0)
+        goes_on = goes_on and np.all(np.diff(seconds) >= -CLOCK)
+        verifier.require(goes_on, "monitor.rows hold times that do not go on")
+        validated = self.validates or np.isnan(validation_costs).all()
+        verifier.require(validated, "monitor.rows hold costs of validation data that are not there")
         self._rows = Rows()
         self._rows.append(rows)
-        cost, lowest, failures = arrays["monitor.numbers"].tolist()
-        best = arrays["monitor.best"]
-        self._best = (cost, best) if best.size else None
-        self._stagnation.counted = lowest, int(failures)
-        self._start -= rows[-1, 2] if len(rows) else 0.0
+        self._start -= seconds[-1] if len(rows) else 0.0
+        return rows
+
+    @property
+    def watched(self) -> list[float]:
+        """The costs that decide on stagnation."""
+        costs: list[float] = self._rows.table[:, 3 if self.validates else 0].tolist()
+        return costs
+
+    def verify(self, theta: NDArray[Any], verifier: Verifier) -> None:
+        """Raise CheckpointError unless these can be the parameters after the latest epoch."""
+        if self._validation_cost is not None:
+            kept = float(self._rows.table[-1, 3])
+            verifier.require_result("state.theta's cost", kept, self._validation_cost(theta))
+
+    def verify_row(self, n: int, cost: float, dtheta: NDArray[Any], verifier: Verifier) -> None:
+        """Raise CheckpointError unless a row is that of parameters with this cost and gradient."""
+        kept_cost, kept_norm = self._rows.table[n, :2].tolist()
+        verifier.require(kept_cost == cost, "monitor.rows are not of its evaluations")
+        verifier.require_result("a gradient's norm", kept_norm, euclidean_norm(dtheta))
 
     def before_step(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
         """Take note of theta and its cost. Raises DivergedError if that is not finite."""

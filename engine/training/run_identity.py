@@ -7,8 +7,9 @@ they may be told where they are, and a run begun on a cluster may go on here.
 """
 
 import hashlib
+import reprlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,19 +160,42 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
         earlier, here = then.get(name), now.get(name)
         if earlier == here:
             continue
-        if name == MACHINE:
-            told += [] if any_machine else differences(earlier or {}, here or {})
-        elif name == FEATURES and isinstance(earlier, str) and isinstance(here, str):
+        if not _is_text(name):  # from a file, which may hold anything
+            name = _shown.repr(name)
+        if name == MACHINE and isinstance(earlier, dict) and isinstance(here, dict):
+            told += [] if any_machine else differences(earlier, here)
+        elif name == FEATURES and _is_text(earlier, 20_000) and _is_text(here, 20_000):
             told.append(f"{FEATURES}: {of_features(here, earlier)}")
         elif _is_array(earlier) or _is_array(here):
             told.append(_difference_of_arrays(name, earlier, here))
         else:
-            told.append(f"{name} is {here!r} and was {earlier!r}")
+            told.append(f"{name} is {_shown.repr(here)} and was {_shown.repr(earlier)}")
     return told
 
 
+# Values of a file may be of any length and depth.
+_shown = reprlib.Repr()
+_shown.maxstring = _shown.maxother = 200
+_shown.maxlist = _shown.maxdict = 20
+
+
+def _is_text(value: Any, most: int = 64) -> TypeGuard[str]:
+    """Whether it is a text that can stand in a message as it is."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= most
+
+
 def _is_array(value: Any) -> bool:
-    return isinstance(value, dict) and "sha256" in value
+    """Whether it is the identity of an array: a file may hold anything under its name."""
+    if not isinstance(value, dict):
+        return False
+    texts = (value.get("sha256"), value.get("dtype"), value.get("layout", ""))
+    shape = value.get("shape")
+    return (
+        all(_is_text(text) for text in texts)
+        and isinstance(shape, list)
+        and len(shape) <= 2
+        and all(type(n) is int for n in shape)
+    )
 
 
 def _difference_of_arrays(name: str, earlier: Any, here: Any) -> str:

@@ -78,13 +78,6 @@ class State(NamedTuple):
         """Its arrays by name, as checkpoints hold them."""
         return {f"{prefix}.{name}": array for name, array in self._asdict().items()}
 
-    def from_arrays(self, arrays: dict[str, NDArray[Any]], prefix: str) -> "State":
-        """The state in a checkpoint, of the same dtypes as this one."""
-        held = [
-            arrays[f"{prefix}.{name}"].astype(mine.dtype) for name, mine in self._asdict().items()
-        ]
-        return State(*held)
-
     def restore(self, earlier: "State") -> None:
         """Become an earlier copy again."""
         for now, then in zip(self, earlier, strict=True):

@@ -17,12 +17,12 @@ from engine.objective import Objective
 from engine.samples import Samples
 from engine.threads import choose
 from engine.training.batches import samples_of_a_block
-from engine.training.checkpoint import Checkpoint, checkpoint_of, is_over, kept
+from engine.training.checkpoint import ENDS, ENDS_OF_LBFGS, Checkpoint, checkpoint_of, kept
 from engine.training.monitor import Callback, Monitor, Stagnation
 from engine.training.planning import plan_of
 from engine.training.result import TrainResult, fingerprint
 from engine.training.run_identity import Identity, identity_of_training
-from engine.training.runs import finished_before, run_full_batch, run_minibatches
+from engine.training.runs import run_full_batch, run_minibatches
 from engine.training.state import (
     ADAM,
     MOMENTUM,
@@ -151,8 +151,9 @@ def train(
     ------
     CheckpointError
         A ValueError: when the file at `checkpoint` is of another run (the message says in what), is
-        damaged, in use, or cannot be written. A disk that fails later is a warning: training goes
-        on, and the checkpoint before is kept.
+        damaged, not what such a run can have written, in use, no regular file, or cannot be
+        written. A disk that fails later is a warning: training goes on, and the checkpoint before
+        is kept.
     DivergedError
         When the cost stops being finite; `.theta` holds the last parameters whose cost was.
     ValueError, TypeError
@@ -236,6 +237,8 @@ def train(
         validation.backend if validation else None,
     )
 
+    ends = ENDS_OF_LBFGS if solver == "lbfgs" else ENDS
+
     def identity() -> Identity:
         # Of `Network.objective`, which takes arrays of this process.
         assert isinstance(objective.samples, Samples)
@@ -253,12 +256,10 @@ def train(
         )
 
     with (
-        kept(checkpoint, identity, max_iter) as keeper,
+        kept(checkpoint, identity, max_iter, ends) as keeper,
         one_blas_thread() if uses_blas else nullcontext(),
     ):
-        if is_over(keeper, max_iter):
-            run = finished_before(keeper, monitor)
-        elif solver in FULL_BATCH:
+        if solver in FULL_BATCH:
             run = run_full_batch(solver, objective, start.copy(), told, max_iter, monitor, keeper)
         else:
             run = run_minibatches(

@@ -250,6 +250,7 @@ def failing(run: Callable[[], Any], number: int) -> Any:
         mock.patch.object(os, "fsync", once(os.fsync)),
         mock.patch.object(Path, "replace", once(Path.replace)),
         mock.patch.object(Path, "open", once(Path.open)),
+        mock.patch.object(os, "open", once(os.open)),
         mock.patch.object(Path, "chmod", once(Path.chmod)),
         mock.patch.object(os, "open", once(os.open)),
     ):

@@ -25,6 +25,7 @@ KEEPING = (
     "training/evaluations",
     "atomic_files",
     "file_locks",
+    "regular_files",
     "tensor_layout",
 )
 PACKAGE = str(Path(engine.__file__).parent)

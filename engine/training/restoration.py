@@ -1,0 +1,244 @@
+"""The state of a minibatch descent from a checkpoint, if the run can have come to it.
+
+What follows from the start of a run is not believed, but derived once more: the order of the
+samples and the random generator by the same shuffles, counts by the epochs and the place in the
+last one, the learning rate by the costs that were watched. What remains are numbers that only the
+same steps could give: parameters and moments.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.chunks import Elsewhere
+from engine.samples import Samples
+from engine.training.batches import shuffle
+from engine.training.checkpoint import Keeper
+from engine.training.checkpoint_files import Arrays
+from engine.training.expected_arrays import ANY, NOT_NAN, Expected, Verifier
+from engine.training.mersenne import WORDS
+from engine.training.state import (
+    COST,
+    EPOCHS,
+    FAILURES,
+    INVSCALING,
+    LOWEST,
+    N_COUNTS,
+    N_SUMS,
+    POSITION,
+    RATE,
+    SEEN,
+    STAGNANT,
+    STEPS,
+    WEIGHT,
+    Settings,
+    State,
+    watch,
+)
+
+# Numbers drawn for shuffles that are drawn once more, some seconds; beyond, an order is only held
+# to be a permutation.
+MOST_DRAWS = 2 * 10**8
+WORDS_OF_XOSHIRO = 4
+
+
+class Restored(NamedTuple):
+    """What a descent goes on from: its state, the last one with a finite cost, other arrays."""
+
+    state: State
+    last_finite: State | None
+    arrays: Arrays
+
+
+def expected_of_state(start: State, prefix: str) -> dict[str, Expected]:
+    """The arrays of a state of the run that begins with `start`."""
+    theta, n_words = start.theta, start.random.size
+    largest_word = 2**64 - 1 if n_words == WORDS_OF_XOSHIRO else 2**32 - 1
+    expected = dict(
+        theta=Expected(theta.dtype, theta.shape),
+        first=Expected(theta.dtype, start.first.shape),
+        second=Expected(theta.dtype, start.second.shape, low=0, numbers=NOT_NAN),
+        order=Expected(start.order.dtype, start.order.shape, low=0, high=start.order.size - 1),
+        random=Expected(np.uint64, (n_words,), low=0, high=largest_word),
+        counts=Expected(np.int64, (N_COUNTS,), low=0),
+        sums=Expected(np.float64, (N_SUMS,), numbers=NOT_NAN),
+    )
+    return {f"{prefix}.{name}": one for name, one in expected.items()}
+
+
+def expected_of_result(theta: NDArray[Any]) -> dict[str, Expected]:
+    """The arrays of a result of `train`."""
+    return {
+        "result.theta": Expected(theta.dtype, theta.shape),
+        "result.cost": Expected(np.float64, (1,), numbers=ANY),
+    }
+
+
+def restored_descent(
+    keeper: Keeper,
+    start: State,
+    settings: Settings,
+    watching: Any,
+    samples: Samples | Elsewhere,
+    result: dict[str, Expected],
+) -> Restored:
+    """What the keeper has found, checked; `watching` knows what it knew then.
+
+    `result` are the arrays that come with the end of a run. Raises CheckpointError.
+    """
+    found, verifier = keeper.found, keeper.verifier
+    assert found is not None
+    ended = found.stopped is not None or "finite.theta" in found.arrays
+    arrays = keeper.take(
+        {
+            **expected_of_state(start, "state"),
+            **watching.expected(found.epochs, start.theta),
+            **({**expected_of_state(start, "finite"), **result} if ended else {}),
+        }
+    )
+    weights = samples.weights if isinstance(samples, Samples) else None
+    watching.go_on_from(arrays, verifier)
+    watched = watching.watched
+    restored = Restoring(start, settings, watched, weights, verifier)
+    last_finite = restored.state(arrays, "finite") if ended else None
+    state = restored.state(arrays, "state")
+    counts = state.counts.tolist()
+    verifier.require(counts[EPOCHS] == found.epochs, "state.counts are of another epoch")
+    stagnant, between = counts[STAGNANT] == 1, counts[POSITION] == 0
+    if found.stopped is not None:
+        can_be = between and found.epochs > 0 and stagnant == (found.stopped == "tol")
+        if found.stopped == "callback":  # which may be at the same epoch
+            can_be = between and found.epochs > 0
+        verifier.require(can_be, f"the run cannot have ended by {found.stopped!r} there")
+    if between and found.epochs > 0:
+        watching.verify(state.theta, verifier)
+    return Restored(state, last_finite, arrays)
+
+
+class Restoring:
+    """States of one run: from its start, its settings, and the costs that were watched."""
+
+    def __init__(
+        self,
+        start: State,
+        settings: Settings,
+        watched: Sequence[float],
+        weights: NDArray[Any] | None,
+        verifier: Verifier,
+    ) -> None:
+        self._start = start
+        self._settings = settings
+        self._watched = watched
+        self._positive = None if weights is None or np.all(weights > 0) else weights > 0
+        self._weights = weights
+        self._verifier = verifier
+
+    def state(self, arrays: Arrays, prefix: str) -> State:
+        """The state of that name."""
+        state = State(*(arrays[f"{prefix}.{name}"] for name in State._fields))
+        epochs, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
+        self._verifier.require(
+            epochs <= len(self._watched)
+            and position < state.order.size
+            and position % self._settings.batch_size == 0,
+            f"{prefix}.counts name a place that no step ends at",
+        )
+        state = self._with_order(state, prefix, epochs, position)
+        self._check_numbers(state, prefix, epochs)
+        self._check_epoch(state, prefix, position)
+        return state
+
+    def _with_order(self, state: State, prefix: str, epochs: int, position: int) -> State:
+        """The state with its order and generator, derived if that takes no more than seconds."""
+        start, settings, require = self._start, self._settings, self._verifier.require
+        n_samples = start.order.size
+        everything = settings.batch_size >= n_samples
+        # A fit on Dask keeps none, as each of its steps takes all samples.
+        none_kept = everything and not state.order.any()
+        n_shuffles = epochs + (position > 0)
+        if settings.shuffle and n_shuffles * n_samples > MOST_DRAWS:
+            order = start.order if everything else state.order
+            seen = np.zeros(n_samples, bool)
+            seen[state.order] = True
+            require(none_kept or seen.all(), f"{prefix}.order is no order of all samples")
+            words = state.random
+            is_state = words.any() and (words.size == WORDS_OF_XOSHIRO or words[-1] <= WORDS)
+            require(is_state, f"{prefix}.random is no state of a generator")
+            most = epochs * -(-n_samples // settings.batch_size)
+            most += -(-position // settings.batch_size)
+            n_steps = int(state.counts[STEPS]) - int(start.counts[STEPS])
+            can_be = n_steps == most if self._positive is None else 0 <= n_steps <= most
+            require(can_be, f"{prefix}.counts are not those of its epoch")
+            return state._replace(order=order)
+        order = start.order.copy() if start.order.flags.writeable else start.order
+        random, n_steps = start.random.copy(), int(start.counts[STEPS])
+        for stop in self._shuffled(order, random, epochs, position):
+            n_steps += self._steps_of(order, stop)
+        require(np.array_equal(random, state.random), f"{prefix}.random is not of its epoch")
+        # Where the fit here keeps none, it is one begun elsewhere that may have.
+        known = order.flags.writeable
+        same = none_kept or np.array_equal(order, state.order)
+        require(same or not known, f"{prefix}.order is not of its epoch")
+        require(n_steps == state.counts[STEPS], f"{prefix}.counts are not those of its epoch")
+        return state._replace(order=order)
+
+    def _shuffled(
+        self, order: NDArray[Any], random: NDArray[np.uint64], epochs: int, position: int
+    ) -> Iterator[int]:
+        """Shuffle for each epoch that began; how many of its samples were taken."""
+        for stop in [*[order.size] * epochs, *([position] if position else [])]:
+            if self._settings.shuffle:
+                shuffle(order, random, self._settings.block)
+            yield stop
+
+    def _steps_of(self, order: NDArray[Any], stop: int) -> int:
+        """Steps among the first `stop` samples: batches of which some have weight."""
+        firsts = range(0, stop, self._settings.batch_size)
+        if self._positive is None or not order.flags.writeable:
+            return len(firsts)
+        counted = np.add.reduceat(self._positive[order[:stop]].astype(np.int64), list(firsts))
+        return int(np.count_nonzero(counted))
+
+    def _check_numbers(self, state: State, prefix: str, epochs: int) -> None:
+        """Counts and rates, by the costs that were watched."""
+        settings, require = self._settings, self._verifier.require
+        counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
+        for cost in self._watched[:epochs]:
+            require(not counts[STAGNANT], "its run went on after it had ended")
+            counts[SEEN] += state.order.size
+            watch(SimpleNamespace(counts=counts, sums=sums), settings, cost)
+        if settings.schedule == INVSCALING and epochs:
+            with np.errstate(over="ignore"):
+                sums[RATE] = settings.learning_rate / (
+                    np.float64(counts[SEEN] + 1) ** settings.power_t
+                )
+        for place in (SEEN, FAILURES, STAGNANT):
+            require(state.counts[place] == counts[place], f"{prefix}.counts are not of its costs")
+        require(state.sums[LOWEST] == sums[LOWEST], f"{prefix}.sums are not of its costs")
+        rate = float(state.sums[RATE])  # by another function for powers, its last bit may differ
+        close = abs(rate - sums[RATE]) <= 1e-14 * sums[RATE]
+        require(close, f"{prefix}.sums hold another learning rate")
+
+    def _check_epoch(self, state: State, prefix: str, position: int) -> None:
+        """Cost and weight of the epoch so far; and of a run without a step, its parameters."""
+        require, start = self._verifier.require, self._start
+        cost, weight = state.sums[COST], state.sums[WEIGHT]
+        if not position:
+            require(cost == 0 == weight, f"{prefix}.sums are not those of a new epoch")
+        elif self._weights is None or (self._settings.counts_samples and self._positive is None):
+            require(weight == position, f"{prefix}.sums are not those of its samples")
+        elif self._settings.counts_samples:
+            require(0 <= weight <= position, f"{prefix}.sums are not those of its samples")
+        else:
+            total = float(np.sum(self._weights[state.order[:position]], dtype=np.float64))
+            close = abs(weight - total) <= 1e-6 * total
+            require(close, f"{prefix}.sums are not those of its samples")
+        if state.counts[STEPS] == start.counts[STEPS]:
+            same = all(
+                np.array_equal(getattr(state, name), getattr(start, name))
+                for name in ("theta", "first", "second")
+            )
+            require(same, f"{prefix}.theta is not where its run began")

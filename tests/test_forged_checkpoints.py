@@ -1,0 +1,552 @@
+"""Checkpoints that somebody made or changed: refused, or of no consequence, before any work.
+
+`make fuzz-checkpoints` goes on from twenty thousand of them (tools/fuzz_checkpoints.py).
+"""
+
+import functools
+import json
+import os
+import socket
+import threading
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from engine import Checkpoint, CheckpointError, MLPClassifier, Network, train
+from engine.cli import main
+from engine.estimators.fit_identity import in_words
+from engine.regular_files import new_regular, open_regular
+from engine.training import checkpoint_files, evaluations, restoration
+from engine.training.checkpoint import EVALUATIONS
+from engine.training.restoration import Restoring
+from engine.training.state import State
+from tests import processes
+from tools import fuzz_checkpoints, fuzz_workers
+from tools.fuzz_checkpoint_forgery import CHANGES, FILES
+
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.filterwarnings(
+        "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
+    ),
+]
+NETWORK = Network((3, 4, 1))
+ROWS = np.random.default_rng(0).normal(size=(60, 3))
+CODES = (ROWS.sum(axis=1) > 0).astype(int)
+GOOD = (fuzz_workers.REFUSED, fuzz_workers.UNCHANGED, fuzz_workers.ANOTHER)
+JOBS = (
+    "adam, weights, float64",
+    "adam, validated, float32",
+    "sgd, adaptive, float64",
+    "gd, validated, float32",
+    "lbfgs, float64",
+    "MLPClassifier, early stopping, float64",
+    "MLPClassifier, no seed, float32",
+    "MLPRegressor, lbfgs, validated, float64",
+)
+
+
+def run(path=None, **others):
+    settings = {"batch_size": 16, "max_iter": 6, "n_threads": 1, **others}
+    return train(NETWORK, ROWS.T, CODES, checkpoint=path, **settings)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.ckpt"
+
+
+def forged(path, **others):
+    """Write a checkpoint again with other arrays or facts, and the right checksum."""
+    saved = checkpoint_files.read(path)
+    arrays = {**saved.arrays, **others.pop("arrays", {})}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    checkpoint_files.write(path, saved._replace(arrays=arrays, **others))
+
+
+# Arrays and facts.
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """What a run of six epochs holds after three."""
+    path = tmp_path_factory.mktemp("begun") / "run.ckpt"
+    run(path, max_iter=3)
+    return path.read_bytes()
+
+
+CHANGED = {
+    "first": lambda a: {"state.first": a["state.first"][:5]},
+    "second": lambda a: {"state.second": a["state.second"][:5]},
+    "theta": lambda a: {"state.theta": a["state.theta"][:5]},
+    "no first": lambda a: {"state.first": None},
+    "one too many": lambda a: {"x\x1b[2J": a["state.first"]},
+    "dtype": lambda a: {"state.theta": a["state.theta"].astype("float32")},
+    "no random": lambda a: {"state.random": a["state.random"][:0]},
+    "random": lambda a: {"state.random": a["state.random"] + np.uint64(1)},
+    "no sums": lambda a: {"state.sums": a["state.sums"][:0]},
+    "rate": lambda a: {"state.sums": a["state.sums"] * [2, 1, 1, 1]},
+    "lowest": lambda a: {"state.sums": a["state.sums"] * [1, 0.5, 1, 1]},
+    "order beyond": lambda a: {"state.order": np.full_like(a["state.order"], 2**30)},
+    "order short": lambda a: {"state.order": a["state.order"][:20]},
+    "order twice": lambda a: {"state.order": a["state.order"] * 0},
+    "another order": lambda a: {"state.order": a["state.order"][::-1].copy()},
+    "counts": lambda a: {"state.counts": -a["state.counts"] - 1},
+    "steps": lambda a: {"state.counts": a["state.counts"] + [1, 0, 0, 0, 0, 0]},
+    "position": lambda a: {"state.counts": a["state.counts"] + [0, 0, 0, 1, 0, 0]},
+    "infinite": lambda a: {"state.theta": a["state.theta"] * np.inf},
+    "second below 0": lambda a: {"state.second": -a["state.second"] - 1},
+    "rows": lambda a: {"monitor.rows": a["monitor.rows"][:2]},
+    "cost": lambda a: {"monitor.rows": a["monitor.rows"] * [np.nan, 1, 1, 1]},
+    "time": lambda a: {"monitor.rows": a["monitor.rows"] * [1, 1, -1, 1]},
+    "result": lambda a: {"result.theta": a["result.theta"] + 1},
+    "cost of the result": lambda a: {"result.cost": a["result.cost"] + 1},
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_arrays_that_no_run_leaves_are_refused_before_anything_is_trained(path, begun, name):
+    path.write_bytes(begun)
+    forged(path, arrays=CHANGED[name](checkpoint_files.read(path).arrays))
+    content = path.read_bytes()
+    heard: list[Any] = []
+    with pytest.raises(CheckpointError, match=r"not what this run can have written: ") as caught:
+        run(path, callback=heard.append)
+    said = str(caught.value)
+    assert said.isprintable()
+    assert said.endswith("Delete it to start anew, or put run.ckpt.previous in its place.")
+    assert heard == []
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"epochs": -1}, "does not say how many epochs"),
+        ({"epochs": 3.0}, "does not say how many epochs"),
+        ({"epochs": True}, "does not say how many epochs"),
+        ({"epochs": "3"}, "does not say how many epochs"),
+        ({"epochs": float("nan")}, "does not say how many epochs"),
+        ({"epochs": 10**40}, "has come to epoch|monitor.rows has shape"),
+        ({"epochs": 2}, "monitor.rows has shape"),
+        ({"stopped": 3}, "does not say why its run ended"),
+        ({"stopped": "max_time"}, "no such run ends for the reason"),
+        ({"stopped": "converged"}, "no such run ends for the reason"),
+        ({"stopped": "tol"}, "cannot have ended by 'tol'"),
+        ({"run": []}, "does not say whose it is"),
+        ({"run": {"X": {"sha256": 3}}}, "belongs to another run"),
+        ({"run": {"machine": [[]], "\x1b[2J": {}}}, "belongs to another run"),
+    ],
+)
+def test_facts_that_no_run_leaves_are_refused(path, begun, facts, message):
+    path.write_bytes(begun)
+    forged(path, **facts)
+    path.with_name("run.ckpt.previous").unlink()
+    with pytest.raises(CheckpointError, match=message) as caught:
+        run(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 3000
+
+
+def test_arrays_that_lie_over_each_other_are_refused(path, begun):
+    """A thousand names for the same bytes would fill the memory."""
+    length = int.from_bytes(begun[:8], "little")
+    header = json.loads(begun[8 : 8 + length])
+    header |= {f"x{n}": header["state.theta"] for n in range(1000)}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + begun[8 + length :])
+    with pytest.raises(CheckpointError, match="its arrays are not what follows its header"):
+        run(path)
+
+
+def test_an_order_too_long_to_be_drawn_again_must_be_one_of_all_samples(path, begun, monkeypatch):
+    monkeypatch.setattr(restoration, "MOST_DRAWS", 1)
+    path.write_bytes(begun)
+    assert run(path).fingerprint == run().fingerprint
+    for change in ("order twice", "order beyond", "steps", "no random"):
+        path.write_bytes(begun)
+        forged(path, arrays=CHANGED[change](checkpoint_files.read(path).arrays))
+        with pytest.raises(CheckpointError, match="not what this run can have written"):
+            run(path)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_draws_of_a_fit_that_no_random_state_gives_are_refused(path, early_stopping):
+    """And NumPy's own generator is where it was."""
+    told = {"early_stopping": early_stopping, "max_iter": 3, "checkpoint": path}
+    for random_state in (0, None):
+        path.unlink(missing_ok=True)
+        model = MLPClassifier((4,), random_state=random_state, **told)
+        model.fit(ROWS, CODES)
+        words = checkpoint_files.read(path).arrays["draws"]
+        for n, other in ((3, 2**40), (624, 625), (3, int(words[3]) ^ 1)):
+            changed = words.copy()
+            changed[n] = other
+            forged(path, arrays={"draws": changed})
+            np.random.seed(5)  # noqa: NPY002
+            with pytest.raises(CheckpointError, match="not what this run can have written"):
+                model.fit(ROWS, CODES)
+            assert np.random.randint(2**30) == np.random.RandomState(5).randint(2**30)  # noqa: NPY002
+
+
+def test_curves_of_a_fit_that_contradict_each_other_are_refused(path):
+    told = {"hidden_layer_sizes": (4,), "early_stopping": True, "random_state": 0, "max_iter": 5}
+
+    def fit(**others):
+        return MLPClassifier(**told, **others).fit(ROWS, CODES).fingerprint_
+
+    fit(checkpoint=path)
+    content = path.read_bytes()
+    arrays = checkpoint_files.read(path).arrays
+    assert fit(checkpoint=path) == fit()
+    for name in ("losses", "validation_losses", "scores", "best_score", "best"):
+        changes = [arrays[f"watch.{name}"][:-1], arrays[f"watch.{name}"] + 1]
+        for changed in changes[: 1 if name == "losses" else 2]:  # no score depends on losses
+            path.write_bytes(content)
+            forged(path, arrays={f"watch.{name}": changed})
+            with pytest.raises(CheckpointError, match="not what this run can have written"):
+                fit(checkpoint=path)
+
+
+@pytest.mark.parametrize("what", ["cost", "gradient", "count"])
+def test_evaluations_of_someone_else_are_refused(path, what):
+    """Of the last one no later point depends: it is computed once more."""
+    run(path, solver="lbfgs", batch_size=None, max_iter=3)
+    log = path.with_name("run.ckpt" + EVALUATIONS)
+    n = 4 + 8 + 8 * NETWORK.n_parameters + 4
+    record = bytearray(log.read_bytes()[-n:-4])
+    record[{"cost": 5, "gradient": 13, "count": 0}[what]] ^= 1
+    crc = evaluations.CHECKSUM.pack(zlib.crc32(bytes(record)))
+    if what == "count":
+        forged(path, arrays={"evaluations": np.array([-5])})
+    else:
+        log.write_bytes(log.read_bytes()[:-n] + bytes(record) + crc)
+    with pytest.raises(CheckpointError):
+        run(path, solver="lbfgs", batch_size=None)
+
+
+# As many as take a second or two.
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    return fuzz_checkpoints.trials_in(tmp_path_factory.mktemp("whole"), 0, JOBS)
+
+
+def tried(trials, number, folder):
+    with warnings.catch_warnings(), mock.patch.object(os, "fsync"):
+        warnings.simplefilter("ignore")
+        case = trials.case_of(number)
+        return case, trials.outcome_of(case, folder)
+
+
+def test_a_checkpoint_of_any_seed_is_refused_or_of_no_consequence(trials, tmp_path):
+    kinds = set()
+    for number in range(250):
+        case, (outcome, reason) = tried(trials, number, tmp_path / "run")
+        assert outcome in GOOD, f"{case.kind} of {case.whole.name}: {reason}"
+        kinds.add(case.kind)
+    assert kinds == {*CHANGES, *FILES, "damaged"}
+
+
+def test_an_engine_that_believes_a_checkpoint_is_found_out(trials, tmp_path):
+    def believing(self, arrays, prefix):
+        return State(*(arrays[f"{prefix}.{name}"] for name in State._fields))
+
+    exchanged = [
+        number
+        for number in range(4000, 4600)
+        if (case := trials.case_of(number)).kind == "another order"
+        and case.whole.name.startswith(("adam, validated", "sgd"))
+        and case.whole.name.endswith(("middle", "late"))
+    ]
+    with mock.patch.object(Restoring, "state", believing):
+        seen = []
+        for number in exchanged:
+            case = trials.case_of(number)
+            if sorted(checkpoint_files_order(case)) == list(range(40)):
+                seen.append(tried(trials, number, tmp_path / "run")[1])
+    assert (fuzz_workers.FAILURE, "goes on with other bits") in seen
+
+
+def checkpoint_files_order(case):
+    """The order in a forged file: what is none would be written beyond."""
+    import safetensors.numpy
+
+    arrays = safetensors.numpy.load(case.content)
+    return arrays["state.order"].tolist() if "state.order" in arrays else []
+
+
+@pytest.mark.slow
+def test_the_command_finds_nothing(tmp_path):
+    told = tmp_path / "fuzz.json"
+    done = processes.run(
+        "-m", "tools.fuzz_checkpoints", "--files", "3000", "--seed", "5", "--json", told
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(told.read_text())
+    assert sum(found["outcomes"].values()) == 3000
+    assert found["failures"] == []
+
+
+# Files that are no files.
+
+
+def pipe(place):
+    os.mkfifo(place)
+
+
+def link(place):
+    (place.parent / "elsewhere").write_bytes(b"of somebody")
+    place.symlink_to(place.parent / "elsewhere")
+
+
+def dangling_link(place):
+    place.symlink_to(place.parent / "nowhere")
+
+
+def folder(place):
+    place.mkdir()
+
+
+def bound_socket(place):
+    with socket.socket(socket.AF_UNIX) as bound:
+        before = Path.cwd()
+        os.chdir(place.parent)  # the name of a socket must be short
+        try:
+            bound.bind(place.name)
+        finally:
+            os.chdir(before)
+
+
+KINDS = {
+    "a pipe": pipe,
+    "a symbolic link": link,
+    "a dangling link": dangling_link,
+    "a folder": folder,
+    "a socket": bound_socket,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ending", [".new", ".previous", ".evaluations", ".lock", ".damaged"])
+def test_what_is_no_file_beside_a_checkpoint_is_refused_at_once(path, ending, kind):
+    other = path.with_name(path.name + ending)
+    KINDS[kind](other)
+    name = kind.replace("dangling", "symbolic")
+    with pytest.raises(CheckpointError, match=rf"run.ckpt{ending}, which .* is {name} and must be"):
+        run(path, solver="lbfgs")
+    if kind == "a symbolic link":
+        assert other.read_bytes() == b"of somebody"
+    assert not path.with_name("nowhere").exists()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a socket"])
+@pytest.mark.parametrize("by_a_link", [False, True])
+def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
+    KINDS[kind](path)
+    named = path
+    if by_a_link:
+        named = path.with_name("link")
+        named.symlink_to(path)
+    with pytest.raises(CheckpointError, match=rf"{named.name} is {kind}; name a file\. Nothing"):
+        run(named)
+
+
+def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
+    os.mkfifo(path)
+    table = path.with_name("t.csv")
+    table.write_text("x,y\n1,2\n")
+    with pytest.raises(SystemExit) as ended:
+        main.main(["train", str(table), "--target", "y", "--checkpoint", str(path)])
+    assert ended.value.code == main.WRONG_USE
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is a pipe; name a file. Nothing was trained." in said
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/fd/{}"])
+def test_devices_and_pipes_of_a_shell_are_refused(name):
+    reading, writing = os.pipe()
+    with pytest.raises(CheckpointError, match=r"is a (device|pipe); name a file"):
+        run(name.format(writing))
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_the_files_of_a_link_stand_where_it_leads(tmp_path, exists):
+    (tmp_path / "disk").mkdir()
+    target, named = tmp_path / "disk" / "own.ckpt", tmp_path / "run.ckpt"
+    named.symlink_to(target)
+    if exists:
+        run(target, max_iter=3)
+    assert run(named).fingerprint == run().fingerprint
+    assert named.is_symlink()
+    assert "went on from" in run(target).plan.why
+    assert sorted(os.listdir(tmp_path)) == ["disk", "run.ckpt"]
+
+
+def test_a_pipe_that_comes_later_ends_no_run(path):
+    def come(told):
+        if told.epoch == 3:
+            os.mkfifo(f"{path}.new")
+
+    with pytest.warns(UserWarning, match="written to .*: it is a pipe and no regular file. Train"):
+        result = run(Checkpoint(path, epochs=1), callback=come)
+    assert result.fingerprint == run().fingerprint
+
+
+def test_other_names_of_a_file_keep_its_contents(path):
+    other = path.with_name("other")
+    other.write_bytes(b"of somebody")
+    for ending in (".new", ".evaluations"):
+        os.link(other, f"{path}{ending}")
+    run(path, solver="lbfgs")
+    assert other.read_bytes() == b"of somebody"
+
+
+def test_a_link_or_a_pipe_of_a_moment_ago_is_not_opened(path):
+    link(path)
+    for opened in (functools.partial(open_regular, flags=os.O_RDWR), new_regular):
+        with pytest.raises(OSError, match="it is a symbolic link and no regular file"):
+            opened(path)
+    path.unlink()
+    pipe(path)
+    for flags in (os.O_RDONLY, os.O_RDWR, os.O_WRONLY):
+        with pytest.raises(OSError, match="it is a pipe and no regular file"):
+            open_regular(path, flags)
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "語"])
+def test_a_name_too_long_for_the_files_beside_it_is_refused_at_the_start(tmp_path, letter):
+    most = 255 - len(EVALUATIONS)
+    fits = letter * (most // len(letter.encode()))
+    assert run(tmp_path / fits, max_iter=2).n_iter == 2
+    with pytest.raises(CheckpointError, match=r"is too long for .* shorter name"):
+        run(tmp_path / (fits + letter * 3))
+    assert len(os.listdir(tmp_path)) == 1
+
+
+# Functions of users.
+
+
+def of_itself():
+    def scorer(model, X, y, again=True):
+        return scorer(model, X, y, False) if again else float((model.predict(X) == y).mean())
+
+    return scorer
+
+
+def of_each_other():
+    def one(model, X, y, again=True):
+        return other(model, X, y) if again else float((model.predict(X) == y).mean())
+
+    def other(model, X, y):
+        return one(model, X, y, False)
+
+    return one
+
+
+def of_a_name_that_comes_later(comes=False):
+    def scorer(model, X, y):
+        return later if X is None else float((model.predict(X) == y).mean())
+
+    if comes:
+        later = 1.0
+    return scorer
+
+
+class Holding:
+    """Holds itself, and what cannot be pickled."""
+
+    def __init__(self, add=0.0):
+        self.me = [self]
+        self.lock = threading.Lock()
+        self.more = lambda score: score + add
+
+    def __call__(self, model, X, y):
+        return self.more(float((model.predict(X) == y).mean()))
+
+    def method(self, model, X, y):
+        return self(model, X, y)
+
+
+class Slots:
+    """Has no dictionary."""
+
+    __slots__ = ("add", "me")
+
+    def __init__(self, add=0.0):
+        self.add = lambda: add
+        self.me = self
+
+    def __call__(self, model, X, y):
+        return self.add() + float((model.predict(X) == y).mean())
+
+
+def of_a_partial():
+    return functools.partial(of_itself(), again=True)
+
+
+def of_a_method():
+    return Holding().method
+
+
+SCORERS = [of_itself, of_each_other, of_a_name_that_comes_later, Holding, Slots, of_a_partial]
+SCORERS.append(of_a_method)
+
+
+@pytest.mark.parametrize("make", SCORERS)
+def test_a_scorer_that_names_itself_fits_as_without_a_checkpoint(path, make):
+    def fit(checkpoint, max_iter=4):
+        told = {"hidden_layer_sizes": (3,), "random_state": 0, "early_stopping": True}
+        return MLPClassifier(**told, max_iter=max_iter, scoring=make(), checkpoint=checkpoint).fit(
+            ROWS, CODES
+        )
+
+    fit(path, 2)
+    resumed = fit(path)
+    assert "went on from" in resumed.plan_.why
+    assert resumed.fingerprint_ == fit(None).fingerprint_
+
+
+def test_scorers_that_cannot_be_pickled_are_told_apart():
+    scorers = [Holding(), Holding(1.0), Slots(), Slots(1.0), Holding().method, Holding(1.0).method]
+    words = [json.dumps(in_words(scorer)) for scorer in scorers]
+    assert len(set(words)) == len(words)
+    assert [json.dumps(in_words(scorer)) for scorer in scorers] == words
+
+
+def test_an_argument_that_is_no_number_is_equal_to_itself():
+    scorer = functools.partial(print, float("nan"))
+    assert in_words(scorer) == json.loads(json.dumps(in_words(scorer)))
+
+
+def test_a_scorer_of_objects_within_objects_is_refused_in_plain_words(path):
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    scorer = functools.partial(of_itself(), X=deep)
+    told = {"early_stopping": True, "checkpoint": path, "max_iter": 2}
+    with pytest.raises(CheckpointError, match=r"within objects, too deep .*checkpoint=None"):
+        MLPClassifier((3,), scoring=scorer, **told).fit(ROWS, CODES)
+    while deep:
+        deep = deep[0]
+
+
+def test_a_fit_that_began_on_dask_knows_its_order_here(path):
+    """There none is kept, as each step takes all samples; a later fit here shuffles its own."""
+    told = {"hidden_layer_sizes": (4,), "batch_size": 60, "random_state": 0, "warm_start": True}
+    here = MLPClassifier(**told, max_iter=2).fit(ROWS, CODES)
+    MLPClassifier(**told, max_iter=2, checkpoint=path).fit(ROWS, CODES)
+    order = checkpoint_files.read(path).arrays["state.order"]
+    forged(path, arrays={"state.order": order * 0, "finite.order": order * 0})
+    resumed = MLPClassifier(**told, max_iter=2, checkpoint=path).fit(ROWS, CODES)
+    np.testing.assert_array_equal(resumed._optimizer.order, here._optimizer.order)
+    assert sorted(order.tolist()) == list(range(60))

@@ -1,0 +1,173 @@
+"""Small runs whose checkpoints `tools.fuzz_checkpoints` forges: every solver, dtype and face.
+
+Each is stopped in several stages: before its first step, within an epoch, and at an end that a
+larger `max_iter` takes further, or does not.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+
+from engine import Checkpoint, DivergedError, MLPClassifier, MLPRegressor, Network, train
+from engine.training import checkpoint_files
+from tools.reliability.jobs import digest_of
+
+N_SAMPLES, MAX_ITER, ENDED = 40, 8, 5
+NETWORK = Network((3, 4, 1))
+GENERATOR = np.random.default_rng(0)
+ROWS = GENERATOR.normal(size=(N_SAMPLES, 3))
+CODES = (ROWS.sum(axis=1) + GENERATOR.normal(size=N_SAMPLES) > 0).astype(int)
+WEIGHTS = np.where(np.arange(N_SAMPLES) % 8 < 6, 1.5, 0.0)
+VALIDATED: dict[str, Any] = {"validated": True, "tol": 1e-9}
+
+TRAINED: dict[str, dict[str, Any]] = {
+    "adam": {"solver": "adam", "batch_size": 16},
+    "adam, weights": {"solver": "adam", "batch_size": 2, "sample_weight": WEIGHTS},
+    "adam, validated": {"solver": "adam", "batch_size": 16, **VALIDATED},
+    "adam, all samples": {"solver": "adam"},
+    "adam, in order": {"solver": "adam", "batch_size": 16, "shuffle": False},
+    "adam, blocks, numpy": {
+        "solver": "adam",
+        "batch_size": 16,
+        "shuffle": "blocks",
+        "backend": "numpy",
+    },
+    "sgd, adaptive": {
+        "solver": "sgd",
+        "batch_size": 16,
+        "schedule": "adaptive",
+        "tol": 1e-2,
+        "n_iter_no_change": 2,
+    },
+    "sgd, invscaling": {
+        "solver": "sgd",
+        "batch_size": 16,
+        "schedule": "invscaling",
+        "nesterov": False,
+        "backend": "loops",
+    },
+    "sgd, plain": {"solver": "sgd", "batch_size": 16, "momentum": 0.0},
+    "gd": {"solver": "gd"},
+    "gd, validated": {"solver": "gd", **VALIDATED},
+    "gd, stagnant": {"solver": "gd", "tol": 1.0, "n_iter_no_change": 4},
+    "lbfgs": {"solver": "lbfgs"},
+    "lbfgs, validated": {"solver": "lbfgs", **VALIDATED},
+}
+FITTED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "MLPClassifier, adam": (MLPClassifier, {"batch_size": 16}),
+    "MLPClassifier, early stopping": (MLPClassifier, {"early_stopping": True}),
+    "MLPClassifier, lbfgs": (MLPClassifier, {"solver": "lbfgs"}),
+    "MLPClassifier, no seed": (MLPClassifier, {"random_state": None}),
+    "MLPRegressor, adaptive": (
+        MLPRegressor,
+        {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 1e-2},
+    ),
+    "MLPRegressor, validated": (MLPRegressor, {"validated": True, "batch_size": 16}),
+    "MLPRegressor, lbfgs, validated": (MLPRegressor, {"solver": "lbfgs", "validated": True}),
+    "MLPRegressor, gd": (MLPRegressor, {"solver": "gd"}),
+    "MLPClassifier, goes on": (MLPClassifier, {"warm_start": True, "batch_size": 16}),
+}
+# How a run stops, by its name: after so many writes; or at an end of so many epochs.
+STAGES = {"begun": 1, "middle": 5, "late": 9, "ended": ENDED, "over": MAX_ITER}
+
+
+class Stop(Exception):
+    """Stands for a power cut."""
+
+
+class Job(NamedTuple):
+    """A run: `call(max_iter, checkpoint)` trains, and gives a digest of all its bits."""
+
+    name: str
+    solver: str
+    call: Callable[..., str]
+
+
+def jobs() -> dict[str, Job]:
+    """All of them, by name."""
+    found = []
+    for dtype in ("float32", "float64"):
+        for name, told in TRAINED.items():
+            found.append(Job(f"{name}, {dtype}", told["solver"], partial(trained, name, dtype)))
+        for name, (_, told) in FITTED.items():
+            solver = told.get("solver", "adam")
+            found.append(Job(f"{name}, {dtype}", solver, partial(fitted, name, dtype)))
+    return {job.name: job for job in found}
+
+
+def trained(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
+    """By `train`."""
+    told, X = dict(TRAINED[name]), ROWS.T.astype(dtype)
+    if told.pop("validated", False):
+        told |= {"X_val": X[:, :12], "Y_val": CODES[:12]}
+    result = train(
+        NETWORK, X, CODES, learning_rate=0.05, max_iter=max_iter, n_threads=1, checkpoint=kept,
+        **told,
+    )  # fmt: skip
+    numbers = [result.history[column] for column in ("cost", "gradient_norm", "validation_cost")]
+    ended = [ord(letter) for letter in result.stopped]
+    return digest_of([result.theta, *numbers, [result.cost, result.n_iter], ended])
+
+
+def fitted(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
+    """By an estimator."""
+    kind, told = FITTED[name]
+    told, X = {"random_state": 0, **told}, ROWS.astype(dtype)
+    y = CODES if kind is MLPClassifier else ROWS.sum(axis=1)
+    held_out = {"X_val": X[:12], "y_val": y[:12]} if told.pop("validated", False) else {}
+    told |= {"hidden_layer_sizes": (4,), "learning_rate_init": 0.05, "n_threads": 1}
+    estimator = kind(max_iter=max_iter, **told)
+    np.random.seed(0)  # noqa: NPY002  # which is what no seed draws from
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if estimator.warm_start:
+            estimator.set_params(max_iter=2).fit(X, y).set_params(max_iter=max_iter)
+        estimator.set_params(checkpoint=kept).fit(X, y, **held_out)
+    curves = (estimator.loss_curve_, estimator.validation_loss_curve_, estimator.validation_scores_)
+    numbers = [curve or [] for curve in curves]
+    ended = [estimator.n_iter_, estimator.loss_]
+    return digest_of([*estimator.coefs_, *estimator.intercepts_, *numbers, ended])
+
+
+def write_corpus(folder: Path, chosen: Iterable[Job]) -> list[Path]:
+    """Checkpoints of these jobs, a folder for each job and stage."""
+    # Steps of a slice by the clock: here two, so that slices end within epochs.
+    with mock.patch("engine.training.descent.SLICE_SECONDS", 0.0):
+        for job in chosen:
+            for stage, number in STAGES.items():
+                place = folder / f"{job.name}; {stage}"
+                place.mkdir()
+                _write(job, place / "run.ckpt", stage, number)
+    return sorted(folder.iterdir())
+
+
+def _write(job: Job, path: Path, stage: str, number: int) -> None:
+    if stage in ("ended", "over"):
+        job.call(number, Checkpoint(path))
+        return
+    write, written = checkpoint_files.write, []
+
+    def write_and_stop(*arguments: Any) -> None:
+        write(*arguments)
+        written.append(stage)
+        if len(written) == number:
+            raise Stop
+
+    stopped = contextlib.suppress(Stop)
+    with mock.patch("engine.training.checkpoint.write", write_and_stop), stopped:
+        job.call(MAX_ITER, Checkpoint(path, seconds=0))
+
+
+def job_of(place: Path) -> Job:
+    """The job whose checkpoint stands in that folder."""
+    return jobs()[place.name.rpartition("; ")[0]]
+
+
+# What a run may end with that goes on from numbers of someone else's.
+DIVERGES = (DivergedError, ValueError)

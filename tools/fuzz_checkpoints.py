@@ -1,0 +1,189 @@
+"""Go on from twenty thousand forged and damaged checkpoints, and see that nothing comes of it.
+
+    python -m tools.fuzz_checkpoints                  20 000 files, some minutes
+    python -m tools.fuzz_checkpoints --files 500 --seed 7 --json build/fuzz.json
+
+All 20 000 of them also make the table of docs/reliability.md; of fewer, it is only printed.
+
+Small runs of every solver, dtype and face (tools/fuzz_checkpoint_runs.py) are stopped in several
+stages. Their checkpoints are forged with right checksums (tools/fuzz_checkpoint_forgery.py), or
+damaged byte by byte (tools/fuzz_damage.py). Worker processes start each run again, under limits of
+memory and time. An outcome is
+
+    refused    CheckpointError
+    unchanged  the bits of an undisturbed run: what changed is of no consequence
+    another    a forgery holds other parameters, moments or costs, such as another run could have
+               had, and the run goes on from these: someone may write such a file
+    FAILURE    anything else, also a process that crashed; the file is kept
+
+Ends with 0 if there was no failure, 1 if there was one.
+"""
+
+import json
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.asv_runs import ROOT
+from tools.fuzz_damage import DAMAGES
+from tools.fuzz_workers import (
+    ANOTHER,
+    FAILURE,
+    REFUSED,
+    UNCHANGED,
+    TooLong,
+    asked_of,
+    tried,
+)
+from tools.performance_page import FIGURES, rewrite
+
+PAGE = ROOT / "docs" / "reliability.md"
+FIGURES_OF_FUZZ = FIGURES / "checkpoints.json"
+FILES, SEED = 20_000, 0
+DAMAGED = 0.1  # the share of files without a right checksum
+
+
+class Case(NamedTuple):
+    """A checkpoint to go on from."""
+
+    ending: str  # which face and solver, for the counts
+    kind: str
+    content: bytes
+    log: bytes
+    whole: Path
+    may_be_another: bool
+
+
+class CheckpointTrials(NamedTuple):
+    """Checkpoints, for worker processes."""
+
+    seed: int
+    corpus: list[Path]
+    expected: dict[str, str]  # digests of undisturbed runs, by job
+
+    def prepare(self) -> None:
+        """Go on from all as they are, so that all is compiled; nothing waits for a disk."""
+        from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
+
+        os.fsync = lambda fd: None
+        for place in self.corpus:
+            content, log = _files_in(place)
+            job = job_of(place)
+            path = _written(place.parent.parent / f"prepare-{os.getpid()}", content, log)
+            if job.call(MAX_ITER, path) != self.expected[job.name]:
+                raise AssertionError(f"{place.name} does not go on with the same bits")
+
+    def case_of(self, number: int) -> Case:
+        """The checkpoint of that number: the same for the same seed and corpus."""
+        from tools.fuzz_checkpoint_forgery import CHANGES, FILES, held_in
+        from tools.fuzz_checkpoint_runs import job_of
+
+        generator = random.Random(f"{self.seed} {number}")
+        place = generator.choice(self.corpus)
+        job = job_of(place)
+        ending = f"{'estimator' if job.name.startswith('MLP') else 'train'} {job.solver}"
+        if generator.random() < DAMAGED:
+            kind, (content, log) = generator.choice(sorted(DAMAGES)), _files_in(place)
+            other, _ = _files_in(generator.choice(self.corpus))
+            return Case(
+                ending, "damaged", DAMAGES[kind](generator, content, other), log, place, False
+            )
+        held = held_in(place, job.solver)
+        kind = generator.choice(sorted([*CHANGES, *FILES]))
+        if kind in FILES:
+            content = FILES[kind](generator, held)
+            return Case(ending, kind, content, held.log, place, False)
+        may_be_another = CHANGES[kind](generator, held, self.corpus)
+        return Case(ending, kind, held.content, held.log, place, may_be_another)
+
+    def outcome_of(self, case: Case, folder: Path) -> tuple[str, str]:
+        """Go on from it."""
+        from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
+
+        job = job_of(case.whole)
+        path = _written(folder, case.content, case.log)
+        return outcome_of(lambda: job.call(MAX_ITER, path), self.expected[job.name], case)
+
+
+def outcome_of(run: Callable[[], str], expected: str, case: Case) -> tuple[str, str]:
+    """What came of a run that goes on, and what was wrong with that."""
+    from engine import CheckpointError
+    from tools.fuzz_checkpoint_runs import DIVERGES
+
+    try:
+        digest = run()
+    except CheckpointError as error:
+        said = str(error)
+        if not said.isprintable() or len(said) > 10_000:
+            return FAILURE, f"refused with {said[:200]!r}"
+        return REFUSED, ""
+    except TooLong:
+        return FAILURE, "took longer than it may"
+    except DIVERGES as error:
+        if case.may_be_another:
+            return ANOTHER, ""
+        return FAILURE, f"{type(error).__name__}: {error}"
+    except BaseException as error:
+        return FAILURE, f"{type(error).__name__}: {error}"
+    if digest == expected:
+        return UNCHANGED, ""
+    return (ANOTHER, "") if case.may_be_another else (FAILURE, "goes on with other bits")
+
+
+def _files_in(place: Path) -> tuple[bytes, bytes]:
+    log = place / "run.ckpt.evaluations"
+    return (place / "run.ckpt").read_bytes(), log.read_bytes() if log.exists() else b""
+
+
+def _written(folder: Path, content: bytes, log: bytes) -> Path:
+    """A folder with these files, and no others."""
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    path = folder / "run.ckpt"
+    path.write_bytes(content)
+    if log:
+        path.with_name("run.ckpt.evaluations").write_bytes(log)
+    return path
+
+
+def trials_in(folder: Path, seed: int, names: Collection[str] = ()) -> CheckpointTrials:
+    """The corpus, written to a folder, and what its runs end with; of some jobs, or of all."""
+    from tools.fuzz_checkpoint_runs import MAX_ITER, jobs, write_corpus
+
+    chosen = [job for job in jobs().values() if not names or job.name in names]
+    expected = {job.name: job.call(MAX_ITER) for job in chosen}
+    return CheckpointTrials(seed, write_corpus(folder, chosen), expected)
+
+
+def table_of(outcomes: dict[str, Any]) -> str:
+    """What came of each kind of change, as a table of the page."""
+    by_kind: dict[str, Counter[str]] = {}
+    for kinds in outcomes["kinds"].values():
+        for kind, counts in kinds.items():
+            by_kind.setdefault(kind, Counter()).update(counts)
+    by_kind["all"] = Counter(outcomes["outcomes"])
+    columns = ("times", "`CheckpointError`", "the very same run", "another", "failures")
+    lines = [f"| what was changed | {' | '.join(columns)} |", "|---|--:|--:|--:|--:|--:|"]
+    for kind, counts in by_kind.items():
+        named = (REFUSED, UNCHANGED, ANOTHER, FAILURE)
+        numbers = (counts.total(), *(counts[name] for name in named))
+        lines.append(f"| {kind} | {' | '.join(f'{number:,}' for number in numbers)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    told = asked_of("fuzz_checkpoints", (__doc__ or "").splitlines()[0], FILES, SEED, arguments)
+    outcomes = tried(told, lambda folder: trials_in(folder, told.seed))
+    if (told.files, told.seed) == (FILES, SEED):
+        FIGURES_OF_FUZZ.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
+        rewrite(PAGE, "fuzz", table_of(outcomes))
+    return 1 if outcomes["failures"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
