@@ -401,7 +401,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")
         theta = ended.theta
         if self._scored:
-            theta = start if watch.best is None else watch.best
+            theta = watch.best if watch.best is not None else self._without_better(start, ended)
         if not np.isfinite(theta).all():
             raise ValueError(endings.NON_FINITE)
         self._draws.go_on_from(ended.words)
@@ -415,6 +415,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self._scored:
             return to_say + endings.of_divergence(self, ended.error)
         raise endings.diverged(self, ended.error)
+
+    def _without_better(self, start: NDArray[Any], ended: Descended) -> NDArray[Any]:
+        """What early stopping leaves if no epoch of this fit beat the best score so far.
+
+        The parameters of that score, where this fit started. A second fit of scikit-learn has
+        written over them by then, and leaves those of its last epoch.
+        """
+        refit = self.t_ > 0 and self.continuation == "sklearn"
+        return ended.theta if refit and ended.error is None else start
 
     def _take(self, watch: Watch, ended: Descended) -> None:
         """The curves of a descent."""
