@@ -8,10 +8,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from engine.boundary.dates import refuse_dates
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.predictor import RowRegressor
-from engine.boundary.dates import refuse_dates
 from engine.estimators.rows import Rows, validated, validated_weights
 
 
