@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, Network
 from engine.estimators.diagnosis import TrainingWarning, findings
+from engine.estimators.remedies import in_python
 
 DOWN = np.geomspace(1.0, 0.05, 40).tolist()
 RNG = np.random.default_rng(7)
@@ -31,9 +32,10 @@ def network_and_parameters(
 
 
 def find(network, theta, X=SAMPLES, curve=DOWN, solver="adam", rate=RATE, names=None):
-    return findings(
+    found = findings(
         network, theta, X, loss_curve=curve, solver=solver, learning_rate=rate, names=names
     )
+    return [in_python(finding) for finding in found]
 
 
 def only(found):
@@ -247,13 +249,6 @@ def test_a_loss_above_that_of_a_coin_is_too_high_for_each_label():
     )
 
 
-def test_a_large_target_is_blamed_with_the_rate():
-    curve = [12000.0, 1e6, 1e8, math.inf]
-    said = only(find(*network_and_parameters(output="identity"), curve=curve))
-    assert "TransformedTargetRegressor" in said
-    assert "TransformedTargetRegressor" not in only(find(*network_and_parameters(), curve=curve))
-
-
 # What must not make it stumble
 
 
@@ -331,7 +326,7 @@ def of_fit(rows, targets, **parameters):
     network = Network(sizes, hidden=ACTIVATIONS[estimator.activation], output=output)
     layers = zip(estimator.coefs_, estimator.intercepts_)
     theta = np.concatenate([np.ravel(part) for W, b in layers for part in (W.T, b)])
-    return findings(
+    found = findings(
         network,
         theta,
         rows.T,
@@ -339,6 +334,7 @@ def of_fit(rows, targets, **parameters):
         solver=estimator.solver,
         learning_rate=estimator.learning_rate_init,
     )
+    return [in_python(finding) for finding in found]
 
 
 @pytest.mark.compiled

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 
 from engine import MLPClassifier, MLPRegressor, Network, train, verify

@@ -20,6 +20,8 @@ from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.predictor import RowClassifier
+from engine.estimators.rare_classes import never_found, rare_classes
+from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
 
 
@@ -426,6 +428,24 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _outputs(self, rows: Rows) -> tuple[int, str]:
         output = "softmax" if self._labels.kind == MULTICLASS else "logistic"
         return self._labels.n_outputs, output
+
+    def _poorly_predicted(self, rows: Rows) -> list[Finding]:
+        if isinstance(self.class_weight, str):
+            return []  # balanced already
+        kind = self._labels.kind
+
+        def look(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+            X = rows.chosen(numbers).evenly_spread(len(numbers), self._dtype)
+            probabilities = self._outputs_of(X)
+            if kind == MULTILABEL:
+                return probabilities, probabilities > 0.5
+            if kind == BINARY:
+                probabilities = np.hstack([1 - probabilities, probabilities])
+            codes = probabilities.argmax(axis=1)
+            return probabilities, codes[:, None] == np.arange(len(self.classes_))
+
+        rare = rare_classes(rows.targets, self.classes_)
+        return never_found(rare, rows.n_rows, look, "label" if kind == MULTILABEL else "class")
 
     def _stratifies(self) -> bool:
         return self._labels.kind == BINARY

@@ -12,13 +12,16 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from engine.estimators.labels import MULTILABEL
+from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows
 from engine.estimators.watch import Validation
 from engine.mapped_files import check_copy_fits
 from engine.objective import Objective
 
-
 LEAST_FOR_R2 = 2  # rows
+# Below so many held-out rows, a score that decides when to stop is noise: an accuracy of 0.9 has a
+# standard error of 0.07, and one row is 0.05 (docs/decisions/0016-diagnosis.md).
+FEW_ROWS = 20
 
 
 def split(
@@ -120,6 +123,35 @@ def _of_all_classes(estimator: Any, y: Any) -> Any:
     if not hasattr(estimator, "classes_") or y.ndim == 2:
         return y
     return np.resize(estimator.classes_, len(y))
+
+
+def of_few_rows(estimator: Any, rows: Rows) -> list[Finding]:
+    """Findings on a score that decided when to stop: of few rows, of no row of a class, or NaN."""
+    found = []
+    of_this_fit = estimator.validation_scores_[-estimator.n_iter_ :] if estimator.n_iter_ else []
+    if of_this_fit and np.isnan(of_this_fit).all():
+        found.append(
+            Finding(
+                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so the "
+                "parameters are those from before this fit.",
+                "another score",
+            )
+        )
+    absent = absent_classes(estimator, rows)
+    if rows.n_rows >= FEW_ROWS and not absent:
+        return found
+    fraction = min(0.5, max(2 * estimator.validation_fraction, 0.2))
+    lacking = f", none of them of class {absent[0]!r}" if absent else ""
+    chance = "too few for more than a score by chance" if rows.n_rows < FEW_ROWS else ""
+    judged = chance or "so that its score says nothing of that class"
+    found.append(
+        Finding(
+            f"Early stopping goes by {rows.n_rows} validation rows{lacking}: {judged}.",
+            "hold more rows out",
+            {"fraction": fraction},
+        )
+    )
+    return found
 
 
 def absent_classes(estimator: Any, rows: Rows) -> list[Any]:

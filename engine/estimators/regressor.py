@@ -10,9 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
 from engine.estimators import parameters, scores
-from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
 from engine.estimators.predictor import RowRegressor
+from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
+from engine.estimators.unscaled_targets import unscaled_targets
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -325,6 +327,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _outputs(self, rows: Rows) -> tuple[int, str]:
         return rows.targets.shape[1], "exp" if self.loss == "poisson" else "identity"
+
+    def _poorly_predicted(self, rows: Rows) -> list[Finding]:
+        if self.out_activation_ != "identity":
+            return []  # the logarithm of the mean is learnt, which the size of y hardly moves
+        X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
+        return unscaled_targets(X, targets, self._outputs_of(X), weights)
 
     def _stratifies(self) -> bool:
         return False

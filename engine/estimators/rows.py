@@ -149,6 +149,14 @@ class Rows(NamedTuple):
         weights = checked_weights(self.weights, self.n_rows, dtype)
         return samples_of(self.X, self.targets, weights, dtype)
 
+    def sample(
+        self, most: int, dtype: Any
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+        """At most so many rows, evenly spread: X as columns, targets and weights."""
+        step = spread_step(self.n_rows, self.X.shape[1], most)
+        weights = None if self.weights is None else self.weights[::step]
+        return evenly_spread(self.X, most, dtype), self.targets[::step], weights
+
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
         """At most so many of them, as columns."""
         return evenly_spread(self.X, most, dtype)
