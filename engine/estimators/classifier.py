@@ -434,15 +434,15 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return []  # balanced already
         kind = self._labels.kind
 
-        def look(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        def look(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
             X = rows.chosen(numbers).evenly_spread(len(numbers), self._dtype)
             probabilities = self._outputs_of(X)
             if kind == MULTILABEL:
-                return probabilities, probabilities > 0.5
+                return X, probabilities, probabilities > 0.5
             if kind == BINARY:
                 probabilities = np.hstack([1 - probabilities, probabilities])
             codes = probabilities.argmax(axis=1)
-            return probabilities, codes[:, None] == np.arange(len(self.classes_))
+            return X, probabilities, codes[:, None] == np.arange(len(self.classes_))
 
         rare = rare_classes(rows.targets, self.classes_)
         return never_found(rare, rows.n_rows, look, "label" if kind == MULTILABEL else "class")

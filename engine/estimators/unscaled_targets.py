@@ -108,13 +108,14 @@ def _r2_of_a_line(X: Columns, y: Columns, s: Columns, wanted: NDArray[np.bool_])
 def _finding(means: Columns, spreads: Columns, r2: Columns, line: Columns, worst: int) -> Finding:
     n_outputs = len(means)
     name = "y" if n_outputs == 1 else f"column {worst} of y"
+    mean = 0.0 if abs(means[worst]) < 1e-3 * spreads[worst] else means[worst]
     beside = ""
     if n_outputs > 1 and spreads[worst] * BESIDE < spreads.max():
         beside = f" beside one of {spreads.max():.3g} (column {int(spreads.argmax())})"
     straight = f", where a straight line has {line[worst]:.2g}" if line[worst] > 0 else ""
     return Finding(
-        f"The target is not scaled: {name} has a mean of {means[worst]:.3g} and a standard "
+        f"The target is not scaled: {name} has a mean of {mean:.3g} and a standard "
         f"deviation of {spreads[worst]:.3g}{beside}, and R^2 of the predictions for training rows "
-        f"is {r2[worst]:.3g}{straight}.",
+        f"is {round(float(r2[worst]), 2) + 0.0:.3g}{straight}.",
         "scale the target",
     )
