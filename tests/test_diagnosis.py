@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from engine import MLPClassifier, MLPRegressor, Network
 from engine.cli.main import app
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.rare_classes import never_found, rare_classes
+from engine.estimators.rare_classes import by_others, never_found, rare_classes
 from engine.estimators.remedies import REMEDIES, Finding, at_command_line, in_python
 from engine.estimators.unscaled_targets import unscaled_targets
 
@@ -363,6 +363,10 @@ def test_classes_that_are_found_or_cannot_be_or_are_few_or_many_are_not_named(
     found, ranked, rare, telling
 ):
     assert of_classes(found, ranked, rare, telling) == []
+
+
+def test_inputs_out_of_range_say_nothing_about_classes():
+    assert not by_others(np.full((2, 400), 1e200) * HIGHER, RARE).any()
 
 
 def test_the_rarest_of_many_classes_are_judged():

@@ -20,7 +20,7 @@ from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.rare_classes import never_found, rare_classes
+from engine.estimators.rare_classes import MOST_FEATURES, never_found, rare_classes
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
 
@@ -430,8 +430,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return self._labels.n_outputs, output
 
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
-        if isinstance(self.class_weight, str):
-            return []  # balanced already
+        if isinstance(self.class_weight, str) or rows.X.shape[1] > MOST_FEATURES:
+            return []  # balanced already, or too wide for a look
         kind = self._labels.kind
 
         def look(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:

@@ -18,6 +18,8 @@ SHARE = 0.5
 FEWEST_ROWS, MOST_CLASSES, ROWS_OF_A_CLASS = 20, 5, 100
 # Rows of all classes beside them.
 ROWS_OF_ALL = 300
+# All these rows are dense at a time; of more features than this, they would be large.
+MOST_FEATURES = 5000
 # A class is hardly ever predicted if less than so many of its rows are found.
 RECALL = 0.1
 # It can be told from the others if its rows stand above other rows, this often; by chance 0.5.
@@ -98,11 +100,14 @@ def by_others(X: NDArray[np.floating], is_rare: NDArray[np.bool_]) -> NDArray[np
     Kernel ridge regression, of squares and products of the standardised features, leaving one out.
     A network that has learnt noise by heart ranks its own training rows well; this does not.
     """
-    rows = X.T.astype(np.float64)
-    rows -= rows.mean(axis=0)
-    spread = rows.std(axis=0)
-    rows /= np.where(spread > 0, spread, 1) * np.sqrt(X.shape[0])
-    K = (1 + rows @ rows.T) ** 2
+    with np.errstate(all="ignore"):
+        rows = X.T.astype(np.float64)
+        rows -= rows.mean(axis=0)
+        spread = rows.std(axis=0)
+        rows /= np.where(spread > 0, spread, 1) * np.sqrt(X.shape[0])
+        K = (1 + rows @ rows.T) ** 2
+    if not np.isfinite(K).all():
+        return np.zeros(len(K))
     inverse = np.linalg.inv(K + np.eye(len(K)))
     y = is_rare.astype(np.float64)
     left_out: NDArray[np.float64] = y - inverse @ y / np.diag(inverse)
