@@ -60,6 +60,8 @@ class OneRow:
         """A[L] (n_L,) for a row of inputs (n_0,). Raises ValueError for what is no such row."""
         if not isinstance(row, np.ndarray):
             row = np.asarray(row)
+        if row.dtype.kind not in "biuf":
+            _require_numbers(row)
         if row.shape != self._row.shape:
             raise ValueError(
                 f"A row must have shape {self._row.shape}, one number per feature; got shape "
@@ -76,3 +78,11 @@ class OneRow:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._layers, self._theta)
+
+
+def _require_numbers(row: NDArray[Any]) -> None:
+    """Refuse what NumPy would turn into numbers in silence: dates, time differences, complex."""
+    kinds = {np.asarray(entry).dtype for entry in row.flat} if row.dtype == object else {row.dtype}
+    wrong = sorted(str(dtype) for dtype in kinds if dtype.kind in "mMcV")
+    if wrong:
+        raise TypeError(f"A row must hold numbers; got {wrong[0]}. Turn it into numbers first.")

@@ -234,14 +234,56 @@ def test_what_the_estimator_warns_of_is_said(done, folder, tmp_path):
     options = ("--target", "species", "--model", tmp_path / "iris.skops", "--max-iter", "3")
     status, _, err = done("train", folder / "iris.csv", *options)
     assert status == 0
-    assert "engine: Stochastic Optimizer: Maximum iterations (3) reached" in err
+    assert "engine: Training had not converged after 3 epochs" in err
+    assert "Raise --max-iter, or --learning-rate." in err
 
 
 def test_training_ends_after_max_time(done, folder, tmp_path):
     options = ("--target", "species", "--model", tmp_path / "iris.skops", "--max-time", "1e-9")
     status, _, err = done("train", folder / "iris.csv", *options)
     assert status == 0
-    assert "max_time=1e-09 seconds were over" in err
+    assert "when its 1e-09 seconds were over" in err
+    assert "Raise --max-time." in err
+
+
+PYTHON_WORDS = re.compile(r"StandardScaler|learning_rate|make_pipeline|MLP[CR]|max_(iter|time)=")
+
+
+def test_a_class_that_is_never_found_is_told_of_with_the_option_that_helps(done, tmp_path):
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(1500, 2))
+    rare = X.sum(axis=1) + 1.6 * draw.normal(size=1500) > 4.2
+    frame = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "kind": np.where(rare, "fraud", "fine")})
+    frame.write_csv(tmp_path / "t.csv")
+    options = ("train", tmp_path / "t.csv", "--target", "kind", "--max-iter", "40")
+    for more in ((), ("--on-disk", tmp_path / "converted")):
+        model = tmp_path / "m.skops"
+        _, _, err = done(*options, *more, "--model", model)
+        assert re.search(r"hardly ever predicts class 'fraud', 2\.\d% of the training rows", err)
+        assert "Give rare classes more weight: --class-weight balanced." in err
+        assert not PYTHON_WORDS.search(err)
+        status, _, err = done(*options, *more, "--model", model, "--class-weight", "balanced")
+        assert status == 0
+        assert "fraud" not in err
+        loaded = read(model)
+        assert loaded.training["settings"]["class_weight"] == "balanced"
+        assert np.mean(loaded.predict(frame.drop("kind")).values[rare] == "fraud") > 0.5
+
+
+def test_weights_of_classes_are_refused_for_numbers(done, folder, tmp_path):
+    table = ("train", folder / "diabetes.parquet", "--target", "progress")
+    message = refused(done, *table, "--class-weight", "balanced")
+    assert "--class-weight is for classes, and 'progress' is learnt as numbers" in message
+
+
+def test_a_rate_that_is_too_high_and_few_validation_rows_are_told_of_in_options(done, tmp_path):
+    iris_table()[::3].write_csv(tmp_path / "few.csv")
+    options = ("--target", "petal width", "--model", tmp_path / "m.skops", "--test-fraction", "0")
+    _, _, err = done("train", tmp_path / "few.csv", *options, "--learning-rate", "100")
+    assert "Early stopping goes by 5 validation rows" in err
+    assert "Train on more rows, or with --early-stopping no." in err
+    assert "--learning-rate 10 in place of 100" in err
+    assert not PYTHON_WORDS.search(err)
 
 
 def test_labels_that_look_like_markup_are_printed_as_they_are(done, tmp_path):

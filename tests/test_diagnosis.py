@@ -1,18 +1,24 @@
 """engine/estimators/diagnosis.py, rates.py: findings with number and remedy, and only then."""
 
 import math
+import re
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, Network
+from engine.cli.main import app
 from engine.estimators.diagnosis import TrainingWarning, findings
+from engine.estimators.rare_classes import by_others, never_found, rare_classes
+from engine.estimators.remedies import REMEDIES, Finding, at_command_line, in_python
+from engine.estimators.unscaled_targets import unscaled_targets
 
 DOWN = np.geomspace(1.0, 0.05, 40).tolist()
 RNG = np.random.default_rng(7)
@@ -31,9 +37,10 @@ def network_and_parameters(
 
 
 def find(network, theta, X=SAMPLES, curve=DOWN, solver="adam", rate=RATE, names=None):
-    return findings(
+    found = findings(
         network, theta, X, loss_curve=curve, solver=solver, learning_rate=rate, names=names
     )
+    return [in_python(finding) for finding in found]
 
 
 def only(found):
@@ -247,11 +254,150 @@ def test_a_loss_above_that_of_a_coin_is_too_high_for_each_label():
     )
 
 
-def test_a_large_target_is_blamed_with_the_rate():
-    curve = [12000.0, 1e6, 1e8, math.inf]
-    said = only(find(*network_and_parameters(output="identity"), curve=curve))
-    assert "TransformedTargetRegressor" in said
-    assert "TransformedTargetRegressor" not in only(find(*network_and_parameters(), curve=curve))
+# The target
+
+LINE = np.linspace(-1, 1, 200)
+FEATURES = np.stack([LINE, RNG.normal(size=200)])
+NOISE = RNG.normal(size=200)
+Y = 2 * LINE + 0.3 * NOISE
+Y = (Y - Y.mean()) / Y.std()
+
+
+def of_target(y, predicted, weights=None, X=FEATURES):
+    """The messages for a target and predictions, (m,) or (m, n_outputs)."""
+    targets, given = (np.asarray(values, float).reshape(200, -1) for values in (y, predicted))
+    return [in_python(finding) for finding in unscaled_targets(X, targets, given, weights)]
+
+
+@pytest.mark.parametrize(
+    ("mean", "spread"), [(180_000, 80_000), (0, 500), (2010, 5), (5, 0.2), (0, 1e-6), (0, 1e200)]
+)
+def test_a_target_that_is_not_scaled_and_predicted_badly_is_named_with_the_remedy(mean, spread):
+    y = mean + spread * Y
+    said = only(of_target(y, mean + spread * 5 * np.sin(9 * Y)))
+    assert f"y has a mean of {mean:.3g} and a standard deviation of {spread:.3g}" in said
+    assert "TransformedTargetRegressor(regressor=MLPRegressor(...), transformer=Stand" in said
+    assert of_target(y, mean + spread * (Y + 0.3 * NOISE)) == []
+
+
+def test_a_target_that_is_as_badly_predicted_as_by_the_mean_is_told_of_a_straight_line():
+    said = only(of_target(1000 * Y, np.zeros(200)))
+    assert "R^2 of the predictions for training rows is 0, where a straight line has 0.9" in said
+
+
+def test_of_several_outputs_the_worst_is_named():
+    y = np.stack([Y, 1e5 * Y, Y], axis=1)
+    said = only(of_target(y, np.stack([Y, np.zeros(200), Y], axis=1)))
+    assert "column 1 of y has a mean" in said
+    said = only(of_target(y, np.stack([Y, 1e5 * Y, 20 * NOISE], axis=1)))
+    assert "column 2 of y has a mean" in said
+    assert "beside one of 1e+05 (column 1)" in said
+
+
+@pytest.mark.parametrize(
+    ("y", "predicted"),
+    [
+        (Y, 9 * NOISE),  # scaled
+        (3 + 5 * Y, np.zeros(200)),  # nearly
+        (np.full(200, 0.1), NOISE),  # constant
+        (1000 * NOISE, np.zeros(200)),  # there is nothing to find
+        (np.full(200, 1e300) * Y, np.full(200, 1e300) * Y),
+    ],
+)
+def test_targets_that_are_scaled_or_well_predicted_or_noise_are_not_blamed(y, predicted):
+    assert of_target(y, predicted) == []
+
+
+def test_rows_without_weight_do_not_count_for_the_target():
+    y, weights = Y.copy(), np.ones(200)
+    y[::10], weights[::10] = 1e6, 0
+    assert of_target(y, 1e7 * NOISE, weights) == []
+    assert of_target(y, 1e7 * NOISE) != []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
+def test_predictions_that_are_not_finite_are_bad_ones(value):
+    assert "The target is not scaled" in only(of_target(1e6 * Y, np.full(200, value)))
+
+
+# Rare classes
+
+RARE = np.arange(400) % 20 == 0  # 20 of 400 rows
+
+
+def of_classes(found, ranked, rare=RARE, telling=True):
+    """The messages for a class of which a share is found, and whose rows are ranked so."""
+    X = RNG.normal(size=(2, 400)) + (3 * rare if telling else 0)
+
+    def look(numbers):
+        probabilities = np.stack([1 - ranked, ranked], axis=1)[numbers]
+        predicted = np.stack([~found, found], axis=1)[numbers]
+        return X[:, numbers], probabilities, predicted
+
+    classes = rare_classes(rare.astype(int)[:, None], np.array(["fine", "fraud"]))
+    return [in_python(finding) for finding in never_found(classes, 400, look, "class")]
+
+
+NEVER = np.zeros(400, bool)
+HIGHER = np.where(RARE, 0.4, 0.1) + RNG.random(400) / 10
+
+
+def test_a_class_that_is_told_apart_but_never_predicted_is_named_with_its_share_and_recall():
+    said = only(of_classes(NEVER, HIGHER))
+    assert "hardly ever predicts class 'fraud', 5% of the training rows" in said
+    assert "it finds 0 of 20 of them (recall 0%)" in said
+    assert 'class_weight="balanced"' in said
+
+
+@pytest.mark.parametrize(
+    ("found", "ranked", "rare", "telling"),
+    [
+        (RARE & (np.arange(400) < 100), HIGHER, RARE, True),  # a quarter is found
+        (NEVER, RNG.random(400), RARE, True),  # not learnt
+        (NEVER, HIGHER, RARE, False),  # learnt by heart: there is nothing to find
+        (NEVER, HIGHER, RARE & (np.arange(400) > 0), True),  # 19 rows
+        (NEVER, HIGHER, np.arange(400) % 2 == 0, True),  # half of the rows
+    ],
+)
+def test_classes_that_are_found_or_cannot_be_or_are_few_or_many_are_not_named(
+    found, ranked, rare, telling
+):
+    assert of_classes(found, ranked, rare, telling) == []
+
+
+def test_inputs_out_of_range_say_nothing_about_classes():
+    assert not by_others(np.full((2, 400), 1e200) * HIGHER, RARE).any()
+
+
+def test_the_rarest_of_many_classes_are_judged():
+    codes = np.repeat(np.arange(9), [900, 25, 24, 23, 22, 21, 20, 19, 30])
+    judged = rare_classes(codes, np.arange(9))
+    assert [one.label for one in judged] == [6, 5, 4, 3, 2]
+    assert [len(one.rows) for one in judged] == [20, 21, 22, 23, 24]
+    columns = np.stack([codes == 0, codes == 6], axis=1)
+    assert [one.label for one in rare_classes(columns, np.arange(2))] == [1]
+
+
+# Remedies
+
+TRAIN: Any = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+PYTHON_WORDS = re.compile(r"[A-Z][a-z]+[A-Z]|_|\(\.\.\.\)|early_|[a-z]=[^o]")
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_the_command_line_is_told_of_its_own_options_alone(name):
+    values = {"rate": 1.0, "lower": 0.1, "estimator": "MLPClassifier", "fraction": 0.2,
+              "and_target": "", "scaler": "StandardScaler", "label": 1}  # fmt: skip
+    finding = Finding("Of {label}.", name, values)
+    said = at_command_line(finding, classes=["a", "b"])
+    assert said.startswith("Of 'b'. ")
+    assert not PYTHON_WORDS.search(said), said
+    options = set(re.findall(r"--[a-z-]+", said))
+    known = {option for one in TRAIN.params
+             for option in one.opts}  # fmt: skip
+    assert options <= known
+    assert in_python(finding).startswith("Of 1.")
+    assert "--" not in in_python(finding)
 
 
 # What must not make it stumble
@@ -331,7 +477,7 @@ def of_fit(rows, targets, **parameters):
     network = Network(sizes, hidden=ACTIVATIONS[estimator.activation], output=output)
     layers = zip(estimator.coefs_, estimator.intercepts_)
     theta = np.concatenate([np.ravel(part) for W, b in layers for part in (W.T, b)])
-    return findings(
+    found = findings(
         network,
         theta,
         rows.T,
@@ -339,6 +485,7 @@ def of_fit(rows, targets, **parameters):
         solver=estimator.solver,
         learning_rate=estimator.learning_rate_init,
     )
+    return [in_python(finding) for finding in found]
 
 
 @pytest.mark.compiled
@@ -380,6 +527,48 @@ def test_tanh_units_at_inputs_of_1000_are_found_saturated():
     unscaled, saturated = of_fit(rows * 1000, targets, activation="tanh")
     assert unscaled.startswith("The inputs are not scaled: 4 of 4 features")
     assert "of 100 units of hidden layer 1 (tanh) are saturated" in saturated
+
+
+def warned(model, *rows):
+    """What a fit warns of in plain words."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(*rows)
+    return [str(one.message) for one in caught if one.category is TrainingWarning]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_raw_target_of_diabetes_is_found_and_a_standardised_one_is_healthy(seed):
+    rows, y = rows_and_targets("diabetes")
+    model = MLPRegressor(random_state=seed)
+    assert "y has a mean of 152 and a standard deviation of 77" in only(warned(model, rows, y))
+    assert warned(model, rows, (y - y.mean()) / y.std()) == []
+    assert warned(MLPRegressor("poisson", random_state=seed), rows, y) == []
+    assert warned(model.set_params(solver="lbfgs", max_iter=1000), rows, y) == []
+    assert "deviation of 7.7e-05" in only(warned(model, rows, y * 1e-6))
+
+
+@pytest.mark.compiled
+def test_neither_a_fit_of_few_epochs_nor_partial_fit_is_told_of_its_target():
+    rows, y = rows_and_targets("diabetes")
+    assert warned(MLPRegressor(max_iter=9, random_state=0), rows, y) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPRegressor(random_state=0).partial_fit(rows, y).partial_fit(rows, y)
+
+
+@pytest.mark.compiled
+def test_a_rare_class_is_named_unless_it_is_weighed_or_noise():
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(1500, 3))
+    y = X[:, 0] + X[:, 1] + 1.6 * draw.normal(size=1500) > 4.4
+    model = MLPClassifier(max_iter=40, random_state=0)
+    assert "hardly ever predicts class True" in only(warned(model, X, y))
+    assert warned(MLPClassifier(max_iter=40, class_weight="balanced", random_state=0), X, y) == []
+    assert warned(model, X, draw.permutation(y)) == []
+    labels = np.stack([y, X[:, 0] > 0, X[:, 1] > 0], axis=1)
+    assert "hardly ever predicts label 0" in only(warned(model, X, labels))
 
 
 @pytest.mark.compiled

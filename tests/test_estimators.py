@@ -259,6 +259,43 @@ def test_a_warm_start_in_scikit_learns_way_gives_its_numbers(solver):
         assert_same(ours.fit(X, y), theirs.fit(X, y), X, 1e-6 if solver == "lbfgs" else 1e-9)
 
 
+REFITS = {
+    "adam": {"learning_rate_init": 0.05},
+    "batches": {"learning_rate_init": 0.02, "batch_size": 7, "n_iter_no_change": 3},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1},
+    "unshuffled": {"solver": "sgd", "learning_rate": "invscaling", "shuffle": False},
+}
+
+
+@pytest.mark.parametrize("name", REFITS)
+@pytest.mark.parametrize("kind", ["binary", "labels", "multilabel", "regression"])
+def test_refits_with_early_stopping_in_scikit_learns_way_give_its_numbers(kind, name):
+    X = rows()
+    y = targets(kind, X)
+    asked = {"max_iter": 30, "random_state": 0, "warm_start": True, "early_stopping": True}
+    ours, theirs = both(kind, (5,), continuation="sklearn", **asked, **REFITS[name])
+    assert_same(ours.fit(X, y), theirs.fit(X, y), X)
+    for changed in ({"max_iter": 6}, {}, {"n_iter_no_change": 4}, {"max_iter": 12}):
+        ours.set_params(**changed)
+        theirs.set_params(**changed)
+        assert_same(ours.fit(X, y), theirs.fit(X, y), X, rtol=1e-7)
+
+
+def test_a_refit_that_does_not_beat_the_best_score_leaves_its_parameters_as_they_were():
+    X = rows()
+    y = X @ [1, 2, 3, 4]
+    asked = {"warm_start": True, "early_stopping": True, "learning_rate_init": 0.05}
+    ours, theirs = both("regression", (5,), max_iter=200, random_state=0, **asked)
+    best = ours.fit(X, y).fingerprint_
+    scored = ours.best_validation_score_
+    other = theirs.fit(X, y).coefs_[0].copy()
+    ours.set_params(max_iter=6).fit(X, y)
+    theirs.set_params(max_iter=6).fit(X, y)
+    assert ours.best_validation_score_ == scored == max(ours.validation_scores_)
+    assert ours.fingerprint_ == best
+    assert not np.array_equal(theirs.coefs_[0], other)  # as docs/estimators.md says
+
+
 def test_partial_fit_in_scikit_learns_way_gives_its_numbers():
     X = rows()
     y = targets("labels", X)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.boundary.dates import refuse_dates
 from engine.mapped_files import (
     check_as_it_lies,
     check_copy_fits,
@@ -27,11 +28,14 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
             f"{argument} is a masked array; fill or drop what is masked, for example with "
             f"{argument}.filled(value)."
         )
+    if not isinstance(values, np.ndarray):
+        refuse_dates(argument, values)
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{argument} is not a rectangular array of numbers: {error}.") from None
     if array.dtype.kind not in "biuf":
+        refuse_dates(argument, array)
         advice = f"If its entries are numbers, pass np.asarray({argument}, dtype=float)."
         if array.size and isinstance(array.flat[0], str):
             advice += (

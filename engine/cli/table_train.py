@@ -1,6 +1,8 @@
 """`engine train`: from a table to a trained, scored and saved model."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +14,7 @@ from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFrac
 
 if TYPE_CHECKING:
     from engine.tables.fitting import Plan, Split
+    from engine.tables.target import Target
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 
@@ -38,6 +41,12 @@ class EarlyStopping(StrEnum):
     auto = "auto"
     yes = "yes"
     no = "no"
+
+
+class Weights(StrEnum):
+    """How much classes count."""
+
+    balanced = "balanced"
 
 
 # Share set aside to stop by, of a table that is converted; None is by the number of rows.
@@ -113,6 +122,14 @@ def train(
             help="Set a tenth of the rows aside to stop by: yes, no, or auto, from 50 rows on.",
         ),
     ] = EarlyStopping.auto,
+    class_weight: Annotated[
+        Weights | None,
+        typer.Option(
+            metavar="HOW",
+            help="balanced: each class counts alike in all, so that rare ones are found; more of "
+            "the others are then taken for them. Left out: each row counts alike.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="As many as pay if left out.")
     ] = None,
@@ -177,6 +194,8 @@ def train(
         "random_state": seed,
         "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
     }
+    if class_weight is not None:
+        settings["class_weight"] = str(class_weight)
     console = Console(highlight=False)
     if is_converted(table) or on_disk is not None:
         if is_converted(table):
@@ -198,6 +217,7 @@ def train(
             )  # fmt: skip
         show_converted(console, converted_table)
         stopping = WANTED[early_stopping]
+        _check_weights(class_weight, converted_table.target)
         on_disk_trained = train_on_disk(console, converted_table, settings, stopping, model)
         finish(on_disk_trained, checkpoint)
         return
@@ -205,6 +225,7 @@ def train(
     assert target is not None
     words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
+    _check_weights(class_weight, plan.target)
     rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
     show_plan(console, plan)
     about = {
@@ -213,13 +234,38 @@ def train(
         "missing": words,
         "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
     }
-    trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
+    with at_command_line():
+        trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
     trained.model.write(model)
     show_trained(console, trained.model, trained, rows_of(trained.split), {})
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
     if pictures is not None:
         draw_training(console, trained, pictures)
     finish(trained, checkpoint)
+
+
+@contextmanager
+def at_command_line() -> Iterator[None]:
+    """A training that fails is told of with the command's own remedies."""
+    from engine.estimators import remedies
+
+    try:
+        yield
+    except ValueError as error:
+        finding = getattr(error, "finding", None)
+        if finding is None:
+            raise
+        raise ValueError(remedies.at_command_line(finding)) from None
+
+
+def _check_weights(class_weight: Weights | None, target: "Target") -> None:
+    from engine.tables.target import CLASSIFICATION
+
+    if class_weight is not None and target.task != CLASSIFICATION:
+        raise ValueError(
+            f"--class-weight is for classes, and {target.name!r} is learnt as numbers: leave it "
+            "out, or pass --task classification."
+        )
 
 
 def finish(trained: Any, checkpoint: Path | None) -> None:

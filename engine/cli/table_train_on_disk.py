@@ -19,9 +19,11 @@ def train_on_disk(
     model: Path,
 ) -> "TrainedOnDisk":
     """Train, save, and say how it went."""
+    from engine.cli.table_train import at_command_line
     from engine.tables.fitting_on_disk import trained_on_disk
 
-    trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
+    with at_command_line():
+        trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
     trained.model.write(model)
     _show(console, table, trained)
     console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from engine.boundary.dates import refuse_dates
 from engine.estimators.rows import FLOATS
 
 # Distinct targets of a part, where they are no labels: enough to see that.
@@ -38,11 +39,13 @@ class Look(NamedTuple):
 
 def inputs_array(part: Any) -> NDArray[Any]:
     """Rows of X as scikit-learn takes them: float32 stays, all else becomes float64."""
+    refuse_dates("X", part)
     return checked(part, dtype=FLOATS, input_name="X")
 
 
 def numbers_array(part: Any) -> NDArray[Any]:
     """A regressor's y."""
+    refuse_dates("y", part)
     array = labels_array(part)
     return array.astype(np.float64) if array.dtype.kind == "O" else array
 
@@ -54,6 +57,7 @@ def labels_array(part: Any) -> NDArray[Any]:
 
 def weights_array(part: Any) -> NDArray[Any]:
     """Weights, float64 or float32."""
+    refuse_dates("sample_weight", part)
     return checked(
         part, dtype=[np.float64, np.float32], ensure_2d=False, input_name="sample_weight"
     )

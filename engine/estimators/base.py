@@ -15,25 +15,27 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 import engine
+from engine.blas import one_blas_thread
 from engine.boundary import settings
 from engine.chunks import Elsewhere, chunk_bounds
-from engine.equations.backends import Backend
+from engine.equations.backends import NUMPY, Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import CURVES, Before
 from engine.estimators.callbacks import Tasks
 from engine.estimators.descents import Descended, descend, restored, settings_of
-from engine.estimators.diagnosis import TrainingWarning, findings
+from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import split, validation_of
+from engine.estimators.held_out import of_few_rows, split, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
 from engine.estimators.quasi_newton import minimise
+from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated_inputs
 from engine.estimators.watch import Epoch, Validation, Watch
 from engine.network import Network
-from engine.objective import Objective
+from engine.objective import Objective, forward
 from engine.samples import Samples
 from engine.threads import Threads, choose
 from engine.training.checkpoint import ENDS, Keeper, kept
@@ -48,6 +50,8 @@ RowsOf = Callable[[bool], Rows]
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
+# Who asks for fewer epochs does not expect good predictions of them.
+FEWEST_EPOCHS = 10
 
 # scikit-learn's names of output units, and ours.
 OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
@@ -95,6 +99,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _stratifies(self) -> bool:
         """Whether the split for early stopping keeps the shares of the classes."""
 
+    @abstractmethod
+    def _poorly_predicted(self, rows: Rows) -> list[Finding]:
+        """What the predictions for training rows show to have gone wrong."""
+
     # From data to a model.
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -139,7 +147,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         sklearn.exceptions.ConvergenceWarning
             If `max_iter`, or `max_time`, ended the fit.
         engine.TrainingWarning
-            If inputs are not scaled, units saturated or dead, or the rate is too high.
+            If inputs or the target are not scaled, units saturated or dead, the rate too high, a
+            class is never found, or a score is taken from very few rows.
         """
         self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
@@ -159,7 +168,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             to_say = self._fit_on(X, y, sample_weight, incremental, validation, rows_of)
         except endings.DivergedFit as diverged:
-            raise ValueError(str(diverged)) from None
+            error: Any = ValueError(str(diverged))
+            error.finding = diverged.finding
+            raise error from None
         except BaseException:  # a fit that fails leaves the estimator as it was
             before.put_back(self)
             raise
@@ -258,7 +269,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 to_say = self._minimise(samples, watch, keeper)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
-        return to_say if incremental else to_say + self._found(rows)
+        return to_say if incremental else to_say + self._found(rows, held_out)
 
     def _network_for(self, rows: Rows) -> Network:
         """The network that these rows ask for."""
@@ -424,7 +435,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")
         theta = ended.theta
         if self._scored:
-            theta = start if watch.best is None else watch.best
+            theta = watch.best if watch.best is not None else self._without_better(start, ended)
         if not np.isfinite(theta).all():
             raise ValueError(endings.NON_FINITE)
         self._draws.go_on_from(ended.words)
@@ -438,6 +449,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self._scored:
             return to_say + endings.of_divergence(self, ended.error)
         raise endings.diverged(self, ended.error)
+
+    def _without_better(self, start: NDArray[Any], ended: Descended) -> NDArray[Any]:
+        """What early stopping leaves if no epoch of this fit beat the best score so far.
+
+        The parameters of that score, where this fit started. A second fit of scikit-learn has
+        written over them by then, and leaves those of its last epoch.
+        """
+        refit = self.t_ > 0 and self.continuation == "sklearn"
+        return ended.theta if refit and ended.error is None else start
 
     def _take(self, watch: Watch, ended: Descended) -> None:
         """The curves of a descent."""
@@ -501,7 +521,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(told, n_parameters, dtype)
 
-    def _found(self, rows: Rows) -> endings.ToSay:
+    def _found(self, rows: Rows, held_out: Rows | None) -> endings.ToSay:
         """What keeps training from its goal, in plain words."""
         theta = self._theta()
         found = findings(
@@ -513,7 +533,18 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             learning_rate=self.learning_rate_init if self._stochastic else None,
             names=getattr(self, "feature_names_in_", None),
         )
-        return [endings.warning(finding, TrainingWarning) for finding in found]
+        few_epochs = self.n_iter_ == self.max_iter < FEWEST_EPOCHS
+        if not few_epochs and isinstance(rows, Rows):  # those at Dask's workers are not looked at
+            found += self._poorly_predicted(rows)
+        if held_out is not None and self._scored:
+            found += of_few_rows(self, held_out)
+        return endings.of_findings(found)
+
+    def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:
+        """A[L] (m, n_outputs) of a few samples X (n_0, m), without a kernel to compile."""
+        theta = self._theta()
+        with np.errstate(all="ignore"), one_blas_thread():
+            return forward(NUMPY, self._network.layers, Samples(X), theta, 1).T
 
     # Parameters, as scikit-learn shows them and as the engine takes them.
 

@@ -13,14 +13,16 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from engine.estimators import parameters, scores
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.rows import Rows, validated
+from engine.estimators.rare_classes import MOST_FEATURES, never_found, rare_classes
+from engine.estimators.remedies import Finding
+from engine.estimators.rows import Rows, validated, validated_weights
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
@@ -113,8 +115,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
         ended with, optimiser, generator and order of the rows, so that n then m epochs are n + m at
         once, bit for bit. "sklearn": from the parameters, with the generator begun anew from
-        `random_state` and, for `warm_start`, a new optimiser. Early stopping implies "sklearn",
-        whose split of the rows is then the same in each fit.
+        `random_state` and, for `warm_start`, a new optimiser. With early stopping both begin so,
+        with the same split of the rows in each fit; if no epoch of a refit beats the best score so
+        far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
 
     Attributes
     ----------
@@ -361,7 +364,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         else:
             self._require_kind(y, ("y", "the y of the last fit"))
             self._require_known(y)
-        weights = self._weights(y, _checked_weights(sample_weight, X), incremental)
+        weights = self._weights(y, validated_weights(sample_weight, X), incremental)
         return Rows(X, self._labels.targets(y), weights)
 
     def _require_kind(self, y: Any, names: tuple[str, str]) -> None:
@@ -406,7 +409,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
     ) -> Rows:
         X, y = validated(self, X, y, reset=False)
-        weights = _checked_weights(sample_weight, X)
+        weights = validated_weights(sample_weight, X)
         self._require_kind(y, names)
         unknown = np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)
         if len(unknown):
@@ -425,6 +428,24 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _outputs(self, rows: Rows) -> tuple[int, str]:
         output = "softmax" if self._labels.kind == MULTICLASS else "logistic"
         return self._labels.n_outputs, output
+
+    def _poorly_predicted(self, rows: Rows) -> list[Finding]:
+        if isinstance(self.class_weight, str) or rows.X.shape[1] > MOST_FEATURES:
+            return []  # balanced already, or too wide for a look
+        kind = self._labels.kind
+
+        def look(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+            X = rows.chosen(numbers).evenly_spread(len(numbers), self._dtype)
+            probabilities = self._outputs_of(X)
+            if kind == MULTILABEL:
+                return X, probabilities, probabilities > 0.5
+            if kind == BINARY:
+                probabilities = np.hstack([1 - probabilities, probabilities])
+            codes = probabilities.argmax(axis=1)
+            return X, probabilities, codes[:, None] == np.arange(len(self.classes_))
+
+        rare = rare_classes(rows.targets, self.classes_)
+        return never_found(rare, rows.n_rows, look, "label" if kind == MULTILABEL else "class")
 
     def _stratifies(self) -> bool:
         return self._labels.kind == BINARY
@@ -446,10 +467,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _checked_weights(sample_weight: Any, X: Any) -> Any:
-    return None if sample_weight is None else _check_sample_weight(sample_weight, X)
 
 
 def _is_multilabel(y: Any) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.equations.activations import HIDDEN_UNITS, activate_numpy
 from engine.estimators import rates
+from engine.estimators.remedies import Finding
 from engine.network import Network
 
 # A feature is large if its root mean square is above this: standardised, it is 1.
@@ -32,7 +33,10 @@ Samples = NDArray[np.floating]
 
 
 class TrainingWarning(UserWarning):
-    """A fit has ended, but something kept it from training well; the message says what to do."""
+    """A fit has ended, but something kept it from training well; the message says what to do.
+
+    Its `finding` is the same in parts.
+    """
 
 
 def findings(
@@ -44,8 +48,8 @@ def findings(
     solver: str,
     learning_rate: float | None,
     names: Sequence[str] | None = None,
-) -> list[str]:
-    """What kept a fit from training well, a message each; none for a healthy fit.
+) -> list[Finding]:
+    """What kept a fit from training well; nothing for a healthy fit.
 
     Parameters
     ----------
@@ -66,7 +70,7 @@ def findings(
 
     Returns
     -------
-    list of str
+    list of Finding
 
     Notes
     -----
@@ -77,13 +81,14 @@ def findings(
     >>> import numpy as np
     >>> from engine import Network
     >>> from engine.estimators.diagnosis import findings
+    >>> from engine.estimators.remedies import in_python
     >>> X = np.array([[1500.0, 1700.0, 1600.0], [0.5, 0.7, 0.6]])
     >>> network = Network((2, 1))
     >>> theta = network.initial_parameters()
     >>> curve = [0.9, 0.8]
     >>> said = {"solver": "adam", "learning_rate": 0.001, "names": ["area", "depth"]}
     >>> for finding in findings(network, theta, X, loss_curve=curve, **said):
-    ...     print(finding)
+    ...     print(in_python(finding))
     The inputs are not scaled: 1 of 2 features has values far from 0, the largest ('area') a mean
     of 1.6e+03 and a standard deviation of 81.6. Large inputs drown the others, and saturate or
     switch off hidden units. Standardise them: make_pipeline(StandardScaler(), MLPClassifier(...));
@@ -91,27 +96,22 @@ def findings(
     """
     estimator = "MLPRegressor" if network.output in REGRESSION else "MLPClassifier"
     rate = learning_rate if solver in BY_STEPS else None
-    standardise = f"make_pipeline(StandardScaler(), {estimator}(...))"
+    values = {"estimator": estimator, "rate": rate, "lower": None if rate is None else rate / 10}
     with np.errstate(all="ignore"):
-        unscaled = _unscaled_inputs(
-            X, names, f"Standardise them: {standardise}; MaxAbsScaler() leaves sparse X sparse."
-        )
+        unscaled = [
+            Finding(fact, "scale the inputs", values) for fact in _unscaled_inputs(X, names)
+        ]
         if unscaled:
-            remedy = f"Standardise the inputs: {standardise}."
-        elif rate is not None:
-            remedy = (
-                f"Lower the rate: learning_rate_init={rate / 10:g} in place of {rate:g}; "
-                "or alpha, if it is far above its default."
-            )
+            remedy = "scale the inputs first"
         else:
-            remedy = "Penalise large weights more: a larger alpha."
-        idle = _idle_units(network, theta, X, remedy)
+            remedy = "penalise large weights" if rate is None else "lower the rate"
+        idle = [Finding(fact, remedy, values) for fact in _idle_units(network, theta, X)]
     too_high = [] if rate is None else rates.too_high(network, loss_curve, rate)
     return unscaled + idle + too_high
 
 
-def _unscaled_inputs(X: Samples, names: Sequence[str] | None, remedy: str) -> list[str]:
-    """A message if the root mean square of some features is far above 1."""
+def _unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:
+    """A sentence if the root mean square of some features is far above 1."""
     mean_squares = np.einsum("ki,ki->k", X, X) / X.shape[1]
     worst = int(mean_squares.argmax())
     if not mean_squares[worst] > LARGE_FEATURE**2:
@@ -123,12 +123,12 @@ def _unscaled_inputs(X: Samples, names: Sequence[str] | None, remedy: str) -> li
         f"The inputs are not scaled: {number} of {_counted(len(X), 'feature')} "
         f"{'has' if number == 1 else 'have'} values far from 0, the largest ({worst_name}) a mean "
         f"of {values.mean():.3g} and a standard deviation of {values.std():.3g}. Large inputs "
-        f"drown the others, and saturate or switch off hidden units. {remedy}"
+        f"drown the others, and saturate or switch off hidden units."
     ]
 
 
-def _idle_units(network: Network, theta: Parameters, X: Samples, remedy: str) -> list[str]:
-    """A message for each hidden layer with hardly a unit whose gradient is not practically 0."""
+def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
+    """A sentence for each hidden layer with hardly a unit whose gradient is not practically 0."""
     found: list[str] = []
     n_hidden = len(network.hidden)
     if X.shape[1] < FEWEST_SAMPLES or n_hidden == 0:
@@ -144,7 +144,7 @@ def _idle_units(network: Network, theta: Parameters, X: Samples, remedy: str) ->
             found.append(
                 f"{number} of {_counted(len(Z), 'unit')} of hidden layer {l} ({unit}) "
                 f"{'is' if number == 1 else 'are'} {state}. "
-                f"Their gradient is practically 0, so that they no longer learn. {remedy}"
+                f"Their gradient is practically 0, so that they no longer learn."
             )
         if l < n_hidden:  # of the last, only Z is looked at
             activate_numpy(HIDDEN_UNITS[unit], Z, Z)  # type: ignore[no-untyped-call]

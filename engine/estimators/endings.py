@@ -14,6 +14,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from engine.estimators.diagnosis import TrainingWarning
 from engine.estimators.quasi_newton import Minimised
+from engine.estimators.remedies import REMEDIES, Finding, in_python
 from engine.training.result import DivergedError
 
 ToSay = list[Callable[[], Any]]
@@ -25,12 +26,31 @@ NON_FINITE = (
 
 
 class DivergedFit(ValueError):
-    """The loss stopped being finite; the estimator keeps the last parameters for which it was."""
+    """The loss stopped being finite; the estimator keeps the last parameters for which it was.
+
+    `finding` is what the command line says in place of the message.
+    """
+
+    def __init__(self, message: str, finding: Finding) -> None:
+        super().__init__(message)
+        self.finding = finding
 
 
-def warning(message: str, category: type[Warning] = UserWarning) -> Callable[[], None]:
-    """A warning that points at the line that called fit, through scikit-learn's decorator."""
-    return partial(warnings.warn, message, category, stacklevel=4)
+def warning(
+    message: str, category: type[Warning] = UserWarning, finding: Finding | None = None
+) -> Callable[[], None]:
+    """A warning that points at the line that called fit, through scikit-learn's decorator.
+
+    `finding` is what the command line says in place of the message.
+    """
+    said: Any = category(message)
+    said.finding = finding
+    return partial(warnings.warn, said, stacklevel=4)
+
+
+def of_findings(findings: list[Finding]) -> ToSay:
+    """A TrainingWarning for each finding."""
+    return [warning(in_python(finding), TrainingWarning, finding) for finding in findings]
 
 
 def of_batch_size(estimator: Any, n_samples: int) -> ToSay:
@@ -66,6 +86,11 @@ def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
+                Finding(
+                    f"Training had not converged after {estimator.max_iter} epochs, the most that "
+                    "were allowed.",
+                    "train for longer",
+                ),
             )
         ]
     return of_limits(estimator, stopped)
@@ -88,6 +113,11 @@ def of_limits(estimator: Any, stopped: str) -> ToSay:
                 f"max_time={estimator.max_time:g} seconds were over after {estimator.n_iter_} "
                 "iterations, and the optimization hasn't converged yet.",
                 ConvergenceWarning,
+                Finding(
+                    f"Training had not converged when its {estimator.max_time:g} seconds were "
+                    f"over, after {estimator.n_iter_} epochs.",
+                    "allow more time",
+                ),
             )
         ]
     return []
@@ -98,29 +128,29 @@ def where(error: DivergedError) -> str:
     return f"The loss stopped being finite ({error}) at step {error.step}, in epoch {error.epoch}."
 
 
-def remedy(estimator: Any) -> str:
-    """What to do about it."""
-    rate = estimator.learning_rate_init
-    return (
-        "Scale the inputs to mean 0 and variance 1 (StandardScaler), or lower the rate: "
-        f"learning_rate_init={rate / 10:g} in place of {rate:g}."
-    )
-
-
 def diverged(estimator: Any, error: DivergedError) -> DivergedFit:
     """The error for a fit without early stopping."""
+    finding = _of_divergence(estimator, where(error))
+    remedy = REMEDIES[finding.remedy][0].format_map(finding.values)
     return DivergedFit(
         f"{NON_FINITE} {where(error)} coefs_ and intercepts_ are the last ones with a finite loss. "
-        f"{remedy(estimator)}"
+        f"{remedy}",
+        finding,
     )
 
 
 def of_divergence(estimator: Any, error: DivergedError) -> ToSay:
     """With early stopping there are parameters to fall back on."""
-    return [
-        warning(
-            f"{where(error)} The parameters with the best validation score are kept. "
-            f"{remedy(estimator)}",
-            TrainingWarning,
-        )
-    ]
+    kept = "The parameters with the best validation score are kept."
+    return of_findings([_of_divergence(estimator, f"{where(error)} {kept}")])
+
+
+def _of_divergence(estimator: Any, fact: str) -> Finding:
+    rate, regression = estimator.learning_rate_init, estimator.out_activation_ == "identity"
+    values = {
+        "rate": rate,
+        "lower": rate / 10,
+        "and_target": " and the target" if regression else "",
+        "scaler": "StandardScaler" + ", TransformedTargetRegressor" * regression,
+    }
+    return Finding(fact, "scale all, or lower the rate", values)

@@ -1,5 +1,9 @@
 """Rows held out from training: the split for early stopping, their loss and their score."""
 
+import copy
+import inspect
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,10 +11,17 @@ from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from engine.estimators.labels import MULTILABEL
+from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows
 from engine.estimators.watch import Validation
 from engine.mapped_files import check_copy_fits
 from engine.objective import Objective
+
+LEAST_FOR_R2 = 2  # rows
+# Below so many held-out rows, a score that decides when to stop is noise: an accuracy of 0.9 has a
+# standard error of 0.07, and one row is 0.05 (docs/decisions/0016-diagnosis.md).
+FEW_ROWS = 20
 
 
 def split(
@@ -60,6 +71,8 @@ def validation_of(estimator: Any, rows: Rows) -> Validation:
         return Validation(objective.cost, None)
     if estimator.scoring is not None:
         return Validation(objective.cost, _scorer(estimator, rows))
+    if rows.n_rows < LEAST_FOR_R2 and not hasattr(estimator, "classes_"):
+        raise ValueError(_undefined(estimator, rows, []))
 
     def score(theta: NDArray[Any]) -> float:
         activations = objective.forward(theta).T
@@ -70,12 +83,115 @@ def validation_of(estimator: Any, rows: Rows) -> Validation:
 
 
 def _scorer(estimator: Any, rows: Rows) -> Any:
-    """The scorer that the user asked for, as a function of theta."""
+    """The scorer that the user asked for, as a function of theta.
+
+    scikit-learn's own are given all classes of the fit, where the rows lack one and the metric
+    takes them; and are tried before training, to say so where they still cannot score.
+    """
     scorer = check_scoring(estimator, scoring=estimator.scoring)
     y = estimator._labels_of(rows)
     weights = {} if rows.weights is None else {"sample_weight": rows.weights}
+    absent = absent_classes(estimator, rows)
+    of_scikit_learn = getattr(getattr(scorer, "_score_func", None), "__module__", "") or ""
+    doubtful = of_scikit_learn.startswith("sklearn.") and (absent or rows.n_rows < LEAST_FOR_R2)
+    if doubtful and absent:
+        scorer = _knowing_all_classes(scorer, estimator)
 
-    def score(theta: NDArray[Any]) -> float:
+    def score(theta: NDArray[Any], y: Any = y) -> float:
         return float(scorer(estimator._as_of(theta), rows.X, y, **weights))
 
+    if doubtful:
+        try:
+            scored = _tried(score, estimator, y)
+        except ValueError:
+            _tried(score, estimator, _of_all_classes(estimator, y))  # another fault is not of rows
+            scored = math.nan
+        if math.isnan(scored):
+            raise ValueError(_undefined(estimator, rows, absent))
     return score
+
+
+def _tried(score: Any, estimator: Any, y: Any) -> float:
+    """The score of the parameters as they are."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return float(score(estimator._theta(), y))
+
+
+def _of_all_classes(estimator: Any, y: Any) -> Any:
+    """Labels of as many rows with each class among them, as far as there are rows for it."""
+    if not hasattr(estimator, "classes_") or y.ndim == 2:
+        return y
+    return np.resize(estimator.classes_, len(y))
+
+
+def of_few_rows(estimator: Any, rows: Rows) -> list[Finding]:
+    """Findings on a score that decided when to stop: of few rows, of no row of a class, or NaN."""
+    found = []
+    of_this_fit = estimator.validation_scores_[-estimator.n_iter_ :] if estimator.n_iter_ else []
+    if of_this_fit and np.isnan(of_this_fit).all():
+        found.append(
+            Finding(
+                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so the "
+                "parameters are those from before this fit.",
+                "another score",
+            )
+        )
+    absent = absent_classes(estimator, rows)
+    if rows.n_rows >= FEW_ROWS and not absent:
+        return found
+    fraction = min(0.5, max(2 * estimator.validation_fraction, 0.2))
+    lacking = f", none of them of class {absent[0]!r}" if absent else ""
+    chance = "too few for more than a score by chance" if rows.n_rows < FEW_ROWS else ""
+    judged = chance or "so that its score says nothing of that class"
+    found.append(
+        Finding(
+            f"Early stopping goes by {rows.n_rows} validation rows{lacking}: {judged}.",
+            "hold more rows out",
+            {"fraction": fraction},
+        )
+    )
+    return found
+
+
+def absent_classes(estimator: Any, rows: Rows) -> list[Any]:
+    """The classes of the fit that none of these rows has; of several labels, those of one value."""
+    if not hasattr(estimator, "classes_"):
+        return []
+    if estimator._labels.kind == MULTILABEL:
+        present = rows.targets.any(axis=0) & ~rows.targets.all(axis=0)
+    else:
+        present = np.isin(np.arange(len(estimator.classes_)), rows.targets.reshape(-1))
+    absent: list[Any] = estimator.classes_[~present].tolist()
+    return absent
+
+
+def _knowing_all_classes(scorer: Any, estimator: Any) -> Any:
+    """A scorer of probabilities that is told of all classes, if its metric takes `labels`."""
+    takes_labels = "labels" in inspect.signature(scorer._score_func).parameters
+    of_labels = estimator._labels.kind == MULTILABEL or scorer._response_method == "predict"
+    if not takes_labels or of_labels or "labels" in scorer._kwargs:
+        return scorer
+    scorer = copy.copy(scorer)
+    scorer._kwargs = {**scorer._kwargs, "labels": estimator.classes_}
+    return scorer
+
+
+def _undefined(estimator: Any, rows: Rows, absent: list[Any]) -> str:
+    """That a score cannot be computed on held-out rows, why, and what to do."""
+    asked = "R^2" if estimator.scoring is None else f"scoring={estimator.scoring!r}"
+    held_out = f"{rows.n_rows} held-out row{'s' * (rows.n_rows > 1)}"
+    if not absent:
+        return (
+            f"{asked} is not defined for {held_out}; pass X_val and y_val of {LEAST_FOR_R2} rows "
+            "or more, or another scoring."
+        )
+    several = estimator._labels.kind == MULTILABEL
+    named = ", ".join(map(repr, absent[:5])) + (", ..." if len(absent) > 5 else "")
+    plural = "label" + "s" * (len(absent) > 1) if several else "class" + "es" * (len(absent) > 1)
+    what = f"have one value only of the {plural}" if several else f"lack the {plural}"
+    return (
+        f"{asked} cannot be computed on the {held_out}, which {what} {named}. "
+        "Pass X_val and y_val in which each class is found, raise validation_fraction, or choose "
+        "another scoring."
+    )

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from engine.estimators.remedies import Finding
 from engine.network import Network
 
 # Too high if the loss rises to so many times that of the first epoch,
@@ -21,36 +22,33 @@ UNINFORMED = 1.5
 JUMP, JUMPS, LAST_STEPS = 0.4, 3, 10
 # Below this share of the first loss, differences are small.
 SMALL = 0.05
-# A target of root mean square 30 starts with a half squared error of this.
-LARGE_TARGET = 450.0
 
 
-def too_high(network: Network, curve: Sequence[float], rate: float) -> list[str]:
-    """A message if the loss rose, jumps, or stopped being finite; else none.
+def too_high(network: Network, curve: Sequence[float], rate: float) -> list[Finding]:
+    """A finding if the loss rose, jumps, or stopped being finite; else none.
 
     Examples
     --------
     >>> from engine import Network
     >>> from engine.estimators.rates import too_high
+    >>> from engine.estimators.remedies import in_python
     >>> network = Network((4, 10, 3), output="softmax")
     >>> too_high(network, [1.1, 0.9, 0.7, 0.6, 0.5], 0.01)
     []
-    >>> print(*too_high(network, [1.1, 14.0, 9.5, 5.4, 5.0, 3.4], 10.0))
+    >>> print(in_python(too_high(network, [1.1, 14.0, 9.5, 5.4, 5.0, 3.4], 10.0)[0]))
     The learning rate is too high: the loss rose from 1.1 in the first epoch to 14 later. Steps
     that are too long leap over the minimum. Try learning_rate_init=1 in place of 10.
     """
     seen = _seen(network, curve)
     if seen is None:
         return []
-    target = ""
-    if network.output == "identity" and curve[0] > LARGE_TARGET:
-        target = (
-            " The target is large, too: TransformedTargetRegressor(MLPRegressor(...), "
-            "transformer=StandardScaler()) scales it."
-        )
     return [
-        f"The learning rate is too high: {seen}. Steps that are too long leap over the minimum. "
-        f"Try learning_rate_init={rate / 10:g} in place of {rate:g}.{target}"
+        Finding(
+            f"The learning rate is too high: {seen}. Steps that are too long leap over the "
+            "minimum.",
+            "try a lower rate",
+            {"rate": rate, "lower": rate / 10},
+        )
     ]
 
 

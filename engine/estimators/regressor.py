@@ -6,12 +6,15 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from engine.boundary.dates import refuse_dates
 from engine.estimators import parameters, scores
-from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
 from engine.estimators.predictor import RowRegressor
-from engine.estimators.rows import Rows, validated
+from engine.estimators.remedies import Finding
+from engine.estimators.rows import Rows, validated, validated_weights
+from engine.estimators.unscaled_targets import unscaled_targets
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -103,8 +106,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
         ended with, optimiser, generator and order of the rows, so that n then m epochs are n + m at
         once, bit for bit. "sklearn": from the parameters, with the generator begun anew from
-        `random_state` and, for `warm_start`, a new optimiser. Early stopping implies "sklearn",
-        whose split of the rows is then the same in each fit.
+        `random_state` and, for `warm_start`, a new optimiser. With early stopping both begin so,
+        with the same split of the rows in each fit; if no epoch of a refit beats the best score so
+        far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
 
     Attributes
     ----------
@@ -272,6 +276,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         activations = self._activations(X)
         return activations[:, 0] if self.n_outputs_ == 1 else activations
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2 of the predictions for X; parameters as for `fit`."""
+        refuse_dates("y", y)
+        return float(super().score(X, y, sample_weight))
+
     def predictor(self) -> RowRegressor:
         """The fitted network for one row at a time, in microseconds.
 
@@ -303,8 +312,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             raise ValueError(
                 f"loss='poisson' needs y that is not negative; its smallest entry is {y.min():g}."
             )
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        return Rows(X, y, weights)
+        return Rows(X, y, validated_weights(sample_weight, X))
 
     def _validation_rows(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
@@ -319,6 +327,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _outputs(self, rows: Rows) -> tuple[int, str]:
         return rows.targets.shape[1], "exp" if self.loss == "poisson" else "identity"
+
+    def _poorly_predicted(self, rows: Rows) -> list[Finding]:
+        if self.out_activation_ != "identity":
+            return []  # the logarithm of the mean is learnt, which the size of y hardly moves
+        X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
+        return unscaled_targets(X, targets, self._outputs_of(X), weights)
 
     def _stratifies(self) -> bool:
         return False

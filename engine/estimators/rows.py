@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from engine.boundary.arrays import float_array, non_finite
+from engine.boundary.dates import refuse_dates
 from engine.boundary.samples import weights as checked_weights
 from engine.mapped_files import check_as_it_lies, check_copy_fits, check_whole, conversion_advice
 from engine.samples import Inputs, Samples, SparseColumns
@@ -46,6 +47,9 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
         estimator.n_features_in_ = X.shape[1]
         vars(estimator).pop("feature_names_in_", None)
         return X, y
+    refuse_dates("X", X)
+    if checks.get("y_numeric"):
+        refuse_dates("y", y)
     if isinstance(X, np.ndarray) and X.dtype not in FLOATS:
         check_copy_fits("X", X, np.float64, conversion_advice("X", X.dtype))
     with _naming_the_row(X, y):
@@ -70,8 +74,17 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
     if plain and not hasattr(estimator, "feature_names_in_"):
         return X
+    refuse_dates("X", X)
     with _naming_the_row(X, None):
         return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+
+
+def validated_weights(sample_weight: Any, X: Any) -> Any:
+    """Weights of the rows X by scikit-learn's checks; None stays None."""
+    if sample_weight is None:
+        return None
+    refuse_dates("sample_weight", sample_weight)
+    return _check_sample_weight(sample_weight, X)
 
 
 def _view(array: Any, argument: str) -> Any:
@@ -135,6 +148,14 @@ class Rows(NamedTuple):
         """The same for kernels, in float32 or float64."""
         weights = checked_weights(self.weights, self.n_rows, dtype)
         return samples_of(self.X, self.targets, weights, dtype)
+
+    def sample(
+        self, most: int, dtype: Any
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+        """At most so many rows, evenly spread: X as columns, targets and weights."""
+        step = spread_step(self.n_rows, self.X.shape[1], most)
+        weights = None if self.weights is None else self.weights[::step]
+        return evenly_spread(self.X, most, dtype), self.targets[::step], weights
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
         """At most so many of them, as columns."""

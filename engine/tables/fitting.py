@@ -15,6 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 
 from engine._compile_cache import CheckedCache
+from engine.estimators.remedies import said_at_command_line
 from engine.model_files import table_examples
 from engine.model_files.forgetting import forget_training
 from engine.tables import columns as of_columns
@@ -164,7 +165,7 @@ def trained(
     with warnings.catch_warnings(record=True) as caught, compiles_watched() as watch:
         warnings.simplefilter("always")
         network.fit(X, training.y, **watched)
-    said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    said = said_of(caught)
     pipeline = parts.assembled(preprocessing, network)
     resumed = where_from(parts.fitted_network(pipeline))
     forget_training(pipeline)
@@ -185,6 +186,14 @@ def trained(
     return Trained(
         model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said, resumed
     )
+
+
+def said_of(
+    caught: Sequence[warnings.WarningMessage], classes: Sequence[Any] | None = None
+) -> tuple[str, ...]:
+    """What a fit has warned of, with the command's remedies; `classes` if it learnt their codes."""
+    told = [one.message for one in caught if issubclass(one.category, UserWarning)]
+    return tuple(said_at_command_line(message, classes) for message in told)  # type: ignore[arg-type]
 
 
 def where_from(network: Any) -> str:

@@ -14,7 +14,7 @@ from engine.model_files.forgetting import forget_training
 from engine.model_files.pipeline_file import read_model
 from engine.tables import pipeline as parts
 from engine.tables.facts import FACTS, TRAINING, VALIDATION
-from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched, where_from
+from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched, said_of, where_from
 from engine.tables.model import TableModel
 from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
 from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
@@ -82,7 +82,7 @@ def trained_on_disk(
     with warnings.catch_warnings(record=True) as caught, compiles_watched() as watch:
         warnings.simplefilter("always")
         network.fit(*training, **watched)
-    said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    said = said_of(caught, table.classes)
     if table.classes is None:
         _put_together(whole, network, table)
     scores, judged = _scores(table, network)

@@ -70,10 +70,13 @@ def class_scores(y: NDArray[Any], values: NDArray[Any]) -> list[ClassScore]:
     ]
 
 
-def minus_log_loss(classifier: Any, X: Any, y: NDArray[Any]) -> float:
+def minus_log_loss(
+    classifier: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None = None
+) -> float:
     """For early stopping: scikit-learn's own refuses rows that lack one of the classes."""
     shares = classifier.predict_proba(X)
-    return -float(metrics.log_loss(y, shares, labels=classifier.classes_))
+    labels = classifier.classes_
+    return -float(metrics.log_loss(y, shares, labels=labels, sample_weight=sample_weight))
 
 
 def label_of(value: Any) -> str:

@@ -1,0 +1,123 @@
+"""Classes that a fitted classifier hardly ever predicts, though it tells them from the others.
+
+Where the thresholds come from: docs/decisions/0016-diagnosis.md.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from engine.estimators.remedies import Finding
+
+# Rare is a class with less than so much of an equal share of the rows,
+SHARE = 0.5
+# and judged are those of at least so many rows, the rarest few of them, by so many of their rows.
+FEWEST_ROWS, MOST_CLASSES, ROWS_OF_A_CLASS = 20, 5, 100
+# Rows of all classes beside them.
+ROWS_OF_ALL = 300
+# All these rows are dense at a time; of more features than this, they would be large.
+MOST_FEATURES = 5000
+# A class is hardly ever predicted if less than so many of its rows are found.
+RECALL = 0.1
+# It can be told from the others if its rows stand above other rows, this often; by chance 0.5.
+RANKED = 0.7
+
+# Of the rows of those numbers: X (n_0, m), probabilities (m, n_columns), which are predicted.
+Looked = Callable[[NDArray[np.int64]], tuple[NDArray[Any], ...]]
+
+
+class RareClass(NamedTuple):
+    """The class, or of several labels the label; its column; the numbers of its rows."""
+
+    label: Any
+    column: int
+    rows: NDArray[np.int64]
+
+
+def rare_classes(targets: NDArray[Any], classes: NDArray[Any]) -> list[RareClass]:
+    """The rarest classes with rows enough to be judged.
+
+    `targets` are codes (m,) or (m, 1), or columns (m, n_labels) of 0 and 1.
+    """
+    n_rows, several = len(targets), targets.ndim == 2 and targets.shape[1] > 1
+    codes = targets if several else targets.reshape(-1)
+    if several:
+        counts = np.count_nonzero(codes, axis=0)
+    else:
+        counts = np.bincount(codes, minlength=len(classes))
+    most = SHARE * n_rows / (2 if several else max(2, len(classes)))
+    columns = np.flatnonzero((counts >= FEWEST_ROWS) & (counts < most))
+    rarest = columns[np.argsort(counts[columns], kind="stable")][:MOST_CLASSES]
+    return [
+        RareClass(
+            classes[k : k + 1].tolist()[0],
+            int(k),
+            np.flatnonzero(codes[:, k] if several else codes == k),
+        )
+        for k in rarest
+    ]
+
+
+def never_found(rare: list[RareClass], n_rows: int, look: Looked, what: str) -> list[Finding]:
+    """A finding for each class (`what` it is called) that is told apart, but never predicted."""
+    if not rare:
+        return []
+    of_all = _spread(np.arange(n_rows), ROWS_OF_ALL)
+    chosen = [_spread(one.rows, ROWS_OF_A_CLASS) for one in rare]
+    X, probabilities, predicted = look(np.concatenate([of_all, *chosen]))
+    found, start = [], len(of_all)
+    for one, rows in zip(rare, chosen, strict=True):
+        end = start + len(rows)
+        n_found = int(np.count_nonzero(predicted[start:end, one.column]))
+        others = np.flatnonzero(~np.isin(of_all, one.rows))
+        ranked = np.concatenate([others, np.arange(start, end)])
+        score, start = probabilities[ranked, one.column], end
+        if n_found >= RECALL * len(rows):
+            continue
+        is_rare = np.arange(len(ranked)) >= len(others)
+        if not _ranked(is_rare, score) or not _ranked(is_rare, by_others(X[:, ranked], is_rare)):
+            continue  # nothing that weights could bring out
+        share = 100 * len(one.rows) / n_rows
+        found.append(
+            Finding(
+                f"The network hardly ever predicts {what} {{label}}, {share:.2g}% of the training "
+                f"rows: it finds {n_found} of {len(rows)} of them"
+                f"{'' if len(rows) == len(one.rows) else ' that were looked at'} (recall "
+                f"{n_found / len(rows):.0%}), though it ranks them above most others.",
+                "weigh the classes",
+                {"label": one.label},
+            )
+        )
+    return found
+
+
+def by_others(X: NDArray[np.floating], is_rare: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How rare each of the samples X (n_0, m) looks by all the others.
+
+    Kernel ridge regression, of squares and products of the standardised features, leaving one out.
+    A network that has learnt noise by heart ranks its own training rows well; this does not.
+    """
+    with np.errstate(all="ignore"):
+        rows = X.T.astype(np.float64)
+        rows -= rows.mean(axis=0)
+        spread = rows.std(axis=0)
+        rows /= np.where(spread > 0, spread, 1) * np.sqrt(X.shape[0])
+        K = (1 + rows @ rows.T) ** 2
+    if not np.isfinite(K).all():
+        return np.zeros(len(K))
+    inverse = np.linalg.inv(K + np.eye(len(K)))
+    y = is_rare.astype(np.float64)
+    left_out: NDArray[np.float64] = y - inverse @ y / np.diag(inverse)
+    return left_out
+
+
+def _ranked(is_rare: NDArray[np.bool_], score: NDArray[Any]) -> bool:
+    return bool(np.isfinite(score).all() and roc_auc_score(is_rare, score) >= RANKED)
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of them, evenly spread."""
+    return rows[:: -(-len(rows) // most)]

@@ -1,0 +1,113 @@
+"""What to do about a finding of a fit, in words for Python and in words for the command line."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+# Under the name of a remedy: what it is in Python, and what with the options of `engine train`.
+REMEDIES: dict[str, tuple[str, str]] = {
+    "scale the inputs": (
+        "Standardise them: make_pipeline(StandardScaler(), {estimator}(...)); MaxAbsScaler() "
+        "leaves sparse X sparse.",
+        "Inputs are scaled by the command, so a few rows lie far from all others: mend or remove "
+        "them, or leave their column out with --column NAME=out.",
+    ),
+    "scale the inputs first": (
+        "Standardise the inputs: make_pipeline(StandardScaler(), {estimator}(...)).",
+        "Mend the rows that lie far from all others first.",
+    ),
+    "lower the rate": (
+        "Lower the rate: learning_rate_init={lower:g} in place of {rate:g}; or alpha, if it is far "
+        "above its default.",
+        "Lower the rate: --learning-rate {lower:g} in place of {rate:g}; or --alpha, if it is far "
+        "above its default.",
+    ),
+    "try a lower rate": (
+        "Try learning_rate_init={lower:g} in place of {rate:g}.",
+        "Try --learning-rate {lower:g} in place of {rate:g}.",
+    ),
+    "scale all, or lower the rate": (
+        "Scale the inputs{and_target} to mean 0 and variance 1 ({scaler}), or lower the rate: "
+        "learning_rate_init={lower:g} in place of {rate:g}.",
+        "Lower the rate: --learning-rate {lower:g} in place of {rate:g}.",
+    ),
+    "penalise large weights": (
+        "Penalise large weights more: a larger alpha.",
+        "Penalise large weights more: a larger --alpha.",
+    ),
+    "scale the target": (
+        "Scale y: TransformedTargetRegressor(regressor=MLPRegressor(...), "
+        "transformer=StandardScaler()), or train on (y - y.mean(axis=0)) / y.std(axis=0).",
+        "The target is scaled by the command, so a few of its values lie far from all others: mend "
+        "or remove their rows.",
+    ),
+    "weigh the classes": (
+        'Give rare classes more weight: class_weight="balanced".',
+        "Give rare classes more weight: --class-weight balanced.",
+    ),
+    "hold more rows out": (
+        "Hold more out: validation_fraction={fraction:.1g}, or your own X_val and y_val; or train "
+        "with early_stopping=False.",
+        "Train on more rows, or with --early-stopping no.",
+    ),
+    "another score": (
+        "Choose another scoring, or train with early_stopping=False.",
+        "Train with --early-stopping no.",
+    ),
+    "train for longer": ("", "Raise --max-iter, or --learning-rate."),
+    "allow more time": ("", "Raise --max-time."),
+}
+
+
+class Finding(NamedTuple):
+    """What was seen in a fit, and the remedy, by its name in `REMEDIES`.
+
+    Attributes
+    ----------
+    fact : str
+        A sentence, in which `{label}` stands for a class.
+    remedy : str
+    values : mapping
+        Numbers and names that the remedy speaks of; "label" is a class.
+    """
+
+    fact: str
+    remedy: str
+    values: Mapping[str, Any] = {}
+
+
+def in_python(finding: Finding) -> str:
+    """A finding for who calls `fit`.
+
+    Examples
+    --------
+    >>> print(in_python(Finding("It jumps.", "try a lower rate", {"lower": 0.1, "rate": 1})))
+    It jumps. Try learning_rate_init=0.1 in place of 1.
+    """
+    return _worded(finding, REMEDIES[finding.remedy][0], finding.values)
+
+
+def at_command_line(finding: Finding, classes: Any = None) -> str:
+    """A finding for who runs `engine train`; `classes` are the labels of a fit on their codes.
+
+    Examples
+    --------
+    >>> print(at_command_line(Finding("It jumps.", "try a lower rate", {"lower": 0.1, "rate": 1})))
+    It jumps. Try --learning-rate 0.1 in place of 1.
+    """
+    values = dict(finding.values)
+    if classes is not None and "label" in values:
+        values["label"] = classes[values["label"]]
+    return _worded(finding, REMEDIES[finding.remedy][1], values)
+
+
+def _worded(finding: Finding, remedy: str, values: Mapping[str, Any]) -> str:
+    fact = finding.fact
+    if "label" in values:
+        fact = fact.replace("{label}", repr(values["label"]))
+    return f"{fact} {remedy.format_map(values)}".strip()
+
+
+def said_at_command_line(warning: Warning, classes: Any = None) -> str:
+    """A warning of a fit, for who runs `engine train`."""
+    finding = getattr(warning, "finding", None)
+    return str(warning) if finding is None else at_command_line(finding, classes)

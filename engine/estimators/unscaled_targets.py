@@ -1,0 +1,121 @@
+"""Targets of a regression that are not scaled, where the fit is poor as well.
+
+Where the thresholds come from: docs/decisions/0016-diagnosis.md.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.estimators.remedies import Finding
+
+# Scaled, a target has mean 0 and standard deviation 1. It is not if its root mean square is above
+# the first, its standard deviation below the second, its mean so many standard deviations from 0,
+LARGE, SMALL, FAR = 10.0, 0.1, 10.0
+# or its standard deviation so many times smaller than that of another output.
+BESIDE = 10.0
+# A fit is poor if its R^2 is so much below that of a straight line on the same rows, or below 0.
+DEFICIT = 0.2
+# A straight line is fitted to so many rows for each feature, at least.
+ROWS_A_FEATURE = 3
+# A target that varies by less than this share of its size is constant.
+ROUNDING = 1e-9
+
+Columns = NDArray[np.float64]
+
+
+def unscaled_targets(
+    X: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    weights: NDArray[np.floating] | None = None,
+) -> list[Finding]:
+    """A finding if an output is not scaled, and predicted much worse than need be.
+
+    Parameters
+    ----------
+    X : ndarray (n_0, m)
+        Some of the training samples, one per column.
+    targets, predicted : ndarray (m, n_outputs)
+    weights : ndarray (m,), optional
+
+    Returns
+    -------
+    list of Finding
+        One at most, of the worst output.
+
+    Examples
+    --------
+    >>> X = np.linspace(-1, 1, 50)[None, :]
+    >>> price = 180_000 + 80_000 * X.T
+    >>> print(*[finding.fact for finding in unscaled_targets(X, price, 0.9 * price)])
+    >>> print(*[finding.fact for finding in unscaled_targets(X, price, 0.1 * price)])
+    The target is not scaled: y has a mean of 1.8e+05 and a standard deviation of 4.71e+04, and R^2
+    of the predictions for training rows is -11.6, where a straight line has 1.
+    """
+    s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    y, p = targets.astype(np.float64), predicted.astype(np.float64)
+    if not s.sum() > 0 or not np.isfinite(y).all():
+        return []
+    with np.errstate(all="ignore"):
+        size = np.abs(y).max(axis=0)
+        size[size == 0] = 1
+        means = np.average(y / size, axis=0, weights=s)  # divided, so that squares are in range
+        spreads = np.sqrt(np.average((y / size - means) ** 2, axis=0, weights=s))
+        varies = spreads > ROUNDING
+        misfit = np.average((y / size - p / size) ** 2, axis=0, weights=s) / spreads**2
+        r2 = 1 - np.where(np.isfinite(misfit), misfit, np.inf)
+        suspect = varies & _off_scale(means * size, spreads * size) & (r2 < 1 - DEFICIT)
+        if not suspect.any():
+            return []
+        line = _r2_of_a_line(X.T.astype(np.float64), (y / size - means) / spreads, s, suspect)
+        poor = suspect & (r2 < line - DEFICIT)
+    if not poor.any():
+        return []
+    worst = int(np.where(poor, r2, np.inf).argmin())
+    return [_finding(means * size, spreads * size, r2, line, worst)]
+
+
+def _off_scale(means: Columns, spreads: Columns) -> NDArray[np.bool_]:
+    off: NDArray[np.bool_] = (
+        (np.hypot(means, spreads) > LARGE)
+        | (spreads < SMALL)
+        | (np.abs(means) > FAR * spreads)
+        | (BESIDE * spreads < spreads.max())
+    )
+    return off
+
+
+def _r2_of_a_line(X: Columns, y: Columns, s: Columns, wanted: NDArray[np.bool_]) -> Columns:
+    """R^2 of weighted least squares for each wanted output, less what chance adds; 0 at least.
+
+    Chance alone gives a line of k features and n rows about k / n: the adjusted R^2.
+    """
+    n, k = X.shape
+    line = np.zeros(y.shape[1])
+    if n < ROWS_A_FEATURE * (k + 1) or not np.isfinite(X).all():
+        return line
+    root = np.sqrt(s)[:, None]
+    scale = np.abs(X).max(axis=0)
+    scale[scale == 0] = 1
+    A = np.column_stack([X / scale, np.ones(n)]) * root
+    B = y[:, wanted] * root
+    residual = B - A @ np.linalg.lstsq(A, B, rcond=None)[0]
+    left = (residual**2).sum(axis=0) / (B**2).sum(axis=0) * (n - 1) / (n - k - 1)
+    line[wanted] = np.maximum(0, 1 - left)
+    return line
+
+
+def _finding(means: Columns, spreads: Columns, r2: Columns, line: Columns, worst: int) -> Finding:
+    n_outputs = len(means)
+    name = "y" if n_outputs == 1 else f"column {worst} of y"
+    mean = 0.0 if abs(means[worst]) < 1e-3 * spreads[worst] else means[worst]
+    beside = ""
+    if n_outputs > 1 and spreads[worst] * BESIDE < spreads.max():
+        beside = f" beside one of {spreads.max():.3g} (column {int(spreads.argmax())})"
+    straight = f", where a straight line has {line[worst]:.2g}" if line[worst] > 0 else ""
+    return Finding(
+        f"The target is not scaled: {name} has a mean of {mean:.3g} and a standard "
+        f"deviation of {spreads[worst]:.3g}{beside}, and R^2 of the predictions for training rows "
+        f"is {round(float(r2[worst]), 2) + 0.0:.3g}{straight}.",
+        "scale the target",
+    )
