@@ -53,7 +53,7 @@ def predict(
         atomic_files.check_writable(output)
     loaded = models.read(model)
     check_fits_memory(table, PREDICTED, IN_PARTS)
-    read = read_table(table, loaded.missing)
+    read = read_table(table, loaded.missing, keep_empty_rows=True)
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)
     say([*read.notes, *matched.notes])

@@ -86,15 +86,16 @@ def planned(table: Table, target: str, task: str | None = None, told: Sequence[s
     """Decide on the target and the columns; rows without a target are left out."""
     frame = table.frame
     name = named_column(target, frame.columns, "--target")
-    found = of_target.decided(frame[name], task)
+    words = table.words.get(name, {})
+    found = of_target.decided(frame[name], task, words)
     notes = list(table.notes)
     kinds_told = of_columns.parse_told(list(told), frame.columns)
     if name in kinds_told:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    columns = of_columns.described(frame, name, kinds_told)
+    columns = of_columns.described(frame, name, kinds_told, table.words)
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
-    notes += of_target.left_out(known)
+    notes += of_target.left_out(int((~known).sum()), words)
     y = of_target.values_of(frame[name].filter(known), found)
     return Plan(table, found, columns, y, prepared.filter(known), notes)
 
@@ -277,7 +278,8 @@ def _watched(
         known = np.isin(y, training.y)  # a class of one row may be held out
         seen, y = Part(seen.inputs.filter(known), y[known]), y[known]
     else:
-        y = (y - training.y.mean()) / training.y.std()  # as TransformedTargetRegressor does
+        # As TransformedTargetRegressor does.
+        y = (y - training.y.mean()) / (training.y.std() or 1.0)
     return {"X_val": preprocessing.transform(seen.inputs), "y_val": y} if len(y) else {}
 
 
