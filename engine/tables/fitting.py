@@ -22,7 +22,7 @@ from engine.tables import pipeline as parts
 from engine.tables import target as of_target
 from engine.tables.columns import Columns
 from engine.tables.model import TableModel
-from engine.tables.reading import Table
+from engine.tables.reading import Table, is_parquet
 from engine.tables.scores import Predicted, baseline, baseline_predictions, minus_log_loss, scored
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION, Target
@@ -166,7 +166,9 @@ def trained(
         warnings.simplefilter("always")
         network.fit(X, training.y, **watched)
     said = tuple(str(one.message) for one in caught if issubclass(one.category, UserWarning))
-    pipeline = parts.assembled(preprocessing, network)
+    words = list(about.get("missing", ()))
+    texts = [] if is_parquet(plan.table.path) else ["", *words]
+    pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network)
     resumed = where_from(parts.fitted_network(pipeline))
     forget_training(pipeline)
     model = TableModel(
@@ -175,7 +177,7 @@ def trained(
         of_columns.as_learnt(plan.columns.used, training.inputs),
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
-        list(about.get("missing", ())),
+        words,
         examples=table_examples.tried(pipeline, specimens(preprocessing), made_up=True),
     )
     scores, predicted = _scores(model, rows)
