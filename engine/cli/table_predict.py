@@ -1,6 +1,7 @@
 """`engine predict`: a saved model's predictions for the rows of a table."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ def predictions(
             for label, share in zip(predicted.classes, predicted.probabilities.T, strict=True)
         ]
     names = [column.name for column in columns]
-    twice = {name for name in names if names.count(name) > 1}
+    twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
         raise ValueError(
             f"The predictions would have more than one column called {quoted(sorted(twice))}; "

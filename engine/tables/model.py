@@ -180,10 +180,11 @@ def _check(model: TableModel) -> None:
 
 
 def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:
-    absent = [column.name for column in columns if column.name not in frame.columns]
+    there, wanted = set(frame.columns), {column.name for column in columns}
+    absent = [column.name for column in columns if column.name not in there]
     if not absent:
         return
-    extra = [name for name in frame.columns if name not in {column.name for column in columns}]
+    extra = [name for name in frame.columns if name not in wanted]
     one = len(absent) == 1
     raise ValueError(
         f"The table lacks {'a column' if one else counted(len(absent), 'column')} that the model "

@@ -21,11 +21,17 @@ AT_A_TIME = 1 << 24  # bytes that are looked at
 
 
 class QuotationError(ValueError):
-    """A quotation mark that makes no sense, in the line of that number, counted from 1."""
+    """A quotation mark that makes no sense: in which line, why, and of a text begun in which."""
 
-    def __init__(self, line: int, reason: str) -> None:
+    def __init__(self, line: int, reason: str, begun: int) -> None:
         super().__init__(reason)
-        self.line = line
+        self.line, self.reason, self.begun = line, reason, begun
+
+    def in_words(self, first_line: int = 1) -> str:
+        """Line and reason, where the text that was read begins in that line of a file."""
+        line, begun = (first_line + one - 1 for one in (self.line, self.begun))
+        where = "" if begun == line else f" of a text that begins in line {begun:,}"
+        return f"line {line:,}: {self.reason.format(where)}"
 
 
 class Mended(NamedTuple):
@@ -89,18 +95,16 @@ def mended(text: Content, separator: str, is_whole: bool = True) -> Mended:
             if not is_whole and (match is None or match.end() >= end_of_rows):
                 return Mended(mended(text[:row], separator).text, row)
             if match is None:
-                raise QuotationError(
-                    _line(text, quote), "a quotation mark is opened and not closed."
-                )
+                line = _line(text, quote)
+                reason = "a quotation mark is opened and not closed."
+                raise QuotationError(line, reason, line)
             at = match.end()
             if at < len(text) and text[at : at + 1] not in (sep, LF, CR):
-                begun, line = _line(text, quote), _line(text, at - 1)
-                where = "" if begun == line else f" of a text that begins in line {begun:,}"
-                raise QuotationError(
-                    line,
-                    f"something follows the closing quotation mark{where}. Within a text in "
-                    "quotation marks, write each one twice.",
+                reason = (
+                    "something follows the closing quotation mark{}. Within a text in quotation "
+                    "marks, write each one twice."
                 )
+                raise QuotationError(_line(text, at - 1), reason, _line(text, quote))
             continue
         begin = 1 + max(text.rfind(sep, at, quote), text.rfind(LF, at, quote), at - 1)
         ends = [end for end in (text.find(sep, quote), text.find(LF, quote)) if end >= 0]

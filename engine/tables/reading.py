@@ -181,7 +181,7 @@ def _regular(path: Path, separator: str) -> Path | bytes:
     try:
         return path if is_regular(text, separator) else mended(text, separator).text
     except QuotationError as error:
-        raise ValueError(f"{path} cannot be read as CSV, line {error.line:,}: {error}") from error
+        raise ValueError(f"{path} cannot be read as CSV, {error.in_words()}") from error
 
 
 def _without_blank_lines(

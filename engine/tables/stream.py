@@ -194,8 +194,9 @@ def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableF
     names, notes = found[0]
     for path, (others, _) in zip(paths[1:], found[1:], strict=True):
         if sorted(others) != sorted(names):
-            differ = [name for name in names if name not in others] or [
-                name for name in others if name not in names
+            first, second = set(names), set(others)
+            differ = [name for name in names if name not in second] or [
+                name for name in others if name not in first
             ]
             raise ValueError(
                 f"{path} has other columns than {paths[0]}: only one of them has {quoted(differ)}. "
@@ -260,9 +261,7 @@ def _whole_rows(path: Path, file: BinaryIO, part_bytes: int, separator: str) -> 
             try:
                 text, end = mended(part, separator, is_last)
             except QuotationError as error:
-                raise ValueError(
-                    f"{path} cannot be read as CSV, line {line + error.line - 1:,}: {error}"
-                ) from error
+                raise ValueError(f"{path} cannot be read as CSV, {error.in_words(line)}") from error
         if not text and len(part) > MOST_ROW_BYTES:
             raise ValueError(
                 f"{path} cannot be read as CSV, line {line:,}: a row of more than "
