@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tables import columns, fitting, kinds, pipeline, reading, scores, target
+from engine.tables import columns, fitting, kinds, model, pipeline, reading, scores, target
 from engine.tables.reading import read_table
 
 
@@ -180,7 +181,7 @@ def test_values_of_another_kind_are_found_by_their_place():
 def test_numbers_that_are_categories_have_one_form():
     assert kinds.as_kind(pl.Series([1.0, None]), "category").values.to_list() == ["1", None]
     assert kinds.as_kind(pl.Series([1, 2]), "category").values.to_list() == ["1", "2"]
-    assert kinds.as_kind(pl.Series([1.5, 2.0]), "category").values.to_list() == ["1.5", "2.0"]
+    assert kinds.as_kind(pl.Series([1.5, 2.0]), "category").values.to_list() == ["1.5", "2"]
 
 
 # Columns.
@@ -295,7 +296,7 @@ def test_the_task_can_be_told():
     assert (found.task, found.reason) == ("regression", "as you asked")
     assert target.values_of(whole, found).dtype == np.float64
     found = target.decided(fractions, "classification")
-    assert set(target.values_of(fractions, found)) == {"0.5", "1.0"}
+    assert set(target.values_of(fractions, found)) == {"0.5", "1"}
 
 
 @pytest.mark.parametrize(
@@ -329,6 +330,129 @@ def test_classes_keep_their_type(values, dtype):
 def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         target.decided(pl.Series("y", values), task)
+
+
+# A value against nothing, codes, words that count as missing, and numbers out of the ordinary.
+
+
+@pytest.mark.parametrize("values", [["yes", None], ["7", None], ["true", None], [7.5, None]])
+@pytest.mark.parametrize("kind", [None, "obeyed"])
+def test_one_value_or_none_is_learnt_from(values, kind):
+    frame = pl.DataFrame({"a": values * 10, "y": range(20)})
+    told = {} if kind is None else {"a": kinds.kind_of(frame["a"])}
+    (column,) = columns.described(frame, "y", told).used
+    assert column.note == (
+        f"{kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and both "
+        "are learnt from"
+    )
+    X = pipeline.preprocessing([column]).fit_transform(columns.inputs(frame, [column]))
+    assert len(np.unique(X, axis=0)) == 2
+
+
+def test_a_kind_that_is_told_is_obeyed_or_refused():
+    frame = pl.DataFrame({"same": ["x"] * 4, "empty": [None] * 4, "a": [1, 3, 3, 1], "y": [0] * 4})
+    (column, _) = columns.described(frame, "y", {"same": "category"}).used
+    assert column.note == "'x' everywhere, of which nothing can be learnt"
+    with pytest.raises(ValueError, match="Column 'empty' has no values; it cannot be used as num"):
+        columns.described(frame, "y", {"empty": "number"})
+    with pytest.raises(ValueError, match="--column gives 'a' two kinds, number and category"):
+        columns.parse_told(["a=number", "a=category"], frame.columns)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1", "2", None], ["1.0", "2.0", None], ["1.", "2.00", None], [1, 2, None],
+        [1.0, 2.0, None], pl.Series([1, 2, None], dtype=pl.Float32),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [[], ["word"], ["01"], ["1e0"], ["-3"]])
+def test_a_whole_number_is_one_code_in_whichever_spelling(values, beside):
+    series = pl.Series(values)
+    if series.dtype == pl.String:
+        series = pl.concat([series, pl.Series(beside, dtype=pl.String)])
+    found = kinds.as_kind(series, "category").values.to_list()
+    assert found[:3] == ["1", "2", None]
+    assert found[3:] == (beside if series.dtype == pl.String else [])
+    y = target.decided(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
+    assert {str(one) for one in target.values_of(series.drop_nulls(), y)} >= {"1", "2"}
+
+
+def test_whole_numbers_that_floats_cannot_hold_stay_apart():
+    found = kinds.as_kind(pl.Series([2**60, 2**60 + 1]), "category").values.to_list()
+    assert found == [str(2**60), str(2**60 + 1)]
+
+
+def test_words_that_take_values_away_are_said_with_the_way_round_it(tmp_path):
+    rows = [f"{i % 5},{'NA' if i % 2 else 'EU'},{'?' if i % 4 else 'x'},{i * i}" for i in range(40)]
+    table = read_table(csv_file(tmp_path, "a,area,b,y\n" + "\n".join(rows)))
+    assert table.words == {"area": {"NA": 20}, "b": {"?": 30}}
+    message = (
+        "The target 'area' is 'EU' in every row that has a value: 'NA' counts as missing in 20 "
+        "rows (--not-missing 'NA' makes it a value); there is nothing to learn."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fitting.planned(table, "area")
+    notes = {column.name: column.note for column in fitting.planned(table, "y").columns.used}
+    assert notes["area"].endswith(
+        "; 'NA' counts as missing in 20 rows (--not-missing 'NA' makes it a value)"
+    )
+    kept = read_table(table.path, reading.missing_words([], ["NA"]))
+    assert fitting.planned(kept, "area").target.task == "classification"
+
+
+def test_rows_that_a_word_leaves_without_a_target_are_said_to_be_that(tmp_path):
+    rows = [f"{i % 5},{['p', 'q', 'NA'][i % 3]}" for i in range(60)]
+    plan = fitting.planned(read_table(csv_file(tmp_path, "a,y\n" + "\n".join(rows))), "y")
+    (note,) = plan.notes
+    assert note.startswith("20 rows without a target left out: 'NA' counts as missing in 20 rows (")
+
+
+@pytest.mark.parametrize(
+    ("missing", "not_missing", "message"),
+    [
+        (["NA"], ["NA"], "--missing and --not-missing both name 'NA'"),
+        ([], ["EU"], "--not-missing 'EU': that is no missing value anyway; those are ?, NA"),
+    ],
+)
+def test_words_that_are_both_missing_and_not_are_refused(missing, not_missing, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        reading.missing_words(missing, not_missing)
+
+
+SPREADS = [
+    ([k * 1e-170 for k in range(40)], "varies by less than 1e-150, too little to be scaled"),
+    ([k * 1e-312 for k in range(40)], "varies by less than 1e-150, too little to be scaled"),
+    ([7 + k * 1e-15 for k in range(40)], "varies around 7 by no more than rounding"),
+    ([1e9 + k * 1e-7 for k in range(40)], "varies around 1e+09 by no more than rounding"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), SPREADS)
+def test_numbers_that_cannot_be_scaled_are_refused_or_left_out_in_words(values, message):
+    frame = pl.DataFrame({"x": values, "a": [k % 7 for k in range(40)]})
+    with pytest.raises(ValueError, match=re.escape(f"The target 'x' {message}")):
+        target.decided(frame["x"], "regression")
+    (out,) = described(x=values, a=frame["a"], y=list(range(40))).left_out
+    assert out.note.startswith(message)
+    with pytest.raises(ValueError, match=re.escape(f"Column 'x' {message}")):
+        columns.described(frame, "a", {"x": "number"})
+
+
+@pytest.mark.parametrize("values", [[k * 1e-140 for k in range(40)], [1e9 + k for k in range(40)]])
+def test_small_and_large_numbers_are_scaled(values):
+    (column,) = described(x=values[::-1], y=list(range(40))).used
+    X = pipeline.preprocessing([column]).fit_transform(pl.DataFrame({"x": values}))
+    np.testing.assert_allclose(X.std(), 1)
+
+
+@pytest.mark.parametrize("n", [20_000])
+def test_names_of_many_columns_are_read_at_once(n):
+    start = time.process_time()
+    reading.column_names(Path("x.csv"), [f"c{k}" for k in range(n)])
+    frame = pl.DataFrame({f"c{k}": [0.0] for k in range(n)})
+    model._refuse_missing_columns(frame, [columns.Column(f"c{k}", "number") for k in range(n)])
+    assert time.process_time() - start < 2  # half a minute, where each name looks through all
 
 
 # A plan, and the split.

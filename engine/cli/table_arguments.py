@@ -24,3 +24,11 @@ MissingWords = Annotated[
         metavar="TEXT", help="Also stands for a missing value in a CSV file. May be repeated."
     ),
 ]
+NotMissingWords = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Is a value in a CSV file, though by itself it stands for a missing one, as NA does. "
+        "May be repeated.",
+    ),
+]

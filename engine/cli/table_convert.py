@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console
-from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
+from engine.cli.table_arguments import (
+    TASK,
+    ColumnKinds,
+    MissingWords,
+    NotMissingWords,
+    TestFraction,
+)
 
 if TYPE_CHECKING:
     from engine.tables.on_disk import ConvertedTable
@@ -33,6 +39,7 @@ def convert(
     test_fraction: TestFraction = 0.2,
     column: ColumnKinds = None,
     missing: MissingWords = None,
+    not_missing: NotMissingWords = None,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
     ] = 0,
@@ -46,8 +53,11 @@ def convert(
     train does; Ctrl-C, a full disk or a row that cannot be read leave nothing behind.
     """
     console = Console()
+    from engine.tables.reading import missing_words
+
+    words = missing_words(missing or [], not_missing or [])
     table = converted(
-        tables, to, target, task, column or [], missing or [], test_fraction, None, seed, double
+        tables, to, target, task, column or [], words, test_fraction, None, seed, double
     )
     show_converted(console, table)
 
@@ -66,11 +76,10 @@ def converted(
     reuse: bool = False,
 ) -> "ConvertedTable":
     """The table, converted, with the rows that are done on standard error if it is a terminal."""
-    from engine.tables.columns import name_and_kind
+    from engine.tables.columns import names_and_kinds
     from engine.tables.conversion import convert_table
-    from engine.tables.reading import MISSING
 
-    kinds = dict(map(name_and_kind, column))
+    kinds = names_and_kinds(column)
     with _progress() as progress:
         return convert_table(
             tables,
@@ -78,7 +87,7 @@ def converted(
             target,
             task=task,
             columns=kinds,
-            missing=[*MISSING, *missing],
+            missing=missing,
             test_fraction=test_fraction,
             validation_fraction=validation_fraction,
             seed=seed,

@@ -48,7 +48,8 @@ def evaluate(
     loaded = models.read(model)
     check_fits_memory(table, PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)
-    rows, notes = loaded.rows_with_target(read.frame)
+    words = read.words.get(loaded.target.name, {})
+    rows, notes = loaded.rows_with_target(read.frame, words)
     matched = loaded.matched(rows.frame)
     say([*read.notes, *notes, *matched.notes])
     if loaded.training.get("table_sha256") == sha256_of(table):

@@ -1,6 +1,7 @@
 """`engine predict`: a saved model's predictions for the rows of a table."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,7 @@ def predict(
         check_new(output, "--output", force)
     loaded = models.read(model)
     check_fits_memory(table, PREDICTED, IN_PARTS)
-    read = read_table(table, loaded.missing)
+    read = read_table(table, loaded.missing, keep_empty_rows=True)
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)
     say([*read.notes, *matched.notes])
@@ -82,7 +83,7 @@ def predictions(
             for label, share in zip(predicted.classes, predicted.probabilities.T, strict=True)
         ]
     names = [column.name for column in columns]
-    twice = {name for name in names if names.count(name) > 1}
+    twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
         raise ValueError(
             f"The predictions would have more than one column called {quoted(sorted(twice))}; "

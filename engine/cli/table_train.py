@@ -11,7 +11,13 @@ import typer
 
 from engine.cli.console import Console, say
 from engine.cli.output_files import Force, check_new
-from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
+from engine.cli.table_arguments import (
+    TASK,
+    ColumnKinds,
+    MissingWords,
+    NotMissingWords,
+    TestFraction,
+)
 
 if TYPE_CHECKING:
     from engine.tables.fitting import Plan, Split
@@ -89,6 +95,7 @@ def train(
     test_fraction: TestFraction = 0.2,
     column: ColumnKinds = None,
     missing: MissingWords = None,
+    not_missing: NotMissingWords = None,
     hidden: Annotated[
         str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
     ] = "100",
@@ -166,7 +173,7 @@ def train(
     from engine.tables import fitting
     from engine.tables.facts import is_converted
     from engine.tables.on_disk import open_table
-    from engine.tables.reading import MISSING, read_table, sha256_of
+    from engine.tables.reading import missing_words, read_table, sha256_of
     from engine.training.checkpoint import place_of
 
     if table.is_dir() and not is_converted(table) and on_disk is None:
@@ -187,6 +194,7 @@ def train(
         raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")
     if pictures is not None:
         check_folder(pictures, force)
+    words = missing_words(missing or [], not_missing or [])
     settings: dict[str, Any] = {
         "hidden_layer_sizes": _units(hidden),
         "activation": str(activation),
@@ -206,6 +214,7 @@ def train(
             source = context.get_parameter_source("test_fraction")
             told = source is not None and source.name == "COMMANDLINE"
             given = {"--target": target, "--task": task, "--column": column, "--missing": missing,
+                     "--not-missing": not_missing,
                      "--test-fraction": test_fraction if told else None,
                      "--on-disk": on_disk, "--pictures": pictures}  # fmt: skip
             refuse_given(table, given)
@@ -216,7 +225,7 @@ def train(
             if pictures is not None:
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
             converted_table = converted(
-                [table], on_disk, target, task and str(task), column or [], missing or [],
+                [table], on_disk, target, task and str(task), column or [], words,
                 test_fraction, ASIDE[early_stopping], seed, reuse=True,
             )  # fmt: skip
         show_converted(console, converted_table)
@@ -227,7 +236,6 @@ def train(
         return
     check_fits_memory(table, TRAINED, ON_DISK)
     assert target is not None
-    words = [*MISSING, *(missing or [])]
     plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
     _check_weights(class_weight, plan.target)
     rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])

@@ -16,6 +16,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures
 
+from engine.model_files.table_columns import TableColumns, check_columns
+
 LARGEST_DEGREE = 64
 WIDEST = 4096  # bytes of a text that stands for what is missing
 BYTES_A_FEATURE = 4  # at least, that a model has for each feature that it makes: a float32 weight
@@ -31,6 +33,8 @@ def check_transformer(part: BaseEstimator, n_bytes: int) -> None:
         _require(np.dtype(part._fill_dtype).itemsize <= WIDEST, part, "of texts without end")
     if isinstance(part, PolynomialFeatures):
         _check_polynomial(part, n_bytes)
+    if isinstance(part, TableColumns):
+        check_columns(part)
 
 
 def check_widths(model: Any, n_features: int, n_bytes: int) -> None:

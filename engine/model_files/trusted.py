@@ -7,6 +7,7 @@ function that a file names, and none of the functions is called when a model pre
 
 PREPROCESSING = frozenset(
     {
+        "engine.model_files.table_columns.TableColumns",
         "sklearn.compose._column_transformer.ColumnTransformer",
         "sklearn.compose._target.TransformedTargetRegressor",
         "sklearn.decomposition._pca.PCA",

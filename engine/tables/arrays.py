@@ -63,11 +63,10 @@ def _held_in(
 
 def _rows(batch: Batch, decided: Decided) -> tuple[NDArray[Any], NDArray[Any]]:
     """Inputs and targets of a batch; a class that is not learnt, or no target, is -1."""
-    frame, survey, target = batch.frame, decided.survey, decided.target
-    X = decided.preprocessing.transform(_prepared(batch, decided))
-    of_target_column = survey.columns[target.name]
-    series = of_target_column.series_as(frame[target.name], target.kind)
-    values = of_columns.checked(series, target.kind, batch.first_row)
+    target = decided.target
+    inputs = of_columns.inputs(batch.frame, decided.columns.used, batch.first_row)
+    X = decided.preprocessing.transform(inputs)
+    values = of_columns.checked(batch.frame[target.name], target.kind, batch.first_row)
     if decided.classes is not None:
         known = pl.Series(decided.classes, dtype=values.dtype, strict=False)
         codes = values.replace_strict(
@@ -76,13 +75,3 @@ def _rows(batch: Batch, decided: Decided) -> tuple[NDArray[Any], NDArray[Any]]:
         return X, codes.fill_null(-1).to_numpy()
     numbers = values.fill_null(float("nan")).to_numpy()
     return X, (numbers - decided.mean) / decided.standard_deviation
-
-
-def _prepared(batch: Batch, decided: Decided) -> pl.DataFrame:
-    """The columns of a batch as the pipeline takes them."""
-    frame, survey = batch.frame, decided.survey
-    as_whole = frame.with_columns(
-        survey.columns[column.name].series_as(frame[column.name], column.kind)
-        for column in decided.columns.used
-    )
-    return of_columns.inputs(as_whole, decided.columns.used, batch.first_row)

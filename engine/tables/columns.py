@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
 
 from engine.tables import kinds
 from engine.tables.kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
-from engine.tables.words import counted, named_column, quoted
+from engine.tables.reading import Words
+from engine.tables.words import count_as_missing, counted, named_column, quoted
 
 OUT = "out"  # a kind that a user may give a column
 MOST_INPUTS = 50  # of one column's categories; the rarest share one
@@ -35,12 +37,20 @@ class Columns(NamedTuple):
     left_out: list[Column]
 
 
-def described(frame: pl.DataFrame, target: str, told: Mapping[str, str]) -> Columns:
-    """Decide on every column but the target; `told` says the kind of some, or that they are out."""
+def described(
+    frame: pl.DataFrame,
+    target: str,
+    told: Mapping[str, str],
+    words: Mapping[str, Words] = MappingProxyType({}),
+) -> Columns:
+    """Decide on every column but the target; `told` says the kind of some, or that they are out.
+
+    `words` are those of a CSV file that count as missing, of the columns that have such.
+    """
     found = Columns([], [])
     for series in frame:
         if series.name != target:
-            column, is_used = _described(series, told.get(series.name))
+            column, is_used = _described(series, told.get(series.name), words.get(series.name, {}))
             (found.used if is_used else found.left_out).append(column)
     refuse_nothing_to_learn_from(found, target)
     return found
@@ -87,39 +97,38 @@ def missing_in(series: pl.Series) -> int:
     return series.null_count() + n_nan
 
 
-def _described(series: pl.Series, told: str | None) -> tuple[Column, bool]:
+def _described(series: pl.Series, told: str | None, words: Words) -> tuple[Column, bool]:
     kind = kinds.kind_of(series)
     column = Column(series.name, kind, series.null_count())
     if told == OUT:
         return replace(column, note="is left out as you asked"), False
-    if told is not None and kind != EMPTY:
-        converted = checked(series, told)
+    if told is not None:
+        refuse_no_values(series.name, kind, told, words)
+        values = checked(series, told)
         column = replace(column, kind=told)
-        reason = _is_constant(converted)
+        if told == NUMBER:
+            refuse_as_number(series.name, kinds.no_spread_of(values))
+    elif kind in (EMPTY, DATE, OTHER):
+        return replace(column, note=not_learnt_from(kind, series.dtype, words)), False
     else:
-        reason = _reason_to_leave_out(series, kind)
-    if reason:
-        return replace(column, note=reason), False
-    return replace(column, note=_remark(series, column.kind)), True
+        values = kinds.as_kind(series, kind).values
+        if reason := _reason_to_leave_out(series, kind, values):
+            return replace(column, note=reason), False
+    present = values.drop_nulls()
+    return replace(column, note=remark(column, present[0], present.n_unique(), words)), True
 
 
-def _reason_to_leave_out(series: pl.Series, kind: str) -> str:
+def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str:
     """Empty if the column is to be learnt from."""
-    if kind in (EMPTY, DATE, OTHER):
-        return not_learnt_from(kind, series.dtype)
-    values = kinds.as_kind(series, kind).values
-    if constant := _is_constant(values):
-        return constant
+    if not series.null_count() and values.n_unique() == 1:
+        return constant(values[0])
+    if kind == NUMBER and (reason := kinds.no_spread_of(values)):
+        return reason
     if kind == NUMBER and _counts_rows(values):
         return numbers_the_rows(series.name)
     if kind == CATEGORY:
         return _almost_numbers(series) or _too_many_texts(values)
     return ""
-
-
-def _is_constant(values: pl.Series) -> str:
-    present = values.drop_nulls()
-    return constant(present[0]) if present.n_unique() == 1 else ""
 
 
 def _counts_rows(values: pl.Series) -> bool:
@@ -149,10 +158,10 @@ def _too_many_texts(values: pl.Series) -> str:
 # The reasons, in words.
 
 
-def not_learnt_from(kind: str, dtype: object) -> str:
+def not_learnt_from(kind: str, dtype: object, words: Words) -> str:
     """Of a kind that is no input."""
     if kind == EMPTY:
-        return "has no values"
+        return "has no values" + (f": {count_as_missing(words)}" if words else "")
     if kind == DATE:
         return "holds dates: turn them into numbers, such as year, month or days since, to use them"
     return f"is of type {dtype}, which is neither a number nor a text"
@@ -188,10 +197,31 @@ def _overruled(name: str, kind: str) -> str:
     return OVERRULE.format(f"{name}={kind}")
 
 
-def _remark(series: pl.Series, kind: str) -> str:
-    if kind != CATEGORY:
-        return ""
-    return categories_in_words(series.drop_nulls().n_unique())
+def remark(column: Column, a_value: object, n_distinct: int, words: Words) -> str:
+    """What is worth saying of a column that is learnt from."""
+    said = categories_in_words(n_distinct) if column.kind == CATEGORY else ""
+    if n_distinct == 1:
+        missing = f"or missing, in {counted(column.n_missing, 'row')}, and both are learnt from"
+        nothing = "everywhere, of which nothing can be learnt"
+        said = f"{a_value!r} {missing if column.n_missing else nothing}"
+    if column.kind == CATEGORY and words:
+        said += f"; {count_as_missing(words)}"
+    return said
+
+
+def refuse_no_values(name: str, kind: str, told: str, words: Words) -> None:
+    """ValueError for a column without values that a user gave a kind."""
+    if kind == EMPTY:
+        raise ValueError(
+            f"Column {name!r} {not_learnt_from(kind, None, words)}; it cannot be used as {told}, "
+            "as you asked. Fill values in, or leave it out."
+        )
+
+
+def refuse_as_number(name: str, reason: str) -> None:
+    """ValueError for a column that a user wants as numbers and that cannot be scaled."""
+    if reason:
+        raise ValueError(f"Column {name!r} {reason}, or leave the column out.")
 
 
 def categories_in_words(n_distinct: int) -> str:
@@ -240,7 +270,18 @@ def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Se
 
 def parse_told(told: list[str], names: list[str]) -> dict[str, str]:
     """What `--column NAME=KIND` says, checked against the table's columns."""
-    return {named_column(name, names, "--column"): kind for name, kind in map(name_and_kind, told)}
+    return {
+        named_column(name, names, "--column"): kind for name, kind in names_and_kinds(told).items()
+    }
+
+
+def names_and_kinds(told: list[str]) -> dict[str, str]:
+    """The kind of each column that is named; ValueError where one is given two."""
+    found: dict[str, str] = {}
+    for name, kind in map(name_and_kind, told):
+        if found.setdefault(name, kind) != kind:
+            raise ValueError(f"--column gives {name!r} two kinds, {found[name]} and {kind}.")
+    return found
 
 
 def name_and_kind(told: str) -> tuple[str, str]:

@@ -38,8 +38,7 @@ def decided_by_survey(survey: Survey, task: str | None, notes: list[str], dtype:
     target = of_target.decided_by(of_target_column.facts(), task)
     columns = survey.decided()
     notes = list(notes)
-    if of_target_column.n_missing:
-        notes.append(f"{counted(of_target_column.n_missing, 'row')} without a target left out.")
+    notes += of_target.left_out(of_target_column.n_missing, of_target_column.words)
     rows = dict(zip(PARTS, survey.rows_of_parts, strict=True))
     if rows[TRAINING] < 2:
         raise ValueError(

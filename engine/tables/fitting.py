@@ -24,7 +24,7 @@ from engine.tables import pipeline as parts
 from engine.tables import target as of_target
 from engine.tables.columns import Columns
 from engine.tables.model import TableModel
-from engine.tables.reading import Table
+from engine.tables.reading import Table, is_parquet
 from engine.tables.scores import (
     Predicted,
     Scores,
@@ -95,15 +95,16 @@ def planned(table: Table, target: str, task: str | None = None, told: Sequence[s
     """Decide on the target and the columns; rows without a target are left out."""
     frame = table.frame
     name = named_column(target, frame.columns, "--target")
-    found = of_target.decided(frame[name], task)
+    words = table.words.get(name, {})
+    found = of_target.decided(frame[name], task, words)
     notes = list(table.notes)
     kinds_told = of_columns.parse_told(list(told), frame.columns)
     if name in kinds_told:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    columns = of_columns.described(frame, name, kinds_told)
+    columns = of_columns.described(frame, name, kinds_told, table.words)
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
-    notes += of_target.left_out(known)
+    notes += of_target.left_out(int((~known).sum()), words)
     y = of_target.values_of(frame[name].filter(known), found)
     return Plan(table, found, columns, y, prepared.filter(known), notes)
 
@@ -174,7 +175,9 @@ def trained(
         warnings.simplefilter("always")
         network.fit(X, training.y, **watched)
     said = said_of(caught)
-    pipeline = parts.assembled(preprocessing, network)
+    words = list(about.get("missing", ()))
+    texts = [] if is_parquet(plan.table.path) else ["", *words]
+    pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network)
     resumed = where_from(parts.fitted_network(pipeline))
     forget_training(pipeline)
     model = TableModel(
@@ -183,7 +186,7 @@ def trained(
         of_columns.as_learnt(plan.columns.used, training.inputs),
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
-        list(about.get("missing", ())),
+        words,
         examples=table_examples.tried(pipeline, specimens(preprocessing), made_up=True),
     )
     scores, predicted = _scores(model, rows)
@@ -306,7 +309,8 @@ def _watched(
         known = np.isin(y, training.y)  # a class of one row may be held out
         seen, y = Part(seen.inputs.filter(known), y[known]), y[known]
     else:
-        y = (y - training.y.mean()) / training.y.std()  # as TransformedTargetRegressor does
+        # As TransformedTargetRegressor does.
+        y = (y - training.y.mean()) / (training.y.std() or 1.0)
     return {"X_val": preprocessing.transform(seen.inputs), "y_val": y} if len(y) else {}
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from engine.tables.fitting import (
 )
 from engine.tables.model import TableModel
 from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
+from engine.tables.reading import is_parquet
 from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
@@ -95,10 +97,12 @@ def trained_on_disk(
     scores, judged = _scores(table, network)
     if table.classes is not None:
         _name_classes(network, table.classes)
-    pipeline = parts.assembled(preprocessing, whole)
+    about = table.facts["about"]
+    is_text = not is_parquet(Path(about["source"][0]))
+    texts = ["", *about["missing"]] if is_text else []
+    pipeline = parts.assembled(table.columns, texts, preprocessing, whole)
     resumed = where_from(network)
     forget_training(pipeline)
-    about = table.facts["about"]
     facts = {
         "table": about["source"],
         "missing": about["missing"],

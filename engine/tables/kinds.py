@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
@@ -15,6 +16,8 @@ NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
 )
 INPUT_KINDS = (NUMBER, CATEGORY, BOOLEAN)
 LARGEST = 1e150  # of a number: squares of such are still finite
+WHOLE = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0*$"
+SMALLEST = 1e-150  # by which numbers may vary: squares of such are still above 0
 IN_WORDS = {
     NUMBER: "numbers",
     CATEGORY: "text",
@@ -90,19 +93,19 @@ def _booleans(column: pl.Series) -> pl.Series:
 
 
 def _categories(column: pl.Series) -> pl.Series:
+    """Text; of whole numbers 1, 1.0 and 1.00 are 1, as table tools write 1.0 beside gaps.
+
+    01 and 1e0 are texts of their own.
+    """
     kind = kind_of_type(column.dtype)
-    if kind == NUMBER:
-        return _numbers_as_text(column)
-    if kind == BOOLEAN:
-        return column.cast(pl.String)
-    return _text(column) if kind == CATEGORY else _all_wrong(column, pl.String())
-
-
-def _numbers_as_text(column: pl.Series) -> pl.Series:
-    """1.0 is 1, as the same code has both forms where some values are missing."""
-    values = column.cast(pl.Float64)
-    whole = bool(((values == values.round()) & (values.abs() < 2**53)).all())
-    return (values.cast(pl.Int64) if whole else values).cast(pl.String)
+    if kind not in (NUMBER, CATEGORY, BOOLEAN):
+        return _all_wrong(column, pl.String())
+    text = _text(column)
+    if column.dtype.is_float():
+        is_whole = (column == column.round()) & (column.abs() < 2**53)
+        text = column.cast(pl.Int64, strict=False).cast(pl.String).zip_with(is_whole, text)
+        return text.set(column.is_nan(), None)
+    return text.str.replace(WHOLE, "${1}${2}")
 
 
 _CONVERTED: dict[str, Callable[[pl.Series], pl.Series]] = {
@@ -140,3 +143,28 @@ def all_dates(column: pl.Series) -> bool:
         except pl.exceptions.PolarsError:  # no format fits
             pass
     return False
+
+
+def no_spread_of(values: pl.Series) -> str:
+    """Why numbers cannot be standardised, though not all are the same; empty if they can be.
+
+    Examples
+    --------
+    >>> no_spread_of(pl.Series([1e9, 1e9 + 1e-7]))
+    'varies around 1e+09 by no more than rounding: subtract that from it'
+    """
+    numbers = values.drop_nulls().to_numpy()
+    if np.abs(numbers).max() > LARGEST:
+        return ""  # which is refused
+    return no_spread(len(numbers), np.ptp(numbers), numbers.mean(), numbers.var())
+
+
+def no_spread(n: int, spread: float, mean: float, variance: float) -> str:
+    """The same, by what is known of n numbers."""
+    if 0 < spread < SMALLEST:
+        return f"varies by less than {SMALLEST:g}, too little to be scaled: use another unit"
+    rounding = np.finfo(np.float64).eps
+    # What StandardScaler takes for a constant.
+    if 0 < variance <= n * rounding * variance + (n * mean * rounding) ** 2:
+        return f"varies around {mean:.6g} by no more than rounding: subtract that from it"
+    return ""

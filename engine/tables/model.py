@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from engine.tables import kinds
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.kinds import CATEGORY, EMPTY
 from engine.tables.pipeline import NETWORK, fitted_network
+from engine.tables.reading import Words
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.words import counted, named_column, quoted
@@ -87,14 +89,19 @@ class TableModel:
         classes = self.pipeline.classes_
         return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
 
-    def rows_with_target(self, frame: pl.DataFrame) -> tuple[WithTarget, list[str]]:
-        """The rows that can be judged, their target, and what is to be said of it."""
+    def rows_with_target(
+        self, frame: pl.DataFrame, words: Words = MappingProxyType({})
+    ) -> tuple[WithTarget, list[str]]:
+        """The rows that can be judged, their target, and what is to be said of it.
+
+        `words` are those of the target in a CSV file that count as missing.
+        """
         name = named_column(self.target.name, frame.columns, "target")
         known = frame[name].is_not_null()
         if not known.any():
             raise ValueError(f"The target {name!r} has no values in this table.")
         y = values_of(frame[name].filter(known), self.target)
-        notes = left_out(known)
+        notes = left_out(int((~known).sum()), words, "as in training")
         if self.target.task == CLASSIFICATION:
             notes += self._unknown_classes(y)
         return WithTarget(frame.filter(known), y), notes
@@ -180,10 +187,11 @@ def _check(model: TableModel) -> None:
 
 
 def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:
-    absent = [column.name for column in columns if column.name not in frame.columns]
+    there, wanted = set(frame.columns), {column.name for column in columns}
+    absent = [column.name for column in columns if column.name not in there]
     if not absent:
         return
-    extra = [name for name in frame.columns if name not in {column.name for column in columns}]
+    extra = [name for name in frame.columns if name not in wanted]
     one = len(absent) == 1
     raise ValueError(
         f"The table lacks {'a column' if one else counted(len(absent), 'column')} that the model "
@@ -213,7 +221,11 @@ def _other_kind(series: pl.Series, column: Column) -> str:
             f"{kinds.IN_WORDS[column.kind]}, and {series[row]!r} came in row {row + 1} ({n_wrong} "
             "in all). Mend the values, or leave them empty to have them imputed."
         )
-    if column.kind == CATEGORY and not converted.values.is_in(list(column.categories)).any():
+    if (
+        column.kind == CATEGORY
+        and not converted.values.is_in(list(column.categories)).any()
+        and kinds.kind_of(pl.Series(column.categories, dtype=pl.String)) != came
+    ):
         return (
             f"Column {column.name!r} is of another type: the model expects categories such as "
             f"{quoted(column.categories, most=3)}, and {kinds.IN_WORDS[came]} came."

@@ -1,5 +1,6 @@
 """The scikit-learn pipeline: from a table's columns to what the network takes, and the network."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -9,11 +10,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.regressor import MLPRegressor
+from engine.model_files.table_columns import TableColumns
 from engine.tables.columns import MOST_INPUTS, Column
 from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
 
-COLUMNS, NETWORK = "columns", "network"  # the pipeline's steps
+TABLE, COLUMNS, NETWORK = "table", "columns", "network"  # the pipeline's steps
 NO_VALUE = "(missing)"
 
 
@@ -56,9 +58,19 @@ def network(task: str, **settings: Any) -> Any:
     return TransformedTargetRegressor(MLPRegressor(**settings), transformer=StandardScaler())
 
 
-def assembled(fitted_preprocessing: ColumnTransformer, fitted_network: Any) -> Pipeline:
-    """One pipeline, of parts that were fitted one after the other."""
-    return Pipeline([(COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)])
+def assembled(
+    columns: Sequence[Column],
+    missing: Sequence[str],
+    fitted_preprocessing: ColumnTransformer,
+    fitted_network: Any,
+) -> Pipeline:
+    """One pipeline, of parts that were fitted one after the other.
+
+    `missing` are the texts that stand for missing values in frames that it is given.
+    """
+    names, kinds = ([getattr(one, what) for one in columns] for what in ("name", "kind"))
+    table = TableColumns(names, kinds, list(missing))
+    return Pipeline([(TABLE, table), (COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)])
 
 
 def fitted_network(pipeline: Pipeline) -> Any:

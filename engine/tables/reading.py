@@ -3,22 +3,29 @@
 import csv
 import hashlib
 import io
+import mmap
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
 
 from engine import atomic_files
-from engine.tables.words import counted
+from engine.tables.quotation import QuotationError, blank_lines, is_regular, mended
+from engine.tables.words import counted, quoted
+
+Words = Mapping[str, int]  # that count as missing, and how often each stands in a column
 
 PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv")
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # How missing values are written in a CSV file, besides nothing at all.
 MISSING = ("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
-HEADER_BYTES = 1 << 20
+HEADER_BYTES = 1 << 20  # that are read at first; more where the header does not end in them
+MOST_ROW_BYTES = 64 << 20  # of a single row
 
 
 class Table(NamedTuple):
@@ -27,9 +34,12 @@ class Table(NamedTuple):
     path: Path
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
+    words: Mapping[str, Words] = MappingProxyType({})  # of the columns that have such
 
 
-def read_table(path: Path, missing: Sequence[str] = MISSING) -> Table:
+def read_table(
+    path: Path, missing: Sequence[str] = MISSING, keep_empty_rows: bool = False
+) -> Table:
     """The table in a CSV or Parquet file.
 
     Parameters
@@ -38,6 +48,9 @@ def read_table(path: Path, missing: Sequence[str] = MISSING) -> Table:
         Its ending says the format: .csv, .tsv, .parquet or .pq.
     missing : sequence of str
         What stands for a missing value in a CSV file, besides nothing at all.
+    keep_empty_rows : bool
+        Whether rows of a CSV file in which every value is missing are rows like others, as for
+        predictions, which are one to one with rows. A blank line is a row in no case.
 
     Raises
     ------
@@ -51,7 +64,10 @@ def read_table(path: Path, missing: Sequence[str] = MISSING) -> Table:
         raise ValueError(f"{path} is a folder; name a table in it.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty: a table needs a header and rows.")
-    table = _read_parquet(path) if is_parquet(path) else _read_delimited(path, missing)
+    if is_parquet(path):
+        table = _read_parquet(path)
+    else:
+        table = _read_delimited(path, missing, keep_empty_rows)
     if table.frame.width == 0:
         raise ValueError(f"{path} has no columns.")
     if table.frame.height == 0:
@@ -120,36 +136,94 @@ def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.selectors.float().fill_nan(None))
 
 
-def _read_delimited(path: Path, missing: Sequence[str]) -> Table:
+def missing_words(missing: Sequence[str], not_missing: Sequence[str]) -> list[str]:
+    """What stands for a missing value, by `--missing` and `--not-missing`."""
+    for word in not_missing:
+        if word in missing:
+            raise ValueError(f"--missing and --not-missing both name {word!r}; leave one out.")
+        if word not in MISSING:
+            raise ValueError(
+                f"--not-missing {word!r}: that is no missing value anyway; those are "
+                f"{', '.join(MISSING)}, and nothing at all."
+            )
+    return [*(word for word in MISSING if word not in not_missing), *missing]
+
+
+def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -> Table:
     separator, header = header_of(path)
     names, notes = column_names(path, header)
-    try:
-        frame = text_frame(path, separator, missing)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
-    check_width(path, names, frame)
-    frame = cleaned(frame.slice(1), names, missing)
+    source = _regular(path, separator)
     if separator != ",":
         notes.append(f"Columns are separated by a {SEPARATORS[separator]}.")
-    kept = without_empty_rows(frame)
-    if kept.height < frame.height:
-        notes.append(f"{counted(frame.height - kept.height, 'empty row')} left out.")
-    return Table(path, kept, tuple(notes))
+    if keep_empty_rows:
+        source, said = _without_blank_lines(path, source, separator, len(names))
+        notes += said
+    try:
+        text = text_frame(source, separator)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
+    check_width(path, names, text)
+    text = stripped(text.slice(1), names)
+    frame = without_missing(text, missing)
+    if not keep_empty_rows:
+        is_kept = has_values(frame)
+        n_empty = int((~is_kept).sum())
+        if n_empty:
+            notes.append(f"{counted(n_empty, 'empty row')} left out.")
+            text, frame = text.filter(is_kept), frame.filter(is_kept)
+    return Table(path, frame, tuple(notes), words_in(text, frame))
 
 
-def text_frame(source: Path | bytes, separator: str, missing: Sequence[str]) -> pl.DataFrame:
+def _regular(path: Path, separator: str) -> Path | bytes:
+    """The file, or what polars can read of it where quotation marks stand for themselves."""
+    with path.open("rb") as file:
+        text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        return path if is_regular(text, separator) else mended(text, separator).text
+    except QuotationError as error:
+        raise ValueError(f"{path} cannot be read as CSV, {error.in_words()}") from error
+
+
+def _without_blank_lines(
+    path: Path, source: Path | bytes, separator: str, n_columns: int
+) -> tuple[Path | bytes, list[str]]:
+    """The rows alone, and what is to be said of the lines between them that are none.
+
+    As pandas, R and Python's csv.DictReader have it; but some programs write a row of one column
+    as a blank line where its value is missing.
+    """
+    text = source if isinstance(source, bytes) else source.read_bytes()
+    found = blank_lines(text, separator)
+    if not found:
+        return source, []
+    last_row = text.rstrip().count(b"\n") + 1
+    between = [line for line, _, _ in found if line <= last_row]
+    if between and n_columns == 1:
+        raise ValueError(
+            f"{path}: line {between[0]:,} is blank, which may be a missing value or no row in a "
+            "table of one column. Write NA for a missing value, or remove the line."
+        )
+    places = [0, *(place for _, begin, end in found for place in (begin, end)), len(text)]
+    rows = b"".join(text[begin:end] for begin, end in zip(places[::2], places[1::2], strict=True))
+    if not between:
+        return rows, []
+    lines = quoted(between, most=3) if len(between) > 1 else f"{between[0]:,}"
+    is_one = len(between) == 1
+    return rows, [
+        f"{counted(len(between), 'blank line')} ({'line' if is_one else 'lines'} {lines}) "
+        f"{'is no row' if is_one else 'are no rows'}, and {'has' if is_one else 'have'} no "
+        "prediction."
+    ]
+
+
+def text_frame(source: Path | bytes, separator: str) -> pl.DataFrame:
     """A CSV file, or a part of one that begins with the header, as text, header included.
 
     What a column holds is decided later, by all of it, and told with reasons. The header is read as
     a row, as polars renames columns of one name without a word.
     """
     return pl.read_csv(
-        source,
-        separator=separator,
-        has_header=False,
-        infer_schema=False,
-        null_values=["", *missing],
-        glob=False,
+        source, separator=separator, has_header=False, infer_schema=False, glob=False
     )
 
 
@@ -161,26 +235,53 @@ def check_width(path: Path, names: list[str], frame: pl.DataFrame) -> None:
         )
 
 
-def cleaned(frame: pl.DataFrame, names: list[str], missing: Sequence[str]) -> pl.DataFrame:
-    """Text under the header's names, without spaces around it, and null where it is missing."""
-    frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
-    frame = frame.with_columns(pl.all().str.strip_chars())
-    return frame.with_columns(
+def stripped(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Text under the header's names, without spaces around it."""
+    frame.columns = names
+    return frame.with_columns(pl.all().str.strip_chars())
+
+
+def without_missing(text: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
+    """Text with null where it is missing."""
+    return text.with_columns(
         pl.when(pl.all().is_in(["", *missing])).then(None).otherwise(pl.all()).name.keep()
     )
 
 
-def without_empty_rows(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows in which anything stands."""
-    return frame.filter(pl.any_horizontal(pl.all().is_not_null()))
+def words_in(text: pl.DataFrame, frame: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """The words of MISSING that are null in `frame`, how often each, by column.
+
+    Of others a user has said that they stand for missing values.
+    """
+    n_before, n_after = text.null_count().row(0), frame.null_count().row(0)
+    found = {}
+    for name, before, after in zip(text.columns, n_before, n_after, strict=True):
+        if before != after:
+            words = text[name].filter(frame[name].is_null())
+            counts = words.filter(words.is_in(MISSING)).value_counts(sort=True)
+            if len(counts):
+                found[name] = dict(counts.iter_rows())
+    return found
+
+
+def has_values(frame: pl.DataFrame) -> pl.Series:
+    """Of each row whether anything stands in it."""
+    return frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
 
 
 def header_of(path: Path) -> tuple[str, list[str]]:
     """The separator, which is the one that cuts the header into most columns, and the header."""
+    start = b""
     with path.open("rb") as file:
-        start = file.read(HEADER_BYTES)
+        while (
+            b"\n" not in start
+            and len(start) < MOST_ROW_BYTES
+            and (more := file.read(max(HEADER_BYTES, len(start))))
+        ):
+            start += more
+        is_whole = not file.read(1)
     try:
-        text = start.decode("utf-8-sig", errors="strict" if len(start) < HEADER_BYTES else "ignore")
+        text = start.decode("utf-8-sig", errors="strict" if is_whole else "ignore")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
     if "\0" in text:
@@ -189,9 +290,9 @@ def header_of(path: Path) -> tuple[str, list[str]]:
         raise ValueError(f"{path} is empty: a table needs a header and rows.")
     if "\n" not in text and "\r" in text.strip():
         raise ValueError(f"{path} cannot be read as CSV: its lines end with CR; save it with LF.")
-    if "\n" not in text and len(start) == HEADER_BYTES:
+    if "\n" not in text and not is_whole:
         raise ValueError(
-            f"{path} cannot be read as CSV: its header is longer than {HEADER_BYTES:,} bytes."
+            f"{path} cannot be read as CSV: its header is longer than {MOST_ROW_BYTES >> 20} MB."
         )
     rows, errors = {}, []
     for separator in SEPARATORS:
@@ -201,7 +302,13 @@ def header_of(path: Path) -> tuple[str, list[str]]:
             errors.append(error)
     separator = max(rows, key=lambda separator: len(rows[separator]), default=",")
     if errors and len(rows.get(separator, [])) < 2:
-        raise ValueError(f"{path} cannot be read as CSV: its header, {errors[0]}.") from errors[0]
+        reason = (
+            "a quotation mark in the header is not closed, or text follows a closing one. Within a "
+            "name in quotation marks, write each one twice."
+            if '"' in text.partition("\n")[0]
+            else f"its header, {errors[0]}."
+        )
+        raise ValueError(f"{path} cannot be read as CSV, line 1: {reason}") from errors[0]
     if not rows[separator]:
         raise ValueError(f"{path} begins with an empty line; the header must be the first one.")
     return separator, rows[separator]
@@ -215,7 +322,7 @@ def _first_row(text: str, separator: str) -> list[str]:
 def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
     """The columns' names, each of its own, and what is worth saying about them."""
     names = [name or f"column {place}" for place, name in enumerate(header, start=1)]
-    twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(
             f"{path} has more than one column called {', '.join(map(repr, twice[:5]))}; "
@@ -235,8 +342,6 @@ def in_words(error: Exception) -> str:
         return (
             "a row has more fields than the header. Is a comma in a text without quotes around it?"
         )
-    if "could not parse" in said:
-        return "a quotation mark is opened and not closed."
     return f"{first_line(error)}."
 
 

@@ -6,43 +6,52 @@ slice of the rows is read at a time. Every batch knows which row of the table it
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
 from engine.tables.facts import is_converted
+from engine.tables.quotation import QuotationError, is_regular, mended
 from engine.tables.reading import (
+    MOST_ROW_BYTES,
     SEPARATORS,
+    Words,
     check_ending,
     check_is_parquet,
     check_named,
     check_width,
-    cleaned,
     column_names,
     first_line,
+    has_values,
     header_of,
     in_words,
     is_parquet,
+    stripped,
     text_frame,
-    without_empty_rows,
+    without_missing,
     without_nan,
+    words_in,
 )
 from engine.tables.words import counted, quoted
 
 PART_BYTES = 4 << 20  # of a CSV file, parsed at a time;
 COLUMNS = 256  # so many more for every so many columns, each of which takes time in each part
-MOST_ROW_BYTES = 64 << 20  # of a single row
 CELLS = 1 << 20  # of a Parquet file, read at a time
 
 
 class Batch(NamedTuple):
-    """Some rows of a table; `first_row` is the number of the first, from 1, empty ones left out."""
+    """Some rows of a table; `first_row` is the number of the first, from 1, empty ones left out.
+
+    `words` are those that count as missing, of the columns that have such.
+    """
 
     frame: pl.DataFrame
     first_row: int
+    words: Mapping[str, Words] = MappingProxyType({})
 
 
 @dataclass
@@ -96,11 +105,15 @@ class TableFiles:
         row, n_empty = 1, 0
         for path in self.paths:
             parts = _parquet_parts(path) if is_parquet(path) else self._delimited_parts(path)
-            for frame in parts:
-                kept = without_empty_rows(frame.select(self.names))
+            for text in parts:
+                text = text.select(self.names)
+                frame = text if is_parquet(path) else without_missing(text, self.missing)
+                is_kept = has_values(frame)
+                kept = frame.filter(is_kept)
                 n_empty += frame.height - kept.height
                 if kept.height:
-                    yield Batch(kept, row)
+                    words = {} if is_parquet(path) else words_in(text.filter(is_kept), kept)
+                    yield Batch(kept, row, words)
                 row += kept.height
         if n_empty:
             note = f"{counted(n_empty, 'empty row')} left out."
@@ -114,9 +127,10 @@ class TableFiles:
         separator, header = header_of(path)
         names, _ = column_names(path, header)
         with path.open("rb") as file:
-            parts = _whole_rows(path, file, PART_BYTES * (1 + len(names) // COLUMNS))
+            part_bytes = PART_BYTES * (1 + len(names) // COLUMNS)
+            parts = _whole_rows(path, file, part_bytes, separator)
             first = next(parts)
-            end = _end_of_first_row(path, first)
+            end = _end_of_first_row(first)
             heading, line = first[:end], 1 + first.count(b"\n", 0, end)
             yield from self._parsed(path, separator, names, heading, first[end:], line)
             line += first.count(b"\n", end)
@@ -136,14 +150,14 @@ class TableFiles:
         if not part.strip():
             return
         try:
-            frame = text_frame(heading + part, separator, self.missing)
+            frame = text_frame(heading + part, separator)
         except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
             where, reason = _where(part, line, separator, len(names))
             raise ValueError(
                 f"{path} cannot be read as CSV, {where}: {reason or in_words(error)}"
             ) from error
         check_width(path, names, frame)
-        yield cleaned(frame.slice(1), names, self.missing)
+        yield stripped(frame.slice(1), names)
 
 
 def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableFiles:
@@ -180,8 +194,9 @@ def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableF
     names, notes = found[0]
     for path, (others, _) in zip(paths[1:], found[1:], strict=True):
         if sorted(others) != sorted(names):
-            differ = [name for name in names if name not in others] or [
-                name for name in others if name not in names
+            first, second = set(names), set(others)
+            differ = [name for name in names if name not in second] or [
+                name for name in others if name not in first
             ]
             raise ValueError(
                 f"{path} has other columns than {paths[0]}: only one of them has {quoted(differ)}. "
@@ -230,40 +245,51 @@ def _parquet_parts(path: Path) -> Iterator[pl.DataFrame]:
         ) from error
 
 
-def _whole_rows(path: Path, file: BinaryIO, part_bytes: int) -> Iterator[bytes]:
-    """Parts that end with a row: where a line ends and no quotation mark is open."""
-    rest = b""
-    while read := file.read(part_bytes):
+def _whole_rows(path: Path, file: BinaryIO, part_bytes: int, separator: str) -> Iterator[bytes]:
+    """Parts that end with a row: where a line ends and no quoted field is open.
+
+    Fields with quotation marks of their own are quoted.
+    """
+    rest, line, is_last = b"", 1, False
+    while not is_last:
+        read = file.read(part_bytes)
+        is_last = not read
         part = rest + read
-        end = part.rfind(b"\n")
-        quotes = part.count(b'"', 0, end)
-        while end >= 0 and quotes % 2:
-            before = part.rfind(b"\n", 0, end)
-            quotes -= part.count(b'"', max(before, 0), end)
-            end = before
-        if end < 0 and len(part) > MOST_ROW_BYTES:
+        end = len(part) if is_last else _end_of_rows(part)
+        text = part[:end]
+        if not is_regular(text, separator) or not text:
+            try:
+                text, end = mended(part, separator, is_last)
+            except QuotationError as error:
+                raise ValueError(f"{path} cannot be read as CSV, {error.in_words(line)}") from error
+        if not text and len(part) > MOST_ROW_BYTES:
             raise ValueError(
-                f"{path} cannot be read as CSV: a row of more than {MOST_ROW_BYTES >> 20} MB. Is a "
-                "quotation mark opened and not closed?"
+                f"{path} cannot be read as CSV, line {line:,}: a row of more than "
+                f"{MOST_ROW_BYTES >> 20} MB. Is a quotation mark opened and not closed?"
             )
-        rest = part[end + 1 :]
-        if end >= 0:
-            yield part[: end + 1]
-    if rest:
-        yield rest
+        rest = part[end:]
+        line += part.count(b"\n", 0, end)
+        if text:
+            yield text
 
 
-def _end_of_first_row(path: Path, part: bytes) -> int:
-    end = 0
-    while True:
+def _end_of_rows(part: bytes) -> int:
+    """Where the last row ends that ends in it, if quotation marks are as they should be."""
+    end = part.rfind(b"\n")
+    quotes = part.count(b'"', 0, max(end, 0))
+    while end >= 0 and quotes % 2:
+        before = part.rfind(b"\n", 0, end)
+        quotes -= part.count(b'"', max(before, 0), end)
+        end = before
+    return end + 1
+
+
+def _end_of_first_row(part: bytes) -> int:
+    """Of rows whose quotation marks are as they should be."""
+    end = part.find(b"\n") + 1 or len(part)
+    while part.count(b'"', 0, end) % 2:
         end = part.find(b"\n", end) + 1 or len(part)
-        if part.count(b'"', 0, end) % 2 == 0:
-            return end
-        if end == len(part):
-            raise ValueError(
-                f"{path} cannot be read as CSV: its header has a quotation mark that is opened and "
-                "not closed."
-            )
+    return end
 
 
 def _where(part: bytes, line: int, separator: str, n_columns: int) -> tuple[str, str]:

@@ -5,7 +5,9 @@ distinct ones with their counts, the moments of its numbers, and the numbers in 
 the rows to learn from, whose median stands for theirs.
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from engine.tables import columns as of_columns
 from engine.tables import kinds
 from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns
 from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
+from engine.tables.reading import Words
 from engine.tables.stream import Batch
 from engine.tables.target import TargetFacts
 
@@ -117,6 +120,8 @@ class ColumnSurvey:
         if dtype.is_numeric() and not all_count:
             self.counts = Counts(n_parts, FEW)
         self.moments = Moments()
+        self.lowest, self.highest = np.inf, -np.inf
+        self.words: Counter[str] = Counter()  # that count as missing
         self.n_numbers = 0
         self.others: dict[str, None] = {}  # texts that are no numbers, the first few
         self.all_whole = True
@@ -125,9 +130,14 @@ class ColumnSurvey:
         self._counts_rows = True
 
     def add(
-        self, series: pl.Series, parts: NDArray[np.int8], first_row: int
+        self,
+        series: pl.Series,
+        parts: NDArray[np.int8],
+        first_row: int,
+        words: Words = MappingProxyType({}),
     ) -> NDArray[np.float64] | None:
         """Rows more; if all so far can be numbers, these, NaN where there is none."""
+        self.words.update(words)
         if series.dtype != self.dtype:
             raise ValueError(
                 f"Column {self.name!r} is of type {series.dtype} from row {first_row:,} on, and "
@@ -170,6 +180,9 @@ class ColumnSurvey:
             if self.beyond is None:  # else the column is refused, or left out
                 self.moments.add(column[is_number & learnt])
             present = column[is_number]
+            if len(present):
+                self.lowest = min(self.lowest, present.min())
+                self.highest = max(self.highest, present.max())
             self.all_whole &= bool(
                 ((present == np.round(present)) & (np.abs(present) < 2**53)).all()
             )
@@ -202,16 +215,17 @@ class ColumnSurvey:
         kind = self.kind
         if self._told == OUT:
             return self._column(kind, "is left out as you asked"), False
-        told = self._told is not None and kind != EMPTY
-        if told:
-            assert self._told is not None
-            kind = self._told
-            reason = self._constant(kind)
-        else:
+        reason = ""
+        if self._told is None:
             reason = self._reason_to_leave_out(kind)
+        else:
+            of_columns.refuse_no_values(self.name, kind, self._told, self.words)
+            kind = self._told
+            if kind == NUMBER:
+                of_columns.refuse_as_number(self.name, self._no_spread())
         if not reason and kind == CATEGORY and self.counts.too_many:
             reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}, or 1 MB")
-            if told:
+            if self._told is not None:
                 raise ValueError(
                     f"Column {self.name!r} has more than {MOST_DISTINCT:,} categories, or 1 MB of "
                     "them, the most that are counted on the way from a disk; join rare ones, or "
@@ -225,10 +239,13 @@ class ColumnSurvey:
                 f"Column {self.name!r} is {value:g} in row {row:,}; numbers must be at most "
                 f"{kinds.LARGEST:g}. Leave the value empty if it is not known."
             )
-        remark = ""
-        if kind == CATEGORY:
-            remark = of_columns.categories_in_words(len(self.values(kind) or ()))
-        return self._column(kind, remark), True
+        values = self.values(kind) or {}
+        # Of numbers no more than some are counted.
+        n_distinct, a_value = len(values), next(iter(values), None)
+        column = self._column(kind, "")
+        return replace(
+            column, note=of_columns.remark(column, a_value, n_distinct, self.words)
+        ), True
 
     def facts(self) -> TargetFacts:
         """The column as a target."""
@@ -243,6 +260,8 @@ class ColumnSurvey:
             next(iter(counts), None) if counts else None,
             kind == NUMBER and self.all_whole,
             kind == NUMBER and self.beyond is not None,
+            dict(self.words),
+            self._no_spread() if kind == NUMBER else "",
         )
 
     def values(self, kind: str) -> dict[Any, list[int]] | None:
@@ -254,38 +273,32 @@ class ColumnSurvey:
         if counts is None:
             return None
         found: dict[Any, list[int]] = {}
-        converted = self._converted(list(counts), kind)
+        dtype = pl.Float64() if kind == NUMBER else self.dtype
+        keys = pl.Series(self.name, list(counts), dtype=dtype)
+        converted = kinds.as_kind(keys, kind).values
         for value, of_parts in zip(converted, counts.values(), strict=True):
             sofar = found.get(value, [0] * len(of_parts))
             found[value] = [one + other for one, other in zip(sofar, of_parts, strict=True)]
         return dict(sorted(found.items()))
 
-    def series_as(self, series: pl.Series, kind: str) -> pl.Series:
-        """A column of a batch so that it converts as the whole column would.
-
-        Numbers that are taken for categories are written without fractions if none has one.
-        """
-        if kind == CATEGORY and series.dtype.is_numeric() and not self.all_whole:
-            return series.cast(pl.Float64).cast(pl.String)
-        return series
-
-    def _converted(self, values: list[Any], kind: str) -> list[Any]:
-        dtype = pl.Float64() if kind == NUMBER else self.dtype
-        keys = pl.Series(self.name, values, dtype=dtype)
-        return kinds.as_kind(self.series_as(keys, kind), kind).values.to_list()
-
     def _column(self, kind: str, note: str) -> Column:
         return Column(self.name, kind, self.n_missing, note)
 
-    def _constant(self, kind: str) -> str:
-        values = self.values(kind) or {}
-        return of_columns.constant(next(iter(values))) if len(values) == 1 else ""
+    def _no_spread(self) -> str:
+        if self.beyond is not None:
+            return ""  # which is refused
+        found = self.moments
+        variance = found.squares / max(1, found.n)
+        return kinds.no_spread(found.n, self.highest - self.lowest, found.mean, variance)
 
     def _reason_to_leave_out(self, kind: str) -> str:
         if kind not in (NUMBER, BOOLEAN, CATEGORY):
-            return of_columns.not_learnt_from(kind, self.dtype)
-        if constant := self._constant(kind):
-            return constant
+            return of_columns.not_learnt_from(kind, self.dtype, self.words)
+        values = self.values(kind) or {}
+        if len(values) == 1 and not self.n_missing:
+            return of_columns.constant(next(iter(values)))
+        if kind == NUMBER and (reason := self._no_spread()):
+            return reason
         if kind == NUMBER and self._counts_rows and self.n_missing == 0 and self.n_rows >= 3:
             return of_columns.numbers_the_rows(self.name)
         if kind != CATEGORY:
@@ -348,7 +361,8 @@ class Survey:
             self.rows_of_parts[part] += int((parts == part).sum())
         numbers = {}
         for name, survey in self.columns.items():
-            found = survey.add(frame[name], parts, batch.first_row)
+            words = batch.words.get(name, {})
+            found = survey.add(frame[name], parts, batch.first_row, words)
             if found is not None:
                 numbers[name] = found
         self._keep_sample(numbers, parts == 0)

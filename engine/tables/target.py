@@ -1,6 +1,7 @@
 """The column to be predicted: whether it can be, and by classification or by regression."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from engine.tables import kinds
 from engine.tables.kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
-from engine.tables.words import counted
+from engine.tables.reading import Words
+from engine.tables.words import AS_VALUE, count_as_missing, counted
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
@@ -29,7 +31,10 @@ class Target:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What is known of a column once all of it has been seen; values as those of its kind."""
+    """What is known of a column once all of it has been seen; values as those of its kind.
+
+    `words` are those of a CSV file that count as missing.
+    """
 
     name: str
     kind: str
@@ -39,12 +44,14 @@ class TargetFacts:
     a_value: object = None
     all_whole: bool = False
     beyond_largest: bool = False
+    words: Words = field(default_factory=dict)
+    no_spread: str = ""
 
 
-def decided(series: pl.Series, task: str | None) -> Target:
+def decided(series: pl.Series, task: str | None, words: Words = MappingProxyType({})) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
     name, kind = series.name, kinds.kind_of(series)
-    refuse_what_is_no_target(name, kind)
+    refuse_what_is_no_target(name, kind, words)
     values = kinds.as_kind(series, kind).values.drop_nulls()
     is_number = kind == NUMBER
     return decided_by(
@@ -57,6 +64,8 @@ def decided(series: pl.Series, task: str | None) -> Target:
             a_value=values[0],
             all_whole=is_number and all_whole(values),
             beyond_largest=is_number and bool((values.abs() > kinds.LARGEST).any()),
+            words=words,
+            no_spread=kinds.no_spread_of(values) if is_number else "",
         ),
         task,
     )
@@ -65,10 +74,11 @@ def decided(series: pl.Series, task: str | None) -> Target:
 def decided_by(facts: TargetFacts, task: str | None) -> Target:
     """The same, by what is known of the column."""
     name, kind = facts.name, facts.kind
-    refuse_what_is_no_target(name, kind)
+    refuse_what_is_no_target(name, kind, facts.words)
     if facts.n_distinct == 1:
         raise ValueError(
-            f"The target {name!r} is {facts.a_value!r} in every row; there is nothing to learn. "
+            f"The target {name!r} is {facts.a_value!r} in every row"
+            f"{_but_for(facts.words, ' that has a value: ')}; there is nothing to learn. "
             "Name another column, or add rows with other values."
         )
     _refuse_many_missing(facts)
@@ -77,6 +87,8 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
             f"The target {name!r} is beyond {kinds.LARGEST:g} in some rows; mend or remove them."
         )
     inferred, reason = _inferred(facts)
+    if (task or inferred) == REGRESSION and facts.no_spread:
+        raise ValueError(f"The target {name!r} {facts.no_spread}, or name another column.")
     target = Target(name, kind, task or inferred, "as you asked" if task else reason)
     if target.task == CLASSIFICATION and kind == NUMBER and not facts.all_whole:
         target = replace(target, kind=CATEGORY)  # as scikit-learn takes fractions for no classes
@@ -90,10 +102,16 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
     return target
 
 
-def left_out(known: pl.Series) -> list[str]:
+def left_out(n_unknown: int, words: Words, how: str = AS_VALUE) -> list[str]:
     """What is to be said of rows whose target is not known."""
-    n_unknown = int((~known).sum())
-    return [f"{counted(n_unknown, 'row')} without a target left out."] if n_unknown else []
+    if not n_unknown:
+        return []
+    why = f": {count_as_missing(words, how)}" if words else ""
+    return [f"{counted(n_unknown, 'row')} without a target left out{why}."]
+
+
+def _but_for(words: Words, joined_by: str) -> str:
+    return f"{joined_by}{count_as_missing(words)}" if words else ""
 
 
 def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
@@ -114,10 +132,12 @@ def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     return numbers
 
 
-def refuse_what_is_no_target(name: str, kind: str) -> None:
+def refuse_what_is_no_target(name: str, kind: str, words: Words) -> None:
     """ValueError for a kind that cannot be predicted."""
     if kind == EMPTY:
-        raise ValueError(f"The target {name!r} has no values; name another column.")
+        raise ValueError(
+            f"The target {name!r} has no values{_but_for(words, ': ')}; name another column."
+        )
     if kind in (DATE, OTHER):
         raise ValueError(
             f"The target {name!r} holds {kinds.IN_WORDS[kind]}, which cannot be predicted; "
@@ -130,7 +150,8 @@ def _refuse_many_missing(facts: TargetFacts) -> None:
     if facts.n_missing > n_rows // 2:
         raise ValueError(
             f"The target {facts.name!r} is missing in {facts.n_missing:,} of {n_rows:,} "
-            "rows, more than half. Fill it in, or keep only the rows that have it if that is meant."
+            f"rows, more than half{_but_for(facts.words, ': ')}. Fill it in, or keep only the "
+            "rows that have it if that is meant."
         )
 
 

@@ -1,7 +1,7 @@
 """Words that the messages about tables share."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 IRREGULAR = {"category": "categories", "class": "classes"}
 
@@ -29,6 +29,25 @@ def quoted(values: Iterable[object], most: int = 5) -> str:
     values = list(values)
     said = ", ".join(repr(value) for value in values[:most])
     return f"{said} and {len(values) - most:,} more" if len(values) > most else said
+
+
+AS_VALUE = "--not-missing {!r} makes it a value"
+
+
+def count_as_missing(words: Mapping[str, int], how: str = AS_VALUE) -> str:
+    """Which words of a CSV file are taken for missing values, and what to do about it.
+
+    Examples
+    --------
+    >>> print(count_as_missing({"NA": 50}))
+    'NA' counts as missing in 50 rows (--not-missing 'NA' makes it a value)
+    """
+    said = " and ".join(map(repr, words))
+    verb = "counts" if len(words) == 1 else "count"
+    return (
+        f"{said} {verb} as missing in {counted(sum(words.values()), 'row')} "
+        f"({how.format(next(iter(words)))})"
+    )
 
 
 def named_column(name: str, names: Sequence[str], option: str) -> str:
