@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
+from engine.cli.table_arguments import (
+    TASK,
+    ColumnKinds,
+    Dates,
+    Decimal,
+    MissingWords,
+    TestFraction,
+)
 
 if TYPE_CHECKING:
     from engine.tables.on_disk import ConvertedTable
@@ -33,6 +40,8 @@ def convert(
     test_fraction: TestFraction = 0.2,
     column: ColumnKinds = None,
     missing: MissingWords = None,
+    decimal: Decimal = None,
+    dates: Dates = None,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
     ] = 0,
@@ -47,8 +56,9 @@ def convert(
     """
     console = Console(highlight=False)
     table = converted(
-        tables, to, target, task, column or [], missing or [], test_fraction, None, seed, double
-    )
+        tables, to, target, task, column or [], missing or [], test_fraction, None, seed, double,
+        decimal=decimal, dates=dates,
+    )  # fmt: skip
     show_converted(console, table)
 
 
@@ -64,6 +74,8 @@ def converted(
     seed: int,
     double: bool = False,
     reuse: bool = False,
+    decimal: str | None = None,
+    dates: str | None = None,
 ) -> "ConvertedTable":
     """The table, converted, with the rows that are done on standard error if it is a terminal."""
     from engine.tables.columns import name_and_kind
@@ -83,6 +95,8 @@ def converted(
             validation_fraction=validation_fraction,
             seed=seed,
             dtype="float64" if double else "float32",
+            decimal=decimal and str(decimal),
+            dates=dates and str(dates),
             reuse=reuse,
             progress=progress,
         )

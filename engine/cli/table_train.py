@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
+from engine.cli.table_arguments import (
+    TASK,
+    ColumnKinds,
+    Dates,
+    Decimal,
+    MissingWords,
+    TestFraction,
+)
 
 if TYPE_CHECKING:
     from engine.tables.fitting import Plan, Split
@@ -78,6 +85,8 @@ def train(
     test_fraction: TestFraction = 0.2,
     column: ColumnKinds = None,
     missing: MissingWords = None,
+    decimal: Decimal = None,
+    dates: Dates = None,
     hidden: Annotated[
         str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
     ] = "100",
@@ -181,6 +190,7 @@ def train(
             source = context.get_parameter_source("test_fraction")
             told = source is not None and source.name == "COMMANDLINE"
             given = {"--target": target, "--task": task, "--column": column, "--missing": missing,
+                     "--decimal": decimal, "--dates": dates,
                      "--test-fraction": test_fraction if told else None,
                      "--on-disk": on_disk, "--pictures": pictures}  # fmt: skip
             refuse_given(table, given)
@@ -192,7 +202,8 @@ def train(
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
             converted_table = converted(
                 [table], on_disk, target, task and str(task), column or [], missing or [],
-                test_fraction, ASIDE[early_stopping], seed, reuse=True,
+                test_fraction, ASIDE[early_stopping], seed, reuse=True, decimal=decimal,
+                dates=dates,
             )  # fmt: skip
         show_converted(console, converted_table)
         stopping = WANTED[early_stopping]
@@ -202,7 +213,10 @@ def train(
     check_fits_memory(table, TRAINED, ON_DISK)
     assert target is not None
     words = [*MISSING, *(missing or [])]
-    plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
+    plan = fitting.planned(
+        read_table(table, words), target, task and str(task), column or [],
+        decimal and str(decimal), dates and str(dates),
+    )  # fmt: skip
     rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
     show_plan(console, plan)
     about = {

@@ -17,9 +17,10 @@ from engine.model_files.table_examples import TableExamples
 from engine.tables import kinds
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.kinds import CATEGORY, EMPTY
-from engine.tables.pipeline import NETWORK, fitted_network
+from engine.tables.pipeline import NETWORK, after_translation, fitted_network, translation_of
 from engine.tables.scores import Predicted
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
+from engine.tables.translation import PART, READINGS, Translation
 from engine.tables.words import counted, named_column, quoted
 
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
@@ -71,18 +72,26 @@ class TableModel:
     training: dict[str, Any] = field(default_factory=dict)
     examples: TableExamples | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def translation(self) -> Translation | None:
+        """How the table was written; None for a table as programs write it."""
+        return translation_of(self.pipeline)
+
     def matched(self, frame: pl.DataFrame) -> Matched:
         """Hold a table's columns to those of the model; ValueError if it lacks what it takes."""
-        _refuse_missing_columns(frame, self.columns)
+        _refuse_missing_columns(frame, [c for c in self.columns if c.reading != PART])
+        if self.translation is not None:
+            frame = self.translation.translated(frame)
         _refuse_other_kinds(frame, self.columns)
         prepared = inputs(frame, self.columns)
         return Matched(prepared, [*self._extra_columns(frame), *_unknown(prepared, self.columns)])
 
     def predict(self, prepared: pl.DataFrame) -> Predicted:
         """Predictions for what `matched` returned."""
+        pipeline = after_translation(self.pipeline)
         if self.target.task != CLASSIFICATION:
-            return Predicted(self.pipeline.predict(prepared))
-        probabilities = self.pipeline.predict_proba(prepared)
+            return Predicted(pipeline.predict(prepared))
+        probabilities = pipeline.predict_proba(prepared)
         classes = self.pipeline.classes_
         return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
 
@@ -92,7 +101,10 @@ class TableModel:
         known = frame[name].is_not_null()
         if not known.any():
             raise ValueError(f"The target {name!r} has no values in this table.")
-        y = values_of(frame[name].filter(known), self.target)
+        series = frame[name]
+        if self.translation is not None:
+            series = self.translation.with_target(series.to_frame(), name)[name]
+        y = values_of(series.filter(known), self.target)
         notes = left_out(known)
         if self.target.task == CLASSIFICATION:
             notes += self._unknown_classes(y)
@@ -163,9 +175,19 @@ def _check(model: TableModel) -> None:
         texts += [column.name, *column.categories]
         if column.kind not in kinds.INPUT_KINDS:
             raise ValueError(f"column {column.name!r} is of kind {column.kind!r}")
+        if column.reading not in READINGS:
+            raise ValueError(f"column {column.name!r} is read as {column.reading!r}")
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
     check_network(fitted_network(model.pipeline))
+    made = {column.name for column in model.columns if column.reading == PART}
+    taken = [column.name for column in model.columns if column.reading != PART]
+    known = model.translation
+    if (made and known is None) or (
+        known is not None
+        and (not made <= {*known.made_names()} or [*known.feature_names_in_] != taken)
+    ):
+        raise ValueError("columns that are translated otherwise")
     if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():

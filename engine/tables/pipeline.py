@@ -12,8 +12,9 @@ from engine.estimators.regressor import MLPRegressor
 from engine.tables.columns import MOST_INPUTS, Column
 from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
+from engine.tables.translation import Translation
 
-COLUMNS, NETWORK = "columns", "network"  # the pipeline's steps
+TRANSLATION, COLUMNS, NETWORK = "translation", "columns", "network"  # the pipeline's steps
 NO_VALUE = "(missing)"
 
 
@@ -56,9 +57,25 @@ def network(task: str, **settings: Any) -> Any:
     return TransformedTargetRegressor(MLPRegressor(**settings), transformer=StandardScaler())
 
 
-def assembled(fitted_preprocessing: ColumnTransformer, fitted_network: Any) -> Pipeline:
+def assembled(
+    fitted_preprocessing: ColumnTransformer,
+    fitted_network: Any,
+    translation: Translation | None = None,
+) -> Pipeline:
     """One pipeline, of parts that were fitted one after the other."""
-    return Pipeline([(COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)])
+    first = [] if translation is None else [(TRANSLATION, translation)]
+    return Pipeline([*first, (COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)])
+
+
+def translation_of(pipeline: Any) -> Translation | None:
+    """The first step, if it is that; None where the table is as programs write it."""
+    first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else None
+    return first if isinstance(first, Translation) else None
+
+
+def after_translation(pipeline: Pipeline) -> Pipeline:
+    """The steps that take numbers and categories."""
+    return pipeline if translation_of(pipeline) is None else pipeline[1:]
 
 
 def fitted_network(pipeline: Pipeline) -> Any:
