@@ -113,10 +113,10 @@ def convert_table(
     Notes
     -----
     Two passes over the files, or three where there are dates, or numbers that are written for
-    people (1.234,50; 12 %), which are known as such once all of them have been seen. Some 100 MB of memory for the batches, whatever the number of rows;
-    more where a table has thousands of columns. Medians come from a random sample of 16 384 rows,
-    if there are more to learn from; a column of text with more than 10 000 distinct values is left
-    out.
+    people (1.234,50; 12 %), which are known as such once all of them have been seen. Some 100 MB of
+    memory for the batches, whatever the number of rows; more where a table has thousands of
+    columns. Medians come from a random sample of 16 384 rows, if there are more to learn from; a
+    column of text with more than 10 000 distinct values is left out.
 
     Examples
     --------

@@ -39,8 +39,8 @@ _CLOCK = (
 )
 _ZONE = r"\s*(?:Uhr|Z|UTC|GMT|(?P<offset>[+-]\d{2}:?(?:\d{2})?))?"
 _DURATION = (
-    r"^(?P<days>[-+]?\d{1,7}) days?(?:,?\s+\+?(?P<hour>\d{1,2}):(?P<minute>\d{2}):(?P<second>\d{2})"
-    r"(?:\.(?P<fraction>\d{1,9}))?)?$"
+    r"^(?:(?P<days>[-+]?\d{1,7}) days?)?(?:,?\s*\+?(?P<hour>\d{1,2}):(?P<minute>\d{2}):"
+    r"(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?$"
 )
 _END = rf"(?:(?:T|\s*,\s*|\s+){_CLOCK}{_ZONE})?$"
 _WEEKDAY = r"^(?:[A-Za-z]{2,9}\.?,?\s+)?"
@@ -124,7 +124,7 @@ def derived(name: str, values: pl.Series, reading: Reading) -> list[pl.Series]:
     days = (values / 24 if reading.kind == TIME else values).to_numpy()
     for part in reading.parts:
         turns = {YEAR: days / DAYS_A_YEAR, WEEK: np.floor(days) / 7, CLOCK: days - np.floor(days)}
-        angle = 2 * np.pi * turns[part]
+        angle = 2 * np.pi * (turns[part] % 1)
         for what, function in (("sine", np.sin), ("cosine", np.cos)):
             # Rounded, as the sine of half a turn is 0 and not 1e-16, which could be standardised.
             values_of_part = np.nan_to_num(np.round(function(angle), 12))
@@ -170,11 +170,10 @@ def times(texts: pl.Series) -> pl.Series:
 def durations(texts: pl.Series) -> pl.Series:
     """Microseconds of '1 day, 2:00:00' or '1 days 02:00:00'; null for what is no such text."""
     fields = _groups(texts, _DURATION).with_columns(pl.lit(None, pl.String).alias("half"))
+    days = fields["days"].str.strip_prefix("+").cast(pl.Int64)
+    some = fields["days"].is_not_null() | fields["hour"].is_not_null()
     clock = pl.when(fields["hour"].is_null()).then(0).otherwise(_clock(fields))
-    return (
-        fields["days"].str.strip_prefix("+").cast(pl.Int64) * _US_A_DAY
-        + pl.select(clock).to_series()
-    )
+    return pl.select(pl.when(some).then(days.fill_null(0) * _US_A_DAY + clock)).to_series()
 
 
 class Dates:
@@ -380,9 +379,9 @@ class Seen:
         if dtype != pl.String:
             kind = kind_of(dtype)
             return Reading(kind, parts=self._extent("").parts(kind))
-        if self.n_durations > max(self.n_times, self.n_dates):
-            return Reading(DURATION)
-        if self.n_times > self.n_dates:
+        if max(self.n_times, self.n_durations) > self.n_dates:
+            if self.n_durations > self.n_times:  # with days, too
+                return Reading(DURATION)
             return Reading(TIME, parts=self._extent(TIME).parts(TIME))
         order = self.order(told)
         return Reading(DATE, order, self._extent(order).parts(DATE))

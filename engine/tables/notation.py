@@ -23,7 +23,7 @@ _CODES = (
     "MXN|MYR|NOK|NZD|PHP|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
 )
 _CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|{_CODES}|[Kk]r\.?|S?Fr\.|Rs\.?|zł|Kč|Ft|lei|Euro?s?)"
-_NUMBER = r"(?P<body>[.,]?\d(?:[\d.,'’ \u00a0\u202f\u2009\u2007]*\d)?[.,]?(?:[eE][-+]?\d+)?)"
+_NUMBER = r"(?P<body>[.,]?\d(?:[\d.,'\u2019 \u00a0\u202f\u2009\u2007]*\d)?[.,]?(?:[eE][-+]?\d+)?)"
 _WHOLE = (
     rf"^(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+])?\s*{_NUMBER}"
     rf"\s*(?P<after>%|‰|{_CURRENCY})?(?P<last>-)?\s*(?P<close>\))?$"
@@ -33,7 +33,7 @@ _NO_CENTS = r"(\d)[.,][-\u2014]+"  # 12,- and 12.--
 _END = r"\d*)(?:{decimal}\d*)?(?:[eE][-+]?\d+)?$"
 _GROUPED = (
     rf"^(?:[1-9]\d{{0,2}}(?:{{group}})+|[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+|"
-    rf"[1-9]\d{{0,2}}(?:['’]\d{{3}})+|{_END}"
+    rf"[1-9]\d{{0,2}}(?:['\u2019]\d{{3}})+|{_END}"
 )
 # 12,34,567 is how thousands are set apart in India.
 _BODY = {
@@ -84,6 +84,11 @@ def numbers(texts: pl.Series, reading: Reading) -> pl.Series:
     if reading.mark in PERCENT:
         right = (mark == reading.mark) | ((mark == "") & (values == 0))
     return pl.select(pl.when(right).then(values)).to_series().alias(texts.name)
+
+
+def mark_of(text: str) -> str:
+    """The currency, % or ‰ beside a number; empty for none."""
+    return _parts(pl.Series([text]))["mark"][0] or ""
 
 
 def are_plain(texts: pl.Series) -> bool:
@@ -284,12 +289,8 @@ def _parts(texts: pl.Series) -> pl.DataFrame:
 def _read(parts: pl.DataFrame, decimal: str) -> pl.Series:
     """The numbers in one of the readings; null where a text has none in it."""
     body = pl.col("body")
-    digits = body.str.replace_all(
-        r"[,'’ \u00a0\u202f\u2009\u2007]"
-        if decimal == POINT
-        else r"[.'’ \u00a0\u202f\u2009\u2007]",
-        "",
-    )
+    apart = r"'\u2019 \u00a0\u202f\u2009\u2007" + ("," if decimal == POINT else ".")
+    digits = body.str.replace_all(f"[{apart}]", "")
     if decimal == COMMA:
         digits = digits.str.replace(",", ".", literal=True)
     value = digits.cast(pl.Float64, strict=False) * pl.col("sign")

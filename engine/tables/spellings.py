@@ -36,6 +36,8 @@ class Spelt(NamedTuple):
         What is to be said of columns that are learnt from.
     reasons : dict of str to str
         Why columns are left out.
+    examples : dict of str to str
+        A value, as it is written, of each column that is translated.
     """
 
     translation: Translation | None
@@ -43,6 +45,7 @@ class Spelt(NamedTuple):
     notes: list[str]
     said: dict[str, str]
     reasons: dict[str, str]
+    examples: dict[str, str]
 
     def translated(self, frame: pl.DataFrame, target: str, first_row: int = 1) -> pl.DataFrame:
         """The table with numbers where it is translated."""
@@ -71,6 +74,10 @@ class Spelt(NamedTuple):
             for column in found.left_out
             if column.name not in parts
         ]
+        for place, column in enumerate(left_out):  # in the words of the table
+            if column.name in kinds and column.note.endswith("everywhere"):
+                value = self.examples[column.name]
+                left_out[place] = replace(column, note=of_columns.constant(value))
         return Columns(used, left_out)
 
     def for_model(self, columns: list[Column]) -> Translation | None:
@@ -163,7 +170,8 @@ class Spellings:
             target = None if of_target is None else translation.stored_form(of_target)
             step = Translation(stored, target)
             self._refuse_taken_names(step)
-        return Spelt(step, told, notes, said, reasons)
+        examples = {name: self._seen[name].example for name in readings}
+        return Spelt(step, told, notes, said, reasons, examples)
 
     def _refuse_taken_names(self, step: Translation) -> None:
         taken = [name for name in step.made_names() if name in self._names]
@@ -215,12 +223,7 @@ class Spellings:
                     advice += f" ({of_columns.OVERRULE.format(f'{name}=category')})"
                 return Refused(f"{numbers.mixed}: {advice}", is_error=told == NUMBER)
             if numbers.ambiguous and self.decimal is None:
-                return Refused(
-                    f"holds numbers such as {numbers.examples['']!r}, which have a decimal comma "
-                    "or a decimal point with thousands set apart. Say which: --decimal comma or "
-                    '--decimal point (in Python, decimal="comma" or "point")',
-                    is_error=True,
-                )
+                return Refused(_which_decimal(numbers.examples[""]), is_error=True)
             return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
         if told == NUMBER:  # and the value that is none is named
             return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
@@ -282,12 +285,8 @@ class Spellings:
             return
         for name, seen in self._seen.items():
             if name not in readings and seen.of_numbers.plain and seen.of_numbers.ambiguous:
-                raise ValueError(
-                    f"{self._called(name)} holds numbers such as {seen.of_numbers.examples['']!r}, "
-                    f"and column {commas[0]!r} has decimal commas, so that it may be a thousand. "
-                    "Say which: --decimal comma or --decimal point (in Python, "
-                    'decimal="comma" or "point").'
-                )
+                doubt = _which_decimal(seen.of_numbers.examples[""])
+                raise ValueError(f"Column {commas[0]!r} has decimal commas, and {name!r} {doubt}.")
 
 
 @dataclass
@@ -331,6 +330,12 @@ class _Seen:
         """Whether it holds what is not read, and is no text either."""
         return self.n_present > 0 and (self._units or self._short)
 
+    @property
+    def example(self) -> str:
+        """One of the values."""
+        numbers, dates = self.of_numbers.examples, self.of_dates.examples
+        return numbers.get("any") or numbers.get("") or dates.get("any", "")
+
     def remark(self) -> str:
         """What is to be said of a column that is taken for text."""
         if not self.odd or kind_of_type(self.dtype) == DATE or self.of_numbers.plain:
@@ -348,20 +353,31 @@ class _Seen:
     def in_words(self, reading: Reading) -> str:
         """How it is read, with an example."""
         if isinstance(reading, notation.Reading):
-            example = self.of_numbers.examples.get("any") or self.of_numbers.examples.get("") or ""
-            value = notation.numbers(pl.Series([example]), reading)[0]
-            said = f": {example!r} is {value:.12g}" if value is not None else ""
+            value = notation.numbers(pl.Series([self.example]), reading)[0]
+            said = f": {self.example!r} is {value:.12g}" if value is not None else ""
             return f"{reading.in_words}{said}"
         if isinstance(reading, str):
             return ""
         parts = "".join(f", {part}" for part in reading.parts)
-        example = self.of_dates.examples.get("any", "")
         order = ""
         if self.of_dates.n_of_order[dates.DAY_FIRST] != self.of_dates.n_of_order[
             dates.MONTH_FIRST
         ] or (self.of_dates.differ):
             order = f", the {reading.order.replace('-', ' ')}"
-        return f"{reading.in_words}, such as {example!r}{order}: {reading.unit}{parts}"
+        return f"{reading.in_words}, such as {self.example!r}{order}: {reading.unit}{parts}"
+
+
+def _which_decimal(example: str) -> str:
+    """What is to be said of a number that fits both readings."""
+    text = pl.Series([example])
+    comma, point = (
+        notation.numbers(text, notation.Reading(decimal, notation.mark_of(example)))[0]
+        for decimal in notation.DECIMALS
+    )
+    return (
+        f"holds numbers such as {example!r}, which is {comma:.12g} or {point:.12g}. Say which: "
+        '--decimal comma or --decimal point (in Python, decimal="comma" or "point")'
+    )
 
 
 def _with_parts(name: str, stored: dict[str, object], made: set[str]) -> dict[str, object]:
