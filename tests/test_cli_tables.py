@@ -143,12 +143,13 @@ def test_training_says_which_columns_are_left_out_and_why(done, folder, tmp_path
     model = tmp_path / "people.skops"
     arguments = ("train", folder / "people.csv", "--target", "churn", "--model", model, *QUICK)
     _, out, _ = done(*arguments)
-    assert "Learnt from 3 columns: 1 of numbers, 1 of categories, 1 of true and false; " in out
+    one_of_each = "1 of numbers, 1 of categories, 1 of true and false, 1 of dates; "
+    assert f"Learnt from 4 columns: {one_of_each}" in out
     assert "Left out: 'id' numbers the rows (--column 'id=number' overrules)" in out
-    assert "Left out: 'joined' holds dates" in out
+    assert "'joined': dates, such as '2024-02-29': days since 1970-01-01, day of the week" in out
     assert "Left out: 'source' is 'web' everywhere" in out
     _, out, _ = done(*arguments, "--column", "id=number", "--column", "city=out")
-    assert "Learnt from 3 columns: 2 of numbers, 1 of true and false; " in out
+    assert "Learnt from 4 columns: 2 of numbers, 1 of true and false, 1 of dates; " in out
     assert "Left out: 'city' is left out as you asked" in out
 
 
