@@ -195,7 +195,10 @@ LEFT_OUT = {
         [f"{i % 12 + 1}/20/2000" if i % 2 else f"20/{i % 12 + 1}/2000" for i in range(N)],
         "some have the day and some the month first",
     ),
-    "years of two digits": ([f"{day:%d.%m.%y}" for day in DAYS], "years of two digits, such as '01"),
+    "years of two digits": (
+        [f"{day:%d.%m.%y}" for day in DAYS],
+        "years of two digits, such as '01",
+    ),
     "a word": (
         ["unknown" if i == 3 else day.isoformat() for i, day in enumerate(DAYS)],
         "holds dates, but also 'unknown': mend that, or, if it stands for a missing value, add",

@@ -1,4 +1,4 @@
-"""Numbers in the spellings that people use: what they are read as, what is said, what is refused."""
+"""Numbers as people write them: what they are read as, what is said, and what is refused."""
 
 import re
 from pathlib import Path
@@ -237,7 +237,9 @@ def test_a_kind_that_is_told_is_obeyed():
     texts = COLUMNS["comma"][0]
     assert planned(x=texts, told=["x=category"]).inputs["x"][1] == "1,5"
     assert planned(x=texts, told=["x=number"]).inputs["x"][1] == 1.5
-    assert reason_of(planned(x=texts, told=["x=out"], **with_plain()), "x").startswith("is left out")
+    assert reason_of(planned(x=texts, told=["x=out"], **with_plain()), "x").startswith(
+        "is left out"
+    )
     message = "Column 'x' must hold numbers with a decimal comma; came 'a' in row 60"
     with pytest.raises(ValueError, match=re.escape(message)):
         planned(x=[*texts[:-1], "a"], told=["x=number"])

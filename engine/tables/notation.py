@@ -132,6 +132,7 @@ class Seen:
     others: dict[str, None] = field(default_factory=dict)
     distinct: set[float] = field(default_factory=set)
     examples: dict[str, str] = field(default_factory=dict)  # one that fits that reading alone
+    _looked: dict[str, int] = field(default_factory=dict)  # how many an example was chosen from
 
     def add(self, texts: pl.Series) -> None:
         """Values more."""
@@ -193,16 +194,20 @@ class Seen:
             (COMMA, is_comma & ~is_point),
             ("", other),
         ):
-            chosen = texts.filter(alone)
-            if len(chosen) and name not in self.examples:
-                few = chosen.head(SAMPLE)
-                self.examples[name] = few[int(few.str.len_chars().arg_max() or 0)]
+            self._keep_example(name, texts.filter(alone))
         if len(self.others) < MOST_KEPT:
             strange = texts.filter(~either).unique(maintain_order=True).head(MOST_KEPT)
             self.others.update(dict.fromkeys(strange.to_list()))
-        if "any" not in self.examples and either.any():
-            few = texts.filter(either).head(SAMPLE)
-            self.examples["any"] = few[int(few.str.len_chars().arg_max() or 0)]
+        self._keep_example("any", texts.filter(either))
+
+    def _keep_example(self, name: str, texts: pl.Series) -> None:
+        """The longest of the first ones, which shows most."""
+        looked = self._looked.get(name, 0)
+        few = texts.head(SAMPLE - looked)
+        if len(few):
+            longest = few[int(few.str.len_chars().arg_max() or 0)]
+            self.examples[name] = max(self.examples.get(name, ""), longest, key=len)
+            self._looked[name] = looked + len(few)
 
     def _keep_distinct(self, values: pl.Series) -> None:
         if len(self.distinct) < MOST_KEPT:

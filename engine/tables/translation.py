@@ -13,7 +13,7 @@ import polars as pl
 from sklearn.base import BaseEstimator
 
 from engine.tables import dates, notation
-from engine.tables.words import counted
+from engine.tables.words import counted, quoted
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
 DATED = (dates.DATE, dates.TIME, dates.DURATION)
@@ -76,14 +76,20 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         TypeError
             For what is no table.
         """
-        if isinstance(X, pl.DataFrame):
-            return self.translated(X)
-        if not hasattr(X, "iloc") or not hasattr(X, "columns"):
+        if not hasattr(X, "columns"):
             raise TypeError(
                 f"The model takes a table of pandas or polars, with columns by name; got "
                 f"{type(X).__name__}."
             )
-        names = [name for name in self.readings if name in X.columns]
+        lacking = [name for name in self.feature_names_in_ if name not in X.columns]
+        if lacking:
+            raise ValueError(
+                f"The table lacks {counted(len(lacking), 'column')} that the model takes: "
+                f"{quoted(lacking, most=10)}."
+            )
+        if isinstance(X, pl.DataFrame):
+            return self.translated(X)
+        names = [*self.readings]
         found = self.translated(pl.DataFrame([_from_pandas(name, X[name]) for name in names]))
         # Texts as objects with None, numbers as float64 with NaN: what the next step takes.
         made = {
