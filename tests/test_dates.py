@@ -251,3 +251,15 @@ def test_a_name_that_a_date_would_take_is_refused():
     )
     with pytest.raises(ValueError, match="would be made of a date; rename them"):
         fitting.planned(table, "y")
+
+
+def test_what_training_did_not_tell_is_not_guessed_later():
+    either = Reading("date", dates.EITHER)
+    texts = pl.Series(["1970-01-02", "2.1.1970", "2 Jan 1970", "2/2/1970", "3/4/1970"])
+    assert dates.numbers(texts, either).to_list() == [1, 1, 1, 32, None]
+    orders = {
+        form: planned(FORMS[form]).translation.readings["x"]["order"]
+        for form in ("ISO", "US", "Date")
+    }
+    assert orders == {"ISO": "", "US": "month-first", "Date": ""}
+    assert planned(FORMS["Date"], order=DAY_FIRST).translation.readings["x"]["order"] == DAY_FIRST

@@ -251,3 +251,16 @@ def test_plain_tables_are_not_translated():
     plan = planned(x=["1e5", "-3", "+4", " 5 ", ".5", "5."] * 10)
     assert plan.translation is None
     assert plan.inputs["x"][:6].to_list() == [1e5, -3, 4, 5, 0.5, 5]
+
+
+def test_what_training_did_not_tell_is_not_guessed_later():
+    either = Reading(notation.EITHER, "%")
+    texts = pl.Series(["12 %", "1,5 %", "1.5 %", "1,234 %", "1.234 %"])
+    assert notation.numbers(texts, either).to_list() == [12, 1.5, 1.5, None, None]
+    plan = planned(x=[f"{i} %" for i in range(N)])
+    assert plan.translation.readings["x"]["decimal"] == ""
+    assert planned(x=[f"{i} %" for i in range(N)], decimal=COMMA).translation.readings["x"] == {
+        "kind": "number",
+        "decimal": "comma",
+        "mark": "%",
+    }

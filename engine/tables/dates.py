@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 DATE, TIME, DURATION = "date", "time", "duration"
-DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
+DAY_FIRST, MONTH_FIRST, EITHER = "day-first", "month-first", ""
 ORDERS = (DAY_FIRST, MONTH_FIRST)
 YEAR, WEEK, CLOCK = "time of year", "day of the week", "time of day"
 PARTS = (YEAR, WEEK, CLOCK)
@@ -64,8 +64,8 @@ class Reading(NamedTuple):
     Attributes
     ----------
     kind : "date", "time" (of day) or "duration"
-    order : "day-first" or "month-first"
-        Of 3/4/2024.
+    order : "day-first", "month-first" or ""
+        Of 3/4/2024. Empty where training had no such date; then it is not read.
     parts : tuple of str
         What the network gets besides the number itself: "time of year", "day of the week", "time of
         day", each as sine and cosine.
@@ -198,6 +198,10 @@ class Dates:
 
     def instants(self, order: str) -> pl.Series:
         """Microseconds since 1970-01-01 UTC; null for what is no date."""
+        if order == EITHER:
+            day_first, month_first = map(self.instants, ORDERS)
+            certain = (day_first == month_first) | self.with_points
+            return pl.select(pl.when(certain).then(day_first)).to_series()
         fields = self._fields
         day, month = ("one", "other") if order == DAY_FIRST else ("other", "one")
         named = fields["name"].str.to_lowercase().str.head(3)
@@ -295,6 +299,7 @@ class Seen:
     n_durations: int = 0
     differ: bool = False
     with_points: bool = True
+    two_orders: bool = False
     given_up: bool = False
     extents: dict[str, Extent] = field(default_factory=dict)
     others: dict[str, None] = field(default_factory=dict)
@@ -331,6 +336,7 @@ class Seen:
         self.n_durations += int(passed.count())
         self.differ |= bool(other.any())
         self.with_points &= bool((dates.with_points | ~dates.two_orders).all())
+        self.two_orders |= bool(dates.two_orders.any())
         for order, instants in of_order.items():
             self.n_of_order[order] += int(instants.count())
             self._extent(order).add(instants)
@@ -371,20 +377,20 @@ class Seen:
     def order(self, told: str | None) -> str:
         """The one that fits most, or the one that is told, where both do."""
         if self.n_of_order[DAY_FIRST] == self.n_of_order[MONTH_FIRST]:
-            return told or DAY_FIRST
+            return told or (DAY_FIRST if self.two_orders and self.with_points else EITHER)
         return max(ORDERS, key=self.n_of_order.__getitem__)
 
     def reading(self, dtype: pl.DataType, told: str | None) -> Reading:
         """How the column is to be read."""
         if dtype != pl.String:
             kind = kind_of(dtype)
-            return Reading(kind, parts=self._extent("").parts(kind))
+            return Reading(kind, told or EITHER, self._extent("").parts(kind))
         if max(self.n_times, self.n_durations) > self.n_dates:
             if self.n_durations > self.n_times:  # with days, too
                 return Reading(DURATION)
             return Reading(TIME, parts=self._extent(TIME).parts(TIME))
         order = self.order(told)
-        return Reading(DATE, order, self._extent(order).parts(DATE))
+        return Reading(DATE, order, self._extent(order or DAY_FIRST).parts(DATE))
 
 
 def _counts(dates: Dates) -> list[int]:

@@ -14,15 +14,16 @@ from engine.model_files.errors import ModelFileError
 from engine.model_files.pipeline_file import StoredModel, read_model, write_model
 from engine.model_files.soundness import check_network
 from engine.model_files.table_examples import TableExamples
-from engine.tables import kinds
+from engine.tables import kinds, notation
 from engine.tables.columns import Column, inputs, missing_in
-from engine.tables.kinds import CATEGORY, EMPTY
+from engine.tables.kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.pipeline import NETWORK, after_translation, fitted_network, translation_of
 from engine.tables.scores import Predicted
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
 from engine.tables.words import counted, named_column, quoted
 
+COMMA = notation.Reading(notation.COMMA)
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
 
 
@@ -223,9 +224,12 @@ def _other_kind(series: pl.Series, column: Column) -> str:
     if len(converted.wrong):
         row = int(converted.wrong[0])
         n_wrong = counted(len(converted.wrong), "row")
+        commas = column.kind == NUMBER and series.dtype == pl.String
+        commas = commas and notation.numbers(series[row : row + 1], COMMA)[0] is not None
+        how = " with a decimal point" if commas else ""
         return (
             f"Column {column.name!r} is of another type: the model expects "
-            f"{kinds.IN_WORDS[column.kind]}, and {series[row]!r} came in row {row + 1} ({n_wrong} "
+            f"{kinds.IN_WORDS[column.kind]}{how}, and {series[row]!r} came in row {row + 1} ({n_wrong} "
             "in all). Mend the values, or leave them empty to have them imputed."
         )
     if column.kind == CATEGORY and not converted.values.is_in(list(column.categories)).any():

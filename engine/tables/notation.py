@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-COMMA, POINT = "comma", "point"
+COMMA, POINT, EITHER = "comma", "point", ""
 DECIMALS = (COMMA, POINT)
 PERCENT = ("%", "‰")
 SAMPLE = 1000  # values that are looked at before all are
@@ -49,7 +49,8 @@ class Reading(NamedTuple):
 
     Attributes
     ----------
-    decimal : "comma" or "point"
+    decimal : "comma", "point" or ""
+        Empty where training had no number that tells; then 1,234 is not read.
     mark : str
         The currency, % or ‰ beside them; empty for none.
     """
@@ -78,7 +79,12 @@ def numbers(texts: pl.Series, reading: Reading) -> pl.Series:
     [12.0, 0.0, None]
     """
     parts = _parts(texts)
-    values = _read(parts, reading.decimal)
+    if reading.decimal == EITHER:
+        point, comma = _read(parts, POINT), _read(parts, COMMA)
+        values = pl.coalesce(point, comma)
+        values = pl.select(pl.when((point == comma).fill_null(value=True)).then(values)).to_series()
+    else:
+        values = _read(parts, reading.decimal)
     mark = parts["mark"].fill_null("")
     right = (mark == reading.mark) | (mark == "")
     if reading.mark in PERCENT:
@@ -231,7 +237,7 @@ class Seen:
     def decimal(self, told: str | None) -> str:
         """The one that fits most, or the one that is told, where both do."""
         if self.n_point == self.n_comma:
-            return told if told and self.differ else POINT
+            return told or EITHER
         return COMMA if self.n_comma > self.n_point else POINT
 
     @property

@@ -204,7 +204,11 @@ class Spellings:
         if kind_of_type(seen.dtype) == DATE:
             if name == self.target:
                 return None  # refused as such
-            return translation.TEXT if told == CATEGORY else seen.of_dates.reading(seen.dtype, None)
+            return (
+                translation.TEXT
+                if told == CATEGORY
+                else seen.of_dates.reading(seen.dtype, self.order)
+            )
         if told != DATE:
             found = self._as_numbers(name, seen, told)
             if found is not None or seen.of_numbers.plain or told == NUMBER:

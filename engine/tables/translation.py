@@ -168,7 +168,7 @@ def reading_of(stored: Mapping[str, Any]) -> Reading:
     if kind == NUMBER:
         decimal, mark = stored["decimal"], stored["mark"]
         if (
-            decimal in notation.DECIMALS
+            decimal in (*notation.DECIMALS, notation.EITHER)
             and type(mark) is str
             and len(mark) <= notation.LONGEST_MARK
         ):
@@ -176,7 +176,7 @@ def reading_of(stored: Mapping[str, Any]) -> Reading:
     if kind in DATED:
         order, parts = stored["order"], stored["parts"]
         known = type(parts) is list and all(part in dates.PARTS for part in parts)
-        if order in dates.ORDERS and known and len(parts) <= len(dates.PARTS):
+        if order in (*dates.ORDERS, dates.EITHER) and known and len(parts) <= len(dates.PARTS):
             return dates.Reading(kind, order, tuple(parts))
     raise ValueError(f"a column that is read as {stored!r:.80}")
 
@@ -239,7 +239,7 @@ def _written(value: float, reading: Reading) -> str | None:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(reading, notation.Reading):
-        text = f"{value:.6g}"
+        text = f"{value:.6f}"  # three decimals might be thousands
         text = text.replace(".", ",") if reading.decimal == notation.COMMA else text
         return f"{text} {reading.mark}".strip()
     if isinstance(reading, str):
