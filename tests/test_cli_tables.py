@@ -561,7 +561,7 @@ SMALL = "a,y\n" + "".join(f"{i % 5},{'pq'[i % 2]}\n" for i in range(20))
         (SMALL, ("--test-fraction", "1"), "'--test-fraction'"),
         (SMALL, ("--task", "ranking"), "'--task'"),
         (SMALL, ("--task", "regression"), "regression needs numbers"),
-        (SMALL, ("--column", "a=text"), "where KIND is number, category, boolean or out"),
+        (SMALL, ("--column", "a=text"), "where KIND is number, category, boolean, date or out"),
         (SMALL, ("--column", "y=out"), "'y' is the target"),
         (SMALL, ("--column", "a=out"), "no column to learn from"),
         (SMALL, ("--model", "model.pkl"), "must end in .skops; got '.pkl'"),
@@ -818,7 +818,7 @@ def test_options_on_a_converted_table_are_obeyed_or_refused(on_disk):
         (["convert", "no.csv", "--target", "rent", "--to", "x"], "no.csv: No such file"),
         (
             ["convert", "flats.csv", "--target", "rent", "--to", "x", "--column", "area"],
-            "NAME=KIND, where KIND is number, category, boolean or out; got 'area'",
+            "NAME=KIND, where KIND is number, category, boolean, date or out; got 'area'",
         ),
         (
             ["convert", "flats.csv", "--target", "rent", "--to", "no/x"],

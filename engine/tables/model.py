@@ -226,10 +226,10 @@ def _other_kind(series: pl.Series, column: Column) -> str:
         n_wrong = counted(len(converted.wrong), "row")
         commas = column.kind == NUMBER and series.dtype == pl.String
         commas = commas and notation.numbers(series[row : row + 1], COMMA)[0] is not None
-        how = " with a decimal point" if commas else ""
+        expected = kinds.IN_WORDS[column.kind] + " with a decimal point" * bool(commas)
         return (
-            f"Column {column.name!r} is of another type: the model expects "
-            f"{kinds.IN_WORDS[column.kind]}{how}, and {series[row]!r} came in row {row + 1} ({n_wrong} "
+            f"Column {column.name!r} is of another type: the model expects {expected}, and "
+            f"{series[row]!r} came in row {row + 1} ({n_wrong} "
             "in all). Mend the values, or leave them empty to have them imputed."
         )
     if column.kind == CATEGORY and not converted.values.is_in(list(column.categories)).any():
