@@ -99,7 +99,7 @@ def mark_of(text: str) -> str:
 
 def are_plain(texts: pl.Series) -> bool:
     """Whether all are numbers as programs write them."""
-    values = texts.str.strip_chars().cast(pl.Float64, strict=False)
+    values = texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
     return not (values.is_null() & texts.is_not_null()).any()
 
 
