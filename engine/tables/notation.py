@@ -99,8 +99,11 @@ def mark_of(text: str) -> str:
 
 def are_plain(texts: pl.Series) -> bool:
     """Whether all are numbers as programs write them."""
-    values = texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
-    return not (values.is_null() & texts.is_not_null()).any()
+    return _plain_numbers(texts).null_count() == texts.null_count()
+
+
+def _plain_numbers(texts: pl.Series) -> pl.Series:
+    return texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
 
 
 def with_units(texts: pl.Series) -> bool:
@@ -147,9 +150,11 @@ class Seen:
             return
         self.n_present += len(texts)
         sample = texts.gather_every(max(1, len(texts) // SAMPLE))
-        if are_plain(sample) and are_plain(texts):
-            self._add_plain(texts)
-            return
+        if are_plain(sample):
+            values = _plain_numbers(texts)
+            if not values.null_count():
+                self._add_plain(texts, values)
+                return
         self.plain = False
         found = _parts(sample)
         likely = (_read(found, POINT).is_not_null() | _read(found, COMMA).is_not_null()).sum()
@@ -158,11 +163,11 @@ class Seen:
             return
         self._add_written(texts)
 
-    def _add_plain(self, texts: pl.Series) -> None:
+    def _add_plain(self, texts: pl.Series, values: pl.Series) -> None:
         """Plain numbers; of those with a point, whether it may set thousands apart."""
         self.n_point += len(texts)
         self.n_either += len(texts)
-        values = texts.str.strip_chars().cast(pl.Float64, strict=False)
+        self._keep_distinct(values.head(SAMPLE))
         self._keep_distinct(values)
         self.n_unmarked += int((values != 0).sum())
         if self.n_comma < self.n_present - len(texts):
