@@ -144,12 +144,13 @@ def test_training_says_which_columns_are_left_out_and_why(done, folder, tmp_path
     model = tmp_path / "people.skops"
     arguments = ("train", folder / "people.csv", "--target", "churn", "--model", model, *QUICK)
     _, out, _ = done(*arguments)
-    assert "Learnt from 3 columns: 1 of numbers, 1 of categories, 1 of true and false; " in out
+    one_of_each = "1 of numbers, 1 of categories, 1 of true and false, 1 of dates; "
+    assert f"Learnt from 4 columns: {one_of_each}" in out
     assert "Left out: 'id' numbers the rows (--column 'id=number' overrules)" in out
-    assert "Left out: 'joined' holds dates" in out
+    assert "'joined': dates, such as '2024-02-29': days since 1970-01-01, day of the week" in out
     assert "Left out: 'source' is 'web' everywhere" in out
     _, out, _ = done(*arguments, "--column", "id=number", "--column", "city=out", "--force")
-    assert "Learnt from 3 columns: 2 of numbers, 1 of true and false; " in out
+    assert "Learnt from 4 columns: 2 of numbers, 1 of true and false, 1 of dates; " in out
     assert "Left out: 'city' is left out as you asked" in out
 
 
@@ -606,7 +607,7 @@ SMALL = "a,y\n" + "".join(f"{i % 5},{'pq'[i % 2]}\n" for i in range(20))
         (SMALL, ("--test-fraction", "1"), "'--test-fraction'"),
         (SMALL, ("--task", "ranking"), "'--task'"),
         (SMALL, ("--task", "regression"), "regression needs numbers"),
-        (SMALL, ("--column", "a=text"), "where KIND is number, category, boolean or out"),
+        (SMALL, ("--column", "a=text"), "where KIND is number, category, boolean, date or out"),
         (SMALL, ("--column", "y=out"), "'y' is the target"),
         (SMALL, ("--column", "a=out"), "no column to learn from"),
         (SMALL, ("--model", "model.pkl"), "must end in .skops; got '.pkl'"),
@@ -863,7 +864,7 @@ def test_options_on_a_converted_table_are_obeyed_or_refused(on_disk):
         (["convert", "no.csv", "--target", "rent", "--to", "x"], "no.csv: No such file"),
         (
             ["convert", "flats.csv", "--target", "rent", "--to", "x", "--column", "area"],
-            "NAME=KIND, where KIND is number, category, boolean or out; got 'area'",
+            "NAME=KIND, where KIND is number, category, boolean, date or out; got 'area'",
         ),
         (
             ["convert", "flats.csv", "--target", "rent", "--to", "no/x"],

@@ -98,10 +98,11 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
     table = frame()
     path = written(table, tmp_path, ending)
     converted = convert_table(path, tmp_path / "folder", target, dtype="float64")
-    read = fitting.planned(Table(path, table), target).inputs
+    plan = fitting.planned(Table(path, table), target)
+    read = plan.inputs
     part = parts_of(table, target)
     known = part[part >= 0]
-    expected = parts.preprocessing(described(table, target, {}).used)
+    expected = parts.preprocessing(plan.columns.used)
     expected.fit(read.filter(known == 0))
     assert converted.facts["inputs"] == list(expected.get_feature_names_out())
     for number, name in enumerate(PARTS):
@@ -109,7 +110,7 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
         np.testing.assert_allclose(
             X, expected.transform(read.filter(known == number)), rtol=1e-9, atol=1e-12
         )
-    again = read_model(converted.folder / PIPELINE).estimator
+    again = parts.after_translation(read_model(converted.folder / PIPELINE).estimator)
     np.testing.assert_array_equal(
         again.transform(read.filter(known == 1)), part_of(converted, "validation").X
     )
@@ -154,7 +155,7 @@ def test_classes_are_numbered(tmp_path, labels, classes, ending):
 def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     table = frame()
     converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
-    expected = described(pl.read_csv(tmp_path / "table.csv", infer_schema=False), "rent", {})
+    expected = fitting.planned(read_table(tmp_path / "table.csv"), "rent").columns
     assert [(c.name, c.kind, c.note) for c in converted.columns] == [
         (c.name, c.kind, c.note) for c in expected.used
     ]

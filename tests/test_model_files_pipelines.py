@@ -34,6 +34,7 @@ from sklearn.preprocessing import (
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
 from engine.model_files import archive, trusted
 from engine.model_files.pipeline_file import read_model
+from engine.tables.translation import Translation
 from tests.processes import result_of
 
 pytestmark = [
@@ -171,6 +172,14 @@ def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
     models["counts"] = (
         make_pipeline(SelectKBest(trusted_chi2(), k=2), classifier()),
         abs(ROWS),
+        CODES,
+    )
+    written = pl.DataFrame({"a": [f"{value:.1f}".replace(".", ",") for value in ROWS[:, 0]]})
+    models["written"] = (
+        make_pipeline(
+            Translation({"a": {"kind": "number", "decimal": "comma", "mark": ""}}), classifier()
+        ),
+        written,
         CODES,
     )
     for number, (model, X, y) in enumerate(models.values()):

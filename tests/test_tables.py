@@ -239,7 +239,7 @@ def test_a_column_s_kind_can_be_told():
     ("told", "message"),
     [
         ("zip", "--column must be NAME=KIND"),
-        ("zip=text", "where KIND is number, category, boolean or out; got 'zip=text'"),
+        ("zip=text", "where KIND is number, category, boolean, date or out; got 'zip=text'"),
         ("zap=number", "--column: the table has no column 'zap'. Did you mean 'zip'?"),
     ],
 )

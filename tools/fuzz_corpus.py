@@ -21,6 +21,7 @@ from sklearn.preprocessing import (
 )
 
 from engine import MLPClassifier, MLPRegressor, Network, save
+from engine.tables.translation import Translation
 
 
 def write_corpus(folder: Path) -> list[Path]:
@@ -86,9 +87,31 @@ def _pipelines(folder: Path) -> None:
             ("sizes", OrdinalEncoder(), ["size"]),
         ]
     )
+    written = pl.DataFrame(
+        {
+            "price": [f"{value:.2f} €".replace(".", ",") for value in X[:, 0]],
+            "day": [
+                f"{1 + place % 28}.{1 + place % 12}.2024 {place % 24}:00" for place in range(60)
+            ],
+            "time": [f"{place % 24}:30" for place in range(60)],
+        }
+    )
+    translation = Translation(
+        {
+            "price": {"kind": "number", "decimal": "comma", "mark": "€"},
+            "day": {"kind": "date", "order": "day-first", "parts": ["time of year", "time of day"]},
+            "time": {"kind": "time", "order": "day-first", "parts": []},
+        },
+        {"kind": "number", "decimal": "point", "mark": ""},
+    )
     by_slices = ColumnTransformer([("some", MinMaxScaler(), slice(0, 2))], remainder="passthrough")
     models = {
         "table": (make_pipeline(columns, MLPClassifier(**_settings())), table, codes),
+        "written": (
+            make_pipeline(translation, StandardScaler(), MLPClassifier(**_settings())),
+            written,
+            codes,
+        ),
         "target": (
             TransformedTargetRegressor(
                 make_pipeline(by_slices, MLPRegressor(**_settings())), transformer=StandardScaler()

@@ -12,6 +12,8 @@ from engine.cli.console import Console
 from engine.cli.table_arguments import (
     TASK,
     ColumnKinds,
+    Dates,
+    Decimal,
     MissingWords,
     NotMissingWords,
     TestFraction,
@@ -40,6 +42,8 @@ def convert(
     column: ColumnKinds = None,
     missing: MissingWords = None,
     not_missing: NotMissingWords = None,
+    decimal: Decimal = None,
+    dates: Dates = None,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
     ] = 0,
@@ -57,8 +61,9 @@ def convert(
 
     words = missing_words(missing or [], not_missing or [])
     table = converted(
-        tables, to, target, task, column or [], words, test_fraction, None, seed, double
-    )
+        tables, to, target, task, column or [], words, test_fraction, None, seed, double,
+        decimal=decimal, dates=dates,
+    )  # fmt: skip
     show_converted(console, table)
 
 
@@ -74,6 +79,8 @@ def converted(
     seed: int,
     double: bool = False,
     reuse: bool = False,
+    decimal: str | None = None,
+    dates: str | None = None,
 ) -> "ConvertedTable":
     """The table, converted, with the rows that are done on standard error if it is a terminal."""
     from engine.tables.columns import names_and_kinds
@@ -92,6 +99,8 @@ def converted(
             validation_fraction=validation_fraction,
             seed=seed,
             dtype="float64" if double else "float32",
+            decimal=decimal and str(decimal),
+            dates=dates and str(dates),
             reuse=reuse,
             progress=progress,
         )

@@ -14,6 +14,8 @@ from engine.cli.output_files import Force, check_new
 from engine.cli.table_arguments import (
     TASK,
     ColumnKinds,
+    Dates,
+    Decimal,
     MissingWords,
     NotMissingWords,
     TestFraction,
@@ -96,6 +98,8 @@ def train(
     column: ColumnKinds = None,
     missing: MissingWords = None,
     not_missing: NotMissingWords = None,
+    decimal: Decimal = None,
+    dates: Dates = None,
     hidden: Annotated[
         str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
     ] = "100",
@@ -214,7 +218,7 @@ def train(
             source = context.get_parameter_source("test_fraction")
             told = source is not None and source.name == "COMMANDLINE"
             given = {"--target": target, "--task": task, "--column": column, "--missing": missing,
-                     "--not-missing": not_missing,
+                     "--not-missing": not_missing, "--decimal": decimal, "--dates": dates,
                      "--test-fraction": test_fraction if told else None,
                      "--on-disk": on_disk, "--pictures": pictures}  # fmt: skip
             refuse_given(table, given)
@@ -226,7 +230,8 @@ def train(
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
             converted_table = converted(
                 [table], on_disk, target, task and str(task), column or [], words,
-                test_fraction, ASIDE[early_stopping], seed, reuse=True,
+                test_fraction, ASIDE[early_stopping], seed, reuse=True, decimal=decimal,
+                dates=dates,
             )  # fmt: skip
         show_converted(console, converted_table)
         stopping = WANTED[early_stopping]
@@ -236,7 +241,10 @@ def train(
         return
     check_fits_memory(table, TRAINED, ON_DISK)
     assert target is not None
-    plan = fitting.planned(read_table(table, words), target, task and str(task), column or [])
+    plan = fitting.planned(
+        read_table(table, words), target, task and str(task), column or [],
+        decimal and str(decimal), dates and str(dates),
+    )  # fmt: skip
     _check_weights(class_weight, plan.target)
     rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
     show_plan(console, plan)

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 COMPILED = ", most of it to compile kernels, which the next run loads"
 MOST_LEFT_OUT = 20  # columns that are named one by one
-KINDS = {"number": "numbers", "category": "categories", "boolean": "true and false"}
+KINDS = {
+    "number": "numbers",
+    "category": "categories",
+    "boolean": "true and false",
+    "date": "dates",
+}
 
 
 def inferred(
@@ -27,9 +32,11 @@ def inferred(
 
     `more` follows the columns' kinds; `left_out` are names and reasons.
     """
+    from engine.tables.translation import DATED, PART
     from engine.tables.words import counted
 
-    kinds = Counter(column.kind for column in columns)
+    columns = [column for column in columns if column.reading != PART]
+    kinds = Counter("date" if column.reading in DATED else column.kind for column in columns)
     said = ", ".join(f"{count:,} of {KINDS[kind]}" for kind, count in kinds.most_common())
     lines = [
         f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
@@ -51,8 +58,10 @@ def show_trained(
     `trained` has `network`, `resumed`, `seconds`, `compiled` and `scores`.
     """
     from engine.cli.table_scores import baseline_name, show_scores, summary_table
+    from engine.tables.translation import PART
     from engine.tables.words import counted
 
+    n_columns = sum(column.reading != PART for column in model.columns)
     network, known, target = trained.network, model.baseline, model.target
     sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
     classes = f", {len(known['classes'])} classes" if "classes" in known else ""
@@ -60,7 +69,7 @@ def show_trained(
         summary_table(
             {
                 "rows": rows,
-                "columns": f"{len(model.columns):,}, which make {counted(sizes[0], 'input')}",
+                "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
                 "task": f"{target.task} of {target.name!r}{classes}",
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
                 "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"

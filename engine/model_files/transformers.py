@@ -35,6 +35,13 @@ def check_transformer(part: BaseEstimator, n_bytes: int) -> None:
         _check_polynomial(part, n_bytes)
     if isinstance(part, TableColumns):
         check_columns(part)
+    if is_translation(part):
+        part.check_sound()
+
+
+def is_translation(part: Any) -> bool:
+    """Whether it is a step that `engine.tables` has made; this module is imported by those."""
+    return type(part).__module__ == "engine.tables.translation"
 
 
 def check_widths(model: Any, n_features: int, n_bytes: int) -> None:
@@ -62,6 +69,8 @@ def _width(step: Any, n: int, most: int) -> int:
         found = _width(vars(step).get("regressor_"), n, most)
     elif isinstance(step, OneHotEncoder):
         found = sum(vars(step).get("_n_features_outs", ()))
+    elif is_translation(step):
+        found = step.n_features_out(n)
     elif isinstance(step, PolynomialFeatures):
         found = vars(step).get("n_output_features_", 0)
     elif isinstance(step, SimpleImputer) and step.add_indicator:

@@ -28,6 +28,7 @@ class Column:
     n_missing: int = 0
     note: str = ""
     categories: tuple[str, ...] = ()
+    reading: str = ""  # of `translation.READINGS`: whether the table has dates there, or the like
 
 
 class Columns(NamedTuple):
@@ -287,9 +288,9 @@ def names_and_kinds(told: list[str]) -> dict[str, str]:
 def name_and_kind(told: str) -> tuple[str, str]:
     """The two of NAME=KIND."""
     name, equals, kind = told.rpartition("=")
-    if not equals or kind not in (*INPUT_KINDS, OUT):
+    if not equals or kind not in (*INPUT_KINDS, DATE, OUT):
         raise ValueError(
-            "--column must be NAME=KIND, where KIND is number, category, boolean or out; "
+            "--column must be NAME=KIND, where KIND is number, category, boolean, date or out; "
             f"got {told!r}."
         )
     return name, kind

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from engine.boundary import settings
 from engine.free_memory import in_words
@@ -21,11 +22,16 @@ from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
 from engine.tables.arrays import write_arrays
 from engine.tables.asked import TABLES, asked_of, made_before
+from engine.tables.dates import ORDERS
 from engine.tables.dealing import Dealer, shares_of
 from engine.tables.decisions import Decided, decided_by_survey, facts_of, known_columns
 from engine.tables.facts import PARTS, is_converted, write_facts
+from engine.tables.kinds import DATE
+from engine.tables.notation import DECIMALS
 from engine.tables.on_disk import CHANGED, PIPELINE, ConvertedTable, new_folder, open_table
+from engine.tables.pipeline import COLUMNS, TRANSLATION
 from engine.tables.reading import MISSING
+from engine.tables.spellings import Spellings, Spelt
 from engine.tables.stream import Batch, TableFiles, table_files
 from engine.tables.survey import Survey
 from engine.tables.target import TASKS
@@ -47,6 +53,8 @@ def convert_table(
     validation_fraction: float | None = None,
     seed: int = 0,
     dtype: str = "float32",
+    decimal: str | None = None,
+    dates: str | None = None,
     reuse: bool = False,
     progress: Progress | None = None,
 ) -> ConvertedTable:
@@ -68,7 +76,7 @@ def convert_table(
     task : "classification" or "regression", optional
         By the target if left out.
     columns : mapping of str to str, optional
-        The kind of some columns: "number", "category", "boolean" or "out".
+        The kind of some columns: "number", "category", "boolean", "date" or "out".
     missing : sequence of str
         What stands for a missing value in CSV, besides nothing at all.
     test_fraction : float
@@ -80,6 +88,10 @@ def convert_table(
         Seed of what is drawn at random.
     dtype : "float32" or "float64"
         Of the inputs.
+    decimal : "comma" or "point", optional
+        What numbers such as 1,234 have, where all values of a column fit both.
+    dates : "day-first" or "month-first", optional
+        What comes first in dates such as 3/4/2024, where all values of a column fit both.
     reuse : bool
         Open the folder, if it is there and the same call has made it of the same files.
     progress : callable, optional
@@ -100,10 +112,11 @@ def convert_table(
 
     Notes
     -----
-    Two passes over the files. Some 100 MB of memory for the batches, whatever the number of rows;
-    more where a table has thousands of columns. Medians come from a random sample of 16 384 rows,
-    if there are more to learn from; a column of text with more than 10 000 distinct values is left
-    out.
+    Two passes over the files, or three where there are dates, or numbers that are written for
+    people (1.234,50; 12 %), which are known as such once all of them have been seen. Some 100 MB of
+    memory for the batches, whatever the number of rows; more where a table has thousands of
+    columns. Medians come from a random sample of 16 384 rows, if there are more to learn from; a
+    column of text with more than 10 000 distinct values is left out.
 
     Examples
     --------
@@ -130,6 +143,8 @@ def convert_table(
     task = None if task is None else settings.one_of("task", task, TASKS)
     settings.one_of("dtype", dtype, ("float32", "float64"))
     settings.whole_number("seed", seed, at_least=0)
+    decimal = None if decimal is None else settings.one_of("decimal", decimal, DECIMALS)
+    dates = None if dates is None else settings.one_of("dates", dates, ORDERS)
     shares = shares_of(files, test_fraction, validation_fraction)
     name = named_column(target, files.names, "target")
     told = _told(columns or {}, files.names, name)
@@ -143,22 +158,29 @@ def convert_table(
         validation_fraction=None if validation_fraction is None else float(validation_fraction),
         seed=int(seed),
         dtype=dtype,
+        decimal=decimal,
+        dates=dates,
     )
     if reuse and is_converted(Path(folder)):
         return made_before(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
-        survey = Survey(name, told, len(PARTS), np.random.Generator(np.random.PCG64([seed, 1])))
-        for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
-            survey.add(batch, parts)
-        decided = decided_by_survey(survey, task, files.notes, dtype)
+        survey, spelt = _surveyed(
+            files, Spellings(name, told, task, decimal, dates), shares, seed, progress
+        )
+        decided = decided_by_survey(survey, task, [*files.notes, *spelt.notes], dtype)
+        decided = decided._replace(columns=spelt.explained(decided.columns))
+        translation = spelt.for_model(decided.columns.used)
         _require_space(unfinished, decided, dtype)
         with _full_disk_in_words(Path(folder)):
-            dealt = _dealt(files, "write", name, shares, seed, progress)
+            dealt = _dealt(files, "write", name, shares, seed, progress, spelt)
             write_arrays(unfinished, dealt, decided, np.dtype(dtype))
             if asked_of(files)[TABLES] != asked[TABLES]:
                 raise ValueError(CHANGED)
             header = {"what": "from a table's columns to the inputs of a network"}
-            write_model(unfinished / PIPELINE, StoredModel(header, decided.preprocessing))
+            steps: Any = decided.preprocessing
+            if translation is not None:
+                steps = Pipeline([(TRANSLATION, translation), (COLUMNS, steps)])
+            write_model(unfinished / PIPELINE, StoredModel(header, steps))
             about = {
                 "source": [str(path) for path in files.paths],
                 "missing": list(missing),
@@ -191,6 +213,33 @@ def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str
     return told
 
 
+def _surveyed(
+    files: TableFiles,
+    spellings: Spellings,
+    shares: tuple[float, float],
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Survey, Spelt]:
+    """The survey of the table: a second one, once it is known that it has to be translated."""
+    name, told = spellings.target, spellings.told
+
+    def new(told: Mapping[str, str], lenient: bool) -> Survey:
+        generator = np.random.Generator(np.random.PCG64([seed, 1]))
+        return Survey(name, dict(told), len(PARTS), generator, lenient)
+
+    survey = new({column: kind for column, kind in told.items() if kind != DATE}, lenient=True)
+    for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
+        survey.add(batch, parts)
+        spellings.add(batch.frame)
+    spelt = spellings.decided()
+    if spelt.translation is None and spelt.told == survey.told:
+        return survey, spelt
+    survey = new(spelt.told, lenient=False)
+    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelt):
+        survey.add(batch, parts)
+    return survey, spelt
+
+
 def _dealt(
     files: TableFiles,
     what: str,
@@ -198,11 +247,16 @@ def _dealt(
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
+    spelt: Spelt | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.int8]]]:
-    """All batches, and the part of each row: the same in every pass."""
+    """All batches, translated, and the part of each row: the same in every pass."""
     dealer = Dealer(target, shares, seed)
     for batch in files.batches():
-        yield batch, dealer.parts(batch)
+        parts = dealer.parts(batch)
+        if spelt is not None:
+            frame = spelt.translated(batch.frame, target, batch.first_row)
+            batch = batch._replace(frame=frame)
+        yield batch, parts
         if progress is not None:
             progress(what, batch.first_row + batch.frame.height - 1)
 

@@ -1,5 +1,6 @@
 """What a survey comes to: target and columns, the fitted preprocessing, and rows of each part."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def known_columns(decided: Decided) -> list[Column]:
     for column in decided.columns.used:
         survey = decided.survey.columns[column.name]
         texts = tuple(category_counts(survey)) if column.kind == CATEGORY else ()
-        known.append(Column(column.name, column.kind, survey.n_missing_learnt, column.note, texts))
+        known.append(replace(column, n_missing=survey.n_missing_learnt, categories=texts))
     return known
 
 

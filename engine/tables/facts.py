@@ -100,7 +100,8 @@ def read_facts(folder: Path) -> tuple[Target, list[Column], Facts]:
 
 def _column(told: Facts) -> Column:
     known = {name: told[name] for name in TYPES["columns"][0]}
-    return Column(**{**known, "categories": tuple(told["categories"])})
+    reading = str(told.get("reading", ""))
+    return Column(**{**known, "categories": tuple(told["categories"]), "reading": reading})
 
 
 def _wrong_type(value: Any, types: Any, place: str) -> str:

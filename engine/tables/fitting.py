@@ -34,7 +34,9 @@ from engine.tables.scores import (
     scored,
 )
 from engine.tables.specimens import specimens
+from engine.tables.spellings import Spellings
 from engine.tables.target import CLASSIFICATION, Target
+from engine.tables.translation import Translation
 from engine.tables.words import counted, named_column
 
 LEAST_ROWS = 10  # for a split
@@ -53,6 +55,7 @@ class Plan(NamedTuple):
     y: NDArray[Any]
     inputs: pl.DataFrame
     notes: list[str]
+    translation: Translation | None = None
 
 
 class Part(NamedTuple):
@@ -91,22 +94,37 @@ class Trained:
         return parts.fitted_network(self.model.pipeline)
 
 
-def planned(table: Table, target: str, task: str | None = None, told: Sequence[str] = ()) -> Plan:
-    """Decide on the target and the columns; rows without a target are left out."""
+def planned(
+    table: Table,
+    target: str,
+    task: str | None = None,
+    told: Sequence[str] = (),
+    decimal: str | None = None,
+    dates: str | None = None,
+) -> Plan:
+    """Decide on the target and the columns; rows without a target are left out.
+
+    `decimal` ("comma" or "point") and `dates` ("day-first" or "month-first") decide where both fit.
+    """
     frame = table.frame
     name = named_column(target, frame.columns, "--target")
-    words = table.words.get(name, {})
-    found = of_target.decided(frame[name], task, words)
-    notes = list(table.notes)
     kinds_told = of_columns.parse_told(list(told), frame.columns)
     if name in kinds_told:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    columns = of_columns.described(frame, name, kinds_told, table.words)
+    spellings = Spellings(name, kinds_told, task, decimal, dates)
+    spellings.add(frame)
+    spelt = spellings.decided()
+    frame = spelt.translated(frame, name)
+    words = table.words.get(name, {})
+    found = of_target.decided(frame[name], task, words)
+    notes = [*table.notes, *spelt.notes]
+    columns = spelt.explained(of_columns.described(frame, name, spelt.told, table.words))
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
     notes += of_target.left_out(int((~known).sum()), words)
     y = of_target.values_of(frame[name].filter(known), found)
-    return Plan(table, found, columns, y, prepared.filter(known), notes)
+    translation = spelt.for_model(columns.used)
+    return Plan(table, found, columns, y, prepared.filter(known), notes, translation)
 
 
 def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = None) -> Split:
@@ -177,7 +195,7 @@ def trained(
     said = said_of(caught)
     words = list(about.get("missing", ()))
     texts = [] if is_parquet(plan.table.path) else ["", *words]
-    pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network)
+    pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network, plan.translation)
     resumed = where_from(parts.fitted_network(pipeline))
     forget_training(pipeline)
     model = TableModel(
@@ -187,7 +205,9 @@ def trained(
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
         words,
-        examples=table_examples.tried(pipeline, specimens(preprocessing), made_up=True),
+        examples=table_examples.tried(
+            pipeline, specimens(preprocessing, plan.translation), made_up=True
+        ),
     )
     scores, predicted = _scores(model, rows)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))

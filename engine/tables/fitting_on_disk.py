@@ -29,6 +29,7 @@ from engine.tables.reading import is_parquet
 from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
+from engine.tables.translation import PART, Translation
 
 LEAST_TO_STOP_BY = 2  # rows; R2 needs them
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
@@ -79,7 +80,7 @@ def trained_on_disk(
     if early_stopping and validation is None:
         raise ValueError(f"{table.folder} was converted without rows to stop by, or with one.")
     table.check_codes()
-    preprocessing = _preprocessing(table)
+    translation, preprocessing = _preprocessing(table)
     seen = validation or (None if table.held_out is None else _spread(table.held_out))
     watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
     stopping: dict[str, Any] = {"early_stopping": False}
@@ -100,7 +101,7 @@ def trained_on_disk(
     about = table.facts["about"]
     is_text = not is_parquet(Path(about["source"][0]))
     texts = ["", *about["missing"]] if is_text else []
-    pipeline = parts.assembled(table.columns, texts, preprocessing, whole)
+    pipeline = parts.assembled(table.columns, texts, preprocessing, whole, translation)
     resumed = where_from(network)
     forget_training(pipeline)
     facts = {
@@ -120,7 +121,7 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, specimens(preprocessing), made_up=True),
+        table_examples.tried(pipeline, specimens(preprocessing, translation), made_up=True),
     )
     interrupted = any(INTERRUPTED in message for message in said)
     return TrainedOnDisk(
@@ -128,12 +129,17 @@ def trained_on_disk(
     )
 
 
-def _preprocessing(table: ConvertedTable) -> ColumnTransformer:
+def _preprocessing(table: ConvertedTable) -> tuple[Translation | None, ColumnTransformer]:
     """What made the inputs of the columns, and makes them of other rows."""
     path = table.folder / PIPELINE
     found = read_model(path).estimator
+    translation = parts.translation_of(found)
+    taken = [column.name for column in table.columns if column.reading != PART]
+    if translation is not None:
+        found = found.steps[-1][1] if len(found.steps) == 2 else None
     if not (
         isinstance(found, ColumnTransformer)
+        and (translation is None or [*translation.feature_names_in_] == taken)
         and [*found.feature_names_in_] == [column.name for column in table.columns]
         and [*found.get_feature_names_out()] == table.facts["inputs"]
     ):
@@ -141,7 +147,7 @@ def _preprocessing(table: ConvertedTable) -> ColumnTransformer:
             f"{path} makes other inputs, or of other columns, than {FACTS} tells of. Convert the "
             "table again."
         )
-    return found
+    return translation, found
 
 
 def _put_together(whole: Any, network: Any, table: ConvertedTable) -> None:

@@ -16,15 +16,17 @@ from engine.model_files.errors import ModelFileError
 from engine.model_files.pipeline_file import StoredModel, read_model, write_model
 from engine.model_files.soundness import check_network
 from engine.model_files.table_examples import TableExamples
-from engine.tables import kinds
+from engine.tables import kinds, notation
 from engine.tables.columns import Column, inputs, missing_in
-from engine.tables.kinds import CATEGORY, EMPTY
-from engine.tables.pipeline import NETWORK, fitted_network
+from engine.tables.kinds import CATEGORY, EMPTY, NUMBER
+from engine.tables.pipeline import NETWORK, after_translation, fitted_network, translation_of
 from engine.tables.reading import Words
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
+from engine.tables.translation import PART, READINGS, Translation
 from engine.tables.words import counted, named_column, quoted
 
+COMMA = notation.Reading(notation.COMMA)
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
 
 
@@ -74,18 +76,26 @@ class TableModel:
     training: dict[str, Any] = field(default_factory=dict)
     examples: TableExamples | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def translation(self) -> Translation | None:
+        """How the table was written; None for a table as programs write it."""
+        return translation_of(self.pipeline)
+
     def matched(self, frame: pl.DataFrame) -> Matched:
         """Hold a table's columns to those of the model; ValueError if it lacks what it takes."""
-        _refuse_missing_columns(frame, self.columns)
+        _refuse_missing_columns(frame, [c for c in self.columns if c.reading != PART])
+        if self.translation is not None:
+            frame = self.translation.translated(frame)
         _refuse_other_kinds(frame, self.columns)
         prepared = inputs(frame, self.columns)
         return Matched(prepared, [*self._extra_columns(frame), *_unknown(prepared, self.columns)])
 
     def predict(self, prepared: pl.DataFrame) -> Predicted:
         """Predictions for what `matched` returned."""
+        pipeline = after_translation(self.pipeline)
         if self.target.task != CLASSIFICATION:
-            return Predicted(self.pipeline.predict(prepared))
-        probabilities = self.pipeline.predict_proba(prepared)
+            return Predicted(pipeline.predict(prepared))
+        probabilities = pipeline.predict_proba(prepared)
         classes = self.pipeline.classes_
         return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
 
@@ -100,7 +110,10 @@ class TableModel:
         known = frame[name].is_not_null()
         if not known.any():
             raise ValueError(f"The target {name!r} has no values in this table.")
-        y = values_of(frame[name].filter(known), self.target)
+        series = frame[name]
+        if self.translation is not None:
+            series = self.translation.with_target(series.to_frame(), name)[name]
+        y = values_of(series.filter(known), self.target)
         notes = left_out(int((~known).sum()), words, "as in training")
         if self.target.task == CLASSIFICATION:
             notes += self._unknown_classes(y)
@@ -176,10 +189,20 @@ def _check(model: TableModel) -> None:
         texts += [column.name, *column.categories]
         if column.kind not in kinds.INPUT_KINDS:
             raise ValueError(f"column {column.name!r} is of kind {column.kind!r}")
+        if column.reading not in READINGS:
+            raise ValueError(f"column {column.name!r} is read as {column.reading!r}")
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
     check_network(fitted_network(model.pipeline))
     check_scores(model.target.task, model.training.get("scores", {}))
+    made = {column.name for column in model.columns if column.reading == PART}
+    taken = [column.name for column in model.columns if column.reading != PART]
+    known = model.translation
+    if (made and known is None) or (
+        known is not None
+        and (not made <= {*known.made_names()} or [*known.feature_names_in_] != taken)
+    ):
+        raise ValueError("columns that are translated otherwise")
     if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
@@ -216,9 +239,12 @@ def _other_kind(series: pl.Series, column: Column) -> str:
     if len(converted.wrong):
         row = int(converted.wrong[0])
         n_wrong = counted(len(converted.wrong), "row")
+        commas = column.kind == NUMBER and series.dtype == pl.String
+        commas = commas and notation.numbers(series[row : row + 1], COMMA)[0] is not None
+        expected = kinds.IN_WORDS[column.kind] + " with a decimal point" * bool(commas)
         return (
-            f"Column {column.name!r} is of another type: the model expects "
-            f"{kinds.IN_WORDS[column.kind]}, and {series[row]!r} came in row {row + 1} ({n_wrong} "
+            f"Column {column.name!r} is of another type: the model expects {expected}, and "
+            f"{series[row]!r} came in row {row + 1} ({n_wrong} "
             "in all). Mend the values, or leave them empty to have them imputed."
         )
     if (

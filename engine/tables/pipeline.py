@@ -14,8 +14,10 @@ from engine.model_files.table_columns import TableColumns
 from engine.tables.columns import MOST_INPUTS, Column
 from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
+from engine.tables.translation import Translation
 
-TABLE, COLUMNS, NETWORK = "table", "columns", "network"  # the pipeline's steps
+# The pipeline's steps.
+TRANSLATION, TABLE, COLUMNS, NETWORK = "translation", "table", "columns", "network"
 NO_VALUE = "(missing)"
 
 
@@ -63,6 +65,7 @@ def assembled(
     missing: Sequence[str],
     fitted_preprocessing: ColumnTransformer,
     fitted_network: Any,
+    translation: Translation | None = None,
 ) -> Pipeline:
     """One pipeline, of parts that were fitted one after the other.
 
@@ -70,7 +73,21 @@ def assembled(
     """
     names, kinds = ([getattr(one, what) for one in columns] for what in ("name", "kind"))
     table = TableColumns(names, kinds, list(missing))
-    return Pipeline([(TABLE, table), (COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)])
+    first = [] if translation is None else [(TRANSLATION, translation)]
+    return Pipeline(
+        [*first, (TABLE, table), (COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)]
+    )
+
+
+def translation_of(pipeline: Any) -> Translation | None:
+    """The first step, if it is that; None where the table is as programs write it."""
+    first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else None
+    return first if isinstance(first, Translation) else None
+
+
+def after_translation(pipeline: Pipeline) -> Pipeline:
+    """The steps that take numbers and categories."""
+    return pipeline if translation_of(pipeline) is None else pipeline[1:]
 
 
 def fitted_network(pipeline: Pipeline) -> Any:

@@ -15,10 +15,13 @@ from sklearn.compose import ColumnTransformer
 from engine.model_files.examples import drawn_rows
 from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.pipeline import NO_VALUE
+from engine.tables.translation import Translation
 
 
-def specimens(preprocessing: ColumnTransformer) -> pl.DataFrame:
-    """Eight rows of the columns that the fitted preprocessing takes."""
+def specimens(
+    preprocessing: ColumnTransformer, translation: Translation | None = None
+) -> pl.DataFrame:
+    """Eight rows of the columns that the fitted preprocessing takes, or its translation."""
     names = preprocessing.feature_names_in_.tolist()
     drawn = dict(zip(names, drawn_rows(len(names)).T, strict=True))
     made = {
@@ -27,7 +30,8 @@ def specimens(preprocessing: ColumnTransformer) -> pl.DataFrame:
         if kind in _MADE
         for place, name in enumerate(taken)
     }
-    return pl.DataFrame({name: made[name] for name in names})
+    rows = pl.DataFrame({name: made[name] for name in names})
+    return rows if translation is None else translation.as_written(rows)
 
 
 def _numbers(steps: Any, place: int, drawn: NDArray[Any]) -> NDArray[Any]:

@@ -105,12 +105,19 @@ class ColumnSurvey:
     """
 
     def __init__(
-        self, name: str, dtype: pl.DataType, told: str | None, n_parts: int, is_target: bool
+        self,
+        name: str,
+        dtype: pl.DataType,
+        told: str | None,
+        n_parts: int,
+        is_target: bool,
+        lenient: bool = False,
     ) -> None:
         self.name = name
         self.dtype = dtype
         self._told = told
         text = dtype == pl.String
+        self._is_checked = told not in (None, OUT) and not lenient
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
         self.n_rows = self.n_present = self.n_learnt = self.n_missing_learnt = 0
         self.counts = Counts(n_parts)
@@ -143,7 +150,8 @@ class ColumnSurvey:
                 f"Column {self.name!r} is of type {series.dtype} from row {first_row:,} on, and "
                 f"was {self.dtype} before; give all files the same types."
             )
-        if self._told not in (None, OUT) and series.null_count() < len(series):
+        if self._is_checked and series.null_count() < len(series):
+            assert self._told is not None
             of_columns.checked(series, self._told, first_row)
         present, learnt = series.is_not_null().to_numpy(), parts == 0
         self.n_rows += len(series)
@@ -330,13 +338,15 @@ def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
 class Survey:
     """All columns of a table, and a sample of the numbers in the rows to learn from.
 
-    Parts are numbered from 0, the rows to learn from; below 0 is a row of none.
+    Parts are numbered from 0, the rows to learn from; below 0 is a row of none. A lenient survey
+    takes text for the numbers that a user has told it for, as it may be translated to them.
     """
 
     target: str
     told: dict[str, str]
     n_parts: int
     generator: np.random.Generator
+    lenient: bool = False
     columns: dict[str, ColumnSurvey] = field(default_factory=dict)
     rows_of_parts: list[int] = field(default_factory=list)
     sample: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -353,6 +363,7 @@ class Survey:
                     self.told.get(series.name),
                     self.n_parts,
                     series.name == self.target,
+                    self.lenient and self.told.get(series.name) == NUMBER,
                 )
                 for series in frame
             }

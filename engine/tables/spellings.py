@@ -1,0 +1,398 @@
+"""What the columns of a table are written in: decided by all of their values, or refused in words.
+
+Numbers as programs write them are not looked at further. Dates, and numbers that are written for
+people, are read where there is one way to do so. Where there are two that differ, a user decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import polars as pl
+
+from engine.tables import columns as of_columns
+from engine.tables import dates, notation, translation
+from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns
+from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type
+from engine.tables.target import CLASSIFICATION, refuse_what_is_no_target
+from engine.tables.translation import PART, Reading, Translation
+from engine.tables.words import quoted
+
+SAMPLE = 100  # values that are looked at before all are
+
+
+class Spelt(NamedTuple):
+    """What was decided about a table.
+
+    Attributes
+    ----------
+    translation : Translation or None
+        None where all columns are as programs write them.
+    told : dict of str to str
+        The kinds of columns that the table has once it is translated.
+    notes : list of str
+        What is to be said of the target.
+    said : dict of str to str
+        What is to be said of columns that are learnt from.
+    reasons : dict of str to str
+        Why columns are left out.
+    examples : dict of str to str
+        A value, as it is written, of each column that is translated.
+    """
+
+    translation: Translation | None
+    told: dict[str, str]
+    notes: list[str]
+    said: dict[str, str]
+    reasons: dict[str, str]
+    examples: dict[str, str]
+
+    def translated(self, frame: pl.DataFrame, target: str, first_row: int = 1) -> pl.DataFrame:
+        """The table with numbers where it is translated."""
+        if self.translation is None:
+            return frame
+        return self.translation.with_target(frame, target, first_row)
+
+    def explained(self, found: Columns) -> Columns:
+        """The columns with what is to be said of them."""
+        kinds, parts = {}, set()
+        if self.translation is not None:
+            kinds = {name: stored["kind"] for name, stored in self.translation.readings.items()}
+            parts = {*self.translation.made_names()}
+        used = [
+            replace(
+                column,
+                note="; ".join(filter(None, (column.note, self.said.get(column.name)))),
+                reading=PART
+                if column.name in parts
+                else kinds.get(column.name, "").replace(translation.TEXT, ""),
+            )
+            for column in found.used
+        ]
+        left_out = [
+            replace(column, note=self.reasons.get(column.name, column.note))
+            for column in found.left_out
+            if column.name not in parts
+        ]
+        for place, column in enumerate(left_out):  # in the words of the table
+            if column.name in kinds and column.note.endswith("everywhere"):
+                value = self.examples[column.name]
+                left_out[place] = replace(column, note=of_columns.constant(value))
+        return Columns(used, left_out)
+
+    def for_model(self, columns: list[Column]) -> Translation | None:
+        """The step of the model's pipeline: of the columns that it takes."""
+        if self.translation is None:
+            return None
+        taken = [column.name for column in columns if column.reading != PART]
+        readings = {
+            name: stored for name, stored in self.translation.readings.items() if name in taken
+        }
+        made = {column.name for column in columns if column.reading == PART}
+        for name in [*readings]:  # what is made of a date may say nothing, and be left out
+            readings[name] = _with_parts(name, readings[name], made)
+        return Translation(readings, self.translation.target).of_columns(taken)
+
+
+class Refused(NamedTuple):
+    """Why a column cannot be read as what it seems to hold; `is_error` is for what ends it all."""
+
+    reason: str
+    is_error: bool = False
+
+
+@dataclass
+class Spellings:
+    """What the columns of a table look like so far.
+
+    Parameters
+    ----------
+    target : str
+    told : mapping of str to str
+        The kinds of some columns, as a user has told them.
+    task : str, optional
+        As a user has told it.
+    decimal : "comma" or "point", optional
+        Which it is where numbers fit both.
+    order : "day-first" or "month-first", optional
+        Which it is where dates fit both.
+    """
+
+    target: str
+    told: Mapping[str, str]
+    task: str | None = None
+    decimal: str | None = None
+    order: str | None = None
+    _seen: dict[str, "_Seen"] = field(default_factory=dict)
+    _names: list[str] = field(default_factory=list)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Rows more."""
+        self._names = frame.columns
+        for series in frame:
+            if self._is_looked_at(series):
+                seen = self._seen.setdefault(series.name, _Seen(series.dtype))
+                seen.add(series)
+
+    def decided(self) -> Spelt:
+        """What it comes to; ValueError, with the option that decides, where nothing does."""
+        readings: dict[str, Reading] = {}
+        reasons: dict[str, str] = {}
+        said: dict[str, str] = {}
+        for name, seen in self._seen.items():
+            found = self._found(name, seen)
+            if isinstance(found, Refused):
+                if name == self.target or found.is_error:
+                    raise ValueError(f"{self._called(name)} {found.reason}.")
+                reasons[name] = found.reason
+            elif found is not None:
+                readings[name] = found
+                said[name] = seen.in_words(found)
+            elif name != self.target and (remark := seen.remark()):
+                said[name] = remark
+        self._refuse_doubtful(readings)
+        return self._spelt(readings, reasons, said)
+
+    def _spelt(
+        self, readings: dict[str, Reading], reasons: dict[str, str], said: dict[str, str]
+    ) -> Spelt:
+        told = {name: kind for name, kind in self.told.items() if kind != DATE}
+        told |= dict.fromkeys(reasons, OUT)
+        of_target = readings.pop(self.target, None)
+        notes = []
+        if of_target is not None:
+            notes.append(f"The target {self.target!r} holds {said.pop(self.target)}.")
+        for name, reading in readings.items():
+            told[name] = CATEGORY if isinstance(reading, str) else NUMBER
+        step = None
+        if readings or of_target is not None:
+            stored = {name: translation.stored_form(one) for name, one in readings.items()}
+            target = None if of_target is None else translation.stored_form(of_target)
+            step = Translation(stored, target)
+            self._refuse_taken_names(step)
+        examples = {name: self._seen[name].example for name in readings}
+        return Spelt(step, told, notes, said, reasons, examples)
+
+    def _refuse_taken_names(self, step: Translation) -> None:
+        taken = [name for name in step.made_names() if name in self._names]
+        if taken:
+            raise ValueError(
+                f"The table has columns called {quoted(taken)}, which would be made of a date; "
+                "rename them."
+            )
+
+    def _is_looked_at(self, series: pl.Series) -> bool:
+        told, kind = self.told.get(series.name), kind_of_type(series.dtype)
+        if told == DATE and kind not in (DATE, CATEGORY) and series.null_count() < len(series):
+            raise ValueError(
+                f"Column {series.name!r} must hold dates; came {series.dtype}. Write them as dates "
+                "in the table."
+            )
+        if series.name == self.target and self.task == CLASSIFICATION:
+            return False
+        if told == CATEGORY:
+            return kind == DATE
+        return kind in (DATE, CATEGORY) and told not in (OUT, BOOLEAN)
+
+    def _called(self, name: str) -> str:
+        return f"The target {name!r}" if name == self.target else f"Column {name!r}"
+
+    def _found(self, name: str, seen: "_Seen") -> Reading | Refused | None:
+        told = self.told.get(name)
+        if not seen.n_present:
+            return None
+        if kind_of_type(seen.dtype) == DATE:
+            if name == self.target:
+                return None  # refused as such
+            return (
+                translation.TEXT
+                if told == CATEGORY
+                else seen.of_dates.reading(seen.dtype, self.order)
+            )
+        if told != DATE:
+            found = self._as_numbers(name, seen, told)
+            if found is not None or seen.of_numbers.plain or told == NUMBER:
+                return found
+        return self._as_dates(name, seen, told) or self._as_odd(name, seen)
+
+    def _as_numbers(self, name: str, seen: "_Seen", told: str | None) -> Reading | Refused | None:
+        numbers = seen.of_numbers
+        if numbers.plain:
+            reads_commas = numbers.ambiguous and self.decimal == notation.COMMA
+            return notation.Reading(notation.COMMA) if reads_commas else None
+        if numbers.n_either == seen.n_present:
+            if numbers.mixed:
+                advice = "write them all alike"
+                if name != self.target:
+                    advice += f" ({of_columns.OVERRULE.format(f'{name}=category')})"
+                return Refused(f"{numbers.mixed}: {advice}", is_error=told == NUMBER)
+            if numbers.ambiguous and self.decimal is None:
+                return Refused(_which_decimal(numbers.examples[""]), is_error=True)
+            return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
+        if told == NUMBER:  # and the value that is none is named
+            return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
+        if numbers.n_either >= ALMOST_ALL * seen.n_present and len(numbers.distinct) > FEW:
+            return Refused(of_columns.almost_numbers(list(numbers.others)))
+        return None
+
+    def _as_dates(self, name: str, seen: "_Seen", told: str | None) -> Reading | Refused | None:
+        found = seen.of_dates
+        if found.n_present == seen.n_present == found.n_of_kind:
+            if name == self.target:
+                refuse_what_is_no_target(name, DATE)
+            if found.ambiguous and found.n_dates and self.order is None:
+                return Refused(
+                    f"holds dates such as {found.examples['two']!r}, in which the day or the month "
+                    "comes first. Say which: --dates day-first or --dates month-first (in Python, "
+                    'dates="day-first" or "month-first")',
+                    is_error=True,
+                )
+            return found.reading(seen.dtype, self.order)
+        if told == DATE:
+            return found.reading(seen.dtype, self.order)
+        if found.n_present < seen.n_present:
+            return None
+        if found.mixed:
+            return Refused(
+                f"holds dates of which some have the day and some the month first, such as "
+                f"{found.examples['two']!r}: write them all alike"
+                if "two" in found.examples
+                else "holds dates of which some have the day and some the month first: write them "
+                "all alike"
+            )
+        almost = max(found.n_dates, found.n_times) >= ALMOST_ALL * seen.n_present
+        if almost and len(found.distinct) > FEW and found.others:
+            others = list(found.others)
+            return Refused(
+                f"holds dates, but also {quoted(others)}: mend that, or, if it stands for a "
+                f"missing value, add --missing {others[0]!r}"
+            )
+        return None
+
+    def _as_odd(self, name: str, seen: "_Seen") -> Refused | None:
+        """Units, and years of two digits: too good to be categories where there are many."""
+        if not seen.odd or (len(seen.distinct) <= FEW and name != self.target):
+            return None
+        advice = f" ({of_columns.OVERRULE.format(f'{name}=category')})"
+        if name == self.target:
+            advice = ", or say --task classification to have them as classes"
+        return Refused(f"{seen.remark()}{advice}")
+
+    def _refuse_doubtful(self, readings: Mapping[str, Reading]) -> None:
+        """1.234 is 1.234; but not so surely beside a column that has decimal commas."""
+        commas = [
+            name
+            for name, reading in readings.items()
+            if isinstance(reading, notation.Reading) and self._seen[name].of_numbers.comma_only
+        ]
+        if self.decimal is not None or not commas:
+            return
+        for name, seen in self._seen.items():
+            if name not in readings and seen.of_numbers.plain and seen.of_numbers.ambiguous:
+                doubt = _which_decimal(seen.of_numbers.examples[""])
+                raise ValueError(f"Column {commas[0]!r} has decimal commas, and {name!r} {doubt}.")
+
+
+@dataclass
+class _Seen:
+    """What a column looks like so far."""
+
+    dtype: pl.DataType
+    n_present: int = 0
+    of_numbers: notation.Seen = field(default_factory=notation.Seen)
+    of_dates: dates.Seen = field(default_factory=dates.Seen)
+    distinct: set[str] = field(default_factory=set)
+    _units: bool = True
+    _short: bool = True
+    _example: str = ""
+
+    def add(self, series: pl.Series) -> None:
+        """Values more."""
+        values = series.drop_nulls()
+        if not len(values):
+            return
+        self.n_present += len(values)
+        if kind_of_type(self.dtype) == DATE:
+            self.of_dates.add(values)
+            return
+        texts = values.cast(pl.String)
+        self.of_numbers.add(texts)
+        if self.of_numbers.plain:
+            self._units = self._short = False
+            return
+        self.of_dates.add(texts)
+        first = texts.head(SAMPLE)
+        self._units = self._units and notation.with_units(first) and notation.with_units(texts)
+        self._short = self._short and dates.two_digits(first) and dates.two_digits(texts)
+        if self.odd:
+            self._example = self._example or texts[0]
+            if len(self.distinct) <= FEW:
+                self.distinct.update(texts.unique().head(FEW + 1).to_list())
+
+    @property
+    def odd(self) -> bool:
+        """Whether it holds what is not read, and is no text either."""
+        return self.n_present > 0 and (self._units or self._short)
+
+    @property
+    def example(self) -> str:
+        """One of the values."""
+        numbers, dates = self.of_numbers.examples, self.of_dates.examples
+        return numbers.get("any") or numbers.get("") or dates.get("any", "")
+
+    def remark(self) -> str:
+        """What is to be said of a column that is taken for text."""
+        if not self.odd or kind_of_type(self.dtype) == DATE or self.of_numbers.plain:
+            return ""
+        if self._units:
+            return (
+                f"holds numbers with a unit, such as {self._example!r}: write the numbers alone to "
+                "have them as such"
+            )
+        return (
+            f"holds dates with years of two digits, such as {self._example!r}: write years of four "
+            "digits to have them as dates"
+        )
+
+    def in_words(self, reading: Reading) -> str:
+        """How it is read, with an example."""
+        if isinstance(reading, notation.Reading):
+            value = notation.numbers(pl.Series([self.example]), reading)[0]
+            said = f": {self.example!r} is {value:.12g}" if value is not None else ""
+            return f"{reading.in_words}{said}"
+        if isinstance(reading, str):
+            return ""
+        parts = "".join(f", {part}" for part in reading.parts)
+        order = ""
+        if self.of_dates.n_of_order[dates.DAY_FIRST] != self.of_dates.n_of_order[
+            dates.MONTH_FIRST
+        ] or (self.of_dates.differ):
+            order = f", the {reading.order.replace('-', ' ')}"
+        return f"{reading.in_words}, such as {self.example!r}{order}: {reading.unit}{parts}"
+
+
+def _which_decimal(example: str) -> str:
+    """What is to be said of a number that fits both readings."""
+    text = pl.Series([example])
+    comma, point = (
+        notation.numbers(text, notation.Reading(decimal, notation.mark_of(example)))[0]
+        for decimal in notation.DECIMALS
+    )
+    return (
+        f"holds numbers such as {example!r}, which is {comma:.12g} or {point:.12g}. Say which: "
+        '--decimal comma or --decimal point (in Python, decimal="comma" or "point")'
+    )
+
+
+def _with_parts(name: str, stored: dict[str, object], made: set[str]) -> dict[str, object]:
+    """The same with the parts alone that are learnt from."""
+    reading = translation.reading_of(stored)
+    if not isinstance(reading, dates.Reading):
+        return stored
+    none = pl.Series([0.0])
+    parts = tuple(
+        part
+        for part in reading.parts
+        if {one.name for one in dates.derived(name, none, reading._replace(parts=(part,)))} & made
+    )
+    return translation.stored_form(reading._replace(parts=parts))

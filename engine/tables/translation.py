@@ -1,0 +1,292 @@
+"""A table's dates, and its numbers that are written for people, as the numbers that they stand for.
+
+It is the first step of the pipeline of a model whose table had such columns, so that a loaded model
+takes a table as it is written.
+"""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.base import BaseEstimator
+
+from engine.tables import dates, notation
+from engine.tables.words import counted, quoted
+
+NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
+DATED = (dates.DATE, dates.TIME, dates.DURATION)
+PART = "part"  # what is made of a date besides its number
+READINGS = ("", NUMBER, *DATED, PART)
+
+Reading = notation.Reading | dates.Reading | str
+
+
+class Translation(BaseEstimator):  # type: ignore[misc]
+    """What columns are written in, and the numbers in them.
+
+    Parameters
+    ----------
+    readings : dict of dict
+        By column: ``{"kind": "number", "decimal": "comma", "mark": "%"}``; ``{"kind": "date",
+        "order": "day-first", "parts": ["time of year"]}``, or of kind "time" or "duration"; or
+        ``{"kind": "text"}``. Other columns stay as they are.
+    target : dict, optional
+        That of the target.
+
+    Attributes
+    ----------
+    feature_names_in_ : ndarray of str
+        The columns that the model takes.
+
+    Examples
+    --------
+    >>> readings = {"price": {"kind": "number", "decimal": "comma", "mark": ""}}
+    >>> step = Translation(readings).fit(pl.DataFrame({"price": ["1.234,5"]}))
+    >>> step.transform(pl.DataFrame({"price": ["-7,25", None]}))["price"].to_list()
+    [-7.25, None]
+    """
+
+    def __init__(self, readings: Any = None, target: Any = None) -> None:
+        self.readings = readings
+        self.target = target
+
+    def fit(self, X: Any, y: object = None) -> "Translation":
+        """Note the columns."""
+        return self.of_columns([str(name) for name in X.columns])
+
+    def of_columns(self, names: Sequence[str]) -> "Translation":
+        """Note the columns, by name."""
+        self.feature_names_in_ = np.array(names, dtype=object)
+        self.n_features_in_ = len(names)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "feature_names_in_" in vars(self)
+
+    def transform(self, X: Any) -> Any:
+        """The table, of pandas or polars, with numbers in the columns that are translated.
+
+        Raises
+        ------
+        ValueError
+            When a column holds what is not written as it was in training; the message names column,
+            row and value.
+        TypeError
+            For what is no table.
+        """
+        if not hasattr(X, "columns"):
+            raise TypeError(
+                f"The model takes a table of pandas or polars, with columns by name; got "
+                f"{type(X).__name__}."
+            )
+        lacking = [name for name in self.feature_names_in_ if name not in X.columns]
+        if lacking:
+            raise ValueError(
+                f"The table lacks {counted(len(lacking), 'column')} that the model takes: "
+                f"{quoted(lacking, most=10)}."
+            )
+        if isinstance(X, pl.DataFrame):
+            return self.translated(X)
+        names = [*self.readings]
+        found = self.translated(pl.DataFrame([_from_pandas(name, X[name]) for name in names]))
+        # Texts as objects with None, numbers as float64 with NaN: what the next step takes.
+        made = {
+            series.name: series.to_numpy()
+            if series.dtype.is_numeric()
+            else np.array(series.to_list(), dtype=object)
+            for series in found
+        }
+        return X.assign(**made)
+
+    def translated(self, frame: pl.DataFrame, first_row: int = 1) -> pl.DataFrame:
+        """The same with what is made of dates beside them, and null where a value is missing."""
+        made: list[pl.Series] = []
+        for name, stored in self.readings.items():
+            if name not in frame.columns:
+                continue
+            reading = reading_of(stored)
+            values = read(frame[name], reading, first_row)
+            made.append(values)
+            if isinstance(reading, dates.Reading):
+                made += dates.derived(name, values, reading)
+        return frame.with_columns(made) if made else frame
+
+    def with_target(self, frame: pl.DataFrame, target: str, first_row: int = 1) -> pl.DataFrame:
+        """The same, and the target's column as well."""
+        frame = self.translated(frame, first_row)
+        if self.target is None or target not in frame.columns:
+            return frame
+        return frame.with_columns(read(frame[target], reading_of(self.target), first_row))
+
+    def made_names(self) -> list[str]:
+        """The columns that come besides those that go in."""
+        none = pl.Series([0.0])
+        readings = ((name, reading_of(stored)) for name, stored in self.readings.items())
+        return [
+            series.name
+            for name, reading in readings
+            if isinstance(reading, dates.Reading)
+            for series in dates.derived(name, none, reading)
+        ]
+
+    def as_written(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The other way round: a table of numbers as texts that would be read as these."""
+        frame = frame.drop(self.made_names(), strict=False)
+        return frame.with_columns(
+            pl.Series(name, [_written(one, reading_of(stored)) for one in frame[name].to_list()],
+                      dtype=pl.String)
+            for name, stored in self.readings.items()
+        )  # fmt: skip
+
+    def n_features_out(self, n_features: int) -> int:
+        """How many columns come out, for so many that go in."""
+        return n_features + len(self.made_names())
+
+    def check_sound(self) -> None:
+        """ValueError, or whatever else it leads to, if it holds what no table was read by."""
+        names = self.feature_names_in_.tolist()
+        if len(names) != self.n_features_in_ or len({*names}) < len(names):
+            raise ValueError(f"a translation of {self.n_features_in_!r:.40} columns")
+        if not isinstance(self.readings, dict) or not {*self.readings} <= {*names}:
+            raise ValueError("a translation of columns that the model does not take")
+        for name, stored in self.readings.items():
+            if not isinstance(name, str) or stored_form(reading_of(stored)) != stored:
+                raise ValueError(f"column {name!r:.40} is read as {stored!r:.80}")
+        if {*self.made_names()} & {*names}:
+            raise ValueError("a translation that makes columns which are there")
+        if self.target is not None and not isinstance(reading_of(self.target), notation.Reading):
+            raise ValueError(f"the target is read as {self.target!r:.80}")
+
+
+def reading_of(stored: Mapping[str, Any]) -> Reading:
+    """A reading, of the form in which it is stored; ValueError for what is none."""
+    kind = stored["kind"]
+    if kind == TEXT:
+        return TEXT
+    if kind == NUMBER:
+        decimal, mark = stored["decimal"], stored["mark"]
+        if (
+            decimal in (*notation.DECIMALS, notation.EITHER)
+            and type(mark) is str
+            and len(mark) <= notation.LONGEST_MARK
+        ):
+            return notation.Reading(decimal, mark)
+    if kind in DATED:
+        order, parts = stored["order"], stored["parts"]
+        known = type(parts) is list and all(part in dates.PARTS for part in parts)
+        if order in (*dates.ORDERS, dates.EITHER) and known and len(parts) <= len(dates.PARTS):
+            return dates.Reading(kind, order, tuple(parts))
+    raise ValueError(f"a column that is read as {stored!r:.80}")
+
+
+def stored_form(reading: Reading) -> dict[str, Any]:
+    """A reading as it is stored: of plain types."""
+    if isinstance(reading, notation.Reading):
+        return {"kind": NUMBER, "decimal": reading.decimal, "mark": reading.mark}
+    if isinstance(reading, dates.Reading):
+        return {"kind": reading.kind, "order": reading.order, "parts": list(reading.parts)}
+    return {"kind": TEXT}
+
+
+def read(series: pl.Series, reading: Reading, first_row: int = 1) -> pl.Series:
+    """The numbers in a column; ValueError, naming column, row and value, for what is none."""
+    if series.dtype.is_float():
+        series = series.fill_nan(None)
+    if isinstance(series.dtype, pl.Categorical | pl.Enum):
+        series = series.cast(pl.String)
+    if isinstance(reading, str):
+        return _as_text(series)
+    values = _values(series, reading)
+    wrong = (values.is_null() & series.is_not_null()).arg_true()
+    if len(wrong):
+        row = int(wrong[0])
+        more = f" (and in {counted(len(wrong) - 1, 'other row')})" if len(wrong) > 1 else ""
+        text = series.dtype == pl.String
+        came = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
+        raise ValueError(
+            f"Column {series.name!r} must hold {reading.in_words}; came {came} in row "
+            f"{row + first_row:,}{more}. Mend the values, or leave them empty if they are not "
+            "known."
+        )
+    return values.alias(series.name)
+
+
+def _values(series: pl.Series, reading: notation.Reading | dates.Reading) -> pl.Series:
+    dtype = series.dtype
+    if isinstance(reading, notation.Reading):
+        if dtype.is_numeric():
+            return series.cast(pl.Float64)
+        if dtype == pl.String:
+            return notation.numbers(series, reading)
+    elif dtype == pl.String or dates.kind_of(dtype) == reading.kind:
+        return dates.numbers(series, reading)
+    return pl.Series(series.name, [None] * len(series), dtype=pl.Float64)
+
+
+def _as_text(series: pl.Series) -> pl.Series:
+    """Dates as ISO writes them, so that a date is the same category in whatever type it comes."""
+    if isinstance(series.dtype, pl.Datetime):
+        plain = series.dt.convert_time_zone("UTC") if series.dtype.time_zone else series
+        texts = plain.dt.cast_time_unit("us").dt.to_string("%Y-%m-%d %H:%M:%S%.f")
+        return texts.str.strip_suffix(" 00:00:00")
+    return series.cast(pl.String)
+
+
+def _written(value: float, reading: Reading) -> str | None:
+    """A number in the form of a reading."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(reading, notation.Reading):
+        text = f"{value:.6f}"  # three decimals might be thousands
+        text = text.replace(".", ",") if reading.decimal == notation.COMMA else text
+        return f"{text} {reading.mark}".strip()
+    if isinstance(reading, str):
+        return str(value)
+    if reading.kind == dates.TIME:
+        seconds = int(value % 24 * 3600)
+        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if reading.kind == dates.DURATION:
+        return f"{int(min(max(value, -1e6), 1e6))} days"
+    first = datetime.datetime(1970, 1, 1)
+    days = min(max(value, -719_000.0), 2_932_000.0)
+    return (first + datetime.timedelta(days=days)).isoformat(timespec="seconds")
+
+
+def _from_pandas(name: str, column: Any) -> pl.Series:
+    """A column of pandas, with null for what is missing in any of its ways."""
+    kind = getattr(column.dtype, "kind", "O")
+    if kind == "M":
+        if getattr(column.dt, "tz", None) is not None:
+            column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+        return pl.Series(name, column.to_numpy(dtype="datetime64[us]"))
+    if kind == "m":
+        return pl.Series(name, column.to_numpy(dtype="timedelta64[us]"))
+    if kind in "iuf":
+        return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan)).fill_nan(None)
+    missing = column.isna().to_numpy()
+    values = column.to_numpy(dtype=object)
+    return _of_objects(
+        name, [None if gap else one for gap, one in zip(missing, values, strict=True)]
+    )
+
+
+def _of_objects(name: str, values: list[Any]) -> pl.Series:
+    """Texts, numbers, dates, times or durations; anything else as text that no reading takes."""
+    present = [one for one in values if one is not None]
+    if all(isinstance(one, str) for one in present):
+        return pl.Series(name, values, dtype=pl.String)
+    if all(
+        isinstance(one, int | float | np.number) and not isinstance(one, bool) for one in present
+    ):
+        return pl.Series(name, [None if one is None else float(one) for one in values])
+    for kind, dtype in ((datetime.time, pl.Time()), (datetime.timedelta, pl.Duration("us"))):
+        if all(isinstance(one, kind) for one in present):
+            return pl.Series(name, values, dtype=dtype)
+    # Dates and times of day in one column, or texts among them: each as ISO writes it.
+    dated = (datetime.date, datetime.time, datetime.timedelta)
+    texts = [one.isoformat() if isinstance(one, datetime.date) else one for one in values]
+    if any(not isinstance(one, (str, *dated)) for one in present):
+        texts = [one if isinstance(one, str) else repr(one) for one in texts]
+    return pl.Series(name, [one if one is None else str(one) for one in texts], dtype=pl.String)

@@ -1,0 +1,286 @@
+"""Models of tables whose dates and numbers are written for people: in memory, on disk, in files."""
+
+import datetime
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import engine
+from engine import ModelFileError, convert_table
+from engine.model_files import archive, soundness
+from engine.tables import fitting, stream, translation
+from engine.tables.fitting_on_disk import trained_on_disk
+from engine.tables.model import read
+from engine.tables.reading import read_table
+from engine.tables.translation import Translation
+
+pytestmark = pytest.mark.compiled
+
+N = 80
+INSTANTS = [datetime.datetime(2020, 1, 1) + datetime.timedelta(hours=207 * i) for i in range(N)]
+PRICES = [i * 31.5 for i in range(N)]
+SETTINGS = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+
+
+def as_written():
+    """A table as a spreadsheet of a European writes it."""
+    return pl.DataFrame(
+        {
+            "price": [f"{price:.2f} €".replace(".", ",") for price in PRICES],
+            "when": [f"{at.day}.{at.month}.{at.year} {at:%H:%M}" for at in INSTANTS],
+            "letter": ["ab"[i % 2] for i in range(N)],
+            "y": [f"{i % 7},5" for i in range(N)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("translation")
+    as_written().write_csv(folder / "table.csv")
+    plan = fitting.planned(read_table(folder / "table.csv"), "y")
+    rows = fitting.split(plan, 0.2, 0)
+    fitting.trained(plan, rows, SETTINGS, {}).model.write(folder / "table.skops")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def path(folder):
+    return folder / "table.skops"
+
+
+def predicted(path, frame):
+    model = read(path)
+    return model.predict(model.matched(frame).inputs).values
+
+
+def pandas_frame(**columns):
+    return as_written().to_pandas().assign(**columns)
+
+
+OBJECTS = pd.Series(INSTANTS, dtype=object)
+FRAMES = {
+    "polars": as_written(),
+    "polars, dates": as_written().with_columns(when=pl.Series(INSTANTS)),
+    "polars, milliseconds": as_written().with_columns(
+        when=pl.Series(INSTANTS).cast(pl.Datetime("ms"))
+    ),
+    "pandas": pandas_frame(),
+    "objects": pandas_frame().astype(object),
+    "categories": pandas_frame(price=lambda frame: frame["price"].astype("category")),
+    "datetime64": pandas_frame(when=pd.to_datetime(pd.Series(INSTANTS))),
+    "zone": pandas_frame(
+        when=pd.to_datetime(pd.Series(INSTANTS)).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    ),
+    "dates as objects": pandas_frame(when=OBJECTS),
+    "ISO": pandas_frame(when=[str(at) for at in INSTANTS]),
+    "numbers": pandas_frame(price=PRICES),
+    "another index": pandas_frame().set_index(pd.Index(range(7, 7 + N))),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_loaded_model_predicts_as_the_command_in_whatever_form_values_come(path, name):
+    expected = predicted(path, as_written())
+    np.testing.assert_array_equal(engine.load(path).predict(FRAMES[name]), expected)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+def test_missing_values_are_imputed_in_whatever_form_they_come(path, missing):
+    empty = as_written().with_columns(price=pl.lit(None, pl.String), when=pl.lit(None, pl.String))
+    frame = pandas_frame(price=[missing] * N, when=[missing] * N)
+    np.testing.assert_array_equal(engine.load(path).predict(frame), predicted(path, empty))
+
+
+REFUSED = {
+    "when": ([20_000 + i for i in range(N)], "Column 'when' must hold dates; came 20000"),
+    "price": (["12,5 $"] * N, "must hold numbers with a decimal comma in €; came '12,5 $' in row"),
+    "letter": (None, "lacks 1 column that the model takes: 'letter'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_written_otherwise_than_in_training_is_refused(path, name):
+    values, message = REFUSED[name]
+    frame = pandas_frame()
+    frame = frame.drop(columns=name) if values is None else frame.assign(**{name: values})
+    with pytest.raises(ValueError, match=re.escape(message)):
+        engine.load(path).predict(frame)
+    if values is not None:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            predicted(path, pl.from_pandas(frame))
+    with pytest.raises(TypeError, match="takes a table of pandas or polars"):
+        engine.load(path).predict(frame.to_numpy())
+
+
+def test_new_rows_are_read_as_the_model_s_table_was(path):
+    rows = as_written().with_columns(price=pl.lit("1.234,50 €"), when=pl.lit("3.4.2020"))
+    others = as_written().with_columns(
+        price=pl.lit(1234.5), when=pl.lit(datetime.datetime(2020, 4, 3))
+    )
+    np.testing.assert_array_equal(predicted(path, rows), predicted(path, others))
+    with pytest.raises(ValueError, match=r"came '1,234\.50 €' in row 1"):
+        predicted(path, rows.with_columns(price=pl.lit("1,234.50 €")))
+
+
+def test_the_target_is_judged_as_it_is_written(path):
+    rows, _ = read(path).rows_with_target(as_written())
+    assert rows.y[:3].tolist() == [0.5, 1.5, 2.5]
+    with pytest.raises(
+        ValueError, match=r"'y' must hold numbers with a decimal comma; came '1\.5'"
+    ):
+        read(path).rows_with_target(as_written().with_columns(y=pl.lit("1.5")))
+
+
+def test_the_model_file_says_what_was_read(path):
+    columns = {column.name: column for column in read(path).columns}
+    assert columns["price"].note == "numbers with a decimal comma in €: '1008,00 €' is 1008"
+    assert columns["when"].reading == "date"
+    assert columns["when, time of day (sine)"].reading == "part"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(stream, "PART_BYTES", 500)  # several batches
+    monkeypatch.setattr(stream, "CELLS", 60)
+    frame = as_written().with_columns(
+        price=pl.when(pl.arange(N) % 9 > 0).then("price"),
+        when=pl.when(pl.arange(N) % 7 > 0).then("when"),
+    )
+    if ending == ".parquet":
+        frame = frame.with_columns(when=pl.Series(INSTANTS))
+    source = tmp_path / f"table{ending}"
+    frame.write_csv(source) if ending == ".csv" else frame.write_parquet(source)
+    table = convert_table(source, tmp_path / "table", "y", dtype="float64", test_fraction=0)
+    plan = fitting.planned(read_table(source), "y")
+    assert table.target == plan.target
+    assert [(c.name, c.kind, c.reading, c.note) for c in table.columns] == [
+        (c.name, c.kind, c.reading, c.note) for c in plan.columns.used
+    ]
+    assert plan.notes[-1] in table.facts["notes"]
+    model = trained_on_disk(table, SETTINGS).model
+    model.write(tmp_path / "model.skops")
+    # The preprocessing and the network are one after the other in the model.
+    kept = read(tmp_path / "model.skops")
+    inputs = kept.pipeline[1].transform(plan.inputs)
+    parts = [part for part in (table.training, table.validation) if part is not None]
+    rows = np.concatenate([part.X for part in parts])
+    np.testing.assert_allclose(
+        np.sort(inputs.round(9), axis=0), np.sort(rows.round(9), axis=0), atol=1e-8
+    )
+    np.testing.assert_array_equal(
+        engine.load(tmp_path / "model.skops").predict(frame),
+        predicted(tmp_path / "model.skops", frame),
+    )
+
+
+def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "PART_BYTES", 500)
+    x = [f"{i + 1},{i * 7 % 1000:03}" for i in range(N)]
+    dates = [f"{i % 12 + 1}/{i % 11 + 1}/2024" for i in range(N)]
+
+    def first_numbers(number, date, **given):
+        rows = pl.DataFrame(
+            {"x": [*x[:-1], number], "d": [*dates[:-1], date], "y": [i + 0.5 for i in range(N)]}
+        )
+        rows.write_csv(tmp_path / "table.csv")
+        folder = tmp_path / f"table{len(list(tmp_path.iterdir()))}"
+        table = convert_table(tmp_path / "table.csv", folder, "y", **given)
+        return [table.facts["numbers"][name]["median"] for name in "xd"]
+
+    first, day = first_numbers("3,5", "13/1/2024")
+    assert first < 100
+    assert first_numbers("1,234,567", "1/13/2024")[0] > 1000
+    assert first_numbers("1,234", "1/1/2024", decimal="comma", dates="day-first") == [first, day]
+    for given, message in (({}, "--decimal comma"), ({"decimal": "point"}, "--dates day-first")):
+        with pytest.raises(ValueError, match=message):
+            first_numbers("1,234", "1/1/2024", **given)
+    with pytest.raises(ValueError, match="Column 'x' must hold dates; came '1,000' in row 1"):
+        first_numbers("3,5", "13/1/2024", columns={"x": "date"})
+    with pytest.raises(ValueError, match="must hold numbers with a decimal comma; came 'a' in row"):
+        first_numbers("a", "13/1/2024", decimal="comma", columns={"x": "number"})
+
+
+# Files that someone forged.
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        None,
+        [],
+        {"price": None},
+        {"price": {"kind": "number"}},
+        {"price": {"kind": "number", "decimal": "both", "mark": ""}},
+        {"price": {"kind": "number", "decimal": "comma", "mark": "x" * 1000}},
+        {"price": {"kind": "number", "decimal": "comma", "mark": 3}},
+        {"price": {"kind": "number", "decimal": "comma", "mark": "", "more": 1}},
+        {"price": {"kind": "date", "order": "year-first", "parts": []}},
+        {"price": {"kind": "date", "order": "day-first", "parts": ["time of day"] * 1000}},
+        {"price": {"kind": "date", "order": "day-first", "parts": "time of day"}},
+        {"price": {"kind": "date", "order": "day-first", "parts": ["night"]}},
+        {"price": {"kind": "code"}},
+        {"another": {"kind": "text"}},
+    ],
+)
+def test_readings_that_no_table_has_are_refused(path, readings):
+    model = engine.load(path)
+    model.steps[0][1].readings = readings
+    with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
+        soundness.check_model(model, 10**6, None)
+    with pytest.raises((ModelFileError, AttributeError, KeyError, TypeError, ValueError)):
+        engine.save(path.with_name("forged.skops"), model, X=as_written())
+    assert not path.with_name("forged.skops").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("target", "comma"), ("readings", "comma"), ("n_features_in_", 10**9), ("transform", 1)],
+)
+def test_a_forged_translation_is_damaged(path, name, value):
+    parts = archive.parts_of(path, path.read_bytes())
+    schema = json.loads(parts[archive.SCHEMA])
+    nodes = [*archive.nodes_of(schema)]
+    node = next(one for one in nodes if one["__class__"] == "Translation")["content"]
+    free = 1 + max(one["__id__"] for one in nodes)
+    text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+    if name not in node["content"]:
+        node["key_types"]["content"].append({**text, "__loader__": "TypeNode", "__id__": free})
+    node["content"][name] = {**text, "content": json.dumps(value), "__id__": free + 1}
+    forged = path.with_name("forged.skops")
+    left = {
+        key: part
+        for key, part in parts.items()
+        if not key.endswith(".npy") or key in json.dumps(schema)
+    }
+    forged.write_bytes(archive.archive_of({**left, archive.SCHEMA: json.dumps(schema).encode()}))
+    with pytest.raises(ModelFileError, match="damaged"):
+        engine.load(forged)
+    forged.unlink()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"reading": "part"', '"reading": ""'), ('"reading": "date"', '"reading": 1')]
+)
+def test_a_description_that_does_not_fit_the_translation_is_damaged(path, old, new):
+    parts = archive.parts_of(path, path.read_bytes())
+    changed = parts[archive.HEADER].decode().replace(old, new)
+    forged = path.with_name("described.skops")
+    forged.write_bytes(archive.archive_of({**parts, archive.HEADER: changed.encode()}))
+    with pytest.raises(ModelFileError, match="damaged"):
+        read(forged)
+
+
+def test_a_translation_says_what_it_makes():
+    step = Translation(
+        {"d": {"kind": "date", "order": "day-first", "parts": ["time of day"]}}
+    ).of_columns(["d", "e"])
+    rows = step.transform(pl.DataFrame({"d": ["1.1.1970 6:00"], "e": [1]}))
+    assert rows.columns == ["d", "e", *step.made_names()]
+    assert step.n_features_out(2) == rows.width
+    assert step.as_written(rows)["d"].to_list() == ["1970-01-01T06:00:00"]
+    assert translation.stored_form(translation.reading_of(step.readings["d"])) == step.readings["d"]
