@@ -434,7 +434,8 @@ def test_the_summary_has_a_row_for_each_data_set_and_names_command_and_machine()
         "90.0 |",
         "| diabetes | 1797 x 64 | R2 0.800 | R2 0.500 | 1234 | 103 | **12.0** | void | 47.0 |  |",
         "",
-        "`engine compare estimators`, A Processor, 1 thread; scikit-learn 1.9.",
+        "`engine compare estimators`, A Processor, 1 thread, 7 rounds, 20 splits; "
+        "scikit-learn 1.9.",
     ]
 
 

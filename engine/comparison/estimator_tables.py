@@ -177,7 +177,13 @@ def summary(command: str, found: dict[str, Any]) -> str:
         of = {row["dtype"]: row for row in found["fits"] if row["data"] == name}
         lines.append(f"| {' | '.join(_summary_cells(name, of))} |")
     about = found["about"]
-    machine = f"{about['processor']}, {count(about['threads'], 'thread')}"
+    seeds = [row["agreement"]["seeds"] for row in found["fits"] if "agreement" in row]
+    taken = (
+        count(about["threads"], "thread"),
+        f"{found['rounds']} rounds",
+        f"{max(seeds, default=0)} splits",
+    )
+    machine = ", ".join((about["processor"], *taken))
     versions = f"scikit-learn {about['versions']['scikit-learn']}"
     return "\n".join([*lines, "", f"`{command}`, {machine}; {versions}."])
 
