@@ -230,6 +230,23 @@ def test_evaluations_of_someone_else_are_refused(path, what):
         run(path, solver="lbfgs", batch_size=None)
 
 
+@pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
+def test_a_run_that_a_callback_ended_gives_its_result_again(path, solver):
+    told = {"solver": solver, "tol": 1e-9}
+    ended = run(path, callback=lambda told: told.epoch == 4, **told)
+    assert ended.stopped == "callback"
+    again = run(path, **told)
+    assert (again.fingerprint, again.stopped) == (ended.fingerprint, "callback")
+
+
+def test_a_run_that_had_ended_by_tol_does_not_go_on(path):
+    told = {"solver": "gd", "tol": 1.0, "n_iter_no_change": 3}
+    assert run(path, **told).stopped == "tol"
+    forged(path, stopped=None)
+    with pytest.raises(CheckpointError, match="cannot have ended by None there"):
+        run(path, **told)
+
+
 # As many as take a second or two.
 
 

@@ -199,7 +199,11 @@ class Monitor:
         self.verify_best(verifier)
 
     def go_on_from_full_batch(
-        self, arrays: dict[str, NDArray[Any]], start: NDArray[Any], verifier: Verifier
+        self,
+        arrays: dict[str, NDArray[Any]],
+        start: NDArray[Any],
+        stopped: str | None,
+        verifier: Verifier,
     ) -> int | None:
         """The same for a checkpoint of a solver that takes all samples at once.
 
@@ -209,10 +213,13 @@ class Monitor:
         rows, best = self._go_on_from_rows(arrays, verifier), arrays["monitor.best"]
         cost, *kept = arrays["monitor.numbers"].tolist()
         watched = rows[:, 3 if self.validates else 0]
-        for number, one in enumerate(watched.tolist()):
-            stagnant = self._stagnation(one)
-            ended = stagnant and number + 1 < len(rows)
-            verifier.require(not ended, "its run went on after it had ended")
+        # A callback that stops a run is asked before its last row is watched.
+        for one in watched[: len(rows) - (stopped == "callback")].tolist():
+            verifier.require(not self.stagnant, "its run went on after it had ended")
+            self._stagnation(one)
+        if stopped != "callback":
+            can_be = self.stagnant == (stopped == "tol")
+            verifier.require(can_be, f"the run cannot have ended by {stopped!r} there")
         known = list(self._stagnation.counted)
         verifier.require(kept == known, "monitor.numbers are not those of monitor.rows")
         costs = _without_nan(watched)
