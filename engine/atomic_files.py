@@ -38,6 +38,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     flush_folder(target.parent)
 
 
+def written(file: BinaryIO, content: bytes) -> bytes:
+    """Write all of a file that `replacing` gave, and read it back."""
+    file.write(content)
+    file.flush()
+    return Path(file.name).read_bytes()
+
+
 @contextmanager
 def _worded(path: Path, target: Path) -> Iterator[None]:
     """Errors of the system with the name that the user knows, and what has become of the file."""

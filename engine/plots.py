@@ -7,11 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.model_files.errors import one_line
 from engine.network import Network
 
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
 TRAINING, HELD_OUT = "#1f6feb", "#d1495b"
 OUTPUT_0, OUTPUT_HALF, OUTPUT_1 = "#e8a598", "#f7f7f4", "#8fb8de"
+
+
+# For texts of users, which are no mathematics: `$` is a dollar.
+AS_IT_IS = {"parse_math": False, "usetex": False}
 
 
 class Panel(NamedTuple):
@@ -107,7 +112,7 @@ def decision_regions(
             axes.scatter(
                 *X[:, value == Y], s=80, c=face, edgecolors=INK, linewidths=1.5, label=label
             )
-        axes.set_title(panel.title, fontsize=11, color=INK)
+        axes.set_title(one_line(panel.title), fontsize=11, color=INK, **AS_IT_IS)
         axes.set_xlabel("x1", color=MUTED)
         axes.set(aspect="equal", xticks=[0, 1], yticks=[0, 1])
         quiet(axes)
@@ -127,6 +132,7 @@ def learning_curve(history: dict[str, NDArray[np.float64]], title: str, path: st
     history : dict of arrays
         `TrainResult.history`.
     title : str
+        Shown as it is: `$` is a dollar.
     path : str or Path
         File to write; its ending says the format, such as .png or .svg.
 
@@ -151,7 +157,7 @@ def learning_curve(history: dict[str, NDArray[np.float64]], title: str, path: st
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set_color(MUTED)
     logarithmic(axes)
-    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    axes.set_title(one_line(title), fontsize=11, color=INK, loc="left", **AS_IT_IS)
     axes.grid(True, color=GRID, linewidth=0.6)
     axes.legend(frameon=False)
     quiet(axes)

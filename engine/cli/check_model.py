@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from engine.cli.console import Console, cell
 
 if TYPE_CHECKING:
     from engine.model_files.trials import Outcome, Trial
@@ -30,14 +30,14 @@ def check_model(
     trial = tried(file)
     if file.suffix.lower() == ".skops":
         _check_table(file, trial)
-    console = Console(highlight=False)
-    console.print(f"[bold]{escape(str(file))}[/bold]", soft_wrap=True)
+    console = Console()
+    console.print(f"[bold]{cell(str(file))}[/bold]", soft_wrap=True)
     console.print(_facts(trial))
     console.print()
     console.print(_outcomes(trial))
     console.print()
     for note in trial.notes:
-        console.print(escape(note))
+        console.print(cell(note))
     console.print(_verdict(trial), soft_wrap=True)
     raise typer.Exit(0 if trial.ok else 1)
 
@@ -46,6 +46,7 @@ def _check_table(file: Path, trial: "Trial") -> None:
     """What `engine predict` asks of a file as well."""
     from importlib.util import find_spec
 
+    from engine.cli.table_scores import in_words
     from engine.model_files.pipeline_file import read_model
 
     if "target" not in read_model(file).header:
@@ -55,17 +56,17 @@ def _check_table(file: Path, trial: "Trial") -> None:
         return
     from engine.tables.model import read
 
-    read(file)
+    scores = read(file).training.get("scores", {}).get("held_out", {})
+    if scores:
+        trial.facts["held-out rows"] = in_words(scores)
 
 
 def _facts(trial: "Trial") -> Table:
-    from engine.model_files.errors import printable
-
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, said in trial.facts.items():
-        table.add_row(name, escape(printable(said)))
+        table.add_row(name, cell(said))
     return table
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from engine.cli import compare_page
 from engine.cli.compare_options import (
@@ -24,6 +23,8 @@ from engine.cli.compare_options import (
     names_of,
 )
 from engine.cli.compare_report import report
+from engine.cli.console import Console
+from engine.cli.output_files import Force, check_new
 
 if TYPE_CHECKING:
     from engine.comparison.problems import Problem
@@ -77,6 +78,7 @@ def training(
     limit: Limit = LIMIT,
     own_environments: Own = None,
     json: Json = None,
+    force: Force = False,
 ) -> None:
     """Train by minibatch Adam: the time a sample beside the peers', with costs that agree.
 
@@ -106,6 +108,7 @@ def training(
         training_table.show,
         threads,
         json,
+        force,
         problems=[asdict(problem) for problem in problems],
         dtypes=_dtypes(dtype),
         contenders=names,
@@ -142,7 +145,7 @@ def environments_(
         raise ValueError(f"--requirement is for one peer; {len(asked)} are named.")
     if remove and not asked:
         raise ValueError(f"--remove needs the names of peers: {', '.join(known)}.")
-    console = Console(highlight=False)
+    console = Console()
     for name in asked:
         if remove:
             was_there = environments.remove(name)
@@ -155,7 +158,7 @@ def environments_(
         own = "none" if python is None else environments.version_in(python, name) or "broken"
         here = installed_version(name) or "not installed"
         console.print(f"{name}: here {here}; environment of its own: {own}")
-    console.print(f"in {environments.folder()}", markup=False, soft_wrap=True)
+    console.print_lines(f"in {environments.folder()}")
 
 
 @app.command("estimators")
@@ -175,6 +178,7 @@ def estimators(
         int, typer.Option(min=1, help="Seeds for which scores on held-out data must agree.")
     ] = 20,
     json: Json = None,
+    force: Force = False,
 ) -> None:
     """Fit MLPClassifier and MLPRegressor with their defaults: this package's and scikit-learn's.
 
@@ -191,6 +195,7 @@ def estimators(
         show,
         1,
         json,
+        force,
         parts=PARTS if _one_of("--part", part, (*PARTS, "both")) == "both" else (part,),
         data=[_one_of("--data", name, KINDS) for name in names],
         dtypes=_dtypes(dtype)[::-1],  # float64 first: what most people have
@@ -201,7 +206,11 @@ def estimators(
 
 @app.command("gradient")
 def gradient(
-    dtype: Dtype = "both", rounds: Rounds = 7, threads: Threads = 1, json: Json = None
+    dtype: Dtype = "both",
+    rounds: Rounds = 7,
+    threads: Threads = 1,
+    json: Json = None,
+    force: Force = False,
 ) -> None:
     """Evaluate J and its gradient with each backend: the rate, as a share of gemm's.
 
@@ -209,7 +218,7 @@ def gradient(
     """
     from engine.comparison.pass_tables import show_gradient
 
-    _report("gradient", show_gradient, threads, json, dtypes=_dtypes(dtype), rounds=rounds)
+    _report("gradient", show_gradient, threads, json, force, dtypes=_dtypes(dtype), rounds=rounds)
 
 
 @app.command("threads")
@@ -220,6 +229,7 @@ def threads_(
         int | None, typer.Option(min=1, help="Most threads; all usable cores where not given.")
     ] = None,
     json: Json = None,
+    force: Force = False,
 ) -> None:
     """Evaluate full-batch gradients on more threads: the speed-up, beside gemm's own.
 
@@ -229,29 +239,31 @@ def threads_(
     from engine.comparison.pass_tables import show_threads
 
     most = threads or len(usable_cores())
-    _report("threads", show_threads, most, json, dtypes=_dtypes(dtype), rounds=rounds)
+    _report("threads", show_threads, most, json, force, dtypes=_dtypes(dtype), rounds=rounds)
 
 
 @app.command("startup")
-def startup(rounds: Rounds = 7, solver: Solver = "adam", json: Json = None) -> None:
+def startup(
+    rounds: Rounds = 7, solver: Solver = "adam", json: Json = None, force: Force = False
+) -> None:
     """Start fresh processes: imports, and training XNOR with a warm and with an empty cache.
 
     In units of `import numba`, which none that compiles can do without.
     """
     from engine.comparison.process_tables import show_startup
 
-    _report("startup", show_startup, 1, json, rounds=rounds, solver=_solver(solver))
+    _report("startup", show_startup, 1, json, force, rounds=rounds, solver=_solver(solver))
 
 
 @app.command("loading")
-def loading(rounds: Rounds = 7, json: Json = None) -> None:
+def loading(rounds: Rounds = 7, json: Json = None, force: Force = False) -> None:
     """Start fresh processes that load a saved model and ask it for one row.
 
     scikit-learn's from a pickle, ours from a file, with a warm and with an empty compile cache.
     """
     from engine.comparison.process_tables import show_loading
 
-    _report("loading", show_loading, 1, json, rounds=rounds)
+    _report("loading", show_loading, 1, json, force, rounds=rounds)
 
 
 @app.command("memory")
@@ -264,6 +276,7 @@ def memory(
     solver: Solver = "adam",
     threads: Threads = 1,
     json: Json = None,
+    force: Force = False,
 ) -> None:
     """Train in fresh processes: the peak of resident memory, on top of the data.
 
@@ -276,28 +289,32 @@ def memory(
         show_memory,
         threads,
         json,
+        force,
         dtypes=_dtypes(dtype),
         samples=None if samples is None else _whole_numbers("--samples", samples),
         solver=_solver(solver),
     )
 
 
-def _report(part: str, show: Show, threads: int, json: Path | None, **options: Any) -> None:
+def _report(
+    part: str, show: Show, threads: int, json: Path | None, force: bool, **options: Any
+) -> None:
     """Measure in a process of its own, print, and keep the figures."""
+    from engine.atomic_files import replacing
     from engine.comparison.launch import measured
     from engine.comparison.tables import as_json
 
     if json is not None:
-        with json.open("ab"):  # a path that cannot be written is said before the work
-            pass
+        check_new(json, "--json", force)
     command = shlex.join(["engine", *sys.argv[1:]])
     found = measured(part, threads, **options)
     if json is not None:
-        json.write_text(as_json(command, found), encoding="utf-8")
-    console = Console(highlight=False)
+        with replacing(json) as file:
+            file.write(as_json(command, found).encode())
+    console = Console()
     show(console, command, found)
     if json is not None:
-        console.print(f"Figures: {json}", markup=False, emoji=False, soft_wrap=True)
+        console.print_lines(f"Figures: {json}")
 
 
 def _problem(shape: str, samples: int, batch: int, output: str, hidden: str) -> "Problem":

@@ -5,10 +5,19 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.console import Console
+from engine.cli.output_files import Force, check_new
+
+DEFAULT_PAGE = "report.html"
+
 
 def page(
     figures: Annotated[Path, typer.Argument(help="The JSON file of a comparison.")],
-    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The page to write; if left out, report.html, which is replaced."),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Make the report page of kept figures: one HTML file with pictures, tables and the figures.
 
@@ -19,10 +28,11 @@ def page(
     from engine.comparison.report.page import render
 
     found = kept.read(figures)
+    force, output = force or output is None, output or Path(DEFAULT_PAGE)
     if not output.resolve().parent.is_dir():
         raise ValueError(f"{output}: its folder is not there; make it, or name another.")
-    atomic_files.check_writable(output)
+    check_new(output, "--output", force)
     text = render(found)
     with atomic_files.replacing(output) as file:
         file.write(text.encode("utf-8"))
-    print(f"Page: {output}")
+    Console().print_lines(f"Page: {output}")

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
-from engine.atomic_files import check_writable, replacing
+from engine.atomic_files import replacing
 from engine.cli.compare_options import (
     LIMIT,
     Contenders,
@@ -18,6 +17,8 @@ from engine.cli.compare_options import (
     distributions_of,
     names_of,
 )
+from engine.cli.console import Console
+from engine.cli.output_files import Force, check_new
 
 if TYPE_CHECKING:
     from engine.comparison.figures import Figures
@@ -29,6 +30,7 @@ def report(
     ] = False,
     page: Annotated[Path | None, typer.Option(help="Write the page, one HTML file, here.")] = None,
     json: Json = None,
+    force: Force = False,
     contenders: Contenders = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Rounds; where not given 7, or 3 with --quick.")
@@ -55,9 +57,9 @@ def report(
     entrants(names, own)  # a wrong name is said before a process is started
     most = threads or len(usable_cores())
     cores_for(most)
-    for path in (page, json):
+    for option, path in (("--page", page), ("--json", json)):
         if path is not None:  # what would stop the end is said before the work
-            check_writable(path)
+            check_new(path, option, force)
     if page is not None:
         require_drawing()
     told: dict[str, Any] = {
@@ -71,11 +73,11 @@ def report(
         found["threads"] = measured("report-threads", most, **told)
     found["command"] = shlex.join(["engine", *sys.argv[1:]])
     _keep(found, page, json)
-    console = Console(highlight=False)
+    console = Console()
     whole_tables.show(console, found["command"], found)
     for what, path in (("Page", page), ("Figures", json)):
         if path is not None:
-            console.print(f"{what}: {path}", markup=False, emoji=False, soft_wrap=True)
+            console.print_lines(f"{what}: {path}")
 
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:

@@ -5,13 +5,17 @@ from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from engine.cli.console import Console
+from engine.cli.output_files import Force
 
 if TYPE_CHECKING:
     from engine.examples.breast_cancer import BackendTime, Split
     from engine.training.result import Iteration, TrainResult
+
+DEFAULT_PICTURE = "engine-demo.png"
 
 
 def demo(
@@ -22,8 +26,13 @@ def demo(
         int, typer.Option(min=0, help="Also train on N random splits; print the median accuracy.")
     ] = 0,
     picture: Annotated[
-        Path, typer.Option(help="Where the learning curve goes (.png, .svg, .pdf).")
-    ] = Path("engine-demo.png"),
+        Path | None,
+        typer.Option(
+            help="Where the learning curve goes (.png, .svg, .pdf); if left out, "
+            "engine-demo.png, which is replaced."
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Train a network on real data and judge it on samples that it has not seen.
 
@@ -37,8 +46,9 @@ def demo(
     from engine.equations.backends import BACKENDS
     from engine.examples import breast_cancer as example
 
-    check_can_be_saved(picture)
-    console = Console(highlight=False)
+    force, picture = force or picture is None, picture or Path(DEFAULT_PICTURE)
+    check_can_be_saved(picture, force)
+    console = Console()
     data = example.split(seed)
     console.print(
         f"Breast-cancer data: {data.X.shape[1]} samples to train on, {data.X_test.shape[1]} held "

@@ -5,8 +5,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+
+from engine.cli.console import Console, cell
 
 PACKAGES = (
     "numpy",
@@ -39,7 +40,7 @@ def info() -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("mlp-engine", f"{__version__}  ({Path(__file__).resolve().parents[1]})")
+    table.add_row("mlp-engine", cell(f"{__version__}  ({Path(__file__).resolve().parents[1]})"))
     table.add_row("Python", f"{platform.python_version()}, {platform.platform()}")
     for package in PACKAGES:
         table.add_row(package, _version_of(package))
@@ -50,8 +51,8 @@ def info() -> None:
         name = f"{library['internal_api']} {library.get('version') or ''}".strip()
         kernels = library.get("architecture", "")
         table.add_row("BLAS threads", f"{library['num_threads']} ({name} {kernels})")
-    table.add_row("compile cache", _cache_state())
-    Console(highlight=False).print(table)
+    table.add_row("compile cache", cell(_cache_state()))
+    Console().print(table)
 
 
 def _version_of(package: str) -> str:

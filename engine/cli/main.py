@@ -1,7 +1,9 @@
 """`engine`: the list of commands, and how a command ends when something is wrong."""
 
+import functools
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +20,24 @@ from engine.cli import (
     warmup,
     xnor,
 )
+from engine.cli.console import say
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
+
+
+def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, which says at once that it compiles, where it has to."""
+
+    @functools.wraps(command)
+    def saying(*arguments: Any, **options: Any) -> Any:
+        from engine.estimators.progress import compiling_said
+
+        with compiling_said(say):
+            return command(*arguments, **options)
+
+    return saying
+
 
 app = typer.Typer(
     name="engine",
@@ -34,13 +51,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
-app.command("xnor")(xnor.xnor)
-app.command("train")(table_train.train)
+app.command("demo")(says_when_compiling(demo.demo))
+app.command("xnor")(says_when_compiling(xnor.xnor))
+app.command("train")(says_when_compiling(table_train.train))
 app.command("convert")(table_convert.convert)
-app.command("predict")(table_predict.predict)
-app.command("evaluate")(table_evaluate.evaluate)
-app.command("check-model")(check_model.check_model)
+app.command("predict")(says_when_compiling(table_predict.predict))
+app.command("evaluate")(says_when_compiling(table_evaluate.evaluate))
+app.command("check-model")(says_when_compiling(check_model.check_model))
 app.command("info")(info.info)
 app.command("warmup")(warmup.warmup)
 app.add_typer(compare.app)
@@ -93,5 +110,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(message: str, status: int) -> None:
-    print(f"engine: {' '.join(message.split())}", file=sys.stderr)
+    say(message)
     sys.exit(status)

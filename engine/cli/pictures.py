@@ -1,22 +1,26 @@
 """Where a command's picture goes."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from engine import plots
+from engine.cli.console import Console, say
+from engine.cli.output_files import refuse_existing
+
+LETTERS_MISSING = "The font of the picture lacks some characters of names; boxes stand for them."
 
 
-def check_can_be_saved(path: Path) -> None:
+def check_can_be_saved(path: Path, force: bool) -> None:
     """Raise OSError or ValueError now, rather than after the work, if `path` cannot be written.
 
-    A file that stands there already is left as it is.
+    A file that stands there already is refused without `force`, and left as it is until then.
     """
     plots.check_format(path)
     existed = path.exists()
     if existed and not path.is_file():
         raise ValueError(f"{path}: not a file that a picture could be saved in.")
+    refuse_existing(path, "--picture", force)
     with path.open("ab"):
         pass
     if not existed:
@@ -26,8 +30,17 @@ def check_can_be_saved(path: Path) -> None:
 def save(console: Console, draw: Callable[[], None], path: Path) -> None:
     """Draw the picture and say where it is, or that matplotlib is missing."""
     try:
-        draw()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            draw()
     except ImportError:
         console.print("No picture: it needs matplotlib. pip install 'mlp-engine\\[plots]'")
-    else:
-        console.print(f"Picture: {path}", soft_wrap=True, markup=False, emoji=False)
+        return
+    console.print_lines(f"Picture: {path}")
+    said = [LETTERS_MISSING if "missing from" in text else text for text in map(_text, caught)]
+    for text in dict.fromkeys(said):
+        say(text)
+
+
+def _text(warning: warnings.WarningMessage) -> str:
+    return str(warning.message)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from engine.cli.console import Console
 from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def convert(
     engine train FOLDER then trains on them without loading them. Columns are understood as engine
     train does; Ctrl-C, a full disk or a row that cannot be read leave nothing behind.
     """
-    console = Console(highlight=False)
+    console = Console()
     table = converted(
         tables, to, target, task, column or [], missing or [], test_fraction, None, seed, double
     )
@@ -109,7 +109,7 @@ def show_converted(console: Console, table: "ConvertedTable") -> None:
         f"{rows['held-out']:,} held out (at random)",
         f"{table.folder}: {in_words(n_bytes)}",
     ]
-    console.print("\n".join(lines), soft_wrap=True, markup=False, emoji=False)
+    console.print_lines(*lines)
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from engine.cli.console import Console
+from engine.cli.output_files import Force
 from engine.cli.table_arguments import Model
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def evaluate(
             help="Where the confusion matrix or the residuals go (.png, .svg, .pdf).",
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Score a saved model on a table that has the target's true values.
 
@@ -35,14 +37,14 @@ def evaluate(
     from engine.cli.pictures import check_can_be_saved
     from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
     from engine.cli.table_pictures import draw_predictions
-    from engine.cli.table_scores import baseline_name, say, score_table
+    from engine.cli.table_scores import baseline_name, say, show_scores
     from engine.tables import model as models
     from engine.tables.reading import read_table, sha256_of
     from engine.tables.scores import baseline_predictions, scored
     from engine.tables.words import counted
 
     if picture is not None:
-        check_can_be_saved(picture)
+        check_can_be_saved(picture, force)
     loaded = models.read(model)
     check_fits_memory(table, PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)
@@ -58,13 +60,11 @@ def evaluate(
         )
     task, predicted = loaded.target.task, loaded.predict(matched.inputs)
     plain = baseline_predictions(loaded.baseline, len(rows.y))
-    console = Console(highlight=False)
-    console.print(
+    console = Console()
+    console.print_lines(
         f"{model.name} on {table.name}: {counted(len(rows.y), 'row')}, {task} of "
-        f"{loaded.target.name!r}\n",
-        soft_wrap=True,
-        markup=False,
-        emoji=False,
+        f"{loaded.target.name!r}",
+        "",
     )
     columns = {
         "model": scored(task, rows.y, predicted),
@@ -72,7 +72,7 @@ def evaluate(
     }
     if "held_out" in loaded.training.get("scores", {}):
         columns["held-out, in training"] = loaded.training["scores"]["held_out"]
-    console.print(score_table(task, columns))
+    show_scores(console, task, columns)
     console.print()
     console.print(_details(loaded, rows.y, predicted.values))
     if picture is not None:

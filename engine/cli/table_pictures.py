@@ -3,10 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from engine.cli.console import Console
 
 if TYPE_CHECKING:
     from engine.tables.fitting import Trained
+
+LONGEST = 30  # letters of a target's name in a title
+NAMES = LEARNING_CURVE, CONFUSION_MATRIX, RESIDUALS = (
+    "learning-curve.png",
+    "confusion-matrix.png",
+    "residuals.png",
+)
 
 
 def draw_training(console: Console, trained: "Trained", folder: Path) -> None:
@@ -14,15 +21,15 @@ def draw_training(console: Console, trained: "Trained", folder: Path) -> None:
     from engine.cli.pictures import save
     from engine.tables import pictures
 
-    network, name = trained.network, trained.model.target.name
-    path = folder / "learning-curve.png"
+    network, name = trained.network, pictures.shown_name(trained.model.target.name, LONGEST)
+    path = folder / LEARNING_CURVE
     validation = network.validation_loss_curve_
     which = "rows to stop by" if trained.split.validation else "held-out rows"
     curve = (
         network.loss_curve_,
         () if validation is None else validation,
         which,
-        f"Learning to predict {name!r}",
+        f"Learning to predict '{name}'",
     )
     save(console, lambda: pictures.learning_curve(*curve, path), path)
     if trained.split.held_out and trained.held_out:
@@ -40,18 +47,19 @@ def draw_predictions(
     from engine.tables.target import CLASSIFICATION
 
     is_classification = model.target.task == CLASSIFICATION
-    title = f"{model.target.name!r}, {len(y):,} rows" + (" held out" if path is None else "")
+    name = pictures.shown_name(model.target.name, LONGEST)
+    title = f"'{name}', {len(y):,} rows" + (" held out" if path is None else "")
     draw = pictures.confusion_matrix if is_classification else pictures.residuals
-    name = "confusion-matrix.png" if is_classification else "residuals.png"
-    place = path or folder / name
+    place = path or folder / (CONFUSION_MATRIX if is_classification else RESIDUALS)
     save(console, lambda: draw(y, predicted, title, place), place)
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, force: bool) -> None:
     """Make the folder; raise now, rather than after the work, if nothing can be written there."""
-    from engine import atomic_files
+    from engine.cli.output_files import check_new
 
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--pictures {folder} is a file; name a folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_files.check_writable(folder / "learning-curve.png")
+    for name in NAMES:
+        check_new(folder / name, "--pictures", force)

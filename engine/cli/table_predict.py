@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.output_files import Force, check_new
 from engine.cli.table_arguments import Model
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def predict(
             help="Where predictions go (.csv, .tsv, .parquet); if left out, to standard output.",
         ),
     ] = None,
+    force: Force = False,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,7 +43,6 @@ def predict(
     trained on, in any order; missing and mistyped ones are refused with their names, others
     ignored, and categories that training had not seen are counted.
     """
-    from engine import atomic_files
     from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
     from engine.cli.table_scores import say
     from engine.tables import model as models
@@ -50,7 +51,7 @@ def predict(
 
     if output is not None:
         check_ending(output)
-        atomic_files.check_writable(output)
+        check_new(output, "--output", force)
     loaded = models.read(model)
     check_fits_memory(table, PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)

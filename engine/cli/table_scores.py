@@ -1,12 +1,11 @@
 """How the commands on tables print what they found."""
 
-import math
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
+
+from engine.cli import console
 
 if TYPE_CHECKING:
     from engine.tables.scores import ClassScore
@@ -21,11 +20,24 @@ def summary_table(facts: Mapping[str, str]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, said in facts.items():
-        table.add_row(name, escape(said))
+        table.add_row(name, console.cell(said))
     return table
 
 
-def score_table(task: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
+def show_scores(
+    out: console.Console, task: str, columns: Mapping[str, Mapping[str, float | None]]
+) -> None:
+    """The scores, and why some are not defined."""
+    from engine.tables.scores import NOT_DEFINED
+
+    out.print(score_table(task, columns))
+    for name in next(iter(columns.values())):
+        where = [column for column, scores in columns.items() if scores[name] is None]
+        if where:
+            out.print_lines(f"The {name} is not defined ({', '.join(where)}): {NOT_DEFINED[name]}.")
+
+
+def score_table(task: str, columns: Mapping[str, Mapping[str, float | None]]) -> Table:
     """A row for each score of the task, a column for each set of rows or predictor."""
     from engine.tables.scores import CLASSIFICATION_SCORES, REGRESSION_SCORES
     from engine.tables.target import CLASSIFICATION
@@ -33,12 +45,17 @@ def score_table(task: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
     known = CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES
     table = Table("score", "better", box=None, pad_edge=False)
     for name in columns:
-        table.add_column(escape(name), justify="right")
+        table.add_column(console.cell(name), justify="right")
     for name, more_is_better in known.items():
         direction = "higher" if more_is_better else "lower"
         shown = [_shown(name, scores[name]) for scores in columns.values()]
         table.add_row(name, direction, *shown)
     return table
+
+
+def in_words(scores: Mapping[str, float | None]) -> str:
+    """All of some scores."""
+    return ", ".join(f"{name} {_shown(name, value)}" for name, value in scores.items())
 
 
 def baseline_name(known: dict[str, Any]) -> str:
@@ -57,7 +74,7 @@ def class_table(scores: list["ClassScore"]) -> Table:
         table.add_column(name, justify="right")
     for score in scores[:MOST_CLASSES]:
         shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
-        table.add_row(escape(score.label), *shares, f"{score.n_rows:,}")
+        table.add_row(console.cell(score.label), *shares, f"{score.n_rows:,}")
     if len(scores) > MOST_CLASSES:
         table.caption = f"and {len(scores) - MOST_CLASSES:,} more classes"
         table.caption_justify = "left"
@@ -65,12 +82,12 @@ def class_table(scores: list["ClassScore"]) -> Table:
 
 
 def say(notes: Iterable[str]) -> None:
-    """Notes go to standard error: standard output may be a table for another program."""
+    """Notes go to standard error, a line each."""
     for note in notes:
-        print(f"engine: {note}", file=sys.stderr)
+        console.say(note)
 
 
-def _shown(name: str, value: float) -> str:
-    if math.isnan(value):
-        return "-"
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "not defined"
     return f"{value:.1%}" if name in PERCENT else f"{value:.4g}"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from engine.cli.console import Console, say
+from engine.cli.output_files import Force, check_new
 from engine.cli.table_arguments import TASK, ColumnKinds, MissingWords, TestFraction
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def train(
             metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops."
         ),
     ] = None,
+    force: Force = False,
     test_fraction: TestFraction = 0.2,
     column: ColumnKinds = None,
     missing: MissingWords = None,
@@ -134,7 +136,8 @@ def train(
     Says what it takes the target and each column for, and why columns are left out; numbers are
     standardised, categories one-hot, missing values imputed. All of that is learnt from the
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
-    With a checkpoint, the same command goes on from there, after Ctrl-C or any other end.
+    With a checkpoint, the same command goes on from there, after Ctrl-C or any other end, and
+    replaces the model that it has saved; other files are replaced with --force alone.
     """
     from engine import Checkpoint, atomic_files
     from engine.cli.table_convert import converted, show_converted
@@ -157,13 +160,14 @@ def train(
         raise ValueError("Missing option '--target': name the column to be predicted.")
     model = model or Path(table.resolve().with_suffix(pipeline_file.ENDING).name)
     pipeline_file.check_ending(model)
-    atomic_files.check_writable(model)
+    force = force or is_of_same_run(model, checkpoint)
+    check_new(model, "--model", force)
     if checkpoint is not None:
         atomic_files.check_writable(checkpoint)
     elif checkpoint_every is not None:
         raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")
     if pictures is not None:
-        check_folder(pictures)
+        check_folder(pictures, force)
     settings: dict[str, Any] = {
         "hidden_layer_sizes": _units(hidden),
         "activation": str(activation),
@@ -175,7 +179,7 @@ def train(
         "random_state": seed,
         "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
     }
-    console = Console(highlight=False)
+    console = Console()
     if is_converted(table) or on_disk is not None:
         if is_converted(table):
             source = context.get_parameter_source("test_fraction")
@@ -214,7 +218,7 @@ def train(
     trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
     trained.model.write(model)
     show_trained(console, trained.model, trained, rows_of(trained.split), {})
-    console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
+    console.print_lines(f"Model: {model}")
     if pictures is not None:
         draw_training(console, trained, pictures)
     finish(trained, checkpoint)
@@ -226,15 +230,25 @@ def finish(trained: Any, checkpoint: Path | None) -> None:
 
     for message in trained.warnings:
         if fitting.INTERRUPTED not in message:
-            print(f"engine: {' '.join(message.split())}", file=sys.stderr)
+            say(message)
     if trained.interrupted:
         epochs = trained.network.n_iter_
         go_on = f" The same command goes on from {checkpoint}." if checkpoint else ""
-        print(
-            f"engine: stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}",
-            file=sys.stderr,
-        )
+        say(f"stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}")
         raise SystemExit(INTERRUPTED)  # without the line that main adds
+
+
+def is_of_same_run(model: Path, checkpoint: Path | None) -> bool:
+    """Whether a model is there that a run with that checkpoint has saved, which can go on."""
+    from engine.model_files import pipeline_file
+
+    if checkpoint is None or not checkpoint.exists() or not model.is_file():
+        return False
+    try:
+        about = pipeline_file.read_model(model).header.get("training")
+    except (OSError, ValueError):  # it is something else
+        return False
+    return isinstance(about, dict) and about.get("checkpoint") == checkpoint.name
 
 
 def refuse_given(table: Path, given: dict[str, Any]) -> None:
@@ -260,7 +274,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
         f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
         *inferred(plan.target, columns.used, more, left_out, plan.notes),
     ]
-    console.print("\n".join(lines), soft_wrap=True, markup=False, emoji=False)
+    console.print_lines(*lines)
     console.print()
 
 

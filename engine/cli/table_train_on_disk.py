@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from engine.cli.console import Console
 
 if TYPE_CHECKING:
     from engine.tables.fitting_on_disk import TrainedOnDisk
@@ -24,7 +24,7 @@ def train_on_disk(
     trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
     trained.model.write(model)
     _show(console, table, trained)
-    console.print(f"Model: {model}", soft_wrap=True, markup=False, emoji=False)
+    console.print_lines(f"Model: {model}")
     return trained
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from engine.cli.console import Console
 
 if TYPE_CHECKING:
     from engine.tables.columns import Column
@@ -50,7 +50,7 @@ def show_trained(
 
     `trained` has `network`, `resumed`, `seconds`, `compiled` and `scores`.
     """
-    from engine.cli.table_scores import baseline_name, score_table, summary_table
+    from engine.cli.table_scores import baseline_name, show_scores, summary_table
     from engine.tables.words import counted
 
     network, known, target = trained.network, model.baseline, model.target
@@ -79,7 +79,7 @@ def show_trained(
             **columns,
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
-    console.print(score_table(target.task, columns))
+    show_scores(console, target.task, columns)
     console.print()
 
 

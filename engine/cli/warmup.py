@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from engine.cli.console import Console
 
 UPDATES: list[dict[str, Any]] = [
     {"solver": "adam"},
@@ -47,7 +48,7 @@ def warmup(
     processes then compile nothing, whatever the network, the solver, and the layout of the data;
     they load what is kept, in some tenths of a second. What is already kept is not compiled again.
     """
-    console = Console(highlight=False)
+    console = Console()
     start = time.perf_counter()
     import numba
 
@@ -77,7 +78,7 @@ def warmup(
     console.print(table)
     kept = list(folder.glob("*.kernel"))
     size = sum(entry.stat().st_size for entry in kept)
-    console.print(f"\n{len(kept)} kernels, {size / 1e6:.1f} MB, in {folder}", soft_wrap=True)
+    console.print_lines("", f"{len(kept)} kernels, {size / 1e6:.1f} MB, in {folder}")
 
 
 def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:

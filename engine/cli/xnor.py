@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from engine.cli.console import Console
+from engine.cli.output_files import Force
+
+DEFAULT_PICTURE = "engine-xnor.png"
 
 
 def xnor(
@@ -12,9 +16,14 @@ def xnor(
     seeds: Annotated[
         int, typer.Option(min=0, help="Also train with seeds 0 to N-1, and count those that learn.")
     ] = 0,
-    picture: Annotated[Path, typer.Option(help="Where the picture goes (.png, .svg, .pdf).")] = (
-        Path("engine-xnor.png")
-    ),
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the picture goes (.png, .svg, .pdf); if left out, engine-xnor.png, which "
+            "is replaced."
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """XNOR three ways: weights set by hand, a trained network, and logistic regression.
 
@@ -28,8 +37,9 @@ def xnor(
     from engine.cli.pictures import check_can_be_saved, save
     from engine.examples import xnor as example
 
-    check_can_be_saved(picture)
-    console = Console(highlight=False)
+    force, picture = force or picture is None, picture or Path(DEFAULT_PICTURE)
+    check_can_be_saved(picture, force)
+    console = Console()
 
     console.print("[bold]1. By hand[/bold]: 2-2-1, sigmoid units")
     console.print(f"{example.XNOR}\n")

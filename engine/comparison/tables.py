@@ -1,6 +1,7 @@
 """What all tables share: what was measured on, and how figures are written."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,4 +73,19 @@ def count(number: int, what: str) -> str:
 
 def as_json(command: str, found: Mapping[str, Any]) -> str:
     """The report for a program."""
-    return json.dumps({"command": command, **found}, indent=1) + "\n"
+    return json.dumps({"command": command, **finite(found)}, indent=1, allow_nan=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """The same for JSON, which has no NaN: a field that is not finite is left out of its object,
+    and null in a list.
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items() if not _is_not_finite(item)}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if _is_not_finite(value) else value
+
+
+def _is_not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

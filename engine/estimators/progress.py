@@ -1,9 +1,9 @@
 """A bar on standard error while a fit runs: epochs, loss, and the time left."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -43,6 +43,8 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
     enabled : bool
         False shows nothing, and does not import rich.
 
+    Kernels that have to be compiled first are said to be, above the bar.
+
     Yields
     ------
     report : Report
@@ -64,11 +66,52 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
     if not enabled:
         yield report
         return
-    with _bar(total_epochs, report) as bar:
+    with _bar(total_epochs, report) as bar, compiling_said(bar.console.print):
         try:
             yield report
         finally:
             bar.columns = bar.columns[:-2]  # no time is left: the line that stays does not say so
+
+
+COMPILING = "Compiling kernels, which may take a minute: {}."
+ONCE = "it happens once, later runs load them"
+IN_EVERY_PROCESS = "there is no folder to keep them in for later runs"
+
+_saying = False
+
+
+@contextmanager
+def compiling_said(say: Callable[[str], Any]) -> Iterator[None]:
+    """Say so, once, as soon as a kernel has to be compiled: until it is, nothing else moves.
+
+    Within another such block that one alone says it.
+    """
+    global _saying
+    if _saying:
+        yield
+        return
+    from numba.core import event
+
+    from engine._compile_cache import CheckedCache, cache_folder
+
+    class Once(event.Listener):
+        said = False
+
+        def on_start(self, begun: Any) -> None:
+            is_kernel = isinstance(getattr(begun.data["dispatcher"], "_cache", None), CheckedCache)
+            if is_kernel and not self.said:
+                self.said = True
+                say(COMPILING.format(ONCE if cache_folder() else IN_EVERY_PROCESS))
+
+        def on_end(self, ended: Any) -> None:
+            pass
+
+    _saying = True
+    try:
+        with event.install_listener("numba:compile", Once()):
+            yield
+    finally:
+        _saying = False
 
 
 def _bar(total_epochs: int, report: Report) -> "Progress":

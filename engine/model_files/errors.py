@@ -1,5 +1,8 @@
 """The one error of a file that cannot be trusted, and texts from such files for people to read."""
 
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,12 +31,41 @@ def damaged(path: Path, why: object) -> ModelFileError:
     return ModelFileError(f"{path} is damaged: {said}")
 
 
+@contextmanager
+def would_load(path: Path) -> Iterator[None]:
+    """Errors of a file that is read back while it is written: the older one is to stay."""
+    try:
+        yield
+    except ModelFileError as error:
+        reason = str(error).removeprefix(f"{printable(str(path))} is damaged: ")
+        raise ModelFileError(
+            f"{path}: the model would not load, and was not saved: {reason}"
+        ) from error
+
+
 def printable(text: str) -> str:
-    """What a file says, with what would move about in a terminal written out.
+    """A text of a file or of data, with what would move about in a terminal written out.
+
+    That is control characters, those that turn the direction of writing, and half characters of
+    names that are no text. Newlines stay.
 
     Examples
     --------
     >>> print(printable("the name " + chr(27) + "[2J"))
     the name \\x1b[2J
     """
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+    if text.isprintable():
+        return text
+    return "".join(one if _is_harmless(one) else repr(one)[1:-1] for one in text)
+
+
+def one_line(text: str) -> str:
+    """The same with newlines written out as well."""
+    return printable(text).replace("\n", "\\n")
+
+
+def _is_harmless(one: str) -> bool:
+    """Letters, spaces of any width, and what joins letters, or emoji, to one."""
+    if one.isprintable() or one in "\n\u200c\u200d":
+        return True
+    return unicodedata.category(one) not in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -6,7 +6,8 @@ from typing import Any
 
 from engine import atomic_files
 from engine.model_files import network_file
-from engine.model_files.errors import ModelFileError
+from engine.model_files.description import NETWORK
+from engine.model_files.errors import ModelFileError, would_load
 from engine.model_files.light import Model
 from engine.model_files.reading import content_of
 
@@ -16,6 +17,8 @@ ENDINGS = (SAFETENSORS, SKOPS, ONNX)
 
 def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any = None) -> None:
     """Write a model to a file, whole or not at all: an older file stays as it was if this fails.
+
+    A file that is there is replaced.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     Raises
     ------
     ModelFileError
-        When the model holds what `load` would refuse.
+        When the model holds what `load` would refuse: the file is read back before it takes its
+        place.
     ValueError, TypeError
         For another ending, a model that this kind of file cannot hold, or parameters that are not
         finite.
@@ -68,8 +72,8 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     target = Path(path)
     ending = ending_of(target)
     content = _content(target, ending, model, theta, X)
-    with atomic_files.replacing(target) as file:
-        file.write(content)
+    with atomic_files.replacing(target) as file, would_load(target):
+        _read(target, ending, atomic_files.written(file, content))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -151,3 +155,19 @@ def _content(path: Path, ending: str, model: Any, theta: Any, X: Any) -> bytes:
 
         return exported(model, theta, X)
     return network_file.written(stored_model(model, theta, X), drawn=X is None)
+
+
+def _read(path: Path, ending: str, content: bytes) -> None:
+    """ModelFileError where `load`, and all that it gives, would refuse the file."""
+    if ending == SKOPS:
+        from engine.model_files.pipeline_file import read_content
+
+        read_content(path, content)
+    elif ending == ONNX:
+        from engine.model_files.onnx_file import read
+
+        read(path, content)
+    else:
+        stored = network_file.read(path, content)
+        if stored.description.kind != NETWORK:
+            Model(stored, path).estimator()

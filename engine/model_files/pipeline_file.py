@@ -10,6 +10,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,8 @@ from engine.model_files.archive import (
     parts_of,
     renumbered,
 )
-from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.reading import content_of, parsed
+from engine.model_files.errors import ModelFileError, damaged, would_load
+from engine.model_files.reading import content_of, parsed, without_nan
 from engine.model_files.table_examples import TableExamples
 from engine.model_files.trusted import TRUSTED
 
@@ -51,13 +52,19 @@ class StoredModel(NamedTuple):
     examples: TableExamples | None = None
 
 
-def write_model(path: Path, model: StoredModel) -> None:
+def write_model(
+    path: Path, model: StoredModel, check: Callable[[StoredModel], Any] | None = None
+) -> None:
     """Write a model file, whole or not at all: an older one stays as it was if this fails.
+
+    It is read back before it takes its place, and what was read is given to `check`, which raises
+    ModelFileError where that will not do.
 
     Raises
     ------
     ModelFileError
-        When the estimator is made of other types than `read_model` makes.
+        When the estimator is made of other types than `read_model` makes, or the file would not
+        load.
     ValueError
         When the ending of `path` is not that of a model file.
     OSError
@@ -65,8 +72,10 @@ def write_model(path: Path, model: StoredModel) -> None:
     """
     check_ending(path)
     content = content_of_model(path, model)
-    with atomic_files.replacing(path) as file:
-        file.write(content)
+    with atomic_files.replacing(path) as file, would_load(path):
+        stored = read_content(path, atomic_files.written(file, content))
+        if check is not None:
+            check(stored)
 
 
 def content_of_model(path: Path, model: StoredModel) -> bytes:
@@ -82,16 +91,10 @@ def content_of_model(path: Path, model: StoredModel) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = renumbered({name: archive.read(name) for name in archive.namelist()})
     check_types(path, json.loads(parts[SCHEMA]), "It was not saved.")
-    parts[HEADER] = json.dumps(header, indent=1, ensure_ascii=False).encode()
+    text = json.dumps(without_nan(header), indent=1, ensure_ascii=False, allow_nan=False)
+    parts[HEADER] = text.encode()
     if model.examples is not None:
         parts[EXAMPLES] = table_examples.written(model.examples)
-    try:  # what could not be read must not be written
-        _made(path, parts, model.examples)
-    except ModelFileError as error:
-        reason = str(error).removeprefix(f"{path} is damaged: ")
-        raise ModelFileError(
-            f"{path}: the model would not load, and was not saved: {reason}"
-        ) from error
     return archive_of(parts)
 
 

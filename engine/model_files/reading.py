@@ -1,6 +1,7 @@
 """Bytes and JSON of files that may hold anything; nothing becomes more than the file holds."""
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -54,6 +55,15 @@ def parsed(text: str | bytes) -> Any:
     if isinstance(value, dict | list) and _deeper(value, DEEPEST):
         raise ValueError("brackets are nested too deeply")
     return value
+
+
+def without_nan(value: Any) -> Any:
+    """A value as JSON can hold it: None where a number is NaN or infinite."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def write_facts(folder: Path, target: Target, columns: list[Column], facts: Fact
         "columns": [asdict(column) for column in columns],
     }
     with (folder / FACTS).open("w", encoding="utf-8") as file:
-        json.dump(all_facts, file, indent=1, ensure_ascii=False)
+        json.dump(all_facts, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,14 @@ from engine.tables import target as of_target
 from engine.tables.columns import Columns
 from engine.tables.model import TableModel
 from engine.tables.reading import Table
-from engine.tables.scores import Predicted, baseline, baseline_predictions, minus_log_loss, scored
+from engine.tables.scores import (
+    Predicted,
+    Scores,
+    baseline,
+    baseline_predictions,
+    minus_log_loss,
+    scored,
+)
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.words import counted, named_column
@@ -71,7 +79,7 @@ class Trained:
     seconds: float
     compiled: bool  # whether kernels had to be, which is part of the seconds
     interrupted: bool
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, Scores]
     held_out: Predicted | None
     warnings: tuple[str, ...]
     resumed: str  # where the training went on from, in words; empty for a new one
@@ -179,12 +187,24 @@ def trained(
     )
     scores, predicted = _scores(model, rows)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
-    facts = {**about, "rows": n_rows, "seconds": round(watch.seconds, 3), "scores": scores}
+    facts = {
+        **about,
+        **of_checkpoint(settings),
+        "rows": n_rows,
+        "seconds": round(watch.seconds, 3),
+        "scores": scores,
+    }
     interrupted = any(INTERRUPTED in message for message in said)
     model = replace(model, training=facts)
     return Trained(
         model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said, resumed
     )
+
+
+def of_checkpoint(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The name of the checkpoint's file, by which the same command knows its model again."""
+    checkpoint = settings.get("checkpoint")
+    return {} if checkpoint is None else {"checkpoint": Path(checkpoint.path).name}
 
 
 def where_from(network: Any) -> str:
@@ -281,7 +301,7 @@ def _watched(
     return {"X_val": preprocessing.transform(seen.inputs), "y_val": y} if len(y) else {}
 
 
-def _scores(model: TableModel, rows: Split) -> tuple[dict[str, dict[str, float]], Predicted | None]:
+def _scores(model: TableModel, rows: Split) -> tuple[dict[str, Scores], Predicted | None]:
     task = model.target.task
     scores = {"training": scored(task, rows.training.y, model.predict(rows.training.inputs))}
     if rows.held_out is None:

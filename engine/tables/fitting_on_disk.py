@@ -14,10 +14,10 @@ from engine.model_files.forgetting import forget_training
 from engine.model_files.pipeline_file import read_model
 from engine.tables import pipeline as parts
 from engine.tables.facts import FACTS, TRAINING, VALIDATION
-from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched, where_from
+from engine.tables.fitting import INTERRUPTED, PATIENCE, compiles_watched, of_checkpoint, where_from
 from engine.tables.model import TableModel
 from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
-from engine.tables.scores import Predicted, baseline_predictions, minus_log_loss, scored
+from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
 from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 
@@ -35,7 +35,7 @@ class TrainedOnDisk:
     seconds: float
     compiled: bool
     interrupted: bool
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, Scores]
     rows_judged: dict[str, int]
     warnings: tuple[str, ...]
     resumed: str
@@ -96,6 +96,7 @@ def trained_on_disk(
         "table": about["source"],
         "missing": about["missing"],
         "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
+        **of_checkpoint(settings),
         "rows": table.facts["rows"][TRAINING] + table.facts["rows"][VALIDATION],
         "seconds": round(watch.seconds, 3),
         "scores": scores,
@@ -165,9 +166,7 @@ def _spread(part: OnDisk) -> OnDisk:
     return OnDisk(np.array(part.X[::step]), np.array(part.y[::step]))
 
 
-def _scores(
-    table: ConvertedTable, network: Any
-) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
+def _scores(table: ConvertedTable, network: Any) -> tuple[dict[str, Scores], dict[str, int]]:
     task, known = table.target.task, table.facts["target"]
 
     def in_users_terms(y: Any) -> Any:

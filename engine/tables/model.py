@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from engine.tables import kinds
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.kinds import CATEGORY, EMPTY
 from engine.tables.pipeline import NETWORK, fitted_network
-from engine.tables.scores import Predicted
+from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.words import counted, named_column, quoted
 
@@ -109,7 +110,8 @@ class TableModel:
             "missing": self.missing,
             "training": self.training,
         }
-        write_model(path, StoredModel(header, self.pipeline, self.examples))
+        stored = StoredModel(header, self.pipeline, self.examples)
+        write_model(path, stored, check=partial(_model_in, path))
 
     def _unknown_classes(self, y: NDArray[Any]) -> list[str]:
         strange = ~np.isin(y, self.pipeline.classes_)
@@ -138,6 +140,10 @@ def read(path: Path) -> TableModel:
             f"{path} does not say which columns of a table its model takes, as the models do that "
             "engine train has saved. In Python, engine.load reads what engine.save wrote."
         )
+    return _model_in(path, stored)
+
+
+def _model_in(path: Path, stored: StoredModel) -> TableModel:
     header = stored.header
     try:
         target = Target(**header["target"])
@@ -166,6 +172,7 @@ def _check(model: TableModel) -> None:
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
     check_network(fitted_network(model.pipeline))
+    check_scores(model.target.task, model.training.get("scores", {}))
     if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.model_files.errors import one_line
 from engine.plots import (
+    AS_IT_IS,
     GRID,
     HELD_OUT,
     INK,
@@ -67,12 +69,11 @@ def confusion_matrix(y: NDArray[Any], predicted: NDArray[Any], title: str, path:
             colour = "white" if count > 0.75 * n_rows[row, 0] else INK if count else MUTED
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
     step = -(-len(labels) // MOST_NAMED)
-    places, names = range(0, len(labels), step), [_short(label_of(label)) for label in labels]
+    places, names = range(0, len(labels), step), [shown_name(label_of(label)) for label in labels]
     is_long = max(map(len, names)) > 3
-    axes.set_xticks(
-        places, names[::step], rotation=45 if is_long else 0, ha="right" if is_long else "center"
-    )
-    axes.set_yticks(places, names[::step])
+    turned = {"rotation": 45 if is_long else 0, "ha": "right" if is_long else "center"}
+    axes.set_xticks(places, names[::step], **turned, **AS_IT_IS)
+    axes.set_yticks(places, names[::step], **AS_IT_IS)
     _name(axes, title, "predicted", "true")
     axes.grid(False)
     bar = figure.colorbar(shades, ax=axes, shrink=0.8, ticks=[0, 0.5, 1], format="{x:.0%}")
@@ -102,7 +103,7 @@ def residuals(y: NDArray[Any], predicted: NDArray[Any], title: str, path: Path) 
 
 
 def _name(axes: Any, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    axes.set_title(one_line(title), fontsize=11, color=INK, loc="left", **AS_IT_IS)
     axes.set_xlabel(x, color=MUTED)
     axes.set_ylabel(y, color=MUTED)
     axes.grid(True, color=GRID, linewidth=0.6)
@@ -110,5 +111,7 @@ def _name(axes: Any, title: str, x: str, y: str) -> None:
     quiet(axes)
 
 
-def _short(name: str, most: int = 18) -> str:
+def shown_name(name: str, most: int = 18) -> str:
+    """A class or a column as a picture names it: on one line, not too long, and never blank."""
+    name = one_line(name) if name.strip() else repr(name)
     return name if len(name) <= most else f"{name[: most - 1]}…"

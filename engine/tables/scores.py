@@ -1,5 +1,6 @@
 """How good predictions are, beside a baseline that has not looked at the columns."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,15 @@ from engine.tables.target import CLASSIFICATION
 # Name, and whether more is better.
 CLASSIFICATION_SCORES = {"accuracy": True, "balanced accuracy": True, "log loss": False}
 REGRESSION_SCORES = {"RMSE": False, "MAE": False, "R2": True}
+# Why one may not be defined.
+NOT_DEFINED = {
+    "log loss": "these rows have a class that the training rows lack",
+    "RMSE": "the errors are too large",
+    "MAE": "the errors are too large",
+    "R2": "the target is the same in all of these rows, or the errors are too large",
+}
+
+Scores = dict[str, float | None]
 
 
 class ClassScore(NamedTuple):
@@ -31,9 +41,22 @@ class Predicted(NamedTuple):
     probabilities: NDArray[np.float64] | None = None
 
 
-def scored(task: str, y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
-    """The scores of a task by name; NaN where one is not defined for these rows."""
-    return _classification(y, predicted) if task == CLASSIFICATION else _regression(y, predicted)
+def scored(task: str, y: NDArray[Any], predicted: Predicted) -> Scores:
+    """The scores of a task by name; None where one is not defined for these rows, or infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = (_classification if task == CLASSIFICATION else _regression)(y, predicted)
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+
+def check_scores(task: str, said: Any) -> None:
+    """ValueError for what a file says of scores, if that is not what `scored` gives."""
+    names = set(CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES)
+    for scores in said.values():
+        if scores.keys() != names or not all(
+            value is None or (type(value) in (int, float) and math.isfinite(value))
+            for value in scores.values()
+        ):
+            raise ValueError(f"scores {scores!r:.120}")
 
 
 def baseline(task: str, y: NDArray[Any]) -> dict[str, Any]:
@@ -99,6 +122,8 @@ def _log_loss(y: NDArray[Any], predicted: Predicted) -> float:
 
 
 def _regression(y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
+    if not np.isfinite(predicted.values).all():
+        return dict.fromkeys(REGRESSION_SCORES, float("nan"))
     return {
         "RMSE": float(metrics.root_mean_squared_error(y, predicted.values)),
         "MAE": float(metrics.mean_absolute_error(y, predicted.values)),

@@ -23,6 +23,7 @@ from engine.comparison.report.scaling_picture import counts, scaling
 from engine.comparison.report.size_picture import sizes
 from engine.comparison.report.start_up_picture import start_up
 from engine.comparison.report.words import digits, duration, durations, moment, quartiles
+from engine.comparison.tables import finite
 
 HERE = Path(__file__).parent
 
@@ -103,7 +104,7 @@ def _said(figures: Figures) -> dict[str, Any]:
             (one, counts(one), scaling(one, number, series))
             for number, one in enumerate(figures.get("threads", []))
         ],
-        "data": json.dumps(_finite(figures), indent=1),
+        "data": json.dumps(finite(figures), indent=1, allow_nan=False),
     }
 
 
@@ -126,21 +127,6 @@ def _break_even(found: Mapping[str, StartUp], base: str) -> dict[str, dict[str, 
                 after = "" if when.seconds is None else duration(when.seconds)
                 said.setdefault(name, {})[cache] = in_words(when), after
     return said
-
-
-def _finite(value: Any) -> Any:
-    """The same for JSON, which has no NaN: a field that is not finite is left out of its object,
-    and null in a list.
-    """
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items() if not _is_not_finite(item)}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if _is_not_finite(value) else value
-
-
-def _is_not_finite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _cost(value: float | None) -> str:
