@@ -50,8 +50,8 @@ build:
 	@mkdir -p build
 
 demo: $(VENV)/with-plots | build
-	$(BIN)/engine demo --splits 20 --picture build/engine-demo.png
-	$(BIN)/engine xnor --seeds 100 --picture build/engine-xnor.png
+	$(BIN)/engine demo --splits 20 --picture build/engine-demo.png --force
+	$(BIN)/engine xnor --seeds 100 --picture build/engine-xnor.png --force
 
 # The same tests three times, each with an empty cache of its own: compiled, as users run them; as plain
 # Python, for true coverage of the equations; and with every index of the compiled code checked.

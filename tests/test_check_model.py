@@ -13,6 +13,7 @@ from engine import MLPClassifier, Network, save
 from engine.cli import main
 from engine.fingerprints import fingerprint_of
 from engine.model_files import archive, examples, tensor_file, trials
+from tests import processes
 from tests.processes import run
 
 pytestmark = [
@@ -30,7 +31,8 @@ def checked(path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as ended:
         main.main(["check-model", str(path)])
-    return ended.value.code, *capsys.readouterr()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, processes.complaints(err)
 
 
 def model(dtype="float64", **settings):

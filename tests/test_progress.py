@@ -4,10 +4,19 @@ import io
 import re
 import sys
 import time
+import types
 
 import pytest
 
-from engine.estimators.progress import REDRAWS_A_SECOND, progress_bar
+from engine.cli import main
+from engine.estimators.progress import (
+    COMPILING,
+    IN_EVERY_PROCESS,
+    ONCE,
+    REDRAWS_A_SECOND,
+    compiling_said,
+    progress_bar,
+)
 from tests import processes
 
 LINE = r"Training [━╸╺ ]* +{done}/{total} loss 0\.25{validation} 0:00:0\d"
@@ -146,3 +155,85 @@ def test_a_bar_that_is_not_enabled_does_not_import_rich():
         "print('rich' in sys.modules)"
     )
     assert processes.run("-c", program).stdout.strip() == "False"
+
+
+# Compiling.
+
+
+def compile_begins(cache):
+    """What Numba tells listeners while a function is compiled."""
+    from numba.core import event
+
+    kernel = types.SimpleNamespace(_cache=cache)
+    return event.trigger_event("numba:compile", data={"dispatcher": kernel})
+
+
+def kernel_cache():
+    from engine._compile_cache import CheckedCache
+
+    return CheckedCache(kernel_cache)
+
+
+def test_that_kernels_are_compiled_is_said_once_and_when_it_begins():
+    said: list[str] = []
+    with compiling_said(said.append):
+        with compile_begins(None):  # a user's own function
+            assert said == []
+        with compile_begins(kernel_cache()):
+            assert said == [COMPILING.format(ONCE)]
+        with compile_begins(kernel_cache()):
+            pass
+    with compile_begins(kernel_cache()):
+        pass
+    assert len(said) == 1
+
+
+def test_where_nothing_is_compiled_nothing_is_said():
+    said: list[str] = []
+    with compiling_said(said.append):
+        pass
+    assert said == []
+
+
+def test_of_two_that_would_say_it_the_outer_one_does():
+    outer: list[str] = []
+    inner: list[str] = []
+    saying = compiling_said(outer.append), compiling_said(inner.append)
+    with saying[0], saying[1], compile_begins(kernel_cache()):
+        pass
+    with compiling_said(inner.append), compile_begins(kernel_cache()):
+        pass
+    assert (len(outer), len(inner)) == (1, 1)
+
+
+def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(monkeypatch):
+    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: None)
+    said: list[str] = []
+    with compiling_said(said.append), compile_begins(kernel_cache()):
+        pass
+    assert said == [COMPILING.format(IN_EVERY_PROCESS)]
+
+
+def test_a_bar_that_waits_for_the_compiler_says_so_on_a_terminal(terminal):
+    written = terminal()
+    with progress_bar(20), compile_begins(kernel_cache()):
+        assert COMPILING.format(ONCE) in " ".join(plain(written).split())
+
+
+def test_and_in_a_pipe(capsys):
+    with progress_bar(20), compile_begins(kernel_cache()):
+        assert COMPILING.format(ONCE) in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("command", ["demo", "xnor", "train", "predict", "evaluate", "check-model"])
+def test_commands_that_compile_say_so(command, capsys):
+    (registered,) = [one for one in main.app.registered_commands if one.name == command]
+    assert registered.callback is not None
+    assert registered.callback.__name__ == command.replace("-", "_")
+    assert registered.callback.__code__ is main.says_when_compiling(print).__code__
+
+    def compiles():
+        with compile_begins(kernel_cache()):
+            assert capsys.readouterr().err == f"engine: {COMPILING.format(ONCE)}\n"
+
+    main.says_when_compiling(compiles)()

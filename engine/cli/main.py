@@ -2,8 +2,9 @@
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -88,7 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
     that cannot be read or written, 130 for Ctrl-C.
     """
     try:
-        status = app(args=arguments, prog_name="engine", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            status = app(args=arguments, prog_name="engine", standalone_mode=False)
     except typer.TyperException as error:
         _end(error.format_message(), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -107,6 +110,18 @@ def main(arguments: list[str] | None = None) -> None:
     if status == INTERRUPTED:  # typer turns Ctrl-C into this status, and says nothing
         _end("interrupted", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as users need it: without a place in the code."""
+    say(str(message))
 
 
 def _end(message: str, status: int) -> None:

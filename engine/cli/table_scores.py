@@ -29,12 +29,15 @@ def show_scores(
 ) -> None:
     """The scores, and why some are not defined."""
     from engine.tables.scores import NOT_DEFINED
+    from engine.tables.words import quoted
 
     out.print(score_table(task, columns))
     for name in next(iter(columns.values())):
         where = [column for column, scores in columns.items() if scores[name] is None]
         if where:
-            out.print_lines(f"The {name} is not defined ({', '.join(where)}): {NOT_DEFINED[name]}.")
+            too_large = columns[where[0]].get("RMSE", 0) is None
+            reason = NOT_DEFINED["RMSE" if too_large else name]
+            out.print_lines(f"{name} is not defined for {quoted(where)}: {reason}.")
 
 
 def score_table(task: str, columns: Mapping[str, Mapping[str, float | None]]) -> Table:

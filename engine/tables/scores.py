@@ -17,7 +17,7 @@ NOT_DEFINED = {
     "log loss": "these rows have a class that the training rows lack",
     "RMSE": "the errors are too large",
     "MAE": "the errors are too large",
-    "R2": "the target is the same in all of these rows, or the errors are too large",
+    "R2": "the target is the same in all of these rows",
 }
 
 Scores = dict[str, float | None]
