@@ -172,6 +172,6 @@ def test_no_command_on_tables_lets_labels_and_names_reach_the_terminal(
         assert f"\n{label} " in shown[2]
     assert r"Model: \x1b[31mred\n.skops" in shown[0]
     assert r"\x1b[31mred\n.skops on \x1b[31mred\n.csv: 200 rows" in shown[2]
-    found = pl.read_parquet(f"{RED}.parquet")  # data stay as they are
+    found = pl.read_parquet(f"{RED}.parquet", glob=False)  # data stay as they are
     assert set(found[f"predicted_{TARGET}"]) <= set(LABELS)
     assert f"probability_{RED}" in found.columns

@@ -33,6 +33,10 @@ def drawn(monkeypatch):
     return figures
 
 
+def title_of(figure):
+    return figure.get_suptitle() or figure.axes[0].get_title(loc="left")
+
+
 def tick_labels(figure):
     axes = figure.axes[0]
     return [label.get_text() for label in axes.get_xticklabels()]
@@ -45,7 +49,7 @@ def test_labels_and_titles_that_look_like_mathematics_are_shown_as_they_are(draw
     assert set(tick_labels(drawn[-1])) == set(MARKUP)
     pictures.residuals(np.arange(3.0), np.arange(3.0) ** 2, MARKUP[1], path)
     pictures.learning_curve([3, 2, 1], [3, 2, 2], "held-out rows", MARKUP[1], path)
-    assert {figure.axes[0].get_title(loc="left") for figure in drawn} == {MARKUP[1]}
+    assert set(map(title_of, drawn)) == {MARKUP[1]}
 
 
 def test_so_are_those_of_pictures_from_python(drawn, tmp_path):
@@ -97,7 +101,7 @@ def test_a_command_draws_whatever_the_names_are(drawn, tmp_path, capsys, name):
     said = {f"engine: {of_commands.LETTERS_MISSING}"} if "🙂" in name else set()
     assert set(err.splitlines()) == said
     for figure in drawn:
-        title = figure.axes[0].get_title(loc="left")
+        title = title_of(figure)
         assert title.startswith(f"'{pictures.shown_name(name, 30)}', 12 rows")
         assert len(title) < 60
 
