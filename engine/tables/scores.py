@@ -49,10 +49,10 @@ def scored(task: str, y: NDArray[Any], predicted: Predicted) -> Scores:
 
 
 def check_scores(task: str, said: Any) -> None:
-    """ValueError for what a file says of scores, if that is not what `scored` gives."""
+    """ValueError if what a file says of scores lacks one of `scored`, or is not of its kind."""
     names = set(CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES)
     for scores in said.values():
-        if scores.keys() != names or not all(
+        if not names <= scores.keys() or not all(
             value is None or (type(value) in (int, float) and math.isfinite(value))
             for value in scores.values()
         ):
