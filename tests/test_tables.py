@@ -519,8 +519,7 @@ def test_rows_to_stop_by_are_set_aside_from_fifty_rows_on_or_as_told():
 def test_rows_to_learn_from_need_two_values_of_the_target():
     y = [1.5] + [k * 1e-160 for k in range(39)]
     with pytest.raises(ValueError, match="have one value of the target only, or hardly another"):
-        for seed in range(20):
-            split_of(y, seed=seed)
+        [split_of(y, seed=seed) for seed in range(20)]
 
 
 def test_a_class_of_one_row_is_split_at_random_and_said():
