@@ -516,6 +516,12 @@ def test_rows_to_stop_by_are_set_aside_from_fifty_rows_on_or_as_told():
     assert fitting.split(many, 0.2, 0, early_stopping=False).validation is None
 
 
+def test_rows_to_learn_from_need_two_values_of_the_target():
+    y = [1.5] + [k * 1e-160 for k in range(39)]
+    with pytest.raises(ValueError, match="have one value of the target only, or hardly another"):
+        [split_of(y, seed=seed) for seed in range(20)]
+
+
 def test_a_class_of_one_row_is_split_at_random_and_said():
     _, rows = split_of(["p"] * 9 + ["q"] * 9 + ["r"])
     assert rows.how == "at random: class 'r' has one row, so classes cannot be shared out"
@@ -604,8 +610,9 @@ def test_scores_of_numbers_are_those_of_hand_arithmetic():
         "regression", np.array([1.0, 3.0]), scores.Predicted(np.array([1.0, 2.0]))
     )
     assert found == {"RMSE": pytest.approx(0.5**0.5), "MAE": 0.5, "R2": 0.5}
-    alone = scores.scored("regression", np.array([1.0]), scores.Predicted(np.array([2.0])))
-    assert alone["R2"] is None
+    for y in ([1.0], [1e-170, 2e-170]):
+        alone = scores.scored("regression", np.array(y), scores.Predicted(np.full(len(y), 2.0)))
+        assert alone["R2"] is None
 
 
 def test_the_baseline_is_the_most_frequent_class_or_the_mean():

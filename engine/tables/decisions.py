@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer
 from engine.tables import target as of_target
 from engine.tables.columns import Column, Columns
 from engine.tables.facts import PARTS, TRAINING, Facts
-from engine.tables.kinds import CATEGORY, NUMBER
+from engine.tables.kinds import CATEGORY, NUMBER, SMALLEST
 from engine.tables.learnt import LEARNT, category_counts, fitted_preprocessing, scale_of
 from engine.tables.survey import MOST_DISTINCT, SAMPLE_ROWS, Moments, Survey
 from engine.tables.target import CLASSIFICATION, Target
@@ -53,6 +53,11 @@ def decided_by_survey(survey: Survey, task: str | None, notes: list[str], dtype:
         moments = of_target_column.moments
         mean = moments.mean
         variances = np.array([moments.squares / moments.n])
+        if variances[0] < SMALLEST**2:
+            raise ValueError(
+                "The rows that would be learnt from have one value of the target only, or hardly "
+                "another. Try another seed, a smaller test_fraction, or more rows."
+            )
         standard_deviation = float(scale_of(variances, np.array([mean]), moments.n)[0])
         _require_predictable(target.name, mean, standard_deviation, np.finfo(dtype))
     preprocessing = fitted_preprocessing(columns.used, survey)

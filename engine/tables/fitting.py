@@ -23,6 +23,7 @@ from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target
 from engine.tables.columns import Columns
+from engine.tables.kinds import SMALLEST
 from engine.tables.model import TableModel
 from engine.tables.reading import Table, is_parquet
 from engine.tables.scores import (
@@ -160,6 +161,11 @@ def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = 
                 "--seed, a smaller --test-fraction, or more rows."
             )
     training, validation = _to_stop_by(everything, plan.target, seed, early_stopping)
+    if plan.target.task != CLASSIFICATION and np.ptp(training.y) < SMALLEST:
+        raise ValueError(
+            "The rows that would be learnt from have one value of the target only, or hardly "
+            "another. Try another --seed, a smaller --test-fraction, or more rows."
+        )
     return Split(training, validation, held_out, how)
 
 

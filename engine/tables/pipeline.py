@@ -57,7 +57,9 @@ def network(task: str, **settings: Any) -> Any:
     """The estimator that learns: a classifier, or a regressor of the standardised target."""
     if task == CLASSIFICATION:
         return MLPClassifier(**settings)
-    return TransformedTargetRegressor(MLPRegressor(**settings), transformer=StandardScaler())
+    return TransformedTargetRegressor(
+        MLPRegressor(**settings), transformer=StandardScaler(), check_inverse=False
+    )
 
 
 def assembled(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from engine.tables.kinds import SMALLEST
 from engine.tables.target import CLASSIFICATION
 
 # Name, and whether more is better.
@@ -130,5 +131,7 @@ def _regression(y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
     return {
         "RMSE": float(metrics.root_mean_squared_error(y, predicted.values)),
         "MAE": float(metrics.mean_absolute_error(y, predicted.values)),
-        "R2": float(metrics.r2_score(y, predicted.values)) if np.ptp(y) > 0 else float("nan"),
+        "R2": float(metrics.r2_score(y, predicted.values))
+        if np.ptp(y) > SMALLEST
+        else float("nan"),
     }
