@@ -211,8 +211,8 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
         came = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
         raise ValueError(
             f"Column {series.name!r} must hold {reading.in_words}; came {came} in row "
-            f"{row + (first_row or 1):,}{more}. Mend the values, or leave them empty if they are not "
-            "known."
+            f"{row + (first_row or 1):,}{more}. Mend the values, or leave them empty if they are "
+            "not known."
         )
     return values.alias(series.name)
 
