@@ -401,7 +401,8 @@ def test_a_word_among_numbers_is_named_with_its_row(tmp_path):
     lines[2501] = lines[2502] = lines[2999] = "oops,1,1"
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines))
-    message = r"Column 'x' must hold numbers; came 'oops' in row 2,501\.$"  # not how many more
+    # Not how many more.
+    message = r"Column 'x' must hold numbers; came 'oops' in row 2,501\. Mend the values, or leave "
     refused(message, path, tmp_path, columns={"x": "number"})
 
 
@@ -419,7 +420,7 @@ def test_a_number_out_of_range_is_named_with_its_row(tmp_path):
         ({"target": "yy"}, "target: the table has no column 'yy'. Did you mean 'y'"),
         ({"columns": {"q": "number"}}, "the table has no column 'q'"),
         ({"columns": {"y": "number"}}, "'y' is the target; use task"),
-        ({"columns": {"x": "text"}}, "KIND is number, category, boolean or out"),
+        ({"columns": {"x": "text"}}, "KIND is number, category, boolean, date or out"),
         ({"task": "ranking"}, "task must be 'classification' or 'regression'; got 'ranking'"),
         ({"dtype": "int8"}, "dtype must be 'float32' or 'float64'"),
         ({"test_fraction": 1.0}, "test_fraction must be at least 0 and below 1"),

@@ -122,7 +122,7 @@ def test_without_percent_beside_percent_only_0_is_certain():
     assert notation.numbers(texts, Reading(POINT, "%")).to_list() == [12, 0, None]
 
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[list[str | None], float, str]] = {
     "comma": ([f"{i},5" for i in range(N)], 3.5, "numbers with a decimal comma: '10,5' is 10.5"),
     "german": (["1.234,50", *(f"{i},00" for i in range(1, N))], 3, "'1.234,50' is 1234.5"),
     "us": (["1,234.50", *(f"{i}.00" for i in range(1, N))], 3, "'1,234.50' is 1234.5"),

@@ -81,8 +81,8 @@ def numbers(texts: pl.Series, reading: Reading) -> pl.Series:
     parts = _parts(texts)
     if reading.decimal == EITHER:
         point, comma = _read(parts, POINT), _read(parts, COMMA)
-        values = pl.coalesce(point, comma)
-        values = pl.select(pl.when((point == comma).fill_null(value=True)).then(values)).to_series()
+        certain = (point == comma).fill_null(value=True)
+        values = pl.select(pl.when(certain).then(pl.coalesce(point, comma))).to_series()
     else:
         values = _read(parts, reading.decimal)
     mark = parts["mark"].fill_null("")

@@ -47,7 +47,9 @@ class Spelt(NamedTuple):
     reasons: dict[str, str]
     examples: dict[str, str]
 
-    def translated(self, frame: pl.DataFrame, target: str, first_row: int = 1) -> pl.DataFrame:
+    def translated(
+        self, frame: pl.DataFrame, target: str, first_row: int | None = None
+    ) -> pl.DataFrame:
         """The table with numbers where it is translated."""
         if self.translation is None:
             return frame

@@ -100,7 +100,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         }
         return X.assign(**made)
 
-    def translated(self, frame: pl.DataFrame, first_row: int = 1) -> pl.DataFrame:
+    def translated(self, frame: pl.DataFrame, first_row: int | None = None) -> pl.DataFrame:
         """The same with what is made of dates beside them, and null where a value is missing."""
         made: list[pl.Series] = []
         for name, stored in self.readings.items():
@@ -113,7 +113,9 @@ class Translation(BaseEstimator):  # type: ignore[misc]
                 made += dates.derived(name, values, reading)
         return frame.with_columns(made) if made else frame
 
-    def with_target(self, frame: pl.DataFrame, target: str, first_row: int = 1) -> pl.DataFrame:
+    def with_target(
+        self, frame: pl.DataFrame, target: str, first_row: int | None = None
+    ) -> pl.DataFrame:
         """The same, and the target's column as well."""
         frame = self.translated(frame, first_row)
         if self.target is None or target not in frame.columns:
@@ -190,7 +192,7 @@ def stored_form(reading: Reading) -> dict[str, Any]:
     return {"kind": TEXT}
 
 
-def read(series: pl.Series, reading: Reading, first_row: int = 1) -> pl.Series:
+def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> pl.Series:
     """The numbers in a column; ValueError, naming column, row and value, for what is none."""
     if series.dtype.is_float():
         series = series.fill_nan(None)
@@ -202,13 +204,15 @@ def read(series: pl.Series, reading: Reading, first_row: int = 1) -> pl.Series:
     wrong = (values.is_null() & series.is_not_null()).arg_true()
     if len(wrong):
         row = int(wrong[0])
-        more = f" (and in {counted(len(wrong) - 1, 'other row')})" if len(wrong) > 1 else ""
+        more = ""
+        if len(wrong) > 1 and first_row is None:  # of a part of a table nobody knows how many
+            more = f" (and in {counted(len(wrong) - 1, 'other row')})"
         text = series.dtype == pl.String
         came = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
         raise ValueError(
             f"Column {series.name!r} must hold {reading.in_words}; came {came} in row "
-            f"{row + first_row:,}{more}. Mend the values, or leave them empty if they are not "
-            "known."
+            f"{row + (first_row or 1):,}{more}. Mend the values, or leave them empty if they are "
+            "not known."
         )
     return values.alias(series.name)
 
