@@ -241,7 +241,7 @@ class Spellings:
         found = seen.of_dates
         if found.n_present == seen.n_present == found.n_of_kind:
             if name == self.target:
-                refuse_what_is_no_target(name, DATE)
+                refuse_what_is_no_target(name, DATE, {})
             if found.ambiguous and found.n_dates and self.order is None:
                 return Refused(
                     f"holds dates such as {found.examples['two']!r}, in which the day or the month "
