@@ -137,8 +137,36 @@ def test_the_same_command_with_a_checkpoint_replaces_the_model_that_it_saved(her
     assert first.training["checkpoint"] == "run.ckpt"
     assert ended(*TRAIN, *kept) == 0  # once more: it has ended, and ends as before
     assert read(here / "t.skops").training["scores"] == first.training["scores"]
-    assert ended(*TRAIN) == main.WRONG_USE  # without the checkpoint it is a run of its own
-    assert "t.skops is there already" in capsys.readouterr().err
+    assert not (here / "t.previous.skops").exists()
+    assert ended(*TRAIN) == 0  # without the checkpoint it is a run of its own
+    assert "The model that was there is kept as t.previous.skops." in capsys.readouterr().out
+    assert read(here / "t.previous.skops").training == first.training
+
+
+@pytest.mark.compiled
+def test_a_model_that_is_there_is_kept_beside_and_given_up_with_force(here, capsys):
+    previous = here / "t.previous.skops"
+    models = []
+    for seed in (1, 2, 3):
+        assert ended(*TRAIN, "--seed", seed) == 0
+        models.append((here / "t.skops").read_bytes())
+        kept = "The model that was there is kept as t.previous.skops." in capsys.readouterr().out
+        assert kept == (seed > 1)
+        if kept:
+            assert previous.read_bytes() == models[-2]
+    assert ended(*TRAIN, "--force") == 0
+    assert "previous" not in capsys.readouterr().out
+    assert previous.read_bytes() == models[1]
+    previous.write_text(KEPT)
+    assert ended(*TRAIN) == main.WRONG_USE
+    assert "t.previous.skops is there already. Add --force" in capsys.readouterr().err
+    assert previous.read_text() == KEPT
+
+
+@pytest.mark.compiled
+def test_pictures_of_an_earlier_training_are_drawn_again(here):
+    for _ in range(2):
+        assert ended(*TRAIN, "--pictures", "p") == 0
 
 
 @pytest.mark.parametrize("content", [b"", KEPT.encode(), None])

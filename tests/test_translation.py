@@ -44,7 +44,8 @@ def folder(tmp_path_factory):
     as_written().write_csv(folder / "table.csv")
     plan = fitting.planned(read_table(folder / "table.csv"), "y")
     rows = fitting.split(plan, 0.2, 0)
-    fitting.trained(plan, rows, SETTINGS, {}).model.write(folder / "table.skops")
+    told = {"missing": ["NA"]}
+    fitting.trained(plan, rows, SETTINGS, told).model.write(folder / "table.skops")
     return folder
 
 
@@ -89,11 +90,15 @@ def test_a_loaded_model_predicts_as_the_command_in_whatever_form_values_come(pat
     np.testing.assert_array_equal(engine.load(path).predict(FRAMES[name]), expected)
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, "", " ", "NA"])
 def test_missing_values_are_imputed_in_whatever_form_they_come(path, missing):
     empty = as_written().with_columns(price=pl.lit(None, pl.String), when=pl.lit(None, pl.String))
     frame = pandas_frame(price=[missing] * N, when=[missing] * N)
     np.testing.assert_array_equal(engine.load(path).predict(frame), predicted(path, empty))
+    if isinstance(missing, str):
+        np.testing.assert_array_equal(
+            engine.load(path).predict(pl.from_pandas(frame)), predicted(path, empty)
+        )
 
 
 REFUSED = {

@@ -1,9 +1,12 @@
 """Files that commands write: what is there already is not replaced, unless --force says so."""
 
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from engine.cli.console import Console
 
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
 
@@ -14,6 +17,58 @@ def check_new(path: Path, option: str, force: bool) -> None:
 
     atomic_files.check_writable(path)
     refuse_existing(path, option, force)
+
+
+class ModelPlace:
+    """Where a model goes. A model that is there already is kept beside, under another name.
+
+    Parameters
+    ----------
+    path : Path
+    force : bool
+        Replace whatever file is there, and keep nothing.
+
+    Raises
+    ------
+    ValueError, OSError
+        Where nothing can be written, or a file is there that is no model.
+    """
+
+    def __init__(self, path: Path, force: bool) -> None:
+        self.path = path
+        self._previous: Path | None = None
+        if not force and is_model(path):
+            self._previous = path.with_name(f"{path.stem}.previous{path.suffix}")
+            check_new(self._previous, "--model", is_model(self._previous))
+        check_new(path, "--model", force or self._previous is not None)
+
+    def write(self, model: Any) -> None:
+        """Write the model, and keep the one that was there."""
+        from engine import atomic_files
+
+        if self._previous is not None:
+            with self.path.open("rb") as there, atomic_files.replacing(self._previous) as copy:
+                shutil.copyfileobj(there, copy)
+        model.write(self.path)
+
+    def say(self, console: Console) -> None:
+        """Where the model is, and the one that was there."""
+        console.print_lines(f"Model: {self.path}")
+        if self._previous is not None:
+            console.print_lines(f"The model that was there is kept as {self._previous}.")
+
+
+def is_model(path: Path) -> bool:
+    """Whether there is a model that commands on tables can read."""
+    from engine.model_files import pipeline_file
+
+    if not path.is_file():
+        return False
+    try:
+        pipeline_file.read_model(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def refuse_existing(path: Path, option: str, force: bool) -> None:

@@ -8,6 +8,7 @@ from engine.cli.console import Console
 if TYPE_CHECKING:
     from engine.tables.fitting import Trained
 
+PNG = b"\x89PNG\r\n\x1a\n"  # how such files begin
 LONGEST = 30  # letters of a target's name in a title
 NAMES = LEARNING_CURVE, CONFUSION_MATRIX, RESIDUALS = (
     "learning-curve.png",
@@ -61,5 +62,13 @@ def check_folder(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--pictures {folder} is a file; name a folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        check_new(folder / name, "--pictures", force)
+    for name in NAMES:  # which the same command makes again
+        check_new(folder / name, "--pictures", force or is_png(folder / name))
+
+
+def is_png(path: Path) -> bool:
+    """Whether there is a picture, as the command draws them."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(PNG)) == PNG

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console, say
-from engine.cli.output_files import Force, check_new
+from engine.cli.output_files import Force, ModelPlace
 from engine.cli.table_arguments import (
     TASK,
     ColumnKinds,
@@ -90,7 +90,8 @@ def train(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops."
+            metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops. A model that is "
+            "there is kept as NAME.previous.skops."
         ),
     ] = None,
     force: Force = False,
@@ -165,7 +166,8 @@ def train(
     standardised, categories one-hot, missing values imputed. All of that is learnt from the
     training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
     With a checkpoint, the same command goes on from there, after Ctrl-C or any other end, and
-    replaces the model that it has saved; other files are replaced with --force alone.
+    replaces the model that it has saved. Another model that is there is kept as
+    NAME.previous.skops; a file that is no model is replaced with --force alone.
     """
     from engine import Checkpoint, atomic_files
     from engine.cli.table_convert import converted, show_converted
@@ -190,7 +192,7 @@ def train(
     model = model or Path(table.resolve().with_suffix(pipeline_file.ENDING).name)
     pipeline_file.check_ending(model)
     force = force or is_of_same_run(model, checkpoint)
-    check_new(model, "--model", force)
+    place = ModelPlace(model, force)
     if checkpoint is not None:
         place_of(Checkpoint(checkpoint))
         atomic_files.check_writable(checkpoint)
@@ -236,7 +238,7 @@ def train(
         show_converted(console, converted_table)
         stopping = WANTED[early_stopping]
         _check_weights(class_weight, converted_table.target)
-        on_disk_trained = train_on_disk(console, converted_table, settings, stopping, model)
+        on_disk_trained = train_on_disk(console, converted_table, settings, stopping, place)
         finish(on_disk_trained, checkpoint)
         return
     check_fits_memory(table, TRAINED, ON_DISK)
@@ -256,9 +258,9 @@ def train(
     }
     with at_command_line():
         trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
-    trained.model.write(model)
+    place.write(trained.model)
     show_trained(console, trained.model, trained, rows_of(trained.split), {})
-    console.print_lines(f"Model: {model}")
+    place.say(console)
     if pictures is not None:
         draw_training(console, trained, pictures)
     finish(trained, checkpoint)

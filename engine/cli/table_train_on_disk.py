@@ -1,12 +1,12 @@
 """`engine train` on a table that is converted, or is to be: it is never loaded."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.console import Console
 
 if TYPE_CHECKING:
+    from engine.cli.output_files import ModelPlace
     from engine.tables.fitting_on_disk import TrainedOnDisk
     from engine.tables.on_disk import ConvertedTable
 
@@ -16,7 +16,7 @@ def train_on_disk(
     table: "ConvertedTable",
     settings: dict[str, Any],
     early_stopping: bool | None,
-    model: Path,
+    place: "ModelPlace",
 ) -> "TrainedOnDisk":
     """Train, save, and say how it went."""
     from engine.cli.table_train import at_command_line
@@ -24,9 +24,9 @@ def train_on_disk(
 
     with at_command_line():
         trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
-    trained.model.write(model)
+    place.write(trained.model)
     _show(console, table, trained)
-    console.print_lines(f"Model: {model}")
+    place.say(console)
     return trained
 
 

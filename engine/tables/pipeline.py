@@ -75,7 +75,9 @@ def assembled(
     """
     names, kinds = ([getattr(one, what) for one in columns] for what in ("name", "kind"))
     table = TableColumns(names, kinds, list(missing))
-    first = [] if translation is None else [(TRANSLATION, translation)]
+    first = []
+    if translation is not None:
+        first = [(TRANSLATION, translation.set_params(missing=list(missing)))]
     return Pipeline(
         [*first, (TABLE, table), (COLUMNS, fitted_preprocessing), (NETWORK, fitted_network)]
     )

@@ -34,6 +34,8 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         ``{"kind": "text"}``. Other columns stay as they are.
     target : dict, optional
         That of the target.
+    missing : list of str, optional
+        Texts that stand for a missing value, as they did in the table.
 
     Attributes
     ----------
@@ -48,9 +50,10 @@ class Translation(BaseEstimator):  # type: ignore[misc]
     [-7.25, None]
     """
 
-    def __init__(self, readings: Any = None, target: Any = None) -> None:
+    def __init__(self, readings: Any = None, target: Any = None, missing: Any = None) -> None:
         self.readings = readings
         self.target = target
+        self.missing = missing
 
     def fit(self, X: Any, y: object = None) -> "Translation":
         """Note the columns."""
@@ -88,9 +91,10 @@ class Translation(BaseEstimator):  # type: ignore[misc]
                 f"{quoted(lacking, most=10)}."
             )
         if isinstance(X, pl.DataFrame):
-            return self.translated(X)
+            return self.translated(self._with_gaps(X))
         names = [*self.readings]
-        found = self.translated(pl.DataFrame([_from_pandas(name, X[name]) for name in names]))
+        frame = pl.DataFrame([_from_pandas(name, X[name]) for name in names])
+        found = self.translated(self._with_gaps(frame))
         # Texts as objects with None, numbers as float64 with NaN: what the next step takes.
         made = {
             series.name: series.to_numpy()
@@ -99,6 +103,15 @@ class Translation(BaseEstimator):  # type: ignore[misc]
             for series in found
         }
         return X.assign(**made)
+
+    def _with_gaps(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The same with null for each text that stands for a missing value."""
+        words = list(self.missing or ())
+        texts = [name for name in self.readings if frame[name].dtype == pl.String]
+        return frame.with_columns(
+            pl.when(~pl.col(name).str.strip_chars().is_in(words)).then(pl.col(name)).alias(name)
+            for name in texts
+        )
 
     def translated(self, frame: pl.DataFrame, first_row: int | None = None) -> pl.DataFrame:
         """The same with what is made of dates beside them, and null where a value is missing."""
@@ -153,6 +166,9 @@ class Translation(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"a translation of {self.n_features_in_!r:.40} columns")
         if not isinstance(self.readings, dict) or not {*self.readings} <= {*names}:
             raise ValueError("a translation of columns that the model does not take")
+        words = [] if self.missing is None else self.missing
+        if not isinstance(words, list) or not all(type(word) is str for word in words):
+            raise ValueError("a translation whose words for missing values are no texts")
         for name, stored in self.readings.items():
             if not isinstance(name, str) or stored_form(reading_of(stored)) != stored:
                 raise ValueError(f"column {name!r:.40} is read as {stored!r:.80}")
