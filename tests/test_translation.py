@@ -171,7 +171,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
     model.write(tmp_path / "model.skops")
     # The preprocessing and the network are one after the other in the model.
     kept = read(tmp_path / "model.skops")
-    inputs = kept.pipeline[1].transform(plan.inputs)
+    inputs = kept.pipeline.named_steps["columns"].transform(plan.inputs)
     parts = [part for part in (table.training, table.validation) if part is not None]
     rows = np.concatenate([part.X for part in parts])
     np.testing.assert_allclose(
