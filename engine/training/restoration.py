@@ -206,10 +206,14 @@ class Restoring:
         """Counts and rates, by the costs that were watched."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
+        multiplied = sums[RATE]  # as compiled code divides by 5
         for cost in self._watched[:epochs]:
             require(not counts[STAGNANT], "its run went on after it had ended")
             counts[SEEN] += state.order.size
+            before = sums[RATE]
             watch(SimpleNamespace(counts=counts, sums=sums), settings, cost)
+            if sums[RATE] != before:
+                multiplied *= 1 / 5
         if settings.schedule == INVSCALING and epochs:
             with np.errstate(over="ignore"):
                 sums[RATE] = settings.learning_rate / (
@@ -219,10 +223,8 @@ class Restoring:
             require(state.counts[place] == counts[place], f"{prefix}.counts are not of its costs")
         require(state.sums[LOWEST] == sums[LOWEST], f"{prefix}.sums are not of its costs")
         rate = float(state.sums[RATE])
-        same = rate == sums[RATE]
-        if (
-            settings.schedule == INVSCALING
-        ):  # by another function for powers, its last bit may differ
+        same = rate in (sums[RATE], multiplied)
+        if settings.schedule == INVSCALING:  # another function for powers: its last bit may differ
             same = abs(rate - sums[RATE]) <= 1e-15 * sums[RATE]
         require(same, f"{prefix}.sums hold another learning rate")
 
