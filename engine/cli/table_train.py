@@ -90,8 +90,9 @@ def train(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where the model goes; if left out, TABLE's name with .skops. A model that is "
-            "there is kept as NAME.previous.skops."
+            metavar="FILE",
+            help="Where the model goes; if left out, TABLE's name with .skops. A model that is "
+            "there is kept as NAME.previous.skops.",
         ),
     ] = None,
     force: Force = False,
