@@ -22,7 +22,7 @@ class Task:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """For the threads of the team: call it, unless `finish` came before."""
+        """Call it, unless somebody has, or `finish` came before."""
         if not self._taken.acquire(blocking=False):
             return
         try:

@@ -63,8 +63,9 @@ class ReadAhead:
         expect(self._address, self._X.nbytes, at_random=False)
 
     def wait(self) -> None:
-        """Until all that is wanted has been asked for, where a thread has begun with it."""
+        """Until all that is wanted has been asked for: by the caller, if no thread has begun."""
         if self._asking is not None:
+            self._asking.run()
             self._asking.finish()
             self._asking = None
 
