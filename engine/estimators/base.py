@@ -15,7 +15,6 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 import engine
-from engine.blas import one_blas_thread
 from engine.boundary import settings
 from engine.chunks import Elsewhere, chunk_bounds
 from engine.equations.backends import NUMPY, Backend
@@ -543,7 +542,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:
         """A[L] (m, n_outputs) of a few samples X (n_0, m), without a kernel to compile."""
         theta = self._theta()
-        with np.errstate(all="ignore"), one_blas_thread():
+        with np.errstate(all="ignore"):
             return forward(NUMPY, self._network.layers, Samples(X), theta, 1).T
 
     # Parameters, as scikit-learn shows them and as the engine takes them.

@@ -14,7 +14,7 @@ from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
 from engine.estimators.predictor import RowRegressor
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
-from engine.estimators.unscaled_targets import unscaled_targets
+from engine.estimators.unscaled_targets import is_off_scale, unscaled_targets
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -332,6 +332,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         if self.out_activation_ != "identity":
             return []  # the logarithm of the mean is learnt, which the size of y hardly moves
         X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
+        if not is_off_scale(targets, weights):
+            return []  # before the predictions are computed
         return unscaled_targets(X, targets, self._outputs_of(X), weights)
 
     def _stratifies(self) -> bool:

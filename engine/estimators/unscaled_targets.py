@@ -54,17 +54,13 @@ def unscaled_targets(
     """
     s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
     y, p = targets.astype(np.float64), predicted.astype(np.float64)
-    if not s.sum() > 0 or not np.isfinite(y).all():
-        return []
     with np.errstate(all="ignore"):
-        size = np.abs(y).max(axis=0)
-        size[size == 0] = 1
-        means = np.average(y / size, axis=0, weights=s)  # divided, so that squares are in range
-        spreads = np.sqrt(np.average((y / size - means) ** 2, axis=0, weights=s))
-        varies = spreads > ROUNDING
+        size, means, spreads, off = _scales(y, s)
+        if not off.any():
+            return []
         misfit = np.average((y / size - p / size) ** 2, axis=0, weights=s) / spreads**2
         r2 = 1 - np.where(np.isfinite(misfit), misfit, np.inf)
-        suspect = varies & _off_scale(means * size, spreads * size) & (r2 < 1 - DEFICIT)
+        suspect = off & (r2 < 1 - DEFICIT)
         if not suspect.any():
             return []
         line = _r2_of_a_line(X.T.astype(np.float64), (y / size - means) / spreads, s, suspect)
@@ -73,6 +69,25 @@ def unscaled_targets(
         return []
     worst = int(np.where(poor, r2, np.inf).argmin())
     return [_finding(means * size, spreads * size, r2, line, worst)]
+
+
+def is_off_scale(targets: NDArray[np.floating], weights: NDArray[np.floating] | None) -> bool:
+    """Whether an output is not scaled, however well it is predicted."""
+    s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return bool(_scales(targets.astype(np.float64), s)[-1].any())
+
+
+def _scales(y: Columns, s: Columns) -> tuple[Columns, Columns, Columns, NDArray[np.bool_]]:
+    """The size of each output, mean and deviation in that unit, and which outputs are off scale."""
+    size = np.abs(y).max(axis=0)
+    size[size == 0] = 1
+    if not s.sum() > 0 or not np.isfinite(y).all():
+        return size, size, size, np.zeros(len(size), bool)
+    means = np.average(y / size, axis=0, weights=s)  # divided, so that squares are in range
+    spreads = np.sqrt(np.average((y / size - means) ** 2, axis=0, weights=s))
+    varies = spreads > ROUNDING
+    return size, means, spreads, varies & _off_scale(means * size, spreads * size)
 
 
 def _off_scale(means: Columns, spreads: Columns) -> NDArray[np.bool_]:
