@@ -153,13 +153,15 @@ def test_classes_are_numbered(tmp_path, labels, classes, ending):
 
 
 def test_columns_and_target_are_decided_as_in_memory(tmp_path):
-    table = frame()
+    table = frame().with_columns(opened=pl.lit("31.1.2024"), fee=pl.lit("1,50 €"))
     converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
     expected = fitting.planned(read_table(tmp_path / "table.csv"), "rent").columns
     assert [(c.name, c.kind, c.note) for c in converted.columns] == [
         (c.name, c.kind, c.note) for c in expected.used
     ]
     assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
+    assert ["opened", "is '31.1.2024' everywhere"] in converted.facts["left out"]
+    assert ["fee", "is '1,50 €' everywhere"] in converted.facts["left out"]
     assert converted.target == decided(table["rent"], None)
 
 

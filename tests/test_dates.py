@@ -220,6 +220,7 @@ def test_a_kind_that_is_told_is_obeyed():
         assert used(planned(FORMS[form], ["x=category"])).kind == "category"
     for form in ("ISO", "Date", "Datetime"):  # the same category in every type
         assert planned(FORMS[form], ["x=category"]).inputs["x"][0] == "2020-01-01"
+    assert used(planned(LEFT_OUT["one date"][0], ["x=date"])).reading == "date"
     for values, came in ((LEFT_OUT["a word"][0], "'unknown' in row 4"), (list(range(N)), "Int64")):
         message = f"Column 'x' must hold dates; came {came}"
         with pytest.raises(ValueError, match=re.escape(message)):

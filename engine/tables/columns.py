@@ -1,6 +1,6 @@
 """Which columns are learnt from, as what, and why the others are left out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -43,15 +43,20 @@ def described(
     target: str,
     told: Mapping[str, str],
     words: Mapping[str, Words] = MappingProxyType({}),
+    inferred: Collection[str] = (),
 ) -> Columns:
     """Decide on every column but the target; `told` says the kind of some, or that they are out.
 
+    Of these, no user has told the `inferred` ones: they are left out if they are constant.
     `words` are those of a CSV file that count as missing, of the columns that have such.
     """
     found = Columns([], [])
     for series in frame:
         if series.name != target:
-            column, is_used = _described(series, told.get(series.name), words.get(series.name, {}))
+            name = series.name
+            column, is_used = _described(
+                series, told.get(name), words.get(name, {}), name in inferred
+            )
             (found.used if is_used else found.left_out).append(column)
     refuse_nothing_to_learn_from(found, target)
     return found
@@ -98,7 +103,9 @@ def missing_in(series: pl.Series) -> int:
     return series.null_count() + n_nan
 
 
-def _described(series: pl.Series, told: str | None, words: Words) -> tuple[Column, bool]:
+def _described(
+    series: pl.Series, told: str | None, words: Words, is_inferred: bool
+) -> tuple[Column, bool]:
     kind = kinds.kind_of(series)
     column = Column(series.name, kind, series.null_count())
     if told == OUT:
@@ -109,6 +116,8 @@ def _described(series: pl.Series, told: str | None, words: Words) -> tuple[Colum
         column = replace(column, kind=told)
         if told == NUMBER:
             refuse_as_number(series.name, kinds.no_spread_of(values))
+        if is_inferred and _is_constant(values):
+            return replace(column, note=constant(values[0])), False
     elif kind in (EMPTY, DATE, OTHER):
         return replace(column, note=not_learnt_from(kind, series.dtype, words)), False
     else:
@@ -121,7 +130,7 @@ def _described(series: pl.Series, told: str | None, words: Words) -> tuple[Colum
 
 def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str:
     """Empty if the column is to be learnt from."""
-    if not series.null_count() and values.n_unique() == 1:
+    if _is_constant(values):
         return constant(values[0])
     if kind == NUMBER and (reason := kinds.no_spread_of(values)):
         return reason
@@ -130,6 +139,10 @@ def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str
     if kind == CATEGORY:
         return _almost_numbers(series) or _too_many_texts(values)
     return ""
+
+
+def _is_constant(values: pl.Series) -> bool:
+    return not values.null_count() and values.n_unique() == 1
 
 
 def _counts_rows(values: pl.Series) -> bool:

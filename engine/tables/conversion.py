@@ -7,7 +7,7 @@ imputing need, then the rows are transformed and written, batch by batch.
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -223,9 +223,9 @@ def _surveyed(
     """The survey of the table: a second one, once it is known that it has to be translated."""
     name, told = spellings.target, spellings.told
 
-    def new(told: Mapping[str, str], lenient: bool) -> Survey:
+    def new(told: Mapping[str, str], lenient: bool, inferred: Collection[str] = ()) -> Survey:
         generator = np.random.Generator(np.random.PCG64([seed, 1]))
-        return Survey(name, dict(told), len(PARTS), generator, lenient)
+        return Survey(name, dict(told), len(PARTS), generator, lenient, inferred)
 
     survey = new({column: kind for column, kind in told.items() if kind != DATE}, lenient=True)
     for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
@@ -234,7 +234,7 @@ def _surveyed(
     spelt = spellings.decided()
     if spelt.translation is None and spelt.told == survey.told:
         return survey, spelt
-    survey = new(spelt.told, lenient=False)
+    survey = new(spelt.told, lenient=False, inferred=spelt.inferred)
     for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelt):
         survey.add(batch, parts)
     return survey, spelt

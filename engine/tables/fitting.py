@@ -119,7 +119,9 @@ def planned(
     words = table.words.get(name, {})
     found = of_target.decided(frame[name], task, words)
     notes = [*table.notes, *spelt.notes]
-    columns = spelt.explained(of_columns.described(frame, name, spelt.told, table.words))
+    columns = spelt.explained(
+        of_columns.described(frame, name, spelt.told, table.words, spelt.inferred)
+    )
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
     notes += of_target.left_out(int((~known).sum()), words)

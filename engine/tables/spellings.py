@@ -30,6 +30,8 @@ class Spelt(NamedTuple):
         None where all columns are as programs write them.
     told : dict of str to str
         The kinds of columns that the table has once it is translated.
+    inferred : set of str
+        Those of them that no user has told.
     notes : list of str
         What is to be said of the target.
     said : dict of str to str
@@ -42,6 +44,7 @@ class Spelt(NamedTuple):
 
     translation: Translation | None
     told: dict[str, str]
+    inferred: set[str]
     notes: list[str]
     said: dict[str, str]
     reasons: dict[str, str]
@@ -173,7 +176,7 @@ class Spellings:
             step = Translation(stored, target)
             self._refuse_taken_names(step)
         examples = {name: self._seen[name].example for name in readings}
-        return Spelt(step, told, notes, said, reasons, examples)
+        return Spelt(step, told, readings.keys() - self.told, notes, said, reasons, examples)
 
     def _refuse_taken_names(self, step: Translation) -> None:
         taken = [name for name in step.made_names() if name in self._names]

@@ -6,6 +6,7 @@ the rows to learn from, whose median stands for theirs.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -112,10 +113,12 @@ class ColumnSurvey:
         n_parts: int,
         is_target: bool,
         lenient: bool = False,
+        inferred: bool = False,
     ) -> None:
         self.name = name
         self.dtype = dtype
         self._told = told
+        self._is_inferred = inferred
         text = dtype == pl.String
         self._is_checked = told not in (None, OUT) and not lenient
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
@@ -231,6 +234,8 @@ class ColumnSurvey:
             kind = self._told
             if kind == NUMBER:
                 of_columns.refuse_as_number(self.name, self._no_spread())
+            if self._is_inferred:
+                reason = self._constant(kind)
         if not reason and kind == CATEGORY and self.counts.too_many:
             reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}, or 1 MB")
             if self._told is not None:
@@ -299,12 +304,16 @@ class ColumnSurvey:
         variance = found.squares / max(1, found.n)
         return kinds.no_spread(found.n, self.highest - self.lowest, found.mean, variance)
 
+    def _constant(self, kind: str) -> str:
+        values = self.values(kind) or {}
+        constant = len(values) == 1 and not self.n_missing
+        return of_columns.constant(next(iter(values))) if constant else ""
+
     def _reason_to_leave_out(self, kind: str) -> str:
         if kind not in (NUMBER, BOOLEAN, CATEGORY):
             return of_columns.not_learnt_from(kind, self.dtype, self.words)
-        values = self.values(kind) or {}
-        if len(values) == 1 and not self.n_missing:
-            return of_columns.constant(next(iter(values)))
+        if reason := self._constant(kind):
+            return reason
         if kind == NUMBER and (reason := self._no_spread()):
             return reason
         if kind == NUMBER and self._counts_rows and self.n_missing == 0 and self.n_rows >= 3:
@@ -339,7 +348,8 @@ class Survey:
     """All columns of a table, and a sample of the numbers in the rows to learn from.
 
     Parts are numbered from 0, the rows to learn from; below 0 is a row of none. A lenient survey
-    takes text for the numbers that a user has told it for, as it may be translated to them.
+    takes text for the numbers that a user has told it for, as it may be translated to them. No
+    user has told the kinds of the `inferred` columns.
     """
 
     target: str
@@ -347,6 +357,7 @@ class Survey:
     n_parts: int
     generator: np.random.Generator
     lenient: bool = False
+    inferred: Collection[str] = ()
     columns: dict[str, ColumnSurvey] = field(default_factory=dict)
     rows_of_parts: list[int] = field(default_factory=list)
     sample: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -364,6 +375,7 @@ class Survey:
                     self.n_parts,
                     series.name == self.target,
                     self.lenient and self.told.get(series.name) == NUMBER,
+                    series.name in self.inferred,
                 )
                 for series in frame
             }
