@@ -335,7 +335,9 @@ def test_ctrl_c_keeps_what_was_learnt_saves_it_and_says_so(done, folder, tmp_pat
         signal.signal(signal.SIGINT, before)
     assert status == main.INTERRUPTED
     assert re.fullmatch(
-        r"engine: stopped by Ctrl-C in epoch \d+; what was learnt so far is saved\.\n", err
+        r"engine: Early stopping goes by 12 validation rows: .*\n"
+        r"engine: stopped by Ctrl-C in epoch \d+; what was learnt so far is saved\.\n",
+        err,
     )
     assert f"Model: {model}" in out
     assert read(model).predict(read_inputs(model, folder / "iris.csv")).values.shape == (150,)
