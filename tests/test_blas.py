@@ -13,6 +13,8 @@ from engine import Checkpoint, MLPRegressor, Network, blas, train
 from engine.blas import hold_blas, one_blas_thread
 from engine.workers import ArrayWorker
 
+pytestmark = pytest.mark.compiled
+
 THREADS_OF_BLAS = 3  # whatever the machine has
 WIDE = Network((66, 68, 65, 44), ["tanh", "tanh"], "identity")
 BY_BLAS = [{"solver": "lbfgs"}, {"solver": "adam", "backend": "numpy", "batch_size": 100}]

@@ -129,6 +129,11 @@ def test_early_stopping_by_fewer_than_20_rows_is_told_of(n_rows, few):
         assert "validation_fraction=0.2, or your own X_val and y_val" in said[0]
 
 
+def test_nothing_is_said_where_there_are_few_rows_in_all():
+    assert warned((CODES > 1)[:20], rows=X[:20])
+    assert warned((CODES > 1)[:19], rows=X[:19]) == []
+
+
 def test_early_stopping_without_a_row_of_a_class_names_the_class():
     said = warned(LETTERS)
     assert "20 validation rows, none of them of class 'e': so that its score" in said[0]

@@ -14,6 +14,8 @@ import pytest
 from engine import Network, chunks
 from engine.workers import TiledWorker, new_worker
 
+pytestmark = pytest.mark.compiled
+
 NETWORK = Network((5, 7, 3), output="softmax")
 
 

@@ -536,7 +536,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not few_epochs and isinstance(rows, Rows):  # those at Dask's workers are not looked at
             found += self._poorly_predicted(rows)
         if held_out is not None and self._scored:
-            found += of_few_rows(self, held_out)
+            found += of_few_rows(self, held_out, rows.n_rows + held_out.n_rows)
         return endings.of_findings(found)
 
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:

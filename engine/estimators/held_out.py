@@ -125,8 +125,11 @@ def _of_all_classes(estimator: Any, y: Any) -> Any:
     return np.resize(estimator.classes_, len(y))
 
 
-def of_few_rows(estimator: Any, rows: Rows) -> list[Finding]:
-    """Findings on a score that decided when to stop: of few rows, of no row of a class, or NaN."""
+def of_few_rows(estimator: Any, rows: Rows, n_rows_in_all: int) -> list[Finding]:
+    """Findings on a score that decided when to stop: of few rows, of no row of a class, or NaN.
+
+    Where there are few rows in all, no more of them can be held out, and nothing is said.
+    """
     found = []
     of_this_fit = estimator.validation_scores_[-estimator.n_iter_ :] if estimator.n_iter_ else []
     if of_this_fit and np.isnan(of_this_fit).all():
@@ -138,7 +141,7 @@ def of_few_rows(estimator: Any, rows: Rows) -> list[Finding]:
             )
         )
     absent = absent_classes(estimator, rows)
-    if rows.n_rows >= FEW_ROWS and not absent:
+    if n_rows_in_all < FEW_ROWS or (rows.n_rows >= FEW_ROWS and not absent):
         return found
     fraction = min(0.5, max(2 * estimator.validation_fraction, 0.2))
     lacking = f", none of them of class {absent[0]!r}" if absent else ""
