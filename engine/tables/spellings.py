@@ -86,13 +86,15 @@ class Spelt(NamedTuple):
         return Columns(used, left_out)
 
     def for_model(self, columns: list[Column]) -> Translation | None:
-        """The step of the model's pipeline: of the columns that it takes."""
+        """The step of the model's pipeline, of the columns that it takes; None if none needs it."""
         if self.translation is None:
             return None
         taken = [column.name for column in columns if column.reading != PART]
         readings = {
             name: stored for name, stored in self.translation.readings.items() if name in taken
         }
+        if not readings and self.translation.target is None:
+            return None
         made = {column.name for column in columns if column.reading == PART}
         for name in [*readings]:  # what is made of a date may say nothing, and be left out
             readings[name] = _with_parts(name, readings[name], made)
