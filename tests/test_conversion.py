@@ -771,6 +771,8 @@ def test_facts_that_lack_anything_or_hold_another_type_are_refused(request, kind
         for value in values:
             facts = json.loads(whole)
             *above, last = place
+            if value == "(nothing)" and last == "reading":
+                continue  # a column that stands there as programs write it need not have one
             inner = facts
             for name in above:
                 inner = inner[name]

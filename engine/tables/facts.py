@@ -92,7 +92,12 @@ def read_facts(folder: Path) -> tuple[Target, list[Column], Facts]:
             f"{folder} has format {found!r}, and this version of mlp-engine reads format {FORMAT}; "
             "convert the table again."
         )
-    if wrong := _wrong_type(facts, TYPES, "") or _wrong_target(facts["target"]) or _unfit(facts):
+    if wrong := (
+        _wrong_type(facts, TYPES, "")
+        or _wrong_reading(facts["columns"])
+        or _wrong_target(facts["target"])
+        or _unfit(facts)
+    ):
         raise ValueError(f"{path} is damaged: {wrong}. Convert the table again.")
     target = Target(**{name: facts["target"][name] for name in TYPES["target"]})
     return target, [_column(told) for told in facts["columns"]], facts
@@ -100,8 +105,15 @@ def read_facts(folder: Path) -> tuple[Target, list[Column], Facts]:
 
 def _column(told: Facts) -> Column:
     known = {name: told[name] for name in TYPES["columns"][0]}
-    reading = str(told.get("reading", ""))
+    reading = told.get("reading", "")
     return Column(**{**known, "categories": tuple(told["categories"]), "reading": reading})
+
+
+def _wrong_reading(columns: list[Facts]) -> str:
+    """A reading that is no text, in words; tables that nothing was read in need not have any."""
+    readings = [column.get("reading", "") for column in columns]
+    wrong = [reading for reading in readings if type(reading) is not str]
+    return f"a column's reading is {wrong[0]!r}" if wrong else ""
 
 
 def _wrong_type(value: Any, types: Any, place: str) -> str:
