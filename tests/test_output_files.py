@@ -160,7 +160,7 @@ def test_a_model_that_is_there_is_kept_beside_and_given_up_with_force(here, caps
     assert previous.read_bytes() == models[1]
     previous.write_text(KEPT)
     assert ended(*TRAIN) == main.WRONG_USE
-    assert "t.previous.skops is there already. Add --force" in capsys.readouterr().err
+    assert "t.previous.skops is no model, and t.skops would be kept" in capsys.readouterr().err
     assert previous.read_text() == KEPT
 
 

@@ -39,7 +39,11 @@ class ModelPlace:
         self._previous: Path | None = None
         if not force and is_model(path):
             self._previous = path.with_name(f"{path.stem}.previous{path.suffix}")
-            check_new(self._previous, "--model", is_model(self._previous))
+            if self._previous.exists() and not is_model(self._previous):
+                raise ValueError(
+                    f"{self._previous} is no model, and {path} would be kept under this name. Move "
+                    "it away, name another file with --model, or add --force to keep nothing."
+                )
         check_new(path, "--model", force or self._previous is not None)
 
     def write(self, model: Any) -> None:
