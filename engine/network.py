@@ -123,7 +123,9 @@ class Network:
         return self._layers
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_layers": None, "_spare": None}
+        state = {**self.__dict__, "_layers": None}
+        del state["_spare"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _spare=Spare())
