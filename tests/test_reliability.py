@@ -70,9 +70,8 @@ def killed_with(name: str, broken: str) -> list[str]:
         return state
 
     def less_exact(self, theta):
+        self._exact = False  # nor is the last one computed once more
         found = go_on(self, theta)
-        if not self.replays:
-            return found  # the last one is computed once more
         return found._replace(cost=float(np.float32(found.cost)))
 
     def never(self, *_):
