@@ -690,11 +690,15 @@ def test_threads_end_when_train_returns_or_raises(solver):
     assert soon(lambda: threads_now() <= before)
 
 
-def test_threads_end_after_a_single_evaluation():
+def test_threads_of_single_evaluations_end_with_their_network():
     before = threads_before()
     X, Y, _ = problem()
-    theta = NETWORK.initial_parameters(seed=1)
-    NETWORK.cost_and_gradient(theta, X, Y, backend="numpy", n_threads=3)
+    network = Network(NETWORK.sizes, hidden="tanh", output="sigmoid")
+    theta = network.initial_parameters(seed=1)
+    for _ in range(2):
+        network.cost_and_gradient(theta, X, Y, backend="numpy", n_threads=3)
+        assert threads_now() - before == 2
+    del network
     assert soon(lambda: threads_now() <= before)
 
 
