@@ -1,5 +1,6 @@
 """The mean cost J of a network on given data, and its gradient, as functions of theta alone."""
 
+import os
 from collections import deque
 from typing import Any
 
@@ -10,7 +11,7 @@ from engine.boundary import arrays
 from engine.chunks import ChunkSums, Elsewhere, Sums, chunk_bounds, sums_of, total_weight
 from engine.equations.backends import Backend
 from engine.samples import Layers, Samples
-from engine.threads import choose
+from engine.threads import Threads, choose
 from engine.workers import SPAN_SAMPLES
 
 
@@ -23,6 +24,18 @@ class Spare:
 
     def __init__(self) -> None:
         self._kept: deque[tuple[tuple[Any, ...], ChunkSums]] = deque(maxlen=1)
+        self._chosen: tuple[tuple[Any, ...], Threads] | None = None
+
+    def choose(self, asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
+        """As many threads as `choose` says; that of the last call, if nothing has changed.
+
+        To ask the system how many cores may be used takes half a millisecond.
+        """
+        question = (asked, multiply_adds, n_chunks, os.environ.get("OMP_NUM_THREADS"))
+        chosen = self._chosen
+        if chosen is None or chosen[0] != question:
+            chosen = self._chosen = question, choose(asked, multiply_adds, n_chunks)
+        return chosen[1]
 
     def take(self, backend: Backend, layers: Layers, samples: Samples, n_threads: int) -> ChunkSums:
         """Sums over these samples; new ones where none are to spare."""
@@ -83,7 +96,7 @@ class Objective:
         self.samples = samples
         self._sizes = layers.sizes
         self._n_parameters = layers.n_parameters
-        self.threads = choose(
+        self.threads = (choose if spare is None else spare.choose)(
             n_threads,
             layers.multiply_adds * samples.n_samples,
             len(chunk_bounds(samples.n_samples)),
