@@ -1,5 +1,6 @@
 """BLAS has one thread while a fit uses it, in any Python thread, and its own number afterwards."""
 
+import contextlib
 import os
 import threading
 
@@ -57,6 +58,26 @@ def in_thread(call, *arguments, **named):
     thread.start()
     thread.join()
     return returned[0]
+
+
+@contextlib.contextmanager
+def held_by_another_thread():
+    """Another thread holds BLAS at one thread until the block ends."""
+    begun, end = threading.Event(), threading.Event()
+
+    def hold():
+        with one_blas_thread():
+            begun.set()
+            end.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert begun.wait(60)
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
 def trained(solver="lbfgs", **settings):
@@ -149,20 +170,10 @@ def test_blas_is_held_again_before_each_use():
 
 
 def test_the_last_of_several_holders_gives_blas_its_threads_back():
-    begun, end = threading.Event(), threading.Event()
-
-    def hold():
+    with contextlib.ExitStack() as another:
         with one_blas_thread():
-            begun.set()
-            end.wait(60)
-
-    thread = threading.Thread(target=hold)
-    with one_blas_thread():
-        thread.start()
-        assert begun.wait(60)
-    assert set(numbers()) == {1}
-    end.set()
-    thread.join()
+            another.enter_context(held_by_another_thread())
+        assert set(numbers()) == {1}
     assert set(numbers()) == {THREADS_OF_BLAS}
 
 
@@ -240,19 +251,8 @@ def test_threads_that_share_a_pass_by_numpy_limit_such_a_blas_too(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_of_a_fork_in_the_midst_of_anothers_run_has_its_threads_of_blas():
-    begun, end = threading.Event(), threading.Event()
-
-    def hold():
-        with one_blas_thread():
-            begun.set()
-            end.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert begun.wait(60)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if set(numbers()) == {THREADS_OF_BLAS} else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    end.set()
-    thread.join()
+    with held_by_another_thread():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if set(numbers()) == {THREADS_OF_BLAS} else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
