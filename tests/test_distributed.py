@@ -698,13 +698,20 @@ def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
         distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
 
 
-def test_a_cluster_that_adapts_is_asked_for_workers():
+def test_a_cluster_that_adapts_is_asked_for_workers_and_keeps_them(monkeypatch):
+    here = cluster.identity_of_worker(False)
+
+    def after_loading(blas):
+        time.sleep(2)  # the package, on a slow machine
+        return here
+
+    monkeypatch.setattr(cluster, "identity_of_worker", after_loading)
     X, y, _ = dask_of(*rows(5000))
     with (
         LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
         Client(local, set_as_default=False) as client,
     ):
-        local.adapt(minimum=0, maximum=2)
+        local.adapt(minimum=0, maximum=2, interval="200ms", wait_count=2)  # ends idle ones at once
         fit_both(model(), X, y, client=client)
 
 

@@ -354,12 +354,18 @@ class TakingPart:
         ]
 
     def _ask(self, workers: Sequence[str]) -> None:
+        # A cluster that adapts ends workers that compute nothing and hold nothing, and a worker
+        # that is asked seems to do neither while it loads the package: so each holds something.
+        held = [self._client.submit(bytes, workers=[one], pure=False) for one in workers]
         try:
             found = self._client.run(
                 identity_of_worker, self._blas, workers=list(workers), on_error="return"
             )
         except (OSError, ValueError):  # one has gone meanwhile: it is asked again, if it is there
             return
+        finally:
+            for future in held:
+                future.release()
         for worker, theirs in found.items():
             if isinstance(theirs, dict):
                 self._known[worker] = differences(theirs, self._ours)
