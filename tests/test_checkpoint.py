@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -992,14 +993,18 @@ import os, sys, time
 from pathlib import Path
 from engine.file_locks import FileLock
 lock = FileLock(Path({str(tmp_path / "lock")!r}))
-if os.fork() == 0:
-    os.close(1)
-    time.sleep(60)
+if child := os.fork():
+    print(child, flush=True)
     os._exit(0)
-os._exit(0)
+os.close(1)
+os.close(2)
+time.sleep(60)
 """
-    processes.run("-c", code)
-    FileLock(tmp_path / "lock").release()
+    child = int(processes.output("-c", code))
+    try:
+        FileLock(tmp_path / "lock").release()
+    finally:
+        os.kill(child, signal.SIGKILL)  # an error if it has ended
 
 
 def test_a_file_that_only_has_the_name_of_a_lock_stays(tmp_path):

@@ -191,6 +191,7 @@ def test_such_a_group_has_no_room_for_a_copy(very_large):
     assert done.returncode == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("tables", [".parquet"], indirect=True)
 def test_a_limit_on_addresses_is_none_on_conversions_and_is_named_where_files_are_mapped(
     tables, tmp_path
 ):
@@ -198,7 +199,7 @@ def test_a_limit_on_addresses_is_none_on_conversions_and_is_named_where_files_ar
     done = run_function(limited_memory.converted_with_few_addresses, *asked, env=FEW_THREADS)
     converted, opened = json.loads(done.stdout.splitlines()[-1])
     message = (
-        r"training-inputs.npy cannot be mapped: this process may have .* MB more of addresses, "
+        r"training-(inputs|targets).npy cannot be mapped: this process may have .* more of addresses, "
     )
     for said in (converted, opened):
         assert re.search(message, said)

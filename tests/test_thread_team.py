@@ -124,4 +124,4 @@ def test_a_team_begins_no_more_threads_than_it_has_tasks_at_once():
     end = time.monotonic() + 30
     while _thread._count() > before and time.monotonic() < end:
         time.sleep(0.005)
-    assert _thread._count() == before
+    assert _thread._count() <= before
