@@ -55,7 +55,8 @@ demo: $(VENV)/with-plots | build
 	$(BIN)/engine xnor --seeds 100 --picture build/engine-xnor.png --force
 
 # The same tests three times, each with an empty cache of its own: compiled, as users run them; as plain
-# Python, for true coverage of the equations; and with every index of the compiled code checked.
+# Python, for true coverage of the equations; and with every index of the compiled code checked. The last
+# two leave out tests with processes of their own, and run a file on each core.
 test: lint test-compiled test-interpreted test-bounds
 
 lint: $(VENV)/with-test
@@ -71,12 +72,12 @@ test-compiled: lint
 test-interpreted: test-compiled
 	rm -rf build/kernels-interpreted
 	ENGINE_TEST_PASS=interpreted NUMBA_DISABLE_JIT=1 NUMBA_CACHE_DIR=build/kernels-interpreted \
-	    $(RUN) -m pytest tests -m "not compiled" --cov --cov-report=term
+	    $(RUN) -m pytest tests -m "not compiled" -n auto --dist loadfile --cov --cov-report=term
 
 test-bounds: test-interpreted
 	rm -rf build/kernels-bounds
 	ENGINE_TEST_PASS=bounds NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/kernels-bounds \
-	    $(RUN) -m pytest tests -m "not compiled"
+	    $(RUN) -m pytest tests -m "not compiled" -n auto --dist loadfile
 
 test-slow: $(VENV)/with-test
 	$(RUN) -m pytest tests -m slow

@@ -2,11 +2,16 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from engine.equations.backends import BACKENDS
 
 PASS = os.environ.get("ENGINE_TEST_PASS", "compiled")
+
+# A busy machine makes no test fail.
+hypothesis.settings.register_profile("engine", deadline=None)
+hypothesis.settings.load_profile("engine")
 
 
 @pytest.fixture(params=list(BACKENDS))

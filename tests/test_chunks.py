@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Network, chunks, train
@@ -38,7 +38,6 @@ def data(n_samples, seed=0):
 
 
 @given(n_samples=st.integers(0, 20_000))
-@settings(deadline=None)
 def test_chunks_cover_all_samples_once_and_in_order(n_samples):
     bounds = chunk_bounds(n_samples)
     covered = [i for start, stop in bounds for i in range(start, stop)]

@@ -21,7 +21,7 @@ from tests.test_estimators import KINDS, assert_same, both, rows, targets
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
 )
-PROPERTY = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+PROPERTY = settings(max_examples=40, derandomize=True, database=None)
 N_ROWS = 16
 X = rows(N_ROWS)
 KIND = st.sampled_from([*KINDS, "two"])

@@ -21,9 +21,7 @@ pytestmark = [
 
 ENDINGS = (".safetensors", ".skops", ".onnx")
 GOOD = (fuzz_workers.REFUSED, fuzz_workers.UNCHANGED, fuzz_workers.ANOTHER)
-SETTINGS = settings(
-    deadline=None, max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

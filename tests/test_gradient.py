@@ -155,7 +155,7 @@ def both(case, data, backend, columns, weights=None, total=None):
 
 
 BACKEND = st.sampled_from(list(BACKENDS))
-PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=40, derandomize=True)
 
 
 def close(left, right):

@@ -275,7 +275,7 @@ def large_epochs(batch_size):
     seed=st.integers(0, 2**32),
     backend=st.sampled_from(BACKENDS),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_settings_give_the_steps_of_the_equations(
     update, schedule, numbers, n_samples, batch_size, weighted, alpha, shuffle, seed, backend
 ):

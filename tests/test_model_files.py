@@ -182,7 +182,7 @@ def content(tmp_path_factory):
     return written(tmp_path_factory.mktemp("whole") / "model.skops").read_bytes()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path_factory, content, place, bit):
     damaged = bytearray(content)

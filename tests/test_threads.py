@@ -539,9 +539,13 @@ def soon(condition, seconds=1.0):
 
 
 def threads_before():
-    """How many threads there are; some may still be ending, and a failed test may hold some."""
+    """How many threads there are, once those of earlier tests have ended that will."""
     gc.collect()
-    return threads_now()
+    number = threads_now() + 1
+    while (now := threads_now()) < number:
+        number = now
+        time.sleep(0.05)
+    return number
 
 
 def threads_now():

@@ -14,7 +14,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
@@ -512,7 +512,6 @@ def test_tol_stops_exactly_there(costs, tol, patience, place):
     tol=st.integers(0, 4).map(lambda n: n / 4),
     patience=st.integers(1, 4),
 )
-@settings(deadline=None)
 def test_tol_stops_where_the_definition_says(costs, tol, patience):
     assert stops_at(costs, tol, patience) == expected_stop(costs, tol, patience)
 
