@@ -56,7 +56,9 @@ demo: $(VENV)/with-plots | build
 
 # The same tests three times, each with an empty cache of its own: compiled, as users run them; as plain
 # Python, for true coverage of the equations; and with every index of the compiled code checked. The last
-# two leave out tests with processes of their own, and run a file on each core.
+# two leave out tests with processes of their own. A file of tests runs on each core.
+PARALLEL := -n auto --dist loadfile
+
 test: lint test-compiled test-interpreted test-bounds
 
 lint: $(VENV)/with-test
@@ -67,17 +69,17 @@ lint: $(VENV)/with-test
 
 test-compiled: lint
 	rm -rf build/kernels-compiled
-	ENGINE_TEST_PASS=compiled NUMBA_CACHE_DIR=build/kernels-compiled $(RUN) -m pytest
+	ENGINE_TEST_PASS=compiled NUMBA_CACHE_DIR=build/kernels-compiled $(RUN) -m pytest $(PARALLEL)
 
 test-interpreted: test-compiled
 	rm -rf build/kernels-interpreted
 	ENGINE_TEST_PASS=interpreted NUMBA_DISABLE_JIT=1 NUMBA_CACHE_DIR=build/kernels-interpreted \
-	    $(RUN) -m pytest tests -m "not compiled" -n auto --dist loadfile --cov --cov-report=term
+	    $(RUN) -m pytest tests -m "not compiled" $(PARALLEL) --cov --cov-report=term
 
 test-bounds: test-interpreted
 	rm -rf build/kernels-bounds
 	ENGINE_TEST_PASS=bounds NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/kernels-bounds \
-	    $(RUN) -m pytest tests -m "not compiled" -n auto --dist loadfile
+	    $(RUN) -m pytest tests -m "not compiled" $(PARALLEL)
 
 test-slow: $(VENV)/with-test
 	$(RUN) -m pytest tests -m slow
