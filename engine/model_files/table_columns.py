@@ -6,7 +6,7 @@ with NaN, categories as text with None.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -64,24 +64,27 @@ class TableColumns(TransformerMixin, BaseEstimator):
         ValueError
             Where X is no frame, lacks columns, or has values of another kind.
         """
-        if not hasattr(X, "columns") or type(X).__module__.split(".")[0] not in (
-            "pandas",
-            "polars",
-        ):
-            raise ValueError(
-                "The model takes the columns of a table by name: pass a pandas or polars "
-                f"DataFrame; got {type(X).__name__}."
-            )
-        there = set(X.columns)
-        absent = [name for name in self.names if name not in there]
-        if absent:
-            more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
-            raise ValueError(
-                f"X lacks columns that the model takes: {', '.join(map(repr, absent[:5]))}{more}. "
-                "Add them, with missing values if these are not known."
-            )
+        require_columns(X, self.names)
         made = _pandas if hasattr(X, "iloc") else _polars
         return made(X, list(zip(self.names, self.kinds, strict=True)), {*self.missing})
+
+
+def require_columns(X: Any, names: Iterable[str]) -> None:
+    """Raise ValueError if X is no frame of pandas or polars, or lacks one of the columns."""
+    frames = [base for base in type(X).__mro__ if base.__name__ == "DataFrame"]
+    if not any(base.__module__.partition(".")[0] in ("pandas", "polars") for base in frames):
+        raise ValueError(
+            "The model takes the columns of a table by name: pass a pandas or polars DataFrame; "
+            f"got {type(X).__name__}."
+        )
+    there = set(X.columns)
+    absent = [name for name in names if name not in there]
+    if absent:
+        more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
+        raise ValueError(
+            f"X lacks columns that the model takes: {', '.join(map(repr, absent[:5]))}{more}. "
+            "Add them, with missing values if these are not known."
+        )
 
 
 def check_columns(part: TableColumns) -> None:

@@ -7,7 +7,7 @@ imputing need, then the rows are transformed and written, batch by batch.
 import errno
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
 from engine.tables.arrays import write_arrays
 from engine.tables.asked import TABLES, asked_of, made_before
+from engine.tables.columns import Translated
 from engine.tables.dates import ORDERS
 from engine.tables.dealing import Dealer, shares_of
 from engine.tables.decisions import Decided, decided_by_survey, facts_of, known_columns
@@ -223,18 +224,19 @@ def _surveyed(
     """The survey of the table: a second one, once it is known that it has to be translated."""
     name, told = spellings.target, spellings.told
 
-    def new(told: Mapping[str, str], lenient: bool, inferred: Collection[str] = ()) -> Survey:
+    def new(told: Mapping[str, str], lenient: bool, translated: Translated) -> Survey:
         generator = np.random.Generator(np.random.PCG64([seed, 1]))
-        return Survey(name, dict(told), len(PARTS), generator, lenient, inferred)
+        return Survey(name, dict(told), len(PARTS), generator, lenient, translated)
 
-    survey = new({column: kind for column, kind in told.items() if kind != DATE}, lenient=True)
+    undated = {column: kind for column, kind in told.items() if kind != DATE}
+    survey = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
     for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
         survey.add(batch, parts)
         spellings.add(batch.frame)
     spelt = spellings.decided()
     if spelt.translation is None and spelt.told == survey.told:
         return survey, spelt
-    survey = new(spelt.told, lenient=False, inferred=spelt.inferred)
+    survey = new(spelt.told, lenient=False, translated=spelt.translated)
     for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelt):
         survey.add(batch, parts)
     return survey, spelt
@@ -254,7 +256,7 @@ def _dealt(
     for batch in files.batches():
         parts = dealer.parts(batch)
         if spelt is not None:
-            frame = spelt.translated(batch.frame, target, batch.first_row)
+            frame = spelt.translate(batch.frame, target, batch.first_row)
             batch = batch._replace(frame=frame)
         yield batch, parts
         if progress is not None:

@@ -115,12 +115,12 @@ def planned(
     spellings = Spellings(name, kinds_told, task, decimal, dates)
     spellings.add(frame)
     spelt = spellings.decided()
-    frame = spelt.translated(frame, name)
+    frame = spelt.translate(frame, name)
     words = table.words.get(name, {})
     found = of_target.decided(frame[name], task, words)
     notes = [*table.notes, *spelt.notes]
     columns = spelt.explained(
-        of_columns.described(frame, name, spelt.told, table.words, spelt.inferred)
+        of_columns.described(frame, name, spelt.told, table.words, spelt.translated)
     )
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()

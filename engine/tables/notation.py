@@ -4,10 +4,15 @@ A number has a decimal comma or a decimal point. 1,234 fits both readings and me
 all values of a column decide, and where they do not, a user has to say it.
 """
 
+import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+
+from engine.tables import kinds
 
 COMMA, POINT, EITHER = "comma", "point", ""
 DECIMALS = (COMMA, POINT)
@@ -29,7 +34,7 @@ _WHOLE = (
     rf"\s*(?P<after>%|‰|{_CURRENCY})?(?P<last>-)?\s*(?P<close>\))?$"
 )
 _DASHES = "[\u2212\u2012\u2013\ufe63\uff0d]"
-_NO_CENTS = r"(\d)[.,][-\u2014]+"  # 12,- and 12.--
+_NO_CENTS = r"(\d)[.,][-\u2014]+([^-\d]|$)"  # 12,- and 12.--
 _END = r"\d*)(?:{decimal}\d*)?(?:[eE][-+]?\d+)?$"
 _GROUPED = (
     rf"^(?:[1-9]\d{{0,2}}(?:{{group}})+|[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+|"
@@ -78,18 +83,14 @@ def numbers(texts: pl.Series, reading: Reading) -> pl.Series:
     >>> numbers(pl.Series(["12 %", "0", "3"]), Reading("point", "%")).to_list()
     [12.0, 0.0, None]
     """
-    parts = _parts(texts)
+    value = pl.col(reading.decimal)
     if reading.decimal == EITHER:
-        point, comma = _read(parts, POINT), _read(parts, COMMA)
-        certain = (point == comma).fill_null(value=True)
-        values = pl.select(pl.when(certain).then(pl.coalesce(point, comma))).to_series()
-    else:
-        values = _read(parts, reading.decimal)
-    mark = parts["mark"].fill_null("")
-    right = (mark == reading.mark) | (mark == "")
-    if reading.mark in PERCENT:
-        right = (mark == reading.mark) | ((mark == "") & (values == 0))
-    return pl.select(pl.when(right).then(values)).to_series().alias(texts.name)
+        certain = (pl.col(POINT) == pl.col(COMMA)).fill_null(value=True)
+        value = pl.when(certain).then(pl.coalesce(POINT, COMMA))
+    mark = pl.col("mark").fill_null("")
+    alone = (mark == "") & (value == 0) if reading.mark in PERCENT else mark == ""
+    right = pl.when((mark == reading.mark) | alone)
+    return _parts(texts).select(right.then(value).alias(texts.name)).to_series()
 
 
 def mark_of(text: str) -> str:
@@ -97,18 +98,11 @@ def mark_of(text: str) -> str:
     return _parts(pl.Series([text]))["mark"][0] or ""
 
 
-def are_plain(texts: pl.Series) -> bool:
-    """Whether all are numbers as programs write them."""
-    return _plain_numbers(texts).null_count() == texts.null_count()
-
-
-def _plain_numbers(texts: pl.Series) -> pl.Series:
-    return texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
-
-
 def with_units(texts: pl.Series) -> bool:
     """Whether all are a number and one and the same unit, such as 12 kg."""
-    found = texts.drop_nulls().str.strip_chars().str.extract(_UNIT, 1)
+    if not all(re.match(_UNIT, text) for text in kinds.first_texts(texts)):
+        return False
+    found = kinds.present(texts).str.strip_chars().str.extract(_UNIT, 1)
     return len(found) > 0 and not found.null_count() and found.n_unique() == 1
 
 
@@ -145,20 +139,19 @@ class Seen:
 
     def add(self, texts: pl.Series) -> None:
         """Values more."""
-        texts = texts.drop_nulls()
+        texts = kinds.present(texts)
         if self.given_up or not len(texts):
             return
         self.n_present += len(texts)
-        sample = texts.gather_every(max(1, len(texts) // SAMPLE))
-        if are_plain(sample):
-            values = _plain_numbers(texts)
+        sample = kinds.sample_of(texts, SAMPLE)
+        if kinds.all_are(sample, kinds.NUMBER):
+            values = kinds.as_kind(texts, kinds.NUMBER).values
             if not values.null_count():
                 self._add_plain(texts, values)
                 return
         self.plain = False
-        found = _parts(sample)
-        likely = (_read(found, POINT).is_not_null() | _read(found, COMMA).is_not_null()).sum()
-        if likely < LEAST_LIKELY * len(sample):
+        look = _normal(pl.col("text")).str.contains(_WHOLE).mean()
+        if sample.to_frame("text").select(look).item() < LEAST_LIKELY:
             self.given_up = True
             return
         self._add_written(texts)
@@ -169,9 +162,12 @@ class Seen:
         self.n_either += len(texts)
         self._keep_distinct(values.head(SAMPLE))
         self._keep_distinct(values)
-        self.n_unmarked += int((values != 0).sum())
+        self.n_unmarked += int(np.count_nonzero(values.to_numpy()))
         if self.n_comma < self.n_present - len(texts):
             return  # the decimal comma is ruled out already
+        first = (text for text in kinds.first_texts(texts) if "." in text)
+        if not all(re.match(_PLAIN_GROUPS, text) for text in first):
+            return
         pointed = texts.filter(texts.str.contains(".", literal=True)).str.strip_chars()
         if not len(pointed):
             self.n_comma += len(texts)
@@ -185,7 +181,7 @@ class Seen:
 
     def _add_written(self, texts: pl.Series) -> None:
         parts = _parts(texts)
-        point, comma = _read(parts, POINT), _read(parts, COMMA)
+        point, comma = parts[POINT], parts[COMMA]
         is_point, is_comma = point.is_not_null(), comma.is_not_null()
         either = is_point | is_comma
         self.n_point += int(is_point.sum())
@@ -266,14 +262,15 @@ class Seen:
 
 
 def _parts(texts: pl.Series) -> pl.DataFrame:
-    """Sign, mark and digits of each text; null where it is no number."""
-    plain = texts.str.strip_chars().str.replace_all(_DASHES, "-").str.replace(_NO_CENTS, "${1}")
-    frame = (
-        plain.alias("text")
-        .to_frame()
-        .select(pl.col("text").str.extract_groups(_WHOLE).alias("parts"))
-        .unnest("parts")
-    )
+    """What each text consists of, and the number in either reading; null where there is none."""
+    groups, parts = _expressions()
+    return texts.to_frame("text").select(groups).unnest("text").select(parts)
+
+
+@cache  # as to build them takes longer than to apply them to a hundred texts
+def _expressions() -> tuple[pl.Expr, list[pl.Expr]]:
+    """From texts to groups, and from groups to parts and numbers."""
+    groups = _normal(pl.col("text")).str.extract_groups(_WHOLE)
     whole = (
         pl.col("body").is_not_null()
         & (pl.col("open").is_null() == pl.col("close").is_null())
@@ -294,20 +291,25 @@ def _parts(texts: pl.Series) -> pl.DataFrame:
         | (pl.col("sign") == "-").fill_null(value=False)
         | (pl.col("inner") == "-").fill_null(value=False)
     )
-    return frame.select(
-        pl.when(whole).then(pl.col("body")).alias("body"),
+    sign = pl.when(minus).then(-1.0).otherwise(1.0)
+    return groups, [
         pl.when(whole).then(pl.coalesce("before", "after")).alias("mark"),
         pl.when(whole).then(pl.col("open")).alias("open"),
-        pl.when(minus).then(-1.0).otherwise(1.0).alias("sign"),
-    )
+        *(pl.when(whole).then(_value(decimal) * sign).alias(decimal) for decimal in DECIMALS),
+    ]
 
 
-def _read(parts: pl.DataFrame, decimal: str) -> pl.Series:
-    """The numbers in one of the readings; null where a text has none in it."""
+def _normal(text: pl.Expr) -> pl.Expr:
+    """The text with one kind of minus, and without the dashes that stand for no cents."""
+    one_minus = text.str.strip_chars().str.replace_all(_DASHES, "-")
+    return one_minus.str.replace(_NO_CENTS, "${1}${2}")
+
+
+def _value(decimal: str) -> pl.Expr:
+    """The digits as a number in one of the readings, without its sign; null where there is none."""
     body = pl.col("body")
     apart = r"'\u2019 \u00a0\u202f\u2009\u2007" + ("," if decimal == POINT else ".")
     digits = body.str.replace_all(f"[{apart}]", "")
     if decimal == COMMA:
         digits = digits.str.replace(",", ".", literal=True)
-    value = digits.cast(pl.Float64, strict=False) * pl.col("sign")
-    return parts.select(pl.when(body.str.contains(_BODY[decimal])).then(value)).to_series()
+    return pl.when(body.str.contains(_BODY[decimal])).then(digits.cast(pl.Float64, strict=False))

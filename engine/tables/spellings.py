@@ -12,13 +12,11 @@ import polars as pl
 
 from engine.tables import columns as of_columns
 from engine.tables import dates, notation, translation
-from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns
-from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type
+from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
+from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
 from engine.tables.target import CLASSIFICATION, refuse_what_is_no_target
 from engine.tables.translation import PART, Reading, Translation
 from engine.tables.words import quoted
-
-SAMPLE = 100  # values that are looked at before all are
 
 
 class Spelt(NamedTuple):
@@ -30,27 +28,24 @@ class Spelt(NamedTuple):
         None where all columns are as programs write them.
     told : dict of str to str
         The kinds of columns that the table has once it is translated.
-    inferred : set of str
-        Those of them that no user has told.
+    translated : Translated
+        How the table writes them, and what is made of dates.
     notes : list of str
         What is to be said of the target.
     said : dict of str to str
         What is to be said of columns that are learnt from.
     reasons : dict of str to str
         Why columns are left out.
-    examples : dict of str to str
-        A value, as it is written, of each column that is translated.
     """
 
     translation: Translation | None
     told: dict[str, str]
-    inferred: set[str]
+    translated: Translated
     notes: list[str]
     said: dict[str, str]
     reasons: dict[str, str]
-    examples: dict[str, str]
 
-    def translated(
+    def translate(
         self, frame: pl.DataFrame, target: str, first_row: int | None = None
     ) -> pl.DataFrame:
         """The table with numbers where it is translated."""
@@ -63,7 +58,7 @@ class Spelt(NamedTuple):
         kinds, parts = {}, set()
         if self.translation is not None:
             kinds = {name: stored["kind"] for name, stored in self.translation.readings.items()}
-            parts = {*self.translation.made_names()}
+            parts = {*self.translated.source_of}
         used = [
             replace(
                 column,
@@ -79,10 +74,6 @@ class Spelt(NamedTuple):
             for column in found.left_out
             if column.name not in parts
         ]
-        for place, column in enumerate(left_out):  # in the words of the table
-            if column.name in kinds and column.note.endswith("everywhere"):
-                value = self.examples[column.name]
-                left_out[place] = replace(column, note=of_columns.constant(value))
         return Columns(used, left_out)
 
     def for_model(self, columns: list[Column]) -> Translation | None:
@@ -90,9 +81,8 @@ class Spelt(NamedTuple):
         if self.translation is None:
             return None
         taken = [column.name for column in columns if column.reading != PART]
-        readings = {
-            name: stored for name, stored in self.translation.readings.items() if name in taken
-        }
+        of_all = self.translation.readings
+        readings = {name: of_all[name] for name in taken if name in of_all}
         if not readings and self.translation.target is None:
             return None
         made = {column.name for column in columns if column.reading == PART}
@@ -177,11 +167,20 @@ class Spellings:
             target = None if of_target is None else translation.stored_form(of_target)
             step = Translation(stored, target)
             self._refuse_taken_names(step)
-        examples = {name: self._seen[name].example for name in readings}
-        return Spelt(step, told, readings.keys() - self.told, notes, said, reasons, examples)
+        source_of = {} if step is None else step.source_of()
+        written = {
+            name: Written(
+                self._seen[name].example,
+                is_told=name in self.told,
+                dated=reading.in_words if isinstance(reading, dates.Reading) else "",
+            )
+            for name, reading in readings.items()
+            if not isinstance(reading, str)
+        }
+        return Spelt(step, told, Translated(written, source_of), notes, said, reasons)
 
     def _refuse_taken_names(self, step: Translation) -> None:
-        taken = [name for name in step.made_names() if name in self._names]
+        taken = sorted(step.source_of().keys() & {*self._names})
         if taken:
             raise ValueError(
                 f"The table has columns called {quoted(taken)}, which would be made of a date; "
@@ -315,7 +314,7 @@ class _Seen:
 
     def add(self, series: pl.Series) -> None:
         """Values more."""
-        values = series.drop_nulls()
+        values = present(series)
         if not len(values):
             return
         self.n_present += len(values)
@@ -328,9 +327,8 @@ class _Seen:
             self._units = self._short = False
             return
         self.of_dates.add(texts)
-        first = texts.head(SAMPLE)
-        self._units = self._units and notation.with_units(first) and notation.with_units(texts)
-        self._short = self._short and dates.two_digits(first) and dates.two_digits(texts)
+        self._units = self._units and notation.with_units(texts)
+        self._short = self._short and dates.two_digits(texts)
         if self.odd:
             self._example = self._example or texts[0]
             if len(self.distinct) <= FEW:
@@ -396,10 +394,9 @@ def _with_parts(name: str, stored: dict[str, object], made: set[str]) -> dict[st
     reading = translation.reading_of(stored)
     if not isinstance(reading, dates.Reading):
         return stored
-    none = pl.Series([0.0])
     parts = tuple(
         part
         for part in reading.parts
-        if {one.name for one in dates.derived(name, none, reading._replace(parts=(part,)))} & made
+        if made.intersection(dates.names_of_derived(name, reading._replace(parts=(part,))))
     )
     return translation.stored_form(reading._replace(parts=parts))

@@ -12,8 +12,11 @@ import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
 
+from engine.model_files.table_columns import require_columns
 from engine.tables import dates, notation
-from engine.tables.words import counted, quoted
+from engine.tables.kinds import CATEGORY, kind_of_type
+from engine.tables.reading import without_missing
+from engine.tables.words import counted
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
 DATED = (dates.DATE, dates.TIME, dates.DURATION)
@@ -74,22 +77,10 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When a column holds what is not written as it was in training; the message names column,
-            row and value.
-        TypeError
-            For what is no table.
+            When X is no frame or lacks columns, or a column holds what is not written as it was in
+            training; the message names column, row and value.
         """
-        if not hasattr(X, "columns"):
-            raise TypeError(
-                f"The model takes a table of pandas or polars, with columns by name; got "
-                f"{type(X).__name__}."
-            )
-        lacking = [name for name in self.feature_names_in_ if name not in X.columns]
-        if lacking:
-            raise ValueError(
-                f"The table lacks {counted(len(lacking), 'column')} that the model takes: "
-                f"{quoted(lacking, most=10)}."
-            )
+        require_columns(X, self.feature_names_in_)
         if isinstance(X, pl.DataFrame):
             return self.translated(self._with_gaps(X))
         names = [*self.readings]
@@ -106,18 +97,21 @@ class Translation(BaseEstimator):  # type: ignore[misc]
 
     def _with_gaps(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same with null for each text that stands for a missing value."""
-        words = list(self.missing or ())
-        texts = [name for name in self.readings if frame[name].dtype == pl.String]
-        return frame.with_columns(
-            pl.when(~pl.col(name).str.strip_chars().is_in(words)).then(pl.col(name)).alias(name)
-            for name in texts
+        if not self.missing:
+            return frame
+        texts = frame.select(
+            pl.col(name).cast(pl.String).str.strip_chars()
+            for name in self.readings
+            if kind_of_type(frame[name].dtype) == CATEGORY
         )
+        return frame.with_columns(without_missing(texts, self.missing))
 
     def translated(self, frame: pl.DataFrame, first_row: int | None = None) -> pl.DataFrame:
         """The same with what is made of dates beside them, and null where a value is missing."""
         made: list[pl.Series] = []
+        there = set(frame.columns)
         for name, stored in self.readings.items():
-            if name not in frame.columns:
+            if name not in there:
                 continue
             reading = reading_of(stored)
             values = read(frame[name], reading, first_row)
@@ -135,20 +129,19 @@ class Translation(BaseEstimator):  # type: ignore[misc]
             return frame
         return frame.with_columns(read(frame[target], reading_of(self.target), first_row))
 
-    def made_names(self) -> list[str]:
-        """The columns that come besides those that go in."""
-        none = pl.Series([0.0])
+    def source_of(self) -> dict[str, str]:
+        """The columns that come besides those that go in, and the date that each is made of."""
         readings = ((name, reading_of(stored)) for name, stored in self.readings.items())
-        return [
-            series.name
+        return {
+            made: name
             for name, reading in readings
             if isinstance(reading, dates.Reading)
-            for series in dates.derived(name, none, reading)
-        ]
+            for made in dates.names_of_derived(name, reading)
+        }
 
     def as_written(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The other way round: a table of numbers as texts that would be read as these."""
-        frame = frame.drop(self.made_names(), strict=False)
+        frame = frame.drop(*self.source_of(), strict=False)
         return frame.with_columns(
             pl.Series(name, [_written(one, reading_of(stored)) for one in frame[name].to_list()],
                       dtype=pl.String)
@@ -157,7 +150,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
 
     def n_features_out(self, n_features: int) -> int:
         """How many columns come out, for so many that go in."""
-        return n_features + len(self.made_names())
+        return n_features + len(self.source_of())
 
     def check_sound(self) -> None:
         """ValueError, or whatever else it leads to, if it holds what no table was read by."""
@@ -172,7 +165,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         for name, stored in self.readings.items():
             if not isinstance(name, str) or stored_form(reading_of(stored)) != stored:
                 raise ValueError(f"column {name!r:.40} is read as {stored!r:.80}")
-        if {*self.made_names()} & {*names}:
+        if self.source_of().keys() & {*names}:
             raise ValueError("a translation that makes columns which are there")
         if self.target is not None and not isinstance(reading_of(self.target), notation.Reading):
             raise ValueError(f"the target is read as {self.target!r:.80}")
@@ -212,7 +205,7 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
     """The numbers in a column; ValueError, naming column, row and value, for what is none."""
     if series.dtype.is_float():
         series = series.fill_nan(None)
-    if isinstance(series.dtype, pl.Categorical | pl.Enum):
+    if kind_of_type(series.dtype) == CATEGORY:
         series = series.cast(pl.String)
     if isinstance(reading, str):
         return _as_text(series)
