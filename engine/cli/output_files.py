@@ -27,6 +27,9 @@ class ModelPlace:
     path : Path
     force : bool
         Replace whatever file is there, and keep nothing.
+    checkpoint : Path, optional
+        Of the run that makes the model. If there is one, a model that the same run has saved
+        before is replaced.
 
     Raises
     ------
@@ -34,17 +37,18 @@ class ModelPlace:
         Where nothing can be written, or a file is there that is no model.
     """
 
-    def __init__(self, path: Path, force: bool) -> None:
+    def __init__(self, path: Path, force: bool, checkpoint: Path | None = None) -> None:
         self.path = path
         self._previous: Path | None = None
-        if not force and is_model(path):
+        header = None if force else header_of_model(path)
+        if header is not None and not _is_of_run(header, checkpoint):
             self._previous = path.with_name(f"{path.stem}.previous{path.suffix}")
-            if self._previous.exists() and not is_model(self._previous):
+            if self._previous.exists() and header_of_model(self._previous) is None:
                 raise ValueError(
                     f"{self._previous} is no model, and {path} would be kept under this name. Move "
                     "it away, name another file with --model, or add --force to keep nothing."
                 )
-        check_new(path, "--model", force or self._previous is not None)
+        check_new(path, "--model", force or header is not None)
 
     def write(self, model: Any) -> None:
         """Write the model, and keep the one that was there."""
@@ -62,17 +66,24 @@ class ModelPlace:
             console.print_lines(f"The model that was there is kept as {self._previous}.")
 
 
-def is_model(path: Path) -> bool:
-    """Whether there is a model that commands on tables can read."""
+def header_of_model(path: Path) -> dict[str, Any] | None:
+    """What a model says of itself; None if there is none that commands on tables can read."""
     from engine.model_files import pipeline_file
 
     if not path.is_file():
-        return False
+        return None
     try:
-        pipeline_file.read_model(path)
+        return pipeline_file.read_model(path).header
     except (OSError, ValueError):
+        return None
+
+
+def _is_of_run(header: dict[str, Any], checkpoint: Path | None) -> bool:
+    """Whether a run with that checkpoint has saved the model, and can go on."""
+    if checkpoint is None or not checkpoint.exists():
         return False
-    return True
+    about = header.get("training")
+    return isinstance(about, dict) and about.get("checkpoint") == checkpoint.name
 
 
 def refuse_existing(path: Path, option: str, force: bool) -> None:

@@ -13,7 +13,8 @@ from engine.tables.kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHE
 from engine.tables.reading import Words
 from engine.tables.words import count_as_missing, counted, named_column, quoted
 
-OUT = "out"  # a kind that a user may give a column
+OUT = "out"  # a kind that a user may give a column, as any of
+TOLD = (*INPUT_KINDS, DATE, OUT)
 MOST_INPUTS = 50  # of one column's categories; the rarest share one
 FEW = 20  # distinct texts that are never too many
 ALMOST_ALL = 0.9
@@ -368,7 +369,7 @@ def names_and_kinds(told: list[str]) -> dict[str, str]:
 def name_and_kind(told: str) -> tuple[str, str]:
     """The two of NAME=KIND."""
     name, equals, kind = told.rpartition("=")
-    if not equals or kind not in (*INPUT_KINDS, DATE, OUT):
+    if not equals or kind not in TOLD:
         raise ValueError(
             "--column must be NAME=KIND, where KIND is number, category, boolean, date or out; "
             f"got {told!r}."

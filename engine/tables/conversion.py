@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from engine.boundary import settings
+from engine.boundary.settings import listed
 from engine.free_memory import in_words
 from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
@@ -208,10 +209,15 @@ def _full_disk_in_words(folder: Path) -> Iterator[None]:
 
 
 def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
-    told = of_columns.parse_told([f"{name}={kind}" for name, kind in columns.items()], names)
-    if target in told:
-        raise ValueError(f"columns: {target!r} is the target; use task for it.")
-    return told
+    for name, kind in columns.items():
+        named_column(name, names, "columns")
+        if kind not in of_columns.TOLD:
+            raise ValueError(
+                f"columns: the kind of {name!r} must be {listed(of_columns.TOLD)}; got {kind!r}."
+            )
+    if target in columns:
+        raise ValueError(f"columns: {target!r} is the target; its kind goes by the task.")
+    return dict(columns)
 
 
 def _surveyed(

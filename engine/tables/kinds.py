@@ -211,6 +211,6 @@ def no_spread(n: int, spread: float, mean: float, variance: float) -> str:
         return f"varies by less than {SMALLEST:g}, too little to be scaled: use another unit"
     rounding = np.finfo(np.float64).eps
     # What StandardScaler takes for a constant.
-    if variance <= n * rounding * variance + (n * mean * rounding) ** 2:
+    if 0 < variance <= n * rounding * variance + (n * mean * rounding) ** 2:
         return f"varies around {mean:.6g} by no more than rounding: subtract that from it"
     return ""
