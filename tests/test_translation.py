@@ -146,6 +146,20 @@ def test_a_part_of_a_date_that_says_nothing_is_no_column_of_the_table(tmp_path):
     assert fitted.model.matched(table).notes == []
 
 
+def test_a_name_may_look_like_a_pattern_for_names(tmp_path):
+    names = {"price": "*", "when": "^.*$"}
+    path = tmp_path / "table.csv"
+    as_written().rename(names).write_csv(path)
+    plan = fitting.planned(read_table(path), "y")
+    model = fitting.trained(plan, fitting.split(plan, 0, 0), SETTINGS, {"missing": ["NA"]}).model
+    model.write(tmp_path / "table.skops")
+    for frame in (as_written().rename(names), as_written().rename(names).to_pandas()):
+        found = engine.load(tmp_path / "table.skops").predict(frame)
+        np.testing.assert_array_equal(found, model.predict(plan.inputs).values)
+    table = convert_table(path, tmp_path / "f", "y", test_fraction=0, validation_fraction=0)
+    assert [column.name for column in table.columns][:3] == ["*", "^.*$", "letter"]
+
+
 @pytest.mark.parametrize("n", [10, 100])
 def test_the_names_of_columns_are_asked_for_once_however_many_there_are(monkeypatch, n):
     asked = []

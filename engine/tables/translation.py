@@ -99,12 +99,15 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         """The same with null for each text that stands for a missing value."""
         if not self.missing:
             return frame
-        texts = frame.select(
-            pl.col(name).cast(pl.String).str.strip_chars()
-            for name in self.readings
-            if kind_of_type(frame[name].dtype) == CATEGORY
+        columns = (frame[name] for name in self.readings)  # pl.col("*") would be all of them
+        texts = pl.DataFrame(
+            [
+                column.cast(pl.String).str.strip_chars()
+                for column in columns
+                if kind_of_type(column.dtype) == CATEGORY
+            ]
         )
-        return frame.with_columns(without_missing(texts, self.missing))
+        return frame.with_columns(*without_missing(texts, self.missing))
 
     def translated(self, frame: pl.DataFrame, first_row: int | None = None) -> pl.DataFrame:
         """The same with what is made of dates beside them, and null where a value is missing."""
