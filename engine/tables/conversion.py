@@ -33,7 +33,7 @@ from engine.tables.notation import DECIMALS
 from engine.tables.on_disk import CHANGED, PIPELINE, ConvertedTable, new_folder, open_table
 from engine.tables.pipeline import COLUMNS, TRANSLATION
 from engine.tables.reading import MISSING
-from engine.tables.spellings import Spellings, Spelt
+from engine.tables.spellings import SpellingSurvey, TableSpelling
 from engine.tables.stream import Batch, TableFiles, table_files
 from engine.tables.survey import Survey
 from engine.tables.target import TASKS
@@ -166,15 +166,15 @@ def convert_table(
     if reuse and is_converted(Path(folder)):
         return made_before(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
-        survey, spelt = _surveyed(
-            files, Spellings(name, told, task, decimal, dates), shares, seed, progress
+        survey, spelling = _surveyed(
+            files, SpellingSurvey(name, told, task, decimal, dates), shares, seed, progress
         )
-        decided = decided_by_survey(survey, task, [*files.notes, *spelt.notes], dtype)
-        decided = decided._replace(columns=spelt.explained(decided.columns))
-        translation = spelt.for_model(decided.columns.used)
+        decided = decided_by_survey(survey, task, [*files.notes, *spelling.notes], dtype)
+        decided = decided._replace(columns=spelling.with_notes(decided.columns))
+        translation = spelling.step_of_model(decided.columns.used)
         _require_space(unfinished, decided, dtype)
         with _full_disk_in_words(Path(folder)):
-            dealt = _dealt(files, "write", name, shares, seed, progress, spelt)
+            dealt = _dealt(files, "write", name, shares, seed, progress, spelling)
             write_arrays(unfinished, dealt, decided, np.dtype(dtype))
             if asked_of(files)[TABLES] != asked[TABLES]:
                 raise ValueError(CHANGED)
@@ -222,12 +222,12 @@ def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str
 
 def _surveyed(
     files: TableFiles,
-    spellings: Spellings,
+    spellings: SpellingSurvey,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-) -> tuple[Survey, Spelt]:
-    """The survey of the table: a second one, once it is known that it has to be translated."""
+) -> tuple[Survey, TableSpelling]:
+    """A survey of the table; if it must be translated, a second survey, of the translation."""
     name, told = spellings.target, spellings.told
 
     def new(told: Mapping[str, str], lenient: bool, translated: Translated) -> Survey:
@@ -239,13 +239,13 @@ def _surveyed(
     for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
         survey.add(batch, parts)
         spellings.add(batch.frame)
-    spelt = spellings.decided()
-    if spelt.translation is None and spelt.told == survey.told:
-        return survey, spelt
-    survey = new(spelt.told, lenient=False, translated=spelt.translated)
-    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelt):
+    spelling = spellings.decided()
+    if spelling.translation is None and spelling.kinds == survey.told:
+        return survey, spelling
+    survey = new(spelling.kinds, lenient=False, translated=spelling.translated)
+    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelling):
         survey.add(batch, parts)
-    return survey, spelt
+    return survey, spelling
 
 
 def _dealt(
@@ -255,14 +255,14 @@ def _dealt(
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-    spelt: Spelt | None = None,
+    spelling: TableSpelling | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.int8]]]:
     """All batches, translated, and the part of each row: the same in every pass."""
     dealer = Dealer(target, shares, seed)
     for batch in files.batches():
         parts = dealer.parts(batch)
-        if spelt is not None:
-            frame = spelt.translate(batch.frame, target, batch.first_row)
+        if spelling is not None:
+            frame = spelling.translate(batch.frame, target, batch.first_row)
             batch = batch._replace(frame=frame)
         yield batch, parts
         if progress is not None:

@@ -1,8 +1,8 @@
 """Dates and times of day in the forms that people write, as numbers.
 
 A date, with or without a time, is the days since 1970-01-01 00:00 UTC: the same instant is the same
-number in every form. 3/4/2024 is the 3rd of April or the 4th of March; all values of a column
-decide, and where they do not, a user has to say it.
+number in every form. 3/4/2024 is the 3rd of April or the 4th of March: all values of a column
+decide, and if they fit both orders, the user has to.
 """
 
 import re
@@ -21,8 +21,8 @@ DAY_FIRST, MONTH_FIRST, EITHER = "day-first", "month-first", ""
 ORDERS = (DAY_FIRST, MONTH_FIRST)
 YEAR, WEEK, CLOCK = "time of year", "day of the week", "time of day"
 PARTS = (YEAR, WEEK, CLOCK)
-SAMPLE = 1000  # values that are looked at before all are
-LEAST_LIKELY = 0.5  # share of them that look like dates, for all to be looked at
+SAMPLE = 1000  # values that are tried before all are
+LEAST_LIKELY = 0.5  # share of the sample that must look like dates
 MOST_KEPT = 21
 DAYS_A_YEAR = 365.2425
 FUNCTIONS = {"sine": np.sin, "cosine": np.cos}
@@ -80,7 +80,7 @@ class Reading(NamedTuple):
     ----------
     kind : "date", "time" (of day) or "duration"
     order : "day-first", "month-first" or ""
-        Of 3/4/2024. Empty where training had no such date; then it is not read.
+        Of 3/4/2024. Empty if the training table had no such date; then 3/4/2024 is not read.
     parts : tuple of str
         What the network gets besides the number itself: "time of year", "day of the week", "time of
         day", each as sine and cosine.
@@ -292,7 +292,7 @@ class Extent:
     clocks: tuple[int, int] = (0, 0)
 
     def add(self, instants: pl.Series) -> None:
-        """Dates more."""
+        """Take more dates into account."""
         found = instants.drop_nulls().to_numpy()
         if not len(found):
             return
@@ -308,7 +308,7 @@ class Extent:
         self.first, self.last, self.weekdays, self.clocks = first, last, of_days, of_clocks
 
     def parts(self, kind: str) -> tuple[str, ...]:
-        """What may pay besides the number itself: what comes round again and again."""
+        """Which periodic parts vary, so that the network may learn from them."""
         if kind == DURATION:
             return ()
         span = (self.last - self.first) / _US_A_DAY
@@ -328,8 +328,8 @@ def _wider(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
 
 
 @dataclass
-class Seen:
-    """What is known so far of a column as dates, times of day or durations."""
+class DateSurvey:
+    """What the values of a column, so far, are as dates, times of day or durations."""
 
     n_present: int = 0
     n_dates: int = 0  # in either order
@@ -346,7 +346,7 @@ class Seen:
     examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, values: pl.Series) -> None:
-        """Values more."""
+        """Look at more values."""
         values = kinds.present(values)
         if self.given_up or not len(values):
             return
@@ -394,13 +394,13 @@ class Seen:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether all values fit both orders, and are other days in the two, not of points."""
+        """Whether all values fit both orders and mean different days, without points in them."""
         fit = all(number == self.n_present for number in self.n_of_order.values())
         return fit and self.differ and not self.with_points
 
     @property
     def mixed(self) -> bool:
-        """Whether each is a date in one of the orders, and not all in the same."""
+        """Whether each value is a date, but neither order fits all of them."""
         return (
             self.n_dates == self.n_present
             and not self.ambiguous
@@ -409,17 +409,17 @@ class Seen:
 
     @property
     def n_of_kind(self) -> int:
-        """Values of the kind that most are of."""
+        """How many values fit the kind that fits most."""
         return max(self.n_times, self.n_durations, *self.n_of_order.values())
 
     def order(self, told: str | None) -> str:
-        """The one that fits most, or the one that is told, where both do."""
+        """The order that fits most values; if both fit as many, the one that the user told."""
         if self.n_of_order[DAY_FIRST] == self.n_of_order[MONTH_FIRST]:
             return told or (DAY_FIRST if self.two_orders and self.with_points else EITHER)
         return max(ORDERS, key=self.n_of_order.__getitem__)
 
     def reading(self, dtype: pl.DataType, told: str | None) -> Reading:
-        """How the column is to be read."""
+        """How to read the column."""
         if dtype != pl.String:
             kind = kind_of(dtype)
             return Reading(kind, told or EITHER, self._extent("").parts(kind))

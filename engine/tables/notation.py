@@ -1,7 +1,7 @@
 """Numbers in the spellings that people use: 1.234,50 or 1,234.50 or 1'234, with %, a currency, (5).
 
-A number has a decimal comma or a decimal point. 1,234 fits both readings and means 1.234 or 1234;
-all values of a column decide, and where they do not, a user has to say it.
+A number has a decimal comma or a decimal point. 1,234 fits both readings, and means 1.234 or 1234:
+all values of a column decide, and if they fit both readings, the user has to.
 """
 
 import re
@@ -17,9 +17,9 @@ from engine.tables import kinds
 COMMA, POINT, EITHER = "comma", "point", ""
 DECIMALS = (COMMA, POINT)
 PERCENT = ("%", "‰")
-SAMPLE = 1000  # values that are looked at before all are
-LEAST_LIKELY = 0.5  # share of them that look like numbers, for all to be looked at
-MOST_KEPT = 21  # different values that are kept, of each sort
+SAMPLE = 1000  # values that are tried before all are
+LEAST_LIKELY = 0.5  # share of the sample that must look like numbers
+MOST_KEPT = 21  # distinct values that are kept of each sort
 LONGEST_MARK = 8  # letters
 
 _SPACE = "[ \u00a0\u202f\u2009\u2007]"
@@ -55,7 +55,7 @@ class Reading(NamedTuple):
     Attributes
     ----------
     decimal : "comma", "point" or ""
-        Empty where training had no number that tells; then 1,234 is not read.
+        Empty if no number of the training table decided it; then 1,234 is not read.
     mark : str
         The currency, % or ‰ beside them; empty for none.
     """
@@ -107,8 +107,8 @@ def with_units(texts: pl.Series) -> bool:
 
 
 @dataclass
-class Seen:
-    """What is known so far of a column of text as numbers.
+class NumberSurvey:
+    """What the values of a column of text, so far, are as numbers.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Seen:
     plain : bool
         Whether all are numbers as programs write them.
     given_up : bool
-        Whether so few looked like numbers that no more were looked at.
+        Whether too few looked like numbers, so that no more values are looked at.
     """
 
     n_present: int = 0
@@ -138,7 +138,7 @@ class Seen:
     _looked: dict[str, int] = field(default_factory=dict)  # how many an example was chosen from
 
     def add(self, texts: pl.Series) -> None:
-        """Values more."""
+        """Look at more values."""
         texts = kinds.present(texts)
         if self.given_up or not len(texts):
             return
@@ -157,7 +157,7 @@ class Seen:
         self._add_written(texts)
 
     def _add_plain(self, texts: pl.Series, values: pl.Series) -> None:
-        """Plain numbers; of those with a point, whether it may set thousands apart."""
+        """Count plain numbers, and find out whether their points may separate thousands."""
         self.n_point += len(texts)
         self.n_either += len(texts)
         self._keep_distinct(values.head(SAMPLE))
@@ -208,7 +208,7 @@ class Seen:
         self._keep_example("any", texts.filter(either))
 
     def _keep_example(self, name: str, texts: pl.Series) -> None:
-        """The longest of the first ones, which shows most."""
+        """Keep the longest of the first values, which shows most."""
         looked = self._looked.get(name, 0)
         few = texts.head(SAMPLE - looked)
         if len(few):
@@ -227,16 +227,16 @@ class Seen:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether they do, and mean other numbers."""
+        """Whether all values fit both readings, and some mean different numbers in the two."""
         return self.both_fit and self.differ
 
     @property
     def comma_only(self) -> bool:
-        """Whether some value has a decimal comma, whatever the others are."""
+        """Whether some value can only be read with a decimal comma."""
         return COMMA in self.examples
 
     def decimal(self, told: str | None) -> str:
-        """The one that fits most, or the one that is told, where both do."""
+        """The reading that fits most values; if both fit as many, the one that the user told."""
         if self.n_point == self.n_comma:
             return told or EITHER
         return COMMA if self.n_comma > self.n_point else POINT
@@ -248,7 +248,7 @@ class Seen:
 
     @property
     def mixed(self) -> str:
-        """Why values that each are numbers make no column of numbers; empty if they do."""
+        """Why values that are all numbers are no column of numbers; empty if they are one."""
         if self.n_point < self.n_present and self.n_comma < self.n_present:
             first, second = self.examples.get(COMMA, ""), self.examples.get(POINT, "")
             return f"mixes decimal commas and decimal points, such as {first!r} and {second!r}"

@@ -1,7 +1,7 @@
-"""A table's dates, and its numbers that are written for people, as the numbers that they stand for.
+"""The step of a model that turns dates, and numbers written for people, into numbers.
 
-It is the first step of the pipeline of a model whose table had such columns, so that a loaded model
-takes a table as it is written.
+It is the first step of the pipeline if the training table had such columns. A loaded model then
+takes a table as people write it.
 """
 
 import datetime
@@ -27,7 +27,7 @@ Reading = notation.Reading | dates.Reading | str
 
 
 class Translation(BaseEstimator):  # type: ignore[misc]
-    """What columns are written in, and the numbers in them.
+    """Reads columns as the training table wrote them.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return "feature_names_in_" in vars(self)
 
     def transform(self, X: Any) -> Any:
-        """The table, of pandas or polars, with numbers in the columns that are translated.
+        """The table, of pandas or polars, with numbers in place of what was written for people.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return X.assign(**made)
 
     def _with_gaps(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The same with null for each text that stands for a missing value."""
+        """The frame with null for each text that stands for a missing value."""
         if not self.missing:
             return frame
         columns = (frame[name] for name in self.readings)  # pl.col("*") would be all of them
@@ -110,7 +110,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return frame.with_columns(*without_missing(texts, self.missing))
 
     def translated(self, frame: pl.DataFrame, first_row: int | None = None) -> pl.DataFrame:
-        """The same with what is made of dates beside them, and null where a value is missing."""
+        """The frame with columns read as numbers, and with the parts of dates as more columns."""
         made: list[pl.Series] = []
         there = set(frame.columns)
         for name, stored in self.readings.items():
@@ -126,14 +126,14 @@ class Translation(BaseEstimator):  # type: ignore[misc]
     def with_target(
         self, frame: pl.DataFrame, target: str, first_row: int | None = None
     ) -> pl.DataFrame:
-        """The same, and the target's column as well."""
+        """The same, with the target's column read as well."""
         frame = self.translated(frame, first_row)
         if self.target is None or target not in frame.columns:
             return frame
         return frame.with_columns(read(frame[target], reading_of(self.target), first_row))
 
     def source_of(self) -> dict[str, str]:
-        """The columns that come besides those that go in, and the date that each is made of."""
+        """The columns that are added, and the date column that each is made of."""
         readings = ((name, reading_of(stored)) for name, stored in self.readings.items())
         return {
             made: name
@@ -143,7 +143,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         }
 
     def as_written(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The other way round: a table of numbers as texts that would be read as these."""
+        """The inverse: texts that `translated` reads as these numbers."""
         frame = frame.drop(*self.source_of(), strict=False)
         return frame.with_columns(
             pl.Series(name, [_written(one, reading_of(stored)) for one in frame[name].to_list()],
@@ -152,11 +152,11 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
 
     def n_features_out(self, n_features: int) -> int:
-        """How many columns come out, for so many that go in."""
+        """The number of columns that come out if `n_features` go in."""
         return n_features + len(self.source_of())
 
     def check_sound(self) -> None:
-        """ValueError, or whatever else it leads to, if it holds what no table was read by."""
+        """Raise an error if its readings are none that training makes: a file may be forged."""
         names = self.feature_names_in_.tolist()
         if len(names) != self.n_features_in_ or len({*names}) < len(names):
             raise ValueError(f"a translation of {self.n_features_in_!r:.40} columns")
