@@ -1,4 +1,4 @@
-"""Files that commands write: what is there already is not replaced, unless --force says so."""
+"""Files that commands write: a file that exists is replaced with --force only."""
 
 import shutil
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 from engine.cli.console import Console
 
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
 
 def check_new(path: Path, option: str, force: bool) -> None:
-    """Raise now, rather than after the work, if `path` cannot be written, or has a file already."""
+    """Raise now, rather than after the work, if `path` cannot be written, or exists."""
     from engine import atomic_files
 
     atomic_files.check_writable(path)
@@ -20,21 +20,20 @@ def check_new(path: Path, option: str, force: bool) -> None:
 
 
 class ModelPlace:
-    """Where a model goes. A model that is there already is kept beside, under another name.
+    """Where a model is saved. An older model there is kept under another name.
 
     Parameters
     ----------
     path : Path
     force : bool
-        Replace whatever file is there, and keep nothing.
+        Replace any file there, and keep nothing.
     checkpoint : Path, optional
-        Of the run that makes the model. If there is one, a model that the same run has saved
-        before is replaced.
+        Of the run that makes the model, which replaces a model that it has saved before.
 
     Raises
     ------
     ValueError, OSError
-        Where nothing can be written, or a file is there that is no model.
+        If the model cannot be written, or a file that is no model is there.
     """
 
     def __init__(self, path: Path, force: bool, checkpoint: Path | None = None) -> None:
@@ -51,7 +50,7 @@ class ModelPlace:
         check_new(path, "--model", force or header is not None)
 
     def write(self, model: Any) -> None:
-        """Write the model, and keep the one that was there."""
+        """Save the model; keep the older one."""
         from engine import atomic_files
 
         if self._previous is not None:
@@ -60,14 +59,14 @@ class ModelPlace:
         model.write(self.path)
 
     def say(self, console: Console) -> None:
-        """Where the model is, and the one that was there."""
+        """Print where the model is, and where the older one is kept."""
         console.print_lines(f"Model: {self.path}")
         if self._previous is not None:
             console.print_lines(f"The model that was there is kept as {self._previous}.")
 
 
 def header_of_model(path: Path) -> dict[str, Any] | None:
-    """What a model says of itself; None if there is none that commands on tables can read."""
+    """The header of a model file; None if `path` is none that commands on tables can read."""
     from engine.model_files import pipeline_file
 
     if not path.is_file():
@@ -79,7 +78,7 @@ def header_of_model(path: Path) -> dict[str, Any] | None:
 
 
 def _is_of_run(header: dict[str, Any], checkpoint: Path | None) -> bool:
-    """Whether a run with that checkpoint has saved the model, and can go on."""
+    """Whether a run with that checkpoint has saved the model, and can be resumed."""
     if checkpoint is None or not checkpoint.exists():
         return False
     about = header.get("training")
@@ -87,7 +86,7 @@ def _is_of_run(header: dict[str, Any], checkpoint: Path | None) -> bool:
 
 
 def refuse_existing(path: Path, option: str, force: bool) -> None:
-    """ValueError if there is a file that --force has not given up, or what is no file."""
+    """ValueError if `path` is no ordinary file, or exists without --force."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is no ordinary file; name another one with {option}.")
     if path.exists() and not force:

@@ -18,14 +18,14 @@ class Task(StrEnum):
 
 
 class DecimalMark(StrEnum):
-    """What stands before the decimals."""
+    """The decimal mark."""
 
     comma = "comma"
     point = "point"
 
 
 class DateOrder(StrEnum):
-    """What stands first in a date."""
+    """The order of day and month in a date."""
 
     day_first = "day-first"
     month_first = "month-first"
@@ -51,16 +51,15 @@ Decimal = Annotated[
     DecimalMark | None,
     typer.Option(
         metavar="MARK",
-        help="What numbers such as 1,234 have, a decimal comma or a decimal point, where a column "
-        "fits both.",
+        help="How to read numbers such as 1,234, with a decimal comma or a decimal point, if a "
+        "column fits both.",
     ),
 ]
 Dates = Annotated[
     DateOrder | None,
     typer.Option(
         metavar="ORDER",
-        help="What comes first in dates such as 3/4/2024, day-first or month-first, where a column "
-        "fits both.",
+        help="How to read dates such as 3/4/2024, day-first or month-first, if a column fits both.",
     ),
 ]
 MissingWords = Annotated[
@@ -73,14 +72,14 @@ NotMissingWords = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TEXT",
-        help="Is a value in a CSV file, though by itself it stands for a missing one, as NA does. "
-        "May be repeated.",
+        help="Keeps a text as a value that otherwise stands for a missing one, such as NA. May be "
+        "repeated.",
     ),
 ]
 
 
 class TableOptions(NamedTuple):
-    """How a table is to be understood, as a user says it."""
+    """Options that say how to read a table: the task, kinds of columns, notations."""
 
     task: TargetTask = None
     column: ColumnKinds = None

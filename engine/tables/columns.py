@@ -101,7 +101,7 @@ def described(
 
 
 def without_orphans(found: Columns, translated: Translated) -> Columns:
-    """The same, but what is made of a date is left out if the date is."""
+    """Leave out the parts of dates that are left out."""
     absent = {column.name for column in found.left_out}
     left = Columns([], [*found.left_out])
     for column in found.used:

@@ -91,9 +91,9 @@ def convert_table(
     dtype : "float32" or "float64"
         Of the inputs.
     decimal : "comma" or "point", optional
-        What numbers such as 1,234 have, where all values of a column fit both.
+        How to read numbers such as 1,234, if all values of a column fit both.
     dates : "day-first" or "month-first", optional
-        What comes first in dates such as 3/4/2024, where all values of a column fit both.
+        How to read dates such as 3/4/2024, if all values of a column fit both.
     reuse : bool
         Open the folder, if it is there and the same call has made it of the same files.
     progress : callable, optional

@@ -70,7 +70,7 @@ def all_are(column: pl.Series, kind: str) -> bool:
 
 
 def first_texts(column: pl.Series) -> list[str]:
-    """A few of the values of a column of text, to rule out in no time what all of it may be."""
+    """The first few values of a column of text: they rule most kinds out at little cost."""
     return [text.strip() for text in column.head(FIRST).to_list() if text is not None]
 
 
@@ -80,7 +80,7 @@ def present(column: pl.Series) -> pl.Series:
 
 
 def sample_of(values: pl.Series, most: int) -> pl.Series:
-    """So many of the values, at random places but always the same; all if there are no more."""
+    """At most `most` of the values, at random places that are the same in each call."""
     if len(values) <= most:
         return values
     generator = np.random.Generator(np.random.PCG64(0))
