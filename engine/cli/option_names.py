@@ -1,10 +1,10 @@
 """Errors of the library in the words of the command line: options, and not parameters of Python."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-# What a parameter of `convert_table` or of the estimators, or what is made of it, is called here.
-NAMES = {
+# The options for parameters of `convert_table` and of the estimators.
+OPTIONS = {
     "target": "--target",
     "task": "--task",
     "columns": "--column",
@@ -12,15 +12,18 @@ NAMES = {
     "decimal": "--decimal",
     "dates": "--dates",
     "test_fraction": "--test-fraction",
-    "validation_fraction": "the share that --early-stopping sets aside",
     "seed": "--seed",
     "random_state": "--seed",
-    "sizes": "the network's shape",
     "activation": "--activation",
     "alpha": "--alpha",
     "learning_rate_init": "--learning-rate",
     "max_iter": "--max-iter",
     "class_weight": "--class-weight",
+}
+# What a checkpoint or a converted table differs in, besides.
+PARTS = {
+    "validation_fraction": "the share that --early-stopping sets aside",
+    "sizes": "the network's shape",
     "estimator": "the task's network",
     "X": "the table to learn from",
     "y": "its target",
@@ -55,19 +58,21 @@ def in_options(error: ValueError) -> str:
         return remedies.at_command_line(finding)
     said = str(error)
     for difference in getattr(error, "differences", ()):
-        said = said.replace(difference, named(difference), 1)
+        said = said.replace(difference, named(difference, OPTIONS | PARTS), 1)
     if advice := getattr(error, "advice", ""):
         said = said.replace(advice, ANOTHER_CHECKPOINT)
-    return named(said)
+    return named(said, OPTIONS)
 
 
-def named(text: str) -> str:
-    """A text that may begin with the name of a parameter.
+def named(text: str, names: Mapping[str, str]) -> str:
+    """A text that may begin with one of the names, with what it is called here.
 
     Examples
     --------
-    >>> named("test_fraction is 0.3 and was 0.2"), named("columns: 'y' is the target.")
-    ('--test-fraction is 0.3 and was 0.2', "--column: 'y' is the target.")
+    >>> named("test_fraction is 0.3 and was 0.2", OPTIONS)
+    '--test-fraction is 0.3 and was 0.2'
+    >>> named("columns: 'y' is the target.", OPTIONS)
+    "--column: 'y' is the target."
     """
     first = text.partition(" ")[0].rstrip(":")
-    return NAMES[first] + text[len(first) :] if first in NAMES else text
+    return names[first] + text[len(first) :] if first in names else text
