@@ -411,7 +411,7 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
     assert fingerprints[0] == fingerprints[2] == fingerprints[3] != fingerprints[1]
     status, _, err = done(*table, "--max-iter", "60", *kept, "--learning-rate", "0.5")
     assert status == main.WRONG_USE
-    assert "run.ckpt belongs to another run: learning_rate_init is 0.5 and was 0.001." in err
+    assert "run.ckpt belongs to another run: --learning-rate is 0.5 and was 0.001." in err
     assert (tmp_path / "run.ckpt").read_bytes() == before
 
 
@@ -830,7 +830,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(on_disk):
     assert (on_disk / "kept" / "columns.json").stat().st_mtime_ns == made
     done = engine(*command, "6", "--test-fraction", "0.5", cwd=on_disk)
     assert done.returncode == 2
-    assert "otherwise: test_fraction is 0.5 and was 0.2. Nothing in it was changed" in done.stderr
+    assert "otherwise: --test-fraction is 0.5 and was 0.2. Nothing in it was changed" in done.stderr
     whole = engine("train", "kept", "--model", "whole.skops", "--max-iter", "6", cwd=on_disk)
     assert whole.returncode == 0
     models = (read(on_disk / name) for name in ("kept.skops", "whole.skops"))

@@ -421,8 +421,8 @@ def test_a_number_out_of_range_is_named_with_its_row(tmp_path):
     [
         ({"target": "yy"}, "target: the table has no column 'yy'. Did you mean 'y'"),
         ({"columns": {"q": "number"}}, "the table has no column 'q'"),
-        ({"columns": {"y": "number"}}, "'y' is the target; use task"),
-        ({"columns": {"x": "text"}}, "KIND is number, category, boolean, date or out"),
+        ({"columns": {"y": "number"}}, "'y' is the target; its kind goes by the task"),
+        ({"columns": {"x": "text"}}, "the kind of 'x' must be 'number', 'category'"),
         ({"task": "ranking"}, "task must be 'classification' or 'regression'; got 'ranking'"),
         ({"dtype": "int8"}, "dtype must be 'float32' or 'float64'"),
         ({"test_fraction": 1.0}, "test_fraction must be at least 0 and below 1"),
@@ -858,7 +858,7 @@ def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch
 def test_rows_to_stop_by_are_used_as_asked(tmp_path):
     path = written(frame(600), tmp_path, ".csv")
     without = convert_table(path, tmp_path / "without", "kind", validation_fraction=0)
-    with pytest.raises(ValueError, match="without was converted without rows to stop by"):
+    with pytest.raises(ValueError, match="without was converted without any, or with one"):
         trained_on_disk(without, {}, early_stopping=True)
     table = convert_table(path, tmp_path / "with", "kind")
     settings = {"max_iter": 2, "random_state": 0}

@@ -25,7 +25,8 @@ def days_since(instant):
 
 def planned(x, told=(), order=None):
     """A plan of a table with the column x."""
-    columns = {"y": [i * 1.25 for i in range(N)], "plain": [i * 7 % 11 for i in range(N)], "x": x}
+    n = len(x)
+    columns = {"y": [i * 1.25 for i in range(n)], "plain": [i * 7 % 11 for i in range(n)], "x": x}
     table = Table(Path("table.parquet"), pl.DataFrame(columns))
     return fitting.planned(table, "y", None, told, dates=order)
 
@@ -204,6 +205,14 @@ LEFT_OUT = {
         "holds dates, but also 'unknown': mend that, or, if it stands for a missing value, add",
     ),
     "one date": (["31.1.2024"] * N, "is '31.1.2024' everywhere"),
+    "microseconds": (
+        [NOON + datetime.timedelta(microseconds=i % 3) for i in range(N)],
+        "holds dates too close together to be told apart",
+    ),
+    "one word in twenty": (
+        ["unknown" if i % 20 == 0 else DAYS[i % N].isoformat() for i in range(20_000)],
+        "holds dates, but also 'unknown'",
+    ),
 }
 
 
@@ -212,6 +221,7 @@ def test_dates_that_cannot_be_used_are_left_out_in_words(name):
     values, message = LEFT_OUT[name]
     plan = planned(values)
     assert message in reason_of(plan)
+    assert [column.name for column in plan.columns.used] == ["plain"]
     assert plan.translation is None
 
 
@@ -223,10 +233,20 @@ def test_a_kind_that_is_told_is_obeyed():
     for form in ("ISO", "Date", "Datetime"):  # the same category in every type
         assert planned(FORMS[form], ["x=category"]).inputs["x"][0] == "2020-01-01"
     assert used(planned(LEFT_OUT["one date"][0], ["x=date"])).reading == "date"
+    with pytest.raises(ValueError, match="holds dates too close together to be told apart"):
+        planned(LEFT_OUT["microseconds"][0], ["x=date"])
     for values, came in ((LEFT_OUT["a word"][0], "'unknown' in row 4"), (list(range(N)), "Int64")):
         message = f"Column 'x' must hold dates; came {came}"
         with pytest.raises(ValueError, match=re.escape(message)):
             planned(values, ["x=date"])
+
+
+@pytest.mark.parametrize("value", ["31.1.2024", "2024-01-31", "2024-01-31 12:30", "5 €"])
+def test_one_value_is_named_as_the_table_writes_it(value):
+    assert used(planned([value, None] * (N // 2))).note.startswith(f"{value!r} or missing, in 30")
+    told = "number" if "€" in value else "date"
+    note = used(planned([value] * N, [f"x={told}"])).note
+    assert note.startswith(f"{value!r} everywhere, of which nothing can be learnt; ")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -56,7 +56,8 @@ def predicted(folder, capsys, tmp_path):
             path.write_text(table)
         capsys.readouterr()
         assert command("predict", folder / f"{target}.skops", path) == 0
-        rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+        out, of.__dict__["notes"] = capsys.readouterr()
+        rows = list(csv.DictReader(out.splitlines()))
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     return of
@@ -64,6 +65,7 @@ def predicted(folder, capsys, tmp_path):
 
 TEXT = pd.read_csv(io.StringIO(NEW))
 GAPS = TEXT.isna()
+CODES = ["1.0", None, "9.00", "NA", "2.0"]  # of shops, in another spelling
 PL = pl.read_csv(io.StringIO(NEW), null_values=["NA"])
 FRAMES = {
     "as read_csv gives it": TEXT,
@@ -77,6 +79,7 @@ FRAMES = {
     "category": TEXT.astype({"side": "category", "lift": "category", "shop": "category"}),
     "text": pd.read_csv(io.StringIO(NEW), dtype=str),
     "text, gaps as nothing": pd.read_csv(io.StringIO(NEW), dtype=str, keep_default_na=False),
+    "text, codes with a point": TEXT.assign(shop=CODES),
     "another order, and more": TEXT[TEXT.columns[::-1]].assign(more=1).set_index("more"),
     "polars": PL,
     "polars, NA as a text": pl.read_csv(io.StringIO(NEW)),
@@ -85,6 +88,10 @@ FRAMES = {
         pl.col("area", "shop").cast(pl.Float64).fill_null(float("nan"))
     ),
     "polars, categorical": PL.with_columns(pl.col("side").cast(pl.Categorical)),
+    "polars, categorical, NA as a text": pl.read_csv(io.StringIO(NEW)).with_columns(
+        pl.col("side").cast(pl.Categorical)
+    ),
+    "polars, codes with a point": PL.with_columns(shop=pl.Series(CODES)),
 }
 
 
@@ -148,19 +155,23 @@ def test_codes_are_known_in_whichever_spelling(predicted):
         return predicted("rent", head + "".join(f"50,north,true,{shop}\n" for shop in shops))
 
     assert rents(*codes) == rents("1.0", "2.00", "3.", "9.0") == rents("1", "2.0", "3.0", "new")
-    assert rents("1.0") == rents("1")
+    assert rents("1") == rents("1.0")
+    assert predicted.notes == ""
     assert rents("9") == rents("9.0")  # a code that is not known, alone
 
 
-def test_classes_are_known_in_whichever_spelling(folder, tmp_path, capsys):
-    rows = [f"{k % 9},{1 + (k % 9 > 4)}" for k in range(90)]
-    (tmp_path / "codes.csv").write_text("a,kind\n" + "\n".join(rows))
+@pytest.mark.parametrize("beside", ["", "three"])
+def test_classes_are_known_in_whichever_spelling(folder, tmp_path, capsys, beside):
+    def rows(one, two):
+        labels = (two if k % 9 > 4 else beside if beside and k % 9 == 0 else one for k in range(90))
+        return "a,kind\n" + "\n".join(f"{k % 9},{label}" for k, label in enumerate(labels))
+
+    (tmp_path / "codes.csv").write_text(rows("1", "2"))
     model = tmp_path / "codes.skops"
     assert (
         command("train", tmp_path / "codes.csv", "--target", "kind", "--model", model, *QUICK) == 0
     )
-    floats = "\n".join(f"{row}.0" for row in rows)
-    (tmp_path / "floats.csv").write_text(f"a,kind\n{floats}")
+    (tmp_path / "floats.csv").write_text(rows("1.0", "2.0"))
     pl.read_csv(tmp_path / "floats.csv").write_parquet(tmp_path / "floats.parquet")
     capsys.readouterr()
     said = []

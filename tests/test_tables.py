@@ -335,7 +335,9 @@ def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, 
 # A value against nothing, codes, words that count as missing, and numbers out of the ordinary.
 
 
-@pytest.mark.parametrize("values", [["yes", None], ["7", None], ["true", None], [7.5, None]])
+@pytest.mark.parametrize(
+    "values", [["yes", None], ["7", None], ["true", None], [7.5, None], [5.3, None]]
+)
 @pytest.mark.parametrize("kind", [None, "obeyed"])
 def test_one_value_or_none_is_learnt_from(values, kind):
     frame = pl.DataFrame({"a": values * 10, "y": range(20)})

@@ -73,6 +73,7 @@ FRAMES = {
     "pandas": pandas_frame(),
     "objects": pandas_frame().astype(object),
     "categories": pandas_frame(price=lambda frame: frame["price"].astype("category")),
+    "polars, categories": as_written().with_columns(pl.col("price", "letter").cast(pl.Categorical)),
     "datetime64": pandas_frame(when=pd.to_datetime(pd.Series(INSTANTS))),
     "zone": pandas_frame(
         when=pd.to_datetime(pd.Series(INSTANTS)).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
@@ -96,15 +97,16 @@ def test_missing_values_are_imputed_in_whatever_form_they_come(path, missing):
     frame = pandas_frame(price=[missing] * N, when=[missing] * N)
     np.testing.assert_array_equal(engine.load(path).predict(frame), predicted(path, empty))
     if isinstance(missing, str):
-        np.testing.assert_array_equal(
-            engine.load(path).predict(pl.from_pandas(frame)), predicted(path, empty)
-        )
+        for dtype in (pl.String, pl.Categorical):
+            in_polars = pl.from_pandas(frame).with_columns(pl.col("price", "when").cast(dtype))
+            found = engine.load(path).predict(in_polars)
+            np.testing.assert_array_equal(found, predicted(path, empty))
 
 
 REFUSED = {
     "when": ([20_000 + i for i in range(N)], "Column 'when' must hold dates; came 20000"),
     "price": (["12,5 $"] * N, "must hold numbers with a decimal comma in €; came '12,5 $' in row"),
-    "letter": (None, "lacks 1 column that the model takes: 'letter'"),
+    "letter": (None, "X lacks columns that the model takes: 'letter'"),
 }
 
 
@@ -118,7 +120,7 @@ def test_what_is_written_otherwise_than_in_training_is_refused(path, name):
     if values is not None:
         with pytest.raises(ValueError, match=re.escape(message)):
             predicted(path, pl.from_pandas(frame))
-    with pytest.raises(TypeError, match="takes a table of pandas or polars"):
+    with pytest.raises(ValueError, match="pass a pandas or polars DataFrame; got ndarray"):
         engine.load(path).predict(frame.to_numpy())
 
 
@@ -130,6 +132,49 @@ def test_new_rows_are_read_as_the_model_s_table_was(path):
     np.testing.assert_array_equal(predicted(path, rows), predicted(path, others))
     with pytest.raises(ValueError, match=r"came '1,234\.50 €' in row 1"):
         predicted(path, rows.with_columns(price=pl.lit("1,234.50 €")))
+
+
+def test_a_part_of_a_date_that_says_nothing_is_no_column_of_the_table(tmp_path):
+    at = [datetime.datetime(2024, 1, 1) + datetime.timedelta(hours=12 * (i % 9)) for i in range(N)]
+    table = as_written().with_columns(when=pl.Series(map(str, at)))  # the sine is always 0
+    table.write_csv(tmp_path / "table.csv")
+    plan = fitting.planned(read_table(tmp_path / "table.csv"), "y")
+    assert [column.name for column in plan.columns.used if column.reading == "part"] == [
+        "when, time of day (cosine)"
+    ]
+    fitted = fitting.trained(plan, fitting.split(plan, 0, 0), SETTINGS, {})
+    assert fitted.model.matched(table).notes == []
+
+
+def test_a_name_may_look_like_a_pattern_for_names(tmp_path):
+    names = {"price": "*", "when": "^.*$"}
+    path = tmp_path / "table.csv"
+    as_written().rename(names).write_csv(path)
+    plan = fitting.planned(read_table(path), "y")
+    model = fitting.trained(plan, fitting.split(plan, 0, 0), SETTINGS, {"missing": ["NA"]}).model
+    model.write(tmp_path / "table.skops")
+    for frame in (as_written().rename(names), as_written().rename(names).to_pandas()):
+        found = engine.load(tmp_path / "table.skops").predict(frame)
+        np.testing.assert_array_equal(found, model.predict(plan.inputs).values)
+    table = convert_table(path, tmp_path / "f", "y", test_fraction=0, validation_fraction=0)
+    assert [column.name for column in table.columns][:3] == ["*", "^.*$", "letter"]
+
+
+@pytest.mark.parametrize("n", [10, 100])
+def test_the_names_of_columns_are_asked_for_once_however_many_there_are(monkeypatch, n):
+    asked = []
+    names = pl.DataFrame.columns.__get__
+
+    def counted(frame):
+        asked.append(frame)
+        return names(frame)
+
+    frame = pl.DataFrame({f"c{i}": ["1,5"] for i in range(n)})
+    reading = {"kind": "number", "decimal": "comma", "mark": ""}
+    step = Translation(dict.fromkeys(frame.columns, reading)).fit(frame)
+    monkeypatch.setattr(pl.DataFrame, "columns", property(counted))
+    step.transform(frame)
+    assert len(asked) < 10
 
 
 def test_the_target_is_judged_as_it_is_written(path):
@@ -284,7 +329,7 @@ def test_a_translation_says_what_it_makes():
         {"d": {"kind": "date", "order": "day-first", "parts": ["time of day"]}}
     ).of_columns(["d", "e"])
     rows = step.transform(pl.DataFrame({"d": ["1.1.1970 6:00"], "e": [1]}))
-    assert rows.columns == ["d", "e", *step.made_names()]
+    assert rows.columns == ["d", "e", *step.source_of()]
     assert step.n_features_out(2) == rows.width
     assert step.as_written(rows)["d"].to_list() == ["1970-01-01T06:00:00"]
     assert translation.stored_form(translation.reading_of(step.readings["d"])) == step.readings["d"]

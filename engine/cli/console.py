@@ -1,4 +1,4 @@
-"""How commands print for people: what is in data and in names of files moves nothing about."""
+"""How commands print for people: texts of data and names of files cannot control the terminal."""
 
 import sys
 from typing import Any
@@ -11,25 +11,25 @@ from engine.model_files.errors import one_line, printable
 
 
 class Console(RichConsole):
-    """A console on which control characters of a text are written out, and :words: are no emoji."""
+    """A console that writes control characters out, and prints :words: as they are."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every text, the cells of tables too, comes through here."""
+        """The text with its control characters written out; rich calls this for every text."""
         return super().render_str(printable(text), **options)
 
     def print_lines(self, *lines: str) -> None:
-        """Each text on a line of its own, however long; `[...]` is no markup."""
+        """Print each text on a line of its own, without wrapping it; `[...]` is no markup."""
         self.print("\n".join(map(one_line, lines)), markup=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """A line on standard error: standard output may be a table for another program."""
+    """Print a line on standard error: standard output may be a table for another program."""
     print(f"engine: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
 def cell(text: str) -> str:
-    """A text of data for a cell of a table, in which `[...]` would be markup."""
+    """A text of data as a cell of a table, in which `[...]` would otherwise be markup."""
     return escape(one_line(text))

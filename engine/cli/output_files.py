@@ -1,4 +1,4 @@
-"""Files that commands write: what is there already is not replaced, unless --force says so."""
+"""Files that commands write: a file that exists is replaced with --force only."""
 
 import shutil
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 from engine.cli.console import Console
 
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
 
 def check_new(path: Path, option: str, force: bool) -> None:
-    """Raise now, rather than after the work, if `path` cannot be written, or has a file already."""
+    """Raise now, rather than after the work, if `path` cannot be written, or exists."""
     from engine import atomic_files
 
     atomic_files.check_writable(path)
@@ -20,34 +20,37 @@ def check_new(path: Path, option: str, force: bool) -> None:
 
 
 class ModelPlace:
-    """Where a model goes. A model that is there already is kept beside, under another name.
+    """Where a model is saved. An older model there is kept under another name.
 
     Parameters
     ----------
     path : Path
     force : bool
-        Replace whatever file is there, and keep nothing.
+        Replace any file there, and keep nothing.
+    checkpoint : Path, optional
+        Of the run that makes the model, which replaces a model that it has saved before.
 
     Raises
     ------
     ValueError, OSError
-        Where nothing can be written, or a file is there that is no model.
+        If the model cannot be written, or a file that is no model is there.
     """
 
-    def __init__(self, path: Path, force: bool) -> None:
+    def __init__(self, path: Path, force: bool, checkpoint: Path | None = None) -> None:
         self.path = path
         self._previous: Path | None = None
-        if not force and is_model(path):
+        header = None if force else header_of_model(path)
+        if header is not None and not _is_of_run(header, checkpoint):
             self._previous = path.with_name(f"{path.stem}.previous{path.suffix}")
-            if self._previous.exists() and not is_model(self._previous):
+            if self._previous.exists() and header_of_model(self._previous) is None:
                 raise ValueError(
                     f"{self._previous} is no model, and {path} would be kept under this name. Move "
                     "it away, name another file with --model, or add --force to keep nothing."
                 )
-        check_new(path, "--model", force or self._previous is not None)
+        check_new(path, "--model", force or header is not None)
 
     def write(self, model: Any) -> None:
-        """Write the model, and keep the one that was there."""
+        """Save the model; keep the older one."""
         from engine import atomic_files
 
         if self._previous is not None:
@@ -56,27 +59,34 @@ class ModelPlace:
         model.write(self.path)
 
     def say(self, console: Console) -> None:
-        """Where the model is, and the one that was there."""
+        """Print where the model is, and where the older one is kept."""
         console.print_lines(f"Model: {self.path}")
         if self._previous is not None:
             console.print_lines(f"The model that was there is kept as {self._previous}.")
 
 
-def is_model(path: Path) -> bool:
-    """Whether there is a model that commands on tables can read."""
+def header_of_model(path: Path) -> dict[str, Any] | None:
+    """The header of a model file; None if `path` is none that commands on tables can read."""
     from engine.model_files import pipeline_file
 
     if not path.is_file():
-        return False
+        return None
     try:
-        pipeline_file.read_model(path)
+        return pipeline_file.read_model(path).header
     except (OSError, ValueError):
+        return None
+
+
+def _is_of_run(header: dict[str, Any], checkpoint: Path | None) -> bool:
+    """Whether a run with that checkpoint has saved the model, and can be resumed."""
+    if checkpoint is None or not checkpoint.exists():
         return False
-    return True
+    about = header.get("training")
+    return isinstance(about, dict) and about.get("checkpoint") == checkpoint.name
 
 
 def refuse_existing(path: Path, option: str, force: bool) -> None:
-    """ValueError if there is a file that --force has not given up, or what is no file."""
+    """ValueError if `path` is no ordinary file, or exists without --force."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is no ordinary file; name another one with {option}.")
     if path.exists() and not force:

@@ -15,12 +15,10 @@ LETTERS_MISSING = "The font of the picture lacks some characters of names; boxes
 def check_can_be_saved(path: Path, force: bool) -> None:
     """Raise OSError or ValueError now, rather than after the work, if `path` cannot be written.
 
-    A file that stands there already is refused without `force`, and left as it is until then.
+    Without `force`, a file that exists is refused. Nothing is changed here.
     """
     plots.check_format(path)
     existed = path.exists()
-    if existed and not path.is_file():
-        raise ValueError(f"{path}: not a file that a picture could be saved in.")
     refuse_existing(path, "--picture", force)
     with path.open("ab"):
         pass

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console
-from engine.cli.table_arguments import (
-    TASK,
-    ColumnKinds,
-    Dates,
-    Decimal,
-    MissingWords,
-    NotMissingWords,
-    TestFraction,
-)
+from engine.cli.option_names import at_command_line
+from engine.cli.table_arguments import TableOptions, TestFraction, takes_table_options
 
 if TYPE_CHECKING:
     from engine.tables.on_disk import ConvertedTable
@@ -25,6 +18,7 @@ if TYPE_CHECKING:
 DOING = {"survey": "Reading once, to decide:", "write": "Reading again, and writing:"}
 
 
+@takes_table_options
 def convert(
     tables: Annotated[
         list[Path],
@@ -37,13 +31,8 @@ def convert(
     to: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Is made, whole or not at all; must be new.")
     ],
-    task: Annotated[str | None, TASK] = None,
+    how: TableOptions,
     test_fraction: TestFraction = 0.2,
-    column: ColumnKinds = None,
-    missing: MissingWords = None,
-    not_missing: NotMissingWords = None,
-    decimal: Decimal = None,
-    dates: Dates = None,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
     ] = 0,
@@ -56,51 +45,40 @@ def convert(
     engine train FOLDER then trains on them without loading them. Columns are understood as engine
     train does; Ctrl-C, a full disk or a row that cannot be read leave nothing behind.
     """
-    console = Console()
-    from engine.tables.reading import missing_words
-
-    words = missing_words(missing or [], not_missing or [])
-    table = converted(
-        tables, to, target, task, column or [], words, test_fraction, None, seed, double,
-        decimal=decimal, dates=dates,
-    )  # fmt: skip
-    show_converted(console, table)
+    table = converted(tables, to, target, how, test_fraction, None, seed, double=double)
+    show_converted(Console(), table)
 
 
 def converted(
     tables: list[Path],
     to: Path,
     target: str,
-    task: str | None,
-    column: list[str],
-    missing: list[str],
+    how: TableOptions,
     test_fraction: float,
     validation_fraction: float | None,
     seed: int,
     double: bool = False,
     reuse: bool = False,
-    decimal: str | None = None,
-    dates: str | None = None,
 ) -> "ConvertedTable":
     """The table, converted, with the rows that are done on standard error if it is a terminal."""
     from engine.tables.columns import names_and_kinds
     from engine.tables.conversion import convert_table
 
-    kinds = names_and_kinds(column)
-    with _progress() as progress:
+    missing, kinds = how.missing_values, names_and_kinds(how.column or [])
+    with _progress() as progress, at_command_line():
         return convert_table(
             tables,
             to,
             target,
-            task=task,
+            task=how.task and str(how.task),
             columns=kinds,
             missing=missing,
             test_fraction=test_fraction,
             validation_fraction=validation_fraction,
             seed=seed,
             dtype="float64" if double else "float32",
-            decimal=decimal and str(decimal),
-            dates=dates and str(dates),
+            decimal=how.decimal and str(how.decimal),
+            dates=how.dates and str(how.dates),
             reuse=reuse,
             progress=progress,
         )

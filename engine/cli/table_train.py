@@ -1,8 +1,6 @@
 """`engine train`: from a table to a trained, scored and saved model."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,29 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console, say
+from engine.cli.option_names import at_command_line
 from engine.cli.output_files import Force, ModelPlace
-from engine.cli.table_arguments import (
-    TASK,
-    ColumnKinds,
-    Dates,
-    Decimal,
-    MissingWords,
-    NotMissingWords,
-    TestFraction,
-)
+from engine.cli.table_arguments import NOTHING_SAID, TableOptions, TestFraction, takes_table_options
 
 if TYPE_CHECKING:
     from engine.tables.fitting import Plan, Split
     from engine.tables.target import Target
 
 INTERRUPTED = 130  # as shells report Ctrl-C
-
-
-class Task(StrEnum):
-    """What is learnt."""
-
-    classification = "classification"
-    regression = "regression"
 
 
 class Activation(StrEnum):
@@ -63,6 +47,7 @@ ASIDE = {EarlyStopping.auto: None, EarlyStopping.yes: 0.1, EarlyStopping.no: 0.0
 WANTED = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
 
 
+@takes_table_options
 def train(
     context: typer.Context,
     table: Annotated[
@@ -86,7 +71,7 @@ def train(
             "the same command has converted is there already.",
         ),
     ] = None,
-    task: Annotated[Task | None, TASK] = None,
+    how: TableOptions = NOTHING_SAID,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -97,11 +82,6 @@ def train(
     ] = None,
     force: Force = False,
     test_fraction: TestFraction = 0.2,
-    column: ColumnKinds = None,
-    missing: MissingWords = None,
-    not_missing: NotMissingWords = None,
-    decimal: Decimal = None,
-    dates: Dates = None,
     hidden: Annotated[
         str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
     ] = "100",
@@ -180,7 +160,7 @@ def train(
     from engine.tables import fitting
     from engine.tables.facts import is_converted
     from engine.tables.on_disk import open_table
-    from engine.tables.reading import missing_words, read_table, sha256_of
+    from engine.tables.reading import read_table, sha256_of
     from engine.training.checkpoint import place_of
 
     if table.is_dir() and not is_converted(table) and on_disk is None:
@@ -192,8 +172,7 @@ def train(
         raise ValueError("Missing option '--target': name the column to be predicted.")
     model = model or Path(table.resolve().with_suffix(pipeline_file.ENDING).name)
     pipeline_file.check_ending(model)
-    force = force or is_of_same_run(model, checkpoint)
-    place = ModelPlace(model, force)
+    place = ModelPlace(model, force, checkpoint)
     if checkpoint is not None:
         place_of(Checkpoint(checkpoint))
         atomic_files.check_writable(checkpoint)
@@ -201,11 +180,11 @@ def train(
         raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")
     if pictures is not None:
         check_folder(pictures, force)
-    words = missing_words(missing or [], not_missing or [])
+    words = how.missing_values
     settings: dict[str, Any] = {
         "hidden_layer_sizes": _units(hidden),
         "activation": str(activation),
-        "alpha": alpha,
+        "alpha": _finite("--alpha", alpha),
         "learning_rate_init": _above_zero("--learning-rate", learning_rate),
         "max_iter": max_iter,
         "max_time": None if max_time is None else _above_zero("--max-time", max_time),
@@ -220,11 +199,9 @@ def train(
         if is_converted(table):
             source = context.get_parameter_source("test_fraction")
             told = source is not None and source.name == "COMMANDLINE"
-            given = {"--target": target, "--task": task, "--column": column, "--missing": missing,
-                     "--not-missing": not_missing, "--decimal": decimal, "--dates": dates,
-                     "--test-fraction": test_fraction if told else None,
-                     "--on-disk": on_disk, "--pictures": pictures}  # fmt: skip
-            refuse_given(table, given)
+            others = {"--test-fraction": test_fraction if told else None, "--on-disk": on_disk,
+                      "--pictures": pictures}  # fmt: skip
+            refuse_given(table, {"--target": target, **how.given, **others})
             converted_table = open_table(table)
         else:
             assert on_disk is not None
@@ -232,9 +209,8 @@ def train(
             if pictures is not None:
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
             converted_table = converted(
-                [table], on_disk, target, task and str(task), column or [], words,
-                test_fraction, ASIDE[early_stopping], seed, reuse=True, decimal=decimal,
-                dates=dates,
+                [table], on_disk, target, how, test_fraction, ASIDE[early_stopping], seed,
+                reuse=True,
             )  # fmt: skip
         show_converted(console, converted_table)
         stopping = WANTED[early_stopping]
@@ -245,8 +221,8 @@ def train(
     check_fits_memory(table, TRAINED, ON_DISK)
     assert target is not None
     plan = fitting.planned(
-        read_table(table, words), target, task and str(task), column or [],
-        decimal and str(decimal), dates and str(dates),
+        read_table(table, words), target, how.task and str(how.task), how.column or [],
+        how.decimal and str(how.decimal), how.dates and str(how.dates),
     )  # fmt: skip
     _check_weights(class_weight, plan.target)
     rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
@@ -265,20 +241,6 @@ def train(
     if pictures is not None:
         draw_training(console, trained, pictures)
     finish(trained, checkpoint)
-
-
-@contextmanager
-def at_command_line() -> Iterator[None]:
-    """A training that fails is told of with the command's own remedies."""
-    from engine.estimators import remedies
-
-    try:
-        yield
-    except ValueError as error:
-        finding = getattr(error, "finding", None)
-        if finding is None:
-            raise
-        raise ValueError(remedies.at_command_line(finding)) from None
 
 
 def _check_weights(class_weight: Weights | None, target: "Target") -> None:
@@ -303,19 +265,6 @@ def finish(trained: Any, checkpoint: Path | None) -> None:
         go_on = f" The same command goes on from {checkpoint}." if checkpoint else ""
         say(f"stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}")
         raise SystemExit(INTERRUPTED)  # without the line that main adds
-
-
-def is_of_same_run(model: Path, checkpoint: Path | None) -> bool:
-    """Whether a model is there that a run with that checkpoint has saved, which can go on."""
-    from engine.model_files import pipeline_file
-
-    if checkpoint is None or not checkpoint.exists() or not model.is_file():
-        return False
-    try:
-        about = pipeline_file.read_model(model).header.get("training")
-    except (OSError, ValueError):  # it is something else
-        return False
-    return isinstance(about, dict) and about.get("checkpoint") == checkpoint.name
 
 
 def refuse_given(table: Path, given: dict[str, Any]) -> None:
@@ -360,6 +309,12 @@ def _units(hidden: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ValueError(f"--hidden must be whole numbers above 0, joined by ','; got {hidden!r}.")
     return tuple(map(int, parts))
+
+
+def _finite(option: str, value: float) -> float:
+    if value == float("inf"):
+        raise ValueError(f"{option} must be finite.")
+    return value
 
 
 def _above_zero(option: str, value: float) -> float:

@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.console import Console
+from engine.cli.option_names import at_command_line
 
 if TYPE_CHECKING:
     from engine.cli.output_files import ModelPlace
@@ -19,7 +20,6 @@ def train_on_disk(
     place: "ModelPlace",
 ) -> "TrainedOnDisk":
     """Train, save, and say how it went."""
-    from engine.cli.table_train import at_command_line
     from engine.tables.fitting_on_disk import trained_on_disk
 
     with at_command_line():

@@ -1,12 +1,12 @@
-"""The first step of a table's pipeline: a frame as people have it becomes what the next step takes.
+"""The step of a table's pipeline that gives frames of pandas and polars one form.
 
-pandas and polars write a missing value in many ways, and a code as a number or a text. What comes
-out is what `engine predict` makes of a file with the same rows: numbers, true and false as float64
+Both libraries write a missing value in several ways, and a code as a number or as a text. This step
+gives what `engine predict` makes of a file with the same rows: numbers, true and false as float64
 with NaN, categories as text with None.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -64,28 +64,31 @@ class TableColumns(TransformerMixin, BaseEstimator):
         ValueError
             Where X is no frame, lacks columns, or has values of another kind.
         """
-        if not hasattr(X, "columns") or type(X).__module__.split(".")[0] not in (
-            "pandas",
-            "polars",
-        ):
-            raise ValueError(
-                "The model takes the columns of a table by name: pass a pandas or polars "
-                f"DataFrame; got {type(X).__name__}."
-            )
-        there = set(X.columns)
-        absent = [name for name in self.names if name not in there]
-        if absent:
-            more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
-            raise ValueError(
-                f"X lacks columns that the model takes: {', '.join(map(repr, absent[:5]))}{more}. "
-                "Add them, with missing values if these are not known."
-            )
+        require_columns(X, self.names)
         made = _pandas if hasattr(X, "iloc") else _polars
         return made(X, list(zip(self.names, self.kinds, strict=True)), {*self.missing})
 
 
+def require_columns(X: Any, names: Iterable[str]) -> None:
+    """Raise ValueError if X is no frame of pandas or polars, or lacks one of the columns."""
+    frames = [base for base in type(X).__mro__ if base.__name__ == "DataFrame"]
+    if not any(base.__module__.partition(".")[0] in ("pandas", "polars") for base in frames):
+        raise ValueError(
+            "The model takes the columns of a table by name: pass a pandas or polars DataFrame; "
+            f"got {type(X).__name__}."
+        )
+    there = set(X.columns)
+    absent = [name for name in names if name not in there]
+    if absent:
+        more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
+        raise ValueError(
+            f"X lacks columns that the model takes: {', '.join(map(repr, absent[:5]))}{more}. "
+            "Add them, with missing values if these are not known."
+        )
+
+
 def check_columns(part: TableColumns) -> None:
-    """Raise ValueError if names and kinds are not what they should be."""
+    """Raise ValueError if the names, kinds or missing values of a step from a file are damaged."""
     lists = (part.names, part.kinds, part.missing)
     if not all(isinstance(one, list) and all(type(text) is str for text in one) for one in lists):
         raise ValueError("columns whose names, kinds or missing values are no texts")
@@ -138,9 +141,9 @@ def _polars(X: Any, columns: list[tuple[str, str]], missing: set[str]) -> Any:
 
 
 def _values(name: str, kind: str, values: list[Any], missing: set[str]) -> NDArray[Any]:
-    """What each value, of which none is missing but by a word, is as that kind.
+    """Each value as that kind; the words for missing values become missing.
 
-    One more comes last, for what is missing, where an index of -1 finds it.
+    One missing value is appended, which an index of -1 finds.
     """
     nothing = None if kind == CATEGORY else math.nan
     found = []
@@ -160,7 +163,7 @@ def _values(name: str, kind: str, values: list[Any], missing: set[str]) -> NDArr
 
 
 def checked(name: str, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same numbers; ValueError for one that is too large, or infinite."""
+    """The numbers; ValueError if one is too large, or infinite."""
     with np.errstate(invalid="ignore"):
         beyond = np.flatnonzero(np.abs(numbers) > LARGEST)
     if len(beyond):
@@ -192,7 +195,7 @@ def _boolean(value: Any) -> float | None:
 
 
 def _category(value: Any) -> str | None:
-    """Text; a whole number is written as such, whether it comes as 1, 1.0 or "1.00"."""
+    """A text; a whole number is written without a point, whether it comes as 1, 1.0 or "1.00"."""
     if isinstance(value, bool | np.bool_):
         return str(value).lower()
     if isinstance(value, Integral):

@@ -11,6 +11,17 @@ from engine.training.run_identity import differences
 TABLES = "tables"
 
 
+class OtherConversion(ValueError):
+    """A folder that another call has made."""
+
+    def __init__(self, folder: Path, differences: list[str]) -> None:
+        super().__init__(
+            f"{folder} exists already, and was converted otherwise: {'; '.join(differences)}. "
+            "Nothing in it was changed; name another folder, or train on it as it is."
+        )
+        self.differences = differences
+
+
 def asked_of(files: TableFiles, **given: Any) -> Facts:
     """The tables, with size and time of each, and the arguments, as JSON holds them."""
     stamps = zip(files.paths, files.stamps(), strict=True)
@@ -31,8 +42,5 @@ def made_before(folder: Path, asked: Facts) -> ConvertedTable:
     if then.get(TABLES) != asked[TABLES]:
         differ.insert(0, "the tables are others, or have changed")
     if differ:
-        raise ValueError(
-            f"{folder} exists already, and was converted otherwise: {'; '.join(differ)}. Nothing "
-            "in it was changed; name another folder, or train on it as it is."
-        )
+        raise OtherConversion(folder, differ)
     return table

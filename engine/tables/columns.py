@@ -1,10 +1,11 @@
 """Which columns are learnt from, as what, and why the others are left out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from engine.tables import kinds
@@ -12,7 +13,8 @@ from engine.tables.kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHE
 from engine.tables.reading import Words
 from engine.tables.words import count_as_missing, counted, named_column, quoted
 
-OUT = "out"  # a kind that a user may give a column
+OUT = "out"  # a kind that a user may give a column, as any of
+TOLD = (*INPUT_KINDS, DATE, OUT)
 MOST_INPUTS = 50  # of one column's categories; the rarest share one
 FEW = 20  # distinct texts that are never too many
 ALMOST_ALL = 0.9
@@ -31,6 +33,42 @@ class Column:
     reading: str = ""  # of `translation.READINGS`: whether the table has dates there, or the like
 
 
+class Written(NamedTuple):
+    """How the table writes the numbers of a column that is translated.
+
+    Attributes
+    ----------
+    example : str
+        One of the values, as it stands in the table.
+    is_told : bool
+        Whether a user has said the column's kind.
+    dated : str
+        "dates", "times of day" or "durations"; empty for numbers.
+    """
+
+    example: str
+    is_told: bool
+    dated: str
+
+
+class Translated(NamedTuple):
+    """What a translation has made of a table.
+
+    Attributes
+    ----------
+    columns : mapping of str to Written
+        The columns that are numbers now.
+    source_of : mapping of str to str
+        The columns that are made of a date, and which date column it is.
+    """
+
+    columns: Mapping[str, Written] = MappingProxyType({})
+    source_of: Mapping[str, str] = MappingProxyType({})
+
+
+NOT_TRANSLATED = Translated()
+
+
 class Columns(NamedTuple):
     """Those that are learnt from, and those that are left out, with the reason as their note."""
 
@@ -43,11 +81,10 @@ def described(
     target: str,
     told: Mapping[str, str],
     words: Mapping[str, Words] = MappingProxyType({}),
-    inferred: Collection[str] = (),
+    translated: Translated = NOT_TRANSLATED,
 ) -> Columns:
     """Decide on every column but the target; `told` says the kind of some, or that they are out.
 
-    Of these, no user has told the `inferred` ones: they are left out if they are constant.
     `words` are those of a CSV file that count as missing, of the columns that have such.
     """
     found = Columns([], [])
@@ -55,11 +92,25 @@ def described(
         if series.name != target:
             name = series.name
             column, is_used = _described(
-                series, told.get(name), words.get(name, {}), name in inferred
+                series, told.get(name), words.get(name, {}), translated.columns.get(name)
             )
             (found.used if is_used else found.left_out).append(column)
+    found = without_orphans(found, translated)
     refuse_nothing_to_learn_from(found, target)
     return found
+
+
+def without_orphans(found: Columns, translated: Translated) -> Columns:
+    """Leave out the parts of dates that are left out."""
+    absent = {column.name for column in found.left_out}
+    left = Columns([], [*found.left_out])
+    for column in found.used:
+        source = translated.source_of.get(column.name)
+        if source in absent:
+            left.left_out.append(replace(column, note=f"is made of {source!r}"))
+        else:
+            left.used.append(column)
+    return left
 
 
 def refuse_nothing_to_learn_from(found: Columns, target: str) -> None:
@@ -104,7 +155,7 @@ def missing_in(series: pl.Series) -> int:
 
 
 def _described(
-    series: pl.Series, told: str | None, words: Words, is_inferred: bool
+    series: pl.Series, told: str | None, words: Words, written: Written | None
 ) -> tuple[Column, bool]:
     kind = kinds.kind_of(series)
     column = Column(series.name, kind, series.null_count())
@@ -114,18 +165,24 @@ def _described(
         refuse_no_values(series.name, kind, told, words)
         values = checked(series, told)
         column = replace(column, kind=told)
-        if told == NUMBER:
-            refuse_as_number(series.name, kinds.no_spread_of(values))
-        if is_inferred and _is_constant(values):
-            return replace(column, note=constant(values[0])), False
+        spread = no_spread(kinds.no_spread_of(values), written) if told == NUMBER else ""
+        if written is None or written.is_told:
+            refuse_as_number(series.name, spread)
+        elif _is_constant(values):
+            return replace(column, note=constant(written.example)), False
+        elif spread:
+            return replace(column, note=spread), False
     elif kind in (EMPTY, DATE, OTHER):
         return replace(column, note=not_learnt_from(kind, series.dtype, words)), False
     else:
         values = kinds.as_kind(series, kind).values
         if reason := _reason_to_leave_out(series, kind, values):
             return replace(column, note=reason), False
-    present = values.drop_nulls()
-    return replace(column, note=remark(column, present[0], present.n_unique(), words)), True
+    n_distinct = values.n_unique() - (values.null_count() > 0)
+    value = None
+    if n_distinct == 1:
+        value = values.drop_nulls()[0] if written is None else written.example
+    return replace(column, note=remark(column, value, n_distinct, words)), True
 
 
 def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str:
@@ -232,6 +289,16 @@ def refuse_no_values(name: str, kind: str, told: str, words: Words) -> None:
         )
 
 
+def no_spread(reason: str, written: Written | None) -> str:
+    """Why a column of numbers cannot be scaled, in the words of the table; empty if it can."""
+    if reason and written is not None and written.dated:
+        return (
+            f"holds {written.dated} too close together to be told apart: give the time since the "
+            "first of them as a number"
+        )
+    return reason
+
+
 def refuse_as_number(name: str, reason: str) -> None:
     """ValueError for a column that a user wants as numbers and that cannot be scaled."""
     if reason:
@@ -249,14 +316,15 @@ def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:
     if kind == CATEGORY:
         return values
     numbers = values.cast(pl.Float64)
-    too_large = (numbers.abs() > kinds.LARGEST).arg_true()
+    with np.errstate(invalid="ignore"):
+        too_large = np.flatnonzero(np.abs(numbers.to_numpy()) > kinds.LARGEST)
     if len(too_large):
         raise ValueError(
-            f"Column {series.name!r} is {numbers[too_large[0]]:g} in row "
+            f"Column {series.name!r} is {numbers[int(too_large[0])]:g} in row "
             f"{too_large[0] + (first_row or 1):,}; "
             f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
-    return numbers.fill_null(float("nan"))
+    return numbers.fill_null(float("nan")) if numbers.null_count() else numbers
 
 
 def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Series:
@@ -301,7 +369,7 @@ def names_and_kinds(told: list[str]) -> dict[str, str]:
 def name_and_kind(told: str) -> tuple[str, str]:
     """The two of NAME=KIND."""
     name, equals, kind = told.rpartition("=")
-    if not equals or kind not in (*INPUT_KINDS, DATE, OUT):
+    if not equals or kind not in TOLD:
         raise ValueError(
             "--column must be NAME=KIND, where KIND is number, category, boolean, date or out; "
             f"got {told!r}."

@@ -7,7 +7,7 @@ imputing need, then the rows are transformed and written, batch by batch.
 import errno
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from engine.boundary import settings
+from engine.boundary.settings import listed
 from engine.free_memory import in_words
 from engine.model_files.pipeline_file import StoredModel, write_model
 from engine.tables import columns as of_columns
 from engine.tables.arrays import write_arrays
 from engine.tables.asked import TABLES, asked_of, made_before
+from engine.tables.columns import Translated
 from engine.tables.dates import ORDERS
 from engine.tables.dealing import Dealer, shares_of
 from engine.tables.decisions import Decided, decided_by_survey, facts_of, known_columns
@@ -31,7 +33,7 @@ from engine.tables.notation import DECIMALS
 from engine.tables.on_disk import CHANGED, PIPELINE, ConvertedTable, new_folder, open_table
 from engine.tables.pipeline import COLUMNS, TRANSLATION
 from engine.tables.reading import MISSING
-from engine.tables.spellings import Spellings, Spelt
+from engine.tables.spellings import SpellingSurvey, TableSpelling
 from engine.tables.stream import Batch, TableFiles, table_files
 from engine.tables.survey import Survey
 from engine.tables.target import TASKS
@@ -89,9 +91,9 @@ def convert_table(
     dtype : "float32" or "float64"
         Of the inputs.
     decimal : "comma" or "point", optional
-        What numbers such as 1,234 have, where all values of a column fit both.
+        How to read numbers such as 1,234, if all values of a column fit both.
     dates : "day-first" or "month-first", optional
-        What comes first in dates such as 3/4/2024, where all values of a column fit both.
+        How to read dates such as 3/4/2024, if all values of a column fit both.
     reuse : bool
         Open the folder, if it is there and the same call has made it of the same files.
     progress : callable, optional
@@ -164,15 +166,15 @@ def convert_table(
     if reuse and is_converted(Path(folder)):
         return made_before(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
-        survey, spelt = _surveyed(
-            files, Spellings(name, told, task, decimal, dates), shares, seed, progress
+        survey, spelling = _surveyed(
+            files, SpellingSurvey(name, told, task, decimal, dates), shares, seed, progress
         )
-        decided = decided_by_survey(survey, task, [*files.notes, *spelt.notes], dtype)
-        decided = decided._replace(columns=spelt.explained(decided.columns))
-        translation = spelt.for_model(decided.columns.used)
+        decided = decided_by_survey(survey, task, [*files.notes, *spelling.notes], dtype)
+        decided = decided._replace(columns=spelling.with_notes(decided.columns))
+        translation = spelling.step_of_model(decided.columns.used)
         _require_space(unfinished, decided, dtype)
         with _full_disk_in_words(Path(folder)):
-            dealt = _dealt(files, "write", name, shares, seed, progress, spelt)
+            dealt = _dealt(files, "write", name, shares, seed, progress, spelling)
             write_arrays(unfinished, dealt, decided, np.dtype(dtype))
             if asked_of(files)[TABLES] != asked[TABLES]:
                 raise ValueError(CHANGED)
@@ -207,37 +209,43 @@ def _full_disk_in_words(folder: Path) -> Iterator[None]:
 
 
 def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
-    told = of_columns.parse_told([f"{name}={kind}" for name, kind in columns.items()], names)
-    if target in told:
-        raise ValueError(f"columns: {target!r} is the target; use task for it.")
-    return told
+    for name, kind in columns.items():
+        named_column(name, names, "columns")
+        if kind not in of_columns.TOLD:
+            raise ValueError(
+                f"columns: the kind of {name!r} must be {listed(of_columns.TOLD)}; got {kind!r}."
+            )
+    if target in columns:
+        raise ValueError(f"columns: {target!r} is the target; its kind goes by the task.")
+    return dict(columns)
 
 
 def _surveyed(
     files: TableFiles,
-    spellings: Spellings,
+    spellings: SpellingSurvey,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-) -> tuple[Survey, Spelt]:
-    """The survey of the table: a second one, once it is known that it has to be translated."""
+) -> tuple[Survey, TableSpelling]:
+    """A survey of the table; if it must be translated, a second survey, of the translation."""
     name, told = spellings.target, spellings.told
 
-    def new(told: Mapping[str, str], lenient: bool, inferred: Collection[str] = ()) -> Survey:
+    def new(told: Mapping[str, str], lenient: bool, translated: Translated) -> Survey:
         generator = np.random.Generator(np.random.PCG64([seed, 1]))
-        return Survey(name, dict(told), len(PARTS), generator, lenient, inferred)
+        return Survey(name, dict(told), len(PARTS), generator, lenient, translated)
 
-    survey = new({column: kind for column, kind in told.items() if kind != DATE}, lenient=True)
+    undated = {column: kind for column, kind in told.items() if kind != DATE}
+    survey = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
     for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
         survey.add(batch, parts)
         spellings.add(batch.frame)
-    spelt = spellings.decided()
-    if spelt.translation is None and spelt.told == survey.told:
-        return survey, spelt
-    survey = new(spelt.told, lenient=False, inferred=spelt.inferred)
-    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelt):
+    spelling = spellings.decided()
+    if spelling.translation is None and spelling.kinds == survey.told:
+        return survey, spelling
+    survey = new(spelling.kinds, lenient=False, translated=spelling.translated)
+    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelling):
         survey.add(batch, parts)
-    return survey, spelt
+    return survey, spelling
 
 
 def _dealt(
@@ -247,14 +255,14 @@ def _dealt(
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-    spelt: Spelt | None = None,
+    spelling: TableSpelling | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.int8]]]:
     """All batches, translated, and the part of each row: the same in every pass."""
     dealer = Dealer(target, shares, seed)
     for batch in files.batches():
         parts = dealer.parts(batch)
-        if spelt is not None:
-            frame = spelt.translated(batch.frame, target, batch.first_row)
+        if spelling is not None:
+            frame = spelling.translate(batch.frame, target, batch.first_row)
             batch = batch._replace(frame=frame)
         yield batch, parts
         if progress is not None:

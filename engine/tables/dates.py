@@ -1,26 +1,31 @@
 """Dates and times of day in the forms that people write, as numbers.
 
 A date, with or without a time, is the days since 1970-01-01 00:00 UTC: the same instant is the same
-number in every form. 3/4/2024 is the 3rd of April or the 4th of March; all values of a column
-decide, and where they do not, a user has to say it.
+number in every form. 3/4/2024 is the 3rd of April or the 4th of March: all values of a column
+decide, and if they fit both orders, the user has to.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+
+from engine.tables import kinds
 
 DATE, TIME, DURATION = "date", "time", "duration"
 DAY_FIRST, MONTH_FIRST, EITHER = "day-first", "month-first", ""
 ORDERS = (DAY_FIRST, MONTH_FIRST)
 YEAR, WEEK, CLOCK = "time of year", "day of the week", "time of day"
 PARTS = (YEAR, WEEK, CLOCK)
-SAMPLE = 1000  # values that are looked at before all are
-LEAST_LIKELY = 0.5  # share of them that look like dates, for all to be looked at
+SAMPLE = 1000  # values that are tried before all are
+LEAST_LIKELY = 0.5  # share of the sample that must look like dates
 MOST_KEPT = 21
 DAYS_A_YEAR = 365.2425
+FUNCTIONS = {"sine": np.sin, "cosine": np.cos}
 LEAST_WEEKS = 2  # for the day of the week
 
 _US_A_DAY = 86_400_000_000
@@ -52,6 +57,16 @@ _FORMS = (
 )
 _SHORT = rf"^(?P<one>\d{{1,2}})[-/.](?P<other>\d{{1,2}})[-/.](?P<year>\d{{2}}){_END}"
 _SHORT_NAMED = rf"^\d{{1,2}}[-/\s]*{_MONTH},?[-/\s]*\d{{2}}{_END}"
+_TIME = rf"^{_CLOCK}(?:\s*Uhr)?$"
+
+
+def _one_of(patterns: Sequence[str]) -> str:
+    """A pattern for texts that fit one of the patterns, without names for its groups."""
+    return "|".join(f"(?:{re.sub('[(][?]P<[a-z]+>', '(?:', pattern)})" for pattern in patterns)
+
+
+_ANY = _one_of([*_FORMS, _TIME, _DURATION])
+_ANY_SHORT = _one_of([_SHORT, _SHORT_NAMED])
 _FIELDS = (
     *("year", "month", "day", "one", "mark", "other", "name"),
     *("hour", "minute", "second", "fraction", "half", "offset"),
@@ -65,7 +80,7 @@ class Reading(NamedTuple):
     ----------
     kind : "date", "time" (of day) or "duration"
     order : "day-first", "month-first" or ""
-        Of 3/4/2024. Empty where training had no such date; then it is not read.
+        Of 3/4/2024. Empty if the training table had no such date; then 3/4/2024 is not read.
     parts : tuple of str
         What the network gets besides the number itself: "time of year", "day of the week", "time of
         day", each as sine and cosine.
@@ -120,16 +135,21 @@ def derived(name: str, values: pl.Series, reading: Reading) -> list[pl.Series]:
     >>> spring.name, spring.to_list()
     ('when, time of year (sine)', [1.0])
     """
-    found = []
     days = (values / 24 if reading.kind == TIME else values).to_numpy()
-    for part in reading.parts:
-        turns = {YEAR: days / DAYS_A_YEAR, WEEK: np.floor(days) / 7, CLOCK: days - np.floor(days)}
-        angle = 2 * np.pi * (turns[part] % 1)
-        for what, function in (("sine", np.sin), ("cosine", np.cos)):
-            # Rounded, as the sine of half a turn is 0 and not 1e-16, which could be standardised.
-            values_of_part = np.nan_to_num(np.round(function(angle), 12))
-            found.append(pl.Series(f"{name}, {part} ({what})", values_of_part))
-    return found
+    turns = {YEAR: days / DAYS_A_YEAR, WEEK: np.floor(days) / 7, CLOCK: days - np.floor(days)}
+    angles = [2 * np.pi * (turns[part] % 1) for part in reading.parts]
+    # Rounded, as the sine of half a turn is 0 and not 1e-16, which could be standardised.
+    made = [
+        np.nan_to_num(np.round(function(angle), 12))
+        for angle in angles
+        for function in FUNCTIONS.values()
+    ]
+    return [*map(pl.Series, names_of_derived(name, reading), made)]
+
+
+def names_of_derived(name: str, reading: Reading) -> list[str]:
+    """The names of what `derived` makes of a column."""
+    return [f"{name}, {part} ({what})" for part in reading.parts for what in FUNCTIONS]
 
 
 def in_days(microseconds: pl.Series) -> pl.Series:
@@ -164,16 +184,43 @@ def _ticks(values: pl.Series) -> pl.Series:
 
 def times(texts: pl.Series) -> pl.Series:
     """Microseconds since midnight; null for what is no time of day."""
-    return _clock(_groups(texts, rf"^{_CLOCK}(?:\s*Uhr)?$"))
+    return _groups(texts, _TIME).select(_clock(pl.col("half"))).to_series()
 
 
 def durations(texts: pl.Series) -> pl.Series:
     """Microseconds of '1 day, 2:00:00' or '1 days 02:00:00'; null for what is no such text."""
-    fields = _groups(texts, _DURATION).with_columns(pl.lit(None, pl.String).alias("half"))
-    days = fields["days"].str.strip_prefix("+").cast(pl.Int64)
-    some = fields["days"].is_not_null() | fields["hour"].is_not_null()
-    clock = pl.when(fields["hour"].is_null()).then(0).otherwise(_clock(fields))
-    return pl.select(pl.when(some).then(days.fill_null(0) * _US_A_DAY + clock)).to_series()
+    days = pl.col("days").str.strip_prefix("+").cast(pl.Int64)
+    some = pl.col("days").is_not_null() | pl.col("hour").is_not_null()
+    clock = _clock_or_midnight(half=pl.lit(None, pl.String))
+    passed = pl.when(some).then(days.fill_null(0) * _US_A_DAY + clock)
+    return _groups(texts, _DURATION).select(passed.alias("passed")).to_series()
+
+
+@cache  # as to build them takes longer than to apply them to a hundred texts
+def _expressions() -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
+    """From texts to the groups of each form, to the fields of a date, to numbers."""
+    text = pl.col("text").str.strip_chars()
+    forms = [
+        text.str.extract_groups(form).alias(f"form {number}") for number, form in enumerate(_FORMS)
+    ]
+    fields = [
+        pl.coalesce(
+            pl.col(f"form {number}").struct.field(name)
+            for number, form in enumerate(_FORMS)
+            if f"(?P<{name}>" in form
+        ).alias(name)
+        for name in _FIELDS
+    ]
+    named = pl.col("name").str.to_lowercase().str.head(3)
+    named = named.replace_strict(_MONTHS, default=None, return_dtype=pl.Int64)
+    values = [
+        *(pl.col(name).cast(pl.Int64) for name in ("year", "day", "one", "other")),
+        pl.coalesce(pl.col("month").cast(pl.Int64), named).alias("month"),
+        (_clock_or_midnight(pl.col("half")) - _offset(pl.col("offset"))).alias("clock"),
+        pl.col("one").is_not_null().alias("two_orders"),
+        (pl.col("mark") == ".").fill_null(value=False).alias("with_points"),
+    ]
+    return forms, fields, values
 
 
 class Dates:
@@ -188,13 +235,9 @@ class Dates:
     """
 
     def __init__(self, texts: pl.Series) -> None:
-        found = [_groups(texts, form) for form in _FORMS]
-        self._fields = pl.select(
-            pl.coalesce([form[name] for form in found if name in form.columns]).alias(name)
-            for name in _FIELDS
-        )
-        self.two_orders = self._fields["one"].is_not_null()
-        self.with_points = (self._fields["mark"] == ".").fill_null(value=False)
+        forms, fields, values = _expressions()
+        self._found = texts.to_frame("text").select(forms).select(fields).select(values)
+        self.two_orders, self.with_points = self._found["two_orders"], self._found["with_points"]
 
     def instants(self, order: str) -> pl.Series:
         """Microseconds since 1970-01-01 UTC; null for what is no date."""
@@ -202,26 +245,22 @@ class Dates:
             day_first, month_first = map(self.instants, ORDERS)
             certain = (day_first == month_first) | self.with_points
             return pl.select(pl.when(certain).then(day_first)).to_series()
-        fields = self._fields
         day, month = ("one", "other") if order == DAY_FIRST else ("other", "one")
-        named = fields["name"].str.to_lowercase().str.head(3)
-        named = named.replace_strict(_MONTHS, default=None, return_dtype=pl.Int64)
-        whole = pl.select(
-            pl.coalesce(fields["year"].cast(pl.Int64)).alias("year"),
-            pl.coalesce(fields["month"].cast(pl.Int64), named, fields[month].cast(pl.Int64)).alias(
-                "month"
-            ),
-            pl.coalesce(fields["day"].cast(pl.Int64), fields[day].cast(pl.Int64)).alias("day"),
+        days = _days(
+            self._found.select(
+                "year",
+                pl.coalesce("month", month).alias("month"),
+                pl.coalesce("day", day).alias("day"),
+            )
         )
-        days = _days(whole)
-        clock = _clock(fields)
-        clock = pl.select(pl.when(fields["hour"].is_null()).then(0).otherwise(clock)).to_series()
-        return days * _US_A_DAY + clock - _offset(fields["offset"])
+        return days * _US_A_DAY + self._found["clock"]
 
 
 def two_digits(texts: pl.Series) -> bool:
     """Whether all are dates whose years have two digits, such as 30.9.90."""
-    present = texts.drop_nulls().str.strip_chars()
+    if not all(re.match(_ANY_SHORT, text) for text in kinds.first_texts(texts)):
+        return False
+    present = kinds.present(texts).str.strip_chars()
     if not len(present):
         return False
     parts = _groups(present, _SHORT)
@@ -253,7 +292,7 @@ class Extent:
     clocks: tuple[int, int] = (0, 0)
 
     def add(self, instants: pl.Series) -> None:
-        """Dates more."""
+        """Take more dates into account."""
         found = instants.drop_nulls().to_numpy()
         if not len(found):
             return
@@ -269,7 +308,7 @@ class Extent:
         self.first, self.last, self.weekdays, self.clocks = first, last, of_days, of_clocks
 
     def parts(self, kind: str) -> tuple[str, ...]:
-        """What may pay besides the number itself: what comes round again and again."""
+        """Which periodic parts vary, so that the network may learn from them."""
         if kind == DURATION:
             return ()
         span = (self.last - self.first) / _US_A_DAY
@@ -289,8 +328,8 @@ def _wider(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
 
 
 @dataclass
-class Seen:
-    """What is known so far of a column as dates, times of day or durations."""
+class DateSurvey:
+    """What the values of a column, so far, are as dates, times of day or durations."""
 
     n_present: int = 0
     n_dates: int = 0  # in either order
@@ -307,8 +346,8 @@ class Seen:
     examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, values: pl.Series) -> None:
-        """Values more."""
-        values = values.drop_nulls()
+        """Look at more values."""
+        values = kinds.present(values)
         if self.given_up or not len(values):
             return
         self.n_present += len(values)
@@ -316,21 +355,20 @@ class Seen:
             self.examples.setdefault("any", str(values[0]))
             self._extent("").add(_ticks(values))
             return
-        values = values.str.strip_chars()
-        sample = values.gather_every(max(1, len(values) // SAMPLE))
-        others = [int(times(sample).count()), int(durations(sample).count())]
-        likely = max(*others, *_counts(Dates(sample)))
-        if likely < LEAST_LIKELY * len(sample):
+        look = pl.col("text").str.strip_chars().str.contains(_ANY).mean()
+        if kinds.sample_of(values, SAMPLE).to_frame("text").select(look).item() < LEAST_LIKELY:
             self.given_up = True
             return
-        self._add_texts(values)
+        self._add_texts(values.str.strip_chars())
 
     def _add_texts(self, texts: pl.Series) -> None:
-        dates, clocks, passed = Dates(texts), times(texts), durations(texts)
+        dates = Dates(texts)
         of_order = {order: dates.instants(order) for order in ORDERS}
         day_first, month_first = of_order[DAY_FIRST], of_order[MONTH_FIRST]
         either = day_first.is_not_null() | month_first.is_not_null()
         other = (day_first != month_first).fill_null(value=False)
+        undated = texts if not either.all() else texts.clear()  # the kinds exclude each other
+        clocks, passed = times(undated), durations(undated)
         self.n_dates += int(either.sum())
         self.n_times += int(clocks.count())
         self.n_durations += int(passed.count())
@@ -341,7 +379,7 @@ class Seen:
             self.n_of_order[order] += int(instants.count())
             self._extent(order).add(instants)
         self._extent(TIME).add(clocks)
-        known = either | clocks.is_not_null() | passed.is_not_null()
+        known = either if not len(undated) else either | clocks.is_not_null() | passed.is_not_null()
         for name, chosen in (("any", known), ("two", other)):
             if name not in self.examples and chosen.any():
                 self.examples[name] = texts.filter(chosen)[0]
@@ -356,13 +394,13 @@ class Seen:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether all values fit both orders, and are other days in the two, not of points."""
+        """Whether all values fit both orders and mean different days, without points in them."""
         fit = all(number == self.n_present for number in self.n_of_order.values())
         return fit and self.differ and not self.with_points
 
     @property
     def mixed(self) -> bool:
-        """Whether each is a date in one of the orders, and not all in the same."""
+        """Whether each value is a date, but neither order fits all of them."""
         return (
             self.n_dates == self.n_present
             and not self.ambiguous
@@ -371,17 +409,17 @@ class Seen:
 
     @property
     def n_of_kind(self) -> int:
-        """Values of the kind that most are of."""
+        """How many values fit the kind that fits most."""
         return max(self.n_times, self.n_durations, *self.n_of_order.values())
 
     def order(self, told: str | None) -> str:
-        """The one that fits most, or the one that is told, where both do."""
+        """The order that fits most values; if both fit as many, the one that the user told."""
         if self.n_of_order[DAY_FIRST] == self.n_of_order[MONTH_FIRST]:
             return told or (DAY_FIRST if self.two_orders and self.with_points else EITHER)
         return max(ORDERS, key=self.n_of_order.__getitem__)
 
     def reading(self, dtype: pl.DataType, told: str | None) -> Reading:
-        """How the column is to be read."""
+        """How to read the column."""
         if dtype != pl.String:
             kind = kind_of(dtype)
             return Reading(kind, told or EITHER, self._extent("").parts(kind))
@@ -393,32 +431,29 @@ class Seen:
         return Reading(DATE, order, self._extent(order or DAY_FIRST).parts(DATE))
 
 
-def _counts(dates: Dates) -> list[int]:
-    return [int(dates.instants(order).count()) for order in ORDERS]
-
-
 def _groups(texts: pl.Series, pattern: str) -> pl.DataFrame:
-    return texts.str.strip_chars().alias("t").str.extract_groups(pattern).struct.unnest()
+    found = pl.col("text").str.strip_chars().str.extract_groups(pattern)
+    return texts.to_frame("text").select(found).unnest("text")
 
 
 def _days(whole: pl.DataFrame) -> pl.Series:
     """Days since 1970-01-01; null where there is no such day."""
     known = pl.all_horizontal(pl.all().is_not_null())
     right = known & (pl.col("year") > 0) & pl.col("month").is_between(1, 12) & (pl.col("day") > 0)
-    is_right = whole.select(right).to_series().to_numpy()
-    year, month, day = (whole[name].fill_null(1).to_numpy() for name in ("year", "month", "day"))
+    found = whole.select(pl.all().fill_null(1), right.alias("right"))
+    year, month, day, is_right = (series.to_numpy() for series in found)
     months = np.where(is_right, (year - 1970) * 12 + month - 1, 0).astype("M8[M]")
     days = months.astype("M8[D]") + (np.where(is_right, day, 1) - 1).astype("m8[D]")
-    is_right &= days.astype("M8[M]") == months
-    return _nulled(days.astype(np.int64), is_right)
+    is_right = is_right & (days.astype("M8[M]") == months)
+    return pl.Series(days.astype(np.int64)).set(pl.Series(~is_right), None)
 
 
-def _clock(fields: pl.DataFrame) -> pl.Series:
+def _clock(half: pl.Expr) -> pl.Expr:
     """Microseconds since midnight; null where there is no such time."""
-    hour, minute = (fields[name].cast(pl.Int64) for name in ("hour", "minute"))
-    second = fields["second"].cast(pl.Int64).fill_null(0)
-    micro = fields["fraction"].str.pad_end(6, "0").str.head(6).cast(pl.Int64).fill_null(0)
-    half = fields["half"].str.to_lowercase().str.head(1)
+    hour, minute = (pl.col(name).cast(pl.Int64) for name in ("hour", "minute"))
+    second = pl.col("second").cast(pl.Int64).fill_null(0)
+    fraction = pl.col("fraction").str.pad_end(6, "0").str.head(6)
+    half = half.str.to_lowercase().str.head(1)
     noon = pl.when(half == "p").then(12).otherwise(0)
     right = (
         (minute < 60)
@@ -426,21 +461,20 @@ def _clock(fields: pl.DataFrame) -> pl.Series:
         & pl.when(half.is_null()).then(hour < 24).otherwise((hour > 0) & (hour <= 12))
     )
     hours = pl.when(half.is_null()).then(hour).otherwise(hour % 12 + noon)
-    return pl.select(
-        pl.when(right).then(((hours * 60 + minute) * 60 + second) * 1_000_000 + micro)
-    ).to_series()
+    seconds = (hours * 60 + minute) * 60 + second
+    return pl.when(right).then(seconds * 1_000_000 + fraction.cast(pl.Int64).fill_null(0))
 
 
-def _offset(texts: pl.Series) -> pl.Series:
+def _clock_or_midnight(half: pl.Expr) -> pl.Expr:
+    """The same; 0 where no time is given."""
+    return pl.when(pl.col("hour").is_null()).then(0).otherwise(_clock(half))
+
+
+def _offset(text: pl.Expr) -> pl.Expr:
     """Microseconds east of UTC."""
-    digits = texts.str.replace_all("[+:-]", "")
+    digits = text.str.replace_all("[+:-]", "")
     minutes = digits.str.slice(0, 2).cast(pl.Int64) * 60 + digits.str.slice(2).replace(
         "", "0"
     ).cast(pl.Int64)
-    west = pl.when(texts.str.starts_with("-")).then(-1).otherwise(1)
-    return pl.select((minutes * west * 60_000_000).fill_null(0)).to_series()
-
-
-def _nulled(values: NDArray[np.int64], right: NDArray[np.bool_]) -> pl.Series:
-    found = pl.Series(values)
-    return pl.select(pl.when(pl.Series(right)).then(found)).to_series()
+    west = pl.when(text.str.starts_with("-")).then(-1).otherwise(1)
+    return (minutes * west * 60_000_000).fill_null(0)

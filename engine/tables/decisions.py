@@ -56,7 +56,7 @@ def decided_by_survey(survey: Survey, task: str | None, notes: list[str], dtype:
         if variances[0] < SMALLEST**2:
             raise ValueError(
                 "The rows that would be learnt from have one value of the target only, or hardly "
-                "another. Try another seed, a smaller test_fraction, or more rows."
+                "another. Try another seed, hold fewer rows out, or add rows."
             )
         standard_deviation = float(scale_of(variances, np.array([mean]), moments.n)[0])
         _require_predictable(target.name, mean, standard_deviation, np.finfo(dtype))
@@ -77,7 +77,7 @@ def _require_predictable(
         raise ValueError(
             f"The target {name!r} has mean {mean:.2g} and standard deviation "
             f"{standard_deviation:.2g}, out of the range of {held.dtype}. Write it in another "
-            "unit, or convert to float64 (--double)."
+            'unit, or convert to float64 (--double; in Python dtype="float64").'
         )
 
 
@@ -95,7 +95,7 @@ def _classes(
     if len(classes) < 2:
         raise ValueError(
             "The rows that would be learnt from have one value of the target only. Try another "
-            "seed, a smaller test_fraction, or more rows."
+            "seed, hold fewer rows out, or add rows."
         )
     others = [counts for counts in values.values() if not counts[LEARNT]]
     n_others = sum(sum(counts[: len(PARTS)]) for counts in others)

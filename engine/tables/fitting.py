@@ -35,7 +35,7 @@ from engine.tables.scores import (
     scored,
 )
 from engine.tables.specimens import specimens
-from engine.tables.spellings import Spellings
+from engine.tables.spellings import SpellingSurvey
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
 from engine.tables.words import counted, named_column
@@ -112,21 +112,21 @@ def planned(
     kinds_told = of_columns.parse_told(list(told), frame.columns)
     if name in kinds_told:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    spellings = Spellings(name, kinds_told, task, decimal, dates)
+    spellings = SpellingSurvey(name, kinds_told, task, decimal, dates)
     spellings.add(frame)
-    spelt = spellings.decided()
-    frame = spelt.translated(frame, name)
+    spelling = spellings.decided()
+    frame = spelling.translate(frame, name)
     words = table.words.get(name, {})
     found = of_target.decided(frame[name], task, words)
-    notes = [*table.notes, *spelt.notes]
-    columns = spelt.explained(
-        of_columns.described(frame, name, spelt.told, table.words, spelt.inferred)
+    notes = [*table.notes, *spelling.notes]
+    columns = spelling.with_notes(
+        of_columns.described(frame, name, spelling.kinds, table.words, spelling.translated)
     )
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
     notes += of_target.left_out(int((~known).sum()), words)
     y = of_target.values_of(frame[name].filter(known), found)
-    translation = spelt.for_model(columns.used)
+    translation = spelling.step_of_model(columns.used)
     return Plan(table, found, columns, y, prepared.filter(known), notes, translation)
 
 

@@ -78,7 +78,10 @@ def trained_on_disk(
     if validation is not None and len(validation.y) < LEAST_TO_STOP_BY:
         validation = None
     if early_stopping and validation is None:
-        raise ValueError(f"{table.folder} was converted without rows to stop by, or with one.")
+        raise ValueError(
+            f"--early-stopping yes needs rows to stop by, and {table.folder} was converted without "
+            "any, or with one. Leave it out, or convert more rows."
+        )
     table.check_codes()
     translation, preprocessing = _preprocessing(table)
     seen = validation or (None if table.held_out is None else _spread(table.held_out))

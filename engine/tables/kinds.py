@@ -1,5 +1,6 @@
 """What a column holds: numbers, categories, true and false, or dates; and its values as such."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,6 +29,11 @@ IN_WORDS = {
 }
 
 
+NOWHERE = pl.Series([], dtype=pl.UInt32)  # as `Series.arg_true` has it
+TRUE_AND_FALSE = {"true": True, "false": False}
+FIRST = 20  # values that are looked at before all are
+
+
 class Converted(NamedTuple):
     """A column as one kind; `wrong` are the places, from 0, of values that are not of that kind."""
 
@@ -51,10 +57,34 @@ def kind_of(column: pl.Series) -> str:
         return EMPTY
     if column.dtype != pl.String:
         return kind_of_type(column.dtype)
-    for kind in (NUMBER, BOOLEAN):
-        if not len(as_kind(column, kind).wrong):
-            return kind
-    return DATE if all_dates(column) else CATEGORY
+    return next((kind for kind in (NUMBER, BOOLEAN, DATE) if all_are(column, kind)), CATEGORY)
+
+
+def all_are(column: pl.Series, kind: str) -> bool:
+    """Whether all values of a column of text are numbers, true and false, or dates."""
+    if kind == BOOLEAN and not {*map(str.lower, first_texts(column))} <= TRUE_AND_FALSE.keys():
+        return False
+    if kind == DATE:
+        return all_dates(column)
+    return _CONVERTED[kind](column).null_count() == column.null_count()
+
+
+def first_texts(column: pl.Series) -> list[str]:
+    """The first few values of a column of text: they rule most kinds out at little cost."""
+    return [text.strip() for text in column.head(FIRST).to_list() if text is not None]
+
+
+def present(column: pl.Series) -> pl.Series:
+    """The values that are not missing."""
+    return column.drop_nulls() if column.null_count() else column
+
+
+def sample_of(values: pl.Series, most: int) -> pl.Series:
+    """At most `most` of the values, at random places that are the same in each call."""
+    if len(values) <= most:
+        return values
+    generator = np.random.Generator(np.random.PCG64(0))
+    return values.gather(np.sort(generator.integers(len(values), size=most)))
 
 
 def as_kind(column: pl.Series, kind: str) -> Converted:
@@ -67,6 +97,8 @@ def as_kind(column: pl.Series, kind: str) -> Converted:
     ([1.0, None, None], [1])
     """
     values = _CONVERTED[kind](column)
+    if values.null_count() == column.null_count():  # which is far quicker to ask
+        return Converted(values, NOWHERE)
     return Converted(values, (values.is_null() & column.is_not_null()).arg_true())
 
 
@@ -75,8 +107,13 @@ def _numbers(column: pl.Series) -> pl.Series:
         return _all_wrong(column, pl.Float64())
     if kind_of_type(column.dtype) == NUMBER:
         return column.cast(pl.Float64, strict=False)
+    values = column.cast(pl.Float64, strict=False)
+    if values.null_count() > column.null_count():  # texts, or spaces around numbers
+        values = _text(column).cast(pl.Float64, strict=False)
+    if not math.isnan(values.sum() or 0):  # as of inf and -inf, too
+        return values
     # "NAN", "-nan": words, which stand for a missing value only where a user says so.
-    return _text(column).cast(pl.Float64, strict=False).fill_nan(None)
+    return values.fill_nan(None)
 
 
 def _booleans(column: pl.Series) -> pl.Series:
@@ -84,12 +121,8 @@ def _booleans(column: pl.Series) -> pl.Series:
         return column
     if kind_of_type(column.dtype) != CATEGORY:
         return _all_wrong(column, pl.Boolean())
-    known = {"true": True, "false": False}
-    return (
-        _text(column)
-        .str.to_lowercase()
-        .replace_strict(known, default=None, return_dtype=pl.Boolean)
-    )
+    lower = _text(column).str.to_lowercase()
+    return lower.replace_strict(TRUE_AND_FALSE, default=None, return_dtype=pl.Boolean)
 
 
 def _categories(column: pl.Series) -> pl.Series:
@@ -136,13 +169,22 @@ def _all_wrong(column: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 def all_dates(column: pl.Series) -> bool:
     """Whether all values of a column of text are dates, or times of day."""
-    for parse in (column.str.to_datetime, column.str.to_time):
-        try:
-            if parse(strict=False).null_count() == column.null_count():
-                return True
-        except pl.exceptions.PolarsError:  # no format fits
-            pass
-    return False
+    first = first_texts(column)
+    if not all(any(map(str.isdecimal, text)) for text in first):
+        return False
+    return any(
+        _is_parsed(pl.Series(first), parse) and _is_parsed(column, parse)
+        for parse in ("to_datetime", "to_time")
+    )
+
+
+def _is_parsed(texts: pl.Series, parse: str) -> bool:
+    """Whether polars reads all of them as dates, or as times of day."""
+    try:
+        read: pl.Series = getattr(texts.str, parse)(strict=False)
+    except pl.exceptions.PolarsError:  # no format fits
+        return False
+    return read.null_count() == texts.null_count()
 
 
 def no_spread_of(values: pl.Series) -> str:
@@ -153,7 +195,9 @@ def no_spread_of(values: pl.Series) -> str:
     >>> no_spread_of(pl.Series([1e9, 1e9 + 1e-7]))
     'varies around 1e+09 by no more than rounding: subtract that from it'
     """
-    numbers = values.drop_nulls().to_numpy()
+    numbers = values.to_numpy()
+    if values.null_count():
+        numbers = numbers[~np.isnan(numbers)]
     if np.abs(numbers).max() > LARGEST:
         return ""  # which is refused
     return no_spread(len(numbers), np.ptp(numbers), numbers.mean(), numbers.var())
@@ -161,7 +205,9 @@ def no_spread_of(values: pl.Series) -> str:
 
 def no_spread(n: int, spread: float, mean: float, variance: float) -> str:
     """The same, by what is known of n numbers."""
-    if 0 < spread < SMALLEST:
+    if not spread > 0:
+        return ""  # one value, whose variance need not be 0, by rounding
+    if spread < SMALLEST:
         return f"varies by less than {SMALLEST:g}, too little to be scaled: use another unit"
     rounding = np.finfo(np.float64).eps
     # What StandardScaler takes for a constant.

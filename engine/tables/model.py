@@ -84,11 +84,12 @@ class TableModel:
     def matched(self, frame: pl.DataFrame) -> Matched:
         """Hold a table's columns to those of the model; ValueError if it lacks what it takes."""
         _refuse_missing_columns(frame, [c for c in self.columns if c.reading != PART])
+        notes = self._extra_columns(frame)
         if self.translation is not None:
             frame = self.translation.translated(frame)
         _refuse_other_kinds(frame, self.columns)
         prepared = inputs(frame, self.columns)
-        return Matched(prepared, [*self._extra_columns(frame), *_unknown(prepared, self.columns)])
+        return Matched(prepared, [*notes, *_unknown(prepared, self.columns)])
 
     def predict(self, prepared: pl.DataFrame) -> Predicted:
         """Predictions for what `matched` returned."""
@@ -200,7 +201,7 @@ def _check(model: TableModel) -> None:
     known = model.translation
     if (made and known is None) or (
         known is not None
-        and (not made <= {*known.made_names()} or [*known.feature_names_in_] != taken)
+        and (not made <= known.source_of().keys() or [*known.feature_names_in_] != taken)
     ):
         raise ValueError("columns that are translated otherwise")
     if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:

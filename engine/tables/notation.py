@@ -1,20 +1,25 @@
 """Numbers in the spellings that people use: 1.234,50 or 1,234.50 or 1'234, with %, a currency, (5).
 
-A number has a decimal comma or a decimal point. 1,234 fits both readings and means 1.234 or 1234;
-all values of a column decide, and where they do not, a user has to say it.
+A number has a decimal comma or a decimal point. 1,234 fits both readings, and means 1.234 or 1234:
+all values of a column decide, and if they fit both readings, the user has to.
 """
 
+import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+
+from engine.tables import kinds
 
 COMMA, POINT, EITHER = "comma", "point", ""
 DECIMALS = (COMMA, POINT)
 PERCENT = ("%", "‰")
-SAMPLE = 1000  # values that are looked at before all are
-LEAST_LIKELY = 0.5  # share of them that look like numbers, for all to be looked at
-MOST_KEPT = 21  # different values that are kept, of each sort
+SAMPLE = 1000  # values that are tried before all are
+LEAST_LIKELY = 0.5  # share of the sample that must look like numbers
+MOST_KEPT = 21  # distinct values that are kept of each sort
 LONGEST_MARK = 8  # letters
 
 _SPACE = "[ \u00a0\u202f\u2009\u2007]"
@@ -29,7 +34,7 @@ _WHOLE = (
     rf"\s*(?P<after>%|‰|{_CURRENCY})?(?P<last>-)?\s*(?P<close>\))?$"
 )
 _DASHES = "[\u2212\u2012\u2013\ufe63\uff0d]"
-_NO_CENTS = r"(\d)[.,][-\u2014]+"  # 12,- and 12.--
+_NO_CENTS = r"(\d)[.,][-\u2014]+([^-\d]|$)"  # 12,- and 12.--
 _END = r"\d*)(?:{decimal}\d*)?(?:[eE][-+]?\d+)?$"
 _GROUPED = (
     rf"^(?:[1-9]\d{{0,2}}(?:{{group}})+|[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+|"
@@ -50,7 +55,7 @@ class Reading(NamedTuple):
     Attributes
     ----------
     decimal : "comma", "point" or ""
-        Empty where training had no number that tells; then 1,234 is not read.
+        Empty if no number of the training table decided it; then 1,234 is not read.
     mark : str
         The currency, % or ‰ beside them; empty for none.
     """
@@ -78,18 +83,14 @@ def numbers(texts: pl.Series, reading: Reading) -> pl.Series:
     >>> numbers(pl.Series(["12 %", "0", "3"]), Reading("point", "%")).to_list()
     [12.0, 0.0, None]
     """
-    parts = _parts(texts)
+    value = pl.col(reading.decimal)
     if reading.decimal == EITHER:
-        point, comma = _read(parts, POINT), _read(parts, COMMA)
-        certain = (point == comma).fill_null(value=True)
-        values = pl.select(pl.when(certain).then(pl.coalesce(point, comma))).to_series()
-    else:
-        values = _read(parts, reading.decimal)
-    mark = parts["mark"].fill_null("")
-    right = (mark == reading.mark) | (mark == "")
-    if reading.mark in PERCENT:
-        right = (mark == reading.mark) | ((mark == "") & (values == 0))
-    return pl.select(pl.when(right).then(values)).to_series().alias(texts.name)
+        certain = (pl.col(POINT) == pl.col(COMMA)).fill_null(value=True)
+        value = pl.when(certain).then(pl.coalesce(POINT, COMMA))
+    mark = pl.col("mark").fill_null("")
+    alone = (mark == "") & (value == 0) if reading.mark in PERCENT else mark == ""
+    right = pl.when((mark == reading.mark) | alone)
+    return _parts(texts).select(right.then(value).alias(texts.name)).to_series()
 
 
 def mark_of(text: str) -> str:
@@ -97,24 +98,17 @@ def mark_of(text: str) -> str:
     return _parts(pl.Series([text]))["mark"][0] or ""
 
 
-def are_plain(texts: pl.Series) -> bool:
-    """Whether all are numbers as programs write them."""
-    return _plain_numbers(texts).null_count() == texts.null_count()
-
-
-def _plain_numbers(texts: pl.Series) -> pl.Series:
-    return texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
-
-
 def with_units(texts: pl.Series) -> bool:
     """Whether all are a number and one and the same unit, such as 12 kg."""
-    found = texts.drop_nulls().str.strip_chars().str.extract(_UNIT, 1)
+    if not all(re.match(_UNIT, text) for text in kinds.first_texts(texts)):
+        return False
+    found = kinds.present(texts).str.strip_chars().str.extract(_UNIT, 1)
     return len(found) > 0 and not found.null_count() and found.n_unique() == 1
 
 
 @dataclass
-class Seen:
-    """What is known so far of a column of text as numbers.
+class NumberSurvey:
+    """What the values of a column of text, so far, are as numbers.
 
     Attributes
     ----------
@@ -125,7 +119,7 @@ class Seen:
     plain : bool
         Whether all are numbers as programs write them.
     given_up : bool
-        Whether so few looked like numbers that no more were looked at.
+        Whether too few looked like numbers, so that no more values are looked at.
     """
 
     n_present: int = 0
@@ -144,34 +138,36 @@ class Seen:
     _looked: dict[str, int] = field(default_factory=dict)  # how many an example was chosen from
 
     def add(self, texts: pl.Series) -> None:
-        """Values more."""
-        texts = texts.drop_nulls()
+        """Look at more values."""
+        texts = kinds.present(texts)
         if self.given_up or not len(texts):
             return
         self.n_present += len(texts)
-        sample = texts.gather_every(max(1, len(texts) // SAMPLE))
-        if are_plain(sample):
-            values = _plain_numbers(texts)
+        sample = kinds.sample_of(texts, SAMPLE)
+        if kinds.all_are(sample, kinds.NUMBER):
+            values = kinds.as_kind(texts, kinds.NUMBER).values
             if not values.null_count():
                 self._add_plain(texts, values)
                 return
         self.plain = False
-        found = _parts(sample)
-        likely = (_read(found, POINT).is_not_null() | _read(found, COMMA).is_not_null()).sum()
-        if likely < LEAST_LIKELY * len(sample):
+        look = _normal(pl.col("text")).str.contains(_WHOLE).mean()
+        if sample.to_frame("text").select(look).item() < LEAST_LIKELY:
             self.given_up = True
             return
         self._add_written(texts)
 
     def _add_plain(self, texts: pl.Series, values: pl.Series) -> None:
-        """Plain numbers; of those with a point, whether it may set thousands apart."""
+        """Count plain numbers, and find out whether their points may separate thousands."""
         self.n_point += len(texts)
         self.n_either += len(texts)
         self._keep_distinct(values.head(SAMPLE))
         self._keep_distinct(values)
-        self.n_unmarked += int((values != 0).sum())
+        self.n_unmarked += int(np.count_nonzero(values.to_numpy()))
         if self.n_comma < self.n_present - len(texts):
             return  # the decimal comma is ruled out already
+        first = (text for text in kinds.first_texts(texts) if "." in text)
+        if not all(re.match(_PLAIN_GROUPS, text) for text in first):
+            return
         pointed = texts.filter(texts.str.contains(".", literal=True)).str.strip_chars()
         if not len(pointed):
             self.n_comma += len(texts)
@@ -185,7 +181,7 @@ class Seen:
 
     def _add_written(self, texts: pl.Series) -> None:
         parts = _parts(texts)
-        point, comma = _read(parts, POINT), _read(parts, COMMA)
+        point, comma = parts[POINT], parts[COMMA]
         is_point, is_comma = point.is_not_null(), comma.is_not_null()
         either = is_point | is_comma
         self.n_point += int(is_point.sum())
@@ -212,7 +208,7 @@ class Seen:
         self._keep_example("any", texts.filter(either))
 
     def _keep_example(self, name: str, texts: pl.Series) -> None:
-        """The longest of the first ones, which shows most."""
+        """Keep the longest of the first values, which shows most."""
         looked = self._looked.get(name, 0)
         few = texts.head(SAMPLE - looked)
         if len(few):
@@ -231,16 +227,16 @@ class Seen:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether they do, and mean other numbers."""
+        """Whether all values fit both readings, and some mean different numbers in the two."""
         return self.both_fit and self.differ
 
     @property
     def comma_only(self) -> bool:
-        """Whether some value has a decimal comma, whatever the others are."""
+        """Whether some value can only be read with a decimal comma."""
         return COMMA in self.examples
 
     def decimal(self, told: str | None) -> str:
-        """The one that fits most, or the one that is told, where both do."""
+        """The reading that fits most values; if both fit as many, the one that the user told."""
         if self.n_point == self.n_comma:
             return told or EITHER
         return COMMA if self.n_comma > self.n_point else POINT
@@ -252,7 +248,7 @@ class Seen:
 
     @property
     def mixed(self) -> str:
-        """Why values that each are numbers make no column of numbers; empty if they do."""
+        """Why values that are all numbers are no column of numbers; empty if they are one."""
         if self.n_point < self.n_present and self.n_comma < self.n_present:
             first, second = self.examples.get(COMMA, ""), self.examples.get(POINT, "")
             return f"mixes decimal commas and decimal points, such as {first!r} and {second!r}"
@@ -266,14 +262,15 @@ class Seen:
 
 
 def _parts(texts: pl.Series) -> pl.DataFrame:
-    """Sign, mark and digits of each text; null where it is no number."""
-    plain = texts.str.strip_chars().str.replace_all(_DASHES, "-").str.replace(_NO_CENTS, "${1}")
-    frame = (
-        plain.alias("text")
-        .to_frame()
-        .select(pl.col("text").str.extract_groups(_WHOLE).alias("parts"))
-        .unnest("parts")
-    )
+    """What each text consists of, and the number in either reading; null where there is none."""
+    groups, parts = _expressions()
+    return texts.to_frame("text").select(groups).unnest("text").select(parts)
+
+
+@cache  # as to build them takes longer than to apply them to a hundred texts
+def _expressions() -> tuple[pl.Expr, list[pl.Expr]]:
+    """From texts to groups, and from groups to parts and numbers."""
+    groups = _normal(pl.col("text")).str.extract_groups(_WHOLE)
     whole = (
         pl.col("body").is_not_null()
         & (pl.col("open").is_null() == pl.col("close").is_null())
@@ -294,20 +291,25 @@ def _parts(texts: pl.Series) -> pl.DataFrame:
         | (pl.col("sign") == "-").fill_null(value=False)
         | (pl.col("inner") == "-").fill_null(value=False)
     )
-    return frame.select(
-        pl.when(whole).then(pl.col("body")).alias("body"),
+    sign = pl.when(minus).then(-1.0).otherwise(1.0)
+    return groups, [
         pl.when(whole).then(pl.coalesce("before", "after")).alias("mark"),
         pl.when(whole).then(pl.col("open")).alias("open"),
-        pl.when(minus).then(-1.0).otherwise(1.0).alias("sign"),
-    )
+        *(pl.when(whole).then(_value(decimal) * sign).alias(decimal) for decimal in DECIMALS),
+    ]
 
 
-def _read(parts: pl.DataFrame, decimal: str) -> pl.Series:
-    """The numbers in one of the readings; null where a text has none in it."""
+def _normal(text: pl.Expr) -> pl.Expr:
+    """The text with one kind of minus, and without the dashes that stand for no cents."""
+    one_minus = text.str.strip_chars().str.replace_all(_DASHES, "-")
+    return one_minus.str.replace(_NO_CENTS, "${1}${2}")
+
+
+def _value(decimal: str) -> pl.Expr:
+    """The digits as a number in one of the readings, without its sign; null where there is none."""
     body = pl.col("body")
     apart = r"'\u2019 \u00a0\u202f\u2009\u2007" + ("," if decimal == POINT else ".")
     digits = body.str.replace_all(f"[{apart}]", "")
     if decimal == COMMA:
         digits = digits.str.replace(",", ".", literal=True)
-    value = digits.cast(pl.Float64, strict=False) * pl.col("sign")
-    return parts.select(pl.when(body.str.contains(_BODY[decimal])).then(value)).to_series()
+    return pl.when(body.str.contains(_BODY[decimal])).then(digits.cast(pl.Float64, strict=False))

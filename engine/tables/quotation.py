@@ -1,8 +1,9 @@
 """Quotation marks and blank lines in the bytes of a CSV file, before polars reads it.
 
-polars takes each quotation mark for the begin or the end of a quoted field. Python's csv module and
-pandas take one within a field that did not begin with one for a character: 5" pipe. `mended` quotes
-such fields, so that polars reads what they read; what no reader can know is refused with its line.
+polars takes each quotation mark for the beginning or the end of a quoted field. For Python's csv
+module and pandas, a mark within a field that does not begin with one is a character: 5" pipe.
+`mended` quotes such fields, so that polars reads what they read. A field that no reader can make
+sense of is refused with its line.
 """
 
 import mmap
@@ -17,25 +18,28 @@ Content = bytes | mmap.mmap
 BOM = b"\xef\xbb\xbf"
 QUOTE, LF, CR = b'"', b"\n", b"\r"
 QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
-AT_A_TIME = 1 << 24  # bytes that are looked at
+AT_A_TIME = 1 << 24  # bytes that are searched at a time
 
 
 class QuotationError(ValueError):
-    """A quotation mark that makes no sense: in which line, why, and of a text begun in which."""
+    """A quotation mark that makes no sense.
+
+    `line` is its line, and `begun` the line in which its field begins.
+    """
 
     def __init__(self, line: int, reason: str, begun: int) -> None:
         super().__init__(reason)
         self.line, self.reason, self.begun = line, reason, begun
 
     def in_words(self, first_line: int = 1) -> str:
-        """Line and reason, where the text that was read begins in that line of a file."""
+        """Line and reason; `first_line` is the file's line in which the text begins."""
         line, begun = (first_line + one - 1 for one in (self.line, self.begun))
         where = "" if begun == line else f" of a text that begins in line {begun:,}"
         return f"line {line:,}: {self.reason.format(where)}"
 
 
 class Mended(NamedTuple):
-    """Text whose quotation marks all belong to quoted fields, and how much of it was looked at."""
+    """Text whose quotation marks all belong to quoted fields, and how much of it was read."""
 
     text: bytes
     n_read: int
@@ -68,15 +72,15 @@ def is_regular(text: Content, separator: str) -> bool:
 
 
 def mended(text: Content, separator: str, is_whole: bool = True) -> Mended:
-    """The same rows with each field quoted in which a quotation mark stands for itself.
+    """The rows, with each field quoted in which a quotation mark is a character.
 
-    `text` begins with a row. If it is not the whole of a file, what comes after its last row that
-    surely ends is not looked at; `n_read` is 0 if there is none.
+    `text` begins with a row. If it is not the whole of a file, it is read up to the end of its last
+    complete row; `n_read` is 0 if no row is complete.
 
     Raises
     ------
     QuotationError
-        Where a quoted field does not end, or more text follows it.
+        If a quoted field does not end, or more text follows it.
 
     Examples
     --------
@@ -122,9 +126,9 @@ def _line(text: Content, place: int) -> int:
 
 
 def blank_lines(text: bytes, separator: str) -> list[tuple[int, int, int]]:
-    """Lines with nothing but blanks in them, outside of quoted fields of regular text.
+    """Blank lines of regular text that are not in a quoted field.
 
-    Of each its number, from 1, and where it begins and ends.
+    Each is a line number, from 1, and where the line begins and ends.
 
     Examples
     --------
@@ -149,7 +153,7 @@ def blank_lines(text: bytes, separator: str) -> list[tuple[int, int, int]]:
 
 
 def _places(text: Content, wanted: bytes) -> NDArray[np.int64]:
-    """Where a byte stands, a part of the text at a time."""
+    """The places of a byte."""
     data = np.frombuffer(text, np.uint8)
     parts = range(0, max(1, len(data)), AT_A_TIME)
     return np.concatenate(

@@ -1,7 +1,8 @@
-"""What the columns of a table are written in: decided by all of their values, or refused in words.
+"""How the columns of a table are written: all values of a column decide, or the user does.
 
-Numbers as programs write them are not looked at further. Dates, and numbers that are written for
-people, are read where there is one way to do so. Where there are two that differ, a user decides.
+A column of plain numbers, as programs write them, needs no decision. A column of dates, or of
+numbers written for people, is read if there is one way to read it. If there are two, and they give
+different numbers, the table is refused with the option that decides.
 """
 
 from collections.abc import Mapping
@@ -12,62 +13,57 @@ import polars as pl
 
 from engine.tables import columns as of_columns
 from engine.tables import dates, notation, translation
-from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns
-from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type
+from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
+from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
 from engine.tables.target import CLASSIFICATION, refuse_what_is_no_target
 from engine.tables.translation import PART, Reading, Translation
 from engine.tables.words import quoted
 
-SAMPLE = 100  # values that are looked at before all are
 
-
-class Spelt(NamedTuple):
-    """What was decided about a table.
+class TableSpelling(NamedTuple):
+    """How a table is written, as decided by all of its rows.
 
     Attributes
     ----------
     translation : Translation or None
-        None where all columns are as programs write them.
-    told : dict of str to str
-        The kinds of columns that the table has once it is translated.
-    inferred : set of str
-        Those of them that no user has told.
+        Turns the table into numbers and categories; None if it needs no translation.
+    kinds : dict of str to str
+        The kinds of the columns that the user told, or that are translated or left out.
+    translated : Translated
+        How the table writes the translated columns, and which columns are made of dates.
     notes : list of str
-        What is to be said of the target.
-    said : dict of str to str
-        What is to be said of columns that are learnt from.
+        Remarks on the target.
+    remarks : dict of str to str
+        Remarks on columns that are used.
     reasons : dict of str to str
         Why columns are left out.
-    examples : dict of str to str
-        A value, as it is written, of each column that is translated.
     """
 
     translation: Translation | None
-    told: dict[str, str]
-    inferred: set[str]
+    kinds: dict[str, str]
+    translated: Translated
     notes: list[str]
-    said: dict[str, str]
+    remarks: dict[str, str]
     reasons: dict[str, str]
-    examples: dict[str, str]
 
-    def translated(
+    def translate(
         self, frame: pl.DataFrame, target: str, first_row: int | None = None
     ) -> pl.DataFrame:
-        """The table with numbers where it is translated."""
+        """The translated table; the same table if it needs no translation."""
         if self.translation is None:
             return frame
         return self.translation.with_target(frame, target, first_row)
 
-    def explained(self, found: Columns) -> Columns:
-        """The columns with what is to be said of them."""
+    def with_notes(self, found: Columns) -> Columns:
+        """The columns with the remarks, and the reasons for leaving them out, as their notes."""
         kinds, parts = {}, set()
         if self.translation is not None:
             kinds = {name: stored["kind"] for name, stored in self.translation.readings.items()}
-            parts = {*self.translation.made_names()}
+            parts = {*self.translated.source_of}
         used = [
             replace(
                 column,
-                note="; ".join(filter(None, (column.note, self.said.get(column.name)))),
+                note="; ".join(filter(None, (column.note, self.remarks.get(column.name)))),
                 reading=PART
                 if column.name in parts
                 else kinds.get(column.name, "").replace(translation.TEXT, ""),
@@ -79,50 +75,48 @@ class Spelt(NamedTuple):
             for column in found.left_out
             if column.name not in parts
         ]
-        for place, column in enumerate(left_out):  # in the words of the table
-            if column.name in kinds and column.note.endswith("everywhere"):
-                value = self.examples[column.name]
-                left_out[place] = replace(column, note=of_columns.constant(value))
         return Columns(used, left_out)
 
-    def for_model(self, columns: list[Column]) -> Translation | None:
-        """The step of the model's pipeline, of the columns that it takes; None if none needs it."""
+    def step_of_model(self, columns: list[Column]) -> Translation | None:
+        """The translation of the model's columns; None if none of them needs one."""
         if self.translation is None:
             return None
         taken = [column.name for column in columns if column.reading != PART]
-        readings = {
-            name: stored for name, stored in self.translation.readings.items() if name in taken
-        }
+        of_all = self.translation.readings
+        readings = {name: of_all[name] for name in taken if name in of_all}
         if not readings and self.translation.target is None:
             return None
         made = {column.name for column in columns if column.reading == PART}
-        for name in [*readings]:  # what is made of a date may say nothing, and be left out
+        for name in [*readings]:  # a part of a date that does not vary is left out
             readings[name] = _with_parts(name, readings[name], made)
         return Translation(readings, self.translation.target).of_columns(taken)
 
 
 class Refused(NamedTuple):
-    """Why a column cannot be read as what it seems to hold; `is_error` is for what ends it all."""
+    """Why a column cannot be read as what it seems to hold.
+
+    If `is_error`, the table is refused; if not, the column is left out.
+    """
 
     reason: str
     is_error: bool = False
 
 
 @dataclass
-class Spellings:
-    """What the columns of a table look like so far.
+class SpellingSurvey:
+    """Looks at a table, batch by batch, to decide how its columns are written.
 
     Parameters
     ----------
     target : str
     told : mapping of str to str
-        The kinds of some columns, as a user has told them.
+        The kinds of some columns, as the user gave them.
     task : str, optional
-        As a user has told it.
+        As the user gave it.
     decimal : "comma" or "point", optional
-        Which it is where numbers fit both.
+        Decides if all numbers of a column fit both.
     order : "day-first" or "month-first", optional
-        Which it is where dates fit both.
+        Decides if all dates of a column fit both.
     """
 
     target: str
@@ -130,58 +124,67 @@ class Spellings:
     task: str | None = None
     decimal: str | None = None
     order: str | None = None
-    _seen: dict[str, "_Seen"] = field(default_factory=dict)
+    _columns: dict[str, "_ColumnSpelling"] = field(default_factory=dict)
     _names: list[str] = field(default_factory=list)
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Rows more."""
+        """Look at more rows."""
         self._names = frame.columns
         for series in frame:
             if self._is_looked_at(series):
-                seen = self._seen.setdefault(series.name, _Seen(series.dtype))
-                seen.add(series)
+                column = self._columns.setdefault(series.name, _ColumnSpelling(series.dtype))
+                column.add(series)
 
-    def decided(self) -> Spelt:
-        """What it comes to; ValueError, with the option that decides, where nothing does."""
+    def decided(self) -> TableSpelling:
+        """How the table is written; ValueError, with the option that decides, if that is open."""
         readings: dict[str, Reading] = {}
         reasons: dict[str, str] = {}
-        said: dict[str, str] = {}
-        for name, seen in self._seen.items():
-            found = self._found(name, seen)
+        remarks: dict[str, str] = {}
+        for name, column in self._columns.items():
+            found = self._found(name, column)
             if isinstance(found, Refused):
                 if name == self.target or found.is_error:
                     raise ValueError(f"{self._called(name)} {found.reason}.")
                 reasons[name] = found.reason
             elif found is not None:
                 readings[name] = found
-                said[name] = seen.in_words(found)
-            elif name != self.target and (remark := seen.remark()):
-                said[name] = remark
+                remarks[name] = column.in_words(found)
+            elif name != self.target and (remark := column.remark()):
+                remarks[name] = remark
         self._refuse_doubtful(readings)
-        return self._spelt(readings, reasons, said)
+        return self._table(readings, reasons, remarks)
 
-    def _spelt(
-        self, readings: dict[str, Reading], reasons: dict[str, str], said: dict[str, str]
-    ) -> Spelt:
-        told = {name: kind for name, kind in self.told.items() if kind != DATE}
-        told |= dict.fromkeys(reasons, OUT)
+    def _table(
+        self, readings: dict[str, Reading], reasons: dict[str, str], remarks: dict[str, str]
+    ) -> TableSpelling:
+        kinds = {name: kind for name, kind in self.told.items() if kind != DATE}
+        kinds |= dict.fromkeys(reasons, OUT)
         of_target = readings.pop(self.target, None)
         notes = []
         if of_target is not None:
-            notes.append(f"The target {self.target!r} holds {said.pop(self.target)}.")
+            notes.append(f"The target {self.target!r} holds {remarks.pop(self.target)}.")
         for name, reading in readings.items():
-            told[name] = CATEGORY if isinstance(reading, str) else NUMBER
+            kinds[name] = CATEGORY if isinstance(reading, str) else NUMBER
         step = None
         if readings or of_target is not None:
             stored = {name: translation.stored_form(one) for name, one in readings.items()}
             target = None if of_target is None else translation.stored_form(of_target)
             step = Translation(stored, target)
             self._refuse_taken_names(step)
-        examples = {name: self._seen[name].example for name in readings}
-        return Spelt(step, told, readings.keys() - self.told, notes, said, reasons, examples)
+        source_of = {} if step is None else step.source_of()
+        written = {
+            name: Written(
+                self._columns[name].example,
+                is_told=name in self.told,
+                dated=reading.in_words if isinstance(reading, dates.Reading) else "",
+            )
+            for name, reading in readings.items()
+            if not isinstance(reading, str)
+        }
+        return TableSpelling(step, kinds, Translated(written, source_of), notes, remarks, reasons)
 
     def _refuse_taken_names(self, step: Translation) -> None:
-        taken = [name for name in step.made_names() if name in self._names]
+        taken = sorted(step.source_of().keys() & {*self._names})
         if taken:
             raise ValueError(
                 f"The table has columns called {quoted(taken)}, which would be made of a date; "
@@ -204,30 +207,32 @@ class Spellings:
     def _called(self, name: str) -> str:
         return f"The target {name!r}" if name == self.target else f"Column {name!r}"
 
-    def _found(self, name: str, seen: "_Seen") -> Reading | Refused | None:
+    def _found(self, name: str, column: "_ColumnSpelling") -> Reading | Refused | None:
         told = self.told.get(name)
-        if not seen.n_present:
+        if not column.n_present:
             return None
-        if kind_of_type(seen.dtype) == DATE:
+        if kind_of_type(column.dtype) == DATE:
             if name == self.target:
-                return None  # refused as such
+                return None  # the target is refused later, as a date
             return (
                 translation.TEXT
                 if told == CATEGORY
-                else seen.of_dates.reading(seen.dtype, self.order)
+                else column.as_dates.reading(column.dtype, self.order)
             )
         if told != DATE:
-            found = self._as_numbers(name, seen, told)
-            if found is not None or seen.of_numbers.plain or told == NUMBER:
+            found = self._as_numbers(name, column, told)
+            if found is not None or column.as_numbers.plain or told == NUMBER:
                 return found
-        return self._as_dates(name, seen, told) or self._as_odd(name, seen)
+        return self._as_dates(name, column, told) or self._as_odd(name, column)
 
-    def _as_numbers(self, name: str, seen: "_Seen", told: str | None) -> Reading | Refused | None:
-        numbers = seen.of_numbers
+    def _as_numbers(
+        self, name: str, column: "_ColumnSpelling", told: str | None
+    ) -> Reading | Refused | None:
+        numbers = column.as_numbers
         if numbers.plain:
             reads_commas = numbers.ambiguous and self.decimal == notation.COMMA
             return notation.Reading(notation.COMMA) if reads_commas else None
-        if numbers.n_either == seen.n_present:
+        if numbers.n_either == column.n_present:
             if numbers.mixed:
                 advice = "write them all alike"
                 if name != self.target:
@@ -236,15 +241,17 @@ class Spellings:
             if numbers.ambiguous and self.decimal is None:
                 return Refused(_which_decimal(numbers.examples[""]), is_error=True)
             return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
-        if told == NUMBER:  # and the value that is none is named
+        if told == NUMBER:  # the reading will name the value that is no number
             return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
-        if numbers.n_either >= ALMOST_ALL * seen.n_present and len(numbers.distinct) > FEW:
+        if numbers.n_either >= ALMOST_ALL * column.n_present and len(numbers.distinct) > FEW:
             return Refused(of_columns.almost_numbers(list(numbers.others)))
         return None
 
-    def _as_dates(self, name: str, seen: "_Seen", told: str | None) -> Reading | Refused | None:
-        found = seen.of_dates
-        if found.n_present == seen.n_present == found.n_of_kind:
+    def _as_dates(
+        self, name: str, column: "_ColumnSpelling", told: str | None
+    ) -> Reading | Refused | None:
+        found = column.as_dates
+        if found.n_present == column.n_present == found.n_of_kind:
             if name == self.target:
                 refuse_what_is_no_target(name, DATE, {})
             if found.ambiguous and found.n_dates and self.order is None:
@@ -254,10 +261,10 @@ class Spellings:
                     'dates="day-first" or "month-first")',
                     is_error=True,
                 )
-            return found.reading(seen.dtype, self.order)
+            return found.reading(column.dtype, self.order)
         if told == DATE:
-            return found.reading(seen.dtype, self.order)
-        if found.n_present < seen.n_present:
+            return found.reading(column.dtype, self.order)
+        if found.n_present < column.n_present:
             return None
         if found.mixed:
             return Refused(
@@ -267,7 +274,7 @@ class Spellings:
                 else "holds dates of which some have the day and some the month first: write them "
                 "all alike"
             )
-        almost = max(found.n_dates, found.n_times) >= ALMOST_ALL * seen.n_present
+        almost = max(found.n_dates, found.n_times) >= ALMOST_ALL * column.n_present
         if almost and len(found.distinct) > FEW and found.others:
             others = list(found.others)
             return Refused(
@@ -276,61 +283,60 @@ class Spellings:
             )
         return None
 
-    def _as_odd(self, name: str, seen: "_Seen") -> Refused | None:
-        """Units, and years of two digits: too good to be categories where there are many."""
-        if not seen.odd or (len(seen.distinct) <= FEW and name != self.target):
+    def _as_odd(self, name: str, column: "_ColumnSpelling") -> Refused | None:
+        """Numbers with units, or dates with short years: many of them make no categories."""
+        if not column.odd or (len(column.distinct) <= FEW and name != self.target):
             return None
         advice = f" ({of_columns.OVERRULE.format(f'{name}=category')})"
         if name == self.target:
             advice = ", or say --task classification to have them as classes"
-        return Refused(f"{seen.remark()}{advice}")
+        return Refused(f"{column.remark()}{advice}")
 
     def _refuse_doubtful(self, readings: Mapping[str, Reading]) -> None:
-        """1.234 is 1.234; but not so surely beside a column that has decimal commas."""
+        """ValueError for a plain 1.234 beside a column with decimal commas: it may be 1234."""
         commas = [
             name
             for name, reading in readings.items()
-            if isinstance(reading, notation.Reading) and self._seen[name].of_numbers.comma_only
+            if isinstance(reading, notation.Reading) and self._columns[name].as_numbers.comma_only
         ]
         if self.decimal is not None or not commas:
             return
-        for name, seen in self._seen.items():
-            if name not in readings and seen.of_numbers.plain and seen.of_numbers.ambiguous:
-                doubt = _which_decimal(seen.of_numbers.examples[""])
+        for name, column in self._columns.items():
+            if name not in readings and column.as_numbers.plain and column.as_numbers.ambiguous:
+                doubt = _which_decimal(column.as_numbers.examples[""])
                 raise ValueError(f"Column {commas[0]!r} has decimal commas, and {name!r} {doubt}.")
 
 
 @dataclass
-class _Seen:
-    """What a column looks like so far."""
+class _ColumnSpelling:
+    """How a column is written, as far as its values were seen."""
 
     dtype: pl.DataType
     n_present: int = 0
-    of_numbers: notation.Seen = field(default_factory=notation.Seen)
-    of_dates: dates.Seen = field(default_factory=dates.Seen)
+    as_numbers: notation.NumberSurvey = field(default_factory=notation.NumberSurvey)
+    as_dates: dates.DateSurvey = field(default_factory=dates.DateSurvey)
     distinct: set[str] = field(default_factory=set)
     _units: bool = True
     _short: bool = True
     _example: str = ""
 
     def add(self, series: pl.Series) -> None:
-        """Values more."""
-        values = series.drop_nulls()
+        """Look at more values."""
+        values = present(series)
         if not len(values):
             return
         self.n_present += len(values)
         if kind_of_type(self.dtype) == DATE:
-            self.of_dates.add(values)
+            self.as_dates.add(values)
             return
         texts = values.cast(pl.String)
-        self.of_numbers.add(texts)
-        if self.of_numbers.plain:
+        self.as_numbers.add(texts)
+        if self.as_numbers.plain:
             self._units = self._short = False
             return
-        self.of_dates.add(texts)
-        first = texts.head(SAMPLE)
-        self._units = self._units and notation.with_units(first) and notation.with_units(texts)
-        self._short = self._short and dates.two_digits(first) and dates.two_digits(texts)
+        self.as_dates.add(texts)
+        self._units = self._units and notation.with_units(texts)
+        self._short = self._short and dates.two_digits(texts)
         if self.odd:
             self._example = self._example or texts[0]
             if len(self.distinct) <= FEW:
@@ -338,18 +344,18 @@ class _Seen:
 
     @property
     def odd(self) -> bool:
-        """Whether it holds what is not read, and is no text either."""
+        """Whether it holds numbers with units, or dates with short years, which are not read."""
         return self.n_present > 0 and (self._units or self._short)
 
     @property
     def example(self) -> str:
         """One of the values."""
-        numbers, dates = self.of_numbers.examples, self.of_dates.examples
+        numbers, dates = self.as_numbers.examples, self.as_dates.examples
         return numbers.get("any") or numbers.get("") or dates.get("any", "")
 
     def remark(self) -> str:
-        """What is to be said of a column that is taken for text."""
-        if not self.odd or kind_of_type(self.dtype) == DATE or self.of_numbers.plain:
+        """A remark on a column that is taken for text."""
+        if not self.odd or kind_of_type(self.dtype) == DATE or self.as_numbers.plain:
             return ""
         if self._units:
             return (
@@ -362,7 +368,7 @@ class _Seen:
         )
 
     def in_words(self, reading: Reading) -> str:
-        """How it is read, with an example."""
+        """A remark on how the column is read, with an example."""
         if isinstance(reading, notation.Reading):
             value = notation.numbers(pl.Series([self.example]), reading)[0]
             said = f": {self.example!r} is {value:.12g}" if value is not None else ""
@@ -371,15 +377,15 @@ class _Seen:
             return ""
         parts = "".join(f", {part}" for part in reading.parts)
         order = ""
-        if self.of_dates.n_of_order[dates.DAY_FIRST] != self.of_dates.n_of_order[
+        if self.as_dates.n_of_order[dates.DAY_FIRST] != self.as_dates.n_of_order[
             dates.MONTH_FIRST
-        ] or (self.of_dates.differ):
+        ] or (self.as_dates.differ):
             order = f", the {reading.order.replace('-', ' ')}"
         return f"{reading.in_words}, such as {self.example!r}{order}: {reading.unit}{parts}"
 
 
 def _which_decimal(example: str) -> str:
-    """What is to be said of a number that fits both readings."""
+    """That a number fits both readings, and which option decides."""
     text = pl.Series([example])
     comma, point = (
         notation.numbers(text, notation.Reading(decimal, notation.mark_of(example)))[0]
@@ -392,14 +398,13 @@ def _which_decimal(example: str) -> str:
 
 
 def _with_parts(name: str, stored: dict[str, object], made: set[str]) -> dict[str, object]:
-    """The same with the parts alone that are learnt from."""
+    """A stored reading with only those parts of a date that the model uses."""
     reading = translation.reading_of(stored)
     if not isinstance(reading, dates.Reading):
         return stored
-    none = pl.Series([0.0])
     parts = tuple(
         part
         for part in reading.parts
-        if {one.name for one in dates.derived(name, none, reading._replace(parts=(part,)))} & made
+        if made.intersection(dates.names_of_derived(name, reading._replace(parts=(part,))))
     )
     return translation.stored_form(reading._replace(parts=parts))

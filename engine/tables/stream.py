@@ -106,7 +106,8 @@ class TableFiles:
         for path in self.paths:
             parts = _parquet_parts(path) if is_parquet(path) else self._delimited_parts(path)
             for text in parts:
-                text = text.select(self.names)
+                columns = {series.name: series for series in text}
+                text = pl.DataFrame([columns[name] for name in self.names])  # "*" is a name, too
                 frame = text if is_parquet(path) else without_missing(text, self.missing)
                 is_kept = has_values(frame)
                 kept = frame.filter(is_kept)

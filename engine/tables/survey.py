@@ -6,7 +6,7 @@ the rows to learn from, whose median stands for theirs.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.tables import columns as of_columns
 from engine.tables import kinds
-from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns
+from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
 from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
 from engine.tables.reading import Words
 from engine.tables.stream import Batch
@@ -113,12 +113,12 @@ class ColumnSurvey:
         n_parts: int,
         is_target: bool,
         lenient: bool = False,
-        inferred: bool = False,
+        written: Written | None = None,
     ) -> None:
         self.name = name
         self.dtype = dtype
         self._told = told
-        self._is_inferred = inferred
+        self._written = written
         text = dtype == pl.String
         self._is_checked = told not in (None, OUT) and not lenient
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
@@ -232,10 +232,11 @@ class ColumnSurvey:
         else:
             of_columns.refuse_no_values(self.name, kind, self._told, self.words)
             kind = self._told
-            if kind == NUMBER:
-                of_columns.refuse_as_number(self.name, self._no_spread())
-            if self._is_inferred:
-                reason = self._constant(kind)
+            spread = of_columns.no_spread(self._no_spread(), self._written)
+            if self._written is not None and not self._written.is_told:
+                reason = self._constant(kind) or spread
+            elif kind == NUMBER:
+                of_columns.refuse_as_number(self.name, spread)
         if not reason and kind == CATEGORY and self.counts.too_many:
             reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}, or 1 MB")
             if self._told is not None:
@@ -254,7 +255,7 @@ class ColumnSurvey:
             )
         values = self.values(kind) or {}
         # Of numbers no more than some are counted.
-        n_distinct, a_value = len(values), next(iter(values), None)
+        n_distinct, a_value = len(values), self._shown(values)
         column = self._column(kind, "")
         return replace(
             column, note=of_columns.remark(column, a_value, n_distinct, self.words)
@@ -307,7 +308,11 @@ class ColumnSurvey:
     def _constant(self, kind: str) -> str:
         values = self.values(kind) or {}
         constant = len(values) == 1 and not self.n_missing
-        return of_columns.constant(next(iter(values))) if constant else ""
+        return of_columns.constant(self._shown(values)) if constant else ""
+
+    def _shown(self, values: Iterable[Any]) -> Any:
+        """The first value; as the table writes it, if the column is translated."""
+        return next(iter(values), None) if self._written is None else self._written.example
 
     def _reason_to_leave_out(self, kind: str) -> str:
         if kind not in (NUMBER, BOOLEAN, CATEGORY):
@@ -332,15 +337,11 @@ class ColumnSurvey:
 
 def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
     """Those of the kinds that all of these texts are, too."""
-    if series.null_count() == len(series):
+    if not kinds_so_far or series.null_count() == len(series):
         return kinds_so_far
-    if len(kinds_so_far) > 1 and not len(kinds.as_kind(series, NUMBER).wrong):
-        return [kind for kind in kinds_so_far if kind == NUMBER]  # no number is one of the others
-    return [
-        kind
-        for kind in kinds_so_far
-        if (kinds.all_dates(series) if kind == DATE else not len(kinds.as_kind(series, kind).wrong))
-    ]
+    if kinds.all_are(series, NUMBER):  # which are none of the others
+        return [kind for kind in kinds_so_far if kind == NUMBER]
+    return [kind for kind in kinds_so_far if kind != NUMBER and kinds.all_are(series, kind)]
 
 
 @dataclass
@@ -348,8 +349,7 @@ class Survey:
     """All columns of a table, and a sample of the numbers in the rows to learn from.
 
     Parts are numbered from 0, the rows to learn from; below 0 is a row of none. A lenient survey
-    takes text for the numbers that a user has told it for, as it may be translated to them. No
-    user has told the kinds of the `inferred` columns.
+    takes text for the numbers that a user has told it for, as it may be translated to them.
     """
 
     target: str
@@ -357,7 +357,7 @@ class Survey:
     n_parts: int
     generator: np.random.Generator
     lenient: bool = False
-    inferred: Collection[str] = ()
+    translated: Translated = of_columns.NOT_TRANSLATED
     columns: dict[str, ColumnSurvey] = field(default_factory=dict)
     rows_of_parts: list[int] = field(default_factory=list)
     sample: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -375,7 +375,7 @@ class Survey:
                     self.n_parts,
                     series.name == self.target,
                     self.lenient and self.told.get(series.name) == NUMBER,
-                    series.name in self.inferred,
+                    self.translated.columns.get(series.name),
                 )
                 for series in frame
             }
@@ -397,6 +397,7 @@ class Survey:
             if name != self.target:
                 column, is_used = survey.decided()
                 (found.used if is_used else found.left_out).append(column)
+        found = of_columns.without_orphans(found, self.translated)
         of_columns.refuse_nothing_to_learn_from(found, self.target)
         return found
 

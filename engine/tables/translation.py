@@ -1,7 +1,7 @@
-"""A table's dates, and its numbers that are written for people, as the numbers that they stand for.
+"""The step of a model that turns dates, and numbers written for people, into numbers.
 
-It is the first step of the pipeline of a model whose table had such columns, so that a loaded model
-takes a table as it is written.
+It is the first step of the pipeline if the training table had such columns. A loaded model then
+takes a table as people write it.
 """
 
 import datetime
@@ -12,8 +12,11 @@ import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
 
+from engine.model_files.table_columns import require_columns
 from engine.tables import dates, notation
-from engine.tables.words import counted, quoted
+from engine.tables.kinds import CATEGORY, kind_of_type
+from engine.tables.reading import without_missing
+from engine.tables.words import counted
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
 DATED = (dates.DATE, dates.TIME, dates.DURATION)
@@ -24,7 +27,7 @@ Reading = notation.Reading | dates.Reading | str
 
 
 class Translation(BaseEstimator):  # type: ignore[misc]
-    """What columns are written in, and the numbers in them.
+    """Reads columns as the training table wrote them.
 
     Parameters
     ----------
@@ -69,27 +72,15 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return "feature_names_in_" in vars(self)
 
     def transform(self, X: Any) -> Any:
-        """The table, of pandas or polars, with numbers in the columns that are translated.
+        """The table, of pandas or polars, with numbers in place of what was written for people.
 
         Raises
         ------
         ValueError
-            When a column holds what is not written as it was in training; the message names column,
-            row and value.
-        TypeError
-            For what is no table.
+            When X is no frame or lacks columns, or a column holds what is not written as it was in
+            training; the message names column, row and value.
         """
-        if not hasattr(X, "columns"):
-            raise TypeError(
-                f"The model takes a table of pandas or polars, with columns by name; got "
-                f"{type(X).__name__}."
-            )
-        lacking = [name for name in self.feature_names_in_ if name not in X.columns]
-        if lacking:
-            raise ValueError(
-                f"The table lacks {counted(len(lacking), 'column')} that the model takes: "
-                f"{quoted(lacking, most=10)}."
-            )
+        require_columns(X, self.feature_names_in_)
         if isinstance(X, pl.DataFrame):
             return self.translated(self._with_gaps(X))
         names = [*self.readings]
@@ -105,19 +96,25 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return X.assign(**made)
 
     def _with_gaps(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The same with null for each text that stands for a missing value."""
-        words = list(self.missing or ())
-        texts = [name for name in self.readings if frame[name].dtype == pl.String]
-        return frame.with_columns(
-            pl.when(~pl.col(name).str.strip_chars().is_in(words)).then(pl.col(name)).alias(name)
-            for name in texts
+        """The frame with null for each text that stands for a missing value."""
+        if not self.missing:
+            return frame
+        columns = (frame[name] for name in self.readings)  # pl.col("*") would be all of them
+        texts = pl.DataFrame(
+            [
+                column.cast(pl.String).str.strip_chars()
+                for column in columns
+                if kind_of_type(column.dtype) == CATEGORY
+            ]
         )
+        return frame.with_columns(*without_missing(texts, self.missing))
 
     def translated(self, frame: pl.DataFrame, first_row: int | None = None) -> pl.DataFrame:
-        """The same with what is made of dates beside them, and null where a value is missing."""
+        """The frame with columns read as numbers, and with the parts of dates as more columns."""
         made: list[pl.Series] = []
+        there = set(frame.columns)
         for name, stored in self.readings.items():
-            if name not in frame.columns:
+            if name not in there:
                 continue
             reading = reading_of(stored)
             values = read(frame[name], reading, first_row)
@@ -129,26 +126,25 @@ class Translation(BaseEstimator):  # type: ignore[misc]
     def with_target(
         self, frame: pl.DataFrame, target: str, first_row: int | None = None
     ) -> pl.DataFrame:
-        """The same, and the target's column as well."""
+        """The same, with the target's column read as well."""
         frame = self.translated(frame, first_row)
         if self.target is None or target not in frame.columns:
             return frame
         return frame.with_columns(read(frame[target], reading_of(self.target), first_row))
 
-    def made_names(self) -> list[str]:
-        """The columns that come besides those that go in."""
-        none = pl.Series([0.0])
+    def source_of(self) -> dict[str, str]:
+        """The columns that are added, and the date column that each is made of."""
         readings = ((name, reading_of(stored)) for name, stored in self.readings.items())
-        return [
-            series.name
+        return {
+            made: name
             for name, reading in readings
             if isinstance(reading, dates.Reading)
-            for series in dates.derived(name, none, reading)
-        ]
+            for made in dates.names_of_derived(name, reading)
+        }
 
     def as_written(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The other way round: a table of numbers as texts that would be read as these."""
-        frame = frame.drop(self.made_names(), strict=False)
+        """The inverse: texts that `translated` reads as these numbers."""
+        frame = frame.drop(*self.source_of(), strict=False)
         return frame.with_columns(
             pl.Series(name, [_written(one, reading_of(stored)) for one in frame[name].to_list()],
                       dtype=pl.String)
@@ -156,11 +152,11 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
 
     def n_features_out(self, n_features: int) -> int:
-        """How many columns come out, for so many that go in."""
-        return n_features + len(self.made_names())
+        """The number of columns that come out if `n_features` go in."""
+        return n_features + len(self.source_of())
 
     def check_sound(self) -> None:
-        """ValueError, or whatever else it leads to, if it holds what no table was read by."""
+        """Raise an error if its readings are none that training makes: a file may be forged."""
         names = self.feature_names_in_.tolist()
         if len(names) != self.n_features_in_ or len({*names}) < len(names):
             raise ValueError(f"a translation of {self.n_features_in_!r:.40} columns")
@@ -172,7 +168,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         for name, stored in self.readings.items():
             if not isinstance(name, str) or stored_form(reading_of(stored)) != stored:
                 raise ValueError(f"column {name!r:.40} is read as {stored!r:.80}")
-        if {*self.made_names()} & {*names}:
+        if self.source_of().keys() & {*names}:
             raise ValueError("a translation that makes columns which are there")
         if self.target is not None and not isinstance(reading_of(self.target), notation.Reading):
             raise ValueError(f"the target is read as {self.target!r:.80}")
@@ -212,7 +208,7 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
     """The numbers in a column; ValueError, naming column, row and value, for what is none."""
     if series.dtype.is_float():
         series = series.fill_nan(None)
-    if isinstance(series.dtype, pl.Categorical | pl.Enum):
+    if kind_of_type(series.dtype) == CATEGORY:
         series = series.cast(pl.String)
     if isinstance(reading, str):
         return _as_text(series)

@@ -334,9 +334,11 @@ class Keeper:
                 "search or of a cross-validation cannot share one: pass checkpoint=None there.)"
             )
             named = "; ".join(differ[:MOST_NAMED])
-            raise CheckpointError(
+            error = CheckpointError(
                 f"{self} belongs to another run: {named}. Nothing was changed. {advice}"
             )
+            error.differences, error.advice = differ[:MOST_NAMED], advice
+            raise error
         return found
 
     def _write(self, epochs: int, stopped: str | None, arrays: Callable[[], Arrays]) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -28,7 +29,18 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that this run cannot go on from, or cannot write."""
+    """A checkpoint that this run cannot go on from, or cannot write.
+
+    Attributes
+    ----------
+    differences : sequence of str
+        Of a checkpoint of another run, in words.
+    advice : str
+        What the message says is to be done about these.
+    """
+
+    differences: Sequence[str] = ()
+    advice = ""
 
 
 class DamagedCheckpoint(CheckpointError):

@@ -1,0 +1,96 @@
+"""engine/cli/option_names.py: errors on the command line name options, not parameters of Python."""
+
+import re
+
+import pytest
+from typer.main import get_command
+
+from engine.cli import main, option_names
+from engine.tables.conversion import convert_table
+
+TABLE = "x,y\n" + "".join(f"{i % 9},{2 * (i % 9) + 0.5}\n" for i in range(100))
+TRAIN = ("train", "t.csv", "--target", "y", "--max-iter", "2", "--hidden", "2", "--force")
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch, capsys):
+    """What a command says on standard error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(TABLE)
+
+    def of(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main.main([str(one) for one in arguments])
+        assert end.value.code in (0, main.WRONG_USE)
+        return capsys.readouterr().err
+
+    return of
+
+
+def test_every_option_that_is_named_is_one_of_train_or_convert():
+    commands = vars(get_command(main.app))["commands"]
+    parameters = [*commands["train"].params, *commands["convert"].params]
+    known = {option for parameter in parameters for option in parameter.opts}
+    assert {
+        *re.findall("--[a-z-]+", " ".join((option_names.OPTIONS | option_names.PARTS).values()))
+    } <= known
+
+
+@pytest.mark.compiled
+def test_a_checkpoint_of_another_run_is_refused_with_the_names_of_options(said):
+    kept = ("--checkpoint", "run.ckpt", "--early-stopping", "yes")
+    said(*TRAIN, *kept)
+    error = said(*TRAIN, *kept, "--learning-rate", "0.01", "--seed", "3")
+    for part in (
+        "run.ckpt belongs to another run: ",
+        "--learning-rate is 0.01 and was 0.001; ",
+        "--seed is 3 and was 0.",
+        "Give the options that it was made with, name another file with --checkpoint, or delete it",
+    ):
+        assert part in error
+    assert not re.search("learning_rate|random_state|X_val|checkpoint=|Checkpoint", error)
+
+
+def test_a_folder_that_was_converted_otherwise_is_refused_with_the_names_of_options(said):
+    said("convert", "t.csv", "--target", "y", "--to", "f")
+    error = said("train", "t.csv", "--target", "y", "--on-disk", "f", "--test-fraction", "0.3")
+    assert "f exists already, and was converted otherwise: " in error
+    assert "--test-fraction is 0.3 and was 0.2" in error
+
+
+REFUSED = {
+    "a target that is not there": (
+        ("--target", "z"),
+        {"target": "z"},
+        "target: the table has no column 'z'.",
+    ),
+    "a column that is not there": (
+        ("--target", "y", "--column", "z=number"),
+        {"target": "y", "columns": {"z": "number"}},
+        "columns: the table has no column 'z'.",
+    ),
+    "the target as a column": (
+        ("--target", "y", "--column", "y=number"),
+        {"target": "y", "columns": {"y": "number"}},
+        "columns: 'y' is the target; its kind goes by the task.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_convert_refuses_is_named_as_it_was_given(said, tmp_path, case):
+    options, given, message = REFUSED[case]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        convert_table(tmp_path / "t.csv", tmp_path / "f", **given)
+    in_options = message.replace("target:", "--target:").replace("columns:", "--column:")
+    assert in_options in said("convert", "t.csv", "--to", "f", *options)
+
+
+def test_python_s_convert_names_the_kinds_that_a_column_may_have(said, tmp_path):
+    message = "columns: the kind of 'x' must be 'number', 'category', 'boolean', 'date' or 'out'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        convert_table(tmp_path / "t.csv", tmp_path / "f", "y", columns={"x": "text"})
+
+
+def test_an_infinite_penalty_is_refused_by_its_option(said):
+    assert "--alpha must be finite." in said(*TRAIN, "--alpha", "inf")
