@@ -43,10 +43,13 @@ def other_kind(path: Path, *, follow: bool = False) -> str | None:
     return None if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), "no file")
 
 
-def open_regular(path: Path, flags: int) -> int:
-    """A descriptor of a regular file; an OSError says what else is there."""
+def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
+    """A descriptor of a regular file; an OSError says what else is there.
+
+    A file that is created has the permissions `mode`, less what the umask takes away.
+    """
     try:
-        descriptor = os.open(path, flags | CAREFULLY, 0o666)
+        descriptor = os.open(path, flags | CAREFULLY, mode)
     except OSError as error:
         if kind := other_kind(path):
             raise OSError(error.errno, f"it is {kind} and no regular file", str(path)) from error
@@ -57,12 +60,12 @@ def open_regular(path: Path, flags: int) -> int:
     return descriptor
 
 
-def new_regular(path: Path) -> int:
+def new_regular(path: Path, mode: int = 0o666) -> int:
     """A descriptor of a new, empty file, in the place of one that is there.
 
-    Whatever else bears the old file's contents under another name keeps them.
+    The old file's content stays under any other name that it has. `mode` is as for `open_regular`.
     """
     if kind := other_kind(path):
         raise OSError(errno.EEXIST, f"it is {kind} and no regular file", str(path))
     path.unlink(missing_ok=True)
-    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
