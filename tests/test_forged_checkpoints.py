@@ -164,6 +164,59 @@ def test_arrays_that_lie_over_each_other_are_refused(path, begun):
         run(path)
 
 
+def test_a_range_below_0_does_not_make_up_for_arrays_that_lie_over_each_other(path, begun):
+    length = int.from_bytes(begun[:8], "little")
+    header = json.loads(begun[8 : 8 + length])
+    begin, end = header["state.theta"]["data_offsets"]
+    header["x"] = header["state.theta"]
+    header["y"] = {"dtype": "F64", "shape": [0], "data_offsets": [end, begin]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + begun[8 + length :])
+    with pytest.raises(CheckpointError, match="its arrays are not what follows its header"):
+        run(path)
+
+
+def test_a_value_of_any_length_is_shortened_in_the_message(path, begun):
+    path.write_bytes(begun)
+    deep: Any = "x" * 100
+    for _ in range(3):
+        deep = [deep] * 10
+    forged(path, run={"solver": deep})
+    with pytest.raises(CheckpointError, match=r"solver is 'adam' and was \[.*\.\.\.;") as caught:
+        run(path)
+    assert len(str(caught.value)) < 5000
+
+
+def test_the_checkpoint_before_is_named_only_if_there_is_one(path, begun):
+    path.write_bytes(begun)
+    forged(path, arrays={"state.first": None})
+    path.with_name("run.ckpt.previous").unlink()
+    with pytest.raises(CheckpointError, match=r"Delete it to start anew\.$"):
+        run(path)
+
+
+def test_a_checkpoint_that_was_not_renamed_any_more_is_not_lost_at_the_next_write(path, begun):
+    """The process was killed between the two renamings, and the next one while it writes."""
+    path.with_name("run.ckpt.new").write_bytes(begun)
+
+    def write_half(path, _):
+        path.with_name("run.ckpt.new").write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    with mock.patch("engine.training.checkpoint.write", write_half), pytest.raises(
+        KeyboardInterrupt
+    ):
+        run(Checkpoint(path, seconds=0))
+    assert "epoch 3" in run(path).plan.why
+
+
+def test_a_fit_that_converged_at_its_first_point_gives_its_result_again(path):
+    model = MLPClassifier((4,), solver="lbfgs", tol=1e3, random_state=0, checkpoint=path)
+    fingerprint = model.fit(ROWS, CODES).fingerprint_
+    assert model.n_iter_ == 0
+    assert model.fit(ROWS, CODES).fingerprint_ == fingerprint
+
+
 def test_an_order_too_long_to_be_drawn_again_must_be_one_of_all_samples(path, begun, monkeypatch):
     monkeypatch.setattr(restoration, "MOST_DRAWS", 1)
     path.write_bytes(begun)

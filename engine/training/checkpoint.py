@@ -252,7 +252,8 @@ class Keeper:
     def verifier(self) -> Verifier:
         """Of what was found."""
         exact = self.found is None or not differences(self.found.run, self._run)
-        return Verifier(str(self), previous_of(self._path).name, exact)
+        previous = previous_of(self._path)
+        return Verifier(str(self), previous.name if previous.exists() else None, exact)
 
     def evaluations(self, n_parameters: int, dtype: Any) -> EvaluationLog:
         """The evaluations that belong to this checkpoint; it writes them along.
@@ -287,10 +288,13 @@ class Keeper:
                 "for its end, or name another file."
             ) from None
         except OSError as error:
-            raise CheckpointError(
-                f"{self} cannot be written: {error.strerror}. Nothing was trained; name a file in "
-                "a folder that exists and can be written to."
-            ) from error
+            raise self._cannot_be_written(error) from error
+
+    def _cannot_be_written(self, error: OSError) -> CheckpointError:
+        return CheckpointError(
+            f"{self} cannot be written: {error.strerror}. Nothing was trained; name a file in a "
+            "folder that exists and can be written to."
+        )
 
     def _found(self) -> Saved | None:
         """The run's checkpoint, if there is one; of a damaged one, the one before it.
@@ -300,10 +304,14 @@ class Keeper:
         try:
             return self._own(read(self._path))
         except FileNotFoundError:
+            new = new_of(self._path)
             try:
-                return self._own(read(new_of(self._path)))
+                found = self._own(read(new))
             except (FileNotFoundError, DamagedCheckpoint):
                 return None
+            with suppress(OSError):  # else the next write would begin by removing it
+                new.replace(self._path)
+            return found
         except DamagedCheckpoint as error:
             previous, aside = previous_of(self._path), damaged_of(self._path)
             try:
@@ -313,7 +321,10 @@ class Keeper:
                     f"{error} Nothing was trained, nothing changed. Name another file; or delete "
                     "it, if it is a checkpoint, to start anew."
                 ) from None
-            write(self._path, earlier, aside)
+            try:
+                write(self._path, earlier, aside)
+            except OSError as failed:
+                raise self._cannot_be_written(failed) from failed
             warnings.warn(
                 f"{error} It is now called {aside.name}; the run goes on from {previous.name}, of "
                 f"epoch {earlier.epochs}.",

@@ -112,11 +112,14 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
             f"format {FORMAT}. Go on with mlp-engine {version}, or name another file."
         )
     start = LENGTH_BYTES + length
-    if sum(end - begin for begin, end in (told["data_offsets"] for told in header.values())) != (
-        size - start
-    ):
+    reached = 0
+    for begin, end in sorted(about_one["data_offsets"] for about_one in header.values()):
+        if not begin == reached <= end:  # a gap, or bytes that belong to two arrays
+            raise ValueError("its arrays are not what follows its header")
+        reached = end
+    if reached != size - start:
         raise ValueError("its arrays are not what follows its header")
-    arrays = {name: _array(file, start, size, **told) for name, told in header.items()}
+    arrays = {name: _array(file, start, **about_one) for name, about_one in header.items()}
     if _checksum(about["facts"], arrays) != about["sha256"]:
         raise ValueError("its checksum is another")
     return _saved(json.loads(about["facts"]), arrays)
@@ -140,14 +143,14 @@ def _saved(facts: Any, arrays: Arrays) -> Saved:
 
 
 def _array(
-    file: BinaryIO, start: int, size: int, dtype: str, shape: list[int], data_offsets: list[int]
+    file: BinaryIO, start: int, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> NDArray[Any]:
-    """An array of a file."""
+    """An array of a file, which holds the bytes that its offsets name."""
     begin, end = data_offsets
     kinds = {name: np.dtype(kind).newbyteorder("<") for kind, name in NAMES.items()}
     count = math.prod(shape)
-    if not 0 <= begin <= end <= size - start or end - begin != count * kinds[dtype].itemsize:
-        raise ValueError("an array lies outside the file")
+    if end - begin != count * kinds[dtype].itemsize:
+        raise ValueError("an array has another length than its shape")
     file.seek(start + begin)
     held = np.empty(shape, kinds[dtype])
     if count and file.readinto(held.reshape(-1).view(np.uint8).data) != end - begin:  # type: ignore[attr-defined]

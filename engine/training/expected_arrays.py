@@ -65,18 +65,20 @@ def fault_of(arrays: Arrays, expected: Mapping[str, Expected]) -> str | None:
 class Verifier(NamedTuple):
     """Refuses what a checkpoint holds where it contradicts itself, or what the run knows.
 
-    `exact` says that this machine computes the bits of the one that wrote the file.
+    `previous` names the checkpoint before, if there is one; `exact` says that this machine computes
+    the bits of the one that wrote the file.
     """
 
     file: str
-    previous: str
+    previous: str | None
     exact: bool = True
 
     def wrong(self, fault: str) -> CheckpointError:
         """The error for a fault of the file."""
+        instead = "" if self.previous is None else f", or put {self.previous} in its place"
         return CheckpointError(
             f"{self.file} is not what this run can have written: {fault}. Nothing was trained. "
-            f"Delete it to start anew, or put {self.previous} in its place."
+            f"Delete it to start anew{instead}."
         )
 
     def require(self, holds: Any, fault: str) -> None:

@@ -39,9 +39,10 @@ from engine.training.state import (
     watch,
 )
 
-# Numbers drawn for shuffles that are drawn once more, some seconds; beyond, an order is only held
-# to be a permutation.
-MOST_DRAWS = 2 * 10**8
+# Shuffles are drawn once more if that takes no more than some seconds: for so many numbers in all,
+# where each shuffle takes as long as so many numbers more. Beyond, an order only has to be a
+# permutation.
+MOST_DRAWS, DRAWS_A_SHUFFLE = 2 * 10**8, 300
 WORDS_OF_XOSHIRO = 4
 
 
@@ -159,7 +160,7 @@ class Restoring:
         # A fit on Dask keeps none, as each of its steps takes all samples.
         none_kept = everything and not state.order.any()
         n_shuffles = epochs + (position > 0)
-        if settings.shuffle and n_shuffles * n_samples > MOST_DRAWS:
+        if settings.shuffle and n_shuffles * (n_samples + DRAWS_A_SHUFFLE) > MOST_DRAWS:
             order = start.order if everything else state.order
             seen = np.zeros(n_samples, bool)
             seen[state.order] = True

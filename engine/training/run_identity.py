@@ -161,7 +161,7 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
         if earlier == here:
             continue
         if not _is_text(name):  # from a file, which may hold anything
-            name = _shown.repr(name)
+            name = _shown(name)
         if name == MACHINE and isinstance(earlier, dict) and isinstance(here, dict):
             told += [] if any_machine else differences(earlier, here)
         elif name == FEATURES and _is_text(earlier, 20_000) and _is_text(here, 20_000):
@@ -169,14 +169,20 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
         elif _is_array(earlier) or _is_array(here):
             told.append(_difference_of_arrays(name, earlier, here))
         else:
-            told.append(f"{name} is {_shown.repr(here)} and was {_shown.repr(earlier)}")
+            told.append(f"{name} is {_shown(here)} and was {_shown(earlier)}")
     return told
 
 
-# Values of a file may be of any length and depth.
-_shown = reprlib.Repr()
-_shown.maxstring = _shown.maxother = 200
-_shown.maxlist = _shown.maxdict = 20
+_shorten = reprlib.Repr()
+_shorten.maxstring = _shorten.maxother = 200
+_shorten.maxlist = _shorten.maxdict = 20
+LONGEST_VALUE = 500  # letters
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: one of a file may be of any length and depth."""
+    text = _shorten.repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def _is_text(value: Any, most: int = 64) -> TypeGuard[str]:
