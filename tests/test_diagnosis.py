@@ -370,6 +370,17 @@ def test_inputs_out_of_range_say_nothing_about_classes():
         assert np.isfinite(by_others(np.full((2, 400), size) * HIGHER, RARE)).all()
 
 
+def test_rows_without_weight_do_not_count_for_a_class():
+    codes, classes = np.repeat([0, 1], [400, 40]), np.arange(2)
+    weights = np.ones(440)
+    weights[410:] = 0
+    assert len(rare_classes(codes, classes)) == 1
+    assert rare_classes(codes, classes, weights) == []
+    weights[410:425] = 1
+    (judged,) = rare_classes(codes, classes, weights)
+    np.testing.assert_array_equal(judged.rows, np.arange(400, 425))
+
+
 def test_the_rarest_of_many_classes_are_judged():
     codes = np.repeat(np.arange(9), [900, 25, 24, 23, 22, 21, 20, 19, 30])
     judged = rare_classes(codes, np.arange(9))

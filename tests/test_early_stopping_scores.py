@@ -116,7 +116,7 @@ def warned(y, scoring=None, **more):
 
 def test_a_score_that_is_always_nan_is_told_of():
     said = warned(CODES > 2, lambda estimator, X, y: math.nan)
-    assert any("score was NaN in each of 2 epochs, so the parameters are those" in s for s in said)
+    assert any("score was NaN in each of 2 epochs, so early stopping found no best" in s for s in said)
     assert not any("NaN" in s for s in warned(CODES > 2, lambda estimator, X, y: 0.5))
 
 
@@ -125,8 +125,22 @@ def test_early_stopping_by_fewer_than_20_rows_is_told_of(n_rows, few):
     said = warned((CODES > 1)[:n_rows], rows=X[:n_rows])
     assert (said != []) == few
     if few:
-        assert said[0].startswith("Early stopping goes by 19 validation rows: too few")
+        assert said[0].startswith("Early stopping goes by 19 validation rows: a score of so few")
         assert "validation_fraction=0.2, or your own X_val and y_val" in said[0]
+
+
+def test_whoever_passed_the_few_rows_or_holds_out_half_is_told_to_pass_more():
+    own = warned(CODES > 2, held_out=(X[:5], CODES[:5] > 2))
+    half = warned((CODES > 1)[:30], rows=X[:30], validation_fraction=0.5)
+    for said in (own, half):
+        assert "Pass X_val and y_val of more rows, or train with early_stopping=False." in said[-1]
+        assert "validation_fraction" not in said[-1]
+
+
+def test_a_label_that_all_validation_rows_have_is_not_said_to_be_in_none_of_them():
+    y = np.c_[CODES < 3, CODES > 1]
+    said = warned(y, held_out=(X[CODES < 2], y[CODES < 2]))
+    assert "120 validation rows: all have the same value of label 0, so the score" in said[0]
 
 
 def test_nothing_is_said_where_there_are_few_rows_in_all():
@@ -136,5 +150,5 @@ def test_nothing_is_said_where_there_are_few_rows_in_all():
 
 def test_early_stopping_without_a_row_of_a_class_names_the_class():
     said = warned(LETTERS)
-    assert "20 validation rows, none of them of class 'e': so that its score" in said[0]
+    assert "20 validation rows: none is of class 'e', so the score says nothing about" in said[0]
     assert warned(LETTERS, early_stopping=False, max_iter=1) == []

@@ -268,7 +268,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 to_say = self._minimise(samples, watch, keeper)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
-        return to_say if incremental else to_say + self._found(rows, held_out)
+        return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
 
     def _network_for(self, rows: Rows) -> Network:
         """The network that these rows ask for."""
@@ -520,8 +520,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(told, n_parameters, dtype)
 
-    def _found(self, rows: Rows, held_out: Rows | None) -> endings.ToSay:
-        """What keeps training from its goal, in plain words."""
+    def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> endings.ToSay:
+        """What keeps training from its goal, in plain words; `own` is as for `of_few_rows`."""
         theta = self._theta()
         found = findings(
             self._network,
@@ -536,7 +536,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not few_epochs and isinstance(rows, Rows):  # those at Dask's workers are not looked at
             found += self._poorly_predicted(rows)
         if held_out is not None and self._scored:
-            found += of_few_rows(self, held_out, rows.n_rows + held_out.n_rows)
+            found += of_few_rows(self, held_out, rows.n_rows + held_out.n_rows, own)
         return endings.of_findings(found)
 
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:

@@ -444,7 +444,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             codes = probabilities.argmax(axis=1)
             return X, probabilities, codes[:, None] == np.arange(len(self.classes_))
 
-        rare = rare_classes(rows.targets, self.classes_)
+        rare = rare_classes(rows.targets, self.classes_, rows.weights)
         return never_found(rare, rows.n_rows, look, "label" if kind == MULTILABEL else "class")
 
     def _stratifies(self) -> bool:

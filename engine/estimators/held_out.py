@@ -22,6 +22,7 @@ LEAST_FOR_R2 = 2  # rows
 # Below so many held-out rows, a score that decides when to stop is noise: an accuracy of 0.9 has a
 # standard error of 0.07, and one row is 0.05 (docs/decisions/0016-diagnosis.md).
 FEW_ROWS = 20
+MOST_HELD_OUT = 0.5  # the largest share that a message suggests
 
 
 def split(
@@ -125,33 +126,41 @@ def _of_all_classes(estimator: Any, y: Any) -> Any:
     return np.resize(estimator.classes_, len(y))
 
 
-def of_few_rows(estimator: Any, rows: Rows, n_rows_in_all: int) -> list[Finding]:
+def of_few_rows(estimator: Any, rows: Rows, n_rows_in_all: int, own: bool) -> list[Finding]:
     """Findings on a score that decided when to stop: of few rows, of no row of a class, or NaN.
 
-    Where there are few rows in all, no more of them can be held out, and nothing is said.
+    `own` says that the user passed the held-out rows. If there are few rows in all, no more of them
+    can be held out, and nothing is said.
     """
     found = []
     of_this_fit = estimator.validation_scores_[-estimator.n_iter_ :] if estimator.n_iter_ else []
     if of_this_fit and np.isnan(of_this_fit).all():
         found.append(
             Finding(
-                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so the "
-                "parameters are those from before this fit.",
+                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so early "
+                "stopping found no best epoch to keep.",
                 "another score",
             )
         )
     absent = absent_classes(estimator, rows)
     if n_rows_in_all < FEW_ROWS or (rows.n_rows >= FEW_ROWS and not absent):
         return found
-    fraction = min(0.5, max(2 * estimator.validation_fraction, 0.2))
-    lacking = f", none of them of class {absent[0]!r}" if absent else ""
-    chance = "too few for more than a score by chance" if rows.n_rows < FEW_ROWS else ""
-    judged = chance or "so that its score says nothing of that class"
+    reasons, values = [], {}
+    if rows.n_rows < FEW_ROWS:
+        reasons.append("a score of so few rows is mostly chance")
+    if absent:
+        several = estimator._labels.kind == MULTILABEL
+        lacking = "all have the same value of label" if several else "none is of class"
+        says_nothing = f"says nothing about that {'label' if several else 'class'}"
+        reasons.append(f"{lacking} {{label}}, so the score {says_nothing}")
+        values["label"] = absent[0]
+    fraction = max(2 * estimator.validation_fraction, 0.2)
+    remedy = "pass more rows" if own or fraction > MOST_HELD_OUT else "hold more rows out"
     found.append(
         Finding(
-            f"Early stopping goes by {rows.n_rows} validation rows{lacking}: {judged}.",
-            "hold more rows out",
-            {"fraction": fraction},
+            f"Early stopping goes by {rows.n_rows} validation rows: {', and '.join(reasons)}.",
+            remedy,
+            {**values, "fraction": fraction},
         )
     )
     return found

@@ -37,25 +37,29 @@ class RareClass(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def rare_classes(targets: NDArray[Any], classes: NDArray[Any]) -> list[RareClass]:
-    """The rarest classes with rows enough to be judged.
+def rare_classes(
+    targets: NDArray[Any], classes: NDArray[Any], weights: NDArray[Any] | None = None
+) -> list[RareClass]:
+    """The rarest classes with rows enough to be judged; rows of weight 0 do not count.
 
     `targets` are codes (m,) or (m, 1), or columns (m, n_labels) of 0 and 1.
     """
-    n_rows, several = len(targets), targets.ndim == 2 and targets.shape[1] > 1
+    several = targets.ndim == 2 and targets.shape[1] > 1
     codes = targets if several else targets.reshape(-1)
+    counted = np.arange(len(codes)) if weights is None else np.flatnonzero(weights > 0)
+    codes = codes[counted]
     if several:
         counts = np.count_nonzero(codes, axis=0)
     else:
         counts = np.bincount(codes, minlength=len(classes))
-    most = SHARE * n_rows / (2 if several else max(2, len(classes)))
+    most = SHARE * len(codes) / (2 if several else max(2, len(classes)))
     columns = np.flatnonzero((counts >= FEWEST_ROWS) & (counts < most))
     rarest = columns[np.argsort(counts[columns], kind="stable")][:MOST_CLASSES]
     return [
         RareClass(
             classes[k : k + 1].tolist()[0],
             int(k),
-            np.flatnonzero(codes[:, k] if several else codes == k),
+            counted[codes[:, k] != 0 if several else codes == k],
         )
         for k in rarest
     ]

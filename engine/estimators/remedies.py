@@ -49,6 +49,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "with early_stopping=False.",
         "Train on more rows, or with --early-stopping no.",
     ),
+    "pass more rows": (
+        "Pass X_val and y_val of more rows, or train with early_stopping=False.",
+        "Train on more rows, or with --early-stopping no.",
+    ),
     "another score": (
         "Choose another scoring, or train with early_stopping=False.",
         "Train with --early-stopping no.",
