@@ -64,7 +64,9 @@ def _owner(place: Path, status: os.stat_result, is_above: bool = False) -> Refus
 
 def _writers(place: Path, status: os.stat_result, is_above: bool = False) -> Refusal | None:
     mode = stat.S_IMODE(status.st_mode)
-    by_group = mode & stat.S_IWGRP and not _is_own_group(status.st_gid)
+    # The bits of the group are the most that an access list may allow, to whomever it names.
+    of_user_alone = _is_own_group(status.st_gid) and not _has_access_list(place)
+    by_group = mode & stat.S_IWGRP and not of_user_alone
     by_others = by_group or mode & stat.S_IWOTH
     if not by_others or (is_above and mode & stat.S_ISVTX):
         return None
@@ -84,6 +86,14 @@ def _is_own_group(group_id: int) -> bool:
         return False
     own = user.pw_uid != ROOT and (group_id, group.gr_name) == (user.pw_gid, user.pw_name)
     return own and set(group.gr_mem) <= {user.pw_name}
+
+
+def _has_access_list(place: Path) -> bool:
+    """Whether a list beside the mode says who else may write, on Linux."""
+    try:
+        return bool(os.getxattr(place, "system.posix_acl_access", follow_symlinks=False))
+    except (OSError, AttributeError):  # there is none, or the system has no such lists
+        return False
 
 
 def _stands_for_outsiders(owner: int) -> bool:

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import stat
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -592,6 +593,24 @@ def test_the_group_of_a_user_alone_is_not_others(monkeypatch, change, is_own):
     assert file_owners._is_own_group(5) is is_own
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the list is written as Linux keeps it")
+def test_a_group_of_the_user_alone_does_not_cover_an_access_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_owners, "_is_own_group", lambda group_id: True)
+    tmp_path.chmod(0o770)
+    assert file_owners.refusal_of_folder(tmp_path.resolve()) is None
+    of_owner, of_user, of_group, mask, of_others = 1, 2, 4, 16, 32
+    nobody = 2**32 - 1
+    entries = [(of_owner, 7, nobody), (of_user, 7, 1234), (of_group, 5, nobody), (mask, 7, nobody)]
+    content = [struct.pack("<HHI", *entry) for entry in [*entries, (of_others, 0, nobody)]]
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(content))
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    refusal = file_owners.refusal_of_folder(tmp_path.resolve())
+    assert refusal is not None
+    assert refusal.reason == f"{tmp_path.resolve()} has mode 0770"
+
+
 @pytest.mark.parametrize(
     ("owner", "uid_map", "is_outside"),
     [
@@ -633,6 +652,18 @@ def test_no_interpreter_is_run_that_others_could_replace(unsaid):
     for use in (environments.own_python, lambda name: environments.make(name, name)):
         with pytest.raises(ValueError, match=r"nothing is run from .*peers, since others could"):
             use("jax")
+
+
+@on_posix
+def test_others_cannot_reach_the_files_of_an_environment_whatever_the_umask(
+    unsaid, umask, monkeypatch
+):
+    umask(0)
+    monkeypatch.setattr("venv.create", lambda place, with_pip: (place / "bin").mkdir())
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr("engine.comparison.environments.subprocess.run", lambda *_, **__: done)
+    environments.make("jax", "jax")
+    assert stat.S_IMODE((environments.folder() / "jax").stat().st_mode) == 0o700
 
 
 # Where the folder is.

@@ -67,6 +67,7 @@ def make(distribution: str, requirement: str) -> Path:
     make_folder(real_path(place.parent))
     new = place.with_name(f"{distribution}.new")
     shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(0o700)  # whatever the umask, others cannot reach the files within
     venv.create(new, with_pip=True)
     command = [str(_python_in(new)), "-m", "pip", "install", "--quiet", "numpy", requirement]
     done = subprocess.run(
