@@ -252,7 +252,6 @@ def failing(run: Callable[[], Any], number: int) -> Any:
         mock.patch.object(Path, "open", once(Path.open)),
         mock.patch.object(os, "open", once(os.open)),
         mock.patch.object(Path, "chmod", once(Path.chmod)),
-        mock.patch.object(os, "open", once(os.open)),
     ):
         ended = run()
     return ended if failed else (ended,)
