@@ -116,7 +116,9 @@ def warned(y, scoring=None, **more):
 
 def test_a_score_that_is_always_nan_is_told_of():
     said = warned(CODES > 2, lambda estimator, X, y: math.nan)
-    assert any("score was NaN in each of 2 epochs, so early stopping found no best" in s for s in said)
+    assert any(
+        "score was NaN in each of 2 epochs, so early stopping found no best" in s for s in said
+    )
     assert not any("NaN" in s for s in warned(CODES > 2, lambda estimator, X, y: 0.5))
 
 

@@ -203,8 +203,9 @@ def test_a_checkpoint_that_was_not_renamed_any_more_is_not_lost_at_the_next_writ
         path.with_name("run.ckpt.new").write_bytes(b"half of it")
         raise KeyboardInterrupt
 
-    with mock.patch("engine.training.checkpoint.write", write_half), pytest.raises(
-        KeyboardInterrupt
+    with (
+        mock.patch("engine.training.checkpoint.write", write_half),
+        pytest.raises(KeyboardInterrupt),
     ):
         run(Checkpoint(path, seconds=0))
     assert "epoch 3" in run(path).plan.why

@@ -30,20 +30,11 @@ from typing import Any, NamedTuple
 
 from tools.asv_runs import ROOT
 from tools.fuzz_damage import DAMAGES
-from tools.fuzz_workers import (
-    ANOTHER,
-    FAILURE,
-    REFUSED,
-    UNCHANGED,
-    TooLong,
-    asked_of,
-    tried,
-)
+from tools.fuzz_workers import ANOTHER, FAILURE, REFUSED, UNCHANGED, Command, failure_of
 from tools.performance_page import FIGURES, rewrite
 
 PAGE = ROOT / "docs" / "reliability.md"
 FIGURES_OF_FUZZ = FIGURES / "checkpoints.json"
-FILES, SEED = 20_000, 0
 DAMAGED = 0.1  # the share of files without a right checksum
 
 
@@ -117,18 +108,14 @@ def outcome_of(run: Callable[[], str], expected: str, case: Case) -> tuple[str, 
     try:
         digest = run()
     except CheckpointError as error:
-        said = str(error)
-        if not said.isprintable() or len(said) > 10_000:
-            return FAILURE, f"refused with {said[:200]!r}"
+        message = str(error)
+        if not message.isprintable() or len(message) > 10_000:
+            return FAILURE, f"refused with {message[:200]!r}"
         return REFUSED, ""
-    except TooLong:
-        return FAILURE, "took longer than it may"
-    except DIVERGES as error:
-        if case.may_be_another:
-            return ANOTHER, ""
-        return FAILURE, f"{type(error).__name__}: {error}"
     except BaseException as error:
-        return FAILURE, f"{type(error).__name__}: {error}"
+        if case.may_be_another and isinstance(error, DIVERGES):
+            return ANOTHER, ""
+        return failure_of(error)
     if digest == expected:
         return UNCHANGED, ""
     return (ANOTHER, "") if case.may_be_another else (FAILURE, "goes on with other bits")
@@ -176,14 +163,13 @@ def table_of(outcomes: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> int:
-    told = asked_of("fuzz_checkpoints", (__doc__ or "").splitlines()[0], FILES, SEED, arguments)
-    outcomes = tried(told, lambda folder: trials_in(folder, told.seed))
-    if (told.files, told.seed) == (FILES, SEED):
-        FIGURES_OF_FUZZ.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
-        rewrite(PAGE, "fuzz", table_of(outcomes))
-    return 1 if outcomes["failures"] else 0
+def publish(outcomes: dict[str, Any]) -> None:
+    """Write the outcomes into the figures, and their table into the page."""
+    FIGURES_OF_FUZZ.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
+    rewrite(PAGE, "fuzz", table_of(outcomes))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    about = (__doc__ or "").splitlines()[0]
+    command = Command("fuzz_checkpoints", about, 20_000, trials_in, publish)
+    sys.exit(command.run(sys.argv[1:]))

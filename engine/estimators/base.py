@@ -6,6 +6,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -203,10 +204,37 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
         ends = ENDS if self._stochastic else ("converged", "callback")
         checkpoint = None if incremental else self.checkpoint
-        with kept(checkpoint, identity, self.max_iter, ends) as keeper:
-            return self._fit_kept(rows, own, network, first, incremental, keeper)
+        with (
+            kept(checkpoint, identity, self.max_iter, ends) as keeper,
+            self._drawing(first, keeper),
+        ):
+            return self._fit_rows(rows, own, network, first, incremental, keeper)
 
-    def _fit_kept(
+    @contextmanager
+    def _drawing(self, first: bool, keeper: Keeper | None) -> Iterator[None]:
+        """Set the generator: a new one, that of the last fit, or one as a checkpoint holds it."""
+        draws: Draws | None = None if first else getattr(self, "_draws", None)
+        goes_on = draws is not None and self._continues and draws.are_of(self.random_state)
+        if draws is None or not goes_on:
+            draws = Draws(self.random_state)
+        self._draws = draws
+        if keeper is None:
+            yield
+            return
+        known = draws.words()
+        if keeper.found is not None:  # the same draws once more, whatever they came from
+            words = words_found(keeper.found.arrays, keeper.verifier)
+            same = np.array_equal(words, known) or (self.random_state is None and not goes_on)
+            keeper.verifier.require(same, f"{WORDS} is not what its random_state gives")
+            draws.go_on_from(words)
+        keeper.always[WORDS] = draws.words()
+        try:
+            yield
+        except CheckpointError:
+            draws.go_on_from(known)  # NumPy's own generator may be others', too
+            raise
+
+    def _fit_rows(
         self,
         rows: Rows,
         own: Rows | None,
@@ -216,36 +244,6 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         keeper: Keeper | None,
     ) -> endings.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
-        draws: Draws | None = None if first else getattr(self, "_draws", None)
-        goes_on = draws is not None and self._continues and draws.are_of(self.random_state)
-        if draws is None or not goes_on:
-            draws = Draws(self.random_state)
-        self._draws = draws
-        if keeper is None:
-            return self._fit_drawn(rows, own, network, first, incremental, keeper)
-        known = draws.words()
-        if keeper.found is not None:  # the same draws once more, whatever they came from
-            words = words_found(keeper.found.arrays, keeper.verifier)
-            same = np.array_equal(words, known) or (self.random_state is None and not goes_on)
-            keeper.verifier.require(same, f"{WORDS} is not what its random_state gives")
-            draws.go_on_from(words)
-        keeper.always[WORDS] = draws.words()
-        try:
-            return self._fit_drawn(rows, own, network, first, incremental, keeper)
-        except CheckpointError:
-            draws.go_on_from(known)  # NumPy's own generator may be others', too
-            raise
-
-    def _fit_drawn(
-        self,
-        rows: Rows,
-        own: Rows | None,
-        network: Network,
-        first: bool,
-        incremental: bool,
-        keeper: Keeper | None,
-    ) -> endings.ToSay:
-        """The same, once it is known what is to be drawn."""
         if first:
             self._begin(network, rows.X.dtype)
         else:

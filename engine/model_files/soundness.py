@@ -144,7 +144,9 @@ def _check_layers(layers: Network) -> None:
     derived = kept is None or (
         type(kept) is Layers
         and all(
-            type(array) is np.ndarray and array.dtype == right.dtype and np.array_equal(array, right)
+            type(array) is np.ndarray
+            and array.dtype == right.dtype
+            and np.array_equal(array, right)
             for array, right in zip(kept, own.layers, strict=True)
         )
     )
