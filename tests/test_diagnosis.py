@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from engine import MLPClassifier, MLPRegressor, Network
 from engine.cli.main import app
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.rare_classes import by_others, never_found, rare_classes
+from engine.estimators.rare_classes import hardly_ever_predicted, rare_classes, scores_by_other_rows
 from engine.estimators.remedies import REMEDIES, Finding, at_command_line, in_python
 from engine.estimators.unscaled_targets import unscaled_targets
 
@@ -329,13 +329,13 @@ def of_classes(found, ranked, rare=RARE, telling=True):
     """The messages for a class of which a share is found, and whose rows are ranked so."""
     X = RNG.normal(size=(2, 400)) + (3 * rare if telling else 0)
 
-    def look(numbers):
+    def predict(numbers):
         probabilities = np.stack([1 - ranked, ranked], axis=1)[numbers]
         predicted = np.stack([~found, found], axis=1)[numbers]
         return X[:, numbers], probabilities, predicted
 
     classes = rare_classes(rare.astype(int)[:, None], np.array(["fine", "fraud"]))
-    return [in_python(finding) for finding in never_found(classes, 400, look, "class")]
+    return [in_python(finding) for finding in hardly_ever_predicted(classes, 400, predict, "class")]
 
 
 NEVER = np.zeros(400, bool)
@@ -367,7 +367,7 @@ def test_classes_that_are_found_or_cannot_be_or_are_few_or_many_are_not_named(
 
 def test_inputs_out_of_range_say_nothing_about_classes():
     for size in (1e200, math.nan):
-        assert np.isfinite(by_others(np.full((2, 400), size) * HIGHER, RARE)).all()
+        assert np.isfinite(scores_by_other_rows(np.full((2, 400), size) * HIGHER, RARE)).all()
 
 
 def test_rows_without_weight_do_not_count_for_a_class():

@@ -26,7 +26,7 @@ from engine.estimators.descents import Descended, descend, restored, settings_of
 from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import of_few_rows, split, validation_of
+from engine.estimators.held_out import split, validation_findings, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
@@ -50,7 +50,7 @@ RowsOf = Callable[[bool], Rows]
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
-# Who asks for fewer epochs does not expect good predictions of them.
+# After fewer epochs, nobody expects good predictions.
 FEWEST_EPOCHS = 10
 
 # scikit-learn's names of output units, and ours.
@@ -101,7 +101,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
-        """What the predictions for training rows show to have gone wrong."""
+        """Findings on the predictions for training rows."""
 
     # From data to a model.
 
@@ -222,7 +222,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             yield
             return
         known = draws.words()
-        if keeper.found is not None:  # the same draws once more, whatever they came from
+        if keeper.found is not None:  # draw the same numbers again
             words = words_found(keeper.found.arrays, keeper.verifier)
             same = np.array_equal(words, known) or (self.random_state is None and not goes_on)
             keeper.verifier.require(same, f"{WORDS} is not what its random_state gives")
@@ -231,7 +231,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             yield
         except CheckpointError:
-            draws.go_on_from(known)  # NumPy's own generator may be others', too
+            draws.go_on_from(known)  # others may use NumPy's own generator, too
             raise
 
     def _fit_rows(
@@ -519,7 +519,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return new_optimiser(told, n_parameters, dtype)
 
     def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> endings.ToSay:
-        """What keeps training from its goal, in plain words; `own` is as for `of_few_rows`."""
+        """What keeps training from its goal; `own` is as for `validation_findings`."""
         theta = self._theta()
         found = findings(
             self._network,
@@ -531,10 +531,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             names=getattr(self, "feature_names_in_", None),
         )
         few_epochs = self.n_iter_ == self.max_iter < FEWEST_EPOCHS
-        if not few_epochs and isinstance(rows, Rows):  # those at Dask's workers are not looked at
+        if not few_epochs and isinstance(rows, Rows):  # rows at Dask's workers are not judged
             found += self._poorly_predicted(rows)
         if held_out is not None and self._scored:
-            found += of_few_rows(self, held_out, rows.n_rows + held_out.n_rows, own)
+            found += validation_findings(self, held_out, rows.n_rows + held_out.n_rows, own)
         return endings.of_findings(found)
 
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:
