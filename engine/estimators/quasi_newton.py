@@ -80,7 +80,7 @@ def minimise(
         if n_iter <= to_repeat:
             assert verifier is not None
             same = watch.losses[n_iter - 1] == at.fun
-            verifier.require(same, "watch.losses are not of its evaluations")
+            verifier.require(same, "watch.losses are not those of its evaluations")
             if n_iter == to_repeat:
                 watch.verify(reached, verifier)
                 if ended_before == "callback":

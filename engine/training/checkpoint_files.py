@@ -22,7 +22,7 @@ from engine.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 FORMAT = 1
 PREVIOUS = ".previous"  # the name of the file before goes on so,
 DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
-LONGEST, LONGEST_REASON = 60, 300  # letters of a text of a file, or about it, in a message
+LONGEST, LONGEST_REASON = 60, 300  # letters in a message: of a text in a file, of what is wrong
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -131,14 +131,14 @@ def _is_short(text: str, most: int = LONGEST) -> bool:
 
 
 def _saved(facts: Any, arrays: Arrays) -> Saved:
-    """Arrays and facts, which are of the right types and no more is known of them."""
+    """Arrays and facts; only the types of the facts are checked."""
     run, stopped, epochs = facts["run"], facts["stopped"], facts["epochs"]
     if not isinstance(run, dict):
         raise ValueError("it does not say whose it is")
     if not (stopped is None or isinstance(stopped, str)):
         raise ValueError("it does not say why its run ended")
     if type(epochs) is not int or epochs < 0:
-        raise ValueError("it does not say how many epochs its run had come to")
+        raise ValueError("it does not say how many epochs its run had done")
     return Saved(run, stopped, epochs, arrays)
 
 
