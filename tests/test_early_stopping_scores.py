@@ -1,4 +1,4 @@
-"""engine/estimators/held_out.py: scores that stop a fit, where its rows lack a class or are few."""
+"""engine/estimators/held_out.py: scores of validation rows that are few or lack a class."""
 
 import math
 import warnings
@@ -56,12 +56,12 @@ def test_it_does_so_with_weights_own_rows_and_float32():
 
 @pytest.mark.parametrize("scoring", ["roc_auc_ovr", "average_precision"])
 def test_what_cannot_be_scored_without_a_class_is_refused_before_training(scoring, monkeypatch):
-    told: list[Any] = []
+    calls: list[Any] = []
     model = MLPClassifier(8, max_iter=2, early_stopping=True, scoring=scoring, random_state=0)
-    monkeypatch.setattr(MLPClassifier, "_descend", lambda *_: told.append("trained"))
+    monkeypatch.setattr(MLPClassifier, "_descend", lambda *_: calls.append("trained"))
     with pytest.raises(ValueError, match=rf"scoring='{scoring}'.*20 held-out rows, .*class 'e'\."):
         model.fit(X, LETTERS)
-    assert told == []
+    assert calls == []
     assert not hasattr(model, "coefs_")
 
 

@@ -1,6 +1,6 @@
-"""Checkpoints that somebody made or changed: refused, or of no consequence, before any work.
+"""Checkpoints that somebody made or changed are refused before any work, or change nothing.
 
-`make fuzz-checkpoints` goes on from twenty thousand of them (tools/fuzz_checkpoints.py).
+`make fuzz-checkpoints` resumes from twenty thousand of them (tools/fuzz_checkpoints.py).
 """
 
 import functools
@@ -232,10 +232,10 @@ def test_an_order_too_long_to_be_drawn_again_must_be_one_of_all_samples(path, be
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_draws_of_a_fit_that_no_random_state_gives_are_refused(path, early_stopping):
     """And NumPy's own generator is where it was."""
-    told = {"early_stopping": early_stopping, "max_iter": 3, "checkpoint": path}
+    settings = {"early_stopping": early_stopping, "max_iter": 3, "checkpoint": path}
     for random_state in (0, None):
         path.unlink(missing_ok=True)
-        model = MLPClassifier((4,), random_state=random_state, **told)
+        model = MLPClassifier((4,), random_state=random_state, **settings)
         model.fit(ROWS, CODES)
         words = checkpoint_files.read(path).arrays["draws"]
         for n, other in ((3, 2**40), (624, 625), (3, int(words[3]) ^ 1)):
@@ -249,10 +249,15 @@ def test_draws_of_a_fit_that_no_random_state_gives_are_refused(path, early_stopp
 
 
 def test_curves_of_a_fit_that_contradict_each_other_are_refused(path):
-    told = {"hidden_layer_sizes": (4,), "early_stopping": True, "random_state": 0, "max_iter": 5}
+    settings = {
+        "hidden_layer_sizes": (4,),
+        "early_stopping": True,
+        "random_state": 0,
+        "max_iter": 5,
+    }
 
     def fit(**others):
-        return MLPClassifier(**told, **others).fit(ROWS, CODES).fingerprint_
+        return MLPClassifier(**settings, **others).fit(ROWS, CODES).fingerprint_
 
     fit(checkpoint=path)
     content = path.read_bytes()
@@ -286,19 +291,19 @@ def test_evaluations_of_someone_else_are_refused(path, what):
 
 @pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
 def test_a_run_that_a_callback_ended_gives_its_result_again(path, solver):
-    told = {"solver": solver, "tol": 1e-9}
-    ended = run(path, callback=lambda told: told.epoch == 4, **told)
+    settings = {"solver": solver, "tol": 1e-9}
+    ended = run(path, callback=lambda iteration: iteration.epoch == 4, **settings)
     assert ended.stopped == "callback"
-    again = run(path, **told)
+    again = run(path, **settings)
     assert (again.fingerprint, again.stopped) == (ended.fingerprint, "callback")
 
 
 def test_a_run_that_had_ended_by_tol_does_not_go_on(path):
-    told = {"solver": "gd", "tol": 1.0, "n_iter_no_change": 3}
-    assert run(path, **told).stopped == "tol"
+    settings = {"solver": "gd", "tol": 1.0, "n_iter_no_change": 3}
+    assert run(path, **settings).stopped == "tol"
     forged(path, stopped=None)
     with pytest.raises(CheckpointError, match="cannot have ended by None there"):
-        run(path, **told)
+        run(path, **settings)
 
 
 # As many as take a second or two.
@@ -342,7 +347,7 @@ def test_an_engine_that_believes_a_checkpoint_is_found_out(trials, tmp_path):
             case = trials.case_of(number)
             if sorted(checkpoint_files_order(case)) == list(range(40)):
                 seen.append(tried(trials, number, tmp_path / "run")[1])
-    assert (fuzz_workers.FAILURE, "goes on with other bits") in seen
+    assert (fuzz_workers.FAILURE, "resumes with other bits") in seen
 
 
 def checkpoint_files_order(case):
@@ -355,12 +360,11 @@ def checkpoint_files_order(case):
 
 @pytest.mark.slow
 def test_the_command_finds_nothing(tmp_path):
-    told = tmp_path / "fuzz.json"
-    done = processes.run(
-        "-m", "tools.fuzz_checkpoints", "--files", "3000", "--seed", "5", "--json", told
-    )
+    counts = tmp_path / "fuzz.json"
+    arguments = ("--files", "3000", "--seed", "5", "--json", counts)
+    done = processes.run("-m", "tools.fuzz_checkpoints", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(told.read_text())
+    found = json.loads(counts.read_text())
     assert sum(found["outcomes"].values()) == 3000
     assert found["failures"] == []
 
@@ -464,8 +468,8 @@ def test_the_files_of_a_link_stand_where_it_leads(tmp_path, exists):
 
 
 def test_a_pipe_that_comes_later_ends_no_run(path):
-    def come(told):
-        if told.epoch == 3:
+    def come(iteration):
+        if iteration.epoch == 3:
             os.mkfifo(f"{path}.new")
 
     with pytest.warns(UserWarning, match="written to .*: it is a pipe and no regular file. Train"):
@@ -576,10 +580,10 @@ SCORERS.append(of_a_method)
 @pytest.mark.parametrize("make", SCORERS)
 def test_a_scorer_that_names_itself_fits_as_without_a_checkpoint(path, make):
     def fit(checkpoint, max_iter=4):
-        told = {"hidden_layer_sizes": (3,), "random_state": 0, "early_stopping": True}
-        return MLPClassifier(**told, max_iter=max_iter, scoring=make(), checkpoint=checkpoint).fit(
-            ROWS, CODES
-        )
+        settings = {"hidden_layer_sizes": (3,), "random_state": 0, "early_stopping": True}
+        return MLPClassifier(
+            **settings, max_iter=max_iter, scoring=make(), checkpoint=checkpoint
+        ).fit(ROWS, CODES)
 
     fit(path, 2)
     resumed = fit(path)
@@ -604,20 +608,20 @@ def test_a_scorer_of_objects_within_objects_is_refused_in_plain_words(path):
     for _ in range(100_000):
         deep = [deep]
     scorer = functools.partial(of_itself(), X=deep)
-    told = {"early_stopping": True, "checkpoint": path, "max_iter": 2}
+    settings = {"early_stopping": True, "checkpoint": path, "max_iter": 2}
     with pytest.raises(CheckpointError, match=r"nested too deeply for .*checkpoint=None"):
-        MLPClassifier((3,), scoring=scorer, **told).fit(ROWS, CODES)
+        MLPClassifier((3,), scoring=scorer, **settings).fit(ROWS, CODES)
     while deep:
         deep = deep[0]
 
 
 def test_a_fit_that_began_on_dask_knows_its_order_here(path):
     """There none is kept, as each step takes all samples; a later fit here shuffles its own."""
-    told = {"hidden_layer_sizes": (4,), "batch_size": 60, "random_state": 0, "warm_start": True}
-    here = MLPClassifier(**told, max_iter=2).fit(ROWS, CODES)
-    MLPClassifier(**told, max_iter=2, checkpoint=path).fit(ROWS, CODES)
+    settings = {"hidden_layer_sizes": (4,), "batch_size": 60, "random_state": 0, "warm_start": True}
+    here = MLPClassifier(**settings, max_iter=2).fit(ROWS, CODES)
+    MLPClassifier(**settings, max_iter=2, checkpoint=path).fit(ROWS, CODES)
     order = checkpoint_files.read(path).arrays["state.order"]
     forged(path, arrays={"state.order": order * 0, "finite.order": order * 0})
-    resumed = MLPClassifier(**told, max_iter=2, checkpoint=path).fit(ROWS, CODES)
+    resumed = MLPClassifier(**settings, max_iter=2, checkpoint=path).fit(ROWS, CODES)
     np.testing.assert_array_equal(resumed._optimizer.order, here._optimizer.order)
     assert sorted(order.tolist()) == list(range(60))

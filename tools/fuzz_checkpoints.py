@@ -1,19 +1,19 @@
-"""Go on from twenty thousand forged and damaged checkpoints, and see that nothing comes of it.
+"""Resume from twenty thousand forged and damaged checkpoints, and see that none does any harm.
 
     python -m tools.fuzz_checkpoints                  20 000 files, some minutes
     python -m tools.fuzz_checkpoints --files 500 --seed 7 --json build/fuzz.json
 
 All 20 000 of them also make the table of docs/reliability.md; of fewer, it is only printed.
 
-Small runs of every solver, dtype and face (tools/fuzz_checkpoint_runs.py) are stopped in several
-stages. Their checkpoints are forged with right checksums (tools/fuzz_checkpoint_forgery.py), or
-damaged byte by byte (tools/fuzz_damage.py). Worker processes start each run again, under limits of
-memory and time. An outcome is
+Small runs of each solver and dtype, by `train` and by the estimators
+(tools/fuzz_checkpoint_runs.py), are stopped at several points. Their checkpoints are forged with
+right checksums (tools/fuzz_checkpoint_forgery.py), or damaged byte by byte (tools/fuzz_damage.py).
+Worker processes start each run again, under limits of memory and time. An outcome is
 
     refused    CheckpointError
-    unchanged  the bits of an undisturbed run: what changed is of no consequence
-    another    a forgery holds other parameters, moments or costs, such as another run could have
-               had, and the run goes on from these: someone may write such a file
+    unchanged  the bits of an undisturbed run: the change has no effect
+    another    a forgery holds parameters, moments or costs that another run could have had, and the
+               run resumes from these: anybody may write such a file
     FAILURE    anything else, also a process that crashed; the file is kept
 
 Ends with 0 if there was no failure, 1 if there was one.
@@ -39,9 +39,9 @@ DAMAGED = 0.1  # the share of files without a right checksum
 
 
 class Case(NamedTuple):
-    """A checkpoint to go on from."""
+    """A checkpoint to resume from."""
 
-    ending: str  # which face and solver, for the counts
+    ending: str  # "train" or "estimator", and the solver, for the counts
     kind: str
     content: bytes
     log: bytes
@@ -57,7 +57,7 @@ class CheckpointTrials(NamedTuple):
     expected: dict[str, str]  # digests of undisturbed runs, by job
 
     def prepare(self) -> None:
-        """Go on from all as they are, so that all is compiled; nothing waits for a disk."""
+        """Resume from each as it is, so that all is compiled; do not wait for the disk."""
         from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
 
         os.fsync = lambda fd: None
@@ -66,7 +66,7 @@ class CheckpointTrials(NamedTuple):
             job = job_of(place)
             path = _written(place.parent.parent / f"prepare-{os.getpid()}", content, log)
             if job.call(MAX_ITER, path) != self.expected[job.name]:
-                raise AssertionError(f"{place.name} does not go on with the same bits")
+                raise AssertionError(f"{place.name} does not resume with the same bits")
 
     def case_of(self, number: int) -> Case:
         """The checkpoint of that number: the same for the same seed and corpus."""
@@ -92,7 +92,7 @@ class CheckpointTrials(NamedTuple):
         return Case(ending, kind, held.content, held.log, place, may_be_another)
 
     def outcome_of(self, case: Case, folder: Path) -> tuple[str, str]:
-        """Go on from it."""
+        """Resume from it."""
         from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
 
         job = job_of(case.whole)
@@ -101,7 +101,7 @@ class CheckpointTrials(NamedTuple):
 
 
 def outcome_of(run: Callable[[], str], expected: str, case: Case) -> tuple[str, str]:
-    """What came of a run that goes on, and what was wrong with that."""
+    """The outcome of a run that resumes, and what was wrong."""
     from engine import CheckpointError
     from tools.fuzz_checkpoint_runs import DIVERGES
 
@@ -118,7 +118,7 @@ def outcome_of(run: Callable[[], str], expected: str, case: Case) -> tuple[str, 
         return failure_of(error)
     if digest == expected:
         return UNCHANGED, ""
-    return (ANOTHER, "") if case.may_be_another else (FAILURE, "goes on with other bits")
+    return (ANOTHER, "") if case.may_be_another else (FAILURE, "resumes with other bits")
 
 
 def _files_in(place: Path) -> tuple[bytes, bytes]:
@@ -139,7 +139,7 @@ def _written(folder: Path, content: bytes, log: bytes) -> Path:
 
 
 def trials_in(folder: Path, seed: int, names: Collection[str] = ()) -> CheckpointTrials:
-    """The corpus, written to a folder, and what its runs end with; of some jobs, or of all."""
+    """Write the corpus to a folder; the runs are those of the named jobs, or all."""
     from tools.fuzz_checkpoint_runs import MAX_ITER, jobs, write_corpus
 
     chosen = [job for job in jobs().values() if not names or job.name in names]
@@ -148,7 +148,7 @@ def trials_in(folder: Path, seed: int, names: Collection[str] = ()) -> Checkpoin
 
 
 def table_of(outcomes: dict[str, Any]) -> str:
-    """What came of each kind of change, as a table of the page."""
+    """The outcomes of each kind of change, as a table for the page."""
     by_kind: dict[str, Counter[str]] = {}
     for kinds in outcomes["kinds"].values():
         for kind, counts in kinds.items():
