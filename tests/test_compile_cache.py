@@ -28,6 +28,8 @@ from engine._compile_cache import (
     build_identity,
     cache_folder,
     cache_root,
+    usable_path,
+    why_unused,
 )
 from engine._jit import jit
 from engine.cli import info, main
@@ -462,22 +464,52 @@ def let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 on_posix = pytest.mark.skipif(not POSIX, reason="Windows has access lists in place of modes")
 
 
+PLACES = ["the build's", "the cache's", "one above", "further above"]
+
+
+def folder_at(place: str, folder: Path) -> Path:
+    return (folder, *folder.parents)[PLACES.index(place)]
+
+
+@pytest.fixture
+def closed_again():
+    """Change the mode of a folder; afterwards it has the one from before."""
+    changed = {}
+
+    def change(folder: Path, mode: int) -> None:
+        changed[folder] = stat.S_IMODE(folder.stat().st_mode)
+        folder.chmod(mode)
+
+    yield change
+    for folder, mode in changed.items():
+        folder.chmod(mode)
+
+
 @on_posix
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
-@pytest.mark.parametrize("place", ["the build's", "the cache's", "one above", "further above"])
-def test_a_folder_that_others_may_write_to_is_not_used(unsaid, place, mode):
+@pytest.mark.parametrize("place", PLACES)
+def test_a_folder_that_others_may_write_to_is_named(unsaid, closed_again, place, mode):
+    unsaid.mkdir(parents=True)
+    assert why_unused(unsaid) is None
+    changed = folder_at(place, unsaid)
+    closed_again(changed, mode)
+    with pytest.warns(UserWarning, match="are not used") as warned:
+        assert usable_path(unsaid) is None
+    said = str(warned[0].message)
+    assert said == why_unused(unsaid)
+    assert f"{changed} has mode {mode:04o}. Run `chmod go-w {changed}`, or set NUMBA_CACHE" in said
+
+
+@on_posix
+@pytest.mark.parametrize("place", ["the build's", "further above"])
+def test_a_folder_that_others_may_write_to_is_not_used(unsaid, closed_again, place):
     assert sum_up() == COMPILED
     _compile_cache._usable.clear()
-    above = (unsaid, *unsaid.parents)
-    changed = above[["the build's", "the cache's", "one above", "further above"].index(place)]
-    kept = files_in(unsaid)
+    changed, kept = folder_at(place, unsaid), files_in(unsaid)
     before = stat.S_IMODE(changed.stat().st_mode)
-    changed.chmod(mode)
-    try:
-        said = compiles_and_warns_once(f"kernels in {unsaid} are not used")
-    finally:
-        changed.chmod(before)
-    assert f"{changed} has mode {mode:04o}. Run `chmod go-w {changed}`, or set NUMBA_CACHE" in said
+    closed_again(changed, 0o775)
+    compiles_and_warns_once(f"kernels in {unsaid} are not used")
+    changed.chmod(before)
     assert files_in(unsaid) == kept
     assert sum_up() == LOADED
 
@@ -500,14 +532,22 @@ def test_a_folder_that_others_could_replace_is_not_made(unsaid, tmp_path):
 
 
 @on_posix
-@pytest.mark.parametrize("place", ["the build's", "the cache's", "one above"])
-def test_a_folder_of_another_user_is_not_used(unsaid, monkeypatch, place):
+@pytest.mark.parametrize("place", PLACES[:3])
+def test_a_folder_of_another_user_is_named(unsaid, monkeypatch, place):
+    unsaid.mkdir(parents=True)
+    let_go(folder_at(place, unsaid), monkeypatch)
+    said = why_unused(unsaid)
+    assert said is not None
+    assert "belongs to another user" in said
+    assert "Set NUMBA_CACHE_DIR to a folder of your own." in said
+
+
+@on_posix
+def test_a_folder_of_another_user_is_not_used(unsaid, monkeypatch):
     assert sum_up() == COMPILED
     _compile_cache._usable.clear()
-    above = (unsaid, *unsaid.parents)
-    let_go(above[["the build's", "the cache's", "one above"].index(place)], monkeypatch)
-    said = compiles_and_warns_once("belongs to another user")
-    assert "Set NUMBA_CACHE_DIR to a folder of your own." in said
+    let_go(unsaid.parent, monkeypatch)
+    compiles_and_warns_once("belongs to another user")
 
 
 @on_posix
@@ -758,15 +798,21 @@ def test_without_source_files_there_is_no_identity_and_no_folder(identity, tmp_p
     assert _compile_cache.cache_folder() is None
 
 
-def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path):
-    before = {"unchanged": identity()}
-    for source in sorted((tmp_path / "engine").rglob("*.py")):
+def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path, monkeypatch):
+    read, read_bytes = [], Path.read_bytes
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
+        before = {"unchanged": identity()}
+    sources = sorted((tmp_path / "engine").rglob("*.py"))
+    assert read == sources
+    one_of_each_folder = {source.parent: source for source in sources}
+    assert len(one_of_each_folder) > 5
+    for source in one_of_each_folder.values():
         kept = source.read_bytes()
         source.write_bytes(kept + b"#")
         before[str(source)] = identity()
         source.write_bytes(kept)
-    assert len(before) > 20
-    assert len(set(before.values())) == len(before)
+    assert len(set(before.values())) == len(before) == len(one_of_each_folder) + 1
     assert identity() == before["unchanged"]
 
 
@@ -802,19 +848,17 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_compiler_setting_names_another_folder(identity, monkeypatch, setting):
-    before = identity()
+def test_a_compiler_setting_names_another_folder(monkeypatch, setting):
+    before = build_identity.__wrapped__()
     monkeypatch.setattr(config, setting, "changed")
-    assert identity() != before
+    assert build_identity.__wrapped__() != before
 
 
 @pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
-def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(
-    identity, monkeypatch, builder
-):
-    before = identity()
+def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(monkeypatch, builder):
+    before = build_identity.__wrapped__()
     monkeypatch.setattr(getattr(_compile_cache, builder), "__version__", "0.0.1")
-    assert identity() != before
+    assert build_identity.__wrapped__() != before
 
 
 def penalty_of_weights():
