@@ -800,8 +800,13 @@ def test_without_source_files_there_is_no_identity_and_no_folder(identity, tmp_p
 
 def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path, monkeypatch):
     read, read_bytes = [], Path.read_bytes
+
+    def note_and_read(path):
+        read.append(path)
+        return read_bytes(path)
+
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
+        patched.setattr(Path, "read_bytes", note_and_read)
         before = {"unchanged": identity()}
     sources = sorted((tmp_path / "engine").rglob("*.py"))
     assert read == sources
