@@ -163,6 +163,16 @@ def usable_path(folder: Path) -> Path | None:
     return real
 
 
+def keeps_kernels() -> bool:
+    """Whether later processes can load what this one compiles."""
+    folder = cache_folder()
+    real = None if folder is None else usable_path(folder)
+    if real is None:
+        return False
+    there = next(place for place in (real, *real.parents) if os.path.exists(place))
+    return os.access(there, os.W_OK)
+
+
 def _open_at_once(path: str, flags: int) -> int:
     """Open a file for reading: do not follow a link, and do not wait for a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, make_scorer, top_k_accuracy_score
 
 from engine import MLPClassifier, MLPRegressor
 from engine.estimators.diagnosis import TrainingWarning
+from engine.estimators.remedies import said_at_command_line
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -154,3 +155,11 @@ def test_early_stopping_without_a_row_of_a_class_names_the_class():
     said = warned(LETTERS)
     assert "20 validation rows: none is of class 'e', so the score says nothing about" in said[0]
     assert warned(LETTERS, early_stopping=False, max_iter=1) == []
+
+
+def test_the_command_line_names_the_class_of_a_code():
+    with pytest.warns(TrainingWarning) as caught:
+        fitted(CODES, None)
+    (message,) = (one.message for one in caught if one.category is TrainingWarning)
+    said = said_at_command_line(cast("Warning", message), list("abcdef"))
+    assert "none is of class 'e', so the score says nothing about that class." in said

@@ -206,8 +206,15 @@ def test_of_two_that_would_say_it_the_outer_one_does():
     assert (len(outer), len(inner)) == (1, 1)
 
 
-def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(monkeypatch):
-    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: None)
+@pytest.mark.parametrize("kind", ["none", "of others", "read-only"])
+def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(
+    tmp_path, monkeypatch, kind
+):
+    place = None if kind == "none" else tmp_path / "kernels"
+    if kind == "of others":
+        monkeypatch.setattr("engine._compile_cache.usable_path", lambda folder: None)
+    monkeypatch.setattr("os.access", lambda path, mode: kind != "read-only")
+    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: place)
     said: list[str] = []
     with announcing_compilation(said.append), compile_begins(kernel_cache()):
         pass

@@ -75,7 +75,7 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
 
 COMPILING = "Compiling kernels, which may take a minute: {}."
 ONCE = "it happens once, later runs load them"
-IN_EVERY_PROCESS = "there is no folder to keep them in for later runs"
+IN_EVERY_PROCESS = "there is no folder where they could be kept for later runs"
 
 _announcing = False
 
@@ -92,7 +92,7 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
         return
     from numba.core import event
 
-    from engine._compile_cache import CheckedCache, cache_folder
+    from engine._compile_cache import CheckedCache, keeps_kernels
 
     class Announcement(event.Listener):
         made = False
@@ -101,7 +101,7 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
             is_kernel = isinstance(getattr(begun.data["dispatcher"], "_cache", None), CheckedCache)
             if is_kernel and not self.made:
                 self.made = True
-                say(COMPILING.format(ONCE if cache_folder() else IN_EVERY_PROCESS))
+                say(COMPILING.format(ONCE if keeps_kernels() else IN_EVERY_PROCESS))
 
         def on_end(self, ended: Any) -> None:
             pass
