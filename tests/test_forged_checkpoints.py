@@ -211,6 +211,16 @@ def test_a_checkpoint_that_was_not_renamed_any_more_is_not_lost_at_the_next_writ
     assert "epoch 3" in run(path).plan.why
 
 
+def test_a_message_names_the_file_that_is_of_another_run(path, begun):
+    path.with_name("run.ckpt.new").write_bytes(begun)
+    with pytest.raises(CheckpointError, match=r"run\.ckpt\.new belongs to another run: learning_r"):
+        run(path, learning_rate=0.1)
+    path.write_bytes(b"damaged")
+    path.with_name("run.ckpt.previous").write_bytes(begun)
+    with pytest.raises(CheckpointError, match=r"run\.ckpt\.previous belongs to another run: lear"):
+        run(path, learning_rate=0.1)
+
+
 def test_a_fit_that_converged_at_its_first_point_gives_its_result_again(path):
     model = MLPClassifier((4,), solver="lbfgs", tol=1e3, random_state=0, checkpoint=path)
     fingerprint = model.fit(ROWS, CODES).fingerprint_

@@ -303,11 +303,11 @@ class Keeper:
         Where there is none, the new one may have been about to take its place.
         """
         try:
-            return self._own(read(self._path))
+            return self._own(self._path)
         except FileNotFoundError:
             new = new_of(self._path)
             try:
-                found = self._own(read(new))
+                found = self._own(new)
             except (FileNotFoundError, DamagedCheckpoint):
                 return None
             with suppress(OSError):  # the next write begins by removing what has this name
@@ -316,7 +316,7 @@ class Keeper:
         except DamagedCheckpoint as error:
             previous, aside = previous_of(self._path), damaged_of(self._path)
             try:
-                earlier = self._own(read(previous))
+                earlier = self._own(previous)
             except (FileNotFoundError, DamagedCheckpoint):
                 raise CheckpointError(
                     f"{error} Nothing was trained, nothing changed. Name another file; or delete "
@@ -334,8 +334,9 @@ class Keeper:
             )
             return earlier
 
-    def _own(self, found: Saved) -> Saved:
-        """What was found, if it is this run's."""
+    def _own(self, path: Path) -> Saved:
+        """What a file holds, if it is this run's."""
+        found = read(path)
         differ = differences(found.run, self._run, self._checkpoint.any_machine)
         if differ:
             only_machine = not differences(found.run, self._run, any_machine=True)
@@ -346,8 +347,9 @@ class Keeper:
                 "search or of a cross-validation cannot share one: pass checkpoint=None there.)"
             )
             named = "; ".join(differ[:MOST_NAMED])
+            name = self if path == self._path else path
             raise CheckpointError(
-                f"{self} belongs to another run: {named}. Nothing was changed. {advice}"
+                f"{name} belongs to another run: {named}. Nothing was changed. {advice}"
             )
         return found
 
