@@ -125,12 +125,16 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(FOLDER_MODE, exist_ok=True)
 
 
-def _message(folder: Path, found: Refusal) -> str:
+def reason_and_remedy(found: Refusal) -> str:
+    """Why others could change the files of the cache, and what to do, for a message."""
     remedy = f"Run `{found.remedy}`, or set" if found.remedy else "Set"
+    return f"{found.reason}. {remedy} NUMBA_CACHE_DIR to a folder of your own."
+
+
+def _message(folder: Path, found: Refusal) -> str:
     return (
         f"The compiled kernels in {folder} are not used, since others could change them: "
-        f"{found.reason}. {remedy} NUMBA_CACHE_DIR to a folder of your own. Until then each "
-        "process compiles."
+        f"{reason_and_remedy(found)} Until then each process compiles."
     )
 
 
