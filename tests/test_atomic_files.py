@@ -80,10 +80,10 @@ def test_a_file_that_replaces_another_has_its_mode_from_the_beginning(tmp_path, 
 
 @POSIX
 @pytest.mark.parametrize("by_a_link", [False, True])
-@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a pipe"), (os.mkdir, "a folder")])
+@pytest.mark.parametrize(("make", "kind"), [("mkfifo", "a pipe"), ("mkdir", "a folder")])
 def test_what_is_no_file_is_not_replaced(tmp_path, make, kind, by_a_link):
     path = named = tmp_path / "model.safetensors"
-    make(path)
+    getattr(os, make)(path)
     if by_a_link:
         named = tmp_path / "link.safetensors"
         named.symlink_to(path)

@@ -379,7 +379,9 @@ def test_the_command_finds_nothing(tmp_path):
     assert found["failures"] == []
 
 
-# Files that are no files.
+# Special files.
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 
 
 def pipe(place):
@@ -418,6 +420,7 @@ KINDS = {
 }
 
 
+@posix
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", [".new", ".previous", ".evaluations", ".lock", ".damaged"])
 def test_what_is_no_file_beside_a_checkpoint_is_refused_at_once(path, ending, kind):
@@ -432,6 +435,7 @@ def test_what_is_no_file_beside_a_checkpoint_is_refused_at_once(path, ending, ki
     assert not path.exists()
 
 
+@posix
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a socket"])
 @pytest.mark.parametrize("by_a_link", [False, True])
 def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
@@ -444,6 +448,7 @@ def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
         run(named)
 
 
+@posix
 def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
     os.mkfifo(path)
     table = path.with_name("t.csv")
@@ -455,6 +460,7 @@ def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
     assert "is a pipe; name a file. Nothing was trained." in said
 
 
+@posix
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/fd/{}"])
 def test_devices_and_pipes_of_a_shell_are_refused(name):
     reading, writing = os.pipe()
@@ -464,6 +470,7 @@ def test_devices_and_pipes_of_a_shell_are_refused(name):
     os.close(writing)
 
 
+@posix
 @pytest.mark.parametrize("exists", [False, True])
 def test_the_files_of_a_link_stand_where_it_leads(tmp_path, exists):
     (tmp_path / "disk").mkdir()
@@ -477,6 +484,7 @@ def test_the_files_of_a_link_stand_where_it_leads(tmp_path, exists):
     assert sorted(os.listdir(tmp_path)) == ["disk", "run.ckpt"]
 
 
+@posix
 def test_a_pipe_that_comes_later_ends_no_run(path):
     def come(iteration):
         if iteration.epoch == 3:
@@ -496,6 +504,7 @@ def test_other_names_of_a_file_keep_its_contents(path):
     assert other.read_bytes() == b"of somebody"
 
 
+@posix
 def test_a_link_or_a_pipe_of_a_moment_ago_is_not_opened(path):
     link(path)
     for opened in (functools.partial(open_regular, flags=os.O_RDWR), new_regular):

@@ -8,7 +8,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -93,6 +92,8 @@ def _alarm(signal_number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def _limited_memory() -> Iterator[None]:
     """What this process has, and a little more."""
+    import resource  # which is not there on Windows
+
     pages = Path("/proc/self/statm").read_text().split()
     page = resource.getpagesize()
     before = {}
