@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from engine.estimators.remedies import Finding
 
-# A scaled target has mean 0 and standard deviation 1. A target is not scaled if its root mean square
-# is above LARGE, its standard deviation below SMALL, its mean more than FAR standard deviations
-# from 0, or the standard deviation of another output more than BESIDE times as large.
+# A scaled target has mean 0 and standard deviation 1. A target is not scaled if its root mean
+# square is above LARGE, its standard deviation below SMALL, its mean more than FAR standard
+# deviations from 0, or the standard deviation of another output more than BESIDE times as large.
 LARGE, SMALL, FAR, BESIDE = 10.0, 0.1, 10.0, 10.0
 # A fit is poor if its R^2 is so much below that of a straight line on the same rows, or below 0.
 DEFICIT = 0.2
