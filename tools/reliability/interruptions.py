@@ -14,7 +14,7 @@ import numpy as np
 import engine
 from engine import Checkpoint, train
 from tools.reliability.children import outcome_of, struck
-from tools.reliability.jobs import CODES, NETWORK, ROWS, epochs_for, jobs
+from tools.reliability.jobs import CODES, NETWORK, ROWS, epochs_for, jobs_for
 from tools.reliability.lines import Line
 
 SECONDS = 0.4
@@ -35,7 +35,7 @@ def ctrl_c(times: int) -> Line:
     line = Line("Ctrl-C", "SIGINT at random moments; started again")
     generator = np.random.default_rng(1)
     returned = 0
-    every = list(jobs())
+    every = jobs_for(times)
     for job in every:
         epochs = epochs_for(job, SECONDS)
         expected = job.call(max_iter=epochs)
