@@ -993,12 +993,15 @@ from pathlib import Path
 from engine.file_locks import FileLock
 lock = FileLock(Path({str(tmp_path / "lock")!r}))
 if os.fork() == 0:
-    os.close(1)
+    os.close(1)  # what reads these waits for their end
+    os.close(2)
     time.sleep(60)
     os._exit(0)
 os._exit(0)
 """
+    begun = time.monotonic()
     processes.run("-c", code)
+    assert time.monotonic() - begun < 60, "the child lives no more"
     FileLock(tmp_path / "lock").release()
 
 
