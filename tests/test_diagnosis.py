@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, Network
@@ -556,7 +557,9 @@ def test_the_raw_target_of_diabetes_is_found_and_a_standardised_one_is_healthy(s
     model = MLPRegressor(random_state=seed)
     assert "y has a mean of 152 and a standard deviation of 77" in only(warned(model, rows, y))
     assert warned(model, rows, (y - y.mean()) / y.std()) == []
-    assert warned(MLPRegressor("poisson", random_state=seed), rows, y) == []
+    poor = {"learning_rate_init": 1e-6, "max_iter": 10, "random_state": seed}
+    assert "The target is not scaled" in only(warned(MLPRegressor(**poor), rows, y))
+    assert warned(MLPRegressor("poisson", **poor), rows, y) == []
     assert warned(model.set_params(solver="lbfgs", max_iter=1000), rows, y) == []
     assert "deviation of 7.7e-05" in only(warned(model, rows, y * 1e-6))
 
@@ -578,7 +581,11 @@ def test_a_rare_class_is_named_unless_it_is_weighed_or_noise():
     model = MLPClassifier(max_iter=40, random_state=0)
     assert "hardly ever predicts class True" in only(warned(model, X, y))
     assert warned(MLPClassifier(max_iter=40, class_weight="balanced", random_state=0), X, y) == []
-    assert warned(model, X, draw.permutation(y)) == []
+    noise, random = draw.normal(size=(600, 10)), np.arange(600) % 20 == 0
+    learnt = MLPClassifier(max_iter=100, random_state=0)
+    assert warned(learnt, noise, random) == []
+    assert roc_auc_score(random, learnt.predict_proba(noise)[:, 1]) > 0.7
+    assert recall_score(random, learnt.predict(noise)) < 0.1
     labels = np.stack([y, X[:, 0] > 0, X[:, 1] > 0], axis=1)
     assert "hardly ever predicts label 0" in only(warned(model.set_params(max_iter=80), X, labels))
 
