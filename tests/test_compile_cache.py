@@ -222,6 +222,14 @@ def moved_behind_a_link(entry: Victim) -> None:
     entry.path.symlink_to(elsewhere)
 
 
+def moved_into_a_pipe(entry: Victim) -> None:
+    content = entry.path.read_bytes()
+    entry.path.unlink()
+    os.mkfifo(entry.path)
+    descriptor = os.open(entry.path, os.O_RDWR | os.O_NONBLOCK)  # kept open, with the content
+    assert os.write(descriptor, content) == len(content)
+
+
 DAMAGES: dict[str, Callable[[Victim], object]] = {
     "removed": replaced(lambda path: None),
     "emptied": truncated(0),
@@ -261,6 +269,7 @@ if POSIX:
         "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
         "a pipe": replaced(os.mkfifo),
         "a link to a whole entry": moved_behind_a_link,
+        "a pipe that holds a whole entry": moved_into_a_pipe,
     }
 if POSIX and not ROOT_USER:
     DAMAGES["readable by nobody"] = lambda entry: entry.path.chmod(0)
