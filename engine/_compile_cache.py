@@ -40,7 +40,8 @@ from engine.file_owners import Refusal, refusal_of_file, refusal_of_folder
 PACKAGE = Path(__file__).resolve().parent
 DIGEST_BYTES = 32
 MOST_BYTES = 2**26  # in an entry; the largest has less than a hundredth
-# Of what is made here, less what the umask takes away. A umask of 002 would let a group write.
+# Permissions of new folders and entries, less what the umask takes away: nobody else may write to
+# them, whatever the umask.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
 # Numba settings that change the machine code.
 COMPILER_SETTINGS = (
@@ -103,33 +104,37 @@ def cache_folder() -> Path | None:
     return None if root is None or identity is None else root / identity
 
 
-def unused(folder: Path) -> str | None:
+def why_unused(folder: Path) -> str | None:
     """Why the kernels in `folder` are not used, and what to do; None if others cannot change them.
 
-    Raises OSError if that cannot be found out.
+    Raises OSError if a folder cannot be examined.
     """
     found = refusal_of_folder(real_path(folder))
-    return None if found is None else _words(folder, found)
+    return None if found is None else _message(folder, found)
 
 
 def real_path(folder: Path) -> Path:
-    """The path of a folder without links, whether or not the folder is there."""
+    """The path of a folder without links; the folder need not exist."""
     return Path(os.path.realpath(folder))
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, that others may not write to."""
+    """Make a folder, and the missing ones above it, so that others may not write to them."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
 
 
-def _words(folder: Path, found: Refusal) -> str:
+def reason_and_remedy(found: Refusal) -> str:
+    """Why others could change the files of the cache, and what to do, for a message."""
     remedy = f"Run `{found.remedy}`, or set" if found.remedy else "Set"
+    return f"{found.reason}. {remedy} NUMBA_CACHE_DIR to a folder of your own."
+
+
+def _message(folder: Path, found: Refusal) -> str:
     return (
         f"The compiled kernels in {folder} are not used, since others could change them: "
-        f"{found.reason}. {remedy} NUMBA_CACHE_DIR to a folder of your own. Until then each "
-        "process compiles."
+        f"{reason_and_remedy(found)} Until then each process compiles."
     )
 
 
@@ -137,16 +142,16 @@ _warnings = itertools.count()
 
 
 def _warn_once(folder: Path, found: Refusal) -> None:
-    """Say why kernels on the disk are not used, if this process has not said so yet."""
+    """Warn, once in a process, that kernels on the disk are not used, and why."""
     if next(_warnings) == 0:
-        warnings.warn(_words(folder, found), UserWarning, stacklevel=2)
+        warnings.warn(_message(folder, found), UserWarning, stacklevel=2)
 
 
-_usable: dict[Path, Path] = {}  # folders that are there and that nobody else may change
+_usable: dict[Path, Path] = {}  # folders that exist and that nobody else may change
 
 
-def usable(folder: Path) -> Path | None:
-    """The path of `folder` without links; None if others could change what lies in it."""
+def usable_path(folder: Path) -> Path | None:
+    """The path of `folder` without links; None if others could change its content."""
     if folder in _usable:
         return _usable[folder]
     real = real_path(folder)
@@ -162,8 +167,18 @@ def usable(folder: Path) -> Path | None:
     return real
 
 
-def _opened_at_once(path: str, flags: int) -> int:
-    """Open a file to read: no link, and without waiting for the other end of a pipe."""
+def keeps_kernels() -> bool:
+    """Whether later processes can load what this one compiles."""
+    folder = cache_folder()
+    real = None if folder is None else usable_path(folder)
+    if real is None:
+        return False
+    there = next(place for place in (real, *real.parents) if os.path.exists(place))
+    return os.access(there, os.W_OK)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file for reading: do not follow a link, and do not wait for a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -283,7 +298,7 @@ class CheckedCache(caching._Cache):
                 aside.unlink(missing_ok=True)
 
     def _entry_path(self, sig: Any, codegen: Any) -> Path | None:
-        folder = usable(self._folder) if self._folder is not None and self._enabled else None
+        folder = usable_path(self._folder) if self._folder is not None and self._enabled else None
         if folder is None:
             return None
         processor = codegen.magic_tuple()  # target triple, processor name, processor features
@@ -291,8 +306,8 @@ class CheckedCache(caching._Cache):
         return folder / f"{self._kernel_name}-{key}.kernel"
 
     def _read(self, path: Path) -> bytes:
-        """The bytes of an entry that nobody else may change; none of one that others may."""
-        with open(path, "rb", opener=_opened_at_once) as file:
+        """The bytes of an entry; none if others could change it."""
+        with open(path, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
                 return b""

@@ -4,6 +4,7 @@ A new file has the mode that the system gives to any new file: by the umask, or 
 access lists. One that replaces another has that one's mode, also while it is being written.
 """
 
+import errno
 import os
 import tempfile
 import uuid
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.regular_files import new_regular
+from engine.regular_files import new_regular, other_kind
 
 LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
 
@@ -35,8 +36,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     >>> folder.cleanup()
     """
     target = path.resolve()  # the file that a link leads to, not the link
+    if kind := other_kind(target):
+        number = errno.EISDIR if target.is_dir() else errno.EINVAL
+        raise OSError(number, f"{path} is {kind}, which cannot be replaced; name a file")
     mode = _mode(target)
-    with _worded(path, target), _temporary_beside(target, mode is not None) as temporary:
+    with _worded(path, target), _temporary_beside(target, _mode_at_first(mode)) as temporary:
         with temporary.open("wb") as file:
             yield file
             file.flush()
@@ -67,11 +71,10 @@ def _worded(path: Path, target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_beside(target: Path, private: bool) -> Iterator[Path]:
-    """A new file in the same folder, that is gone if anything goes wrong."""
+def _temporary_beside(target: Path, mode: int) -> Iterator[Path]:
+    """A new file in the same folder, which is removed if anything goes wrong."""
     temporary = target.with_name(f".{target.name[:LONGEST]}.{uuid.uuid4().hex[:12]}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    os.close(os.open(temporary, flags, 0o600 if private else 0o666))
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     try:
         yield temporary
     except BaseException:
@@ -89,7 +92,7 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
     """
     new = new_of(path)
     mode = _mode(path)
-    descriptor = new_regular(new)
+    descriptor = new_regular(new, _mode_at_first(mode))
     try:
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
@@ -127,6 +130,14 @@ def check_writable(path: Path) -> None:
 def _mode(path: Path) -> int | None:
     """The permissions of a file that is to be replaced; None if there is none."""
     return path.stat().st_mode & 0o777 if path.exists() else None
+
+
+def _mode_at_first(mode: int | None) -> int:
+    """The permissions of a new file until it has those of the file that it replaces.
+
+    Whoever opened it before could read what is written later, so nobody else may open it.
+    """
+    return 0o666 if mode is None else 0o600
 
 
 def flush_folder(folder: Path) -> None:

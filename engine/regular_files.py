@@ -1,6 +1,6 @@
-"""Files that are opened only if they are files, and no link, pipe, socket, device or folder.
+"""Open a path only if it is a regular file: no link, pipe, socket, device or folder.
 
-A pipe would be waited for, and what is written to a link goes to wherever it leads.
+Opening a pipe would wait for its other end, and writing to a link would change what it leads to.
 """
 
 import errno
@@ -16,7 +16,7 @@ KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-# A link is not followed, and a pipe not waited for, also one that came a moment ago.
+# Do not follow a link, and do not wait for a pipe, not even one that was made a moment ago.
 CAREFULLY = (
     getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
@@ -27,9 +27,9 @@ CAREFULLY = (
 
 
 def other_kind(path: Path, *, follow: bool = False) -> str | None:
-    """What is at `path` in place of a regular file, in words; None for a file, or for nothing.
+    """What is at `path` if it is no regular file, in words; None for a file, or for nothing.
 
-    With `follow`, what a link leads to counts. Raises OSError for a name that cannot be looked at.
+    With `follow`, a link counts as what it leads to. Raises OSError if the path cannot be examined.
 
     Examples
     --------
@@ -43,10 +43,13 @@ def other_kind(path: Path, *, follow: bool = False) -> str | None:
     return None if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), "no file")
 
 
-def open_regular(path: Path, flags: int) -> int:
-    """A descriptor of a regular file; an OSError says what else is there."""
+def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
+    """Open a regular file and return its descriptor; an OSError says what is there instead.
+
+    A file that is created has the permissions `mode`, less what the umask takes away.
+    """
     try:
-        descriptor = os.open(path, flags | CAREFULLY, 0o666)
+        descriptor = os.open(path, flags | CAREFULLY, mode)
     except OSError as error:
         if kind := other_kind(path):
             raise OSError(error.errno, f"it is {kind} and no regular file", str(path)) from error
@@ -57,12 +60,12 @@ def open_regular(path: Path, flags: int) -> int:
     return descriptor
 
 
-def new_regular(path: Path) -> int:
-    """A descriptor of a new, empty file, in the place of one that is there.
+def new_regular(path: Path, mode: int = 0o666) -> int:
+    """Create an empty file in the place of an old one, if there is one; return its descriptor.
 
-    Whatever else bears the old file's contents under another name keeps them.
+    The old file's content stays under any other name that it has. `mode` is as for `open_regular`.
     """
     if kind := other_kind(path):
         raise OSError(errno.EEXIST, f"it is {kind} and no regular file", str(path))
     path.unlink(missing_ok=True)
-    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)

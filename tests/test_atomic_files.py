@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -53,8 +54,16 @@ def test_new_files_and_folders_have_the_mode_of_any_other(tmp_path):
 
 @POSIX
 @pytest.mark.parametrize("mode", [0o600, 0o666, 0o400])
-def test_a_file_that_replaces_another_has_its_mode_from_the_beginning(tmp_path, mode):
+def test_a_file_that_replaces_another_has_its_mode_from_the_beginning(tmp_path, mode, monkeypatch):
     path, previous = tmp_path / "file", tmp_path / "previous"
+    change_mode = Path.chmod
+
+    def chmod(place, mode):
+        if place != path:  # a new file, which others could have opened before
+            assert stat.S_IMODE(place.stat().st_mode) & 0o077 == 0
+        change_mode(place, mode)
+
+    monkeypatch.setattr(Path, "chmod", chmod)
 
     def write(file):
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077 & ~mode == 0
@@ -67,6 +76,22 @@ def test_a_file_that_replaces_another_has_its_mode_from_the_beginning(tmp_path, 
         assert path.read_bytes() == b"new"
         assert stat.S_IMODE(path.stat().st_mode) == mode
         path.unlink()
+
+
+@POSIX
+@pytest.mark.parametrize("by_a_link", [False, True])
+@pytest.mark.parametrize(("make", "kind"), [("mkfifo", "a pipe"), ("mkdir", "a folder")])
+def test_what_is_no_file_is_not_replaced(tmp_path, make, kind, by_a_link):
+    path = named = tmp_path / "model.safetensors"
+    getattr(os, make)(path)
+    if by_a_link:
+        named = tmp_path / "link.safetensors"
+        named.symlink_to(path)
+    before = sorted(os.listdir(tmp_path)), path.lstat().st_mode
+    network = Network((2, 3, 1))
+    with pytest.raises(OSError, match=f"{named} is {kind}, which cannot be replaced; name a file"):
+        package.save(named, network, network.initial_parameters())
+    assert (sorted(os.listdir(tmp_path)), path.lstat().st_mode) == before
 
 
 def write_by_replacing(path, _, write):

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import stat
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from engine._compile_cache import (
     build_identity,
     cache_folder,
     cache_root,
+    usable_path,
+    why_unused,
 )
 from engine._jit import jit
 from engine.cli import info, main
@@ -219,6 +222,14 @@ def moved_behind_a_link(entry: Victim) -> None:
     entry.path.symlink_to(elsewhere)
 
 
+def moved_into_a_pipe(entry: Victim) -> None:
+    content = entry.path.read_bytes()
+    entry.path.unlink()
+    os.mkfifo(entry.path)
+    descriptor = os.open(entry.path, os.O_RDWR | os.O_NONBLOCK)  # kept open, with the content
+    assert os.write(descriptor, content) == len(content)
+
+
 DAMAGES: dict[str, Callable[[Victim], object]] = {
     "removed": replaced(lambda path: None),
     "emptied": truncated(0),
@@ -258,6 +269,7 @@ if POSIX:
         "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
         "a pipe": replaced(os.mkfifo),
         "a link to a whole entry": moved_behind_a_link,
+        "a pipe that holds a whole entry": moved_into_a_pipe,
     }
 if POSIX and not ROOT_USER:
     DAMAGES["readable by nobody"] = lambda entry: entry.path.chmod(0)
@@ -461,22 +473,52 @@ def let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 on_posix = pytest.mark.skipif(not POSIX, reason="Windows has access lists in place of modes")
 
 
+PLACES = ["the build's", "the cache's", "one above", "further above"]
+
+
+def folder_at(place: str, folder: Path) -> Path:
+    return (folder, *folder.parents)[PLACES.index(place)]
+
+
+@pytest.fixture
+def closed_again():
+    """Change the mode of a folder; afterwards it has the one from before."""
+    changed = {}
+
+    def change(folder: Path, mode: int) -> None:
+        changed[folder] = stat.S_IMODE(folder.stat().st_mode)
+        folder.chmod(mode)
+
+    yield change
+    for folder, mode in changed.items():
+        folder.chmod(mode)
+
+
 @on_posix
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
-@pytest.mark.parametrize("place", ["the build's", "the cache's", "one above", "further above"])
-def test_a_folder_that_others_may_write_to_is_not_used(unsaid, place, mode):
+@pytest.mark.parametrize("place", PLACES)
+def test_a_folder_that_others_may_write_to_is_named(unsaid, closed_again, place, mode):
+    unsaid.mkdir(parents=True)
+    assert why_unused(unsaid) is None
+    changed = folder_at(place, unsaid)
+    closed_again(changed, mode)
+    with pytest.warns(UserWarning, match="are not used") as warned:
+        assert usable_path(unsaid) is None
+    said = str(warned[0].message)
+    assert said == why_unused(unsaid)
+    assert f"{changed} has mode {mode:04o}. Run `chmod go-w {changed}`, or set NUMBA_CACHE" in said
+
+
+@on_posix
+@pytest.mark.parametrize("place", ["the build's", "further above"])
+def test_a_folder_that_others_may_write_to_is_not_used(unsaid, closed_again, place):
     assert sum_up() == COMPILED
     _compile_cache._usable.clear()
-    above = (unsaid, *unsaid.parents)
-    changed = above[["the build's", "the cache's", "one above", "further above"].index(place)]
-    kept = files_in(unsaid)
+    changed, kept = folder_at(place, unsaid), files_in(unsaid)
     before = stat.S_IMODE(changed.stat().st_mode)
-    changed.chmod(mode)
-    try:
-        said = compiles_and_warns_once(f"kernels in {unsaid} are not used")
-    finally:
-        changed.chmod(before)
-    assert f"{changed} has mode {mode:04o}. Run `chmod go-w {changed}`, or set NUMBA_CACHE" in said
+    closed_again(changed, 0o775)
+    compiles_and_warns_once(f"kernels in {unsaid} are not used")
+    changed.chmod(before)
     assert files_in(unsaid) == kept
     assert sum_up() == LOADED
 
@@ -499,14 +541,22 @@ def test_a_folder_that_others_could_replace_is_not_made(unsaid, tmp_path):
 
 
 @on_posix
-@pytest.mark.parametrize("place", ["the build's", "the cache's", "one above"])
-def test_a_folder_of_another_user_is_not_used(unsaid, monkeypatch, place):
+@pytest.mark.parametrize("place", PLACES[:3])
+def test_a_folder_of_another_user_is_named(unsaid, monkeypatch, place):
+    unsaid.mkdir(parents=True)
+    let_go(folder_at(place, unsaid), monkeypatch)
+    said = why_unused(unsaid)
+    assert said is not None
+    assert "belongs to another user" in said
+    assert "Set NUMBA_CACHE_DIR to a folder of your own." in said
+
+
+@on_posix
+def test_a_folder_of_another_user_is_not_used(unsaid, monkeypatch):
     assert sum_up() == COMPILED
     _compile_cache._usable.clear()
-    above = (unsaid, *unsaid.parents)
-    let_go(above[["the build's", "the cache's", "one above"].index(place)], monkeypatch)
-    said = compiles_and_warns_once("belongs to another user")
-    assert "Set NUMBA_CACHE_DIR to a folder of your own." in said
+    let_go(unsaid.parent, monkeypatch)
+    compiles_and_warns_once("belongs to another user")
 
 
 @on_posix
@@ -592,6 +642,24 @@ def test_the_group_of_a_user_alone_is_not_others(monkeypatch, change, is_own):
     assert file_owners._is_own_group(5) is is_own
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the list is written as Linux keeps it")
+def test_a_group_of_the_user_alone_does_not_cover_an_access_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_owners, "_is_own_group", lambda group_id: True)
+    tmp_path.chmod(0o770)
+    assert file_owners.refusal_of_folder(tmp_path.resolve()) is None
+    of_owner, of_user, of_group, mask, of_others = 1, 2, 4, 16, 32
+    nobody = 2**32 - 1
+    entries = [(of_owner, 7, nobody), (of_user, 7, 1234), (of_group, 5, nobody), (mask, 7, nobody)]
+    content = [struct.pack("<HHI", *entry) for entry in [*entries, (of_others, 0, nobody)]]
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(content))
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    refusal = file_owners.refusal_of_folder(tmp_path.resolve())
+    assert refusal is not None
+    assert refusal.reason == f"{tmp_path.resolve()} has mode 0770"
+
+
 @pytest.mark.parametrize(
     ("owner", "uid_map", "is_outside"),
     [
@@ -633,6 +701,18 @@ def test_no_interpreter_is_run_that_others_could_replace(unsaid):
     for use in (environments.own_python, lambda name: environments.make(name, name)):
         with pytest.raises(ValueError, match=r"nothing is run from .*peers, since others could"):
             use("jax")
+
+
+@on_posix
+def test_others_cannot_reach_the_files_of_an_environment_whatever_the_umask(
+    unsaid, umask, monkeypatch
+):
+    umask(0)
+    monkeypatch.setattr("venv.create", lambda place, with_pip: (place / "bin").mkdir())
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr("engine.comparison.environments.subprocess.run", lambda *_, **__: done)
+    environments.make("jax", "jax")
+    assert stat.S_IMODE((environments.folder() / "jax").stat().st_mode) == 0o700
 
 
 # Where the folder is.
@@ -727,15 +807,26 @@ def test_without_source_files_there_is_no_identity_and_no_folder(identity, tmp_p
     assert _compile_cache.cache_folder() is None
 
 
-def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path):
-    before = {"unchanged": identity()}
-    for source in sorted((tmp_path / "engine").rglob("*.py")):
+def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path, monkeypatch):
+    read, read_bytes = [], Path.read_bytes
+
+    def note_and_read(path):
+        read.append(path)
+        return read_bytes(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", note_and_read)
+        before = {"unchanged": identity()}
+    sources = sorted((tmp_path / "engine").rglob("*.py"))
+    assert read == sources
+    one_of_each_folder = {source.parent: source for source in sources}
+    assert len(one_of_each_folder) > 5
+    for source in one_of_each_folder.values():
         kept = source.read_bytes()
         source.write_bytes(kept + b"#")
         before[str(source)] = identity()
         source.write_bytes(kept)
-    assert len(before) > 20
-    assert len(set(before.values())) == len(before)
+    assert len(set(before.values())) == len(before) == len(one_of_each_folder) + 1
     assert identity() == before["unchanged"]
 
 
@@ -771,19 +862,17 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_compiler_setting_names_another_folder(identity, monkeypatch, setting):
-    before = identity()
+def test_a_compiler_setting_names_another_folder(monkeypatch, setting):
+    before = build_identity.__wrapped__()
     monkeypatch.setattr(config, setting, "changed")
-    assert identity() != before
+    assert build_identity.__wrapped__() != before
 
 
 @pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
-def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(
-    identity, monkeypatch, builder
-):
-    before = identity()
+def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(monkeypatch, builder):
+    before = build_identity.__wrapped__()
     monkeypatch.setattr(getattr(_compile_cache, builder), "__version__", "0.0.1")
-    assert identity() != before
+    assert build_identity.__wrapped__() != before
 
 
 def penalty_of_weights():

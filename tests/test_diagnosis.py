@@ -11,12 +11,13 @@ import typer
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, Network
 from engine.cli.main import app
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.rare_classes import by_others, never_found, rare_classes
+from engine.estimators.rare_classes import hardly_ever_predicted, rare_classes, scores_by_other_rows
 from engine.estimators.remedies import REMEDIES, Finding, at_command_line, in_python
 from engine.estimators.unscaled_targets import unscaled_targets
 
@@ -329,13 +330,13 @@ def of_classes(found, ranked, rare=RARE, telling=True):
     """The messages for a class of which a share is found, and whose rows are ranked so."""
     X = RNG.normal(size=(2, 400)) + (3 * rare if telling else 0)
 
-    def look(numbers):
+    def predict(numbers):
         probabilities = np.stack([1 - ranked, ranked], axis=1)[numbers]
         predicted = np.stack([~found, found], axis=1)[numbers]
         return X[:, numbers], probabilities, predicted
 
     classes = rare_classes(rare.astype(int)[:, None], np.array(["fine", "fraud"]))
-    return [in_python(finding) for finding in never_found(classes, 400, look, "class")]
+    return [in_python(finding) for finding in hardly_ever_predicted(classes, 400, predict, "class")]
 
 
 NEVER = np.zeros(400, bool)
@@ -367,7 +368,18 @@ def test_classes_that_are_found_or_cannot_be_or_are_few_or_many_are_not_named(
 
 def test_inputs_out_of_range_say_nothing_about_classes():
     for size in (1e200, math.nan):
-        assert np.isfinite(by_others(np.full((2, 400), size) * HIGHER, RARE)).all()
+        assert np.isfinite(scores_by_other_rows(np.full((2, 400), size) * HIGHER, RARE)).all()
+
+
+def test_rows_without_weight_do_not_count_for_a_class():
+    codes, classes = np.repeat([0, 1], [400, 40]), np.arange(2)
+    weights = np.ones(440)
+    weights[410:] = 0
+    assert len(rare_classes(codes, classes)) == 1
+    assert rare_classes(codes, classes, weights) == []
+    weights[410:425] = 1
+    (judged,) = rare_classes(codes, classes, weights)
+    np.testing.assert_array_equal(judged.rows, np.arange(400, 425))
 
 
 def test_the_rarest_of_many_classes_are_judged():
@@ -545,7 +557,9 @@ def test_the_raw_target_of_diabetes_is_found_and_a_standardised_one_is_healthy(s
     model = MLPRegressor(random_state=seed)
     assert "y has a mean of 152 and a standard deviation of 77" in only(warned(model, rows, y))
     assert warned(model, rows, (y - y.mean()) / y.std()) == []
-    assert warned(MLPRegressor("poisson", random_state=seed), rows, y) == []
+    poor = {"learning_rate_init": 1e-6, "max_iter": 10, "random_state": seed}
+    assert "The target is not scaled" in only(warned(MLPRegressor(**poor), rows, y))
+    assert warned(MLPRegressor("poisson", **poor), rows, y) == []
     assert warned(model.set_params(solver="lbfgs", max_iter=1000), rows, y) == []
     assert "deviation of 7.7e-05" in only(warned(model, rows, y * 1e-6))
 
@@ -567,7 +581,11 @@ def test_a_rare_class_is_named_unless_it_is_weighed_or_noise():
     model = MLPClassifier(max_iter=40, random_state=0)
     assert "hardly ever predicts class True" in only(warned(model, X, y))
     assert warned(MLPClassifier(max_iter=40, class_weight="balanced", random_state=0), X, y) == []
-    assert warned(model, X, draw.permutation(y)) == []
+    noise, random = draw.normal(size=(600, 10)), np.arange(600) % 20 == 0
+    learnt = MLPClassifier(max_iter=100, random_state=0)
+    assert warned(learnt, noise, random) == []
+    assert roc_auc_score(random, learnt.predict_proba(noise)[:, 1]) > 0.7
+    assert recall_score(random, learnt.predict(noise)) < 0.1
     labels = np.stack([y, X[:, 0] > 0, X[:, 1] > 0], axis=1)
     assert "hardly ever predicts label 0" in only(warned(model.set_params(max_iter=80), X, labels))
 

@@ -1,8 +1,8 @@
-"""engine/estimators/held_out.py: scores that stop a fit, where its rows lack a class or are few."""
+"""engine/estimators/held_out.py: scores of validation rows that are few or lack a class."""
 
 import math
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, make_scorer, top_k_accuracy_score
 
 from engine import MLPClassifier, MLPRegressor
 from engine.estimators.diagnosis import TrainingWarning
+from engine.estimators.remedies import said_at_command_line
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -56,12 +57,12 @@ def test_it_does_so_with_weights_own_rows_and_float32():
 
 @pytest.mark.parametrize("scoring", ["roc_auc_ovr", "average_precision"])
 def test_what_cannot_be_scored_without_a_class_is_refused_before_training(scoring, monkeypatch):
-    told: list[Any] = []
+    calls: list[Any] = []
     model = MLPClassifier(8, max_iter=2, early_stopping=True, scoring=scoring, random_state=0)
-    monkeypatch.setattr(MLPClassifier, "_descend", lambda *_: told.append("trained"))
+    monkeypatch.setattr(MLPClassifier, "_descend", lambda *_: calls.append("trained"))
     with pytest.raises(ValueError, match=rf"scoring='{scoring}'.*20 held-out rows, .*class 'e'\."):
         model.fit(X, LETTERS)
-    assert told == []
+    assert calls == []
     assert not hasattr(model, "coefs_")
 
 
@@ -116,7 +117,9 @@ def warned(y, scoring=None, **more):
 
 def test_a_score_that_is_always_nan_is_told_of():
     said = warned(CODES > 2, lambda estimator, X, y: math.nan)
-    assert any("score was NaN in each of 2 epochs, so the parameters are those" in s for s in said)
+    assert any(
+        "score was NaN in each of 2 epochs, so early stopping found no best" in s for s in said
+    )
     assert not any("NaN" in s for s in warned(CODES > 2, lambda estimator, X, y: 0.5))
 
 
@@ -125,8 +128,22 @@ def test_early_stopping_by_fewer_than_20_rows_is_told_of(n_rows, few):
     said = warned((CODES > 1)[:n_rows], rows=X[:n_rows])
     assert (said != []) == few
     if few:
-        assert said[0].startswith("Early stopping goes by 19 validation rows: too few")
+        assert said[0].startswith("Early stopping goes by 19 validation rows: a score of so few")
         assert "validation_fraction=0.2, or your own X_val and y_val" in said[0]
+
+
+def test_whoever_passed_the_few_rows_or_holds_out_half_is_told_to_pass_more():
+    own = warned(CODES > 2, held_out=(X[:5], CODES[:5] > 2))
+    half = warned((CODES > 1)[:30], rows=X[:30], validation_fraction=0.5)
+    for said in (own, half):
+        assert "Pass X_val and y_val of more rows, or train with early_stopping=False." in said[-1]
+        assert "validation_fraction" not in said[-1]
+
+
+def test_a_label_that_all_validation_rows_have_is_not_said_to_be_in_none_of_them():
+    y = np.c_[CODES < 3, CODES > 1]
+    said = warned(y, held_out=(X[CODES < 2], y[CODES < 2]))
+    assert "120 validation rows: all have the same value of label 0, so the score" in said[0]
 
 
 def test_nothing_is_said_where_there_are_few_rows_in_all():
@@ -136,5 +153,13 @@ def test_nothing_is_said_where_there_are_few_rows_in_all():
 
 def test_early_stopping_without_a_row_of_a_class_names_the_class():
     said = warned(LETTERS)
-    assert "20 validation rows, none of them of class 'e': so that its score" in said[0]
+    assert "20 validation rows: none is of class 'e', so the score says nothing about" in said[0]
     assert warned(LETTERS, early_stopping=False, max_iter=1) == []
+
+
+def test_the_command_line_names_the_class_of_a_code():
+    with pytest.warns(TrainingWarning) as caught:
+        fitted(CODES, None)
+    (message,) = (one.message for one in caught if one.category is TrainingWarning)
+    said = said_at_command_line(cast("Warning", message), list("abcdef"))
+    assert "none is of class 'e', so the score says nothing about that class." in said

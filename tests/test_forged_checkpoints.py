@@ -1,6 +1,6 @@
-"""Checkpoints that somebody made or changed: refused, or of no consequence, before any work.
+"""Checkpoints that somebody made or changed are refused before any work, or change nothing.
 
-`make fuzz-checkpoints` goes on from twenty thousand of them (tools/fuzz_checkpoints.py).
+`make fuzz-checkpoints` resumes from twenty thousand of them (tools/fuzz_checkpoints.py).
 """
 
 import functools
@@ -164,6 +164,70 @@ def test_arrays_that_lie_over_each_other_are_refused(path, begun):
         run(path)
 
 
+def test_a_range_below_0_does_not_make_up_for_arrays_that_lie_over_each_other(path, begun):
+    length = int.from_bytes(begun[:8], "little")
+    header = json.loads(begun[8 : 8 + length])
+    begin, end = header["state.theta"]["data_offsets"]
+    header["x"] = header["state.theta"]
+    header["y"] = {"dtype": "F64", "shape": [0], "data_offsets": [end, begin]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + begun[8 + length :])
+    with pytest.raises(CheckpointError, match="its arrays are not what follows its header"):
+        run(path)
+
+
+def test_a_value_of_any_length_is_shortened_in_the_message(path, begun):
+    path.write_bytes(begun)
+    deep: Any = "x" * 100
+    for _ in range(3):
+        deep = [deep] * 10
+    forged(path, run={"solver": deep})
+    with pytest.raises(CheckpointError, match=r"solver is 'adam' and was \[.*\.\.\.;") as caught:
+        run(path)
+    assert len(str(caught.value)) < 5000
+
+
+def test_the_checkpoint_before_is_named_only_if_there_is_one(path, begun):
+    path.write_bytes(begun)
+    forged(path, arrays={"state.first": None})
+    path.with_name("run.ckpt.previous").unlink()
+    with pytest.raises(CheckpointError, match=r"Delete it to start anew\.$"):
+        run(path)
+
+
+def test_a_checkpoint_that_was_not_renamed_any_more_is_not_lost_at_the_next_write(path, begun):
+    """The process was killed between the two renamings, and the next one while it writes."""
+    path.with_name("run.ckpt.new").write_bytes(begun)
+
+    def write_half(path, _):
+        path.with_name("run.ckpt.new").write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    with (
+        mock.patch("engine.training.checkpoint.write", write_half),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        run(Checkpoint(path, seconds=0))
+    assert "epoch 3" in run(path).plan.why
+
+
+def test_a_message_names_the_file_that_is_of_another_run(path, begun):
+    path.with_name("run.ckpt.new").write_bytes(begun)
+    with pytest.raises(CheckpointError, match=r"run\.ckpt\.new belongs to another run: learning_r"):
+        run(path, learning_rate=0.1)
+    path.write_bytes(b"damaged")
+    path.with_name("run.ckpt.previous").write_bytes(begun)
+    with pytest.raises(CheckpointError, match=r"run\.ckpt\.previous belongs to another run: lear"):
+        run(path, learning_rate=0.1)
+
+
+def test_a_fit_that_converged_at_its_first_point_gives_its_result_again(path):
+    model = MLPClassifier((4,), solver="lbfgs", tol=1e3, random_state=0, checkpoint=path)
+    fingerprint = model.fit(ROWS, CODES).fingerprint_
+    assert model.n_iter_ == 0
+    assert model.fit(ROWS, CODES).fingerprint_ == fingerprint
+
+
 def test_an_order_too_long_to_be_drawn_again_must_be_one_of_all_samples(path, begun, monkeypatch):
     monkeypatch.setattr(restoration, "MOST_DRAWS", 1)
     path.write_bytes(begun)
@@ -178,10 +242,10 @@ def test_an_order_too_long_to_be_drawn_again_must_be_one_of_all_samples(path, be
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_draws_of_a_fit_that_no_random_state_gives_are_refused(path, early_stopping):
     """And NumPy's own generator is where it was."""
-    told = {"early_stopping": early_stopping, "max_iter": 3, "checkpoint": path}
+    settings = {"early_stopping": early_stopping, "max_iter": 3, "checkpoint": path}
     for random_state in (0, None):
         path.unlink(missing_ok=True)
-        model = MLPClassifier((4,), random_state=random_state, **told)
+        model = MLPClassifier((4,), random_state=random_state, **settings)
         model.fit(ROWS, CODES)
         words = checkpoint_files.read(path).arrays["draws"]
         for n, other in ((3, 2**40), (624, 625), (3, int(words[3]) ^ 1)):
@@ -195,10 +259,15 @@ def test_draws_of_a_fit_that_no_random_state_gives_are_refused(path, early_stopp
 
 
 def test_curves_of_a_fit_that_contradict_each_other_are_refused(path):
-    told = {"hidden_layer_sizes": (4,), "early_stopping": True, "random_state": 0, "max_iter": 5}
+    settings = {
+        "hidden_layer_sizes": (4,),
+        "early_stopping": True,
+        "random_state": 0,
+        "max_iter": 5,
+    }
 
     def fit(**others):
-        return MLPClassifier(**told, **others).fit(ROWS, CODES).fingerprint_
+        return MLPClassifier(**settings, **others).fit(ROWS, CODES).fingerprint_
 
     fit(checkpoint=path)
     content = path.read_bytes()
@@ -232,19 +301,19 @@ def test_evaluations_of_someone_else_are_refused(path, what):
 
 @pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
 def test_a_run_that_a_callback_ended_gives_its_result_again(path, solver):
-    told = {"solver": solver, "tol": 1e-9}
-    ended = run(path, callback=lambda told: told.epoch == 4, **told)
+    settings = {"solver": solver, "tol": 1e-9}
+    ended = run(path, callback=lambda iteration: iteration.epoch == 4, **settings)
     assert ended.stopped == "callback"
-    again = run(path, **told)
+    again = run(path, **settings)
     assert (again.fingerprint, again.stopped) == (ended.fingerprint, "callback")
 
 
 def test_a_run_that_had_ended_by_tol_does_not_go_on(path):
-    told = {"solver": "gd", "tol": 1.0, "n_iter_no_change": 3}
-    assert run(path, **told).stopped == "tol"
+    settings = {"solver": "gd", "tol": 1.0, "n_iter_no_change": 3}
+    assert run(path, **settings).stopped == "tol"
     forged(path, stopped=None)
     with pytest.raises(CheckpointError, match="cannot have ended by None there"):
-        run(path, **told)
+        run(path, **settings)
 
 
 # As many as take a second or two.
@@ -288,7 +357,7 @@ def test_an_engine_that_believes_a_checkpoint_is_found_out(trials, tmp_path):
             case = trials.case_of(number)
             if sorted(checkpoint_files_order(case)) == list(range(40)):
                 seen.append(tried(trials, number, tmp_path / "run")[1])
-    assert (fuzz_workers.FAILURE, "goes on with other bits") in seen
+    assert (fuzz_workers.FAILURE, "resumes with other bits") in seen
 
 
 def checkpoint_files_order(case):
@@ -301,17 +370,18 @@ def checkpoint_files_order(case):
 
 @pytest.mark.slow
 def test_the_command_finds_nothing(tmp_path):
-    told = tmp_path / "fuzz.json"
-    done = processes.run(
-        "-m", "tools.fuzz_checkpoints", "--files", "3000", "--seed", "5", "--json", told
-    )
+    counts = tmp_path / "fuzz.json"
+    arguments = ("--files", "3000", "--seed", "5", "--json", counts)
+    done = processes.run("-m", "tools.fuzz_checkpoints", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(told.read_text())
+    found = json.loads(counts.read_text())
     assert sum(found["outcomes"].values()) == 3000
     assert found["failures"] == []
 
 
-# Files that are no files.
+# Special files.
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 
 
 def pipe(place):
@@ -350,6 +420,7 @@ KINDS = {
 }
 
 
+@posix
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", [".new", ".previous", ".evaluations", ".lock", ".damaged"])
 def test_what_is_no_file_beside_a_checkpoint_is_refused_at_once(path, ending, kind):
@@ -364,6 +435,7 @@ def test_what_is_no_file_beside_a_checkpoint_is_refused_at_once(path, ending, ki
     assert not path.exists()
 
 
+@posix
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a socket"])
 @pytest.mark.parametrize("by_a_link", [False, True])
 def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
@@ -376,6 +448,7 @@ def test_what_is_no_file_is_no_checkpoint(path, kind, by_a_link):
         run(named)
 
 
+@posix
 def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
     os.mkfifo(path)
     table = path.with_name("t.csv")
@@ -387,6 +460,7 @@ def test_the_command_refuses_a_pipe_before_it_reads_the_table(path, capsys):
     assert "is a pipe; name a file. Nothing was trained." in said
 
 
+@posix
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/fd/{}"])
 def test_devices_and_pipes_of_a_shell_are_refused(name):
     reading, writing = os.pipe()
@@ -396,6 +470,7 @@ def test_devices_and_pipes_of_a_shell_are_refused(name):
     os.close(writing)
 
 
+@posix
 @pytest.mark.parametrize("exists", [False, True])
 def test_the_files_of_a_link_stand_where_it_leads(tmp_path, exists):
     (tmp_path / "disk").mkdir()
@@ -409,9 +484,10 @@ def test_the_files_of_a_link_stand_where_it_leads(tmp_path, exists):
     assert sorted(os.listdir(tmp_path)) == ["disk", "run.ckpt"]
 
 
+@posix
 def test_a_pipe_that_comes_later_ends_no_run(path):
-    def come(told):
-        if told.epoch == 3:
+    def come(iteration):
+        if iteration.epoch == 3:
             os.mkfifo(f"{path}.new")
 
     with pytest.warns(UserWarning, match="written to .*: it is a pipe and no regular file. Train"):
@@ -428,6 +504,7 @@ def test_other_names_of_a_file_keep_its_contents(path):
     assert other.read_bytes() == b"of somebody"
 
 
+@posix
 def test_a_link_or_a_pipe_of_a_moment_ago_is_not_opened(path):
     link(path)
     for opened in (functools.partial(open_regular, flags=os.O_RDWR), new_regular):
@@ -445,7 +522,7 @@ def test_a_name_too_long_for_the_files_beside_it_is_refused_at_the_start(tmp_pat
     most = 255 - len(EVALUATIONS)
     fits = letter * (most // len(letter.encode()))
     assert run(tmp_path / fits, max_iter=2).n_iter == 2
-    with pytest.raises(CheckpointError, match=r"is too long for .* shorter name"):
+    with pytest.raises(CheckpointError, match=r"is too long: .* shorter name"):
         run(tmp_path / (fits + letter * 3))
     assert len(os.listdir(tmp_path)) == 1
 
@@ -522,10 +599,10 @@ SCORERS.append(of_a_method)
 @pytest.mark.parametrize("make", SCORERS)
 def test_a_scorer_that_names_itself_fits_as_without_a_checkpoint(path, make):
     def fit(checkpoint, max_iter=4):
-        told = {"hidden_layer_sizes": (3,), "random_state": 0, "early_stopping": True}
-        return MLPClassifier(**told, max_iter=max_iter, scoring=make(), checkpoint=checkpoint).fit(
-            ROWS, CODES
-        )
+        settings = {"hidden_layer_sizes": (3,), "random_state": 0, "early_stopping": True}
+        return MLPClassifier(
+            **settings, max_iter=max_iter, scoring=make(), checkpoint=checkpoint
+        ).fit(ROWS, CODES)
 
     fit(path, 2)
     resumed = fit(path)
@@ -550,20 +627,20 @@ def test_a_scorer_of_objects_within_objects_is_refused_in_plain_words(path):
     for _ in range(100_000):
         deep = [deep]
     scorer = functools.partial(of_itself(), X=deep)
-    told = {"early_stopping": True, "checkpoint": path, "max_iter": 2}
-    with pytest.raises(CheckpointError, match=r"within objects, too deep .*checkpoint=None"):
-        MLPClassifier((3,), scoring=scorer, **told).fit(ROWS, CODES)
+    settings = {"early_stopping": True, "checkpoint": path, "max_iter": 2}
+    with pytest.raises(CheckpointError, match=r"nested too deeply for .*checkpoint=None"):
+        MLPClassifier((3,), scoring=scorer, **settings).fit(ROWS, CODES)
     while deep:
         deep = deep[0]
 
 
 def test_a_fit_that_began_on_dask_knows_its_order_here(path):
     """There none is kept, as each step takes all samples; a later fit here shuffles its own."""
-    told = {"hidden_layer_sizes": (4,), "batch_size": 60, "random_state": 0, "warm_start": True}
-    here = MLPClassifier(**told, max_iter=2).fit(ROWS, CODES)
-    MLPClassifier(**told, max_iter=2, checkpoint=path).fit(ROWS, CODES)
+    settings = {"hidden_layer_sizes": (4,), "batch_size": 60, "random_state": 0, "warm_start": True}
+    here = MLPClassifier(**settings, max_iter=2).fit(ROWS, CODES)
+    MLPClassifier(**settings, max_iter=2, checkpoint=path).fit(ROWS, CODES)
     order = checkpoint_files.read(path).arrays["state.order"]
     forged(path, arrays={"state.order": order * 0, "finite.order": order * 0})
-    resumed = MLPClassifier(**told, max_iter=2, checkpoint=path).fit(ROWS, CODES)
+    resumed = MLPClassifier(**settings, max_iter=2, checkpoint=path).fit(ROWS, CODES)
     np.testing.assert_array_equal(resumed._optimizer.order, here._optimizer.order)
     assert sorted(order.tolist()) == list(range(60))

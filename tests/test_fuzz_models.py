@@ -1,14 +1,13 @@
 """Damaged and forged model files, a thousand of them; `make fuzz` loads a hundred thousand."""
 
 import json
-import os
 import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.processes import ROOT, run
+from tests.processes import run
 from tools import fuzz_models, fuzz_workers
 from tools.fuzz_corpus import write_corpus
 from tools.fuzz_damage import DAMAGES
@@ -131,48 +130,11 @@ def test_a_refusal_for_lack_of_memory_is_a_failure(corpus, folder, monkeypatch):
     assert (outcome, "refused only after MemoryError" in reason) == ("FAILURE", True)
 
 
-BROKEN = """
-import os
-from engine.model_files import network_file
-whole = network_file.read
-def read(path, content):
-    if path.parent.name != "whole":
-        {what}
-    return whole(path, content)
-if os.environ.get("BROKEN"):
-    network_file.read = read
-"""
-
-
-@pytest.mark.parametrize(
-    ("what", "reason"),
-    [
-        ("os.abort()", "the process ended with -6"),
-        ("os._exit(0)", "the process ended early"),
-        ("bytearray(1 << 30)", "MemoryError"),
-        ("while True: pass", "took longer than"),
-    ],
-)
-def test_a_reader_that_crashes_hangs_or_takes_memory_is_found(tmp_path, what, reason):
-    """The command itself, on a reader of .safetensors files that is broken."""
-    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(what=what))
-    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "BROKEN": "1"}
-    told = tmp_path / "fuzz.json"
-    arguments = ("--files", "6", "--jobs", "1", "--seconds", "1", "--json", told)
-    done = run("-m", "tools.fuzz_models", *arguments, cwd=tmp_path, env=env)
-    assert done.returncode == 1, done.stderr
-    found = json.loads(told.read_text())
-    assert found["outcomes"]["FAILURE"] > 0
-    assert any(reason in one["reason"] for one in found["failures"]), found["failures"]
-    kept = tmp_path / found["failures"][0]["file"]
-    assert kept.exists()
-
-
 def test_the_command_counts_what_it_found(tmp_path):
-    told = tmp_path / "fuzz.json"
-    done = run("-m", "tools.fuzz_models", "--files", "200", "--seed", "3", "--json", told)
+    counts = tmp_path / "fuzz.json"
+    done = run("-m", "tools.fuzz_models", "--files", "200", "--seed", "3", "--json", counts)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(told.read_text())
+    found = json.loads(counts.read_text())
     assert found["files"] == 200
     assert sum(found["outcomes"].values()) == 200
     assert found["outcomes"]["refused"] > 150

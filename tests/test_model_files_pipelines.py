@@ -3,15 +3,18 @@
 import copy
 import io
 import json
+import pickle
 import sys
 import tracemalloc
 import zipfile
 from typing import Any
 
+import joblib
 import numpy as np
 import polars as pl
 import pytest
 import skops.io
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -34,6 +37,7 @@ from sklearn.preprocessing import (
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
 from engine.model_files import archive, trusted
 from engine.model_files.pipeline_file import read_model
+from engine.model_files.soundness import check_model
 from engine.model_files.table_columns import TableColumns
 from engine.tables.translation import Translation
 from tests.processes import result_of
@@ -461,6 +465,25 @@ def changed(path, model, X, y, change):
         made = {name: archived.read(name) for name in archived.namelist()}
     kept = {name: parts[name] for name in (archive.HEADER, archive.EXAMPLES)}
     return {**kept, **archive.renumbered(made)}
+
+
+def test_a_network_that_was_used_is_sound_and_is_saved_and_copied(path):
+    """It keeps what it has derived from its sizes, and memory for the next evaluation."""
+    X, y = ROWS[:, :2], (ROWS[:, 0] > 0).astype(float)
+    model = regressor().fit(X, y)
+    network, before = model._network, joblib.hash(model)
+    for _ in range(2):
+        network.cost_and_gradient(model._theta(), X.T, y)
+    check_model(model, 10**6, None)
+    save(path, model, X=X)
+    copies = [load(path), copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    assert {one.fingerprint_ for one in copies} == {model.fingerprint_}
+    assert {one._network for one in copies} == {network}
+    assert joblib.hash(model) == before
+    assert clone(model).get_params() == model.get_params()
+    network._layers = network._layers._replace(sizes=network._layers.sizes * 2)
+    with pytest.raises(ValueError, match="layers that make no sense"):
+        check_model(model, 10**6, None)
 
 
 def test_other_layers_than_those_that_are_seen_do_not_reach_kernels(path, monkeypatch):

@@ -14,7 +14,7 @@ from engine.estimators.progress import (
     IN_EVERY_PROCESS,
     ONCE,
     REDRAWS_A_SECOND,
-    compiling_said,
+    announcing_compilation,
     progress_bar,
 )
 from tests import processes
@@ -176,7 +176,7 @@ def kernel_cache():
 
 def test_that_kernels_are_compiled_is_said_once_and_when_it_begins():
     said: list[str] = []
-    with compiling_said(said.append):
+    with announcing_compilation(said.append):
         with compile_begins(None):  # a user's own function
             assert said == []
         with compile_begins(kernel_cache()):
@@ -190,7 +190,7 @@ def test_that_kernels_are_compiled_is_said_once_and_when_it_begins():
 
 def test_where_nothing_is_compiled_nothing_is_said():
     said: list[str] = []
-    with compiling_said(said.append):
+    with announcing_compilation(said.append):
         pass
     assert said == []
 
@@ -198,18 +198,25 @@ def test_where_nothing_is_compiled_nothing_is_said():
 def test_of_two_that_would_say_it_the_outer_one_does():
     outer: list[str] = []
     inner: list[str] = []
-    saying = compiling_said(outer.append), compiling_said(inner.append)
+    saying = announcing_compilation(outer.append), announcing_compilation(inner.append)
     with saying[0], saying[1], compile_begins(kernel_cache()):
         pass
-    with compiling_said(inner.append), compile_begins(kernel_cache()):
+    with announcing_compilation(inner.append), compile_begins(kernel_cache()):
         pass
     assert (len(outer), len(inner)) == (1, 1)
 
 
-def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(monkeypatch):
-    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: None)
+@pytest.mark.parametrize("kind", ["none", "of others", "read-only"])
+def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(
+    tmp_path, monkeypatch, kind
+):
+    place = None if kind == "none" else tmp_path / "kernels"
+    if kind == "of others":
+        monkeypatch.setattr("engine._compile_cache.usable_path", lambda folder: None)
+    monkeypatch.setattr("os.access", lambda path, mode: kind != "read-only")
+    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: place)
     said: list[str] = []
-    with compiling_said(said.append), compile_begins(kernel_cache()):
+    with announcing_compilation(said.append), compile_begins(kernel_cache()):
         pass
     assert said == [COMPILING.format(IN_EVERY_PROCESS)]
 

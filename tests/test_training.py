@@ -401,10 +401,17 @@ def test_ctrl_c_between_any_two_lines_returns_parameters_with_their_own_cost(n_s
     with interrupted_at_line(0) as lines:
         descend(X, Y, max_iter=3, **given)
     assert len(lines) > 100
+    places: dict[str, list[int]] = {}
+    for number, line in enumerate(lines, 1):
+        places.setdefault(line, []).append(number)
+    # Of few samples all lines; of more, the chunks go through each line again and again.
+    some = {n for numbers in places.values() for n in (*numbers[:2], *numbers[-2:])}
     # Before the first cost there is nothing to return; after the last, all is done.
     noted = next(place for place, line in enumerate(lines) if line.startswith("after_step"))
     done = max(place for place, line in enumerate(lines) if line.startswith("require_finite"))
     for number in range(1, done + 1):
+        if n_samples > 7 and number not in some:
+            continue
         try:
             with interrupted_at_line(number):
                 result = descend(X, Y, max_iter=3, **given)

@@ -1,9 +1,8 @@
-"""Checkpoints that someone made with care: checksums right, and not those of the run.
+"""Forged checkpoints: the checksums are right, but the content is not that of the run.
 
 Each function takes a random generator and what a folder of `tools.fuzz_checkpoint_runs` holds, and
-changes it. It gives whether the run may then be another one: where only such numbers are changed as
-steps alone could give, parameters and moments, costs of a history, the run that goes on from them
-is as good as any.
+changes it. It returns whether the run may then end with other bits: if only numbers are changed
+that steps alone could give (parameters, moments, costs of a history), no check can tell.
 """
 
 import json
@@ -31,7 +30,7 @@ TEXTS = ("max_iter", "tol", "callback", "converged", "max_time", "interrupted", 
 
 @dataclass
 class Held:
-    """What a checkpoint holds: its facts, its arrays, its log, and whose it is."""
+    """What a checkpoint holds: its facts, its arrays and its log."""
 
     place: Path
     solver: str
@@ -67,7 +66,7 @@ def _is_record(content: bytes, n: int) -> bool:
 
 
 def sealed(facts: str, arrays: dict[str, NDArray[Any]], **about: str) -> bytes:
-    """A file with these arrays and that text as facts, with the right checksum."""
+    """A file with these arrays and facts, and the right checksum."""
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     texts = {
         "mlp-engine": f"checkpoint {checkpoint_files.FORMAT}",
@@ -81,7 +80,7 @@ def sealed(facts: str, arrays: dict[str, NDArray[Any]], **about: str) -> bytes:
 
 
 def is_plain(held: Held, name: str, place: int | None = None) -> bool:
-    """Whether the numbers of an array, or the one at a place, follow from nothing else."""
+    """Whether nothing determines the numbers of an array, or the one at a place."""
     kind = name.rpartition(".")[2]
     lbfgs = held.solver == "lbfgs"
     if name == "state.sums" or name == "finite.sums":

@@ -1,7 +1,7 @@
-"""Small runs whose checkpoints `tools.fuzz_checkpoints` forges: every solver, dtype and face.
+"""Small runs whose checkpoints `tools.fuzz_checkpoints` forges: each solver and dtype.
 
-Each is stopped in several stages: before its first step, within an epoch, and at an end that a
-larger `max_iter` takes further, or does not.
+Each run is stopped at several points: before its first step, within an epoch, at an end that a
+larger `max_iter` takes further, and at the end of all its epochs.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ FITTED: dict[str, tuple[Any, dict[str, Any]]] = {
     "MLPRegressor, gd": (MLPRegressor, {"solver": "gd"}),
     "MLPClassifier, goes on": (MLPClassifier, {"warm_start": True, "batch_size": 16}),
 }
-# How a run stops, by its name: after so many writes; or at an end of so many epochs.
+# Where a run stops: after so many writes; or, for the last two, after so many epochs.
 STAGES = {"begun": 1, "middle": 5, "late": 9, "ended": ENDED, "over": MAX_ITER}
 
 
@@ -82,7 +82,7 @@ class Stop(Exception):
 
 
 class Job(NamedTuple):
-    """A run: `call(max_iter, checkpoint)` trains, and gives a digest of all its bits."""
+    """A run: `call(max_iter, checkpoint)` trains, and returns a digest of all its bits."""
 
     name: str
     solver: str
@@ -93,22 +93,22 @@ def jobs() -> dict[str, Job]:
     """All of them, by name."""
     found = []
     for dtype in ("float32", "float64"):
-        for name, told in TRAINED.items():
-            found.append(Job(f"{name}, {dtype}", told["solver"], partial(trained, name, dtype)))
-        for name, (_, told) in FITTED.items():
-            solver = told.get("solver", "adam")
+        for name, settings in TRAINED.items():
+            found.append(Job(f"{name}, {dtype}", settings["solver"], partial(trained, name, dtype)))
+        for name, (_, settings) in FITTED.items():
+            solver = settings.get("solver", "adam")
             found.append(Job(f"{name}, {dtype}", solver, partial(fitted, name, dtype)))
     return {job.name: job for job in found}
 
 
 def trained(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
     """By `train`."""
-    told, X = dict(TRAINED[name]), ROWS.T.astype(dtype)
-    if told.pop("validated", False):
-        told |= {"X_val": X[:, :12], "Y_val": CODES[:12]}
+    settings, X = dict(TRAINED[name]), ROWS.T.astype(dtype)
+    if settings.pop("validated", False):
+        settings |= {"X_val": X[:, :12], "Y_val": CODES[:12]}
     result = train(
         NETWORK, X, CODES, learning_rate=0.05, max_iter=max_iter, n_threads=1, checkpoint=kept,
-        **told,
+        **settings,
     )  # fmt: skip
     numbers = [result.history[column] for column in ("cost", "gradient_norm", "validation_cost")]
     ended = [ord(letter) for letter in result.stopped]
@@ -117,12 +117,12 @@ def trained(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
 
 def fitted(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
     """By an estimator."""
-    kind, told = FITTED[name]
-    told, X = {"random_state": 0, **told}, ROWS.astype(dtype)
+    kind, settings = FITTED[name]
+    settings, X = {"random_state": 0, **settings}, ROWS.astype(dtype)
     y = CODES if kind is MLPClassifier else ROWS.sum(axis=1)
-    held_out = {"X_val": X[:12], "y_val": y[:12]} if told.pop("validated", False) else {}
-    told |= {"hidden_layer_sizes": (4,), "learning_rate_init": 0.05, "n_threads": 1}
-    estimator = kind(max_iter=max_iter, **told)
+    held_out = {"X_val": X[:12], "y_val": y[:12]} if settings.pop("validated", False) else {}
+    settings |= {"hidden_layer_sizes": (4,), "learning_rate_init": 0.05, "n_threads": 1}
+    estimator = kind(max_iter=max_iter, **settings)
     np.random.seed(0)  # noqa: NPY002  # which is what no seed draws from
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -169,5 +169,5 @@ def job_of(place: Path) -> Job:
     return jobs()[place.name.rpartition("; ")[0]]
 
 
-# What a run may end with that goes on from numbers of someone else's.
+# How a run may end that resumes from forged numbers.
 DIVERGES = (DivergedError, ValueError)

@@ -1,19 +1,19 @@
-"""Go on from twenty thousand forged and damaged checkpoints, and see that nothing comes of it.
+"""Resume from twenty thousand forged and damaged checkpoints, and see that none does any harm.
 
     python -m tools.fuzz_checkpoints                  20 000 files, some minutes
     python -m tools.fuzz_checkpoints --files 500 --seed 7 --json build/fuzz.json
 
 All 20 000 of them also make the table of docs/reliability.md; of fewer, it is only printed.
 
-Small runs of every solver, dtype and face (tools/fuzz_checkpoint_runs.py) are stopped in several
-stages. Their checkpoints are forged with right checksums (tools/fuzz_checkpoint_forgery.py), or
-damaged byte by byte (tools/fuzz_damage.py). Worker processes start each run again, under limits of
-memory and time. An outcome is
+Small runs of each solver and dtype, by `train` and by the estimators
+(tools/fuzz_checkpoint_runs.py), are stopped at several points. Their checkpoints are forged with
+right checksums (tools/fuzz_checkpoint_forgery.py), or damaged byte by byte (tools/fuzz_damage.py).
+Worker processes start each run again, under limits of memory and time. An outcome is
 
     refused    CheckpointError
-    unchanged  the bits of an undisturbed run: what changed is of no consequence
-    another    a forgery holds other parameters, moments or costs, such as another run could have
-               had, and the run goes on from these: someone may write such a file
+    unchanged  the bits of an undisturbed run: the change has no effect
+    another    a forgery holds parameters, moments or costs that another run could have had, and the
+               run resumes from these: anybody may write such a file
     FAILURE    anything else, also a process that crashed; the file is kept
 
 Ends with 0 if there was no failure, 1 if there was one.
@@ -30,27 +30,18 @@ from typing import Any, NamedTuple
 
 from tools.asv_runs import ROOT
 from tools.fuzz_damage import DAMAGES
-from tools.fuzz_workers import (
-    ANOTHER,
-    FAILURE,
-    REFUSED,
-    UNCHANGED,
-    TooLong,
-    asked_of,
-    tried,
-)
+from tools.fuzz_workers import ANOTHER, FAILURE, REFUSED, UNCHANGED, Command, failure_of
 from tools.performance_page import FIGURES, rewrite
 
 PAGE = ROOT / "docs" / "reliability.md"
 FIGURES_OF_FUZZ = FIGURES / "checkpoints.json"
-FILES, SEED = 20_000, 0
 DAMAGED = 0.1  # the share of files without a right checksum
 
 
 class Case(NamedTuple):
-    """A checkpoint to go on from."""
+    """A checkpoint to resume from."""
 
-    ending: str  # which face and solver, for the counts
+    ending: str  # "train" or "estimator", and the solver, for the counts
     kind: str
     content: bytes
     log: bytes
@@ -66,7 +57,7 @@ class CheckpointTrials(NamedTuple):
     expected: dict[str, str]  # digests of undisturbed runs, by job
 
     def prepare(self) -> None:
-        """Go on from all as they are, so that all is compiled; nothing waits for a disk."""
+        """Resume from each as it is, so that all is compiled; do not wait for the disk."""
         from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
 
         os.fsync = lambda fd: None
@@ -75,7 +66,7 @@ class CheckpointTrials(NamedTuple):
             job = job_of(place)
             path = _written(place.parent.parent / f"prepare-{os.getpid()}", content, log)
             if job.call(MAX_ITER, path) != self.expected[job.name]:
-                raise AssertionError(f"{place.name} does not go on with the same bits")
+                raise AssertionError(f"{place.name} does not resume with the same bits")
 
     def case_of(self, number: int) -> Case:
         """The checkpoint of that number: the same for the same seed and corpus."""
@@ -101,7 +92,7 @@ class CheckpointTrials(NamedTuple):
         return Case(ending, kind, held.content, held.log, place, may_be_another)
 
     def outcome_of(self, case: Case, folder: Path) -> tuple[str, str]:
-        """Go on from it."""
+        """Resume from it."""
         from tools.fuzz_checkpoint_runs import MAX_ITER, job_of
 
         job = job_of(case.whole)
@@ -110,28 +101,24 @@ class CheckpointTrials(NamedTuple):
 
 
 def outcome_of(run: Callable[[], str], expected: str, case: Case) -> tuple[str, str]:
-    """What came of a run that goes on, and what was wrong with that."""
+    """The outcome of a run that resumes, and what was wrong."""
     from engine import CheckpointError
     from tools.fuzz_checkpoint_runs import DIVERGES
 
     try:
         digest = run()
     except CheckpointError as error:
-        said = str(error)
-        if not said.isprintable() or len(said) > 10_000:
-            return FAILURE, f"refused with {said[:200]!r}"
+        message = str(error)
+        if not message.isprintable() or len(message) > 10_000:
+            return FAILURE, f"refused with {message[:200]!r}"
         return REFUSED, ""
-    except TooLong:
-        return FAILURE, "took longer than it may"
-    except DIVERGES as error:
-        if case.may_be_another:
-            return ANOTHER, ""
-        return FAILURE, f"{type(error).__name__}: {error}"
     except BaseException as error:
-        return FAILURE, f"{type(error).__name__}: {error}"
+        if case.may_be_another and isinstance(error, DIVERGES):
+            return ANOTHER, ""
+        return failure_of(error)
     if digest == expected:
         return UNCHANGED, ""
-    return (ANOTHER, "") if case.may_be_another else (FAILURE, "goes on with other bits")
+    return (ANOTHER, "") if case.may_be_another else (FAILURE, "resumes with other bits")
 
 
 def _files_in(place: Path) -> tuple[bytes, bytes]:
@@ -152,7 +139,7 @@ def _written(folder: Path, content: bytes, log: bytes) -> Path:
 
 
 def trials_in(folder: Path, seed: int, names: Collection[str] = ()) -> CheckpointTrials:
-    """The corpus, written to a folder, and what its runs end with; of some jobs, or of all."""
+    """Write the corpus to a folder; the runs are those of the named jobs, or all."""
     from tools.fuzz_checkpoint_runs import MAX_ITER, jobs, write_corpus
 
     chosen = [job for job in jobs().values() if not names or job.name in names]
@@ -161,7 +148,7 @@ def trials_in(folder: Path, seed: int, names: Collection[str] = ()) -> Checkpoin
 
 
 def table_of(outcomes: dict[str, Any]) -> str:
-    """What came of each kind of change, as a table of the page."""
+    """The outcomes of each kind of change, as a table for the page."""
     by_kind: dict[str, Counter[str]] = {}
     for kinds in outcomes["kinds"].values():
         for kind, counts in kinds.items():
@@ -176,14 +163,13 @@ def table_of(outcomes: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> int:
-    told = asked_of("fuzz_checkpoints", (__doc__ or "").splitlines()[0], FILES, SEED, arguments)
-    outcomes = tried(told, lambda folder: trials_in(folder, told.seed))
-    if (told.files, told.seed) == (FILES, SEED):
-        FIGURES_OF_FUZZ.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
-        rewrite(PAGE, "fuzz", table_of(outcomes))
-    return 1 if outcomes["failures"] else 0
+def publish(outcomes: dict[str, Any]) -> None:
+    """Write the outcomes into the figures, and their table into the page."""
+    FIGURES_OF_FUZZ.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
+    rewrite(PAGE, "fuzz", table_of(outcomes))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    about = (__doc__ or "").splitlines()[0]
+    command = Command("fuzz_checkpoints", about, 20_000, trials_in, publish)
+    sys.exit(command.run(sys.argv[1:]))

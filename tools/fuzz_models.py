@@ -24,23 +24,14 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tools import fuzz_workers
 from tools.asv_runs import ROOT
 from tools.fuzz_damage import DAMAGES
 from tools.fuzz_forgery import FORGERIES
-from tools.fuzz_workers import (
-    ANOTHER,
-    FAILURE,
-    REFUSED,
-    UNCHANGED,
-    TooLong,
-    asked_of,
-    report,
-    tried,
-)
+from tools.fuzz_workers import ANOTHER, FAILURE, REFUSED, UNCHANGED, TooLong, failure_of
 from tools.performance_page import rewrite
 
 PAGE = ROOT / "docs" / "model-files.md"
-FILES, SEED = 100_000, 0
 
 
 class Case(NamedTuple):
@@ -81,10 +72,8 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
         loaded = loaded_from(path)
     except ModelFileError as error:
         return _refused(error)
-    except TooLong:
-        return FAILURE, "took longer than it may"
     except BaseException as error:
-        return FAILURE, f"{type(error).__name__}: {error}"
+        return failure_of(error)
     if case.must_be_refused:
         return FAILURE, "loads"
     if same_model(case, loaded):
@@ -94,10 +83,8 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
     try:
         use(loaded)
         trials.tried(path)
-    except TooLong:
-        return FAILURE, "loads, and predicts for longer than it may"
     except BaseException as error:
-        return FAILURE, f"loads, and cannot predict: {type(error).__name__}: {error}"
+        return FAILURE, f"loads, and cannot predict: {failure_of(error)[1]}"
     return ANOTHER, ""
 
 
@@ -205,15 +192,19 @@ class ModelTrials(NamedTuple):
         return outcome_of(case, folder / f"file{case.ending}")
 
 
-def main(arguments: list[str]) -> int:
+def trials_in(folder: Path, seed: int) -> ModelTrials:
+    """The corpus, written to a folder."""
     from tools.fuzz_corpus import write_corpus
 
-    told = asked_of("fuzz_models", (__doc__ or "").splitlines()[0], FILES, SEED, arguments)
-    outcomes = tried(told, lambda folder: ModelTrials(told.seed, write_corpus(folder)))
-    if (told.files, told.seed) == (FILES, SEED):
-        rewrite(PAGE, "fuzz", f"```text\n{report(outcomes)}\n```")
-    return 1 if outcomes["failures"] else 0
+    return ModelTrials(seed, write_corpus(folder))
+
+
+def publish(outcomes: dict[str, Any]) -> None:
+    """Write the report into the page."""
+    rewrite(PAGE, "fuzz", f"```text\n{fuzz_workers.report(outcomes)}\n```")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    about = (__doc__ or "").splitlines()[0]
+    command = fuzz_workers.Command("fuzz_models", about, 100_000, trials_in, publish)
+    sys.exit(command.run(sys.argv[1:]))

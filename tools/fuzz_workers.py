@@ -8,7 +8,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -26,6 +25,7 @@ MEGABYTE = 1 << 20
 MORE_MEMORY = 64 * MEGABYTE  # that a load may take beyond what the process had; files have 20 kB
 # What a thread takes at once, be it of a library that has nothing to do, is as much as a load may.
 FEW_THREADS = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+SEED = 0
 SECONDS = 5.0  # for one file
 HANG = 60.0  # seconds after which a worker is given up that no alarm reaches
 BEGIN = 900.0  # the same before its first file: on a busy machine imports take long
@@ -34,8 +34,8 @@ REFUSED, UNCHANGED, ANOTHER, FAILURE = "refused", "unchanged", "another", "FAILU
 KEPT = Path("build/fuzz")
 
 
-class Asked(NamedTuple):
-    """What the command was asked for: how many files, by how many processes, how long for each."""
+class Settings(NamedTuple):
+    """How many files, by how many processes, and how long for each."""
 
     files: int
     seed: int
@@ -64,7 +64,7 @@ class Trials(Protocol):
 
 
 def work(
-    numbers: range, asked: Asked, trials: Trials, folder: Path, at: Any, answers: Connection
+    numbers: range, settings: Settings, trials: Trials, folder: Path, at: Any, answers: Connection
 ) -> None:
     """Try the files of these numbers, under limits; `at` says which is under way."""
     warnings.simplefilter("ignore")
@@ -73,12 +73,12 @@ def work(
     for number in numbers:
         at.value = number
         case = trials.case_of(number)
-        signal.setitimer(signal.ITIMER_REAL, asked.seconds)
+        signal.setitimer(signal.ITIMER_REAL, settings.seconds)
         try:
             with _limited_memory():
                 outcome, reason = trials.outcome_of(case, folder)
-        except TooLong:
-            outcome, reason = FAILURE, "took longer than it may"
+        except TooLong as error:
+            outcome, reason = failure_of(error)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         answers.send((number, case.ending, case.kind, outcome, reason))
@@ -92,6 +92,8 @@ def _alarm(signal_number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def _limited_memory() -> Iterator[None]:
     """What this process has, and a little more."""
+    import resource  # which is not there on Windows
+
     pages = Path("/proc/self/statm").read_text().split()
     page = resource.getpagesize()
     before = {}
@@ -112,22 +114,22 @@ class Found(NamedTuple):
     failures: list[dict[str, Any]]
 
 
-def run(asked: Asked, trials: Trials, folder: Path) -> Found:
+def run(settings: Settings, trials: Trials, folder: Path) -> Found:
     """Try that many files in worker processes, each of a share of them."""
     context = multiprocessing.get_context("spawn")
-    files = asked.files
+    files = settings.files
     waiting = [range(start, min(start + AT_A_TIME, files)) for start in range(0, files, AT_A_TIME)]
     found = Found(Counter(), [])
     at_work: list[_Worker] = []
     done, shown = 0, time.monotonic()
     while waiting or at_work:
-        while waiting and len(at_work) < asked.jobs:
-            at_work.append(_Worker(context, waiting.pop(0), asked, trials, folder))
+        while waiting and len(at_work) < settings.jobs:
+            at_work.append(_Worker(context, waiting.pop(0), settings, trials, folder))
         for worker in list(at_work):
             ended = worker.ended()
             for answer in worker.answers():  # also those of a moment before its end
                 done += 1
-                _count(found, asked.seed, trials, *answer)
+                _count(found, settings.seed, trials, *answer)
             if ended is None:
                 continue
             at_work.remove(worker)
@@ -136,8 +138,8 @@ def run(asked: Asked, trials: Trials, folder: Path) -> Found:
             if ended:
                 number = worker.number
                 case = trials.case_of(number)
-                told = (number, case.ending, case.kind, FAILURE, ended)
-                _count(found, asked.seed, trials, *told)
+                answer = (number, case.ending, case.kind, FAILURE, ended)
+                _count(found, settings.seed, trials, *answer)
                 rest = range(number + 1, worker.numbers.stop)
                 waiting[:0] = [rest] if rest else []
         if time.monotonic() - shown > 10 and sys.stderr.isatty():
@@ -151,7 +153,7 @@ class _Worker:
     """A process with a share of the numbers, watched from outside."""
 
     def __init__(
-        self, context: Any, numbers: range, asked: Asked, trials: Trials, folder: Path
+        self, context: Any, numbers: range, settings: Settings, trials: Trials, folder: Path
     ) -> None:
         self.numbers = numbers
         self._at = context.Value("q", -1, lock=False)
@@ -159,7 +161,7 @@ class _Worker:
         self._answers, theirs = context.Pipe(duplex=False)
         own = Path(tempfile.mkdtemp(dir=folder))
         self._process = context.Process(
-            target=work, args=(numbers, asked, trials, own, self._at, theirs), daemon=True
+            target=work, args=(numbers, settings, trials, own, self._at, theirs), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -213,14 +215,14 @@ def _count(
     KEPT.mkdir(parents=True, exist_ok=True)
     kept = KEPT / f"{seed}-{number}{ending}"
     kept.write_bytes(case.content)
-    said = {"number": number, "kind": kind, "from": case.whole.name, "reason": reason[:500]}
-    found.failures.append({**said, "file": str(kept)})
+    facts = {"number": number, "kind": kind, "from": case.whole.name, "reason": reason[:500]}
+    found.failures.append({**facts, "file": str(kept)})
 
 
 # The report.
 
 
-def summary(found: Found, asked: Asked, seconds: float) -> dict[str, Any]:
+def summary(found: Found, settings: Settings, seconds: float) -> dict[str, Any]:
     """What is written as JSON."""
     by_format: dict[str, Counter[str]] = {}
     by_kind: dict[str, dict[str, Counter[str]]] = {}
@@ -228,68 +230,97 @@ def summary(found: Found, asked: Asked, seconds: float) -> dict[str, Any]:
         by_format.setdefault(ending, Counter())[outcome] += n
         by_kind.setdefault(ending, {}).setdefault(kind, Counter())[outcome] += n
     return {
-        "files": asked.files,
-        "seed": asked.seed,
+        "files": settings.files,
+        "seed": settings.seed,
         "seconds": round(seconds, 1),
         "outcomes": dict(sum(by_format.values(), Counter())),
         "formats": by_format,
         "kinds": by_kind,
         "limits": {
             "megabytes_beyond_start": MORE_MEMORY // MEGABYTE,
-            "seconds_a_file": asked.seconds,
+            "seconds_a_file": settings.seconds,
         },
         "failures": found.failures,
     }
 
 
-def report(told: dict[str, Any]) -> str:
+def report(outcomes: dict[str, Any]) -> str:
     """The same for people."""
-    outcomes = (REFUSED, UNCHANGED, ANOTHER, FAILURE)
-    lines = [f"{'':44}" + "".join(f"{name:>11}" for name in outcomes)]
-    for ending, kinds in told["kinds"].items():
+    names = (REFUSED, UNCHANGED, ANOTHER, FAILURE)
+    lines = [f"{'':44}" + "".join(f"{name:>11}" for name in names)]
+    for ending, kinds in outcomes["kinds"].items():
         for kind, counts in kinds.items():
-            row = "".join(f"{counts[name]:11,}" for name in outcomes)
+            row = "".join(f"{counts[name]:11,}" for name in names)
             lines.append(f"{ending:14}{kind:30}{row}")
-    total = "".join(f"{told['outcomes'].get(name, 0):11,}" for name in outcomes)
+    total = "".join(f"{outcomes['outcomes'].get(name, 0):11,}" for name in names)
     lines += [f"{'all':44}{total}", ""]
-    limits = told["limits"]
+    limits = outcomes["limits"]
     lines.append(
-        f"{told['files']:,} files, seed {told['seed']}, in {told['seconds']:.0f} s; each within "
-        f"{limits['megabytes_beyond_start']} MB and {limits['seconds_a_file']:g} s."
+        f"{outcomes['files']:,} files, seed {outcomes['seed']}, in {outcomes['seconds']:.0f} s; "
+        f"each within {limits['megabytes_beyond_start']} MB and {limits['seconds_a_file']:g} s."
     )
     lines += [
         f"FAILURE {one['file']}: {one['kind']} of {one['from']}: {one['reason']}"
-        for one in told["failures"][:50]
+        for one in outcomes["failures"][:50]
     ]
     return "\n".join(lines)
 
 
-def asked_of(name: str, about: str, files: int, seed: int, arguments: list[str]) -> Any:
-    """What a command was asked for."""
-    parser = argparse.ArgumentParser(name, description=about)
-    parser.add_argument("--files", type=int, default=files, help="how many files")
-    parser.add_argument("--seed", type=int, default=seed)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for one file, at most")
-    parser.add_argument("--jobs", type=int, default=2, help="worker processes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the summary goes")
-    return parser.parse_args(arguments)
+# The command.
 
 
-def tried(told: Any, trials_in: Callable[[Path], Trials]) -> dict[str, Any]:
-    """Make the trials in a new folder, run them, and print and write what came of it."""
-    asked = Asked(told.files, told.seed, told.jobs, told.seconds)
+class Command(NamedTuple):
+    """A command that tries files.
+
+    `trials_in` makes the trials in a folder, from a seed. `publish` writes the outcomes of `files`
+    files of seed 0 into a page of the documentation.
+    """
+
+    name: str
+    about: str
+    files: int
+    trials_in: Callable[[Path, int], Trials]
+    publish: Callable[[dict[str, Any]], None]
+
+    def run(self, arguments: list[str]) -> int:
+        """Try as many files as the arguments say; 1 if there was a failure, else 0."""
+        parsed = self._parsed(arguments)
+        settings = Settings(parsed.files, parsed.seed, parsed.jobs, parsed.seconds)
+        outcomes = tried(settings, lambda folder: self.trials_in(folder, parsed.seed))
+        print(report(outcomes))
+        if parsed.json is not None:
+            parsed.json.parent.mkdir(parents=True, exist_ok=True)
+            parsed.json.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
+        if (parsed.files, parsed.seed) == (self.files, SEED):
+            self.publish(outcomes)
+        return 1 if outcomes["failures"] else 0
+
+    def _parsed(self, arguments: list[str]) -> argparse.Namespace:
+        parser = argparse.ArgumentParser(self.name, description=self.about)
+        parser.add_argument("--files", type=int, default=self.files, help="how many files")
+        parser.add_argument("--seed", type=int, default=SEED)
+        parser.add_argument("--seconds", type=float, default=SECONDS, help="for one file, at most")
+        parser.add_argument("--jobs", type=int, default=2, help="worker processes")
+        parser.add_argument("--json", type=Path, metavar="FILE", help="where the summary goes")
+        return parser.parse_args(arguments)
+
+
+def failure_of(error: BaseException) -> tuple[str, str]:
+    """The outcome of a file that ends in this error, and what went wrong."""
+    if isinstance(error, TooLong):
+        return FAILURE, "took longer than it may"
+    return FAILURE, f"{type(error).__name__}: {error}"
+
+
+def tried(settings: Settings, trials_in: Callable[[Path], Trials]) -> dict[str, Any]:
+    """Make the trials in a new folder, and try them; a summary of what came of them."""
     os.environ.update(FEW_THREADS)  # for the workers, which begin anew
     folder = Path(tempfile.mkdtemp(prefix="engine-fuzz-"))
     try:
         (folder / "whole").mkdir()
         trials = trials_in(folder / "whole")
         start = time.perf_counter()
-        found = run(asked, trials, folder)
-        outcomes = summary(found, asked, time.perf_counter() - start)
+        found = run(settings, trials, folder)
+        return summary(found, settings, time.perf_counter() - start)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(report(outcomes))
-    if told.json is not None:
-        told.json.parent.mkdir(parents=True, exist_ok=True)
-        told.json.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
-    return outcomes

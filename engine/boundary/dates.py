@@ -1,11 +1,13 @@
 """Dates, times and records in users' data, which libraries turn into numbers in silence."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+NUMBERS = ("b", "i", "u", "f", "c")  # kinds of dtypes, in NumPy and pandas
 # What a column holds, by the beginning of its type's name in NumPy, pandas, polars and Arrow, and
 # what it could be turned into.
 KINDS = {
@@ -43,9 +45,11 @@ def refuse_dates(argument: str, values: Any) -> None:
     as days since a given day, the month or the weekday.
     """
     for place, dtype, entries in _columns(argument, values):
+        if getattr(dtype, "kind", None) in NUMBERS:
+            continue  # the shortest way for what most columns are
         found, name = _kind_of(dtype), _name(dtype)
         if found is None and name in ("object", "category"):
-            found, name = _kind_of_entries(entries)
+            found, name = _kind_of_entries(entries())
         if found is not None:
             what, instead = KINDS[found]
             raise TypeError(
@@ -54,29 +58,33 @@ def refuse_dates(argument: str, values: Any) -> None:
             )
 
 
-def _columns(argument: str, values: Any) -> Iterator[tuple[str, Any, Any]]:
-    """What to call each column, or all of them at once, its dtype and its entries."""
+def _columns(argument: str, values: Any) -> Iterator[tuple[str, Any, Callable[[], Any]]]:
+    """What to call each column, or all of them at once, its dtype, and what gives its entries."""
     if isinstance(values, list | tuple):
         try:
             values = np.asarray(values)
-        except Exception:  # no array: that is for others to say
+        except Exception:  # it is no array, which is refused elsewhere
             return
     if isinstance(values, np.ndarray):
         if values.dtype == object and values.ndim == 2:
             for k in range(values.shape[1]):
-                yield f"{argument}[:, {k}]", values.dtype, values[:, k]
+                yield f"{argument}[:, {k}]", values.dtype, partial(values.__getitem__, (..., k))
         else:
-            yield argument, values.dtype, values.reshape(-1)
+            yield argument, values.dtype, partial(values.reshape, -1)
     elif hasattr(values, "column_names") and hasattr(values, "schema"):  # Arrow's tables
         for name, dtype in zip(values.column_names, values.schema.types, strict=True):
-            yield f"{argument}: column {name!r}", dtype, ()
+            yield f"{argument}: column {name!r}", dtype, tuple
     elif hasattr(values, "dtypes") and hasattr(values, "columns"):
         names, dtypes = list(values.columns), list(values.dtypes)
         for k, (name, dtype) in enumerate(zip(names, dtypes, strict=True)):
-            entries = values.iloc[:, k] if hasattr(values, "iloc") else ()
+            entries = partial(_column, values, k)  # slow: only where the dtype does not decide
             yield f"{argument}: column {name!r}", dtype, entries
     elif hasattr(values, "dtype"):
-        yield argument, values.dtype, values
+        yield argument, values.dtype, lambda: values
+
+
+def _column(frame: Any, k: int) -> Any:
+    return frame.iloc[:, k] if hasattr(frame, "iloc") else ()
 
 
 def _name(dtype: Any) -> str:

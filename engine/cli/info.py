@@ -72,13 +72,13 @@ def _processor_name() -> str:
 
 
 def _cache_state() -> str:
-    from engine._compile_cache import cache_folder, unused
+    from engine._compile_cache import cache_folder, why_unused
 
     folder = cache_folder()
     if folder is None:
         return "none: there is no home folder; kernels are compiled in every process"
     try:
-        problem = unused(folder)
+        problem = why_unused(folder)
         kept = [entry.lstat().st_size for entry in folder.glob("*.kernel")]
         there = next(place for place in (folder, *folder.parents) if place.exists())
     except OSError as error:

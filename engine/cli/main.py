@@ -32,9 +32,9 @@ def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def saying(*arguments: Any, **options: Any) -> Any:
-        from engine.estimators.progress import compiling_said
+        from engine.estimators.progress import announcing_compilation
 
-        with compiling_said(say):
+        with announcing_compilation(say):
             return command(*arguments, **options)
 
     return saying

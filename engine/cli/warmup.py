@@ -150,14 +150,14 @@ def _entries(folder: Path) -> set[tuple[str, int]]:
 
 
 def _writable_folder() -> Path:
-    from engine._compile_cache import cache_folder, make_folder, real_path, unused
+    from engine._compile_cache import cache_folder, make_folder, real_path, why_unused
 
     folder = cache_folder()
     advice = "Set NUMBA_CACHE_DIR to a folder that can be written."
     if folder is None:
         raise ValueError(f"there is no home folder to keep compiled kernels in. {advice}")
     try:
-        problem = unused(folder)
+        problem = why_unused(folder)
         if problem is not None:
             raise ValueError(problem)
         make_folder(real_path(folder))

@@ -11,7 +11,7 @@ import venv
 from collections.abc import Collection
 from pathlib import Path
 
-from engine._compile_cache import cache_root, make_folder, real_path
+from engine._compile_cache import cache_root, make_folder, real_path, reason_and_remedy
 from engine.comparison.machine import installed_version
 from engine.file_owners import refusal_of_folder
 
@@ -67,6 +67,7 @@ def make(distribution: str, requirement: str) -> Path:
     make_folder(real_path(place.parent))
     new = place.with_name(f"{distribution}.new")
     shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(0o700)  # whatever the umask, others cannot reach the files within
     venv.create(new, with_pip=True)
     command = [str(_python_in(new)), "-m", "pip", "install", "--quiet", "numpy", requirement]
     done = subprocess.run(
@@ -109,10 +110,8 @@ def version_in(python: Path, distribution: str) -> str | None:
 def _refuse_what_others_may_change(place: Path) -> None:
     found = refusal_of_folder(real_path(place))
     if found is not None:
-        remedy = f"Run `{found.remedy}`, or set" if found.remedy else "Set"
         raise ValueError(
-            f"nothing is run from {place}, since others could change it: {found.reason}. {remedy} "
-            "NUMBA_CACHE_DIR to a folder of your own."
+            f"nothing is run from {place}, since others could change it: {reason_and_remedy(found)}"
         )
 
 

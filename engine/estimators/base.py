@@ -6,6 +6,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ from engine.estimators.descents import Descended, descend, restored, settings_of
 from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import of_few_rows, split, validation_of
+from engine.estimators.held_out import split, validation_findings, validation_of
 from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
@@ -49,7 +50,7 @@ RowsOf = Callable[[bool], Rows]
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
-# Who asks for fewer epochs does not expect good predictions of them.
+# After fewer epochs, nobody expects good predictions.
 FEWEST_EPOCHS = 10
 
 # scikit-learn's names of output units, and ours.
@@ -100,7 +101,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
-        """What the predictions for training rows show to have gone wrong."""
+        """Findings on the predictions for training rows."""
 
     # From data to a model.
 
@@ -203,10 +204,37 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
         ends = ENDS if self._stochastic else ("converged", "callback")
         checkpoint = None if incremental else self.checkpoint
-        with kept(checkpoint, identity, self.max_iter, ends) as keeper:
-            return self._fit_kept(rows, own, network, first, incremental, keeper)
+        with (
+            kept(checkpoint, identity, self.max_iter, ends) as keeper,
+            self._drawing(first, keeper),
+        ):
+            return self._fit_rows(rows, own, network, first, incremental, keeper)
 
-    def _fit_kept(
+    @contextmanager
+    def _drawing(self, first: bool, keeper: Keeper | None) -> Iterator[None]:
+        """Set the generator: a new one, that of the last fit, or one as a checkpoint holds it."""
+        draws: Draws | None = None if first else getattr(self, "_draws", None)
+        goes_on = draws is not None and self._continues and draws.are_of(self.random_state)
+        if draws is None or not goes_on:
+            draws = Draws(self.random_state)
+        self._draws = draws
+        if keeper is None:
+            yield
+            return
+        known = draws.words()
+        if keeper.found is not None:  # draw the same numbers again
+            words = words_found(keeper.found.arrays, keeper.verifier)
+            same = np.array_equal(words, known) or (self.random_state is None and not goes_on)
+            keeper.verifier.require(same, f"{WORDS} is not what its random_state gives")
+            draws.go_on_from(words)
+        keeper.always[WORDS] = draws.words()
+        try:
+            yield
+        except CheckpointError:
+            draws.go_on_from(known)  # others may use NumPy's own generator, too
+            raise
+
+    def _fit_rows(
         self,
         rows: Rows,
         own: Rows | None,
@@ -216,36 +244,6 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         keeper: Keeper | None,
     ) -> endings.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
-        draws: Draws | None = None if first else getattr(self, "_draws", None)
-        goes_on = draws is not None and self._continues and draws.are_of(self.random_state)
-        if draws is None or not goes_on:
-            draws = Draws(self.random_state)
-        self._draws = draws
-        if keeper is None:
-            return self._fit_drawn(rows, own, network, first, incremental, keeper)
-        known = draws.words()
-        if keeper.found is not None:  # the same draws once more, whatever they came from
-            words = words_found(keeper.found.arrays, keeper.verifier)
-            same = np.array_equal(words, known) or (self.random_state is None and not goes_on)
-            keeper.verifier.require(same, f"{WORDS} is not what its random_state gives")
-            draws.go_on_from(words)
-        keeper.always[WORDS] = draws.words()
-        try:
-            return self._fit_drawn(rows, own, network, first, incremental, keeper)
-        except CheckpointError:
-            draws.go_on_from(known)  # NumPy's own generator may be others', too
-            raise
-
-    def _fit_drawn(
-        self,
-        rows: Rows,
-        own: Rows | None,
-        network: Network,
-        first: bool,
-        incremental: bool,
-        keeper: Keeper | None,
-    ) -> endings.ToSay:
-        """The same, once it is known what is to be drawn."""
         if first:
             self._begin(network, rows.X.dtype)
         else:
@@ -268,7 +266,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 to_say = self._minimise(samples, watch, keeper)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
-        return to_say if incremental else to_say + self._found(rows, held_out)
+        return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
 
     def _network_for(self, rows: Rows) -> Network:
         """The network that these rows ask for."""
@@ -520,8 +518,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(told, n_parameters, dtype)
 
-    def _found(self, rows: Rows, held_out: Rows | None) -> endings.ToSay:
-        """What keeps training from its goal, in plain words."""
+    def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> endings.ToSay:
+        """What keeps training from its goal; `own` is as for `validation_findings`."""
         theta = self._theta()
         found = findings(
             self._network,
@@ -533,10 +531,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             names=getattr(self, "feature_names_in_", None),
         )
         few_epochs = self.n_iter_ == self.max_iter < FEWEST_EPOCHS
-        if not few_epochs and isinstance(rows, Rows):  # those at Dask's workers are not looked at
+        if not few_epochs and isinstance(rows, Rows):  # rows at Dask's workers are not judged
             found += self._poorly_predicted(rows)
         if held_out is not None and self._scored:
-            found += of_few_rows(self, held_out, rows.n_rows + held_out.n_rows)
+            found += validation_findings(self, held_out, rows.n_rows + held_out.n_rows, own)
         return endings.of_findings(found)
 
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:

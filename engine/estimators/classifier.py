@@ -20,7 +20,7 @@ from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.rare_classes import MOST_FEATURES, never_found, rare_classes
+from engine.estimators.rare_classes import MOST_FEATURES, hardly_ever_predicted, rare_classes
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
 
@@ -431,10 +431,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         if isinstance(self.class_weight, str) or rows.X.shape[1] > MOST_FEATURES:
-            return []  # balanced already, or too wide for a look
+            return []  # balanced already, or with too many features to be judged
         kind = self._labels.kind
 
-        def look(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        def predict(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
             X = rows.chosen(numbers).evenly_spread(len(numbers), self._dtype)
             probabilities = self._outputs_of(X)
             if kind == MULTILABEL:
@@ -444,8 +444,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             codes = probabilities.argmax(axis=1)
             return X, probabilities, codes[:, None] == np.arange(len(self.classes_))
 
-        rare = rare_classes(rows.targets, self.classes_)
-        return never_found(rare, rows.n_rows, look, "label" if kind == MULTILABEL else "class")
+        rare = rare_classes(rows.targets, self.classes_, rows.weights)
+        return hardly_ever_predicted(
+            rare, rows.n_rows, predict, "label" if kind == MULTILABEL else "class"
+        )
 
     def _stratifies(self) -> bool:
         return self._labels.kind == BINARY

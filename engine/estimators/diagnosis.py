@@ -35,7 +35,7 @@ Samples = NDArray[np.floating]
 class TrainingWarning(UserWarning):
     """A fit has ended, but something kept it from training well; the message says what to do.
 
-    Its `finding` is the same in parts.
+    Its `finding` holds the fact and the remedy of the message.
     """
 
 

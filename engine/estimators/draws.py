@@ -62,7 +62,7 @@ class Draws:
 
 
 def words_found(arrays: Arrays, verifier: Verifier) -> NDArray[np.uint64]:
-    """The state in a checkpoint. Raises CheckpointError if no generator can be in it."""
+    """The state in a checkpoint. Raises CheckpointError unless a generator can have it."""
     expected = {WORDS: Expected(np.uint64, (N_WORDS + 1,), low=0, high=2**32 - 1)}
     verifier.require_arrays({name: arrays[name] for name in expected if name in arrays}, expected)
     words = arrays[WORDS]

@@ -82,15 +82,15 @@ def _before(estimator: Any) -> Identity:
 
 
 def in_words(value: Any) -> Any:
-    """A parameter as JSON holds it: the same in each process, and another for another value.
+    """A parameter as JSON holds it: equal in each process, and different for different values.
 
-    Raises RecursionError for objects within objects, very many of them.
+    Raises RecursionError for objects that are nested too deeply.
     """
     return _words(value, {})
 
 
 def _words(value: Any, seen: dict[int, tuple[int, Any]]) -> Any:
-    """The same; what was `seen` before is named by its number, as it may hold itself."""
+    """The same. An object that was `seen` before is named by its number: it may hold itself."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
@@ -99,7 +99,7 @@ def _words(value: Any, seen: dict[int, tuple[int, Any]]) -> Any:
         return value
     if id(value) in seen:
         return ["again", seen[id(value)][0]]
-    seen[id(value)] = len(seen), value  # which stays alive, and its id its own
+    seen[id(value)] = len(seen), value  # kept alive, so that no other object gets its id
     if isinstance(value, list | tuple):
         return [_words(one, seen) for one in value]
     if isinstance(value, Mapping):
@@ -119,17 +119,17 @@ def _words(value: Any, seen: dict[int, tuple[int, Any]]) -> Any:
         return f"{name} {joblib.hash(value)}"
     except RecursionError:
         raise
-    except Exception:  # what cannot be pickled is what it holds
+    except Exception:  # it cannot be pickled: its attributes describe it
         if isinstance(value, type):
             return f"{value.__module__}.{value.__qualname__}"
         if isinstance(value, types.ModuleType):
             return value.__name__
-        held = object.__getstate__(value)  # with what is in slots
+        held = object.__getstate__(value)  # slots included
         return f"{name} {_digest(_words(held, seen))}"
 
 
 def _captured(cell: types.CellType) -> Any:
-    """What a function takes from around it; the name of nothing, if that is not bound yet."""
+    """The value of a variable that a function captures; "not bound" if it has none yet."""
     try:
         return cell.cell_contents
     except ValueError:

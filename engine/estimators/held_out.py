@@ -19,9 +19,10 @@ from engine.mapped_files import check_copy_fits
 from engine.objective import Objective
 
 LEAST_FOR_R2 = 2  # rows
-# Below so many held-out rows, a score that decides when to stop is noise: an accuracy of 0.9 has a
-# standard error of 0.07, and one row is 0.05 (docs/decisions/0016-diagnosis.md).
+# With fewer held-out rows, a score that decides when to stop is noise: on 20 rows, an accuracy of
+# 0.9 has a standard error of 0.07, and one row is 0.05 (docs/decisions/0016-diagnosis.md).
 FEW_ROWS = 20
+MOST_HELD_OUT = 0.5  # the largest share that a message suggests
 
 
 def split(
@@ -72,7 +73,7 @@ def validation_of(estimator: Any, rows: Rows) -> Validation:
     if estimator.scoring is not None:
         return Validation(objective.cost, _scorer(estimator, rows))
     if rows.n_rows < LEAST_FOR_R2 and not hasattr(estimator, "classes_"):
-        raise ValueError(_undefined(estimator, rows, []))
+        raise ValueError(_undefined_score(estimator, rows, []))
 
     def score(theta: NDArray[Any]) -> float:
         activations = objective.forward(theta).T
@@ -85,8 +86,8 @@ def validation_of(estimator: Any, rows: Rows) -> Validation:
 def _scorer(estimator: Any, rows: Rows) -> Any:
     """The scorer that the user asked for, as a function of theta.
 
-    scikit-learn's own are given all classes of the fit, where the rows lack one and the metric
-    takes them; and are tried before training, to say so where they still cannot score.
+    If the rows lack a class, a scorer of scikit-learn gets all classes of the fit, if its metric
+    takes them. It is tried before training, so that a score that is not defined is an error then.
     """
     scorer = check_scoring(estimator, scoring=estimator.scoring)
     y = estimator._labels_of(rows)
@@ -95,70 +96,79 @@ def _scorer(estimator: Any, rows: Rows) -> Any:
     of_scikit_learn = getattr(getattr(scorer, "_score_func", None), "__module__", "") or ""
     doubtful = of_scikit_learn.startswith("sklearn.") and (absent or rows.n_rows < LEAST_FOR_R2)
     if doubtful and absent:
-        scorer = _knowing_all_classes(scorer, estimator)
+        scorer = _with_all_classes(scorer, estimator)
 
     def score(theta: NDArray[Any], y: Any = y) -> float:
         return float(scorer(estimator._as_of(theta), rows.X, y, **weights))
 
     if doubtful:
         try:
-            scored = _tried(score, estimator, y)
+            scored = _score_before_training(score, estimator, y)
         except ValueError:
-            _tried(score, estimator, _of_all_classes(estimator, y))  # another fault is not of rows
+            # If the rows are not to blame, this raises the scorer's own error.
+            _score_before_training(score, estimator, _of_all_classes(estimator, y))
             scored = math.nan
         if math.isnan(scored):
-            raise ValueError(_undefined(estimator, rows, absent))
+            raise ValueError(_undefined_score(estimator, rows, absent))
     return score
 
 
-def _tried(score: Any, estimator: Any, y: Any) -> float:
-    """The score of the parameters as they are."""
+def _score_before_training(score: Any, estimator: Any, y: Any) -> float:
+    """The score of the initial parameters."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return float(score(estimator._theta(), y))
 
 
 def _of_all_classes(estimator: Any, y: Any) -> Any:
-    """Labels of as many rows with each class among them, as far as there are rows for it."""
+    """As many labels, with each class among them if there are enough rows."""
     if not hasattr(estimator, "classes_") or y.ndim == 2:
         return y
     return np.resize(estimator.classes_, len(y))
 
 
-def of_few_rows(estimator: Any, rows: Rows, n_rows_in_all: int) -> list[Finding]:
-    """Findings on a score that decided when to stop: of few rows, of no row of a class, or NaN.
+def validation_findings(estimator: Any, rows: Rows, n_rows_in_all: int, own: bool) -> list[Finding]:
+    """Findings on the score that decided when to stop: few rows, no row of a class, or only NaN.
 
-    Where there are few rows in all, no more of them can be held out, and nothing is said.
+    `own` says that the user passed the held-out rows. If there are few rows in all, no more of them
+    can be held out, and nothing is said.
     """
     found = []
     of_this_fit = estimator.validation_scores_[-estimator.n_iter_ :] if estimator.n_iter_ else []
     if of_this_fit and np.isnan(of_this_fit).all():
         found.append(
             Finding(
-                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so the "
-                "parameters are those from before this fit.",
+                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so early "
+                "stopping found no best epoch to keep.",
                 "another score",
             )
         )
     absent = absent_classes(estimator, rows)
     if n_rows_in_all < FEW_ROWS or (rows.n_rows >= FEW_ROWS and not absent):
         return found
-    fraction = min(0.5, max(2 * estimator.validation_fraction, 0.2))
-    lacking = f", none of them of class {absent[0]!r}" if absent else ""
-    chance = "too few for more than a score by chance" if rows.n_rows < FEW_ROWS else ""
-    judged = chance or "so that its score says nothing of that class"
+    reasons, values = [], {}
+    if rows.n_rows < FEW_ROWS:
+        reasons.append("a score of so few rows is mostly chance")
+    if absent:
+        several = estimator._labels.kind == MULTILABEL
+        lacking = "all have the same value of label" if several else "none is of class"
+        says_nothing = f"says nothing about that {'label' if several else 'class'}"
+        reasons.append(f"{lacking} {{label}}, so the score {says_nothing}")
+        values["label"] = absent[0]
+    fraction = max(2 * estimator.validation_fraction, 0.2)
+    remedy = "pass more rows" if own or fraction > MOST_HELD_OUT else "hold more rows out"
     found.append(
         Finding(
-            f"Early stopping goes by {rows.n_rows} validation rows{lacking}: {judged}.",
-            "hold more rows out",
-            {"fraction": fraction},
+            f"Early stopping goes by {rows.n_rows} validation rows: {', and '.join(reasons)}.",
+            remedy,
+            {**values, "fraction": fraction},
         )
     )
     return found
 
 
 def absent_classes(estimator: Any, rows: Rows) -> list[Any]:
-    """The classes of the fit that none of these rows has; of several labels, those of one value."""
+    """The classes of the fit that no row has; of several labels, those with only one value."""
     if not hasattr(estimator, "classes_"):
         return []
     if estimator._labels.kind == MULTILABEL:
@@ -169,8 +179,8 @@ def absent_classes(estimator: Any, rows: Rows) -> list[Any]:
     return absent
 
 
-def _knowing_all_classes(scorer: Any, estimator: Any) -> Any:
-    """A scorer of probabilities that is told of all classes, if its metric takes `labels`."""
+def _with_all_classes(scorer: Any, estimator: Any) -> Any:
+    """The scorer; with all classes if it scores probabilities and its metric takes `labels`."""
     takes_labels = "labels" in inspect.signature(scorer._score_func).parameters
     of_labels = estimator._labels.kind == MULTILABEL or scorer._response_method == "predict"
     if not takes_labels or of_labels or "labels" in scorer._kwargs:
@@ -180,8 +190,8 @@ def _knowing_all_classes(scorer: Any, estimator: Any) -> Any:
     return scorer
 
 
-def _undefined(estimator: Any, rows: Rows, absent: list[Any]) -> str:
-    """That a score cannot be computed on held-out rows, why, and what to do."""
+def _undefined_score(estimator: Any, rows: Rows, absent: list[Any]) -> str:
+    """A message: the score cannot be computed on the held-out rows, why, and what to do."""
     asked = "R^2" if estimator.scoring is None else f"scoring={estimator.scoring!r}"
     held_out = f"{rows.n_rows} held-out row{'s' * (rows.n_rows > 1)}"
     if not absent:

@@ -43,7 +43,7 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
     enabled : bool
         False shows nothing, and does not import rich.
 
-    Kernels that have to be compiled first are said to be, above the bar.
+    If kernels have to be compiled first, a line above the bar says so.
 
     Yields
     ------
@@ -66,7 +66,7 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
     if not enabled:
         yield report
         return
-    with _bar(total_epochs, report) as bar, compiling_said(bar.console.print):
+    with _bar(total_epochs, report) as bar, announcing_compilation(bar.console.print):
         try:
             yield report
         finally:
@@ -75,43 +75,43 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
 
 COMPILING = "Compiling kernels, which may take a minute: {}."
 ONCE = "it happens once, later runs load them"
-IN_EVERY_PROCESS = "there is no folder to keep them in for later runs"
+IN_EVERY_PROCESS = "there is no folder where they could be kept for later runs"
 
-_saying = False
+_announcing = False
 
 
 @contextmanager
-def compiling_said(say: Callable[[str], Any]) -> Iterator[None]:
-    """Say so, once, as soon as a kernel has to be compiled: until it is, nothing else moves.
+def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
+    """Call `say` once, as soon as a kernel has to be compiled, since nothing else happens then.
 
-    Within another such block that one alone says it.
+    In a block within another one, only the outer block calls its `say`.
     """
-    global _saying
-    if _saying:
+    global _announcing
+    if _announcing:
         yield
         return
     from numba.core import event
 
-    from engine._compile_cache import CheckedCache, cache_folder
+    from engine._compile_cache import CheckedCache, keeps_kernels
 
-    class Once(event.Listener):
-        said = False
+    class Announcement(event.Listener):
+        made = False
 
         def on_start(self, begun: Any) -> None:
             is_kernel = isinstance(getattr(begun.data["dispatcher"], "_cache", None), CheckedCache)
-            if is_kernel and not self.said:
-                self.said = True
-                say(COMPILING.format(ONCE if cache_folder() else IN_EVERY_PROCESS))
+            if is_kernel and not self.made:
+                self.made = True
+                say(COMPILING.format(ONCE if keeps_kernels() else IN_EVERY_PROCESS))
 
         def on_end(self, ended: Any) -> None:
             pass
 
-    _saying = True
+    _announcing = True
     try:
-        with event.install_listener("numba:compile", Once()):
+        with event.install_listener("numba:compile", Announcement()):
             yield
     finally:
-        _saying = False
+        _announcing = False
 
 
 def _bar(total_epochs: int, report: Report) -> "Progress":

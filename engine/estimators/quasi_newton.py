@@ -51,7 +51,8 @@ def minimise(
         to_repeat = keeper.found.epochs
         evaluations = {"evaluations": Expected(np.int64, (1,), low=to_repeat + 1)}
         arrays_found = keeper.take({**watch.expected(to_repeat, theta), **evaluations})
-        verifier.require(ended_before is None or to_repeat, "its run ended before it began")
+        can_be = to_repeat > 0 or ended_before in (None, "converged")
+        verifier.require(can_be, "its run ended before it began")
     log = None if keeper is None else keeper.evaluations(theta.size, theta.dtype)
     if log is not None and log.to_replay > max_fun:
         raise CheckpointError(
@@ -79,7 +80,7 @@ def minimise(
         if n_iter <= to_repeat:
             assert verifier is not None
             same = watch.losses[n_iter - 1] == at.fun
-            verifier.require(same, "watch.losses are not of its evaluations")
+            verifier.require(same, "watch.losses are not those of its evaluations")
             if n_iter == to_repeat:
                 watch.verify(reached, verifier)
                 if ended_before == "callback":

@@ -330,7 +330,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         if self.out_activation_ != "identity":
-            return []  # the logarithm of the mean is learnt, which the size of y hardly moves
+            return []  # the network learns the logarithm of the mean, which is never large
         X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
         if not is_off_scale(targets, weights):
             return []  # before the predictions are computed

@@ -1,19 +1,19 @@
-"""What to do about a finding of a fit, in words for Python and in words for the command line."""
+"""What to do about a finding of a fit, in the words of Python and of the command line."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# Under the name of a remedy: what it is in Python, and what with the options of `engine train`.
+# Remedies by name: in Python, and with the options of `engine train`.
 REMEDIES: dict[str, tuple[str, str]] = {
     "scale the inputs": (
         "Standardise them: make_pipeline(StandardScaler(), {estimator}(...)); MaxAbsScaler() "
         "leaves sparse X sparse.",
-        "Inputs are scaled by the command, so a few rows lie far from all others: mend or remove "
+        "The command scales the inputs, so a few rows lie far from all others: correct or remove "
         "them, or leave their column out with --column NAME=out.",
     ),
     "scale the inputs first": (
         "Standardise the inputs: make_pipeline(StandardScaler(), {estimator}(...)).",
-        "Mend the rows that lie far from all others first.",
+        "First correct the rows that lie far from all others.",
     ),
     "lower the rate": (
         "Lower the rate: learning_rate_init={lower:g} in place of {rate:g}; or alpha, if it is far "
@@ -37,8 +37,8 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "scale the target": (
         "Scale y: TransformedTargetRegressor(regressor=MLPRegressor(...), "
         "transformer=StandardScaler()), or train on (y - y.mean(axis=0)) / y.std(axis=0).",
-        "The target is scaled by the command, so a few of its values lie far from all others: mend "
-        "or remove their rows.",
+        "The command scales the target, so a few of its values lie far from all others: correct or "
+        "remove their rows.",
     ),
     "weigh the classes": (
         'Give rare classes more weight: class_weight="balanced".',
@@ -47,6 +47,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "hold more rows out": (
         "Hold more out: validation_fraction={fraction:.1g}, or your own X_val and y_val; or train "
         "with early_stopping=False.",
+        "Train on more rows, or with --early-stopping no.",
+    ),
+    "pass more rows": (
+        "Pass X_val and y_val of more rows, or train with early_stopping=False.",
         "Train on more rows, or with --early-stopping no.",
     ),
     "another score": (
@@ -59,15 +63,16 @@ REMEDIES: dict[str, tuple[str, str]] = {
 
 
 class Finding(NamedTuple):
-    """What was seen in a fit, and the remedy, by its name in `REMEDIES`.
+    """A fact about a fit, and what to do about it.
 
     Attributes
     ----------
     fact : str
         A sentence, in which `{label}` stands for a class.
     remedy : str
+        Its name in `REMEDIES`.
     values : mapping
-        Numbers and names that the remedy speaks of; "label" is a class.
+        Numbers and names for the remedy; "label" is a class.
     """
 
     fact: str
@@ -76,7 +81,7 @@ class Finding(NamedTuple):
 
 
 def in_python(finding: Finding) -> str:
-    """A finding for who calls `fit`.
+    """The message of a finding for those who call `fit`.
 
     Examples
     --------
@@ -87,7 +92,9 @@ def in_python(finding: Finding) -> str:
 
 
 def at_command_line(finding: Finding, classes: Any = None) -> str:
-    """A finding for who runs `engine train`; `classes` are the labels of a fit on their codes.
+    """The message of a finding for those who run `engine train`.
+
+    `classes` are the labels, if the fit used their codes.
 
     Examples
     --------
@@ -108,6 +115,6 @@ def _worded(finding: Finding, remedy: str, values: Mapping[str, Any]) -> str:
 
 
 def said_at_command_line(warning: Warning, classes: Any = None) -> str:
-    """A warning of a fit, for who runs `engine train`."""
+    """The message of a fit's warning for those who run `engine train`."""
     finding = getattr(warning, "finding", None)
     return str(warning) if finding is None else at_command_line(finding, classes)

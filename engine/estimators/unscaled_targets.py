@@ -1,4 +1,4 @@
-"""Targets of a regression that are not scaled, where the fit is poor as well.
+"""Targets of a regression that are not scaled, if the fit is poor as well.
 
 Where the thresholds come from: docs/decisions/0016-diagnosis.md.
 """
@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from engine.estimators.remedies import Finding
 
-# Scaled, a target has mean 0 and standard deviation 1. It is not if its root mean square is above
-# the first, its standard deviation below the second, its mean so many standard deviations from 0,
-LARGE, SMALL, FAR = 10.0, 0.1, 10.0
-# or its standard deviation so many times smaller than that of another output.
-BESIDE = 10.0
+# A scaled target has mean 0 and standard deviation 1. A target is not scaled if its root mean
+# square is above LARGE, its standard deviation below SMALL, its mean more than FAR standard
+# deviations from 0, or the standard deviation of another output more than BESIDE times as large.
+LARGE, SMALL, FAR, BESIDE = 10.0, 0.1, 10.0, 10.0
 # A fit is poor if its R^2 is so much below that of a straight line on the same rows, or below 0.
 DEFICIT = 0.2
-# A straight line is fitted to so many rows for each feature, at least.
+# A straight line is fitted only if there are so many rows for each feature.
 ROWS_A_FEATURE = 3
 # A target that varies by less than this share of its size is constant.
 ROUNDING = 1e-9
@@ -41,7 +40,7 @@ def unscaled_targets(
     Returns
     -------
     list of Finding
-        One at most, of the worst output.
+        At most one, about the worst output.
 
     Examples
     --------
@@ -101,9 +100,9 @@ def _off_scale(means: Columns, spreads: Columns) -> NDArray[np.bool_]:
 
 
 def _r2_of_a_line(X: Columns, y: Columns, s: Columns, wanted: NDArray[np.bool_]) -> Columns:
-    """R^2 of weighted least squares for each wanted output, less what chance adds; 0 at least.
+    """The adjusted R^2 of weighted least squares for each wanted output, at least 0.
 
-    Chance alone gives a line of k features and n rows about k / n: the adjusted R^2.
+    By chance alone, a line on k features and n rows has an R^2 of about k / n.
     """
     n, k = X.shape
     line = np.zeros(y.shape[1])

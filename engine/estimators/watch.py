@@ -197,7 +197,7 @@ class Watch:
         }
 
     def go_on_from(self, arrays: Arrays, verifier: Verifier) -> None:
-        """Know what is in a checkpoint. Raises CheckpointError if that cannot be."""
+        """Take back what a checkpoint holds. Raises CheckpointError if that cannot be."""
         self.losses = arrays["watch.losses"].tolist()
         self.validation_losses = arrays["watch.validation_losses"].tolist()
         self.scores = arrays["watch.scores"].tolist()
@@ -216,7 +216,7 @@ class Watch:
 
     @property
     def watched(self) -> list[float]:
-        """What a descent looks at to become low."""
+        """The numbers that are to become low, one an epoch."""
         return [-score for score in self.scores] if self._scored else self.losses
 
     def verify(self, theta: NDArray[Any], verifier: Verifier) -> None:

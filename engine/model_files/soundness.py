@@ -25,6 +25,7 @@ from engine.estimators.regressor import MLPRegressor
 from engine.model_files.table_examples import TableExamples
 from engine.model_files.transformers import check_transformer, check_widths
 from engine.network import Network
+from engine.samples import Layers
 
 # What must not be set in a model that predicts: where it would write, what it would call or start.
 UNSET: dict[type, tuple[str, ...]] = {
@@ -138,7 +139,18 @@ def check_network(network: Any) -> None:
 
 def _check_layers(layers: Network) -> None:
     """ValueError for what kernels would take in the place of its sizes and units."""
-    if vars(layers).keys() != vars(Network((1, 1))).keys() or layers._layers is not None:
+    own = Network(layers.sizes, layers.hidden, layers.output)
+    kept = layers._layers  # None, or what a network that was used derives from its sizes and units
+    derived = kept is None or (
+        type(kept) is Layers
+        and all(
+            type(array) is np.ndarray
+            and array.dtype == right.dtype
+            and np.array_equal(array, right)
+            for array, right in zip(kept, own.layers, strict=True)
+        )
+    )
+    if vars(layers).keys() != vars(own).keys() or layers != own or not derived:
         raise ValueError("layers that make no sense")
 
 

@@ -41,7 +41,7 @@ SHARE = 0.01  # or as many as let writing them take no more than this share of t
 # Runs that ended for one of these go on if they are started again; others have come to their end.
 GOES_ON = ("interrupted", "max_time")
 GO_ON = "goes on from there"
-# Why a run may have come to its end, by steps and by "lbfgs".
+# Why a run may end: one by steps, and one by "lbfgs".
 ENDS = ("max_iter", "tol", "callback")
 ENDS_OF_LBFGS = (*ENDS, "converged")
 MOST_NAMED = 30  # differences between two runs, in a message
@@ -61,8 +61,9 @@ class Checkpoint:
     ----------
     path : str or path
         The file. Beside it stand, for as long as they are needed, `.previous` (the checkpoint
-        before), `.new`, `.lock` and, for "lbfgs", `.evaluations`. If `path` is a link, all of them
-        stand where it leads; the others may not be links, and none a pipe, device or folder.
+        before), `.new`, `.lock` and, for "lbfgs", `.evaluations`. If `path` is a link, all files
+        stand where it leads. The files beside it must not be links, and no file a pipe, device or
+        folder.
     seconds : float, optional
         Between checkpoints, at least 0; 0 is as often as can be. None is 30, or as many as let
         writing take no more than a hundredth of the time.
@@ -118,7 +119,7 @@ def checkpoint_of(given: Any) -> Checkpoint | None:
 
 
 def place_of(checkpoint: Checkpoint) -> Path:
-    """Where the file stands. Raises CheckpointError where none can: nothing was opened yet."""
+    """The path of the file, without links. Raises CheckpointError if no file can be there."""
     given = Path(os.fsdecode(checkpoint.path))
     try:
         with suppress(PermissionError):  # is said where the file is opened
@@ -134,15 +135,15 @@ def place_of(checkpoint: Checkpoint) -> Path:
         try:
             if kind := other_kind(other):
                 raise CheckpointError(
-                    f"{other}, which is for the checkpoint {path.name}, is {kind} and must be a "
-                    "file. Nothing was trained; remove it, or name another checkpoint."
+                    f"{other}, which belongs to the checkpoint {path.name}, is {kind} and must be "
+                    "a file. Nothing was trained; remove it, or name another checkpoint."
                 )
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 continue  # is said where the file is opened
             raise CheckpointError(
-                f"The name of {checkpoint.path} is too long for {other.name[len(path.name) :]} to "
-                "be added to it, for a file beside it. Name a file with a shorter name."
+                f"The name {path.name} is too long: the file beside it, whose name ends in "
+                f"{other.name[len(path.name) :]}, cannot be made. Choose a shorter name."
             ) from error
     return path
 
@@ -185,12 +186,12 @@ class Keeper:
         """Lock the file, and see whether what is in it is that run's."""
         self._lock = self._locked()
         try:
-            self._run = run()  # which looks at all data: not for a file that is in use
-            json.dumps(self._run)  # rather now than at the first write
+            self._run = run()  # reads all data, so only once the file is locked
+            json.dumps(self._run)  # an error should come now, not at the first write
         except RecursionError:
             raise CheckpointError(
-                "A parameter holds objects within objects, too deep for a checkpoint to tell it "
-                "from another. Nothing was trained; pass a simpler one, or checkpoint=None."
+                "A parameter holds objects that are nested too deeply for a checkpoint. Nothing "
+                "was trained; pass a simpler one, or checkpoint=None."
             ) from None
         self.found = self._found()
         self._epochs_written = self.found.epochs if self.found else 0
@@ -240,7 +241,7 @@ class Keeper:
         self._write(epochs, None if stopped in GOES_ON else stopped, arrays)
 
     def take(self, expected: Mapping[str, Expected]) -> Arrays:
-        """The arrays that were found. Raises CheckpointError unless they are those expected."""
+        """The arrays that were found. Raises CheckpointError unless they are as expected."""
         assert self.found is not None
         self.verifier.require_arrays(self.found.arrays, {**expected, **self._expected_always()})
         return self.found.arrays
@@ -250,14 +251,15 @@ class Keeper:
 
     @property
     def verifier(self) -> Verifier:
-        """Of what was found."""
+        """It refuses what was found, where that is wrong."""
         exact = self.found is None or not differences(self.found.run, self._run)
-        return Verifier(str(self), previous_of(self._path).name, exact)
+        previous = previous_of(self._path)
+        return Verifier(str(self), previous.name if previous.exists() else None, exact)
 
     def evaluations(self, n_parameters: int, dtype: Any) -> EvaluationLog:
-        """The evaluations that belong to this checkpoint; it writes them along.
+        """The log of evaluations beside this checkpoint; each write of it flushes the log first.
 
-        What was found is taken before.
+        Call `take` before, which checks how many of them count.
         """
         path = _beside(self._path, EVALUATIONS)
         count = int(self.found.arrays["evaluations"][0]) if self.found else 0
@@ -287,10 +289,13 @@ class Keeper:
                 "for its end, or name another file."
             ) from None
         except OSError as error:
-            raise CheckpointError(
-                f"{self} cannot be written: {error.strerror}. Nothing was trained; name a file in "
-                "a folder that exists and can be written to."
-            ) from error
+            raise self._cannot_be_written(error) from error
+
+    def _cannot_be_written(self, error: OSError) -> CheckpointError:
+        return CheckpointError(
+            f"{self} cannot be written: {error.strerror}. Nothing was trained; name a file in a "
+            "folder that exists and can be written to."
+        )
 
     def _found(self) -> Saved | None:
         """The run's checkpoint, if there is one; of a damaged one, the one before it.
@@ -298,22 +303,29 @@ class Keeper:
         Where there is none, the new one may have been about to take its place.
         """
         try:
-            return self._own(read(self._path))
+            return self._own(self._path)
         except FileNotFoundError:
+            new = new_of(self._path)
             try:
-                return self._own(read(new_of(self._path)))
+                found = self._own(new)
             except (FileNotFoundError, DamagedCheckpoint):
                 return None
+            with suppress(OSError):  # the next write begins by removing what has this name
+                new.replace(self._path)
+            return found
         except DamagedCheckpoint as error:
             previous, aside = previous_of(self._path), damaged_of(self._path)
             try:
-                earlier = self._own(read(previous))
+                earlier = self._own(previous)
             except (FileNotFoundError, DamagedCheckpoint):
                 raise CheckpointError(
                     f"{error} Nothing was trained, nothing changed. Name another file; or delete "
                     "it, if it is a checkpoint, to start anew."
                 ) from None
-            write(self._path, earlier, aside)
+            try:
+                write(self._path, earlier, aside)
+            except OSError as failed:
+                raise self._cannot_be_written(failed) from failed
             warnings.warn(
                 f"{error} It is now called {aside.name}; the run goes on from {previous.name}, of "
                 f"epoch {earlier.epochs}.",
@@ -322,8 +334,9 @@ class Keeper:
             )
             return earlier
 
-    def _own(self, found: Saved) -> Saved:
-        """What was found, if it is this run's."""
+    def _own(self, path: Path) -> Saved:
+        """What a file holds, if it is this run's."""
+        found = read(path)
         differ = differences(found.run, self._run, self._checkpoint.any_machine)
         if differ:
             only_machine = not differences(found.run, self._run, any_machine=True)
@@ -334,8 +347,9 @@ class Keeper:
                 "search or of a cross-validation cannot share one: pass checkpoint=None there.)"
             )
             named = "; ".join(differ[:MOST_NAMED])
+            name = self if path == self._path else path
             error = CheckpointError(
-                f"{self} belongs to another run: {named}. Nothing was changed. {advice}"
+                f"{name} belongs to another run: {named}. Nothing was changed. {advice}"
             )
             error.differences, error.advice = differ[:MOST_NAMED], advice
             raise error
@@ -380,8 +394,8 @@ def kept(
 ) -> Iterator[Keeper | None]:
     """The keeper of a run, if a checkpoint was asked for; its file is free again afterwards.
 
-    `ends` are the reasons for which such a run comes to its end. If an error or Ctrl-C ends this
-    one, what was reached is written down first.
+    `ends` are the reasons for which such a run may end. If an error or Ctrl-C ends this one, what
+    was reached is written first.
     """
     asked = checkpoint_of(checkpoint)
     if asked is None:

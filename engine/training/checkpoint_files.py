@@ -23,7 +23,7 @@ from engine.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 FORMAT = 1
 PREVIOUS = ".previous"  # the name of the file before goes on so,
 DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
-LONGEST, LONGEST_REASON = 60, 300  # letters of a text of a file, or about it, in a message
+LONGEST, LONGEST_REASON = 60, 300  # letters in a message: of a text in a file, of what is wrong
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -124,11 +124,14 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
             f"format {FORMAT}. Go on with mlp-engine {version}, or name another file."
         )
     start = LENGTH_BYTES + length
-    if sum(end - begin for begin, end in (told["data_offsets"] for told in header.values())) != (
-        size - start
-    ):
+    reached = 0
+    for begin, end in sorted(about_one["data_offsets"] for about_one in header.values()):
+        if not begin == reached <= end:  # a gap, or bytes that belong to two arrays
+            raise ValueError("its arrays are not what follows its header")
+        reached = end
+    if reached != size - start:
         raise ValueError("its arrays are not what follows its header")
-    arrays = {name: _array(file, start, size, **told) for name, told in header.items()}
+    arrays = {name: _array(file, start, **about_one) for name, about_one in header.items()}
     if _checksum(about["facts"], arrays) != about["sha256"]:
         raise ValueError("its checksum is another")
     return _saved(json.loads(about["facts"]), arrays)
@@ -140,26 +143,26 @@ def _is_short(text: str, most: int = LONGEST) -> bool:
 
 
 def _saved(facts: Any, arrays: Arrays) -> Saved:
-    """Arrays and facts, which are of the right types and no more is known of them."""
+    """Arrays and facts; only the types of the facts are checked."""
     run, stopped, epochs = facts["run"], facts["stopped"], facts["epochs"]
     if not isinstance(run, dict):
         raise ValueError("it does not say whose it is")
     if not (stopped is None or isinstance(stopped, str)):
         raise ValueError("it does not say why its run ended")
     if type(epochs) is not int or epochs < 0:
-        raise ValueError("it does not say how many epochs its run had come to")
+        raise ValueError("it does not say how many epochs its run had done")
     return Saved(run, stopped, epochs, arrays)
 
 
 def _array(
-    file: BinaryIO, start: int, size: int, dtype: str, shape: list[int], data_offsets: list[int]
+    file: BinaryIO, start: int, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> NDArray[Any]:
-    """An array of a file."""
+    """An array of a file, which holds the bytes that its offsets name."""
     begin, end = data_offsets
     kinds = {name: np.dtype(kind).newbyteorder("<") for kind, name in NAMES.items()}
     count = math.prod(shape)
-    if not 0 <= begin <= end <= size - start or end - begin != count * kinds[dtype].itemsize:
-        raise ValueError("an array lies outside the file")
+    if end - begin != count * kinds[dtype].itemsize:
+        raise ValueError("an array has another length than its shape")
     file.seek(start + begin)
     held = np.empty(shape, kinds[dtype])
     if count and file.readinto(held.reshape(-1).view(np.uint8).data) != end - begin:  # type: ignore[attr-defined]

@@ -272,11 +272,11 @@ class Watching(Protocol):
         """Its arrays in a checkpoint, after so many epochs."""
 
     def go_on_from(self, arrays: Arrays, verifier: Verifier) -> None:
-        """Know what is in a checkpoint. Raises CheckpointError if that cannot be."""
+        """Take back what a checkpoint holds. Raises CheckpointError if that cannot be."""
 
     @property
     def watched(self) -> list[float]:
-        """What is to become low, epoch by epoch."""
+        """The numbers that are to become low, one an epoch."""
 
     def verify(self, theta: NDArray[Any], verifier: Verifier) -> None:
         """Raise CheckpointError unless these can be the parameters after the latest epoch."""
@@ -297,7 +297,7 @@ class Descent:
     keeper : Keeper, optional
         Of the checkpoint. What it has found, state and monitor hold already.
     last_finite : State, optional
-        The last one that had a finite cost, of a run that had ended; else `state` is.
+        Of a run that had ended: the last state with a finite cost. None: that is `state`.
     """
 
     def __init__(

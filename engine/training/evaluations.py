@@ -50,8 +50,8 @@ class EvaluationLog:
     count : int
         Records to be given again; what follows them in the file is written over.
     exact : bool
-        Whether this machine computes the same bits: then the last of those records, which no later
-        point depends on, is computed once more.
+        Whether this machine computes the same bits. Then the last record is computed again and
+        compared, since no later point depends on it.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class EvaluationLog:
                 computed = Evaluation(*evaluate(theta))
                 if self._checked(theta, *given) != self._checked(theta, *computed):
                     raise CheckpointError(
-                        f"{self._path} holds another cost or gradient than evaluation "
-                        f"{self.count - 1} comes to. Delete the checkpoint to start anew."
+                        f"{self._path} holds a wrong cost or gradient for evaluation "
+                        f"{self.count - 1}. Delete the checkpoint to start anew."
                     )
             return given
         cost, dtheta = evaluate(theta)

@@ -1,7 +1,7 @@
-"""What the arrays of a checkpoint must be, before anything is done with them.
+"""What the arrays of a checkpoint must be before they are used.
 
-A checksum says that a file is as it was written, and not who wrote it: kernels trust their
-arguments, so whatever they are given is first held to what its run expects.
+A checksum says that a file is as it was written, but not who wrote it. Kernels trust their
+arguments, so each array is first compared with what its run expects.
 """
 
 import math
@@ -51,47 +51,49 @@ class Expected(NamedTuple):
 
 
 def fault_of(arrays: Arrays, expected: Mapping[str, Expected]) -> str | None:
-    """The first array that is missing, too many, or not as expected, in words."""
+    """The first array that is missing, not expected, or not as expected, in words."""
     for name in sorted({*arrays, *expected}):
         if name not in arrays:
             return f"{name} is missing"
         if name not in expected:
-            return f"{reprlib.repr(name)} is too many"
+            return f"{reprlib.repr(name)} is no array of such a run"
         if fault := expected[name].fault_of(arrays[name]):
             return f"{name} {fault}"
     return None
 
 
 class Verifier(NamedTuple):
-    """Refuses what a checkpoint holds where it contradicts itself, or what the run knows.
+    """Refuses a checkpoint that contradicts itself, or what its run knows.
 
-    `exact` says that this machine computes the bits of the one that wrote the file.
+    `previous` names the checkpoint before, if there is one; `exact` says that this machine computes
+    the bits of the one that wrote the file.
     """
 
     file: str
-    previous: str
+    previous: str | None
     exact: bool = True
 
     def wrong(self, fault: str) -> CheckpointError:
         """The error for a fault of the file."""
+        instead = "" if self.previous is None else f", or put {self.previous} in its place"
         return CheckpointError(
             f"{self.file} is not what this run can have written: {fault}. Nothing was trained. "
-            f"Delete it to start anew, or put {self.previous} in its place."
+            f"Delete it to start anew{instead}."
         )
 
     def require(self, holds: Any, fault: str) -> None:
-        """Raise CheckpointError unless something holds."""
+        """Raise CheckpointError unless a condition holds."""
         if not holds:
             raise self.wrong(fault)
 
     def require_arrays(self, arrays: Arrays, expected: Mapping[str, Expected]) -> None:
-        """Raise CheckpointError unless all arrays are there, no others, and as expected."""
+        """Raise CheckpointError unless these are all the expected arrays, and as expected."""
         if fault := fault_of(arrays, expected):
             raise self.wrong(fault)
 
     def require_result(self, name: str, kept: float, computed: float) -> None:
-        """Raise CheckpointError unless a number is what is computed once more."""
+        """Raise CheckpointError unless a number is the one that is computed again."""
         same = kept == computed or (math.isnan(kept) and math.isnan(computed))
         if not self.exact:
             same = same or math.isclose(kept, computed, rel_tol=ROUNDING, abs_tol=ROUNDING)
-        self.require(same, f"{name} is {kept}, and comes to {computed} with its parameters")
+        self.require(same, f"{name} is {kept}; its parameters give {computed}")

@@ -57,9 +57,9 @@ class Evaluations:
 
 
 class Replayed(NamedTuple):
-    """What a checkpoint holds of the steps that are to be taken again.
+    """What a checkpoint says about the steps that are taken again.
 
-    `theta` are the parameters after them, `best` the iteration that the monitor's best ones are of.
+    `theta` are the parameters after these steps; `best` is the iteration of the best parameters.
     """
 
     n_iter: int
@@ -81,8 +81,8 @@ def minimise_lbfgs(
 
     That is "converged" where the line search finds no lower cost: at a minimum, as far as the
     rounding of J lets one see. Each point tried is a pass over the data. `theta` are the initial
-    parameters, for a run that is resumed as well: its steps are taken again, from the log, and held
-    to what else the checkpoint says of them.
+    parameters, also if a run is resumed: its steps are taken again, from the log, and compared with
+    what the checkpoint says about them.
     """
     evaluations = Evaluations(objective, theta.dtype, monitor, log)
     reason = "converged"

@@ -13,7 +13,7 @@ from engine.training.result import DivergedError, History, Iteration
 
 Callback = Callable[[Iteration], Any]
 
-CLOCK = 1e-6  # seconds by which rounding may turn a time back
+CLOCK = 1e-6  # seconds: rounding may make a time earlier than the one before by so much
 
 
 class Stagnation:
@@ -36,7 +36,7 @@ class Stagnation:
 
     @property
     def stops(self) -> bool:
-        """What the last call gave."""
+        """The answer of the last call."""
         return self._tol > 0 and self._failures >= self._patience
 
     def __call__(self, cost: float) -> bool:
@@ -48,7 +48,7 @@ class Stagnation:
 
 
 def _without_nan(costs: NDArray[Any]) -> NDArray[Any]:
-    """As costs are compared: a NaN is never the best."""
+    """Costs for comparisons: a NaN counts as infinite, so it is never the best."""
     return np.where(np.isnan(costs), math.inf, costs)
 
 
@@ -175,7 +175,7 @@ class Monitor:
         return self._expected(n_iter, theta, self.validates and n_iter > 0)
 
     def expected_of_full_batch(self, n_iter: int, theta: NDArray[Any]) -> dict[str, Expected]:
-        """The same for the solvers that tell it of parameters before their step."""
+        """The same for the solvers that take all samples at once."""
         return self._expected(n_iter, theta, True)
 
     def _expected(self, n_iter: int, theta: NDArray[Any], best: bool) -> dict[str, Expected]:
@@ -186,7 +186,7 @@ class Monitor:
         }
 
     def go_on_from(self, arrays: dict[str, NDArray[Any]], verifier: Verifier) -> None:
-        """Know what is in a checkpoint of minibatch descent, and see whether it can be."""
+        """Take back what a checkpoint of minibatch descent holds, if that can be."""
         rows, best = self._go_on_from_rows(arrays, verifier), arrays["monitor.best"]
         cost, *stagnation = arrays["monitor.numbers"].tolist()
         verifier.require(stagnation == [math.inf, 0], "monitor.numbers are not those of a descent")
@@ -207,8 +207,8 @@ class Monitor:
     ) -> int | None:
         """The same for a checkpoint of a solver that takes all samples at once.
 
-        Gives the iteration that the best parameters are of; None where they are the latest ones,
-        whose cost is to be found anew, before their step.
+        Returns the iteration of the best parameters; None if they are the latest ones, whose cost
+        is computed again before their step.
         """
         rows, best = self._go_on_from_rows(arrays, verifier), arrays["monitor.best"]
         cost, *kept = arrays["monitor.numbers"].tolist()
@@ -243,7 +243,7 @@ class Monitor:
 
     @property
     def stagnant(self) -> bool:
-        """Whether the latest row of a full-batch run ended it."""
+        """Whether the costs of a full-batch run have stopped improving."""
         return self._stagnation.stops
 
     def _go_on_from_rows(
@@ -255,7 +255,7 @@ class Monitor:
         verifier.require(can_be, "monitor.rows hold costs or norms that no step has")
         goes_on = np.isfinite(seconds).all() and np.all(seconds >= 0)
         goes_on = goes_on and np.all(np.diff(seconds) >= -CLOCK)
-        verifier.require(goes_on, "monitor.rows hold times that do not go on")
+        verifier.require(goes_on, "monitor.rows hold times that go back")
         validated = self.validates or np.isnan(validation_costs).all()
         verifier.require(validated, "monitor.rows hold costs of validation data that are not there")
         self._rows = Rows()
@@ -276,9 +276,9 @@ class Monitor:
             verifier.require_result("state.theta's cost", kept, self._validation_cost(theta))
 
     def verify_row(self, n: int, cost: float, dtheta: NDArray[Any], verifier: Verifier) -> None:
-        """Raise CheckpointError unless a row is that of parameters with this cost and gradient."""
+        """Raise CheckpointError unless a row has this cost and this gradient's norm."""
         kept_cost, kept_norm = self._rows.table[n, :2].tolist()
-        verifier.require(kept_cost == cost, "monitor.rows are not of its evaluations")
+        verifier.require(kept_cost == cost, "monitor.rows are not those of its evaluations")
         verifier.require_result("a gradient's norm", kept_norm, euclidean_norm(dtheta))
 
     def before_step(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:

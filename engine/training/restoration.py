@@ -1,9 +1,9 @@
-"""The state of a minibatch descent from a checkpoint, if the run can have come to it.
+"""The state of a minibatch descent from a checkpoint, if the run can have reached it.
 
-What follows from the start of a run is not believed, but derived once more: the order of the
-samples and the random generator by the same shuffles, counts by the epochs and the place in the
-last one, the learning rate by the costs that were watched. What remains are numbers that only the
-same steps could give: parameters and moments.
+Whatever follows from the start of a run is derived again and compared: the order of the samples and
+the random generator from the same shuffles, counts from the epochs and the place in the last one,
+the learning rate from the watched costs. What remains are numbers that only the same steps could
+give: parameters and moments.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,14 +39,14 @@ from engine.training.state import (
     watch,
 )
 
-# Numbers drawn for shuffles that are drawn once more, some seconds; beyond, an order is only held
-# to be a permutation.
-MOST_DRAWS = 2 * 10**8
+# Shuffles are drawn again if that takes some seconds at most: so many numbers in all, where each
+# call takes as long as DRAWS_A_SHUFFLE numbers. Otherwise an order only has to be a permutation.
+MOST_DRAWS, DRAWS_A_SHUFFLE = 2 * 10**8, 300
 WORDS_OF_XOSHIRO = 4
 
 
 class Restored(NamedTuple):
-    """What a descent goes on from: its state, the last one with a finite cost, other arrays."""
+    """What a descent resumes from: its state, the last state with a finite cost, all arrays."""
 
     state: State
     last_finite: State | None
@@ -85,9 +85,9 @@ def restored_descent(
     samples: Samples | Elsewhere,
     result: dict[str, Expected],
 ) -> Restored:
-    """What the keeper has found, checked; `watching` knows what it knew then.
+    """The state that the keeper has found, checked; `watching` takes back what it knew then.
 
-    `result` are the arrays that come with the end of a run. Raises CheckpointError.
+    `result` names the arrays that a run writes at its end. Raises CheckpointError.
     """
     found, verifier = keeper.found, keeper.verifier
     assert found is not None
@@ -119,7 +119,7 @@ def restored_descent(
 
 
 class Restoring:
-    """States of one run: from its start, its settings, and the costs that were watched."""
+    """Checks states of one run against its start, its settings, and the watched costs."""
 
     def __init__(
         self,
@@ -137,14 +137,14 @@ class Restoring:
         self._verifier = verifier
 
     def state(self, arrays: Arrays, prefix: str) -> State:
-        """The state of that name."""
+        """The state whose arrays begin with `prefix`. Raises CheckpointError if it cannot be."""
         state = State(*(arrays[f"{prefix}.{name}"] for name in State._fields))
         epochs, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         self._verifier.require(
             epochs <= len(self._watched)
             and position < state.order.size
             and position % self._settings.batch_size == 0,
-            f"{prefix}.counts name a place that no step ends at",
+            f"{prefix}.counts name a place where no step ends",
         )
         state = self._with_order(state, prefix, epochs, position)
         self._check_numbers(state, prefix, epochs)
@@ -152,14 +152,14 @@ class Restoring:
         return state
 
     def _with_order(self, state: State, prefix: str, epochs: int, position: int) -> State:
-        """The state with its order and generator, derived if that takes no more than seconds."""
+        """The state with its order and generator, derived if that takes some seconds at most."""
         start, settings, require = self._start, self._settings, self._verifier.require
         n_samples = start.order.size
         everything = settings.batch_size >= n_samples
-        # A fit on Dask keeps none, as each of its steps takes all samples.
+        # A fit on Dask keeps no order, as each of its steps takes all samples.
         none_kept = everything and not state.order.any()
         n_shuffles = epochs + (position > 0)
-        if settings.shuffle and n_shuffles * n_samples > MOST_DRAWS:
+        if settings.shuffle and n_shuffles * (n_samples + DRAWS_A_SHUFFLE) > MOST_DRAWS:
             order = start.order if everything else state.order
             seen = np.zeros(n_samples, bool)
             seen[state.order] = True
@@ -177,18 +177,18 @@ class Restoring:
         random, n_steps = start.random.copy(), int(start.counts[STEPS])
         for stop in self._shuffled(order, random, epochs, position):
             n_steps += self._steps_of(order, stop)
-        require(np.array_equal(random, state.random), f"{prefix}.random is not of its epoch")
-        # Where the fit here keeps none, it is one begun elsewhere that may have.
+        require(np.array_equal(random, state.random), f"{prefix}.random is not that of its epoch")
+        # If this fit keeps no order, one that began elsewhere may have kept it.
         known = order.flags.writeable
         same = none_kept or np.array_equal(order, state.order)
-        require(same or not known, f"{prefix}.order is not of its epoch")
+        require(same or not known, f"{prefix}.order is not that of its epoch")
         require(n_steps == state.counts[STEPS], f"{prefix}.counts are not those of its epoch")
         return state._replace(order=order)
 
     def _shuffled(
         self, order: NDArray[Any], random: NDArray[np.uint64], epochs: int, position: int
     ) -> Iterator[int]:
-        """Shuffle for each epoch that began; how many of its samples were taken."""
+        """Shuffle for each epoch that began, and yield how many of its samples were taken."""
         for stop in [*[order.size] * epochs, *([position] if position else [])]:
             if self._settings.shuffle:
                 shuffle(order, random, self._settings.block)
@@ -203,7 +203,7 @@ class Restoring:
         return int(np.count_nonzero(counted))
 
     def _check_numbers(self, state: State, prefix: str, epochs: int) -> None:
-        """Counts and rates, by the costs that were watched."""
+        """Check counts and rates by the watched costs."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
         multiplied = sums[RATE]  # as compiled code divides by 5
@@ -220,8 +220,10 @@ class Restoring:
                     np.float64(counts[SEEN] + 1) ** settings.power_t
                 )
         for place in (SEEN, FAILURES, STAGNANT):
-            require(state.counts[place] == counts[place], f"{prefix}.counts are not of its costs")
-        require(state.sums[LOWEST] == sums[LOWEST], f"{prefix}.sums are not of its costs")
+            same = state.counts[place] == counts[place]
+            require(same, f"{prefix}.counts do not follow from its costs")
+        same = state.sums[LOWEST] == sums[LOWEST]
+        require(same, f"{prefix}.sums do not follow from its costs")
         rate = float(state.sums[RATE])
         same = rate in (sums[RATE], multiplied)
         if settings.schedule == INVSCALING:  # another function for powers: its last bit may differ
@@ -229,7 +231,7 @@ class Restoring:
         require(same, f"{prefix}.sums hold another learning rate")
 
     def _check_epoch(self, state: State, prefix: str, position: int) -> None:
-        """Cost and weight of the epoch so far; and of a run without a step, its parameters."""
+        """Check cost and weight of the epoch so far; before the first step, the parameters, too."""
         require, start = self._verifier.require, self._start
         cost, weight = state.sums[COST], state.sums[WEIGHT]
         if not position:

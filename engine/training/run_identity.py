@@ -160,8 +160,8 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
         earlier, here = then.get(name), now.get(name)
         if earlier == here:
             continue
-        if not _is_text(name):  # from a file, which may hold anything
-            name = _shown.repr(name)
+        if not _is_text(name):  # a file may hold any name
+            name = _shown(name)
         if name == MACHINE and isinstance(earlier, dict) and isinstance(here, dict):
             told += [] if any_machine else differences(earlier, here)
         elif name == FEATURES and _is_text(earlier, 20_000) and _is_text(here, 20_000):
@@ -169,23 +169,29 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
         elif _is_array(earlier) or _is_array(here):
             told.append(_difference_of_arrays(name, earlier, here))
         else:
-            told.append(f"{name} is {_shown.repr(here)} and was {_shown.repr(earlier)}")
+            told.append(f"{name} is {_shown(here)} and was {_shown(earlier)}")
     return told
 
 
-# Values of a file may be of any length and depth.
-_shown = reprlib.Repr()
-_shown.maxstring = _shown.maxother = 200
-_shown.maxlist = _shown.maxdict = 20
+_shorten = reprlib.Repr()
+_shorten.maxstring = _shorten.maxother = 200
+_shorten.maxlist = _shorten.maxdict = 20
+LONGEST_VALUE = 500  # letters
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: in a file, a value may have any length and depth."""
+    text = _shorten.repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def _is_text(value: Any, most: int = 64) -> TypeGuard[str]:
-    """Whether it is a text that can stand in a message as it is."""
+    """Whether a value is a short text without control characters."""
     return isinstance(value, str) and value.isprintable() and len(value) <= most
 
 
 def _is_array(value: Any) -> bool:
-    """Whether it is the identity of an array: a file may hold anything under its name."""
+    """Whether a value is the identity of an array: a file may hold anything in its place."""
     if not isinstance(value, dict):
         return False
     texts = (value.get("sha256"), value.get("dtype"), value.get("layout", ""))

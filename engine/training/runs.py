@@ -36,7 +36,7 @@ class Run(NamedTuple):
 def check_result(
     keeper: Keeper, arrays: Arrays, theta: NDArray[Any], cost_of: Callable[[NDArray[Any]], float]
 ) -> None:
-    """Raise CheckpointError unless the result, if there is one, is theta, at its cost."""
+    """Raise CheckpointError unless the result, if there is one, is theta with its cost."""
     if "result.theta" not in arrays:
         return
     verifier = keeper.verifier
@@ -64,7 +64,10 @@ def restored_full_batch(
     monitor: Monitor,
     keeper: Keeper,
 ) -> tuple[Arrays, Replayed]:
-    """What the keeper has found of a run of "gd" or "lbfgs", checked; the monitor knows it."""
+    """The state of a run of "gd" or "lbfgs" that the keeper has found, checked.
+
+    The monitor takes back what it knew then.
+    """
     found, verifier = keeper.found, keeper.verifier
     assert found is not None
     n_iter, ended = found.epochs, found.stopped is not None or "result.theta" in found.arrays

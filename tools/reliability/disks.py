@@ -16,7 +16,7 @@ from unittest import mock
 
 from engine import Checkpoint, CheckpointError
 from tools.reliability.children import Ended, outcome_of
-from tools.reliability.jobs import Job, jobs
+from tools.reliability.jobs import Job, jobs_for
 from tools.reliability.lines import Line
 
 EPOCHS = 30
@@ -28,7 +28,7 @@ def full_disk(times: int) -> Line:
     mounted = can_mount()
     how = "a file system of 1 MB, filled" if mounted else "files may not grow (RLIMIT_FSIZE)"
     line = Line("disk full", f"{how} in the middle of the run")
-    for number, job in zip(range(times), itertools.cycle(jobs()), strict=False):
+    for number, job in zip(range(times), itertools.cycle(jobs_for(times)), strict=False):
         expected = job.call(max_iter=EPOCHS)
         with small_disk() if mounted else any_folder() as folder, any_folder() as outside:
             path = Path(folder, "run.ckpt")
@@ -62,7 +62,7 @@ def lost_permission(times: int) -> Line:
         "folder read-only, or permission lost",
         "`chmod 555` before the run, and in the middle of one",
     )
-    for number, job in zip(range(times), itertools.cycle(jobs()), strict=False):
+    for number, job in zip(range(times), itertools.cycle(jobs_for(times)), strict=False):
         expected = job.call(max_iter=EPOCHS)
         with any_folder() as folder, any_folder() as outside:
             inner = Path(folder, "kept")
@@ -101,12 +101,11 @@ def lost_permission(times: int) -> Line:
 
 def failing_calls(times: int) -> Line:
     """Each call of the system that a write makes fails once, one after the other."""
-    del times
     line = Line(
         "write interrupted by the disk",
         "an I/O error (EIO) in each call of open, write, fsync and rename, one after the other",
     )
-    for job in jobs():
+    for job in jobs_for(times):
         expected = job.call(max_iter=EPOCHS)
         for number in itertools.count():
             with any_folder() as folder:
@@ -252,7 +251,6 @@ def failing(run: Callable[[], Any], number: int) -> Any:
         mock.patch.object(Path, "open", once(Path.open)),
         mock.patch.object(os, "open", once(os.open)),
         mock.patch.object(Path, "chmod", once(Path.chmod)),
-        mock.patch.object(os, "open", once(os.open)),
     ):
         ended = run()
     return ended if failed else (ended,)

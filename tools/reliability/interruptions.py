@@ -1,7 +1,6 @@
 """Ctrl-C: by a real signal at random moments, and at every line of what keeps a run."""
 
 import contextlib
-import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import numpy as np
 import engine
 from engine import Checkpoint, train
 from tools.reliability.children import outcome_of, struck
-from tools.reliability.jobs import CODES, NETWORK, ROWS, epochs_for, jobs
+from tools.reliability.jobs import CODES, NETWORK, ROWS, epochs_for, jobs_for
 from tools.reliability.lines import Line
 
 SECONDS = 0.4
@@ -36,7 +35,7 @@ def ctrl_c(times: int) -> Line:
     line = Line("Ctrl-C", "SIGINT at random moments; started again")
     generator = np.random.default_rng(1)
     returned = 0
-    every = list(jobs())
+    every = jobs_for(times)
     for job in every:
         epochs = epochs_for(job, SECONDS)
         expected = job.call(max_iter=epochs)
@@ -65,8 +64,7 @@ def ctrl_c(times: int) -> Line:
 
 
 def ctrl_c_everywhere(times: int) -> Line:
-    """At each line of the modules that keep a run, one after the other."""
-    del times  # every line, once
+    """At each line of the modules that keep a run, up to so many of the times that it runs."""
     line = Line(
         "Ctrl-C within the keeping of a run",
         "`KeyboardInterrupt` at every line that opens, reads, writes, renames, locks or closes",
@@ -74,12 +72,11 @@ def ctrl_c_everywhere(times: int) -> Line:
     for solver in ("adam", "gd", "lbfgs"):
         run = partial(_run, solver)
         expected = run()
-        for number in itertools.count():
+        for number in _moments(run, times):
             with tempfile.TemporaryDirectory() as folder:
                 kept = Checkpoint(Path(folder, "run.ckpt"), epochs=2)
-                reached = _interrupted(partial(run, checkpoint=kept), number)
-                if not reached:
-                    break
+                with _interrupting(number), contextlib.suppress(KeyboardInterrupt):
+                    run(checkpoint=kept)
                 line.times += 1
                 again = run(checkpoint=kept)
                 line.expect(again == expected, f"{solver}, line {number}: other bits")
@@ -101,17 +98,24 @@ def _run(solver: str, checkpoint: Any = None) -> str:
     return result.fingerprint
 
 
-def _interrupted(run: Callable[[], Any], number: int) -> bool:
-    """Whether a run came to that line of the keeping modules, and was interrupted there."""
-    with _interrupting(number) as count, contextlib.suppress(KeyboardInterrupt):
-        run()
-    return next(count) > number
+def _moments(run: Callable[..., Any], times: int) -> list[int]:
+    """Numbers of lines as a run comes to them: of each line, the first ones and the last."""
+    numbers: dict[Any, list[int]] = {}
+    with tempfile.TemporaryDirectory() as folder, _interrupting(-1) as seen:
+        run(checkpoint=Checkpoint(Path(folder, "run.ckpt"), epochs=2))
+    for number, place in enumerate(seen):
+        numbers.setdefault(place, []).append(number)
+    chosen = [[*some[: times - 1], some[-1]] for some in numbers.values()]
+    return sorted({number for some in chosen for number in some})
 
 
 @contextlib.contextmanager
-def _interrupting(number: int) -> Iterator[Iterator[int]]:
-    """Ctrl-C at a line, counted from 0; as Python does it, between two instructions."""
-    count = itertools.count()
+def _interrupting(number: int) -> Iterator[list[tuple[str, int]]]:
+    """Ctrl-C at a line, counted from 0; as Python does it, between two instructions.
+
+    Gives the lines of the keeping modules as they come: files and numbers.
+    """
+    seen: list[tuple[str, int]] = []
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         name = frame.f_code.co_filename
@@ -119,13 +123,15 @@ def _interrupting(number: int) -> Iterator[Iterator[int]]:
             return None
         if "__del__" in (frame.f_code.co_name, frame.f_back and frame.f_back.f_code.co_name):
             return None  # where Python itself ignores what is raised
-        if event == "line" and next(count) == number:
-            sys.settrace(None)
-            raise KeyboardInterrupt
+        if event == "line":
+            seen.append((name, frame.f_lineno))
+            if len(seen) == number + 1:
+                sys.settrace(None)
+                raise KeyboardInterrupt
         return trace
 
     sys.settrace(trace)
     try:
-        yield count
+        yield seen
     finally:
         sys.settrace(None)

@@ -58,6 +58,12 @@ def jobs() -> Iterator[Job]:
             yield Job(f"{name}, {dtype}", partial(fitted, name, dtype))
 
 
+def jobs_for(times: int) -> list[Job]:
+    """All of them; for a fault that happens fewer times, about so many, evenly spread."""
+    every = list(jobs())
+    return every[:: max(1, len(every) // times)]
+
+
 def trained(name: str, dtype: str, **others: Any) -> str:
     """By `train`."""
     X = ROWS.T.astype(dtype)

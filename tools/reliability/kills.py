@@ -13,7 +13,7 @@ from engine import Checkpoint
 from engine.tables.words import counted
 from tools.reliability.children import RENAMING, WRITING, outcome_of, struck
 from tools.reliability.commands import QUIET, engine_command, killed
-from tools.reliability.jobs import Job, epochs_for, jobs
+from tools.reliability.jobs import Job, epochs_for, jobs_for
 from tools.reliability.lines import Line
 
 SECONDS = 0.5  # that an undisturbed run takes, about
@@ -21,7 +21,7 @@ SECONDS = 0.5  # that an undisturbed run takes, about
 
 def sigkill(times: int) -> Line:
     """Kill each job's process again and again, at least so many times in all."""
-    every = list(jobs())
+    every = jobs_for(times)
     line = Line(
         "process killed",
         "SIGKILL at random moments of runs that write as often as they can; started again",

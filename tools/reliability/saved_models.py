@@ -1,5 +1,6 @@
 """Models that are saved over older ones, while the process is killed or the disk fails."""
 
+import functools
 import itertools
 import tempfile
 import time
@@ -28,7 +29,7 @@ def saving_killed(times: int) -> Line:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for ending in ENDINGS:
-            models, contents = _two_models(folder, ending)
+            models, contents = _two_models(ending)
             path = folder / f"model{ending}"
             path.write_bytes(contents[0])
             for _ in range(-(-times // len(ENDINGS))):
@@ -85,7 +86,7 @@ def _expect_the_older_file(
     line: Line, folder: Path, ending: str, fail: Callable[[Callable[[], Any]], Any]
 ) -> bool:
     """Save over an older file where something fails; whether there was nothing left to fail."""
-    (_, model), (old, new) = _two_models(folder, ending)
+    (_, model), (old, new) = _two_models(ending)
     path = folder / f"model{ending}"
     path.write_bytes(old)
     with any_folder() as outside:
@@ -112,7 +113,8 @@ def _saved_all_the_time(path: Path, models: list[Any]) -> None:
         save(path, model)
 
 
-def _two_models(folder: Path, ending: str) -> tuple[list[Any], list[bytes]]:
+@functools.cache
+def _two_models(ending: str) -> tuple[list[Any], list[bytes]]:
     """And what their files hold: the same whenever they are written."""
     X = np.random.default_rng(0).normal(size=(50, 3))
     models, contents = [], []
@@ -121,8 +123,8 @@ def _two_models(folder: Path, ending: str) -> tuple[list[Any], list[bytes]]:
             hidden_layer_sizes=(8,), solver="lbfgs", max_iter=20, tol=1.0, random_state=seed
         )
         models.append(model.fit(X, X[:, 0] * X[:, 1]))
-        path = folder / f"alone{ending}"
-        save(path, models[-1])
-        contents.append(path.read_bytes())
-        path.unlink()
+        with any_folder() as folder:
+            path = folder / f"alone{ending}"
+            save(path, models[-1])
+            contents.append(path.read_bytes())
     return models, contents
