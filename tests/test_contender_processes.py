@@ -284,7 +284,7 @@ def test_what_pip_cannot_install_is_said_and_the_environment_before_stays(own_sk
         assert command[-2:] == ["numpy", "scikit-learn==0"]
         return type("Done", (), {"returncode": 1, "stderr": "x\nERROR: No matching distribution"})
 
-    monkeypatch.setattr("venv.create", lambda path, with_pip: path.mkdir())
+    monkeypatch.setattr("venv.create", lambda path, with_pip: None)
     monkeypatch.setattr("subprocess.run", refuse)
     with pytest.raises(ValueError, match=r"could not install 'scikit-learn==0': ERROR: No match"):
         environments.make("scikit-learn", "scikit-learn==0")
