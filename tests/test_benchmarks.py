@@ -358,7 +358,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("where", "name", "wrong", "of"), WRONG, ids=str)
+@pytest.mark.parametrize(
+    ("where", "name", "wrong", "of"), WRONG, ids=lambda one: getattr(one, "__name__", one)
+)
 def test_a_wrong_result_is_refused(where, name, wrong, of, monkeypatch):
     monkeypatch.setattr(threads, "usable_cores", lambda: 2)
     parameters = next(one for one in parameters_of(of) if "numpy" not in one)
