@@ -38,6 +38,12 @@ def measured(tmp_path, monkeypatch):
     return found
 
 
+@pytest.fixture(autouse=True)
+def not_in_a_worker(monkeypatch):
+    """pytest-benchmark measures nothing in a worker of pytest-xdist, which a variable says."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
 def bench_in(folder, *arguments):
     return asv_runs.told(bench.main, ["--folder", str(folder), *arguments])
 
