@@ -117,7 +117,7 @@ def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> 
     from engine import convert_table
     from engine.tables import stream
 
-    stream.PART_BYTES, stream.CELLS = 1 << 20, 1 << 16
+    stream.PART_BYTES, stream.CELLS = 1 << 19, 1 << 15
     convert_table(small, f"{folder}/small", "y")
     kept = []
     if hoard:
@@ -139,7 +139,7 @@ def converted_with_few_addresses(source: str, small: str, folder: str, extra: in
     from engine import convert_table, open_table
     from engine.tables import stream
 
-    stream.PART_BYTES, stream.CELLS = 1 << 20, 1 << 16
+    stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 14
     convert_table(small, f"{folder}/small", "y")
     limit_addresses(extra)
     said = []
