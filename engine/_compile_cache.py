@@ -171,9 +171,12 @@ def keeps_kernels() -> bool:
     """Whether later processes can load what this one compiles."""
     folder = cache_folder()
     real = None if folder is None else usable_path(folder)
-    if real is None:
-        return False
-    there = next(place for place in (real, *real.parents) if os.path.exists(place))
+    return real is not None and can_be_added_to(real)
+
+
+def can_be_added_to(folder: Path) -> bool:
+    """Whether this user may write to a folder; if it does not exist, to the one it would be in."""
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     return os.access(there, os.W_OK)
 
 

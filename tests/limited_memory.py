@@ -139,6 +139,7 @@ def converted_with_few_addresses(source: str, small: str, folder: str, extra: in
     from engine import convert_table, open_table
     from engine.tables import stream
 
+    # With larger batches, polars at times finds too few addresses.
     stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 14
     convert_table(small, f"{folder}/small", "y")
     limit_addresses(extra)

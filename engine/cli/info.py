@@ -72,7 +72,7 @@ def _processor_name() -> str:
 
 
 def _cache_state() -> str:
-    from engine._compile_cache import cache_folder, why_unused
+    from engine._compile_cache import cache_folder, can_be_added_to, why_unused
 
     folder = cache_folder()
     if folder is None:
@@ -80,12 +80,11 @@ def _cache_state() -> str:
     try:
         problem = why_unused(folder)
         kept = [entry.lstat().st_size for entry in folder.glob("*.kernel")]
-        there = next(place for place in (folder, *folder.parents) if place.exists())
     except OSError as error:
         return f"{folder}  (not used: {error.strerror}; kernels are compiled in every process)"
     if problem is not None:
         return f"not used. {problem}"
-    cannot_add = "" if os.access(there, os.W_OK) else "; nothing can be added"
+    cannot_add = "" if can_be_added_to(folder) else "; nothing can be added"
     if not kept:
         return f"{folder}  (empty{cannot_add or ': the first call compiles'})"
     return f"{folder}  ({len(kept)} kernels, {sum(kept) / 1e6:.1f} MB{cannot_add})"
