@@ -10,7 +10,7 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults reliability fuzz fuzz-checkpoints bench gate \
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults fingerprints reliability fuzz fuzz-checkpoints bench gate \
     history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make fuzz-checkpoints  go on from 20 000 forged and damaged checkpoints; fills docs/reliability.md; FILES, JSON as above"
 	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
 	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
+	@echo "make fingerprints  do 600 small fits have the same bits as before? against where HEAD left main; BASE=commit"
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
 	@echo "make performance  measure all tables of docs/performance.md, and fill them in; TABLES='gradient memory' for some"
 	@echo "make scale   measure the tables of docs/scale.md, Dask's workers beside threads, and fill them in; minutes"
@@ -101,6 +102,9 @@ bench: $(VENV)/with-test
 
 gate: $(VENV)/with-benchmarks
 	$(RUN) -m tools.gate $(if $(BASE),--base $(BASE)) $(if $(SUMMARY),--summary $(SUMMARY))
+
+fingerprints: $(VENV)/with-test
+	$(RUN) -m tools.fingerprints $(if $(BASE),--base $(BASE))
 
 history: $(VENV)/with-benchmarks
 	$(RUN) -m tools.history
