@@ -48,6 +48,18 @@ def function(module, name, backend):
         raise NotImplementedError(str(absent)) from absent
 
 
+def function_of(name, *modules):
+    """A function of the first of these modules that this commit has."""
+    import importlib
+
+    for module in modules:
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ImportError:
+            continue
+    raise NotImplementedError(f"no {name} in {modules}")
+
+
 def takes(kernel, argument):
     """Whether it does on this commit."""
     import inspect
@@ -63,8 +75,7 @@ def code(table, unit):
 
 def block(matrix):
     """A copy as the tiled form takes it: rows that begin on the boundary of a vector."""
-    from engine.blocks import aligned
-
+    aligned = function_of("aligned", "engine.sums.blocks", "engine.blocks")
     copy = aligned(matrix.shape, matrix.dtype)
     copy[:] = matrix
     return copy

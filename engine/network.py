@@ -11,8 +11,8 @@ from engine.boundary.samples import checked_samples
 from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
-from engine.objective import Objective, Spare, forward
-from engine.samples import Layers, Samples
+from engine.sums.objective import Objective, Spare, forward
+from engine.sums.samples import Layers, Samples
 
 
 class Network:
@@ -289,7 +289,7 @@ class Network:
         names: tuple[str, str] = ("X", "Y"),
         finite: bool = True,
     ) -> Samples:
-        return checked_samples(
+        checked = checked_samples(
             X,
             Y,
             sample_weight,
@@ -299,6 +299,7 @@ class Network:
             names=names,
             finite=finite,
         )
+        return Samples(*checked)
 
     def cost_and_gradient(
         self,

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from mpmath import mp
 
-from engine._jit import OPTIONS, jit
+from engine.compiler.jit import OPTIONS, jit
 from engine.equations import elementary
 
 BLOCK = 1 << 15  # numbers worked on at a time; they stay in the second-level cache

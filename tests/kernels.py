@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from engine._jit import jit
+from engine.compiler.jit import jit
 
 
 @jit

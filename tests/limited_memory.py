@@ -36,7 +36,7 @@ def data_now() -> int:
 
 
 def _now(field: str) -> int:
-    from engine.free_memory import of_process
+    from engine.system.free_memory import of_process
 
     found = of_process(field)
     assert found is not None

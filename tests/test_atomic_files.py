@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import engine as package
-from engine import Network, atomic_files
+from engine import Network
+from engine.system import atomic_files
 from engine.tables import on_disk
 from tests.processes import ROOT
 

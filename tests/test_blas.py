@@ -10,9 +10,10 @@ import scipy.linalg  # noqa: F401  # brings a BLAS of its own
 import threadpoolctl
 from joblib import Parallel, delayed
 
-from engine import Checkpoint, MLPRegressor, Network, blas, train
-from engine.blas import hold_blas, one_blas_thread
-from engine.workers import ArrayWorker
+from engine import Checkpoint, MLPRegressor, Network, train
+from engine.sums import blas
+from engine.sums.blas import hold_blas, one_blas_thread
+from engine.sums.workers import ArrayWorker
 
 pytestmark = pytest.mark.compiled
 

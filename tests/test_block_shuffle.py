@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Checkpoint, MLPClassifier, MLPRegressor, Network, train
-from engine.mapped_files import ask_for
-from engine.training import reading
-from engine.training.batches import (
+from engine.solvers.batches import (
     BLOCK_NUMBERS,
     BUFFER_BLOCKS,
     in_order,
@@ -16,8 +14,9 @@ from engine.training.batches import (
     samples_of_a_block,
     shuffle,
 )
-from engine.training.mersenne import words_of
-from engine.training.reading import ReadAhead
+from engine.solvers.mersenne import words_of
+from engine.solvers.read_ahead import ReadAhead
+from engine.system.mapped_files import ask_for
 from tests import block_shuffle_oracle as oracle
 
 WIDE = 2000  # features: 32 samples a block
@@ -195,7 +194,9 @@ def mapped(tmp_path):
 def asked(monkeypatch):
     """The parts that were asked for, as address and length."""
     parts = []
-    monkeypatch.setattr(reading, "ask_for", lambda address, n: parts.append((address, n)))
+    monkeypatch.setattr(
+        "engine.solvers.read_ahead.ask_for", lambda address, n: parts.append((address, n))
+    )
     return parts
 
 

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, Network, save
 from engine.cli import main
-from engine.fingerprints import fingerprint_of
 from engine.model_files import archive, examples, tensor_file, trials
+from engine.training.result import fingerprint_of
 from tests import processes
 from tests.processes import run
 

@@ -29,16 +29,16 @@ from engine import (
     MLPClassifier,
     MLPRegressor,
     Network,
-    machine_identity,
     train,
 )
+from engine.compiler.identity import identity as machine
 from engine.estimators.fit_identity import in_words
 from engine.estimators.watch import Watch
-from engine.file_locks import FileLock, InUse
-from engine.objective import Objective
+from engine.solvers.state import POSITION
+from engine.sums.objective import Objective
+from engine.system.file_locks import FileLock, InUse
 from engine.training import checkpoint_files, evaluations, run_identity
 from engine.training.checkpoint import Keeper
-from engine.training.state import POSITION
 from tests import processes
 
 NETWORK = Network((3, 5, 1))
@@ -623,7 +623,7 @@ def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
 
 def test_other_settings_of_the_compiler_and_features_of_the_processor_are_named(path, monkeypatch):
     run(path, solver="gd")
-    identity = machine_identity.identity()
+    identity = machine()
     there = {**identity, "NUMBA_OPT": "7"}
     there["processor's features"] = identity["processor's features"] + ",+warp"
     monkeypatch.setattr("engine.training.run_identity.identity", lambda: there)
@@ -991,7 +991,7 @@ def test_a_lock_ends_with_its_process_also_where_a_child_lives_on(tmp_path):
     code = f"""
 import os, sys, time
 from pathlib import Path
-from engine.file_locks import FileLock
+from engine.system.file_locks import FileLock
 lock = FileLock(Path({str(tmp_path / "lock")!r}))
 if child := os.fork():
     print(child, flush=True)

@@ -17,10 +17,10 @@ from engine import MLPClassifier, MLPRegressor, verify
 from engine.checks import agreement, differences, problems, rounding, thread_bits
 from engine.checks.outcomes import Check
 from engine.checks.parts import parts_of
-from engine.chunks import ChunkSums
 from engine.equations import backends
 from engine.estimators.rows import Rows
-from engine.workers import TiledWorker
+from engine.sums.chunks import ChunkSums
+from engine.sums.workers import TiledWorker
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(30, 4))

@@ -1,4 +1,4 @@
-"""engine/chunks.py: the cut into chunks, and sums over them."""
+"""engine/sums/chunks.py: the cut into chunks, and sums over them."""
 
 import functools
 import itertools
@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Network, chunks, train
-from engine.chunks import ChunkSums, chunk_bounds, chunk_samples
+from engine import Network, train
 from engine.equations.backends import BACKENDS, Backend
-from engine.samples import Layers, Samples
-from engine.workers import SPAN_SAMPLES
+from engine.sums import chunks
+from engine.sums.chunks import ChunkSums, chunk_bounds, chunk_samples
+from engine.sums.samples import Layers, Samples
+from engine.sums.workers import SPAN_SAMPLES
 from tests import oracle
 
 NETWORK = Network((2, 2, 1))

@@ -127,9 +127,9 @@ def test_info_prints_versions_cores_and_the_cache_folder(tmp_path):
 def test_info_counts_the_kernels_in_the_cache(tmp_path, monkeypatch):
     for name in ("one.kernel", "two.kernel", "three.tmp"):
         (tmp_path / name).write_bytes(bytes(1_000_000))
-    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("engine.compiler.cache.cache_folder", lambda: tmp_path)
     assert info._cache_state() == f"{tmp_path}  (2 kernels, 2.0 MB)"
-    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: None)
+    monkeypatch.setattr("engine.compiler.cache.cache_folder", lambda: None)
     assert info._cache_state().startswith("none: there is no home folder")
 
 

@@ -882,10 +882,10 @@ def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
 
 
 def test_a_table_too_large_for_memory_is_refused_with_advice(on_disk, monkeypatch):
-    monkeypatch.setattr("engine.free_memory.memory_left", lambda: 10_000.0)
+    monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 10_000.0)
     with pytest.raises(ValueError, match=r"would take about .* Add --on-disk FOLDER"):
         check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
-    monkeypatch.setattr("engine.free_memory.memory_left", lambda: 1e9)
+    monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 1e9)
     check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
 
 
@@ -894,7 +894,7 @@ def test_predictions_of_a_table_too_large_for_memory_are_refused(
     done, folder, monkeypatch, command
 ):
     arguments = (command, folder / "diabetes.skops", folder / "diabetes.parquet")
-    monkeypatch.setattr("engine.free_memory.memory_left", lambda: 10_000.0)
+    monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 10_000.0)
     assert "divide it into several files" in refused(done, *arguments)
     monkeypatch.undo()
     assert done(*arguments)[0] == 0

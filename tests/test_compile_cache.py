@@ -1,6 +1,7 @@
 """The compile cache saves time and can do no harm, whatever happens to its files and folders."""
 
 import errno
+import importlib
 import itertools
 import json
 import os
@@ -21,22 +22,24 @@ import numpy as np
 import pytest
 from numba.core import config
 
-from engine import Network, _compile_cache, equations, file_owners, train
-from engine._compile_cache import (
+from engine import Network, equations, train
+from engine.cli import info, main
+from engine.comparison import environments
+from engine.compiler import cache, identity
+from engine.compiler.cache import (
     DIGEST_BYTES,
     MOST_BYTES,
-    build_identity,
     cache_folder,
     cache_root,
     usable_path,
     why_unused,
 )
-from engine._jit import jit
-from engine.cli import info, main
-from engine.comparison import environments
+from engine.compiler.identity import build_identity
+from engine.compiler.jit import jit
 from engine.equations import mean
 from engine.equations.backends import LOOPS
-from engine.training.slices import descend_tiled
+from engine.solvers.slices import descend_tiled
+from engine.system import file_owners
 from tests.kernels import largest, loaded_and_compiled, total
 from tests.processes import ROOT, result_of, run_function
 
@@ -398,7 +401,7 @@ def test_a_full_disk_leaves_no_half_written_entry(folder, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return open(path, mode, **settings)
 
-    monkeypatch.setattr(_compile_cache, "open", write_some, raising=False)
+    monkeypatch.setattr(cache, "open", write_some, raising=False)
     assert sum_up_twice() == [COMPILED, COMPILED]
     assert files_in(folder) == []
 
@@ -410,7 +413,7 @@ def test_no_two_writers_share_the_file_that_they_write_aside(folder, monkeypatch
         written.append(Path(aside).name)
         raise PermissionError(errno.EACCES, "Access is denied", str(path))
 
-    monkeypatch.setattr("engine._compile_cache.os.replace", refuse)
+    monkeypatch.setattr("engine.compiler.cache.os.replace", refuse)
     assert sum_up_twice() == [COMPILED, COMPILED]
     assert len(set(written)) == len(written) >= 2
     assert files_in(folder) == []
@@ -448,8 +451,8 @@ def umask():
 @pytest.fixture
 def unsaid(folder, umask, monkeypatch):
     """The cache's folder, in a process that has looked at no folder and has warned of none."""
-    monkeypatch.setattr(_compile_cache, "_warnings", itertools.count())
-    monkeypatch.setattr(_compile_cache, "_usable", {})
+    monkeypatch.setattr(cache, "_warnings", itertools.count())
+    monkeypatch.setattr(cache, "_usable", {})
     monkeypatch.setattr(file_owners, "_is_own_group", lambda group_id: False)
     return folder
 
@@ -467,7 +470,9 @@ def let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if ROOT_USER:
         os.chown(path, 1234, -1)
     else:
-        monkeypatch.setattr("engine.file_owners.os.geteuid", lambda: os.stat(path).st_uid + 1)
+        monkeypatch.setattr(
+            "engine.system.file_owners.os.geteuid", lambda: os.stat(path).st_uid + 1
+        )
 
 
 on_posix = pytest.mark.skipif(not POSIX, reason="Windows has access lists in place of modes")
@@ -513,7 +518,7 @@ def test_a_folder_that_others_may_write_to_is_named(unsaid, closed_again, place,
 @pytest.mark.parametrize("place", ["the build's", "further above"])
 def test_a_folder_that_others_may_write_to_is_not_used(unsaid, closed_again, place):
     assert sum_up() == COMPILED
-    _compile_cache._usable.clear()
+    cache._usable.clear()
     changed, kept = folder_at(place, unsaid), files_in(unsaid)
     before = stat.S_IMODE(changed.stat().st_mode)
     closed_again(changed, 0o775)
@@ -528,7 +533,7 @@ def test_the_last_folder_alone_may_not_be_open_to_others_by_the_sticky_bit(unsai
     tmp_path.chmod(0o1777)  # as /tmp
     assert sum_up() == COMPILED
     assert sum_up() == LOADED
-    _compile_cache._usable.clear()
+    cache._usable.clear()
     unsaid.chmod(0o1777)
     compiles_and_warns_once("has mode 1777")
 
@@ -554,7 +559,7 @@ def test_a_folder_of_another_user_is_named(unsaid, monkeypatch, place):
 @on_posix
 def test_a_folder_of_another_user_is_not_used(unsaid, monkeypatch):
     assert sum_up() == COMPILED
-    _compile_cache._usable.clear()
+    cache._usable.clear()
     let_go(unsaid.parent, monkeypatch)
     compiles_and_warns_once("belongs to another user")
 
@@ -577,7 +582,7 @@ def test_an_entry_that_others_could_change_is_compiled_anew_and_replaced(
     with monkeypatch.context() as owner:
         if change == "another user":
             let_go(entry, owner)
-            _compile_cache._usable[unsaid] = unsaid  # whose it is matters here for the entry alone
+            cache._usable[unsaid] = unsaid  # whose it is matters here for the entry alone
         else:
             entry.chmod(int(change[-4:], 8))
         with pytest.warns(UserWarning, match=change) as warned:
@@ -590,7 +595,7 @@ def test_an_entry_that_others_could_change_is_compiled_anew_and_replaced(
 def test_what_root_has_kept_and_closed_is_used_by_all(unsaid, monkeypatch):
     assert sum_up() == COMPILED
     unsaid.chmod(0o555)
-    monkeypatch.setattr("engine.file_owners.os.geteuid", lambda: 1234)
+    monkeypatch.setattr("engine.system.file_owners.os.geteuid", lambda: 1234)
     assert sum_up() == LOADED
 
 
@@ -599,7 +604,7 @@ def test_what_root_has_kept_and_closed_is_used_by_all(unsaid, monkeypatch):
 def test_whatever_the_umask_others_may_not_write_to_what_is_kept(unsaid, umask, mask):
     umask(mask)
     assert sum_up() == COMPILED
-    _compile_cache._usable.clear()
+    cache._usable.clear()
     assert sum_up() == LOADED
     made = [unsaid.parent, unsaid, *unsaid.iterdir()]
     assert len(made) >= 3
@@ -743,7 +748,7 @@ def home(tmp_path, monkeypatch):
 
 
 def pretend_to_run_on(platform, monkeypatch):
-    monkeypatch.setattr("engine._compile_cache.sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr("engine.compiler.cache.sys", SimpleNamespace(platform=platform))
 
 
 def test_XDG_CACHE_HOME_is_followed(home, monkeypatch):
@@ -786,68 +791,97 @@ def copy_of_package(folder: Path) -> Path:
 
 
 @pytest.fixture
-def identity(tmp_path, monkeypatch):
-    """The build identity, worked out anew, of a copy of the package in tmp_path/engine."""
-    monkeypatch.setattr(_compile_cache, "PACKAGE", copy_of_package(tmp_path))
-    yield build_identity.__wrapped__
+def copied(tmp_path, monkeypatch):
+    """A copy of the package, of which identities are then worked out."""
+    package = copy_of_package(tmp_path)
+    monkeypatch.setattr(identity, "PACKAGE", package)
+    yield package
     build_identity.cache_clear()
+    identity.sources.cache_clear()
 
 
-def test_a_copy_of_the_package_has_the_same_identity(identity):
-    assert identity() == build_identity.__wrapped__()
-    assert identity() == build_identity()
+def identities() -> tuple[str | None, str]:
+    """Of compiled kernels, and of the runs that checkpoints and Dask's workers belong to."""
+    return build_identity.__wrapped__(), identity.sources.__wrapped__()
 
 
-def test_without_source_files_there_is_no_identity_and_no_folder(identity, tmp_path, monkeypatch):
+def test_a_copy_of_the_package_has_the_same_identities(copied, monkeypatch):
+    of_copy = identities()
+    monkeypatch.setattr(identity, "PACKAGE", PACKAGE)
+    assert of_copy == identities() == (build_identity(), identity.sources())
+
+
+def test_without_source_files_there_is_no_identity_and_no_folder(copied, monkeypatch):
     """As in a zip file: nothing would tell changed code from code that was compiled before."""
-    for source in (tmp_path / "engine").rglob("*.py"):
+    for source in copied.rglob("*.py"):
         source.unlink()
-    assert identity() is None
-    monkeypatch.setattr(_compile_cache, "build_identity", identity)
-    assert _compile_cache.cache_folder() is None
+    assert identities() == (None, "unknown")
+    monkeypatch.setattr(cache, "build_identity", build_identity.__wrapped__)
+    assert cache.cache_folder() is None
 
 
-def test_a_change_in_any_source_file_names_another_folder(identity, tmp_path, monkeypatch):
-    read, read_bytes = [], Path.read_bytes
+# Rooms of the package whose files change compiled kernels, those that change only where a run
+# goes, and those that change neither.
+OF_KERNELS = {"compiler", "equations", "solvers", "sums"}
+OF_RUNS = {"training"}
+OF_NEITHER = {
+    "boundary",
+    "checks",
+    "cli",
+    "comparison",
+    "distributed",
+    "estimators",
+    "examples",
+    "model_files",
+    "system",
+    "tables",
+}
 
-    def note_and_read(path):
-        read.append(path)
-        return read_bytes(path)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", note_and_read)
-        before = {"unchanged": identity()}
-    sources = sorted((tmp_path / "engine").rglob("*.py"))
-    assert read == sources
-    one_of_each_folder = {source.parent: source for source in sources}
-    assert len(one_of_each_folder) > 5
-    for source in one_of_each_folder.values():
+def test_each_room_s_files_change_what_depends_on_them_and_nothing_else(copied):
+    """A changed file of a room: does it compile anew, does it refuse a checkpoint?"""
+    before = identities()
+    rooms = {path.name for path in copied.iterdir() if path.is_dir()}
+    assert rooms == OF_KERNELS | OF_RUNS | OF_NEITHER
+    for source in sorted(copied.rglob("*.py")):
+        room = source.relative_to(copied).parts[0]
         kept = source.read_bytes()
-        source.write_bytes(kept + b"#")
-        before[str(source)] = identity()
+        source.write_bytes(kept.replace(b'"""', b'"""Changed. ', 1))
+        kernels, runs = identities()
         source.write_bytes(kept)
-    assert len(set(before.values())) == len(before) == len(one_of_each_folder) + 1
-    assert identity() == before["unchanged"]
+        assert (kernels != before[0]) == (room in OF_KERNELS), source
+        assert (runs != before[1]) == (room in OF_KERNELS | OF_RUNS), source
+    assert identities() == before
 
 
-def test_a_source_file_more_or_fewer_or_renamed_names_another_folder(identity, tmp_path):
-    before = identity()
-    new = tmp_path / "engine" / "equations" / "new.py"
+def test_all_kernels_are_in_the_rooms_whose_files_name_the_folder():
+    outside = [
+        source
+        for source in PACKAGE.rglob("*.py")
+        if "engine.compiler.jit" in source.read_text() and not identity.is_numeric(source)
+    ]
+    assert outside == []
+
+
+def test_a_source_file_more_or_fewer_or_renamed_names_another_folder(copied):
+    before = identities()
+    new = copied / "equations" / "new.py"
     new.write_bytes(b"")
-    more = identity()
+    more = identities()
     renamed = new.rename(new.with_name("renamed.py"))
-    other_name = identity()
+    other_name = identities()
     renamed.unlink()
-    assert identity() == before
-    (tmp_path / "engine" / "plots.py").unlink()
-    assert len({before, more, other_name, identity()}) == 4
+    assert identities() == before
+    (copied / "sums" / "one_row.py").unlink()
+    assert len({before, more, other_name, identities()}) == 4
 
 
 @pytest.mark.skipif(not POSIX, reason="Windows does not let every user make links")
-def test_an_editor_s_lock_file_beside_the_sources_is_no_obstacle(identity, tmp_path):
+def test_an_editor_s_lock_file_beside_the_sources_is_no_obstacle(copied):
     # Emacs marks a file that is being edited by a link to nowhere, `.#layout.py`.
-    (tmp_path / "engine" / "equations" / ".#layout.py").symlink_to("user@host.4711:1700000000")
-    assert identity()
+    before = identities()
+    (copied / "equations" / ".#layout.py").symlink_to("user@host.4711:1700000000")
+    assert identities() == before
 
 
 SETTINGS = (
@@ -871,7 +905,8 @@ def test_a_compiler_setting_names_another_folder(monkeypatch, setting):
 @pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
 def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(monkeypatch, builder):
     before = build_identity.__wrapped__()
-    monkeypatch.setattr(getattr(_compile_cache, builder), "__version__", "0.0.1")
+    module = importlib.import_module(builder)
+    monkeypatch.setattr(module, "__version__", "0.0.1")
     assert build_identity.__wrapped__() != before
 
 
@@ -994,7 +1029,7 @@ def test_a_compilation_that_was_left_unfinished_is_not_kept_and_raises_nothing(
         def _reduce():
             raise RuntimeError("no compiled object yet")
 
-    cache = _compile_cache.CheckedCache(lambda: None)
-    monkeypatch.setattr(cache, "_folder", tmp_path)
-    cache.save_overload(("float64",), Unfinished)
+    kept = cache.CheckedCache(lambda: None)
+    monkeypatch.setattr(kept, "_folder", tmp_path)
+    kept.save_overload(("float64",), Unfinished)
     assert list(tmp_path.iterdir()) == []

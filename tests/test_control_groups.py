@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine import control_groups, free_memory
-from engine.control_groups import folders
+from engine.system import control_groups, free_memory
+from engine.system.control_groups import folders
 
 
 @pytest.fixture

@@ -354,7 +354,7 @@ def test_an_active_client_that_cannot_be_used_is_refused_by_name(client, monkeyp
 
 
 def test_activations_and_cost_of_all_rows(client):
-    from engine.chunks import ChunkSums
+    from engine.sums.chunks import ChunkSums
 
     X, y, _ = rows(5000, kind="numbers")
     estimator = model("numbers")
@@ -478,7 +478,7 @@ def test_kernels_are_compiled_by_one_worker_of_a_host(tmp_path):
     X, y, _ = dask_of(*rows(5000))
 
     def of_chunks():
-        from engine.workers import run_chunk_tiled
+        from engine.sums.workers import run_chunk_tiled
 
         return loaded_and_compiled(run_chunk_tiled)
 

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pytest
 
-from engine._jit import OPTIONS, jit
+from engine.compiler.jit import OPTIONS, jit
 from engine.equations import elementary
 from tests.conftest import PASS
 from tests.elementary_sweep import (

@@ -18,8 +18,8 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 
 import engine
 from engine import MLPClassifier, MLPRegressor, Network
-from engine.chunks import ChunkSums
-from engine.objective import Objective
+from engine.sums.chunks import ChunkSums
+from engine.sums.objective import Objective
 from engine.training.descent import Slices
 from tests.test_estimators import rows, targets
 

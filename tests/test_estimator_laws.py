@@ -15,7 +15,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
 from engine.equations.backends import BACKENDS
-from engine.training.mersenne import words_of
+from engine.solvers.mersenne import words_of
 from tests.test_estimators import KINDS, assert_same, both, rows, targets
 
 pytestmark = pytest.mark.filterwarnings(

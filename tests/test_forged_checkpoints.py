@@ -20,11 +20,11 @@ import pytest
 from engine import Checkpoint, CheckpointError, MLPClassifier, Network, train
 from engine.cli import main
 from engine.estimators.fit_identity import in_words
-from engine.regular_files import new_regular, open_regular
+from engine.solvers.state import State
+from engine.system.regular_files import new_regular, open_regular
 from engine.training import checkpoint_files, evaluations, restoration
 from engine.training.checkpoint import EVALUATIONS
 from engine.training.restoration import Restoring
-from engine.training.state import State
 from tests import processes
 from tools import fuzz_checkpoints, fuzz_workers
 from tools.fuzz_checkpoint_forgery import CHANGES, FILES

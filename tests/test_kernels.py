@@ -1,4 +1,4 @@
-"""engine/_kernels.py: kernels that kernels call are compiled once, or left to their callers."""
+"""engine/compiler/kernels.py: kernels that others call are compiled once, or left to these."""
 
 import gc
 import os
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numba.core import config, registry
 
-from engine import _jit
-from engine._compile_cache import cache_folder, called_by
+from engine.compiler import jit as compiler
+from engine.compiler.cache import cache_folder, called_by
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.compiled
 
 NUMBERS = np.arange(6.0)
 # Seen as what they are, not only as functions.
-jit: Any = _jit.jit
-compiled_once: Any = _jit.compiled_once
+jit: Any = compiler.jit
+compiled_once: Any = compiler.compiled_once
 
 
 @jit

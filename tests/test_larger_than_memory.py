@@ -15,12 +15,11 @@ from engine import (
     MLPClassifier,
     MLPRegressor,
     Network,
-    free_memory,
-    mapped_files,
     open_table,
     train,
 )
 from engine.boundary.arrays import non_finite
+from engine.system import free_memory, mapped_files
 from tests import limited_memory
 from tests.limited_memory import MB
 from tests.processes import result_of, run_function

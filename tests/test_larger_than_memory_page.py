@@ -96,7 +96,7 @@ def test_a_group_holds_what_its_processes_hold_and_goes_away():
 
 
 def test_where_no_group_can_be_made_the_reason_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.control_groups.folders", lambda controller: [tmp_path])
+    monkeypatch.setattr("engine.system.control_groups.folders", lambda controller: [tmp_path])
     with (
         pytest.raises(memory_group.NoGroup, match="no limit of memory can be set below it"),
         memory_group.memory_group(1 << 30),

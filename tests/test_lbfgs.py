@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 from engine import DivergedError, Network, train
-from engine.objective import Objective
+from engine.sums.objective import Objective
 from tests import oracle, processes
 from tests.test_training import HISTORY, XNOR_X, XNOR_Y, at_step, interrupt
 

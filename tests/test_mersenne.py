@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine.training.batches import in_order, shuffle
-from engine.training.mersenne import put_words, words_of
+from engine.solvers.batches import in_order, shuffle
+from engine.solvers.mersenne import put_words, words_of
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 3, 5, 16, 17, 33, 150, 700])

@@ -12,7 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine import DivergedError, Network, train
-from engine.training import batches, descent
+from engine.solvers import batches
+from engine.training import descent
 from tests import descent_oracle, oracle, processes
 from tests.descent_oracle import Rule
 

@@ -19,10 +19,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import engine as package
-from engine import ModelFileError, atomic_files
+from engine import ModelFileError
 from engine.model_files import pipeline_file, trusted
 from engine.model_files.archive import HEADER, SCHEMA
 from engine.model_files.pipeline_file import StoredModel, read_model, write_model
+from engine.system import atomic_files
 
 HEADER_OF_TEST = {"what": "a test, naïve", "columns": ["a"]}
 

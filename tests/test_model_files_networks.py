@@ -432,7 +432,7 @@ def test_numbers_that_are_not_finite_are_refused(path, name, value):
         tensors[name] = tensors[name].copy()
         tensors[name].flat[0] = value
         layers = [tensors[f"layers.{l}.{part}"] for l in (0, 1) for part in ("weight", "bias")]
-        metadata["fingerprint"] = engine.fingerprints.fingerprint_of(layers)
+        metadata["fingerprint"] = engine.training.result.fingerprint_of(layers)
 
     resealed(path, spoil)
     with pytest.raises(ModelFileError, match=f"{name} holds NaN or infinity"):

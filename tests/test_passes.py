@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine import Network
-from engine._kernels import Kernel
+from engine.compiler.kernels import Kernel
 from engine.equations.backends import LOOPS
 from tests.conftest import PASS
 from tests.kernels import busy, element, is_nan, loaded_and_compiled, quotient

@@ -1,13 +1,13 @@
-"""engine/equations/products.py and engine/_tile.py: sums in tiles, at every edge of a matrix."""
+"""engine/equations/products.py, engine/compiler/tiles.py: sums in tiles, at a matrix's edges."""
 
 import numba
 import numpy as np
 import pytest
 
-from engine import _tile
-from engine.blocks import aligned
+from engine.compiler import tiles
 from engine.equations import products
 from engine.equations.backends import NUMPY, TILED
+from engine.sums.blocks import aligned
 from tests import cases, tiled
 from tests.processes import result_of
 
@@ -45,7 +45,7 @@ def samples(n_rows, m, dtype, seed):
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("n_out", "n_in", "vectors"), SHAPES)
 def test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(n_out, n_in, vectors, dtype):
-    m = vectors * _tile.VECTOR_BYTES // np.dtype(dtype).itemsize
+    m = vectors * tiles.VECTOR_BYTES // np.dtype(dtype).itemsize
     W, b = whole_numbers((n_out, n_in), dtype, 1), whole_numbers((n_out,), dtype, 2)
     A, dZ = samples(n_in, m, dtype, 3), samples(n_out, m, dtype, 4)
     Z, dA = samples(n_out, m, dtype, 5), samples(n_in, m, dtype, 6)
@@ -71,19 +71,19 @@ def test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(n_out, n_i
 )
 def test_a_tile_is_made_for_the_registers_of_the_processor(features, registers, monkeypatch):
     monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
-    assert _tile.vector_registers() == registers
+    assert tiles.vector_registers() == registers
 
 
 def test_a_tile_of_this_processor_fits_into_its_registers():
     n_columns = len(products.COLUMNS)
-    assert 4 * n_columns + n_columns + 1 <= _tile.REGISTERS  # sums, samples, and a weight
+    assert 4 * n_columns + n_columns + 1 <= tiles.REGISTERS  # sums, samples, and a weight
 
 
 def products_of_every_shape():
     for dtype in cases.DTYPES:
         for shape in SHAPES:
             test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(*shape, dtype)
-    return _tile.VECTOR_BYTES
+    return tiles.VECTOR_BYTES
 
 
 @pytest.mark.compiled
@@ -100,9 +100,9 @@ def test_products_are_exact_where_vectors_have_sixteen_bytes(tmp_path):
 def test_an_interpreted_tile_that_reaches_over_the_edge_is_refused():
     Z = np.zeros((5, 16))
     with pytest.raises(IndexError, match="reaches over the edge"):
-        _tile.load(Z, 2, 0, products.FOUR, products.ONE)
+        tiles.load(Z, 2, 0, products.FOUR, products.ONE)
     with pytest.raises(IndexError, match="reaches over the edge"):
-        _tile.load(Z, 0, 16, products.ONE, products.ONE)
+        tiles.load(Z, 0, 16, products.ONE, products.ONE)
 
 
 @pytest.mark.parametrize("case", cases.THINNED[::3], ids=str)

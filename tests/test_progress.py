@@ -169,7 +169,7 @@ def compile_begins(cache):
 
 
 def kernel_cache():
-    from engine._compile_cache import CheckedCache
+    from engine.compiler.cache import CheckedCache
 
     return CheckedCache(kernel_cache)
 
@@ -212,9 +212,9 @@ def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(
 ):
     place = None if kind == "none" else tmp_path / "kernels"
     if kind == "of others":
-        monkeypatch.setattr("engine._compile_cache.usable_path", lambda folder: None)
+        monkeypatch.setattr("engine.compiler.cache.usable_path", lambda folder: None)
     monkeypatch.setattr("os.access", lambda path, mode: kind != "read-only")
-    monkeypatch.setattr("engine._compile_cache.cache_folder", lambda: place)
+    monkeypatch.setattr("engine.compiler.cache.cache_folder", lambda: place)
     said: list[str] = []
     with announcing_compilation(said.append), compile_begins(kernel_cache()):
         pass

@@ -13,8 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import engine as package
-from engine import extras
 from engine.cli import main
+from engine.system import extras
 from tests.processes import ROOT, environment, output, run
 from tests.test_public_names import code_in_markdown
 

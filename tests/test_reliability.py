@@ -135,7 +135,7 @@ def saved_with_a_broken_writer() -> list[list[str]]:
             yield file
             os.fsync(file.fileno())
 
-    with mock.patch("engine.atomic_files.replacing", in_place):
+    with mock.patch("engine.system.atomic_files.replacing", in_place):
         return [saved_models.saving_killed(30).failures, saved_models.saving_fails(1).failures]
 
 

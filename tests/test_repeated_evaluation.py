@@ -11,8 +11,9 @@ import weakref
 import numpy as np
 import pytest
 
-from engine import Network, chunks
-from engine.workers import TiledWorker, new_worker
+from engine import Network
+from engine.sums import chunks
+from engine.sums.workers import TiledWorker, new_worker
 
 pytestmark = pytest.mark.compiled
 

@@ -5,12 +5,12 @@ import pytest
 import scipy.sparse
 
 from engine import Network
-from engine.chunks import ChunkSums
 from engine.equations.backends import BACKENDS
-from engine.objective import Objective
-from engine.samples import Samples, SparseColumns, columns_of
+from engine.solvers.state import ADAM, Settings, new_state
+from engine.sums.chunks import ChunkSums
+from engine.sums.objective import Objective
+from engine.sums.samples import Samples, SparseColumns, columns_of
 from engine.training.descent import way_of
-from engine.training.state import ADAM, Settings, new_state
 
 N_FEATURES, N_SAMPLES = 13, 41
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine import _numba_imports
+from engine.compiler import jit
 from tests import processes
 
 TRAIN = """
@@ -46,10 +46,10 @@ def test_a_dot_product_compiled_later_finds_its_blas():
 
 
 def test_without_scipy_there_is_no_blas(monkeypatch):
-    _numba_imports.find_blas()
-    monkeypatch.setattr(_numba_imports, "find_spec", lambda name: None)
+    jit.find_blas()
+    monkeypatch.setattr(jit, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="scipy"):
-        _numba_imports.find_blas()
+        jit.find_blas()
 
 
 def test_numbas_own_question_is_back_in_place():

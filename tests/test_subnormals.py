@@ -1,4 +1,4 @@
-"""engine/_subnormals.py: what takes subnormals for zeros, and what it leaves alone."""
+"""engine/compiler/subnormals.py: what takes subnormals for zeros, and what it leaves alone."""
 
 import math
 
@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from engine import DivergedError, MLPClassifier, Network, _subnormals, train
-from engine._jit import jit
-from engine.chunks import ChunkSums
+from engine import DivergedError, MLPClassifier, Network, train
+from engine.compiler import subnormals
+from engine.compiler.jit import jit
 from engine.equations.backends import BACKENDS
-from engine.one_row import OneRow
-from engine.samples import Samples
+from engine.solvers.state import ADAM, MOMENTUM, NESTEROV, PLAIN, Settings, new_state
+from engine.sums.chunks import ChunkSums
+from engine.sums.one_row import OneRow
+from engine.sums.samples import Samples
 from engine.training.descent import way_of
-from engine.training.state import ADAM, MOMENTUM, NESTEROV, PLAIN, Settings, new_state
 
 pytestmark = pytest.mark.compiled
 DTYPES = ["float32", "float64"]
@@ -36,10 +37,10 @@ def arithmetic_is_the_callers():
 
 @jit
 def products(numbers, factors, out):
-    before = _subnormals.flush_subnormals()
+    before = subnormals.flush_subnormals()
     for p in range(numbers.size):
         out[p] = numbers[p] * factors[p]
-    _subnormals.restore(before)
+    subnormals.restore(before)
     return before
 
 
@@ -175,8 +176,8 @@ def test_instructions_of_each_processor(triple, instructions):
     module.triple = triple
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), []), "flush_and_restore")
     builder = ir.IRBuilder(function.append_basic_block())
-    before = _subnormals.set_bits(builder, triple)
-    _subnormals.put_back(builder, triple, before)
+    before = subnormals.set_bits(builder, triple)
+    subnormals.put_back(builder, triple, before)
     builder.ret_void()
     llvmlite.binding.initialize_all_targets()
     llvmlite.binding.initialize_all_asmprinters()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine import Network
-from engine.chunks import Total
-from engine.thread_team import ThreadTeam
+from engine.sums.chunks import Total
+from engine.sums.threads import ThreadTeam
 
 NETWORK = Network((3, 5, 2))
 
@@ -57,7 +57,7 @@ def test_work_goes_on_without_a_thread_that_dies_as_it_prepares():
 def test_no_thread_begins_where_the_process_may_map_no_memory(monkeypatch):
     expected = evaluated(1)
     monkeypatch.setattr(
-        "engine.chunks.mmap.mmap", lambda *arguments: (_ for _ in ()).throw(OSError)
+        "engine.sums.chunks.mmap.mmap", lambda *arguments: (_ for _ in ()).throw(OSError)
     )
     monkeypatch.setattr(_thread, "start_new_thread", lambda *arguments: pytest.fail("a thread"))
     assert evaluated(3) == expected
@@ -87,7 +87,7 @@ def test_no_thread_waits_for_a_turn_that_memory_has_ended_before(monkeypatch, me
 def test_who_lacks_the_memory_to_wake_the_others_is_noticed_all_the_same(monkeypatch):
     total = Total(0, 2)
     waiting = threading.Thread(target=total.add, args=(1, 0.0, np.empty(0)))
-    monkeypatch.setattr("engine.chunks.MOST_ASIDE", 0)
+    monkeypatch.setattr("engine.sums.chunks.MOST_ASIDE", 0)
     waiting.start()
     monkeypatch.setattr(total._turn, "notify_all", has_no_memory)
     total.give_up()

@@ -18,13 +18,14 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engine import Network, control_groups, threads, train
-from engine.chunks import ChunkSums
+from engine import Network, train
 from engine.equations.backends import BACKENDS
-from engine.samples import Samples
-from engine.thread_team import ThreadTeam
-from engine.threads import PAYS_FROM, choose, most_threads, quota, usable_cores
-from engine.workers import ArrayWorker, TiledWorker
+from engine.sums import threads
+from engine.sums.chunks import ChunkSums
+from engine.sums.samples import Samples
+from engine.sums.threads import PAYS_FROM, ThreadTeam, choose, most_threads, quota, usable_cores
+from engine.sums.workers import ArrayWorker, TiledWorker
+from engine.system import control_groups
 from tests import processes
 
 THREADS = (1, 2, 3, 5, 8)

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from engine import DivergedError, Network, train
-from engine.blas import one_blas_thread
 from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS, activate_loops, derive_loops
 from engine.equations.backward import input_gradient_loops, parameter_gradient_loops
 from engine.equations.forward import affine_loops
 from engine.equations.losses import cost_sum_loops, output_gradient_loops
-from engine.objective import Objective
+from engine.sums.blas import one_blas_thread
+from engine.sums.objective import Objective
 from engine.training.monitor import Monitor, Stagnation
 from tests import oracle, processes
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.equations.backends import BACKENDS
-from engine.training.state import (
+from engine.solvers.state import (
     ADAPTIVE,
     EVALUATE,
     INVSCALING,

@@ -1,29 +1,29 @@
-"""engine/_views.py: views of parts of arrays, interpreted and compiled."""
+"""engine/compiler/views.py: views of parts of arrays, interpreted and compiled."""
 
 import numpy as np
 import pytest
 
-from engine import _views
-from engine._jit import jit
+from engine.compiler import views
+from engine.compiler.jit import jit
 
 
 @jit
 def fill(numbers, matrix):
     """Write through a view of each kind; what stands where says which part each is."""
-    part = _views.vector_at(numbers, 2, 3)
+    part = views.vector_at(numbers, 2, 3)
     for p in range(part.size):
         part[p] = 10 + p
-    W = _views.matrix_at(numbers, 5, 2, 3)
+    W = views.matrix_at(numbers, 5, 2, 3)
     for j in range(W.shape[0]):
         for k in range(W.shape[1]):
             W[j, k] = 20 + 10 * j + k
-    rows = _views.rows_at(matrix, 1, 2)
+    rows = views.rows_at(matrix, 1, 2)
     for j in range(rows.shape[0]):
         for k in range(rows.shape[1]):
             rows[j, k] = 10 * j + k
-    inner = _views.vector_at(rows, 3, 2)
+    inner = views.vector_at(rows, 3, 2)
     inner[1] = -1
-    left = _views.columns_before(matrix.T, 2)
+    left = views.columns_before(matrix.T, 2)
     for j in range(left.shape[0]):
         for k in range(left.shape[1]):
             left[j, k] += 100
@@ -41,8 +41,8 @@ def test_a_view_is_of_the_numbers_it_names_and_of_no_others(dtype):
 def test_an_interpreted_view_that_reaches_over_the_edge_is_refused():
     matrix = np.zeros((3, 4))
     with pytest.raises(IndexError, match="reaches over the edge: 1 are left"):
-        _views.rows_at(matrix, 2, 2)
+        views.rows_at(matrix, 2, 2)
     with pytest.raises(IndexError, match="reaches over the edge: 2 are left"):
-        _views.vector_at(matrix, 10, 3)
+        views.vector_at(matrix, 10, 3)
     with pytest.raises(IndexError, match="reaches over the edge"):
-        _views.matrix_at(matrix, 7, 2, 3)
+        views.matrix_at(matrix, 7, 2, 3)

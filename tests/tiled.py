@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from engine import _tile
-from engine.blocks import aligned
+from engine.compiler import tiles
 from engine.equations.layout import SCRATCH_ROWS
+from engine.sums.blocks import aligned
 
 
 def padded(matrix):
     """A copy with columns of zeros up to a whole number of vectors, and one vector more; and m."""
     n_rows, n_columns = matrix.shape
-    n_lanes = _tile.lanes(matrix)
+    n_lanes = tiles.lanes(matrix)
     m = -(-n_columns // n_lanes) * n_lanes
     copy = aligned((n_rows, m + n_lanes), matrix.dtype)
     copy[:] = 0

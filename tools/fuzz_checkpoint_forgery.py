@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.tensor_layout import NAMES, laid_out
+from engine.solvers.state import COST, RATE
+from engine.system.tensor_layout import NAMES, laid_out
 from engine.training import checkpoint_files, evaluations
-from engine.training.state import COST, RATE
 from tools.fuzz_forgery import DEEP, FORGERIES, HUGE, NOT_FINITE, STRANGE, with_another
 
 HEADERS = ("huge claim", "overlapping claims", "a name twice", "deep nesting", "huge header")

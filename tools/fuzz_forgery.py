@@ -18,9 +18,9 @@ import onnx
 import skops.io
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from engine.fingerprints import fingerprint_of
 from engine.model_files import archive, tensor_file
 from engine.model_files.trusted import TRUSTED
+from engine.training.result import fingerprint_of
 
 HUGE = (1 << 15, 1 << 31, (1 << 40) - 1, 1 << 62, 1 << 63, 1 << 64, 10**30, -1, 0)
 NOT_FINITE = (math.nan, math.inf, -math.inf)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine import control_groups
+from engine.system import control_groups
 
 LIMIT = ("memory.max", "memory.limit_in_bytes")
 PEAK = ("memory.peak", "memory.max_usage_in_bytes")

@@ -20,7 +20,6 @@ from distributed import Client, LocalCluster
 from distributed.comm import tcp
 
 from engine import Network
-from engine.chunks import chunk_bounds
 from engine.comparison import measure
 from engine.comparison.machine import processor_name
 from engine.distributed.cluster import TakingPart
@@ -29,7 +28,8 @@ from engine.distributed.parts import collection_of
 from engine.distributed.remote_rows import RemoteSamples
 from engine.distributed.shards import Recipe
 from engine.distributed.source import Source
-from engine.objective import Objective
+from engine.sums.chunks import chunk_bounds
+from engine.sums.objective import Objective
 from tools.performance_page import rewrite
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scale.md"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary.dates import refuse_dates
-from engine.mapped_files import (
+from engine.system.mapped_files import (
     check_as_it_lies,
     check_copy_fits,
     check_whole,

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary.arrays import float_array, inputs, real_array
-from engine.samples import Samples
+
+CheckedSamples = tuple[
+    NDArray[Any], NDArray[Any] | None, NDArray[np.int32] | None, NDArray[Any] | None
+]
 
 
 def checked_samples(
@@ -19,15 +22,17 @@ def checked_samples(
     output: str,
     names: tuple[str, str] = ("X", "Y"),
     finite: bool = True,
-) -> Samples:
-    """Inputs, targets and weights that fit each other and the network.
+) -> CheckedSamples:
+    """Inputs, targets, class codes and weights that fit each other and the network.
+
+    Targets are a matrix (n_out, n_samples) or class codes (n_samples,): the other one is None.
 
     With `finite=False`, nobody looks whether the inputs are finite.
     """
     X = inputs(X, n_in, names[0], finite=finite)
     n_samples = X.shape[1]
     Y, codes = targets(Y, n_out, n_samples, output, X.dtype, names[1])
-    return Samples(X, Y, codes, weights(sample_weight, n_samples, X.dtype))
+    return X, Y, codes, weights(sample_weight, n_samples, X.dtype)
 
 
 def targets(

@@ -13,13 +13,13 @@ from engine.checks.outcomes import BACKENDS, Check, unusable, worst
 from engine.checks.parts import parts_of
 from engine.checks.problems import Problem, spread
 from engine.checks.rounding import SAFETY, moved, tolerance
-from engine.chunks import ChunkSums
 from engine.equations import backends
 from engine.equations.activations import activate_numpy
 from engine.equations.backends import Backend
 from engine.estimators.rows import Rows
-from engine.samples import Samples
-from engine.workers import SPAN_SAMPLES
+from engine.sums.chunks import ChunkSums
+from engine.sums.samples import Samples
+from engine.sums.workers import SPAN_SAMPLES
 
 LOSS, GRADIENT, ACTIVATIONS = "loss", "gradient", "activations"
 MOST_ROWS, FEWEST_ROWS = 4096, 64

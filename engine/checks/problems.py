@@ -14,8 +14,8 @@ from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.draws import Draws
 from engine.estimators.rows import Rows
 from engine.network import Network
-from engine.objective import Objective
-from engine.samples import Samples
+from engine.sums.objective import Objective
+from engine.sums.samples import Samples
 
 INITIAL, FITTED = "initial values", "fitted values"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.blas import one_blas_thread
 from engine.checks import notes
 from engine.checks.agreement import check_backends
 from engine.checks.differences import check_gradient
 from engine.checks.outcomes import Verification
 from engine.checks.problems import Problem, problem_of
 from engine.checks.thread_bits import check_threads
+from engine.sums.blas import one_blas_thread
 
 
 def verify(

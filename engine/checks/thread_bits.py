@@ -12,8 +12,8 @@ from engine.checks.outcomes import THREADS, Check, unusable, worst
 from engine.checks.parts import parts_of
 from engine.checks.problems import Problem, spread
 from engine.estimators.rows import Rows
-from engine.threads import usable_cores
-from engine.workers import SPAN_SAMPLES
+from engine.sums.threads import usable_cores
+from engine.sums.workers import SPAN_SAMPLES
 
 MOST_ROWS, FEWEST_ROWS = 4 * SPAN_SAMPLES, SPAN_SAMPLES + 32  # four chunks, two chunks
 MULTIPLY_ADDS = 500_000_000  # of a gradient on all rows

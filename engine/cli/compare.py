@@ -301,9 +301,9 @@ def _report(
     part: str, show: Show, threads: int, json: Path | None, force: bool, **options: Any
 ) -> None:
     """Measure in a process of its own, print, and keep the figures."""
-    from engine.atomic_files import replacing
     from engine.comparison.launch import measured
     from engine.comparison.tables import as_json
+    from engine.system.atomic_files import replacing
 
     if json is not None:
         check_new(json, "--json", force)

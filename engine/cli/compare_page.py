@@ -23,9 +23,9 @@ def page(
 
     It needs no network, no script and no other file.
     """
-    from engine import atomic_files
     from engine.comparison.report import kept
     from engine.comparison.report.page import render
+    from engine.system import atomic_files
 
     found = kept.read(figures)
     force, output = force or output is None, output or Path(DEFAULT_PAGE)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from engine.atomic_files import replacing
 from engine.cli.compare_options import (
     LIMIT,
     Contenders,
@@ -19,6 +18,7 @@ from engine.cli.compare_options import (
 )
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
+from engine.system.atomic_files import replacing
 
 if TYPE_CHECKING:
     from engine.comparison.figures import Figures

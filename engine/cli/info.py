@@ -35,7 +35,7 @@ def info() -> None:
     from threadpoolctl import threadpool_info
 
     from engine import __version__
-    from engine.threads import most_threads, usable_cores
+    from engine.sums.threads import most_threads, usable_cores
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -72,7 +72,7 @@ def _processor_name() -> str:
 
 
 def _cache_state() -> str:
-    from engine._compile_cache import cache_folder, can_be_added_to, why_unused
+    from engine.compiler.cache import cache_folder, can_be_added_to, why_unused
 
     folder = cache_folder()
     if folder is None:

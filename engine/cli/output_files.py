@@ -13,7 +13,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that exist."
 
 def check_new(path: Path, option: str, force: bool) -> None:
     """Raise now, rather than after the work, if `path` cannot be written, or exists."""
-    from engine import atomic_files
+    from engine.system import atomic_files
 
     atomic_files.check_writable(path)
     refuse_existing(path, option, force)
@@ -51,7 +51,7 @@ class ModelPlace:
 
     def write(self, model: Any) -> None:
         """Save the model; keep the older one."""
-        from engine import atomic_files
+        from engine.system import atomic_files
 
         if self._previous is not None:
             with self.path.open("rb") as there, atomic_files.replacing(self._previous) as copy:

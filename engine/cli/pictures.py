@@ -7,7 +7,7 @@ from pathlib import Path
 from engine import plots
 from engine.cli.console import Console, say
 from engine.cli.output_files import refuse_existing
-from engine.extras import installed_by
+from engine.system.extras import installed_by
 
 LETTERS_MISSING = "The font of the picture lacks some characters of names; boxes stand for them."
 

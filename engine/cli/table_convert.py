@@ -87,7 +87,7 @@ def converted(
 def show_converted(console: Console, table: "ConvertedTable") -> None:
     """What was inferred, and what was written."""
     from engine.cli.table_words import inferred
-    from engine.free_memory import in_words
+    from engine.system.free_memory import in_words
     from engine.tables.words import counted
 
     facts = table.facts

@@ -15,7 +15,7 @@ IN_PARTS = "A table is read as a whole here: divide it into several files, and t
 
 def check_fits_memory(table: Path, times: dict[str, int], advice: str) -> None:
     """ValueError, with `advice`, if the table would take more memory than is left."""
-    from engine.free_memory import in_words, memory_left
+    from engine.system.free_memory import in_words, memory_left
 
     if not table.is_file():
         return

@@ -150,13 +150,14 @@ def train(
     replaces the model that it has saved. Another model that is there is kept as
     NAME.previous.skops; a file that is no model is replaced with --force alone.
     """
-    from engine import Checkpoint, atomic_files
+    from engine import Checkpoint
     from engine.cli.table_convert import converted, show_converted
     from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
     from engine.cli.table_pictures import check_folder, draw_training
     from engine.cli.table_train_on_disk import train_on_disk
     from engine.cli.table_words import show_trained
     from engine.model_files import pipeline_file
+    from engine.system import atomic_files
     from engine.tables import fitting
     from engine.tables.facts import is_converted
     from engine.tables.on_disk import open_table

@@ -115,7 +115,7 @@ def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
     import numpy as np
 
     from engine import train
-    from engine.workers import SPAN_SAMPLES
+    from engine.sums.workers import SPAN_SAMPLES
 
     n_samples = SPAN_SAMPLES + 1
     X, Y = np.zeros((network.sizes[0], n_samples), dtype), np.arange(n_samples) % 2
@@ -127,7 +127,7 @@ def _compiled_and_kept(act: Callable[[], Any], folder: Path) -> int:
     """Kernels that `act` compiles. The cache forgives what it cannot write; here it is an error."""
     from numba.core import event
 
-    from engine._compile_cache import CheckedCache
+    from engine.compiler.cache import CheckedCache
 
     before = _entries(folder)
     with event.install_recorder("numba:compile") as recorder:
@@ -150,7 +150,7 @@ def _entries(folder: Path) -> set[tuple[str, int]]:
 
 
 def _writable_folder() -> Path:
-    from engine._compile_cache import cache_folder, make_folder, real_path, why_unused
+    from engine.compiler.cache import cache_folder, make_folder, real_path, why_unused
 
     folder = cache_folder()
     advice = "Set NUMBA_CACHE_DIR to a folder that can be written."

@@ -11,9 +11,9 @@ import venv
 from collections.abc import Collection
 from pathlib import Path
 
-from engine._compile_cache import cache_root, make_folder, real_path, reason_and_remedy
 from engine.comparison.machine import installed_version
-from engine.file_owners import refusal_of_folder
+from engine.compiler.cache import cache_root, make_folder, real_path, reason_and_remedy
+from engine.system.file_owners import refusal_of_folder
 
 INSTALL_SECONDS = 1800  # a slow network, and a library of gigabytes
 

@@ -7,7 +7,7 @@ which never falls, so that what came before may hide a part.
 import sys
 from pathlib import Path
 
-from engine.free_memory import of_process
+from engine.system.free_memory import of_process
 
 STATUS = Path("/proc/self/status")
 

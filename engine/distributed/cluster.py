@@ -21,8 +21,8 @@ from distributed import (
 )
 from distributed.client import ClosedClientError
 
-from engine.machine_identity import differences, identity
-from engine.threads import usable_cores
+from engine.compiler.identity import differences, identity
+from engine.sums.threads import usable_cores
 from engine.training.run_identity import identity_of_blas
 
 POLL_SECONDS = 1.0  # between looks at who is still there

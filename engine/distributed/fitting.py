@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.chunks import chunk_samples
 from engine.estimators.base import MultilayerPerceptron
-from engine.extras import installed_by
+from engine.sums.chunks import chunk_samples
+from engine.system.extras import installed_by
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -19,15 +19,15 @@ from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
 from engine.estimators.parameters import STOCHASTIC
 from engine.estimators.rows import spread_step
-from engine.samples import Layers
-from engine.threads import Threads
+from engine.sums.samples import Layers
+from engine.sums.threads import Threads
 
 # Copies of each label that stand for all rows: scikit-learn warns where half of all are distinct.
 COPIES = 3
 
 
 class RemoteSamples:
-    """Samples at workers: `engine.chunks.Elsewhere`."""
+    """Samples at workers: `engine.sums.chunks.Elsewhere`."""
 
     def __init__(
         self, holding: Holding, n_samples: int, dtype: Any, begin_pass: Callable[[], Any]

@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blas import limit_own_thread, one_blas_thread
-from engine.blocks import FORWARD, GRADIENT
-from engine.chunks import IN_ORDER, Total, weight_of_chunk
 from engine.distributed.looks import ARRAYS
 from engine.distributed.parts import joined
 from engine.equations.backends import BACKENDS, NUMPY
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import Labels
 from engine.estimators.rows import samples_of
-from engine.samples import Layers, Samples, columns_of
-from engine.thread_team import ThreadTeam
+from engine.sums.blas import limit_own_thread, one_blas_thread
+from engine.sums.blocks import FORWARD, GRADIENT
+from engine.sums.chunks import IN_ORDER, Total, weight_of_chunk
+from engine.sums.samples import Layers, Samples, columns_of
+from engine.sums.threads import ThreadTeam
+from engine.sums.workers import Worker, new_worker
 from engine.training.run_identity import Identity, identities_of_chunk
-from engine.workers import Worker, new_worker
 
 
 class Recipe(NamedTuple):

@@ -8,7 +8,6 @@ import numpy as np
 from distributed import Client, Future, futures_of
 from numpy.typing import NDArray
 
-from engine.chunks import chunk_bounds
 from engine.distributed.begun import Begun
 from engine.distributed.cluster import (
     MOST_LOSSES,
@@ -22,6 +21,7 @@ from engine.distributed.cluster import (
 from engine.distributed.looks import ARRAYS, Look, look_at, total_look
 from engine.distributed.parts import Collection, cut, joined, pieces_of
 from engine.distributed.placement import in_a_row
+from engine.sums.chunks import chunk_bounds
 
 KINDS = {"X": "X", "sample_weight": "sample_weight"}
 

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blocks import COST, FORWARD, GRADIENT
-from engine.chunks import IN_ORDER
 from engine.distributed.cluster import ClusterError
 from engine.distributed.holding import Holding
 from engine.distributed.shards import Answer
 from engine.equations.backends import Backend
-from engine.samples import Layers
+from engine.sums.blocks import COST, FORWARD, GRADIENT
+from engine.sums.chunks import IN_ORDER
+from engine.sums.samples import Layers
 
 
 class DaskSums:
-    """As `engine.chunks.ChunkSums`, with the same bits: cost and gradient as functions of theta.
+    """As `engine.sums.chunks.ChunkSums`, with the same bits: cost and gradient by theta.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ exponential of a number that is not positive. A NaN stays NaN.
 
 import numpy as np
 
-from engine._jit import compiled_once, in_order, jit
+from engine.compiler.jit import compiled_once, in_order, jit
 from engine.equations import elementary
 
 TANH, SIGMOID, RELU, IDENTITY, SOFTMAX, EXP = range(6)

@@ -11,8 +11,8 @@ From there `activations.derive_*` goes on to the layer below:
 
 import numpy as np
 
-from engine._jit import jit
-from engine._views import vector_at
+from engine.compiler.jit import jit
+from engine.compiler.views import vector_at
 from engine.equations.products import accumulate_over_samples, accumulate_over_units
 
 

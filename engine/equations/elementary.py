@@ -23,7 +23,7 @@ over every float32 and over many float64; docs/elementary.md has more, and the s
 
 import numpy as np
 
-from engine._jit import in_order
+from engine.compiler.jit import in_order
 from engine.equations.elementary_parts import (
     constants,
     expm1,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine._jit import by_dtype
+from engine.compiler.jit import by_dtype
 from engine.equations.elementary_coefficients import (
     ATANH_FLOAT64,
     EXPM1_FLOAT32,

@@ -5,7 +5,7 @@ F1  z_j(i) = b_j + sum_k W_jk a_prev_k(i)          Z = W A_prev + b
 
 import numpy as np
 
-from engine._jit import jit
+from engine.compiler.jit import jit
 from engine.equations.products import accumulate_over_units
 
 

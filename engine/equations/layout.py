@@ -8,8 +8,8 @@
 
 from typing import Any
 
-from engine._jit import inlined
-from engine._views import matrix_at, rows_at, vector_at
+from engine.compiler.jit import inlined
+from engine.compiler.views import matrix_at, rows_at, vector_at
 
 
 def parameters_of(theta: Any, sizes: Any, l: int) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ of Z. A sample of weight 0 is left out, even where its cost is infinite.
 
 import numpy as np
 
-from engine._jit import compiled_once, jit
+from engine.compiler.jit import compiled_once, jit
 from engine.equations import elementary
 from engine.equations.activations import IDENTITY, SIGMOID, SOFTMAX, largest_tiled
 

@@ -11,8 +11,8 @@ Sums come in as float64, and are divided as float64 before they are rounded to t
 
 import numpy as np
 
-from engine._jit import compiled_once, jit
-from engine._views import vector_at
+from engine.compiler.jit import compiled_once, jit
+from engine.compiler.views import vector_at
 from engine.equations.layout import parameters_of, parameters_of_loops
 
 

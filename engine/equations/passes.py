@@ -21,7 +21,7 @@ its own.
 
 import numpy as np
 
-from engine._jit import jit
+from engine.compiler.jit import jit
 from engine.equations.activations import (
     activate_loops,
     activate_numpy,

@@ -4,10 +4,10 @@
                             dW_jk  +=  sum_i dZ_j(i) A_k(i)        with A turned, dW of wide layers
     reduce_over_samples     dW_jk  +=  sum_i dZ_j(i) A_k(i)        dW of narrow layers, and the rest
 
-Both sum into tiles that stay in registers (engine/_tile.py): the first keeps some units of some
-samples while it goes over the units below, the second some weights while it goes over the samples,
-with a sum in each lane that has to be summed up at the end: for 128 samples, as long again as the
-products themselves. Where A is turned first, so that samples are its rows, the first does it all.
+Both sum into tiles that stay in registers (engine/compiler/tiles.py): the first keeps some units of
+some samples while it goes over the units below, the second some weights while it goes over the
+samples, with a sum in each lane that has to be summed up at the end: for 128 samples, as long again
+as the products themselves. Where A is turned first, so that samples are its rows, the first does it all.
 Tiles are 4 x 4 vectors where the processor has 32 registers, 4 x 2 where it has 16: eight sums
 under way hide the four cycles that a multiply-add takes, at two a cycle; sixteen read less each.
 
@@ -16,15 +16,15 @@ Rows may be longer than the m samples that count, which are a whole number of ve
 
 import numpy as np
 
-from engine import _tile
-from engine._jit import compiled_once, inlined, jit
-from engine._views import columns_before, matrix_at, vector_at
+from engine.compiler import tiles
+from engine.compiler.jit import compiled_once, inlined, jit
+from engine.compiler.views import columns_before, matrix_at, vector_at
 
 # The length is what counts: it becomes part of a tile's type.
 ONE, TWO, FOUR, EIGHT = (0,), (0, 1), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
 
 # Columns of the largest tile, which has four rows.
-COLUMNS = FOUR if _tile.REGISTERS >= 32 else TWO
+COLUMNS = FOUR if tiles.REGISTERS >= 32 else TWO
 N_COLUMNS = len(COLUMNS)
 
 # Units below that are summed before the next units are, and vectors of their samples that go
@@ -52,7 +52,7 @@ def accumulate_over_units(W, b, A, Z, m):
 def accumulate(W, b, A, Z, at, m, onto):
     """The same in columns `at` ... of Z for those from 0 on of A; or, `onto` Z, added to it."""
     n_out, n_in = W.shape
-    n_lanes = _tile.lanes(A)
+    n_lanes = tiles.lanes(A)
     fours = n_out - n_out % 4
     whole, four_vectors = m - m % (N_COLUMNS * n_lanes), m - m % (4 * n_lanes)
     for first in range(0, n_in, UNITS_AT_A_TIME):
@@ -78,14 +78,14 @@ def accumulate(W, b, A, Z, at, m, onto):
 def accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, rows, vectors):
     """One tile of Z, from the units below first ... last - 1."""
     if first > 0 or onto:
-        tile = _tile.load(Z, j, at + s, rows, vectors)
+        tile = tiles.load(Z, j, at + s, rows, vectors)
     elif b.size > 0:
-        tile = _tile.spread(b, j, rows, vectors)
+        tile = tiles.spread(b, j, rows, vectors)
     else:
-        tile = _tile.zeros(Z, rows, vectors)
+        tile = tiles.zeros(Z, rows, vectors)
     for k in range(first, last):
-        tile = _tile.add_outer_product(tile, W, j, k, A, s)
-    _tile.store(tile, Z, j, at + s)
+        tile = tiles.add_outer_product(tile, W, j, k, A, s)
+    tiles.store(tile, Z, j, at + s)
 
 
 @compiled_once
@@ -96,7 +96,7 @@ def accumulate_over_samples(dZ, A, dW, room, m):
     are left over, and layers too narrow for that to pay, by `reduce_over_samples`.
     """
     n_out, n_in = dW.shape
-    n_lanes = _tile.lanes(A)
+    n_lanes = tiles.lanes(A)
     panel = N_COLUMNS * n_lanes
     n_turned = n_in - n_in % n_lanes if n_out >= TURN_FROM and n_in >= panel else 0
     turned = matrix_at(room, 0, m, min(panel, n_turned))
@@ -104,7 +104,7 @@ def accumulate_over_samples(dZ, A, dW, room, m):
         n_columns = min(panel, n_turned - first)
         for k in range(0, n_columns, n_lanes):
             for s in range(0, m, n_lanes):
-                _tile.copy_square_transposed(A, first + k, s, turned, s, k)
+                tiles.copy_square_transposed(A, first + k, s, turned, s, k)
         no_bias, onto = vector_at(dW, 0, 0), np.bool_(True)
         accumulate(columns_before(dZ, m), no_bias, turned, dW, first, n_columns, onto)
     reduce_over_samples(dZ, A, dW, n_turned, m)
@@ -132,7 +132,7 @@ def reduce_over_samples(dZ, A, dW, start, m):
 @inlined
 def reduce_tile(dZ, A, dW, m, j, k, rows, columns):
     """One tile of dW."""
-    tile = _tile.zeros(A, rows, columns)
-    for s in range(0, m, _tile.lanes(A)):
-        tile = _tile.add_products(tile, dZ, j, A, k, s)
-    _tile.add_sums_of_lanes(tile, dW, j, k)
+    tile = tiles.zeros(A, rows, columns)
+    for s in range(0, m, tiles.lanes(A)):
+        tile = tiles.add_products(tile, dZ, j, A, k, s)
+    tiles.add_sums_of_lanes(tile, dW, j, k)

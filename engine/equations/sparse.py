@@ -11,7 +11,7 @@ is not 0. Four units go together: their reads do not wait for each other, and an
 once for the four.
 """
 
-from engine._jit import compiled_once
+from engine.compiler.jit import compiled_once
 
 
 @compiled_once

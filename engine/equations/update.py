@@ -15,8 +15,8 @@ Nesterov's form is that of Sutskever et al. 2013, by the parameters at the point
 
 import numpy as np
 
-from engine._jit import jit
-from engine._subnormals import flush_subnormals, restore
+from engine.compiler.jit import jit
+from engine.compiler.subnormals import flush_subnormals, restore
 
 
 def gradient_descent_numpy(theta, dtheta, learning_rate):

@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 
 import engine
 from engine.boundary import settings
-from engine.chunks import Elsewhere, chunk_bounds
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import CURVES, Before
@@ -35,15 +34,16 @@ from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated_inputs
 from engine.estimators.watch import Epoch, Validation, Watch
 from engine.network import Network
-from engine.objective import Objective, forward
-from engine.samples import Samples
-from engine.threads import Threads, choose
+from engine.solvers.state import ADAPTIVE, RATE, Settings
+from engine.sums.chunks import Elsewhere, chunk_bounds
+from engine.sums.objective import Objective, forward
+from engine.sums.samples import Samples
+from engine.sums.threads import Threads, choose
 from engine.training.checkpoint import ENDS, Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.run_identity import Identity
-from engine.training.state import ADAPTIVE, RATE, Settings
 
 # Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
 RowsOf = Callable[[bool], Rows]

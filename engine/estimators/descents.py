@@ -7,19 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blas import one_blas_thread
-from engine.chunks import Elsewhere
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators.optimiser import Optimiser, optimiser_of
 from engine.estimators.watch import Watch
-from engine.samples import Layers, Samples
-from engine.threads import Threads
-from engine.training.batches import samples_of_a_block
-from engine.training.checkpoint import Keeper, is_over
-from engine.training.descent import Descent, way_of
-from engine.training.restoration import restored_descent
-from engine.training.result import DivergedError
-from engine.training.state import (
+from engine.solvers.batches import samples_of_a_block
+from engine.solvers.state import (
     ADAM,
     COST,
     FAILURES,
@@ -33,6 +25,14 @@ from engine.training.state import (
     Settings,
     State,
 )
+from engine.sums.blas import one_blas_thread
+from engine.sums.chunks import Elsewhere
+from engine.sums.samples import Layers, Samples
+from engine.sums.threads import Threads
+from engine.training.checkpoint import Keeper, is_over
+from engine.training.descent import Descent, way_of
+from engine.training.restoration import restored_descent
+from engine.training.result import DivergedError
 
 
 class Descended(NamedTuple):

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from engine.network import Network
+from engine.solvers.mersenne import WORDS as N_WORDS
+from engine.solvers.mersenne import put_words, words_of
 from engine.training.checkpoint_files import Arrays
 from engine.training.expected_arrays import Expected, Verifier
-from engine.training.mersenne import WORDS as N_WORDS
-from engine.training.mersenne import put_words, words_of
 
 # The generator's state before a fit, in a checkpoint.
 WORDS = "draws"

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.estimators.rows import Rows
 from engine.network import Network
-from engine.samples import Samples
+from engine.sums.samples import Samples
 from engine.training.run_identity import (
     MACHINE,
     Identity,

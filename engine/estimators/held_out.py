@@ -15,8 +15,8 @@ from engine.estimators.labels import MULTILABEL
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows
 from engine.estimators.watch import Validation
-from engine.mapped_files import check_copy_fits
-from engine.objective import Objective
+from engine.sums.objective import Objective
+from engine.system.mapped_files import check_copy_fits
 
 LEAST_FOR_R2 = 2  # rows
 # With fewer held-out rows, a score that decides when to stop is noise: on 20 rows, an accuracy of

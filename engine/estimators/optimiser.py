@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.training.batches import in_order, no_order
-from engine.training.state import (
+from engine.solvers.batches import in_order, no_order
+from engine.solvers.state import (
     ADAM,
     FAILURES,
     LOWEST,

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from engine.equations.backends import TILED, Backend
 from engine.estimators.rows import inputs_of
 from engine.network import Network
-from engine.objective import forward
-from engine.one_row import OneRow
-from engine.samples import Samples
+from engine.sums.objective import forward
+from engine.sums.one_row import OneRow
+from engine.sums.samples import Samples
 
 # Rows that go through the network at a time, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536

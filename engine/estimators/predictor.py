@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.estimators.labels import Labels
 from engine.network import Network
-from engine.one_row import OneRow
+from engine.sums.one_row import OneRow
 
 
 class RowPredictor:

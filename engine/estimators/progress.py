@@ -92,7 +92,7 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
         return
     from numba.core import event
 
-    from engine._compile_cache import CheckedCache, keeps_kernels
+    from engine.compiler.cache import CheckedCache, keeps_kernels
 
     class Announcement(event.Listener):
         made = False

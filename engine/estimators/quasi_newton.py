@@ -6,9 +6,9 @@ import numpy as np
 import scipy.optimize  # noqa: F401  # brings a BLAS of its own, to be held too
 from numpy.typing import NDArray
 
-from engine.blas import one_blas_thread
 from engine.estimators.watch import Mark, Watch
-from engine.objective import Objective
+from engine.sums.blas import one_blas_thread
+from engine.sums.objective import Objective
 from engine.training.checkpoint import Keeper
 from engine.training.checkpoint_files import Arrays, CheckpointError
 from engine.training.expected_arrays import Expected

@@ -14,8 +14,13 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from engine.boundary.arrays import float_array, non_finite
 from engine.boundary.dates import refuse_dates
 from engine.boundary.samples import weights as checked_weights
-from engine.mapped_files import check_as_it_lies, check_copy_fits, check_whole, conversion_advice
-from engine.samples import Inputs, Samples, SparseColumns
+from engine.sums.samples import Inputs, Samples, SparseColumns
+from engine.system.mapped_files import (
+    check_as_it_lies,
+    check_copy_fits,
+    check_whole,
+    conversion_advice,
+)
 
 # Entries of a sparse matrix that are made dense at a time, where it is done at all: 32 MB.
 MOST_DENSE_ENTRIES = 4_000_000

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from engine import atomic_files
 from engine.model_files import network_file
 from engine.model_files.description import NETWORK
 from engine.model_files.errors import ModelFileError, would_load
 from engine.model_files.light import Model
 from engine.model_files.reading import content_of
+from engine.system import atomic_files
 
 SAFETENSORS, SKOPS, ONNX = network_file.ENDING, ".skops", ".onnx"
 ENDINGS = (SAFETENSORS, SKOPS, ONNX)

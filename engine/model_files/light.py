@@ -231,7 +231,7 @@ class OneRowModel:
     """
 
     def __init__(self, model: Model) -> None:
-        from engine.one_row import OneRow
+        from engine.sums.one_row import OneRow
 
         self._model = model
         self._about = model._about

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.fingerprints import fingerprint_of
 from engine.model_files import tensor_file
 from engine.model_files.description import Description, described
 from engine.model_files.errors import damaged
 from engine.model_files.examples import DRAWN, GIVEN, Examples
 from engine.model_files.stored import Stored, layers_of
 from engine.model_files.tensor_file import FINGERPRINT, Tensors
+from engine.training.result import fingerprint_of
 
 ENDING = ".safetensors"
 WEIGHT, BIAS = "layers.{}.weight", "layers.{}.bias"

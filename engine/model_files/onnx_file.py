@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.extras import installed_by
-from engine.fingerprints import fingerprint_of
 from engine.model_files import wire
 from engine.model_files.description import (
     BINARY,
@@ -30,6 +28,8 @@ from engine.model_files.examples import DRAWN, GIVEN, Examples, drawn_rows
 from engine.model_files.reading import parsed
 from engine.model_files.stored import Stored, layers_of
 from engine.model_files.tensor_file import CHECKSUM, FINGERPRINT
+from engine.system.extras import installed_by
+from engine.training.result import fingerprint_of
 
 OPSET, IR_VERSION = 18, 9  # of 2022 and 2023: read by onnxruntime 1.15 and newer
 INPUT, LABEL, PROBABILITIES, VALUES, OUTPUTS = "X", "label", "probabilities", "variable", "outputs"

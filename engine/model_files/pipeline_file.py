@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine import __version__, atomic_files
-from engine.extras import installed_by
+from engine import __version__
 from engine.model_files import table_examples
 from engine.model_files.archive import (
     EXAMPLES,
@@ -32,6 +31,8 @@ from engine.model_files.errors import ModelFileError, damaged, would_load
 from engine.model_files.reading import content_of, parsed, without_nan
 from engine.model_files.table_examples import TableExamples
 from engine.model_files.trusted import TRUSTED
+from engine.system import atomic_files
+from engine.system.extras import installed_by
 
 FORMAT = 2
 ENDING = ".skops"

@@ -25,7 +25,7 @@ from engine.estimators.regressor import MLPRegressor
 from engine.model_files.table_examples import TableExamples
 from engine.model_files.transformers import check_transformer, check_widths
 from engine.network import Network
-from engine.samples import Layers
+from engine.sums.samples import Layers
 
 # What must not be set in a model that predicts: where it would write, what it would call or start.
 UNSET: dict[type, tuple[str, ...]] = {

@@ -1,6 +1,6 @@
 """The bytes of a .safetensors file: texts and tensors, each checked before anything is made of it.
 
-Reading holds the file to its layout (engine/tensor_layout.py) by itself, and then has the
+Reading holds the file to its layout (engine/system/tensor_layout.py) by itself, and then has the
 `safetensors` library read it, too: names that stand twice are not found by all readers, and what is
 claimed is compared with what is there before anything is allocated.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.reading import parsed
-from engine.tensor_layout import LENGTH_BYTES, laid_out
+from engine.system.tensor_layout import LENGTH_BYTES, laid_out
 
 Tensors = dict[str, NDArray[Any]]
 

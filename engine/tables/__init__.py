@@ -4,7 +4,7 @@ The commands `engine train`, `predict` and `evaluate` are made of this. It needs
 which are an extra.
 """
 
-from engine.extras import installed_by
+from engine.system.extras import installed_by
 
 try:
     import polars  # noqa: F401

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 
-from engine._compile_cache import CheckedCache
+from engine.compiler.cache import CheckedCache
 from engine.estimators.remedies import said_at_command_line
 from engine.model_files import table_examples
 from engine.model_files.forgetting import forget_training

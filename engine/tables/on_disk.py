@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.atomic_files import flush_folder
-from engine.free_memory import in_words, memory_left
+from engine.system.atomic_files import flush_folder
+from engine.system.free_memory import in_words, memory_left
 from engine.tables.columns import Column
 from engine.tables.facts import (
     FACTS,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from engine import atomic_files
+from engine.system import atomic_files
 from engine.tables.quotation import QuotationError, blank_lines, is_regular, mended
 from engine.tables.words import counted, quoted
 

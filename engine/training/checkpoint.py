@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from engine.atomic_files import new_of
 from engine.boundary import settings
-from engine.file_locks import FileLock, InUse
-from engine.regular_files import other_kind
+from engine.system.atomic_files import new_of
+from engine.system.file_locks import FileLock, InUse
+from engine.system.regular_files import other_kind
 from engine.training.checkpoint_files import (
     Arrays,
     CheckpointError,

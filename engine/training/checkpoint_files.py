@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.atomic_files import replace_keeping
-from engine.regular_files import open_regular
-from engine.tensor_layout import LENGTH_BYTES, NAMES, laid_out
+from engine.system.atomic_files import replace_keeping
+from engine.system.regular_files import open_regular
+from engine.system.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 
 FORMAT = 1
 PREVIOUS = ".previous"  # the name of the file before goes on so,

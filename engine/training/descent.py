@@ -12,19 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blocks import allocate, block_for, data_of
-from engine.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
-from engine.samples import Layers, Samples
-from engine.training.batches import shuffle
-from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_files import Arrays
-from engine.training.expected_arrays import Expected, Verifier
-from engine.training.monitor import euclidean_norm
-from engine.training.reading import ReadAhead
-from engine.training.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
-from engine.training.state import (
+from engine.solvers.batches import shuffle
+from engine.solvers.read_ahead import ReadAhead
+from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
+from engine.solvers.state import (
     ADAM,
     EPOCHS,
     EVALUATE,
@@ -40,7 +33,14 @@ from engine.training.state import (
     new_state,
     watch,
 )
-from engine.workers import SPAN_SAMPLES
+from engine.sums.blocks import allocate, block_for, data_of
+from engine.sums.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
+from engine.sums.samples import Layers, Samples
+from engine.sums.workers import SPAN_SAMPLES
+from engine.training.checkpoint import Keeper
+from engine.training.checkpoint_files import Arrays
+from engine.training.expected_arrays import Expected, Verifier
+from engine.training.monitor import euclidean_norm
 
 SLICE_SECONDS = 0.05
 # What a step takes, before a slice has shown it: seldom less than it really does.

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.regular_files import new_regular, open_regular
+from engine.system.regular_files import new_regular, open_regular
 from engine.training.checkpoint_files import CheckpointError
 
 DIGEST_BYTES = 4

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.objective import Objective
+from engine.sums.objective import Objective
 from engine.training.checkpoint import Keeper
 from engine.training.monitor import Monitor
 

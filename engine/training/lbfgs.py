@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.objective import Objective
+from engine.sums.objective import Objective
 from engine.training.checkpoint import Keeper
 from engine.training.evaluations import EvaluationLog
 from engine.training.expected_arrays import Verifier

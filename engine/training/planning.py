@@ -1,8 +1,8 @@
 """What was chosen for a run, and why, in words."""
 
-from engine.chunks import chunk_bounds, chunk_samples
 from engine.equations.backends import Backend
-from engine.threads import Threads
+from engine.sums.chunks import chunk_bounds, chunk_samples
+from engine.sums.threads import Threads
 from engine.training.result import Plan
 
 

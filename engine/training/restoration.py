@@ -13,14 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.chunks import Elsewhere
-from engine.samples import Samples
-from engine.training.batches import shuffle
-from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_files import Arrays
-from engine.training.expected_arrays import ANY, NOT_NAN, Expected, Verifier
-from engine.training.mersenne import WORDS
-from engine.training.state import (
+from engine.solvers.batches import shuffle
+from engine.solvers.mersenne import WORDS
+from engine.solvers.state import (
     COST,
     EPOCHS,
     FAILURES,
@@ -38,6 +33,11 @@ from engine.training.state import (
     State,
     watch,
 )
+from engine.sums.chunks import Elsewhere
+from engine.sums.samples import Samples
+from engine.training.checkpoint import Keeper
+from engine.training.checkpoint_files import Arrays
+from engine.training.expected_arrays import ANY, NOT_NAN, Expected, Verifier
 
 # Shuffles are drawn again if that takes some seconds at most: so many numbers in all, where each
 # call takes as long as DRAWS_A_SHUFFLE numbers. Otherwise an order only has to be a permutation.

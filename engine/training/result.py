@@ -1,12 +1,13 @@
 """What training hands over: an iteration to the callback, the result, or the error."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.fingerprints import fingerprint_of
 from engine.network import Network
 
 History = dict[str, NDArray[np.float64]]
@@ -142,3 +143,20 @@ class DivergedError(ArithmeticError):
 def fingerprint(network: Network, theta: NDArray[Any]) -> str:
     """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
     return fingerprint_of(array for layer in network.views(theta) for array in layer)
+
+
+def fingerprint_of(parameters: Iterable[NDArray[Any]]) -> str:
+    """SHA-256 of shapes, dtypes and little-endian bytes, array by array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fingerprint_of([np.array([1.0, 2.0])])[:16]
+    '9f2be41266ce9e55'
+    """
+    digest = hashlib.sha256()
+    for array in parameters:
+        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{array.shape} {little_endian.dtype.str} ".encode())
+        digest.update(little_endian.tobytes())
+    return digest.hexdigest()

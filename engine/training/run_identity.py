@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from engine.chunks import Elsewhere, chunk_bounds
-from engine.machine_identity import FEATURES, identity, of_features
+from engine.compiler.identity import FEATURES, identity, of_features
 from engine.network import Network
-from engine.samples import Inputs, Samples, SparseColumns
-from engine.training.state import SCHEDULES, UPDATES, Settings
+from engine.solvers.state import SCHEDULES, UPDATES, Settings
+from engine.sums.chunks import Elsewhere, chunk_bounds
+from engine.sums.samples import Inputs, Samples, SparseColumns
 
 Identity = dict[str, Any]
 

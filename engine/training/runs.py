@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.network import Network
-from engine.objective import Objective
-from engine.threads import Threads
+from engine.solvers.state import STEPS, Settings, new_state
+from engine.sums.objective import Objective
+from engine.sums.threads import Threads
 from engine.training.checkpoint import Keeper, found_by, is_over
 from engine.training.checkpoint_files import Arrays
 from engine.training.descent import Descent, way_of
@@ -18,7 +19,6 @@ from engine.training.lbfgs import Replayed, minimise_lbfgs
 from engine.training.monitor import Monitor
 from engine.training.restoration import expected_of_result, restored_descent
 from engine.training.result import DivergedError
-from engine.training.state import STEPS, Settings, new_state
 
 
 class Run(NamedTuple):

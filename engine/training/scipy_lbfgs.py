@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blas import hold_blas
+from engine.sums.blas import hold_blas
 
 
 def minimise_by_scipy(

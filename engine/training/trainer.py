@@ -8,22 +8,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from engine.blas import one_blas_thread
 from engine.boundary import arrays, settings
-from engine.chunks import chunk_bounds
 from engine.equations.backends import NUMPY
 from engine.network import Network
-from engine.objective import Objective
-from engine.samples import Samples
-from engine.threads import choose
-from engine.training.batches import samples_of_a_block
-from engine.training.checkpoint import ENDS, ENDS_OF_LBFGS, Checkpoint, checkpoint_of, kept
-from engine.training.monitor import Callback, Monitor, Stagnation
-from engine.training.planning import plan_of
-from engine.training.result import TrainResult, fingerprint
-from engine.training.run_identity import Identity, identity_of_training
-from engine.training.runs import run_full_batch, run_minibatches
-from engine.training.state import (
+from engine.solvers.batches import samples_of_a_block
+from engine.solvers.state import (
     ADAM,
     MOMENTUM,
     NESTEROV,
@@ -31,6 +20,17 @@ from engine.training.state import (
     SCHEDULES,
     Settings,
 )
+from engine.sums.blas import one_blas_thread
+from engine.sums.chunks import chunk_bounds
+from engine.sums.objective import Objective
+from engine.sums.samples import Samples
+from engine.sums.threads import choose
+from engine.training.checkpoint import ENDS, ENDS_OF_LBFGS, Checkpoint, checkpoint_of, kept
+from engine.training.monitor import Callback, Monitor, Stagnation
+from engine.training.planning import plan_of
+from engine.training.result import TrainResult, fingerprint
+from engine.training.run_identity import Identity, identity_of_training
+from engine.training.runs import run_full_batch, run_minibatches
 
 SOLVERS = ("gd", "sgd", "adam", "lbfgs")
 FULL_BATCH = ("gd", "lbfgs")

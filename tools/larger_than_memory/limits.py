@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from engine.free_memory import of_process
+from engine.system.free_memory import of_process
 from tools.memory_group import enter, forget, memory_group
 
 LIMIT, ALL = 768 << 20, 1 << 50

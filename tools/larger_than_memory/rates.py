@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from engine import Network, train
-from engine.mapped_files import mapping_of
+from engine.solvers.state import STEPS
+from engine.system.mapped_files import mapping_of
 from engine.training import descent, full_batch, runs
-from engine.training.state import STEPS
 
 FEATURES, HIDDEN, BATCH = 100, 16, 200
 SECONDS = 3.0  # after which a way is not followed any further: while little of the file is cached

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from engine.comparison.report.colours import GRID, INK, MUTED, Series, variables
-from engine.extras import installed_by
+from engine.system.extras import installed_by
 
 WIDE, NARROW = 960, 360
 FONT_SIZE = 13

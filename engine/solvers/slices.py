@@ -7,10 +7,9 @@ all happen inside; nothing is allocated.
 
 import numpy as np
 
-from engine._jit import compiled_once, jit
-from engine._subnormals import flush_subnormals, restore
-from engine._views import vector_at
-from engine.blocks import COST, GRADIENT, run_blocks_tiled
+from engine.compiler.jit import compiled_once, jit
+from engine.compiler.subnormals import flush_subnormals, restore
+from engine.compiler.views import vector_at
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
 from engine.equations.update import (
     adam_loops,
@@ -18,8 +17,8 @@ from engine.equations.update import (
     momentum_loops,
     nesterov_loops,
 )
-from engine.training.batches import shuffle_blocks_loops, shuffle_loops
-from engine.training.state import (
+from engine.solvers.batches import shuffle_blocks_loops, shuffle_loops
+from engine.solvers.state import (
     ADAM,
     EPOCHS,
     EVALUATE,
@@ -32,6 +31,7 @@ from engine.training.state import (
     end_of_step_loops,
     watch_loops,
 )
+from engine.sums.blocks import COST, GRADIENT, run_blocks_tiled
 
 # Parameters that are updated before the next ones are: with their gradient and their moments they
 # stay in the second-level cache from one pass over them to the next.

@@ -19,7 +19,7 @@ from typing import Any
 
 from numba.core import codegen, compiler, registry, sigutils
 
-from engine._compile_cache import CheckedCache, remember_symbol
+from engine.compiler.cache import CheckedCache, remember_symbol
 
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 

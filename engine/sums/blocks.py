@@ -12,9 +12,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from engine import _tile
-from engine._jit import compiled_once, inlined, jit
-from engine._views import vector_at
+from engine.compiler import tiles
+from engine.compiler.jit import compiled_once, inlined, jit
+from engine.compiler.views import vector_at
 from engine.equations.activations import activate_tiled
 from engine.equations.layout import (
     SCRATCH_ROWS,
@@ -25,7 +25,7 @@ from engine.equations.layout import (
 from engine.equations.losses import cost_sum_tiled
 from engine.equations.passes import backward_pass_tiled, logits_tiled
 from engine.equations.sparse import affine_sparse, parameter_gradient_sparse
-from engine.samples import Inputs, SparseColumns
+from engine.sums.samples import Inputs, SparseColumns
 
 # What is wanted of a pass.
 FORWARD, COST, GRADIENT = range(3)
@@ -135,7 +135,7 @@ def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     32
     """
     itemsize = int(np.dtype(dtype).itemsize)
-    lanes = _tile.VECTOR_BYTES // itemsize
+    lanes = tiles.VECTOR_BYTES // itemsize
     most = ROW_BYTES // itemsize
     while most > 4 * lanes and int(sizes.sum()) * most * itemsize > WORKSPACE_BYTES:
         most //= 2
@@ -167,7 +167,7 @@ def row_width(dtype: Any, block: int) -> int:
     itemsize = int(np.dtype(dtype).itemsize)
     if block * itemsize % 256 == 0:
         # Rows a power of two apart compete for the same few sets of the cache.
-        return int(block + _tile.CACHE_LINE_BYTES // itemsize)
+        return int(block + tiles.CACHE_LINE_BYTES // itemsize)
     return block
 
 
@@ -179,8 +179,8 @@ def activations_workspace(sizes: NDArray[np.int64], dtype: Any, block: int) -> N
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """An array that begins on a boundary of 64 bytes: a vector then never lies across two lines."""
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(n_bytes + _tile.CACHE_LINE_BYTES, np.uint8)
-    first = -memory.ctypes.data % _tile.CACHE_LINE_BYTES
+    memory = np.empty(n_bytes + tiles.CACHE_LINE_BYTES, np.uint8)
+    first = -memory.ctypes.data % tiles.CACHE_LINE_BYTES
     array: NDArray[Any] = memory[first : first + n_bytes].view(dtype).reshape(shape)
     return array
 
@@ -193,7 +193,7 @@ def load_block(data, order, first, count, sizes, workspace):
     is filled up to a whole number of vectors with samples of weight 0.
     """
     X = units_of_loops(workspace.A, sizes, 0)
-    n_lanes = _tile.lanes(X)
+    n_lanes = tiles.lanes(X)
     m = (count + n_lanes - 1) // n_lanes * n_lanes
     starts = workspace.starts
     for c in range(count):
@@ -248,15 +248,15 @@ def load_inputs(numbers, unit_step, starts, count, m, side_by_side, X):
     Where the samples of a feature stand side by side, its row is copied as it is.
     """
     n_in = X.shape[0]
-    n_lanes = _tile.lanes(X)
+    n_lanes = tiles.lanes(X)
     squares = 0  # columns that are copied in squares of features x samples
     if unit_step == 1 and n_in >= n_lanes:
         squares = count - count % n_lanes
         for c in range(0, squares, n_lanes):
             for k in range(0, n_in - n_lanes + 1, n_lanes):
-                _tile.copy_transposed(numbers, starts, c, k, X, c)
+                tiles.copy_transposed(numbers, starts, c, k, X, c)
             if n_in % n_lanes > 0:  # the last square may overlap the one before
-                _tile.copy_transposed(numbers, starts, c, n_in - n_lanes, X, c)
+                tiles.copy_transposed(numbers, starts, c, n_in - n_lanes, X, c)
     for k in range(n_in):
         if side_by_side:
             row = vector_at(numbers, starts[0] + k * unit_step, count)

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from engine import control_groups
+from engine.system import control_groups
 
 
 def memory_left() -> float:

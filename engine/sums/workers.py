@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import jit
-from engine._subnormals import flush_subnormals, restore
-from engine.blas import hold_blas
-from engine.blocks import (
+from engine.compiler.jit import jit
+from engine.compiler.subnormals import flush_subnormals, restore
+from engine.equations.backends import TILED, Backend
+from engine.equations.layout import units_of
+from engine.sums.blas import hold_blas
+from engine.sums.blocks import (
     COST,
     FORWARD,
     GRADIENT,
@@ -21,9 +23,7 @@ from engine.blocks import (
     data_of,
     run_blocks_tiled,
 )
-from engine.equations.backends import TILED, Backend
-from engine.equations.layout import units_of
-from engine.samples import Layers, Samples, columns_of
+from engine.sums.samples import Layers, Samples, columns_of
 
 SPAN_SAMPLES = 1024  # docs/decisions/0003-chunks.md
 

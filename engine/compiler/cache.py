@@ -6,22 +6,20 @@ entry raise out of the call. It hands a damaged entry to LLVM, which may abort t
 loads code compiled without bounds checks where checks were asked for.
 
 Here an entry is one file: a digest, then the pickled compilation. It lies in a folder named by all
-that the machine code depends on (every source file of the package, the compiler's version and
-flags). An entry that is missing, truncated, damaged, foreign or unreadable, and a folder that
-cannot be written, only cost compile time: no fault of the cache ever reaches the caller.
+that the machine code depends on (identity.py). An entry that is missing, truncated, damaged,
+foreign or unreadable, and a folder that cannot be written, only cost compile time: no fault of the
+cache ever reaches the caller.
 
 Entries are unpickled and their machine code is run. So a folder and an entry are used only if
 nobody but the user and root may change them. Otherwise a warning says so, once in a process.
 """
 
 import contextlib
-import functools
 import hashlib
 import importlib
 import itertools
 import os
 import pickle
-import platform
 import stat
 import sys
 import uuid
@@ -29,30 +27,16 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import llvmlite
-import numba
-import numpy
 from numba.core import caching, config
 
-from engine import __version__
-from engine.file_owners import Refusal, refusal_of_file, refusal_of_folder
+from engine.compiler.identity import build_identity, is_numeric
+from engine.system.file_owners import Refusal, refusal_of_file, refusal_of_folder
 
-PACKAGE = Path(__file__).resolve().parent
 DIGEST_BYTES = 32
 MOST_BYTES = 2**26  # in an entry; the largest has less than a hundredth
 # Permissions of new folders and entries, less what the umask takes away: nobody else may write to
 # them, whatever the umask.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
-# Numba settings that change the machine code.
-COMPILER_SETTINGS = (
-    "BOUNDSCHECK",
-    "DEBUGINFO_DEFAULT",
-    "ENABLE_AVX",
-    "LOOP_VECTORIZE",
-    "OPT",
-    "SLP_VECTORIZE",
-    "USING_SVML",
-)
 
 
 def cache_root() -> Path | None:
@@ -75,27 +59,6 @@ def cache_root() -> Path | None:
     except RuntimeError:  # Path.home() found neither a variable nor an account
         return None
     return base / "mlp-engine" if base.is_absolute() else None
-
-
-@functools.cache
-def build_identity() -> str | None:
-    """Version and hash of all that compiled code depends on, the processor apart.
-
-    None where the sources cannot be read, as in a zip file: nothing would tell two builds apart.
-    """
-    digest = hashlib.sha256()
-    # An editor's lock file may be a link to nowhere.
-    sources = [source for source in sorted(PACKAGE.rglob("*.py")) if source.is_file()]
-    if not sources:
-        return None
-    for source in sources:
-        digest.update(source.relative_to(PACKAGE).as_posix().encode())
-        digest.update(source.read_bytes())
-    builders = (numba.__version__, llvmlite.__version__, numpy.__version__)
-    settings = [(name, getattr(config, name, None)) for name in COMPILER_SETTINGS]
-    python = (platform.python_version(), sys.implementation.cache_tag, getattr(sys, "abiflags", ""))
-    digest.update(repr((python, builders, settings)).encode())
-    return f"{__version__}-{digest.hexdigest()[:16]}"
 
 
 def cache_folder() -> Path | None:
@@ -237,7 +200,7 @@ class CheckedCache(caching._Cache):
         self._source = ""
         self._enabled = True
         source = Path(kernel.__code__.co_filename).resolve()
-        if not source.is_relative_to(PACKAGE):  # a test's kernel: the folder does not speak for it
+        if not is_numeric(source):  # a test's kernel: the folder does not speak for it
             try:
                 self._source = hashlib.sha256(source.read_bytes()).hexdigest()
             except OSError:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import compiled_once, inlined
-from engine._views import vector_at
-from engine.training.mersenne import draw_order_mersenne_loops, shuffle_mersenne_loops
+from engine.compiler.jit import compiled_once, inlined
+from engine.compiler.views import vector_at
+from engine.solvers.mersenne import draw_order_mersenne_loops, shuffle_mersenne_loops
 
 BLOCK_NUMBERS = 2**16  # of X, in a block: 256 KB of float32, 512 KB of float64
 BUFFER_BLOCKS = 256  # in a buffer: 64 MB, 128 MB

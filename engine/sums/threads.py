@@ -1,14 +1,81 @@
-"""Threads that take work over from the thread that calls, where they can be had.
+"""How many threads a computation uses, and threads that take work from the one that calls.
 
 `threading.Thread.start`, and so `ThreadPoolExecutor`, waits until the new thread says that it runs:
 for ever, where memory ends before it can say so. Here nobody waits for a thread that has not begun.
 """
 
 import _thread
+import math
+import os
 import queue
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.system import control_groups
+
+# Multiply-adds of one evaluation from which a second thread pays: about a millisecond of work,
+# against the tens of microseconds that it takes to hand chunks to threads.
+PAYS_FROM = 50_000_000
+
+
+class Threads(NamedTuple):
+    """A number of threads, and why that one."""
+
+    number: int
+    why: str
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity, and its control groups' time."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    granted = min(map(quota, control_groups.folders("cpu")), default=math.inf)
+    return max(1, math.ceil(min(cores, granted)))
+
+
+def quota(group: Path) -> float:
+    """Cores' worth of time that a control group grants, version 2 or 1; infinity for no limit."""
+    try:
+        if (group / "cpu.max").exists():
+            granted, period = (group / "cpu.max").read_text().split()
+        else:
+            granted = (group / "cpu.cfs_quota_us").read_text()
+            period = (group / "cpu.cfs_period_us").read_text()
+        return float(granted) / float(period) if float(granted) > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):  # no such files, "max", or nonsense
+        return math.inf
+
+
+def most_threads() -> int:
+    """Threads to use at most by default: OMP_NUM_THREADS where it is set, else the usable cores.
+
+    joblib sets that variable in its worker processes, so that they do not crowd each other. Of a
+    list, one number for each level of nested parallelism, the first counts.
+    """
+    cores = usable_cores()
+    try:
+        return max(1, min(cores, int(os.environ["OMP_NUM_THREADS"].split(",")[0])))
+    except (KeyError, ValueError):
+        return cores
+
+
+def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
+    """As many threads as asked for, or as many as pay for an evaluation of that size."""
+    if asked is not None:
+        return Threads(asked, "as asked")
+    if n_chunks == 1:
+        return Threads(1, "all samples of a step fit into one chunk")
+    if multiply_adds < PAYS_FROM:
+        return Threads(
+            1, f"{multiply_adds:,} multiply-adds a step are fewer than the {PAYS_FROM:,} that pay"
+        )
+    most = most_threads()  # it reads files: not for what is small
+    return Threads(min(most, n_chunks), f"{n_chunks} chunks, {most} usable cores")
 
 
 class Task:

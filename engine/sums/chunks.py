@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blas import limit_own_thread
-from engine.blocks import COST, FORWARD, GRADIENT
 from engine.equations.backends import NUMPY, Backend
-from engine.samples import Layers, Samples
-from engine.thread_team import Task, ThreadTeam
-from engine.workers import SPAN_SAMPLES, Worker, new_worker
+from engine.sums.blas import limit_own_thread
+from engine.sums.blocks import COST, FORWARD, GRADIENT
+from engine.sums.samples import Layers, Samples
+from engine.sums.threads import Task, ThreadTeam
+from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker
 
 if TYPE_CHECKING:
-    from engine.threads import Threads
+    from engine.sums.threads import Threads
 
 MOST_CHUNKS = 64
 MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each

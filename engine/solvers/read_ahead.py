@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.mapped_files import address_of, ask_for, can_ask, expect, mapping_of
-from engine.samples import Inputs
-from engine.thread_team import Task, ThreadTeam
-from engine.training.batches import BUFFER_BLOCKS
+from engine.solvers.batches import BUFFER_BLOCKS
+from engine.sums.samples import Inputs
+from engine.sums.threads import Task, ThreadTeam
+from engine.system.mapped_files import address_of, ask_for, can_ask, expect, mapping_of
 
 
 class ReadAhead:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import jit
-from engine.training.batches import in_order, random_state
+from engine.compiler.jit import jit
+from engine.solvers.batches import in_order, random_state
 
 EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
 UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam")

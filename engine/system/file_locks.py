@@ -9,7 +9,7 @@ import sys
 import weakref
 from pathlib import Path
 
-from engine.regular_files import open_regular
+from engine.system.regular_files import open_regular
 
 
 class InUse(Exception):

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays
-from engine.chunks import ChunkSums, Elsewhere, Sums, chunk_bounds, sums_of, total_weight
 from engine.equations.backends import Backend
-from engine.samples import Layers, Samples
-from engine.threads import Threads, choose
-from engine.workers import SPAN_SAMPLES
+from engine.sums.chunks import ChunkSums, Elsewhere, Sums, chunk_bounds, sums_of, total_weight
+from engine.sums.samples import Layers, Samples
+from engine.sums.threads import Threads, choose
+from engine.sums.workers import SPAN_SAMPLES
 
 
 class Spare:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.free_memory import in_words, memory_left
+from engine.system.free_memory import in_words, memory_left
 
 SHARE = 0.8  # of the memory left, that a copy of what was mapped may take
 REQUEST_BYTES = 1 << 17  # of which Linux reads no more than a device takes at once: often this

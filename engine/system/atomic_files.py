@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.regular_files import new_regular, other_kind
+from engine.system.regular_files import new_regular, other_kind
 
 LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._jit import compiled_once, inlined, jit
+from engine.compiler.jit import compiled_once, inlined, jit
 
 WORDS = 624
 MIDDLE = 397

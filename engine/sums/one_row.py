@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine import _tile
-from engine._jit import jit
-from engine._subnormals import flush_subnormals, restore
-from engine.blocks import activations_workspace, block_samples
+from engine.compiler import tiles
+from engine.compiler.jit import jit
+from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.layout import units_of, units_of_loops
 from engine.equations.passes import forward_pass_tiled
-from engine.samples import Layers
+from engine.sums.blocks import activations_workspace, block_samples
+from engine.sums.samples import Layers
 
 
 @jit
@@ -24,7 +24,7 @@ def forward_row_tiled(row, theta, sizes, units, A):
     """Leave A[L] of one sample in the first column of the workspace; whether the row is finite."""
     control_word = flush_subnormals()
     X = units_of_loops(A, sizes, 0)
-    n_lanes = _tile.lanes(X)
+    n_lanes = tiles.lanes(X)
     finite = True
     for k in range(row.size):
         finite = finite and np.isfinite(row[k])

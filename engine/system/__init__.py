@@ -1,0 +1,1 @@
+"""The operating system: files that are written whole, locks, owners, memory, mapped files."""
