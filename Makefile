@@ -126,7 +126,7 @@ record: $(VENV)/with-benchmarks
 
 # With a browser, or not at all: where there is none, the tests of `make test` leave this one out.
 test-dashboard: $(VENV)/with-test
-	ENGINE_BROWSER=required $(RUN) -m pytest tests/test_dashboard.py
+	ENGINE_BROWSER=required $(RUN) -m pytest tests/tools/test_dashboard.py
 
 format: $(VENV)/with-test
 	$(RUN) -m ruff check --fix .

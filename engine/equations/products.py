@@ -7,7 +7,8 @@
 Both sum into tiles that stay in registers (engine/compiler/tiles.py): the first keeps some units of
 some samples while it goes over the units below, the second some weights while it goes over the
 samples, with a sum in each lane that has to be summed up at the end: for 128 samples, as long again
-as the products themselves. Where A is turned first, so that samples are its rows, the first does it all.
+as the products themselves. Where A is turned first, so that samples are its rows, the first does it
+all.
 Tiles are 4 x 4 vectors where the processor has 32 registers, 4 x 2 where it has 16: eight sums
 under way hide the four cycles that a multiply-add takes, at two a cycle; sixteen read less each.
 

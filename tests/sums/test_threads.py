@@ -861,7 +861,7 @@ def test_a_child_by_fork_in_the_middle_of_a_threaded_run_trains_to_the_same_bits
 def test_a_thread_may_train_on_after_the_main_thread_has_ended():
     code = (
         "import threading, time\n"
-        "from tests.test_threads import fit\n"
+        "from tests.sums.test_threads import fit\n"
         "def run():\n"
         "    threading.main_thread().join()\n"
         "    time.sleep(0.2)\n"  # the interpreter is shutting down by now

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from engine import DivergedError, Network, train
 from engine.sums.objective import Objective
 from tests import oracle, processes
-from tests.test_training import HISTORY, XNOR_X, XNOR_Y, at_step, interrupt
+from tests.training.test_training import HISTORY, XNOR_X, XNOR_Y, at_step, interrupt
 
 STEPS = 8
 X = np.random.default_rng(5).normal(size=(2, 30)).astype("float32").astype(float)

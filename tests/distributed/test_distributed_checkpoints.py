@@ -14,8 +14,8 @@ from engine import Checkpoint, CheckpointError, MLPClassifier, distributed
 from engine.distributed import cluster
 from engine.distributed.cluster import ClusterError
 from tests.dask_clusters import by_hand, two_workers
+from tests.distributed.test_distributed import kill_in_pass
 from tests.processes import environment
-from tests.test_distributed import kill_in_pass
 
 pytestmark = [
     pytest.mark.compiled,
@@ -130,7 +130,7 @@ def test_a_fit_whose_client_is_killed_goes_on_in_another(tmp_path):
         import numpy as np
         from distributed import Client
         from engine import Checkpoint
-        from tests.test_distributed_checkpoints import LONG, model, on_dask
+        from tests.distributed.test_distributed_checkpoints import LONG, model, on_dask
         arrays = np.load(sys.argv[2]).values()
         with Client(sys.argv[1]) as client:
             checkpoint = Checkpoint(sys.argv[3], seconds=0)

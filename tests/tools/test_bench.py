@@ -202,7 +202,7 @@ def test_a_measurement_of_each_kind_is_in_the_suite():
 
 @pytest.mark.compiled
 def test_each_equation_that_asv_measures_is_in_the_suite_by_backend_and_dtype():
-    """That asv measures each equation of the package, tests/test_benchmarks.py holds."""
+    """That asv measures each equation of the package, tests/tools/test_benchmarks.py holds."""
     kernels = f"{bench.SUITE}/test_kernels.py"
     collected = output("-m", "pytest", kernels, "--collect-only", "-q").splitlines()
     there = {line.partition("::")[2] for line in collected if "::" in line}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from engine.comparison import fresh_process, loading_runs, process_tables
-from tests.test_comparison import page
+from tests.comparison.test_comparison import page
 
 pytestmark = pytest.mark.compiled
 

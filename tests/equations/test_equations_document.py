@@ -21,7 +21,7 @@ import pytest
 
 import engine
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(engine.__file__).parent
 
 FAMILIES = "FLBUI"

@@ -16,7 +16,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from engine.equations.backends import BACKENDS
 from engine.solvers.mersenne import words_of
-from tests.test_estimators import KINDS, assert_same, both, rows, targets
+from tests.estimators.test_estimators import KINDS, assert_same, both, rows, targets
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"

@@ -34,7 +34,7 @@ from sklearn.utils import estimator_html_repr
 
 import engine
 from engine.estimators.rows import evenly_spread
-from tests.test_estimators import rows, targets
+from tests.estimators.test_estimators import rows, targets
 
 pytestmark = [
     pytest.mark.compiled,

@@ -21,7 +21,7 @@ from engine import MLPClassifier, MLPRegressor, Network
 from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective
 from engine.training.descent import Slices
-from tests.test_estimators import rows, targets
+from tests.estimators.test_estimators import rows, targets
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"

@@ -195,7 +195,7 @@ def hang(note):
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_contenders_end_with_the_one_who_asks(how, tmp_path):
     note = tmp_path / "note"
-    code = f"from tests.test_contender_processes import hang; hang({str(note)!r})"
+    code = f"from tests.comparison.test_contender_processes import hang; hang({str(note)!r})"
     asking = start("-c", code, cwd=tmp_path)
     try:
         while not note.exists():
