@@ -79,7 +79,7 @@ class DaskSums:
 
     def _answers(self, task: int, theta: NDArray[Any]) -> list[Answer]:
         self._begin_pass()
-        asked = task, theta, self._backend.name, *self._layers
+        asked = task, theta, self._backend.name, self._layers
         if task not in self._compiled:  # by one; the others find the machine code on their disk
             self._holding.of_one_a_host("compile", *asked)
             self._compiled.add(task)

@@ -53,9 +53,6 @@ ROWS_LOOKED_AT = 1000
 # After fewer epochs, nobody expects good predictions.
 FEWEST_EPOCHS = 10
 
-# scikit-learn's names of output units, and ours.
-OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
-
 
 class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     """A feed-forward network as a scikit-learn estimator."""
@@ -274,7 +271,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
         sizes = (rows.X.shape[1], *hidden_sizes, self.n_outputs_)
-        return Network(sizes, hidden, OUTPUT_UNITS[self.out_activation_])
+        return Network(sizes, hidden, parameters.OUTPUT_UNITS[self.out_activation_])
 
     @property
     def _stochastic(self) -> bool:

@@ -3,13 +3,13 @@
 Where the thresholds come from: docs/decisions/0016-diagnosis.md.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.equations.activations import HIDDEN_UNITS, activate_numpy
+from engine.equations.activations import activate_numpy
+from engine.equations.units import UNITS
 from engine.estimators import rates
 from engine.estimators.remedies import Finding
 from engine.network import Network
@@ -18,7 +18,6 @@ from engine.network import Network
 LARGE_FEATURE = 30
 # Units are saturated if |z| is beyond these, where tanh and sigmoid are within 1 % of a limit, for
 # so many of the samples.
-SATURATED_BEYOND = {"tanh": math.atanh(0.99), "sigmoid": math.log(99)}
 NEARLY_ALL = 0.95
 SATURATED = "saturated: within 1 % of a limit for nearly all samples"
 # A layer suffers when nearly all of its units are idle; half of them idle costs next to nothing.
@@ -137,7 +136,7 @@ def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
     for l, ((W, b), unit) in enumerate(zip(network.views(theta), network.hidden, strict=False), 1):
         Z = W @ A
         Z += b[:, np.newaxis]
-        number = _saturated(Z, SATURATED_BEYOND[unit]) if unit in SATURATED_BEYOND else 0
+        number = _saturated(Z, UNITS[unit].saturation)
         number = _dead(Z) if unit == "relu" else number
         if number >= MANY_UNITS * len(Z):
             state = "dead: 0 for every sample" if unit == "relu" else SATURATED
@@ -147,7 +146,7 @@ def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
                 f"Their gradient is practically 0, so that they no longer learn."
             )
         if l < n_hidden:  # of the last, only Z is looked at
-            activate_numpy(HIDDEN_UNITS[unit], Z, Z)  # type: ignore[no-untyped-call]
+            activate_numpy(UNITS[unit].code, Z, Z)  # type: ignore[no-untyped-call]
             A = Z
     return found
 

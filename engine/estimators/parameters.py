@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import BACKENDS
+from engine.equations.units import UNITS
 from engine.training.checkpoint import Checkpoint
 
-# Names of hidden units in scikit-learn, and here.
-ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
-assert set(ACTIVATIONS.values()) <= set(HIDDEN_UNITS)
+# scikit-learn's names of hidden and of output units, and ours.
+ACTIVATIONS = {unit.sklearn: unit.name for unit in UNITS.values() if unit.hidden}
+OUTPUT_UNITS = {unit.sklearn: unit.name for unit in UNITS.values() if unit.output}
 
 STOCHASTIC = ("sgd", "adam", "gd")  # those that go by steps of a given length
 

@@ -84,7 +84,7 @@ class Slices:
             ended = descend_tiled(
                 state,
                 settings,
-                *self._layers,
+                self._layers,
                 self._data,
                 self._block,
                 self._workspace,

@@ -155,7 +155,7 @@ def test_the_first_answer_has_the_bits_of_numpys_backend(unit, output, dtype):
 
 
 def test_units_that_files_know_are_those_of_the_equations():
-    from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
+    from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 
     assert set(plain.HIDDEN_UNITS) == set(HIDDEN_UNITS)
     assert set(plain.OUTPUT_UNITS) == set(OUTPUT_UNITS)

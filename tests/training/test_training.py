@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from engine import DivergedError, Network, train
-from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS, activate_loops, derive_loops
+from engine.equations.activations import activate_loops, derive_loops
 from engine.equations.backward import input_gradient_loops, parameter_gradient_loops
 from engine.equations.forward import affine_loops
-from engine.equations.losses import cost_sum_loops, output_gradient_loops
+from engine.equations.losses import cost_sum_loops, loss_of, output_gradient_loops
+from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS, UNITS
 from engine.sums.blas import one_blas_thread
 from engine.sums.objective import Objective
 from engine.training.monitor import Monitor, Stagnation
@@ -834,13 +835,15 @@ def call_kernels_by_themselves():
     for dtype in (np.float64, np.float32):
         W, b, A, Z, s = (np.ones(n, dtype) for n in ((3, 2), 3, (2, 4), (3, 4), 4))
         affine_loops(W, b, A, Z)
-        for unit in (*HIDDEN_UNITS.values(), *OUTPUT_UNITS.values()):
-            activate_loops(unit, Z, Z)
-        for unit in HIDDEN_UNITS.values():
-            derive_loops(unit, Z, Z, Z)
-        for unit in OUTPUT_UNITS.values():
-            cost_sum_loops(unit, Z, Z.copy(), s)
-        output_gradient_loops(Z, Z.copy(), s, Z)
+        for unit in UNITS.values():
+            activate_loops(unit.code, Z, Z)
+        for name in HIDDEN_UNITS:
+            derive_loops(UNITS[name].code, Z, Z, Z)
+        parameter = np.zeros(3)
+        for name in OUTPUT_UNITS:
+            of = loss_of(name).code, UNITS[name].code
+            cost_sum_loops(*of, Z, Z.copy(), s, parameter)
+            output_gradient_loops(*of, Z, Z.copy(), Z.copy(), s, parameter, Z)
         parameter_gradient_loops(Z, A, W, b)
         input_gradient_loops(W, Z, A)
 
