@@ -145,9 +145,9 @@ FAULTS = [
     Fault("Adam without bias correction", "equations/update.py",
           "return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)",
           "return learning_rate"),
-    Fault("Adam's t counts from 2", "training/descent.py",
+    Fault("Adam's t counts from 2", "solvers/descent.py",
           "int(state.counts[STEPS]) + 1,", "int(state.counts[STEPS]) + 2,"),
-    Fault("samples not shuffled", "training/descent.py",
+    Fault("samples not shuffled", "solvers/descent.py",
           "if first == 0 and settings.shuffle:", "if first == -1 and settings.shuffle:"),
     Fault("sparse: bias left out of units in fours", "equations/sparse.py",
           "z0, z1, z2, z3 = b[j], b[j + 1], b[j + 2], b[j + 3]", "z0 = z1 = z2 = z3 = 0 * b[j]"),
@@ -166,9 +166,9 @@ FAULTS = [
           "if settings.counts_samples == 1:", "if settings.counts_samples == 2:"),
     Fault("estimators: one f for all layers forgotten", "estimators/draws.py",
           "factor = UNITS[hidden[min(l, len(hidden) - 1)]].gain", "factor = 6.0"),
-    Fault("estimators: a fit stops one epoch early", "estimators/descents.py",
-          "patience = min(estimator.n_iter_no_change + 1, sys.maxsize)",
-          "patience = min(estimator.n_iter_no_change, sys.maxsize)"),
+    Fault("estimators: a fit stops one epoch early", "estimators/training.py",
+          'patience = min(given["n_iter_no_change"] + 1, sys.maxsize)',
+          'patience = min(given["n_iter_no_change"], sys.maxsize)'),
 ]  # fmt: skip
 
 

@@ -17,8 +17,8 @@ from engine.distributed.source import Source
 from engine.distributed.sums import DaskSums
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
-from engine.estimators.parameters import STOCHASTIC
 from engine.estimators.rows import spread_step
+from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Layers
 from engine.sums.threads import Threads
 
@@ -168,7 +168,7 @@ class RemoteFit:
         said = str(error)
         if self._n_passes == 0:
             return said
-        by_steps = self._estimator.solver in STOCHASTIC
+        by_steps = SOLVERS[self._estimator.solver].by_steps
         place = "iteration" if by_steps else "evaluation of the loss,"
         return (
             f"The fit on Dask ended in {place} {self._n_passes}: {said}. The estimator is as it "

@@ -13,6 +13,7 @@ from engine.equations.units import UNITS
 from engine.estimators import rates
 from engine.estimators.remedies import Finding
 from engine.network import Network
+from engine.solvers.solver import SOLVERS
 
 # A feature is large if its root mean square is above this: standardised, it is 1.
 LARGE_FEATURE = 30
@@ -24,7 +25,6 @@ SATURATED = "saturated: within 1 % of a limit for nearly all samples"
 MANY_UNITS = 0.9
 # Over fewer samples, units are idle by chance.
 FEWEST_SAMPLES = 20
-BY_STEPS = ("sgd", "adam", "gd")
 REGRESSION = ("identity", "exp")
 
 Parameters = NDArray[np.floating]
@@ -94,7 +94,7 @@ def findings(
     MaxAbsScaler() leaves sparse X sparse.
     """
     estimator = "MLPRegressor" if network.output in REGRESSION else "MLPClassifier"
-    rate = learning_rate if solver in BY_STEPS else None
+    rate = learning_rate if SOLVERS[solver].by_steps else None
     values = {"estimator": estimator, "rate": rate, "lower": None if rate is None else rate / 10}
     with np.errstate(all="ignore"):
         unscaled = [

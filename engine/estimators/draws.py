@@ -11,7 +11,7 @@ from engine.network import Network
 from engine.solvers.mersenne import WORDS as N_WORDS
 from engine.solvers.mersenne import put_words, words_of
 from engine.training.checkpoint_files import Arrays
-from engine.training.expected_arrays import Expected, Verifier
+from engine.training.verification import Expected, Verifier
 
 # The generator's state before a fit, in a checkpoint.
 WORDS = "draws"

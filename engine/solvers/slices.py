@@ -49,16 +49,14 @@ def descend_tiled(
     data,
     block,
     workspace,
-    watched,
     n_steps,
     n_epochs,
     history,
 ):
     """Up to n_steps steps, or the rest of n_epochs epochs; how it ended.
 
-    Row e of `history` receives the cost and the gradient's norm of the e-th epoch that ends. With
-    `watched`, the costs of the epochs decide on stagnation. A cost that is not finite ends the
-    slice before its step, with the cost in the next row.
+    Row e of `history` receives the cost and the gradient's norm of the e-th epoch that ends. A cost
+    that is not finite ends the slice before its step, with the cost in the next row.
     """
     control_word = flush_subnormals()
     ended = take_steps_tiled(
@@ -68,7 +66,6 @@ def descend_tiled(
         data,
         block,
         workspace,
-        watched,
         n_steps,
         n_epochs,
         history,
@@ -85,7 +82,6 @@ def take_steps_tiled(
     data,
     block,
     workspace,
-    watched,
     n_steps,
     n_epochs,
     history,
@@ -138,7 +134,7 @@ def take_steps_tiled(
         of_epoch = end_of_step_loops(state, settings, cost, weight, last)
         if last == state.order.size:
             history[row, 0] = of_epoch
-            if watched == 1:
+            if settings.judged == 0:
                 watch_loops(state, settings, of_epoch)
             if row + 1 == n_epochs or counts[STAGNANT] == 1:
                 return FINISHED
