@@ -19,12 +19,11 @@ import engine
 from engine.boundary import settings
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators import endings, parameters
-from engine.estimators.before import CURVES, Before
 from engine.estimators.callbacks import Tasks
 from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import split, validation_findings, validation_of
+from engine.estimators.held_out import refuse_too_few, scorer_of, split, validation_findings
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
@@ -36,7 +35,7 @@ from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings, State
 from engine.sums.chunks import Elsewhere, chunk_bounds
-from engine.sums.objective import forward
+from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
 from engine.sums.threads import Threads, choose
 from engine.training.checkpoint import Keeper, kept
@@ -48,6 +47,9 @@ from engine.training.watch import Validation
 
 # Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
 RowsOf = Callable[[bool], Rows]
+
+# What fits change in place. All else they replace.
+CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
 # Rows that warnings are drawn from, at most.
 ROWS_LOOKED_AT = 1000
@@ -162,7 +164,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         rows_of: RowsOf | None = None,
     ) -> None:
         """A fit. With `rows_of`, in place of X, y and weights, the rows may be anywhere."""
-        before = Before(self)
+        before = Snapshot(self)
         try:
             to_say = self._fit_on(X, y, sample_weight, incremental, validation, rows_of)
         except endings.DivergedFit as diverged:
@@ -198,7 +200,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         own = self._own_held_out(validation)
 
         def identity() -> Identity:
-            return identity_of_fit(self, network, rows, own, first)
+            return self._identity(network, rows, own, first)
 
         ends = SOLVERS[self.solver].ends
         checkpoint = None if incremental else self.checkpoint
@@ -207,6 +209,26 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._drawing(first, keeper),
         ):
             return self._fit_rows(rows, own, network, first, incremental, keeper)
+
+    def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
+        """What makes a fit the fit that it is, before anything was drawn or trained."""
+        samples = rows.samples(rows.X.dtype if first else self._dtype)
+        earlier = None
+        if not first:
+            optimiser = vars(self._optimizer) if hasattr(self, "_optimizer") else None
+            best = [self.t_, self.best_loss_, self.best_validation_score_]
+            draws = self._draws.words()
+            earlier = [self._theta(), optimiser, draws, best, self._no_improvement_count]
+        return identity_of_fit(
+            type(self).__name__,
+            self.get_params(deep=False),
+            network,
+            samples,
+            None if own is None else own.samples(samples.dtype),
+            self._backend.name,
+            self._batch_size(rows.n_rows),
+            earlier,
+        )
 
     @contextmanager
     def _drawing(self, first: bool, keeper: Keeper | None) -> Iterator[None]:
@@ -347,7 +369,27 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return None
         if self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        return validation_of(self, held_out)
+        objective = Objective(
+            self._backend,
+            self._network.layers,
+            held_out.samples(self._dtype),
+            n_threads=self._threads_asked,
+        )
+        if not self._scored:
+            return Validation(objective.cost)
+        if self.scoring is not None:
+            y, labels = self._labels_of(held_out), getattr(self, "_labels", None)
+            score = scorer_of(self.scoring, self._as_of, self._theta(), held_out, y, labels)
+            return Validation(objective.cost, score)
+        if not hasattr(self, "_labels"):
+            refuse_too_few(held_out.n_rows, None)
+
+        def default_score(theta: NDArray[Any]) -> float:
+            activations = objective.forward(theta).T
+            with np.errstate(all="ignore"):  # squares that overflow
+                return self._score_of(activations, held_out)
+
+        return Validation(objective.cost, default_score)
 
     def _tasks(self, rows: Rows) -> Tasks | None:
         """The tasks that callbacks hear of, if there are callbacks."""
@@ -357,7 +399,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         metadata = None if rows.weights is None else {"sample_weight": rows.weights}
         data = {"X": rows.X, "y": self._labels_of(rows), "metadata": metadata}
         name = "epoch" if self._stochastic else "iteration"
-        return Tasks(self, context, name, self.max_iter, data)
+        return Tasks(self, self._network, context, name, self.max_iter, data)
 
     def _planned(
         self, samples: Samples | Elsewhere, at_a_time: int, keeper: Keeper | None
@@ -514,7 +556,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not few_epochs and isinstance(rows, Rows):  # rows at Dask's workers are not judged
             found += self._poorly_predicted(rows)
         if held_out is not None and self._scored:
-            found += validation_findings(self, held_out, rows.n_rows + held_out.n_rows, own)
+            scores = self.validation_scores_ or []
+            found += validation_findings(
+                scores[-self.n_iter_ :] if self.n_iter_ else [],
+                held_out,
+                rows.n_rows + held_out.n_rows,
+                getattr(self, "_labels", None),
+                self.validation_fraction,
+                own,
+            )
         return endings.of_findings(found)
 
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -611,3 +661,29 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+class Snapshot:
+    """An estimator before a fit, to be that again should the fit fail.
+
+    Its attributes, the lengths of its curves, and its generator's state.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._attributes = dict(vars(estimator))
+        curves = {name: self._attributes.get(name) for name in CURVES}
+        self._lengths = {name: len(curve) for name, curve in curves.items() if curve is not None}
+        self._draws = self._attributes.get("_draws")
+        self._words = None if self._draws is None else self._draws.words()
+
+    def put_back(self, estimator: Any) -> None:
+        """Undo a fit, but for what callbacks still need of it to be torn down."""
+        attributes = vars(estimator)
+        callbacks = {name: value for name, value in attributes.items() if "callback" in name}
+        attributes.clear()
+        attributes.update(self._attributes | callbacks)
+        for name, length in self._lengths.items():
+            if len(attributes[name]) > length:
+                attributes[name] = attributes[name][:length]
+        if self._draws is not None:
+            self._draws.go_on_from(self._words)

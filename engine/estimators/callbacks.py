@@ -3,6 +3,7 @@
 from typing import Any
 
 from engine.estimators.watch import Epoch
+from engine.network import Network
 
 
 class Tasks:
@@ -11,6 +12,7 @@ class Tasks:
     Parameters
     ----------
     estimator : estimator with callbacks
+    network : Network
     fit : sklearn.callback.CallbackContext
         The task that is the fit itself.
     name : str
@@ -22,9 +24,16 @@ class Tasks:
     """
 
     def __init__(
-        self, estimator: Any, fit: Any, name: str, most: int, data: dict[str, Any]
+        self,
+        estimator: Any,
+        network: Network,
+        fit: Any,
+        name: str,
+        most: int,
+        data: dict[str, Any],
     ) -> None:
         self._estimator = estimator
+        self._network = network
         self._fit = fit
         self._name = name
         self._most = most
@@ -55,14 +64,14 @@ class Tasks:
         stop = task.call_on_fit_task_end(
             estimator=self._estimator,
             **self._data,
-            reconstruction_attributes=lambda: attributes_at(self._estimator, epoch),
+            reconstruction_attributes=lambda: attributes_at(self._network, epoch),
         )
         return bool(stop)
 
 
-def attributes_at(estimator: Any, epoch: Epoch) -> dict[str, Any]:
-    """The fitted attributes of the estimator as it was then."""
-    layers = estimator._network.views(epoch.theta.copy())
+def attributes_at(network: Network, epoch: Epoch) -> dict[str, Any]:
+    """The fitted attributes of an estimator as it was then."""
+    layers = network.views(epoch.theta.copy())
     return {
         "coefs_": [W.T for W, _ in layers],
         "intercepts_": [b for _, b in layers],

@@ -4,15 +4,15 @@ import functools
 import hashlib
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import joblib
 import numpy as np
 
-from engine.estimators.rows import Rows
 from engine.network import Network
 from engine.solvers.solver import SOLVERS
+from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Samples
 from engine.training.run_identity import (
     MACHINE,
@@ -42,44 +42,53 @@ BEFORE = "a fit to go on from (warm_start)"
 
 
 def identity_of_fit(
-    estimator: Any, network: Network, rows: Rows, held_out: Rows | None, first: bool
+    kind: str,
+    parameters: Mapping[str, Any],
+    network: Network,
+    samples: Samples | Elsewhere,
+    held_out: Samples | None,
+    backend: str,
+    batch_size: int,
+    earlier: Sequence[Any] | None,
 ) -> Identity:
-    """The identity of a fit, before anything was drawn or trained."""
-    given = estimator.get_params(deep=False)
-    told = {name: in_words(value) for name, value in given.items() if name not in FREE | RESOLVED}
-    told["random_state"] = _seed(given["random_state"])
-    told["backend"] = estimator._backend.name
-    told["batch_size"] = estimator._batch_size(rows.n_rows)
+    """The identity of a fit.
+
+    Parameters
+    ----------
+    kind : str
+        The estimator's class.
+    parameters : mapping
+        Those of scikit-learn's get_params.
+    network : Network
+    samples, held_out : Samples
+    backend : str
+    batch_size : int
+    earlier : sequence or None
+        All that an earlier fit has left to go on from, its parameters first; None if it is the
+        first one.
+    """
+    given = {
+        name: in_words(value) for name, value in parameters.items() if name not in FREE | RESOLVED
+    }
+    given["random_state"] = _seed(parameters["random_state"])
+    given["backend"], given["batch_size"] = backend, batch_size
     if not network.hidden:  # then the initial values go by it
-        told["activation"] = in_words(given["activation"])
-    samples = rows.samples(rows.X.dtype if first else estimator._dtype)
-    blas = SOLVERS[estimator.solver].uses_blas or told["backend"] == "numpy"
+        given["activation"] = in_words(parameters["activation"])
+    names_held_out = ("X_val", "y_val", "sample_weight_val")
+    blas = SOLVERS[parameters["solver"]].uses_blas or backend == "numpy"
     return {
-        "estimator": type(estimator).__name__,
+        "estimator": kind,
         **identity_of_samples(samples, ("X", "y", "sample_weight")),
-        **(_held_out(held_out, samples) if held_out else {}),
+        **(identity_of_samples(held_out, names_held_out) if held_out is not None else {}),
         **identity_of_network(network),
-        **told,
-        **({} if first else {BEFORE: _before(estimator)}),
+        **given,
+        **({} if earlier is None else {BEFORE: _of_earlier(earlier)}),
         MACHINE: identity_of_machine(blas),
     }
 
 
-def _held_out(held_out: Rows, samples: Samples) -> Identity:
-    names = ("X_val", "y_val", "sample_weight_val")
-    return identity_of_samples(held_out.samples(samples.X.dtype), names)
-
-
-def _before(estimator: Any) -> Identity:
-    """Of all that an earlier fit has left to go on from."""
-    left = [
-        estimator._theta(),
-        vars(estimator.__dict__["_optimizer"]) if "_optimizer" in vars(estimator) else None,
-        estimator._draws.words(),
-        [estimator.t_, estimator.best_loss_, estimator.best_validation_score_],
-        estimator._no_improvement_count,
-    ]
-    return {**identity_of_array(left[0]), "sha256": joblib.hash(left)}
+def _of_earlier(left: Sequence[Any]) -> Identity:
+    return {**identity_of_array(left[0]), "sha256": joblib.hash(list(left))}
 
 
 def in_words(value: Any) -> Any:

@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from engine.estimators.labels import MULTILABEL
+from engine.estimators.labels import MULTILABEL, Labels
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows
-from engine.sums.objective import Objective
 from engine.system.mapped_files import check_copy_fits
-from engine.training.watch import Validation
 
 LEAST_FOR_R2 = 2  # rows
 # With fewer held-out rows, a score that decides when to stop is noise: on 20 rows, an accuracy of
@@ -59,103 +58,111 @@ def split(
     return training, held_out
 
 
-def validation_of(estimator: Any, rows: Rows) -> Validation:
-    """Loss of held-out rows, and if that decides when to stop, the estimator's score."""
-    samples = rows.samples(estimator._dtype)
-    objective = Objective(
-        estimator._backend,
-        estimator._network.layers,
-        samples,
-        n_threads=estimator._threads_asked,
-    )
-    if not estimator._scored:
-        return Validation(objective.cost, None)
-    if estimator.scoring is not None:
-        return Validation(objective.cost, _scorer(estimator, rows))
-    if rows.n_rows < LEAST_FOR_R2 and not hasattr(estimator, "classes_"):
-        raise ValueError(_undefined_score(estimator, rows, []))
-
-    def score(theta: NDArray[Any]) -> float:
-        activations = objective.forward(theta).T
-        with np.errstate(all="ignore"):  # squares that overflow
-            return float(estimator._score_of(activations, rows))
-
-    return Validation(objective.cost, score)
+def refuse_too_few(n_rows: int, asked: Any) -> None:
+    """Refuse held-out rows for which R^2, or the scoring that was asked for, is not defined."""
+    if n_rows < LEAST_FOR_R2:
+        raise ValueError(_undefined_score(asked, n_rows, [], several=False))
 
 
-def _scorer(estimator: Any, rows: Rows) -> Any:
+def scorer_of(
+    scoring: Any,
+    estimator_at: Callable[[NDArray[Any]], Any],
+    start: NDArray[Any],
+    rows: Rows,
+    y: Any,
+    labels: Labels | None,
+) -> Callable[[NDArray[Any]], float]:
     """The scorer that the user asked for, as a function of theta.
 
     If the rows lack a class, a scorer of scikit-learn gets all classes of the fit, if its metric
     takes them. It is tried before training, so that a score that is not defined is an error then.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        As scikit-learn takes it.
+    estimator_at : callable
+        From theta to the estimator with these parameters.
+    start : ndarray (n_parameters,)
+        The initial theta.
+    rows : Rows
+    y : array
+        Of the rows, as the scorer takes it.
+    labels : Labels or None
+        Of a classifier.
     """
-    scorer = check_scoring(estimator, scoring=estimator.scoring)
-    y = estimator._labels_of(rows)
+    scorer = check_scoring(estimator_at(start), scoring=scoring)
     weights = {} if rows.weights is None else {"sample_weight": rows.weights}
-    absent = absent_classes(estimator, rows)
+    absent = [] if labels is None else absent_classes(labels, rows)
     of_scikit_learn = getattr(getattr(scorer, "_score_func", None), "__module__", "") or ""
     doubtful = of_scikit_learn.startswith("sklearn.") and (absent or rows.n_rows < LEAST_FOR_R2)
-    if doubtful and absent:
-        scorer = _with_all_classes(scorer, estimator)
+    if doubtful and labels is not None and absent:
+        scorer = _with_all_classes(scorer, labels)
 
     def score(theta: NDArray[Any], y: Any = y) -> float:
-        return float(scorer(estimator._as_of(theta), rows.X, y, **weights))
+        return float(scorer(estimator_at(theta), rows.X, y, **weights))
 
     if doubtful:
         try:
-            scored = _score_before_training(score, estimator, y)
+            scored = _score_before_training(score, start, y)
         except ValueError:
             # If the rows are not to blame, this raises the scorer's own error.
-            _score_before_training(score, estimator, _of_all_classes(estimator, y))
+            _score_before_training(score, start, _of_all_classes(labels, y))
             scored = math.nan
         if math.isnan(scored):
-            raise ValueError(_undefined_score(estimator, rows, absent))
+            several = labels is not None and labels.kind == MULTILABEL
+            raise ValueError(_undefined_score(scoring, rows.n_rows, absent, several))
     return score
 
 
-def _score_before_training(score: Any, estimator: Any, y: Any) -> float:
+def _score_before_training(score: Any, start: NDArray[Any], y: Any) -> float:
     """The score of the initial parameters."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return float(score(estimator._theta(), y))
+        return float(score(start, y))
 
 
-def _of_all_classes(estimator: Any, y: Any) -> Any:
+def _of_all_classes(labels: Labels | None, y: Any) -> Any:
     """As many labels, with each class among them if there are enough rows."""
-    if not hasattr(estimator, "classes_") or y.ndim == 2:
-        return y
-    return np.resize(estimator.classes_, len(y))
+    return y if labels is None or y.ndim == 2 else np.resize(labels.classes, len(y))
 
 
-def validation_findings(estimator: Any, rows: Rows, n_rows_in_all: int, own: bool) -> list[Finding]:
+def validation_findings(
+    scores: Sequence[float],
+    rows: Rows,
+    n_rows_in_all: int,
+    labels: Labels | None,
+    fraction: float,
+    own: bool,
+) -> list[Finding]:
     """Findings on the score that decided when to stop: few rows, no row of a class, or only NaN.
 
-    `own` says that the user passed the held-out rows. If there are few rows in all, no more of them
-    can be held out, and nothing is said.
+    `scores` are those of this fit, `fraction` is the share of rows that were held out, and `own`
+    says that the user passed them. If there are few rows in all, no more of them can be held out,
+    and nothing is said.
     """
     found = []
-    of_this_fit = estimator.validation_scores_[-estimator.n_iter_ :] if estimator.n_iter_ else []
-    if of_this_fit and np.isnan(of_this_fit).all():
+    if len(scores) and np.isnan(scores).all():
         found.append(
             Finding(
-                f"The validation score was NaN in each of {len(of_this_fit)} epochs, so early "
+                f"The validation score was NaN in each of {len(scores)} epochs, so early "
                 "stopping found no best epoch to keep.",
                 "another score",
             )
         )
-    absent = absent_classes(estimator, rows)
+    absent = [] if labels is None else absent_classes(labels, rows)
     if n_rows_in_all < FEW_ROWS or (rows.n_rows >= FEW_ROWS and not absent):
         return found
     reasons, values = [], {}
     if rows.n_rows < FEW_ROWS:
         reasons.append("a score of so few rows is mostly chance")
     if absent:
-        several = estimator._labels.kind == MULTILABEL
+        several = labels is not None and labels.kind == MULTILABEL
         lacking = "all have the same value of label" if several else "none is of class"
         says_nothing = f"says nothing about that {'label' if several else 'class'}"
         reasons.append(f"{lacking} {{label}}, so the score {says_nothing}")
         values["label"] = absent[0]
-    fraction = max(2 * estimator.validation_fraction, 0.2)
+    fraction = max(2 * fraction, 0.2)
     remedy = "pass more rows" if own or fraction > MOST_HELD_OUT else "hold more rows out"
     found.append(
         Finding(
@@ -167,39 +174,36 @@ def validation_findings(estimator: Any, rows: Rows, n_rows_in_all: int, own: boo
     return found
 
 
-def absent_classes(estimator: Any, rows: Rows) -> list[Any]:
+def absent_classes(labels: Labels, rows: Rows) -> list[Any]:
     """The classes of the fit that no row has; of several labels, those with only one value."""
-    if not hasattr(estimator, "classes_"):
-        return []
-    if estimator._labels.kind == MULTILABEL:
+    if labels.kind == MULTILABEL:
         present = rows.targets.any(axis=0) & ~rows.targets.all(axis=0)
     else:
-        present = np.isin(np.arange(len(estimator.classes_)), rows.targets.reshape(-1))
-    absent: list[Any] = estimator.classes_[~present].tolist()
+        present = np.isin(np.arange(len(labels.classes)), rows.targets.reshape(-1))
+    absent: list[Any] = labels.classes[~present].tolist()
     return absent
 
 
-def _with_all_classes(scorer: Any, estimator: Any) -> Any:
+def _with_all_classes(scorer: Any, labels: Labels) -> Any:
     """The scorer; with all classes if it scores probabilities and its metric takes `labels`."""
     takes_labels = "labels" in inspect.signature(scorer._score_func).parameters
-    of_labels = estimator._labels.kind == MULTILABEL or scorer._response_method == "predict"
+    of_labels = labels.kind == MULTILABEL or scorer._response_method == "predict"
     if not takes_labels or of_labels or "labels" in scorer._kwargs:
         return scorer
     scorer = copy.copy(scorer)
-    scorer._kwargs = {**scorer._kwargs, "labels": estimator.classes_}
+    scorer._kwargs = {**scorer._kwargs, "labels": labels.classes}
     return scorer
 
 
-def _undefined_score(estimator: Any, rows: Rows, absent: list[Any]) -> str:
+def _undefined_score(scoring: Any, n_rows: int, absent: list[Any], several: bool) -> str:
     """A message: the score cannot be computed on the held-out rows, why, and what to do."""
-    asked = "R^2" if estimator.scoring is None else f"scoring={estimator.scoring!r}"
-    held_out = f"{rows.n_rows} held-out row{'s' * (rows.n_rows > 1)}"
+    asked = "R^2" if scoring is None else f"scoring={scoring!r}"
+    held_out = f"{n_rows} held-out row{'s' * (n_rows > 1)}"
     if not absent:
         return (
             f"{asked} is not defined for {held_out}; pass X_val and y_val of {LEAST_FOR_R2} rows "
             "or more, or another scoring."
         )
-    several = estimator._labels.kind == MULTILABEL
     named = ", ".join(map(repr, absent[:5])) + (", ..." if len(absent) > 5 else "")
     plural = "label" + "s" * (len(absent) > 1) if several else "class" + "es" * (len(absent) > 1)
     what = f"have one value only of the {plural}" if several else f"lack the {plural}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from engine.estimators import parameters
-from engine.estimators.before import CURVES
+from engine.estimators.base import CURVES
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import OUTPUT_UNITS

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from engine.estimators.before import CURVES
+from engine.estimators.base import CURVES
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.regressor import MLPRegressor
 from engine.model_files.soundness import parts_of
