@@ -59,7 +59,7 @@ def test_it_does_so_with_weights_own_rows_and_float32():
 def test_what_cannot_be_scored_without_a_class_is_refused_before_training(scoring, monkeypatch):
     calls: list[Any] = []
     model = MLPClassifier(8, max_iter=2, early_stopping=True, scoring=scoring, random_state=0)
-    monkeypatch.setattr(MLPClassifier, "_descend", lambda *_: calls.append("trained"))
+    monkeypatch.setattr(MLPClassifier, "_train", lambda *_: calls.append("trained"))
     with pytest.raises(ValueError, match=rf"scoring='{scoring}'.*20 held-out rows, .*class 'e'\."):
         model.fit(X, LETTERS)
     assert calls == []
