@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.checks.run import verify as verify
+    from engine.checks.verification import verify as verify
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
@@ -43,7 +43,7 @@ _DEFINED_IN = {
     "open_table": "engine.tables.on_disk",
     "save": "engine.model_files.files",
     "train": "engine.training.trainer",
-    "verify": "engine.checks.run",
+    "verify": "engine.checks.verification",
 }
 # Packages of their own names, loaded on first use as well: engine.distributed.fit.
 _PACKAGES = ("distributed",)

@@ -24,9 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.checks.outcomes import GRADIENT, Check, unusable, worst
-from engine.checks.parts import Part, parts_of
-from engine.checks.problems import Problem, spread
+from engine.checks.problem import Part, Problem, parts_of, spread
+from engine.checks.report import GRADIENT, Check, unusable, worst
 from engine.checks.rounding import noise_of
 
 Cost = Callable[[NDArray[np.float64]], float]

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from engine.checks.outcomes import THREADS, Check, unusable, worst
-from engine.checks.parts import parts_of
-from engine.checks.problems import Problem, spread
+from engine.checks.problem import Problem, parts_of, spread
+from engine.checks.report import THREADS, Check, unusable, worst
 from engine.estimators.rows import Rows
 from engine.sums.threads import usable_cores
 from engine.sums.workers import SPAN_SAMPLES

@@ -9,9 +9,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from engine.checks.outcomes import BACKENDS, Check, unusable, worst
-from engine.checks.parts import parts_of
-from engine.checks.problems import Problem, spread
+from engine.checks.problem import Problem, parts_of, spread
+from engine.checks.report import BACKENDS, Check, unusable, worst
 from engine.checks.rounding import SAFETY, moved, tolerance
 from engine.equations import backends
 from engine.equations.activations import activate_numpy
