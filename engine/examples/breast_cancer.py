@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from engine.examples.interruption import unless_interrupted
+from engine.examples import unless_interrupted
 from engine.network import Network
 from engine.training.monitor import Callback
 from engine.training.result import TrainResult
