@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.model_files.errors import ModelFileError as ModelFileError
-    from engine.model_files.files import load as load
-    from engine.model_files.files import save as save
+    from engine.model_files.save_load import load as load
+    from engine.model_files.save_load import save as save
     from engine.network import Network as Network
     from engine.tables.conversion import convert_table as convert_table
     from engine.tables.on_disk import open_table as open_table
@@ -39,9 +39,9 @@ _DEFINED_IN = {
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
     "convert_table": "engine.tables.conversion",
-    "load": "engine.model_files.files",
+    "load": "engine.model_files.save_load",
     "open_table": "engine.tables.on_disk",
-    "save": "engine.model_files.files",
+    "save": "engine.model_files.save_load",
     "train": "engine.training.trainer",
     "verify": "engine.checks.verification",
 }

@@ -10,7 +10,7 @@ from rich.table import Table
 from engine.cli.console import Console, cell
 
 if TYPE_CHECKING:
-    from engine.model_files.trials import Outcome, Trial
+    from engine.model_files.check_model import Outcome, Trial
 
 
 def check_model(
@@ -25,7 +25,7 @@ def check_model(
     in units in the last place (ulp). Ends with status 0 if all agree, 1 if one does not, 2 if the
     file is damaged or is no model.
     """
-    from engine.model_files.trials import tried
+    from engine.model_files.check_model import tried
 
     trial = tried(file)
     if file.suffix.lower() == ".skops":
@@ -47,7 +47,7 @@ def _check_table(file: Path, trial: "Trial") -> None:
     from importlib.util import find_spec
 
     from engine.cli.table_scores import in_words
-    from engine.model_files.pipeline_file import read_model
+    from engine.model_files.skops_file import read_model
 
     if "target" not in read_model(file).header:
         return

@@ -156,7 +156,7 @@ def train(
     from engine.cli.table_pictures import check_folder, draw_training
     from engine.cli.table_train_on_disk import train_on_disk
     from engine.cli.table_words import show_trained
-    from engine.model_files import pipeline_file
+    from engine.model_files import skops_file
     from engine.system import atomic_files
     from engine.tables import fitting
     from engine.tables.facts import is_converted
@@ -171,8 +171,8 @@ def train(
         )
     if not is_converted(table) and target is None:
         raise ValueError("Missing option '--target': name the column to be predicted.")
-    model = model or Path(table.resolve().with_suffix(pipeline_file.ENDING).name)
-    pipeline_file.check_ending(model)
+    model = model or Path(table.resolve().with_suffix(skops_file.ENDING).name)
+    skops_file.check_ending(model)
     place = ModelPlace(model, force, checkpoint)
     if checkpoint is not None:
         place_of(Checkpoint(checkpoint))

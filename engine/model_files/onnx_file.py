@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model_files import wire
+from engine.model_files import protobuf
 from engine.model_files.description import (
     BINARY,
     CLASSIFIER,
@@ -24,10 +24,9 @@ from engine.model_files.description import (
     described,
 )
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.examples import DRAWN, GIVEN, Examples, drawn_rows
-from engine.model_files.reading import parsed
-from engine.model_files.stored import Stored, layers_of
-from engine.model_files.tensor_file import CHECKSUM, FINGERPRINT
+from engine.model_files.safe_reading import parsed
+from engine.model_files.safetensors_file import CHECKSUM, FINGERPRINT
+from engine.model_files.stored_network import DRAWN, GIVEN, Examples, Stored, drawn_rows, layers_of
 from engine.system.extras import installed_by
 from engine.training.result import fingerprint_of
 
@@ -77,7 +76,7 @@ def content_of_graph(graph: Graph) -> bytes:
 
 def graph_of(model: Any, theta: Any, X: Any) -> Graph:
     """What is to be written of a model; TypeError for steps that are not exported."""
-    from engine.model_files.saving import some_rows, stored_model
+    from engine.model_files.stored_network import some_rows, stored_model
 
     if not hasattr(model, "steps"):
         return Graph(stored_model(model, theta, X), {}, X is None)
@@ -130,29 +129,29 @@ def _found(content: memoryview) -> tuple[dict[str, str], dict[str, NDArray[Any]]
     """The texts and the numbers of a ModelProto."""
     metadata: dict[str, str] = {}
     tensors: dict[str, NDArray[Any]] = {}
-    for number, value in wire.fields(content):
+    for number, value in protobuf.fields(content):
         if number == METADATA:
-            entry = dict(wire.fields(wire.of_bytes(value)))
-            key = wire.text(entry[KEY])
+            entry = dict(protobuf.fields(protobuf.of_bytes(value)))
+            key = protobuf.text(entry[KEY])
             if key in metadata:
                 raise ValueError(f"the text {key!r:.40} stands twice")
-            metadata[key] = wire.text(entry[VALUE])
+            metadata[key] = protobuf.text(entry[VALUE])
         elif number == GRAPH:
-            for inner, part in wire.fields(wire.of_bytes(value)):
+            for inner, part in protobuf.fields(protobuf.of_bytes(value)):
                 if inner == INITIALIZER:
-                    _add_tensor(tensors, wire.of_bytes(part))
+                    _add_tensor(tensors, protobuf.of_bytes(part))
     return metadata, tensors
 
 
 def _add_tensor(found: dict[str, NDArray[Any]], message: memoryview) -> None:
     """A TensorProto of numbers, which must be in this file and as many as it says."""
     shape: list[int] = []
-    kept: dict[int, wire.Value] = {}
-    for number, value in wire.fields(message):
+    kept: dict[int, protobuf.Value] = {}
+    for number, value in protobuf.fields(message):
         if number == DIMS and isinstance(value, int):
             shape.append(value)
         kept[number] = value
-    name = wire.text(kept.get(NAME, memoryview(b"")))
+    name = protobuf.text(kept.get(NAME, memoryview(b"")))
     if kept.keys() & {EXTERNAL_DATA, DATA_LOCATION}:
         raise ValueError(f"{name:.40} is in another file")
     if name in found:
@@ -160,7 +159,7 @@ def _add_tensor(found: dict[str, NDArray[Any]], message: memoryview) -> None:
     dtype = DTYPES.get(kept.get(DATA_TYPE, 0))
     if dtype is None:
         return  # classes, and constants: the graph that is built anew has them, too
-    data = wire.of_bytes(kept.get(RAW_DATA, memoryview(b"")))
+    data = protobuf.of_bytes(kept.get(RAW_DATA, memoryview(b"")))
     if len(shape) > 2 or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{name:.40} is not of the size that it has")
     found[name] = np.frombuffer(data, dtype).reshape(shape)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model_files.examples import N_EXAMPLES, chosen, drawn_rows
-from engine.model_files.reading import parsed
+from engine.model_files.safe_reading import parsed
+from engine.model_files.stored_network import N_EXAMPLES, chosen, drawn_rows
 
 ARRAY, PANDAS, POLARS = "array", "pandas", "polars"
 KINDS = (

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from engine.boundary import settings
 from engine.boundary.settings import listed
-from engine.model_files.pipeline_file import StoredModel, write_model
+from engine.model_files.skops_file import StoredModel, write_model
 from engine.system.free_memory import in_words
 from engine.tables import columns as of_columns
 from engine.tables.arrays import write_arrays

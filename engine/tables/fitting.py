@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from engine.compiler.cache import CheckedCache
 from engine.estimators.remedies import said_at_command_line
 from engine.model_files import table_examples
-from engine.model_files.forgetting import forget_training
+from engine.model_files.estimator_state import forget_training
 from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target

@@ -11,8 +11,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from engine.model_files import table_examples
-from engine.model_files.forgetting import forget_training
-from engine.model_files.pipeline_file import read_model
+from engine.model_files.estimator_state import forget_training
+from engine.model_files.skops_file import read_model
 from engine.tables import pipeline as parts
 from engine.tables.facts import FACTS, TRAINING, VALIDATION
 from engine.tables.fitting import (

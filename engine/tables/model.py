@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from engine.model_files.errors import ModelFileError
-from engine.model_files.pipeline_file import StoredModel, read_model, write_model
-from engine.model_files.soundness import check_network
+from engine.model_files.estimator_checks import check_network
+from engine.model_files.skops_file import StoredModel, read_model, write_model
 from engine.model_files.table_examples import TableExamples
 from engine.tables import kinds, notation
 from engine.tables.columns import Column, inputs, missing_in

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
-from engine.model_files.examples import drawn_rows
+from engine.model_files.stored_network import drawn_rows
 from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.pipeline import NO_VALUE
 from engine.tables.translation import Translation

@@ -19,7 +19,7 @@ from engine.cli import main
 from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
 from engine.cli.table_words import COMPILED
 from engine.estimators.classifier import MLPClassifier
-from engine.model_files import pipeline_file
+from engine.model_files import skops_file
 from engine.tables import fitting
 from engine.tables.model import read
 from engine.tables.pipeline import fitted_network
@@ -690,9 +690,9 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     ids=str,
 )
 def test_a_header_that_makes_no_sense_is_refused(folder, tmp_path, changes):
-    stored = pipeline_file.read_model(folder / "iris.skops")
+    stored = skops_file.read_model(folder / "iris.skops")
     path = tmp_path / "model.skops"
-    pipeline_file.write_model(path, stored._replace(header={**stored.header, **changes}))
+    skops_file.write_model(path, stored._replace(header={**stored.header, **changes}))
     with pytest.raises(ModelFileError, match="what it says of the model cannot be"):
         read(path)
 

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from engine import MLPClassifier, MLPRegressor, ModelFileError, load, save
 from engine.cli import main
 from engine.comparison.tables import as_json
-from engine.model_files import archive, network_file, onnx_file, pipeline_file
-from engine.model_files.pipeline_file import StoredModel, read_model, write_model
+from engine.model_files import onnx_file, safetensors_file, skops_archive, skops_file
+from engine.model_files.skops_file import StoredModel, read_model, write_model
 from engine.tables import facts
 from engine.tables.columns import Column
 from engine.tables.model import TableModel, read
@@ -102,7 +102,7 @@ def test_numbers_that_json_has_not_become_null_in_a_model_file(tmp_path):
     found = read_model(path).header["training"]
     assert found == {"score": None, "scores": [None, None, 1.5], "more": {"x": [None, "NaN"]}}
     with zipfile.ZipFile(path) as parts:
-        strict(parts.read(archive.HEADER))
+        strict(parts.read(skops_archive.HEADER))
 
 
 def test_facts_of_a_converted_table_and_figures_of_a_comparison_are_json(tmp_path):
@@ -158,8 +158,8 @@ def test_a_file_that_cannot_be_read_back_is_an_error_and_the_one_before_stays(
     save(path, fitted)
     before = path.read_bytes()
     for module, name in (
-        (network_file, "written"),
-        (pipeline_file, "archive_of"),
+        (safetensors_file, "written"),
+        (skops_file, "archive_of"),
         (onnx_file, "exported"),
     ):
         right = getattr(module, name)

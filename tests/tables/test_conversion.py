@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from engine import MLPClassifier, convert_table, open_table
-from engine.model_files.pipeline_file import read_model
+from engine.model_files.skops_file import read_model
 from engine.tables import fitting, on_disk, stream
 from engine.tables import pipeline as parts
 from engine.tables.columns import described

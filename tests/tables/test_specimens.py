@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.model_files.pipeline_file import read_model
+from engine.model_files.skops_file import read_model
 from engine.tables import columns as of_columns
 from engine.tables import fitting
 from engine.tables.pipeline import preprocessing

@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine import ModelFileError, convert_table
-from engine.model_files import archive, transformers
+from engine.model_files import estimator_checks, skops_archive
 from engine.tables import fitting, stream, translation
 from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.model import read
@@ -280,10 +280,10 @@ def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
 def test_readings_that_no_table_has_are_refused(readings):
     sound = {"price": {"kind": "number", "decimal": "comma", "mark": "€"}}
     step = Translation(sound).of_columns(["price", "letter"])
-    transformers.check_transformer(step, 10**6)
+    estimator_checks.check_transformer(step, 10**6)
     step.readings = readings
     with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
-        transformers.check_transformer(step, 10**6)
+        estimator_checks.check_transformer(step, 10**6)
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,9 @@ def test_readings_that_no_table_has_are_refused(readings):
     [("target", "comma"), ("readings", "comma"), ("n_features_in_", 10**9), ("transform", 1)],
 )
 def test_a_forged_translation_is_damaged(path, name, value):
-    parts = archive.parts_of(path, path.read_bytes())
-    schema = json.loads(parts[archive.SCHEMA])
-    nodes = [*archive.nodes_of(schema)]
+    parts = skops_archive.parts_of(path, path.read_bytes())
+    schema = json.loads(parts[skops_archive.SCHEMA])
+    nodes = [*skops_archive.nodes_of(schema)]
     node = next(one for one in nodes if one["__class__"] == "Translation")["content"]
     free = 1 + max(one["__id__"] for one in nodes)
     text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
@@ -306,7 +306,9 @@ def test_a_forged_translation_is_damaged(path, name, value):
         for key, part in parts.items()
         if not key.endswith(".npy") or key in json.dumps(schema)
     }
-    forged.write_bytes(archive.archive_of({**left, archive.SCHEMA: json.dumps(schema).encode()}))
+    forged.write_bytes(
+        skops_archive.archive_of({**left, skops_archive.SCHEMA: json.dumps(schema).encode()})
+    )
     with pytest.raises(ModelFileError, match="damaged"):
         engine.load(forged)
     forged.unlink()
@@ -316,10 +318,10 @@ def test_a_forged_translation_is_damaged(path, name, value):
     ("old", "new"), [('"reading": "part"', '"reading": ""'), ('"reading": "date"', '"reading": 1')]
 )
 def test_a_description_that_does_not_fit_the_translation_is_damaged(path, old, new):
-    parts = archive.parts_of(path, path.read_bytes())
-    changed = parts[archive.HEADER].decode().replace(old, new)
+    parts = skops_archive.parts_of(path, path.read_bytes())
+    changed = parts[skops_archive.HEADER].decode().replace(old, new)
     forged = path.with_name("described.skops")
-    forged.write_bytes(archive.archive_of({**parts, archive.HEADER: changed.encode()}))
+    forged.write_bytes(skops_archive.archive_of({**parts, skops_archive.HEADER: changed.encode()}))
     with pytest.raises(ModelFileError, match="damaged"):
         read(forged)
 

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 from engine import __version__
 from engine.model_files import table_examples
-from engine.model_files.archive import (
+from engine.model_files.errors import ModelFileError, damaged, would_load
+from engine.model_files.safe_reading import content_of, parsed, without_nan
+from engine.model_files.skops_archive import (
     EXAMPLES,
     HEADER,
     SCHEMA,
@@ -27,10 +29,8 @@ from engine.model_files.archive import (
     parts_of,
     renumbered,
 )
-from engine.model_files.errors import ModelFileError, damaged, would_load
-from engine.model_files.reading import content_of, parsed, without_nan
 from engine.model_files.table_examples import TableExamples
-from engine.model_files.trusted import TRUSTED
+from engine.model_files.trusted_types import TRUSTED
 from engine.system import atomic_files
 from engine.system.extras import installed_by
 
@@ -102,8 +102,8 @@ def content_of_model(path: Path, model: StoredModel) -> bytes:
 
 def content_of_pipeline(path: Path, model: Any, X: Any) -> bytes:
     """The bytes of a file of a fitted estimator or pipeline, tried on rows of X."""
-    from engine.model_files.forgetting import without_training
-    from engine.model_files.soundness import networks_of, require_saveable
+    from engine.model_files.estimator_checks import networks_of, require_saveable
+    from engine.model_files.estimator_state import without_training
 
     _skops()
     require_saveable(model)
@@ -152,7 +152,7 @@ def read_estimator(path: Path) -> Any:
 
 def require_model(path: Path, stored: StoredModel) -> StoredModel:
     """ModelFileError for what has no fitted network in it, or nothing to try it on."""
-    from engine.model_files.soundness import networks_of
+    from engine.model_files.estimator_checks import networks_of
 
     if not networks_of(stored.estimator):
         raise ModelFileError(f"{path} holds no fitted MLPClassifier or MLPRegressor.")
@@ -169,7 +169,7 @@ def check_ending(path: Path) -> None:
 
 def _made(path: Path, parts: dict[str, bytes], examples: TableExamples | None) -> Any:
     """The estimator of these parts: checked, made by skops, checked again, and tried."""
-    from engine.model_files.soundness import check_model, check_on_examples
+    from engine.model_files.estimator_checks import check_model, check_on_examples
 
     schema = _parsed(path, parts, SCHEMA)
     check_types(path, schema, "It was not loaded. Use files only from those whom you trust.")

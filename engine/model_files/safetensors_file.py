@@ -1,4 +1,4 @@
-"""The bytes of a .safetensors file: texts and tensors, each checked before anything is made of it.
+"""A network in a .safetensors file: texts and tensors, each checked before it is used.
 
 Reading holds the file to its layout (engine/system/tensor_layout.py) by itself, and then has the
 `safetensors` library read it, too: names that stand twice are not found by all readers, and what is
@@ -14,9 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.model_files.description import Description, described
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.reading import parsed
+from engine.model_files.safe_reading import parsed
+from engine.model_files.stored_network import DRAWN, GIVEN, Examples, Stored, layers_of
 from engine.system.tensor_layout import LENGTH_BYTES, laid_out
+from engine.training.result import fingerprint_of
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -56,14 +59,14 @@ def checksum_of(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
     return digest.hexdigest()
 
 
-def written(metadata: Mapping[str, str], tensors: Tensors) -> bytes:
+def tensor_bytes(metadata: Mapping[str, str], tensors: Tensors) -> bytes:
     """The bytes of a file of these, with their checksum: the same for the same model."""
     texts = {**metadata, CHECKSUM: checksum_of(metadata, tensors)}
     beginning, in_order = laid_out(texts, tensors)
     return b"".join([beginning, *(tensor.tobytes() for tensor in in_order)])
 
 
-def read(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
+def read_tensors(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
     """The texts and tensors of a file; ModelFileError for one that is not as it was written."""
     try:
         header, start = _header(content)
@@ -148,3 +151,86 @@ def _tensors(content: bytes, claims: Mapping[str, Claim]) -> Tensors:
 
 def _refused(path: Path, error: Exception) -> ModelFileError:
     return ModelFileError(f"{path} is no .safetensors file, or not the whole of one: {error}.")
+
+
+# The network: which tensors there are, and what they mean.
+
+ENDING = ".safetensors"
+WEIGHT, BIAS = "layers.{}.weight", "layers.{}.bias"
+INPUTS, OUTPUTS = "examples.X", "examples.outputs"
+EXAMPLES = "examples"
+CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
+CURVE = "training.{}"
+MOST_EXAMPLES = 64
+
+
+def written(stored: Stored, drawn: bool) -> bytes:
+    """The bytes of a file; `drawn` says where the examples come from."""
+    layers = layers_of(stored.theta, stored.description.shapes)
+    tensors: Tensors = {}
+    for l, (W, b) in enumerate(layers):
+        tensors[WEIGHT.format(l)], tensors[BIAS.format(l)] = W, b
+    tensors[INPUTS], tensors[OUTPUTS] = stored.examples
+    for name, curve in stored.curves.items():
+        tensors[CURVE.format(name.rstrip("_"))] = curve
+    texts = {
+        **stored.description.metadata(),
+        EXAMPLES: f"{INPUTS}: {DRAWN if drawn else GIVEN}.",
+        FINGERPRINT: fingerprint_of(array for layer in layers for array in layer),
+    }
+    return tensor_bytes(texts, tensors)
+
+
+def read(path: Path, content: bytes) -> Stored:
+    """What a file holds. ModelFileError where it is not a model, or not as it was written."""
+    metadata, tensors = read_tensors(path, content)
+    try:
+        about = described(metadata)
+        return _stored(about, metadata, tensors)
+    except ValueError as error:
+        raise damaged(path, f"{error}.") from error
+
+
+def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> Stored:
+    dtype = np.dtype(about.dtype)
+    parts: list[NDArray[Any]] = []
+    left = dict(tensors)
+    for l, (n_out, n_in) in enumerate(about.shapes):
+        parts.append(_taken(left, WEIGHT.format(l), (n_out, n_in), dtype))
+        parts.append(_taken(left, BIAS.format(l), (n_out,), dtype))
+    if metadata.get(FINGERPRINT) != fingerprint_of(parts):
+        raise ValueError("the fingerprint is not that of the parameters")
+    n_rows = len(left.get(INPUTS, ()))
+    if EXAMPLES not in metadata or not 0 < n_rows <= MOST_EXAMPLES:
+        raise ValueError(f"{n_rows} examples, or none that say where they come from")
+    examples = Examples(
+        _taken(left, INPUTS, (n_rows, about.sizes[0]), dtype),
+        _taken(left, OUTPUTS, (n_rows, about.sizes[-1]), dtype),
+    )
+    curves = {}
+    for name in CURVES:
+        curve = left.pop(CURVE.format(name.rstrip("_")), None)
+        if curve is not None:
+            if curve.ndim != 1 or curve.dtype != np.float64:
+                raise ValueError(f"a curve of shape {curve.shape} and dtype {curve.dtype}")
+            curves[name] = curve.astype(float)
+    if left:
+        raise ValueError(f"tensors that no model has: {', '.join(sorted(left)):.120}")
+    theta = np.concatenate([part.ravel() for part in parts]).astype(dtype, copy=False)
+    return Stored(about, theta, examples, curves, metadata)
+
+
+def _taken(
+    tensors: Tensors, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """A tensor of that shape and dtype, all numbers finite; it is taken out of the others."""
+    if name not in tensors:
+        raise ValueError(f"there is no tensor {name}")
+    tensor = tensors.pop(name)
+    if tensor.shape != shape or tensor.dtype != dtype:
+        raise ValueError(
+            f"{name} has shape {tensor.shape} and dtype {tensor.dtype}, for {shape} and {dtype}"
+        )
+    if not np.isfinite(tensor).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return tensor

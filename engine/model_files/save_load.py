@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from engine.model_files import network_file
+from engine.model_files import safetensors_file
 from engine.model_files.description import NETWORK
 from engine.model_files.errors import ModelFileError, would_load
-from engine.model_files.light import Model
-from engine.model_files.reading import content_of
+from engine.model_files.model import Model
+from engine.model_files.safe_reading import content_of
 from engine.system import atomic_files
 
-SAFETENSORS, SKOPS, ONNX = network_file.ENDING, ".skops", ".onnx"
+SAFETENSORS, SKOPS, ONNX = safetensors_file.ENDING, ".skops", ".onnx"
 ENDINGS = (SAFETENSORS, SKOPS, ONNX)
 
 
@@ -120,9 +120,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     source = Path(path)
     ending = ending_of(source)
     if ending == SAFETENSORS:
-        return Model(network_file.read(source, content_of(source)), source)
+        return Model(safetensors_file.read(source, content_of(source)), source)
     if ending == SKOPS:
-        from engine.model_files.pipeline_file import read_estimator
+        from engine.model_files.skops_file import read_estimator
 
         return read_estimator(source)
     raise ModelFileError(
@@ -144,23 +144,23 @@ def ending_of(path: Path) -> str:
 
 
 def _content(path: Path, ending: str, model: Any, theta: Any, X: Any) -> bytes:
-    from engine.model_files.saving import stored_model
+    from engine.model_files.stored_network import stored_model
 
     if ending == SKOPS:
-        from engine.model_files.pipeline_file import content_of_pipeline
+        from engine.model_files.skops_file import content_of_pipeline
 
         return content_of_pipeline(path, model, X)
     if ending == ONNX:
         from engine.model_files.onnx_file import exported
 
         return exported(model, theta, X)
-    return network_file.written(stored_model(model, theta, X), drawn=X is None)
+    return safetensors_file.written(stored_model(model, theta, X), drawn=X is None)
 
 
 def _read(path: Path, ending: str, content: bytes) -> None:
     """ModelFileError where `load`, and all that it gives, would refuse the file."""
     if ending == SKOPS:
-        from engine.model_files.pipeline_file import read_content
+        from engine.model_files.skops_file import read_content
 
         read_content(path, content)
     elif ending == ONNX:
@@ -168,6 +168,6 @@ def _read(path: Path, ending: str, content: bytes) -> None:
 
         read(path, content)
     else:
-        stored = network_file.read(path, content)
+        stored = safetensors_file.read(path, content)
         if stored.description.kind != NETWORK:
             Model(stored, path).estimator()

@@ -1,21 +1,118 @@
-"""From what a user saves to what a file holds."""
+"""What a file of a network holds: its parameters, and examples that it is checked on."""
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary import arrays
 from engine.model_files.description import Description
-from engine.model_files.examples import Examples, chosen, drawn_rows
-from engine.model_files.stored import Stored
-from engine.network import Network
+
+if TYPE_CHECKING:
+    from engine.network import Network
+
+
+N_EXAMPLES = 8
+DRAWN = (
+    "standard normal numbers, row by row, from NumPy's PCG64 with seed 0, rounded to the dtype "
+    "that the model takes"
+)
+GIVEN = "rows of the user's"
+
+
+class Examples(NamedTuple):
+    """Inputs (rows, n_0), and the activations of the output layer (rows, n_L) for them."""
+
+    X: NDArray[Any]
+    outputs: NDArray[Any]
+
+
+def drawn_rows(n_features: int) -> NDArray[np.float64]:
+    """Eight rows of numbers: `numpy.random.Generator(PCG64(0)).standard_normal`."""
+    return np.random.Generator(np.random.PCG64(0)).standard_normal((N_EXAMPLES, n_features))
+
+
+def chosen(n_rows: int) -> NDArray[np.int64]:
+    """Numbers of at most eight rows, evenly spread."""
+    numbers = np.linspace(0, n_rows - 1, min(n_rows, N_EXAMPLES)).round().astype(np.int64)
+    return numbers
+
+
+def last_place(*outputs: NDArray[Any]) -> float:
+    """The unit in the last place of the largest number of all, which must be of one dtype.
+
+    That is what rounding is to be judged by: a probability of 1e-9 beside one of 0.9 is as exact as
+    the sums that both are made of. Numbers that are not finite do not count, nor do those below the
+    smallest that has all its bits, which kernels take for 0.
+
+    Examples
+    --------
+    >>> last_place(np.array([0.5, 1.0])) == 2**-52
+    True
+    """
+    dtype = outputs[0].dtype
+    finite = [np.abs(array[np.isfinite(array)]).max(initial=0) for array in outputs]
+    return float(np.spacing(max(*finite, np.finfo(dtype).tiny), dtype=dtype))
+
+
+def apart(expected: NDArray[Any], came: NDArray[Any]) -> float:
+    """The largest difference; infinite for another shape, and where one is not finite.
+
+    Examples
+    --------
+    >>> apart(np.array([0.5, 1.0]), np.array([0.5, 0.75]))
+    0.25
+    """
+    if expected.shape != came.shape:
+        return math.inf
+    with np.errstate(all="ignore"):
+        found = np.abs(expected.astype(np.float64) - came.astype(np.float64)).max(initial=0)
+    return float(found) if np.isfinite(found) else math.inf
+
+
+class Stored(NamedTuple):
+    """A network, its parameters, examples, and the curves of its training.
+
+    Attributes
+    ----------
+    description : Description
+    theta : ndarray (n_parameters,)
+    examples : Examples
+    curves : dict of float64 arrays
+        By the names of the estimators' attributes.
+    metadata : dict of str
+        All that the file says; empty before it is written.
+    """
+
+    description: Description
+    theta: NDArray[Any]
+    examples: Examples
+    curves: dict[str, NDArray[Any]]
+    metadata: dict[str, str]
+
+
+def layers_of(
+    theta: NDArray[Any], shapes: Sequence[tuple[int, int]]
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """W and b of each layer as views of theta: W[1] row by row, b[1], W[2] row by row, ..."""
+    found, start = [], 0
+    for n_out, n_in in shapes:
+        middle = start + n_out * n_in
+        W, b = theta[start:middle].reshape(n_out, n_in), theta[middle : middle + n_out]
+        found.append((W, b))
+        start = middle + n_out
+    return found
+
+
+# From what a user saves.
 
 ESTIMATORS = (
     "engine.estimators.classifier.MLPClassifier",
     "engine.estimators.regressor.MLPRegressor",
 )
-LOADED = "engine.model_files.light.Model"
+LOADED = "engine.model_files.model.Model"
 
 
 def stored_model(model: Any, theta: Any, X: Any) -> Stored:
@@ -23,6 +120,8 @@ def stored_model(model: Any, theta: Any, X: Any) -> Stored:
 
     TypeError for anything else.
     """
+    from engine.network import Network
+
     if isinstance(model, Network):
         return stored_network(model, theta, X)
     if theta is not None:
@@ -45,7 +144,7 @@ def stored_model(model: Any, theta: Any, X: Any) -> Stored:
     return stored_estimator(model, X)
 
 
-def stored_network(network: Network, theta: Any, X: Any) -> Stored:
+def stored_network(network: "Network", theta: Any, X: Any) -> Stored:
     """A network with its parameters, or with the TrainResult that has them; ready to be written."""
     values = getattr(theta, "theta", theta)
     if values is None:
@@ -62,7 +161,7 @@ def stored_network(network: Network, theta: Any, X: Any) -> Stored:
 
 def stored_estimator(estimator: Any, X: Any) -> Stored:
     """A fitted MLPClassifier or MLPRegressor; ready to be written."""
-    from engine.model_files.conversion import curves_of, description_of
+    from engine.model_files.estimator_state import curves_of, description_of
 
     about = description_of(estimator)
     theta = estimator._theta()
@@ -70,7 +169,7 @@ def stored_estimator(estimator: Any, X: Any) -> Stored:
     return Stored(about, theta, examples, curves_of(estimator), {})
 
 
-def examples_of(network: Network, theta: NDArray[Any], X: Any, backend: str | None) -> Examples:
+def examples_of(network: "Network", theta: NDArray[Any], X: Any, backend: str | None) -> Examples:
     """At most eight of the rows X, or rows drawn for it, and what the network gives for them."""
     if not np.isfinite(theta).all():
         raise ValueError(

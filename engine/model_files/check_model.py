@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from engine.checks.rounding import DRAWS, moved, tolerance
 from engine.equations.backends import BACKENDS
-from engine.model_files import files, network_file, onnx_file, pipeline_file, plain
+from engine.model_files import model as model_files_model
+from engine.model_files import onnx_file, safetensors_file, save_load, skops_file
 from engine.model_files.description import BINARY, CLASSIFIER
-from engine.model_files.examples import apart, last_place
-from engine.model_files.light import decoded
-from engine.model_files.reading import content_of
-from engine.model_files.stored import Stored, layers_of
+from engine.model_files.model import decoded
+from engine.model_files.safe_reading import content_of
+from engine.model_files.stored_network import Stored, apart, last_place, layers_of
 from engine.model_files.table_examples import ARRAY
 from engine.network import Network
 
@@ -90,18 +90,18 @@ def tried(path: Path) -> Trial:
     OSError
         When it cannot be read.
     """
-    ending = files.ending_of(path)
+    ending = save_load.ending_of(path)
     content = content_of(path)
     with np.errstate(all="ignore"):  # of numbers near the end of their range
         return _tried(path, ending, content)
 
 
 def _tried(path: Path, ending: str, content: bytes) -> Trial:
-    if ending == files.SAFETENSORS:
-        return _tried_network(network_file.read(path, content))
-    if ending == files.ONNX:
+    if ending == save_load.SAFETENSORS:
+        return _tried_network(safetensors_file.read(path, content))
+    if ending == save_load.ONNX:
         return _tried_graph(onnx_file.read(path, content))
-    return _tried_pipeline(path, pipeline_file.read_content(path, content))
+    return _tried_pipeline(path, skops_file.read_content(path, content))
 
 
 class Measure(NamedTuple):
@@ -149,13 +149,16 @@ def _tried_network(stored: Stored) -> Trial:
     X, _ = stored.examples
     measure = _measure_of(stored, X)
     outcomes = [measure.outcome(way, came) for way, came in _ways(stored, X)]
-    return Trial(_facts(stored, stored.metadata[network_file.EXAMPLES]), outcomes, [])
+    return Trial(_facts(stored, stored.metadata[safetensors_file.EXAMPLES]), outcomes, [])
 
 
 def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The outputs for X in each way."""
     about, theta = stored.description, stored.theta
-    yield FIRST_ANSWER, plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
+    yield (
+        FIRST_ANSWER,
+        model_files_model.forward(layers_of(theta, about.shapes), about.units, X.T).T,
+    )
     network = Network(about.sizes, about.hidden, about.output)
     for name in BACKENDS:
         yield name, network.forward(theta, X.T, name).T
@@ -165,7 +168,7 @@ def _measure_of(stored: Stored, X: NDArray[Any], at_least: float = 0.0) -> Measu
     """The measure of a network's outputs for X."""
     about = stored.description
     there, *near = [
-        plain.forward(layers_of(theta, about.shapes), about.units, X.T).T
+        model_files_model.forward(layers_of(theta, about.shapes), about.units, X.T).T
         for theta in [stored.theta, *moved(stored.theta)]
     ]
     return _measure(stored.examples.outputs, there, near, max(about.sizes), at_least)
@@ -238,10 +241,10 @@ def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
 # Pipelines.
 
 
-def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
-    from engine.model_files.soundness import networks_of
+def _tried_pipeline(path: Path, model: skops_file.StoredModel) -> Trial:
+    from engine.model_files.estimator_checks import networks_of
 
-    examples = pipeline_file.require_model(path, model).examples
+    examples = skops_file.require_model(path, model).examples
     assert examples is not None
     networks = networks_of(model.estimator)
     rows, expected = examples.rows(), examples.outputs
@@ -264,7 +267,7 @@ def _tried_pipeline(path: Path, model: pipeline_file.StoredModel) -> Trial:
     return Trial(_facts_of_pipeline(model, networks), outcomes, [])
 
 
-def _facts_of_pipeline(model: pipeline_file.StoredModel, networks: list[Any]) -> dict[str, str]:
+def _facts_of_pipeline(model: skops_file.StoredModel, networks: list[Any]) -> dict[str, str]:
     header, examples = model.header, model.examples
     assert examples is not None
     facts = {"model": str(header.get("what", type(model.estimator).__name__))}

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine import __version__
-from engine.model_files import plain
 from engine.model_files.description import (
     BINARY,
     CLASSIFIER,
@@ -19,10 +18,11 @@ from engine.model_files.description import (
     Description,
 )
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.stored import Stored, layers_of
+from engine.model_files.stored_network import Stored, layers_of
 
 if TYPE_CHECKING:
     from engine.network import Network
+
 
 ROWS_AT_A_TIME = 4096
 
@@ -129,9 +129,7 @@ class Model:
         A = np.empty((len(rows), self._about.sizes[-1]), self.theta.dtype)
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             block = rows[start : start + ROWS_AT_A_TIME].T
-            A[start : start + ROWS_AT_A_TIME] = plain.forward(
-                self.layers, self._about.units, block
-            ).T
+            A[start : start + ROWS_AT_A_TIME] = forward(self.layers, self._about.units, block).T
         return A
 
     def predict(self, X: Any, *, backend: str | None = None) -> NDArray[Any]:
@@ -175,7 +173,7 @@ class Model:
                 f"{self._path} holds a network, and no estimator; use predict, or network and "
                 "theta."
             )
-        from engine.model_files.conversion import estimator_of
+        from engine.model_files.estimator_state import estimator_of
 
         try:
             return estimator_of(self._stored)
@@ -280,3 +278,44 @@ def probabilities(about: Description, A: NDArray[Any]) -> NDArray[Any]:
 def _listed(names: Sequence[str], most: int = 6) -> str:
     more = f", and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+# The forward pass once more, in NumPy alone: a first answer waits for no compiler.
+#
+#     F1  Z = W A_prev + b
+#     F2 ... F7  A = g(Z), as in engine/equations/activations.py
+#
+# `engine.equations` says the same three times, but its modules load Numba, and that takes longer
+# than all else between a new process and its first prediction. A test holds this one to the bits of
+# `backend="numpy"`.
+
+Parameters = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # (W, b) of each layer
+
+
+def forward(layers: Parameters, units: Sequence[str], X: NDArray[Any]) -> NDArray[Any]:
+    """A[L] (n_L, m) of X (n_0, m), all of one dtype.  sum_l n_l n_{l-1} multiply-adds a sample."""
+    A = X
+    with np.errstate(all="ignore"):  # what overflows is inf or NaN, and says so itself
+        for (W, b), unit in zip(layers, units, strict=True):
+            Z = np.matmul(W, A)
+            Z += b[:, np.newaxis]  # as F1
+            activate(unit, Z)
+            A = Z
+    return A
+
+
+def activate(unit: str, Z: NDArray[Any]) -> None:
+    """A = g(Z) for a layer of `unit` units, in place."""
+    if unit == "tanh":
+        np.tanh(Z, out=Z)  # as F2
+    elif unit == "sigmoid":
+        e = np.exp(-np.abs(Z))
+        np.divide(np.where(Z < 0, e, 1), 1 + e, out=Z)  # as F3
+    elif unit == "relu":
+        np.maximum(0, Z, out=Z)  # as F4
+    elif unit == "softmax":
+        e = np.exp(Z - Z.max(axis=0))
+        np.divide(e, e.sum(axis=0), out=Z)  # as F6
+    elif unit == "exp":
+        np.exp(Z, out=Z)  # as F7
+    # as F5  of identity units: nothing to do, A = Z

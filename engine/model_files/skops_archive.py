@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.reading import parsed
-from engine.model_files.trusted import TYPES
+from engine.model_files.safe_reading import parsed
+from engine.model_files.trusted_types import TYPES
 
 HEADER, SCHEMA, EXAMPLES = "mlp-engine.json", "schema.json", "examples.json"
 ARRAY = re.compile(r"\d{1,20}\.npy")
