@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.model_files.save_load import save as save
     from engine.network import Network as Network
     from engine.tables.conversion import convert_table as convert_table
-    from engine.tables.on_disk import open_table as open_table
+    from engine.tables.converted_table import open_table as open_table
     from engine.training.checkpoint import Checkpoint as Checkpoint
     from engine.training.checkpoint_files import CheckpointError as CheckpointError
     from engine.training.result import DivergedError as DivergedError
@@ -40,7 +40,7 @@ _DEFINED_IN = {
     "TrainingWarning": "engine.estimators.diagnosis",
     "convert_table": "engine.tables.conversion",
     "load": "engine.model_files.save_load",
-    "open_table": "engine.tables.on_disk",
+    "open_table": "engine.tables.converted_table",
     "save": "engine.model_files.save_load",
     "train": "engine.training.trainer",
     "verify": "engine.checks.verification",

@@ -91,7 +91,7 @@ class TableOptions(NamedTuple):
     @property
     def missing_values(self) -> list[str]:
         """The texts that stand for a missing value in a CSV file."""
-        from engine.tables.reading import missing_words
+        from engine.tables.csv_and_parquet import missing_words
 
         return missing_words(self.missing or [], self.not_missing or [])
 

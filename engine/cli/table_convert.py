@@ -13,7 +13,7 @@ from engine.cli.option_names import at_command_line
 from engine.cli.table_arguments import TableOptions, TestFraction, takes_table_options
 
 if TYPE_CHECKING:
-    from engine.tables.on_disk import ConvertedTable
+    from engine.tables.converted_table import ConvertedTable
 
 DOING = {"survey": "Reading once, to decide:", "write": "Reading again, and writing:"}
 
@@ -88,7 +88,7 @@ def show_converted(console: Console, table: "ConvertedTable") -> None:
     """What was inferred, and what was written."""
     from engine.cli.table_words import inferred
     from engine.system.free_memory import in_words
-    from engine.tables.words import counted
+    from engine.tables.messages import counted
 
     facts = table.facts
     rows = facts["rows"]

@@ -39,9 +39,9 @@ def evaluate(
     from engine.cli.table_pictures import draw_predictions
     from engine.cli.table_scores import baseline_name, say, show_scores
     from engine.tables import model as models
-    from engine.tables.reading import read_table, sha256_of
+    from engine.tables.csv_and_parquet import read_table, sha256_of
+    from engine.tables.messages import counted
     from engine.tables.scores import baseline_predictions, scored
-    from engine.tables.words import counted
 
     if picture is not None:
         check_can_be_saved(picture, force)

@@ -47,8 +47,8 @@ def predict(
     from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
     from engine.cli.table_scores import say
     from engine.tables import model as models
-    from engine.tables.reading import check_ending, read_table, write_table
-    from engine.tables.words import counted, named_column
+    from engine.tables.csv_and_parquet import check_ending, read_table, write_table
+    from engine.tables.messages import counted, named_column
 
     if output is not None:
         check_ending(output)
@@ -73,8 +73,8 @@ def predictions(
     """The table that is handed out: kept columns, prediction, probabilities."""
     import polars as pl
 
+    from engine.tables.messages import quoted
     from engine.tables.scores import label_of
-    from engine.tables.words import quoted
 
     columns = [*kept, pl.Series(f"predicted_{model.target.name}", predicted.values)]
     if predicted.classes is not None and predicted.probabilities is not None:

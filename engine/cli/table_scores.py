@@ -28,8 +28,8 @@ def show_scores(
     out: console.Console, task: str, columns: Mapping[str, Mapping[str, float | None]]
 ) -> None:
     """The scores, and why some are not defined."""
+    from engine.tables.messages import quoted
     from engine.tables.scores import NOT_DEFINED
-    from engine.tables.words import quoted
 
     out.print(score_table(task, columns))
     for name in next(iter(columns.values())):

@@ -159,9 +159,9 @@ def train(
     from engine.model_files import skops_file
     from engine.system import atomic_files
     from engine.tables import fitting
-    from engine.tables.facts import is_converted
-    from engine.tables.on_disk import open_table
-    from engine.tables.reading import read_table, sha256_of
+    from engine.tables.converted_table import open_table
+    from engine.tables.csv_and_parquet import read_table, sha256_of
+    from engine.tables.metadata import is_converted
     from engine.training.checkpoint import place_of
 
     if table.is_dir() and not is_converted(table) and on_disk is None:
@@ -281,7 +281,7 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
 def show_plan(console: Console, plan: "Plan") -> None:
     """Say what was inferred."""
     from engine.cli.table_words import inferred
-    from engine.tables.words import counted
+    from engine.tables.messages import counted
 
     frame, columns = plan.table.frame, plan.columns
     n_missing = sum(column.n_missing for column in columns.used)

@@ -8,8 +8,8 @@ from engine.cli.option_names import at_command_line
 
 if TYPE_CHECKING:
     from engine.cli.output_files import ModelPlace
+    from engine.tables.converted_table import ConvertedTable
     from engine.tables.fitting_on_disk import TrainedOnDisk
-    from engine.tables.on_disk import ConvertedTable
 
 
 def train_on_disk(

@@ -32,8 +32,8 @@ def inferred(
 
     `more` follows the columns' kinds; `left_out` are names and reasons.
     """
+    from engine.tables.messages import counted
     from engine.tables.translation import DATED, PART
-    from engine.tables.words import counted
 
     columns = [column for column in columns if column.reading != PART]
     kinds = Counter("date" if column.reading in DATED else column.kind for column in columns)
@@ -58,8 +58,8 @@ def show_trained(
     `trained` has `network`, `resumed`, `seconds`, `compiled` and `scores`.
     """
     from engine.cli.table_scores import baseline_name, show_scores, summary_table
+    from engine.tables.messages import counted
     from engine.tables.translation import PART
-    from engine.tables.words import counted
 
     n_columns = sum(column.reading != PART for column in model.columns)
     network, known, target = trained.network, model.baseline, model.target

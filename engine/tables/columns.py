@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from engine.tables import kinds
-from engine.tables.kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
-from engine.tables.reading import Words
-from engine.tables.words import count_as_missing, counted, named_column, quoted
+from engine.tables import column_kinds
+from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
+from engine.tables.csv_and_parquet import Words
+from engine.tables.messages import count_as_missing, counted, named_column, quoted
 
 OUT = "out"  # a kind that a user may give a column, as any of
 TOLD = (*INPUT_KINDS, DATE, OUT)
@@ -157,7 +157,7 @@ def missing_in(series: pl.Series) -> int:
 def _described(
     series: pl.Series, told: str | None, words: Words, written: Written | None
 ) -> tuple[Column, bool]:
-    kind = kinds.kind_of(series)
+    kind = column_kinds.kind_of(series)
     column = Column(series.name, kind, series.null_count())
     if told == OUT:
         return replace(column, note="is left out as you asked"), False
@@ -165,7 +165,7 @@ def _described(
         refuse_no_values(series.name, kind, told, words)
         values = checked(series, told)
         column = replace(column, kind=told)
-        spread = no_spread(kinds.no_spread_of(values), written) if told == NUMBER else ""
+        spread = no_spread(column_kinds.no_spread_of(values), written) if told == NUMBER else ""
         if written is None or written.is_told:
             refuse_as_number(series.name, spread)
         elif _is_constant(values):
@@ -175,7 +175,7 @@ def _described(
     elif kind in (EMPTY, DATE, OTHER):
         return replace(column, note=not_learnt_from(kind, series.dtype, words)), False
     else:
-        values = kinds.as_kind(series, kind).values
+        values = column_kinds.as_kind(series, kind).values
         if reason := _reason_to_leave_out(series, kind, values):
             return replace(column, note=reason), False
     n_distinct = values.n_unique() - (values.null_count() > 0)
@@ -189,7 +189,7 @@ def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str
     """Empty if the column is to be learnt from."""
     if _is_constant(values):
         return constant(values[0])
-    if kind == NUMBER and (reason := kinds.no_spread_of(values)):
+    if kind == NUMBER and (reason := column_kinds.no_spread_of(values)):
         return reason
     if kind == NUMBER and _counts_rows(values):
         return numbers_the_rows(series.name)
@@ -210,7 +210,7 @@ def _counts_rows(values: pl.Series) -> bool:
 
 
 def _almost_numbers(series: pl.Series) -> str:
-    converted = kinds.as_kind(series, NUMBER)
+    converted = column_kinds.as_kind(series, NUMBER)
     numbers = converted.values.drop_nulls()
     n_present = len(series) - series.null_count()
     if len(numbers) < ALMOST_ALL * n_present or numbers.n_unique() <= FEW:
@@ -317,12 +317,12 @@ def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:
         return values
     numbers = values.cast(pl.Float64)
     with np.errstate(invalid="ignore"):
-        too_large = np.flatnonzero(np.abs(numbers.to_numpy()) > kinds.LARGEST)
+        too_large = np.flatnonzero(np.abs(numbers.to_numpy()) > column_kinds.LARGEST)
     if len(too_large):
         raise ValueError(
             f"Column {series.name!r} is {numbers[int(too_large[0])]:g} in row "
-            f"{too_large[0] + (first_row or 1):,}; "
-            f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
+            f"{too_large[0] + (first_row or 1):,}; numbers must be at most "
+            f"{column_kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
     return numbers.fill_null(float("nan")) if numbers.null_count() else numbers
 
@@ -332,20 +332,20 @@ def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Se
 
     With a `first_row` it is a part of a table, so that nobody knows how many more there are.
     """
-    converted = kinds.as_kind(series, kind)
+    converted = column_kinds.as_kind(series, kind)
     n_wrong = len(converted.wrong)
     if n_wrong:
         row = int(converted.wrong[0])
         came = (
             f"{series[row]!r} in row {row + (first_row or 1):,}"
             if series.dtype == pl.String
-            else f"{kinds.IN_WORDS[kinds.kind_of(series)]} ({series.dtype})"
+            else f"{column_kinds.IN_WORDS[column_kinds.kind_of(series)]} ({series.dtype})"
         )
         more = ""
         if n_wrong > 1 and first_row is None:
             more = f" (and in {counted(n_wrong - 1, 'other row')})"
         raise ValueError(
-            f"Column {series.name!r} must hold {kinds.IN_WORDS[kind]}; came {came}{more}."
+            f"Column {series.name!r} must hold {column_kinds.IN_WORDS[kind]}; came {came}{more}."
         )
     return converted.values
 

@@ -21,23 +21,28 @@ from engine.boundary.settings import listed
 from engine.model_files.skops_file import StoredModel, write_model
 from engine.system.free_memory import in_words
 from engine.tables import columns as of_columns
-from engine.tables.arrays import write_arrays
-from engine.tables.asked import TABLES, asked_of, made_before
+from engine.tables.column_kinds import DATE
+from engine.tables.column_notation import SpellingSurvey, TableSpelling
+from engine.tables.column_statistics import Survey
 from engine.tables.columns import Translated
+from engine.tables.conversion_plan import Decided, decided_by_survey, facts_of, known_columns
+from engine.tables.converted_table import (
+    CHANGED,
+    PIPELINE,
+    ConvertedTable,
+    new_folder,
+    open_table,
+    write_arrays,
+)
+from engine.tables.csv_and_parquet import MISSING
 from engine.tables.dates import ORDERS
-from engine.tables.dealing import Dealer, shares_of
-from engine.tables.decisions import Decided, decided_by_survey, facts_of, known_columns
-from engine.tables.facts import PARTS, is_converted, write_facts
-from engine.tables.kinds import DATE
-from engine.tables.notation import DECIMALS
-from engine.tables.on_disk import CHANGED, PIPELINE, ConvertedTable, new_folder, open_table
+from engine.tables.messages import named_column
+from engine.tables.metadata import OUTSIDE, PARTS, Facts, is_converted, write_facts
+from engine.tables.number_notation import DECIMALS
 from engine.tables.pipeline import COLUMNS, TRANSLATION
-from engine.tables.reading import MISSING
-from engine.tables.spellings import SpellingSurvey, TableSpelling
-from engine.tables.stream import Batch, TableFiles, table_files
-from engine.tables.survey import Survey
+from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
-from engine.tables.words import named_column
+from engine.training.run_identity import differences
 
 # Reads the name of what is done, and the rows that are done.
 Progress = Callable[[str, int], Any]
@@ -280,3 +285,83 @@ def _require_space(folder: Path, decided: Decided, dtype: str) -> None:
             "written",
             str(folder.parent),
         )
+
+
+# What was asked for is kept beside what it made: a call that is made again finds it.
+
+TABLES = "tables"
+
+
+class OtherConversion(ValueError):
+    """A folder that another call has made."""
+
+    def __init__(self, folder: Path, differences: list[str]) -> None:
+        super().__init__(
+            f"{folder} exists already, and was converted otherwise: {'; '.join(differences)}. "
+            "Nothing in it was changed; name another folder, or train on it as it is."
+        )
+        self.differences = differences
+
+
+def asked_of(files: TableFiles, **given: Any) -> Facts:
+    """The tables, with size and time of each, and the arguments, as JSON holds them."""
+    stamps = zip(files.paths, files.stamps(), strict=True)
+    return {TABLES: [[str(path.resolve()), *stamp] for path, stamp in stamps], **given}
+
+
+def made_before(folder: Path, asked: Facts) -> ConvertedTable:
+    """The table in the folder, if that is what was asked for.
+
+    Raises
+    ------
+    ValueError
+        If not, with what differs, or for a folder that is damaged.
+    """
+    table = open_table(folder)
+    then = table.facts["about"]["asked"]
+    differ = differences({**then, TABLES: None}, {**asked, TABLES: None})
+    if then.get(TABLES) != asked[TABLES]:
+        differ.insert(0, "the tables are others, or have changed")
+    if differ:
+        raise OtherConversion(folder, differ)
+    return table
+
+
+# Which part of the rows each row is: to learn from, to stop by, or held out; each by itself.
+
+VALIDATION_SHARE = 0.1  # of the rows that are not held out, to stop by,
+VALIDATION_ROWS = 100_000  # or, of a large table, about so many
+LEAST_ROWS = 50
+
+
+def shares_of(
+    files: TableFiles, test_fraction: float, validation_fraction: float | None
+) -> tuple[float, float]:
+    """Shares of all rows: held out, and set aside to stop by."""
+    held_out = settings.share("test_fraction", test_fraction)
+    if validation_fraction is None:
+        n_rows = files.estimated_rows() * (1 - held_out)
+        aside = min(VALIDATION_SHARE, VALIDATION_ROWS / max(1.0, n_rows))
+        aside *= n_rows >= LEAST_ROWS
+    else:
+        aside = settings.share("validation_fraction", validation_fraction)
+    return held_out, (1 - held_out) * aside
+
+
+class Dealer:
+    """The part of each row: a random number for each, the same ones in every pass."""
+
+    def __init__(self, target: str, shares: tuple[float, float], seed: int) -> None:
+        self._target = target
+        self._bounds = np.cumsum(shares)
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+
+    def parts(self, batch: Batch) -> NDArray[np.int8]:
+        """Numbers of PARTS, or OUTSIDE for rows without a target."""
+        drawn = self._generator.random(batch.frame.height)
+        # Held out, to stop by, to learn from: in PARTS from the last to the first.
+        parts = (len(PARTS) - 1 - np.searchsorted(self._bounds, drawn, side="right")).astype(
+            np.int8
+        )
+        parts[batch.frame[self._target].is_null().to_numpy()] = OUTSIDE
+        return parts

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from engine.tables import kinds
+from engine.tables import column_kinds
 
 DATE, TIME, DURATION = "date", "time", "duration"
 DAY_FIRST, MONTH_FIRST, EITHER = "day-first", "month-first", ""
@@ -258,9 +258,9 @@ class Dates:
 
 def two_digits(texts: pl.Series) -> bool:
     """Whether all are dates whose years have two digits, such as 30.9.90."""
-    if not all(re.match(_ANY_SHORT, text) for text in kinds.first_texts(texts)):
+    if not all(re.match(_ANY_SHORT, text) for text in column_kinds.first_texts(texts)):
         return False
-    present = kinds.present(texts).str.strip_chars()
+    present = column_kinds.present(texts).str.strip_chars()
     if not len(present):
         return False
     parts = _groups(present, _SHORT)
@@ -347,7 +347,7 @@ class DateSurvey:
 
     def add(self, values: pl.Series) -> None:
         """Look at more values."""
-        values = kinds.present(values)
+        values = column_kinds.present(values)
         if self.given_up or not len(values):
             return
         self.n_present += len(values)
@@ -356,7 +356,10 @@ class DateSurvey:
             self._extent("").add(_ticks(values))
             return
         look = pl.col("text").str.strip_chars().str.contains(_ANY).mean()
-        if kinds.sample_of(values, SAMPLE).to_frame("text").select(look).item() < LEAST_LIKELY:
+        if (
+            column_kinds.sample_of(values, SAMPLE).to_frame("text").select(look).item()
+            < LEAST_LIKELY
+        ):
             self.given_up = True
             return
         self._add_texts(values.str.strip_chars())

@@ -22,10 +22,13 @@ from engine.model_files.estimator_state import forget_training
 from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target
+from engine.tables.column_kinds import SMALLEST
+from engine.tables.column_notation import SpellingSurvey
 from engine.tables.columns import Columns
-from engine.tables.kinds import SMALLEST
+from engine.tables.csv_and_parquet import Table, is_parquet
+from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel
-from engine.tables.reading import Table, is_parquet
+from engine.tables.pipeline import specimens
 from engine.tables.scores import (
     Predicted,
     Scores,
@@ -34,11 +37,8 @@ from engine.tables.scores import (
     minus_log_loss,
     scored,
 )
-from engine.tables.specimens import specimens
-from engine.tables.spellings import SpellingSurvey
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
-from engine.tables.words import counted, named_column
 
 LEAST_ROWS = 10  # for a split
 EARLY_STOPPING_ROWS = 50  # to learn from, from which some are set aside to stop by

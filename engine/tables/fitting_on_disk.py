@@ -14,7 +14,8 @@ from engine.model_files import table_examples
 from engine.model_files.estimator_state import forget_training
 from engine.model_files.skops_file import read_model
 from engine.tables import pipeline as parts
-from engine.tables.facts import FACTS, TRAINING, VALIDATION
+from engine.tables.converted_table import PIPELINE, ConvertedTable, OnDisk
+from engine.tables.csv_and_parquet import is_parquet
 from engine.tables.fitting import (
     INTERRUPTED,
     PATIENCE,
@@ -23,11 +24,10 @@ from engine.tables.fitting import (
     said_of,
     where_from,
 )
+from engine.tables.metadata import FACTS, TRAINING, VALIDATION
 from engine.tables.model import TableModel
-from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
-from engine.tables.reading import is_parquet
+from engine.tables.pipeline import specimens
 from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
-from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 from engine.tables.translation import PART, Translation
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from engine.tables.kinds import SMALLEST
+from engine.tables.column_kinds import SMALLEST
 from engine.tables.target import CLASSIFICATION
 
 # Name, and whether more is better.

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.tables import kinds
-from engine.tables.kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
-from engine.tables.reading import Words
-from engine.tables.words import AS_VALUE, count_as_missing, counted
+from engine.tables import column_kinds
+from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
+from engine.tables.csv_and_parquet import Words
+from engine.tables.messages import AS_VALUE, count_as_missing, counted
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
@@ -50,9 +50,9 @@ class TargetFacts:
 
 def decided(series: pl.Series, task: str | None, words: Words = MappingProxyType({})) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
-    name, kind = series.name, kinds.kind_of(series)
+    name, kind = series.name, column_kinds.kind_of(series)
     refuse_what_is_no_target(name, kind, words)
-    values = kinds.as_kind(series, kind).values.drop_nulls()
+    values = column_kinds.as_kind(series, kind).values.drop_nulls()
     is_number = kind == NUMBER
     return decided_by(
         TargetFacts(
@@ -63,9 +63,9 @@ def decided(series: pl.Series, task: str | None, words: Words = MappingProxyType
             n_distinct=values.n_unique(),
             a_value=values[0],
             all_whole=is_number and all_whole(values),
-            beyond_largest=is_number and bool((values.abs() > kinds.LARGEST).any()),
+            beyond_largest=is_number and bool((values.abs() > column_kinds.LARGEST).any()),
             words=words,
-            no_spread=kinds.no_spread_of(values) if is_number else "",
+            no_spread=column_kinds.no_spread_of(values) if is_number else "",
         ),
         task,
     )
@@ -84,7 +84,8 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
     _refuse_many_missing(facts)
     if facts.beyond_largest:
         raise ValueError(
-            f"The target {name!r} is beyond {kinds.LARGEST:g} in some rows; mend or remove them."
+            f"The target {name!r} is beyond {column_kinds.LARGEST:g} in some rows; mend or remove "
+            "them."
         )
     inferred, reason = _inferred(facts)
     if (task or inferred) == REGRESSION and facts.no_spread:
@@ -94,8 +95,8 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
         target = replace(target, kind=CATEGORY)  # as scikit-learn takes fractions for no classes
     if target.task == REGRESSION and kind != NUMBER:
         raise ValueError(
-            f"The target {name!r} holds {kinds.IN_WORDS[kind]}; regression needs numbers. Leave "
-            "--task out, or name another column."
+            f"The target {name!r} holds {column_kinds.IN_WORDS[kind]}; regression needs numbers. "
+            "Leave --task out, or name another column."
         )
     if target.task == CLASSIFICATION:
         _refuse_almost_all_distinct(facts)
@@ -116,11 +117,11 @@ def _but_for(words: Words, joined_by: str) -> str:
 
 def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     """The target without missing values: classes as int, float, bool or str, or float64 numbers."""
-    converted = kinds.as_kind(series, target.kind)
+    converted = column_kinds.as_kind(series, target.kind)
     if len(converted.wrong):
         row = int(converted.wrong[0])
         raise ValueError(
-            f"The target {target.name!r} must hold {kinds.IN_WORDS[target.kind]}; came "
+            f"The target {target.name!r} must hold {column_kinds.IN_WORDS[target.kind]}; came "
             f"{series[row]!r} in row {row + 1}."
         )
     values = converted.values
@@ -140,7 +141,7 @@ def refuse_what_is_no_target(name: str, kind: str, words: Words) -> None:
         )
     if kind in (DATE, OTHER):
         raise ValueError(
-            f"The target {name!r} holds {kinds.IN_WORDS[kind]}, which cannot be predicted; "
+            f"The target {name!r} holds {column_kinds.IN_WORDS[kind]}, which cannot be predicted; "
             "turn it into a number, such as days since a date, or name another column."
         )
 

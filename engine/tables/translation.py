@@ -13,17 +13,17 @@ import polars as pl
 from sklearn.base import BaseEstimator
 
 from engine.model_files.table_columns import require_columns
-from engine.tables import dates, notation
-from engine.tables.kinds import CATEGORY, kind_of_type
-from engine.tables.reading import without_missing
-from engine.tables.words import counted
+from engine.tables import dates, number_notation
+from engine.tables.column_kinds import CATEGORY, kind_of_type
+from engine.tables.csv_and_parquet import without_missing
+from engine.tables.messages import counted
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
 DATED = (dates.DATE, dates.TIME, dates.DURATION)
 PART = "part"  # what is made of a date besides its number
 READINGS = ("", NUMBER, *DATED, PART)
 
-Reading = notation.Reading | dates.Reading | str
+Reading = number_notation.Reading | dates.Reading | str
 
 
 class Translation(BaseEstimator):  # type: ignore[misc]
@@ -170,7 +170,9 @@ class Translation(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"column {name!r:.40} is read as {stored!r:.80}")
         if self.source_of().keys() & {*names}:
             raise ValueError("a translation that makes columns which are there")
-        if self.target is not None and not isinstance(reading_of(self.target), notation.Reading):
+        if self.target is not None and not isinstance(
+            reading_of(self.target), number_notation.Reading
+        ):
             raise ValueError(f"the target is read as {self.target!r:.80}")
 
 
@@ -182,11 +184,11 @@ def reading_of(stored: Mapping[str, Any]) -> Reading:
     if kind == NUMBER:
         decimal, mark = stored["decimal"], stored["mark"]
         if (
-            decimal in (*notation.DECIMALS, notation.EITHER)
+            decimal in (*number_notation.DECIMALS, number_notation.EITHER)
             and type(mark) is str
-            and len(mark) <= notation.LONGEST_MARK
+            and len(mark) <= number_notation.LONGEST_MARK
         ):
-            return notation.Reading(decimal, mark)
+            return number_notation.Reading(decimal, mark)
     if kind in DATED:
         order, parts = stored["order"], stored["parts"]
         known = type(parts) is list and all(part in dates.PARTS for part in parts)
@@ -197,7 +199,7 @@ def reading_of(stored: Mapping[str, Any]) -> Reading:
 
 def stored_form(reading: Reading) -> dict[str, Any]:
     """A reading as it is stored: of plain types."""
-    if isinstance(reading, notation.Reading):
+    if isinstance(reading, number_notation.Reading):
         return {"kind": NUMBER, "decimal": reading.decimal, "mark": reading.mark}
     if isinstance(reading, dates.Reading):
         return {"kind": reading.kind, "order": reading.order, "parts": list(reading.parts)}
@@ -229,13 +231,13 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
     return values.alias(series.name)
 
 
-def _values(series: pl.Series, reading: notation.Reading | dates.Reading) -> pl.Series:
+def _values(series: pl.Series, reading: number_notation.Reading | dates.Reading) -> pl.Series:
     dtype = series.dtype
-    if isinstance(reading, notation.Reading):
+    if isinstance(reading, number_notation.Reading):
         if dtype.is_numeric():
             return series.cast(pl.Float64)
         if dtype == pl.String:
-            return notation.numbers(series, reading)
+            return number_notation.numbers(series, reading)
     elif dtype == pl.String or dates.kind_of(dtype) == reading.kind:
         return dates.numbers(series, reading)
     return pl.Series(series.name, [None] * len(series), dtype=pl.Float64)
@@ -254,9 +256,9 @@ def _written(value: float, reading: Reading) -> str | None:
     """A number in the form of a reading."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
-    if isinstance(reading, notation.Reading):
+    if isinstance(reading, number_notation.Reading):
         text = f"{value:.6f}"  # three decimals might be thousands
-        text = text.replace(".", ",") if reading.decimal == notation.COMMA else text
+        text = text.replace(".", ",") if reading.decimal == number_notation.COMMA else text
         return f"{text} {reading.mark}".strip()
     if isinstance(reading, str):
         return str(value)

@@ -21,9 +21,9 @@ from engine.cli.table_words import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import skops_file
 from engine.tables import fitting
+from engine.tables.csv_and_parquet import Table
 from engine.tables.model import read
 from engine.tables.pipeline import fitted_network
-from engine.tables.reading import Table
 from tests.processes import ROOT, TIMEOUT, complaints, engine, run, start
 
 pytestmark = pytest.mark.compiled

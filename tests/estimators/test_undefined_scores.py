@@ -14,7 +14,7 @@ from engine.cli import main
 from engine.comparison.tables import as_json
 from engine.model_files import onnx_file, safetensors_file, skops_archive, skops_file
 from engine.model_files.skops_file import StoredModel, read_model, write_model
-from engine.tables import facts
+from engine.tables import metadata
 from engine.tables.columns import Column
 from engine.tables.model import TableModel, read
 from engine.tables.scores import (
@@ -108,7 +108,7 @@ def test_numbers_that_json_has_not_become_null_in_a_model_file(tmp_path):
 def test_facts_of_a_converted_table_and_figures_of_a_comparison_are_json(tmp_path):
     target = Target("y", "number", REGRESSION)
     with pytest.raises(ValueError, match="JSON"):
-        facts.write_facts(tmp_path, target, [Column("x", "number")], {"target": {"mean": NAN}})
+        metadata.write_facts(tmp_path, target, [Column("x", "number")], {"target": {"mean": NAN}})
     found = strict(as_json("engine compare", {"cost": INF, "costs": [1.0, NAN], "of": {"x": NAN}}))
     assert found == {"command": "engine compare", "costs": [1.0, None], "of": {}}
 
@@ -224,7 +224,7 @@ SMALL = ("--max-iter", "2", "--hidden", "2", "--model", "m.skops", "--force")
 def seed_for(folder, name):
     """A seed that holds out what leaves a score undefined."""
     from engine.tables import fitting
-    from engine.tables.reading import read_table
+    from engine.tables.csv_and_parquet import read_table
 
     plan = fitting.planned(read_table(folder / f"{name}.csv"), name[:-1])
     for seed in range(200):

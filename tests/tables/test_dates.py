@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from engine.tables import dates, fitting
+from engine.tables.csv_and_parquet import Table
 from engine.tables.dates import CLOCK, DAY_FIRST, MONTH_FIRST, WEEK, YEAR, Reading
-from engine.tables.reading import Table
 
 N = 60
 EPOCH = datetime.datetime(1970, 1, 1)

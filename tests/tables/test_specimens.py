@@ -7,9 +7,8 @@ import pytest
 from engine.model_files.skops_file import read_model
 from engine.tables import columns as of_columns
 from engine.tables import fitting
-from engine.tables.pipeline import preprocessing
-from engine.tables.reading import Table
-from engine.tables.specimens import specimens
+from engine.tables.csv_and_parquet import Table
+from engine.tables.pipeline import preprocessing, specimens
 
 ROWS = 500
 generator = np.random.default_rng(3)

@@ -12,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tables import columns, fitting, kinds, model, pipeline, reading, scores, target
-from engine.tables.reading import read_table
+from engine.tables import (
+    column_kinds,
+    columns,
+    csv_and_parquet,
+    fitting,
+    model,
+    pipeline,
+    scores,
+    target,
+)
+from engine.tables.csv_and_parquet import read_table
 
 
 def csv_file(tmp_path, text, name="table.csv"):
@@ -24,7 +33,7 @@ def csv_file(tmp_path, text, name="table.csv"):
 
 def table_of(**named):
     """As if read from a file."""
-    return reading.Table(Path("table.parquet"), pl.DataFrame(named))
+    return csv_and_parquet.Table(Path("table.parquet"), pl.DataFrame(named))
 
 
 def described(**named):
@@ -166,22 +175,22 @@ DAY = datetime.date(2024, 2, 29)
     ],
 )
 def test_the_kind_of_a_column_is_what_all_of_its_values_are(values, kind):
-    assert kinds.kind_of(pl.Series(values)) == kind
+    assert column_kinds.kind_of(pl.Series(values)) == kind
 
 
 def test_values_of_another_kind_are_found_by_their_place():
-    converted = kinds.as_kind(pl.Series(["1", None, "x", "2", "y"]), "number")
+    converted = column_kinds.as_kind(pl.Series(["1", None, "x", "2", "y"]), "number")
     assert converted.values.to_list() == [1, None, None, 2, None]
     assert converted.wrong.to_list() == [2, 4]
-    assert kinds.as_kind(pl.Series(["true", "1"]), "boolean").wrong.to_list() == [1]
-    assert kinds.as_kind(pl.Series([1.0, 2.0]), "boolean").wrong.to_list() == [0, 1]
-    assert kinds.as_kind(pl.Series([DAY]), "number").wrong.to_list() == [0]
+    assert column_kinds.as_kind(pl.Series(["true", "1"]), "boolean").wrong.to_list() == [1]
+    assert column_kinds.as_kind(pl.Series([1.0, 2.0]), "boolean").wrong.to_list() == [0, 1]
+    assert column_kinds.as_kind(pl.Series([DAY]), "number").wrong.to_list() == [0]
 
 
 def test_numbers_that_are_categories_have_one_form():
-    assert kinds.as_kind(pl.Series([1.0, None]), "category").values.to_list() == ["1", None]
-    assert kinds.as_kind(pl.Series([1, 2]), "category").values.to_list() == ["1", "2"]
-    assert kinds.as_kind(pl.Series([1.5, 2.0]), "category").values.to_list() == ["1.5", "2"]
+    assert column_kinds.as_kind(pl.Series([1.0, None]), "category").values.to_list() == ["1", None]
+    assert column_kinds.as_kind(pl.Series([1, 2]), "category").values.to_list() == ["1", "2"]
+    assert column_kinds.as_kind(pl.Series([1.5, 2.0]), "category").values.to_list() == ["1.5", "2"]
 
 
 # Columns.
@@ -341,11 +350,11 @@ def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, 
 @pytest.mark.parametrize("kind", [None, "obeyed"])
 def test_one_value_or_none_is_learnt_from(values, kind):
     frame = pl.DataFrame({"a": values * 10, "y": range(20)})
-    told = {} if kind is None else {"a": kinds.kind_of(frame["a"])}
+    told = {} if kind is None else {"a": column_kinds.kind_of(frame["a"])}
     (column,) = columns.described(frame, "y", told).used
     assert column.note == (
-        f"{kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and both "
-        "are learnt from"
+        f"{column_kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and "
+        "both are learnt from"
     )
     X = pipeline.preprocessing([column]).fit_transform(columns.inputs(frame, [column]))
     assert len(np.unique(X, axis=0)) == 2
@@ -373,7 +382,7 @@ def test_a_whole_number_is_one_code_in_whichever_spelling(values, beside):
     series = pl.Series(values)
     if series.dtype == pl.String:
         series = pl.concat([series, pl.Series(beside, dtype=pl.String)])
-    found = kinds.as_kind(series, "category").values.to_list()
+    found = column_kinds.as_kind(series, "category").values.to_list()
     assert found[:3] == ["1", "2", None]
     assert found[3:] == (beside if series.dtype == pl.String else [])
     y = target.decided(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
@@ -381,7 +390,7 @@ def test_a_whole_number_is_one_code_in_whichever_spelling(values, beside):
 
 
 def test_whole_numbers_that_floats_cannot_hold_stay_apart():
-    found = kinds.as_kind(pl.Series([2**60, 2**60 + 1]), "category").values.to_list()
+    found = column_kinds.as_kind(pl.Series([2**60, 2**60 + 1]), "category").values.to_list()
     assert found == [str(2**60), str(2**60 + 1)]
 
 
@@ -399,7 +408,7 @@ def test_words_that_take_values_away_are_said_with_the_way_round_it(tmp_path):
     assert notes["area"].endswith(
         "; 'NA' counts as missing in 20 rows (--not-missing 'NA' makes it a value)"
     )
-    kept = read_table(table.path, reading.missing_words([], ["NA"]))
+    kept = read_table(table.path, csv_and_parquet.missing_words([], ["NA"]))
     assert fitting.planned(kept, "area").target.task == "classification"
 
 
@@ -419,7 +428,7 @@ def test_rows_that_a_word_leaves_without_a_target_are_said_to_be_that(tmp_path):
 )
 def test_words_that_are_both_missing_and_not_are_refused(missing, not_missing, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        reading.missing_words(missing, not_missing)
+        csv_and_parquet.missing_words(missing, not_missing)
 
 
 SPREADS = [
@@ -451,7 +460,7 @@ def test_small_and_large_numbers_are_scaled(values):
 @pytest.mark.parametrize("n", [20_000])
 def test_names_of_many_columns_are_read_at_once(n):
     start = time.process_time()
-    reading.column_names(Path("x.csv"), [f"c{k}" for k in range(n)])
+    csv_and_parquet.column_names(Path("x.csv"), [f"c{k}" for k in range(n)])
     frame = pl.DataFrame({f"c{k}": [0.0] for k in range(n)})
     model._refuse_missing_columns(frame, [columns.Column(f"c{k}", "number") for k in range(n)])
     assert time.process_time() - start < 2  # half a minute, where each name looks through all

@@ -12,10 +12,10 @@ import pytest
 import engine
 from engine import ModelFileError, convert_table
 from engine.model_files import estimator_checks, skops_archive
-from engine.tables import fitting, stream, translation
+from engine.tables import fitting, table_files, translation
+from engine.tables.csv_and_parquet import read_table
 from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.model import read
-from engine.tables.reading import read_table
 from engine.tables.translation import Translation
 
 pytestmark = pytest.mark.compiled
@@ -195,8 +195,8 @@ def test_the_model_file_says_what_was_read(path):
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(stream, "PART_BYTES", 500)  # several batches
-    monkeypatch.setattr(stream, "CELLS", 60)
+    monkeypatch.setattr(table_files, "PART_BYTES", 500)  # several batches
+    monkeypatch.setattr(table_files, "CELLS", 60)
     frame = as_written().with_columns(
         price=pl.when(pl.arange(N) % 9 > 0).then("price"),
         when=pl.when(pl.arange(N) % 7 > 0).then("when"),
@@ -229,7 +229,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
 
 
 def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "PART_BYTES", 500)
+    monkeypatch.setattr(table_files, "PART_BYTES", 500)
     x = [f"{i + 1},{i * 7 % 1000:03}" for i in range(N)]
     dates = [f"{i % 12 + 1}/{i % 11 + 1}/2024" for i in range(N)]
 

@@ -18,6 +18,7 @@ from engine.tables.target import CLASSIFICATION, TASKS, Target
 FORMAT = 1
 FACTS = "columns.json"
 TRAINING, VALIDATION, HELD_OUT = PARTS = ("training", "validation", "held-out")
+OUTSIDE = -1  # the part of a row without a target
 
 Facts = dict[str, Any]
 

@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.tables import column_kinds
 from engine.tables import columns as of_columns
-from engine.tables import kinds
+from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
 from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
-from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
-from engine.tables.reading import Words
-from engine.tables.stream import Batch
+from engine.tables.csv_and_parquet import Words
+from engine.tables.table_files import Batch
 from engine.tables.target import TargetFacts
 
 MOST_DISTINCT = 10_000  # values of a column that are counted,
@@ -175,7 +175,7 @@ class ColumnSurvey:
     def _add_numbers(
         self, series: pl.Series, parts: NDArray[np.int8], learnt: NDArray[Any], first_row: int
     ) -> NDArray[np.float64]:
-        converted = kinds.as_kind(series, NUMBER)
+        converted = column_kinds.as_kind(series, NUMBER)
         numbers = converted.values.drop_nulls()
         if len(self.others) <= FEW:
             found = series.gather(converted.wrong[: 10 * FEW]).unique(maintain_order=True)
@@ -185,7 +185,7 @@ class ColumnSurvey:
         is_number = ~np.isnan(column)
         self.number_counts.add(numbers, parts[is_number])
         with np.errstate(over="ignore", invalid="ignore"):
-            too_large = np.flatnonzero(np.abs(column) > kinds.LARGEST)
+            too_large = np.flatnonzero(np.abs(column) > column_kinds.LARGEST)
             if len(too_large) and self.beyond is None:
                 self.beyond = first_row + int(too_large[0]), float(column[too_large[0]])
             if self.beyond is None:  # else the column is refused, or left out
@@ -218,7 +218,7 @@ class ColumnSurvey:
         if self.n_present == 0:
             return EMPTY
         if self.dtype != pl.String:
-            return kinds.kind_of_type(self.dtype)
+            return column_kinds.kind_of_type(self.dtype)
         return self._possible[0] if self._possible else CATEGORY
 
     def decided(self) -> tuple[Column, bool]:
@@ -251,7 +251,7 @@ class ColumnSurvey:
             row, value = self.beyond
             raise ValueError(
                 f"Column {self.name!r} is {value:g} in row {row:,}; numbers must be at most "
-                f"{kinds.LARGEST:g}. Leave the value empty if it is not known."
+                f"{column_kinds.LARGEST:g}. Leave the value empty if it is not known."
             )
         values = self.values(kind) or {}
         # Of numbers no more than some are counted.
@@ -289,7 +289,7 @@ class ColumnSurvey:
         found: dict[Any, list[int]] = {}
         dtype = pl.Float64() if kind == NUMBER else self.dtype
         keys = pl.Series(self.name, list(counts), dtype=dtype)
-        converted = kinds.as_kind(keys, kind).values
+        converted = column_kinds.as_kind(keys, kind).values
         for value, of_parts in zip(converted, counts.values(), strict=True):
             sofar = found.get(value, [0] * len(of_parts))
             found[value] = [one + other for one, other in zip(sofar, of_parts, strict=True)]
@@ -303,7 +303,7 @@ class ColumnSurvey:
             return ""  # which is refused
         found = self.moments
         variance = found.squares / max(1, found.n)
-        return kinds.no_spread(found.n, self.highest - self.lowest, found.mean, variance)
+        return column_kinds.no_spread(found.n, self.highest - self.lowest, found.mean, variance)
 
     def _constant(self, kind: str) -> str:
         values = self.values(kind) or {}
@@ -339,9 +339,9 @@ def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
     """Those of the kinds that all of these texts are, too."""
     if not kinds_so_far or series.null_count() == len(series):
         return kinds_so_far
-    if kinds.all_are(series, NUMBER):  # which are none of the others
+    if column_kinds.all_are(series, NUMBER):  # which are none of the others
         return [kind for kind in kinds_so_far if kind == NUMBER]
-    return [kind for kind in kinds_so_far if kind != NUMBER and kinds.all_are(series, kind)]
+    return [kind for kind in kinds_so_far if kind != NUMBER and column_kinds.all_are(series, kind)]
 
 
 @dataclass

@@ -14,9 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
-from engine.tables.facts import is_converted
-from engine.tables.quotation import QuotationError, is_regular, mended
-from engine.tables.reading import (
+from engine.tables.csv_and_parquet import (
     MOST_ROW_BYTES,
     SEPARATORS,
     Words,
@@ -36,7 +34,9 @@ from engine.tables.reading import (
     without_nan,
     words_in,
 )
-from engine.tables.words import counted, quoted
+from engine.tables.csv_quotation import QuotationError, is_regular, mended
+from engine.tables.messages import counted, quoted
+from engine.tables.metadata import is_converted
 
 PART_BYTES = 4 << 20  # of a CSV file, parsed at a time;
 COLUMNS = 256  # so many more for every so many columns, each of which takes time in each part

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.tables import columns as of_columns
-from engine.tables import dates, notation, translation
+from engine.tables import dates, number_notation, translation
+from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
 from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
-from engine.tables.kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
+from engine.tables.messages import quoted
 from engine.tables.target import CLASSIFICATION, refuse_what_is_no_target
 from engine.tables.translation import PART, Reading, Translation
-from engine.tables.words import quoted
 
 
 class TableSpelling(NamedTuple):
@@ -230,8 +230,8 @@ class SpellingSurvey:
     ) -> Reading | Refused | None:
         numbers = column.as_numbers
         if numbers.plain:
-            reads_commas = numbers.ambiguous and self.decimal == notation.COMMA
-            return notation.Reading(notation.COMMA) if reads_commas else None
+            reads_commas = numbers.ambiguous and self.decimal == number_notation.COMMA
+            return number_notation.Reading(number_notation.COMMA) if reads_commas else None
         if numbers.n_either == column.n_present:
             if numbers.mixed:
                 advice = "write them all alike"
@@ -240,9 +240,9 @@ class SpellingSurvey:
                 return Refused(f"{numbers.mixed}: {advice}", is_error=told == NUMBER)
             if numbers.ambiguous and self.decimal is None:
                 return Refused(_which_decimal(numbers.examples[""]), is_error=True)
-            return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
+            return number_notation.Reading(numbers.decimal(self.decimal), numbers.mark)
         if told == NUMBER:  # the reading will name the value that is no number
-            return notation.Reading(numbers.decimal(self.decimal), numbers.mark)
+            return number_notation.Reading(numbers.decimal(self.decimal), numbers.mark)
         if numbers.n_either >= ALMOST_ALL * column.n_present and len(numbers.distinct) > FEW:
             return Refused(of_columns.almost_numbers(list(numbers.others)))
         return None
@@ -297,7 +297,8 @@ class SpellingSurvey:
         commas = [
             name
             for name, reading in readings.items()
-            if isinstance(reading, notation.Reading) and self._columns[name].as_numbers.comma_only
+            if isinstance(reading, number_notation.Reading)
+            and self._columns[name].as_numbers.comma_only
         ]
         if self.decimal is not None or not commas:
             return
@@ -313,7 +314,7 @@ class _ColumnSpelling:
 
     dtype: pl.DataType
     n_present: int = 0
-    as_numbers: notation.NumberSurvey = field(default_factory=notation.NumberSurvey)
+    as_numbers: number_notation.NumberSurvey = field(default_factory=number_notation.NumberSurvey)
     as_dates: dates.DateSurvey = field(default_factory=dates.DateSurvey)
     distinct: set[str] = field(default_factory=set)
     _units: bool = True
@@ -335,7 +336,7 @@ class _ColumnSpelling:
             self._units = self._short = False
             return
         self.as_dates.add(texts)
-        self._units = self._units and notation.with_units(texts)
+        self._units = self._units and number_notation.with_units(texts)
         self._short = self._short and dates.two_digits(texts)
         if self.odd:
             self._example = self._example or texts[0]
@@ -369,8 +370,8 @@ class _ColumnSpelling:
 
     def in_words(self, reading: Reading) -> str:
         """A remark on how the column is read, with an example."""
-        if isinstance(reading, notation.Reading):
-            value = notation.numbers(pl.Series([self.example]), reading)[0]
+        if isinstance(reading, number_notation.Reading):
+            value = number_notation.numbers(pl.Series([self.example]), reading)[0]
             said = f": {self.example!r} is {value:.12g}" if value is not None else ""
             return f"{reading.in_words}{said}"
         if isinstance(reading, str):
@@ -388,8 +389,10 @@ def _which_decimal(example: str) -> str:
     """That a number fits both readings, and which option decides."""
     text = pl.Series([example])
     comma, point = (
-        notation.numbers(text, notation.Reading(decimal, notation.mark_of(example)))[0]
-        for decimal in notation.DECIMALS
+        number_notation.numbers(
+            text, number_notation.Reading(decimal, number_notation.mark_of(example))
+        )[0]
+        for decimal in number_notation.DECIMALS
     )
     return (
         f"holds numbers such as {example!r}, which is {comma:.12g} or {point:.12g}. Say which: "

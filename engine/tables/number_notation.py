@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from engine.tables import kinds
+from engine.tables import column_kinds
 
 COMMA, POINT, EITHER = "comma", "point", ""
 DECIMALS = (COMMA, POINT)
@@ -100,9 +100,9 @@ def mark_of(text: str) -> str:
 
 def with_units(texts: pl.Series) -> bool:
     """Whether all are a number and one and the same unit, such as 12 kg."""
-    if not all(re.match(_UNIT, text) for text in kinds.first_texts(texts)):
+    if not all(re.match(_UNIT, text) for text in column_kinds.first_texts(texts)):
         return False
-    found = kinds.present(texts).str.strip_chars().str.extract(_UNIT, 1)
+    found = column_kinds.present(texts).str.strip_chars().str.extract(_UNIT, 1)
     return len(found) > 0 and not found.null_count() and found.n_unique() == 1
 
 
@@ -139,13 +139,13 @@ class NumberSurvey:
 
     def add(self, texts: pl.Series) -> None:
         """Look at more values."""
-        texts = kinds.present(texts)
+        texts = column_kinds.present(texts)
         if self.given_up or not len(texts):
             return
         self.n_present += len(texts)
-        sample = kinds.sample_of(texts, SAMPLE)
-        if kinds.all_are(sample, kinds.NUMBER):
-            values = kinds.as_kind(texts, kinds.NUMBER).values
+        sample = column_kinds.sample_of(texts, SAMPLE)
+        if column_kinds.all_are(sample, column_kinds.NUMBER):
+            values = column_kinds.as_kind(texts, column_kinds.NUMBER).values
             if not values.null_count():
                 self._add_plain(texts, values)
                 return
@@ -165,7 +165,7 @@ class NumberSurvey:
         self.n_unmarked += int(np.count_nonzero(values.to_numpy()))
         if self.n_comma < self.n_present - len(texts):
             return  # the decimal comma is ruled out already
-        first = (text for text in kinds.first_texts(texts) if "." in text)
+        first = (text for text in column_kinds.first_texts(texts) if "." in text)
         if not all(re.match(_PLAIN_GROUPS, text) for text in first):
             return
         pointed = texts.filter(texts.str.contains(".", literal=True)).str.strip_chars()

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.system import atomic_files
-from engine.tables.quotation import QuotationError, blank_lines, is_regular, mended
-from engine.tables.words import counted, quoted
+from engine.tables.csv_quotation import QuotationError, blank_lines, is_regular, mended
+from engine.tables.messages import counted, quoted
 
 Words = Mapping[str, int]  # that count as missing, and how often each stands in a column
 
