@@ -46,7 +46,7 @@ def _check_table(file: Path, trial: "Trial") -> None:
     """What `engine predict` asks of a file as well."""
     from importlib.util import find_spec
 
-    from engine.cli.table_scores import in_words
+    from engine.cli.table_report import in_words
     from engine.model_files.skops_file import read_model
 
     if "target" not in read_model(file).header:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import compare_page
-from engine.cli.compare_options import (
+from engine.cli import compare_report
+from engine.cli.compare_report import (
     LIMIT,
     Contenders,
     Dtype,
@@ -21,8 +21,8 @@ from engine.cli.compare_options import (
     Threads,
     distributions_of,
     names_of,
+    report,
 )
-from engine.cli.compare_report import report
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
 
@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 
 app.command("report")(report)
-app.command("page")(compare_page.page)
+app.command("page")(compare_report.page)
 
 DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
 

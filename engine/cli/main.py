@@ -12,12 +12,12 @@ from engine import __version__
 from engine.cli import (
     check_model,
     compare,
+    convert,
     demo,
+    evaluate,
     info,
-    table_convert,
-    table_evaluate,
-    table_predict,
-    table_train,
+    predict,
+    training,
     warmup,
     xnor,
 )
@@ -54,10 +54,10 @@ app = typer.Typer(
 )
 app.command("demo")(says_when_compiling(demo.demo))
 app.command("xnor")(says_when_compiling(xnor.xnor))
-app.command("train")(says_when_compiling(table_train.train))
-app.command("convert")(table_convert.convert)
-app.command("predict")(says_when_compiling(table_predict.predict))
-app.command("evaluate")(says_when_compiling(table_evaluate.evaluate))
+app.command("train")(says_when_compiling(training.train))
+app.command("convert")(convert.convert)
+app.command("predict")(says_when_compiling(predict.predict))
+app.command("evaluate")(says_when_compiling(evaluate.evaluate))
 app.command("check-model")(says_when_compiling(check_model.check_model))
 app.command("info")(info.info)
 app.command("warmup")(warmup.warmup)

@@ -16,8 +16,8 @@ from sklearn import datasets
 
 from engine import MLPRegressor, ModelFileError, save
 from engine.cli import main
-from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
-from engine.cli.table_words import COMPILED
+from engine.cli.table_options import ON_DISK, TRAINED, check_fits_memory
+from engine.cli.table_report import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import skops_file
 from engine.tables import fitting

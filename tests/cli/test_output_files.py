@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from engine.cli import main, table_train
+from engine.cli import main, training
 from engine.cli.output_files import ModelPlace
 from engine.examples import breast_cancer, xnor
 from engine.model_files import skops_file
@@ -42,7 +42,7 @@ def no_work(monkeypatch):
         (fitting, "planned"),
         (breast_cancer, "fit"),
         (xnor, "fit"),
-        (table_train, "show_plan"),
+        (training, "show_plan"),
     ):
         monkeypatch.setattr(place, name, fail)
     monkeypatch.setattr("engine.comparison.launch.measured", fail)

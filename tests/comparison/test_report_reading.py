@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from engine.cli import compare_page
+from engine.cli import compare_report
 from engine.comparison.report import kept, page
 from tests.processes import engine
 from tests.report_figures import figures, without
@@ -133,5 +133,5 @@ def test_a_page_that_fails_leaves_the_one_before(tmp_path, small, monkeypatch):
     output.write_text("the page from before")
     monkeypatch.setattr(page, "render", lambda found: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        compare_page.page(small, output, force=True)
+        compare_report.page(small, output, force=True)
     assert output.read_text() == "the page from before"

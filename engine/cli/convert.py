@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console
-from engine.cli.option_names import at_command_line
-from engine.cli.table_arguments import TableOptions, TestFraction, takes_table_options
+from engine.cli.table_options import (
+    TableOptions,
+    TestFraction,
+    at_command_line,
+    takes_table_options,
+)
 
 if TYPE_CHECKING:
     from engine.tables.converted_table import ConvertedTable
@@ -86,7 +90,7 @@ def converted(
 
 def show_converted(console: Console, table: "ConvertedTable") -> None:
     """What was inferred, and what was written."""
-    from engine.cli.table_words import inferred
+    from engine.cli.table_report import inferred
     from engine.system.free_memory import in_words
     from engine.tables.messages import counted
 

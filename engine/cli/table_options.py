@@ -1,8 +1,9 @@
-"""Arguments that commands on tables share."""
+"""Options that commands on tables share, what errors call them, and whether a table fits memory."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
@@ -130,3 +131,108 @@ def takes_table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     with_options.__dict__["__signature__"] = signature.replace(parameters=parameters)
     with_options.__annotations__ = {one.name: one.annotation for one in parameters}
     return with_options
+
+
+# Errors of the library name parameters of Python; those of commands name options.
+
+# The options for parameters of `convert_table` and of the estimators.
+OPTIONS = {
+    "target": "--target",
+    "task": "--task",
+    "columns": "--column",
+    "missing": "--missing, with what counts as missing by itself,",
+    "decimal": "--decimal",
+    "dates": "--dates",
+    "test_fraction": "--test-fraction",
+    "seed": "--seed",
+    "random_state": "--seed",
+    "activation": "--activation",
+    "alpha": "--alpha",
+    "learning_rate_init": "--learning-rate",
+    "max_iter": "--max-iter",
+    "class_weight": "--class-weight",
+}
+# What a checkpoint or a converted table differs in, besides.
+PARTS = {
+    "validation_fraction": "the share that --early-stopping sets aside",
+    "sizes": "the network's shape",
+    "estimator": "the task's network",
+    "X": "the table to learn from",
+    "y": "its target",
+    "X_val": "the table to stop by",
+    "y_val": "its target",
+    "sample_weight": "the weight of each row",
+    "sample_weight_val": "the weight of each row to stop by",
+}
+ANOTHER_CHECKPOINT = (
+    "Give the options that it was made with, name another file with --checkpoint, or delete it."
+)
+
+
+@contextmanager
+def at_command_line() -> Iterator[None]:
+    """Errors with the names of options, and with the command's own remedies."""
+    try:
+        yield
+    except ValueError as error:
+        said = in_options(error)
+        if said == str(error):
+            raise
+        raise ValueError(said) from None
+
+
+def in_options(error: ValueError) -> str:
+    """What an error says, for who runs a command."""
+    from engine.estimators import remedies
+
+    finding = getattr(error, "finding", None)
+    if finding is not None:
+        return remedies.at_command_line(finding)
+    said = str(error)
+    for difference in getattr(error, "differences", ()):
+        said = said.replace(difference, named(difference, OPTIONS | PARTS), 1)
+    if advice := getattr(error, "advice", ""):
+        said = said.replace(advice, ANOTHER_CHECKPOINT)
+    return named(said, OPTIONS)
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """A text that may begin with one of the names, with what it is called here.
+
+    Examples
+    --------
+    >>> named("test_fraction is 0.3 and was 0.2", OPTIONS)
+    '--test-fraction is 0.3 and was 0.2'
+    >>> named("columns: 'y' is the target.", OPTIONS)
+    "--column: 'y' is the target."
+    """
+    first = text.partition(" ")[0].rstrip(":")
+    return names[first] + text[len(first) :] if first in names else text
+
+
+# Whether a table fits into memory, before memory runs out.
+
+# A table in memory takes about so many times what its file does, with what is made of it.
+TRAINED = {".parquet": 10, ".pq": 10, ".csv": 5, ".tsv": 5}
+PREDICTED = {".parquet": 15, ".pq": 15, ".csv": 8, ".tsv": 8}
+
+ON_DISK = (
+    "Add --on-disk FOLDER: the table is converted to arrays in that folder, and trained on from "
+    "there in bounded memory."
+)
+IN_PARTS = "A table is read as a whole here: divide it into several files, and take one at a time."
+
+
+def check_fits_memory(table: Path, times: dict[str, int], advice: str) -> None:
+    """ValueError, with `advice`, if the table would take more memory than is left."""
+    from engine.system.free_memory import in_words, memory_left
+
+    if not table.is_file():
+        return
+    needed = times.get(table.suffix.lower(), 1) * table.stat().st_size
+    left = memory_left()
+    if needed > left:
+        raise ValueError(
+            f"{table} would take about {in_words(needed)} of memory, and {in_words(left)} are left."
+            f" {advice}"
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.output_files import Force, check_new
-from engine.cli.table_arguments import Model
+from engine.cli.table_options import Model
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,8 +44,8 @@ def predict(
     trained on, in any order; missing and mistyped ones are refused with their names, others
     ignored, and categories that training had not seen are counted.
     """
-    from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
-    from engine.cli.table_scores import say
+    from engine.cli.table_options import IN_PARTS, PREDICTED, check_fits_memory
+    from engine.cli.table_report import say
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import check_ending, read_table, write_table
     from engine.tables.messages import counted, named_column

@@ -7,7 +7,7 @@ import typer
 
 from engine.cli.console import Console
 from engine.cli.output_files import Force
-from engine.cli.table_arguments import Model
+from engine.cli.table_options import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,10 +34,9 @@ def evaluate(
     Prints the scores beside a baseline that ignores the columns, and how well each class is found,
     or how large the errors are.
     """
-    from engine.cli.pictures import check_can_be_saved
-    from engine.cli.table_memory import IN_PARTS, PREDICTED, check_fits_memory
-    from engine.cli.table_pictures import draw_predictions
-    from engine.cli.table_scores import baseline_name, say, show_scores
+    from engine.cli.pictures import check_can_be_saved, draw_predictions
+    from engine.cli.table_options import IN_PARTS, PREDICTED, check_fits_memory
+    from engine.cli.table_report import baseline_name, say, show_scores
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import read_table, sha256_of
     from engine.tables.messages import counted
@@ -85,7 +84,7 @@ def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") 
     """Each class, or the errors."""
     import numpy as np
 
-    from engine.cli.table_scores import class_table, summary_table
+    from engine.cli.table_report import class_table, summary_table
     from engine.tables.scores import class_scores
     from engine.tables.target import CLASSIFICATION
 

@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console, say
-from engine.cli.option_names import at_command_line
 from engine.cli.output_files import Force, ModelPlace
-from engine.cli.table_arguments import NOTHING_SAID, TableOptions, TestFraction, takes_table_options
+from engine.cli.table_options import (
+    NOTHING_SAID,
+    TableOptions,
+    TestFraction,
+    at_command_line,
+    takes_table_options,
+)
 
 if TYPE_CHECKING:
+    from engine.cli.output_files import ModelPlace
+    from engine.tables.converted_table import ConvertedTable
     from engine.tables.fitting import Plan, Split
+    from engine.tables.fitting_on_disk import TrainedOnDisk
     from engine.tables.target import Target
+
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 
@@ -151,11 +160,10 @@ def train(
     NAME.previous.skops; a file that is no model is replaced with --force alone.
     """
     from engine import Checkpoint
-    from engine.cli.table_convert import converted, show_converted
-    from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
-    from engine.cli.table_pictures import check_folder, draw_training
-    from engine.cli.table_train_on_disk import train_on_disk
-    from engine.cli.table_words import show_trained
+    from engine.cli.convert import converted, show_converted
+    from engine.cli.pictures import check_folder, draw_training
+    from engine.cli.table_options import ON_DISK, TRAINED, check_fits_memory
+    from engine.cli.table_report import show_trained
     from engine.model_files import skops_file
     from engine.system import atomic_files
     from engine.tables import fitting
@@ -280,7 +288,7 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
 
 def show_plan(console: Console, plan: "Plan") -> None:
     """Say what was inferred."""
-    from engine.cli.table_words import inferred
+    from engine.cli.table_report import inferred
     from engine.tables.messages import counted
 
     frame, columns = plan.table.frame, plan.columns
@@ -322,3 +330,42 @@ def _above_zero(option: str, value: float) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(f"{option} must be above 0; got {value:g}.")
     return value
+
+
+# A table that is converted, or is to be: it is never loaded.
+
+
+def train_on_disk(
+    console: Console,
+    table: "ConvertedTable",
+    settings: dict[str, Any],
+    early_stopping: bool | None,
+    place: "ModelPlace",
+) -> "TrainedOnDisk":
+    """Train, save, and say how it went."""
+    from engine.tables.fitting_on_disk import trained_on_disk
+
+    with at_command_line():
+        trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
+    place.write(trained.model)
+    _show(console, table, trained)
+    place.say(console)
+    return trained
+
+
+def _show(console: Console, table: "ConvertedTable", trained: "TrainedOnDisk") -> None:
+    from engine.cli.table_report import show_trained
+
+    rows, judged = table.facts["rows"], trained.rows_judged
+    told = [f"{judged['training']:,} of those to learn from"]
+    if judged.get("held_out"):
+        told.append(f"{judged['held_out']:,} of those held out")
+    console.print()
+    show_trained(
+        console,
+        trained.model,
+        trained,
+        f"{rows['training']:,} to learn from, {rows['validation']:,} to stop by, "
+        f"{rows['held-out']:,} held out; shuffled by blocks",
+        {"scores": f"from {', '.join(told)}"},
+    )
