@@ -23,11 +23,11 @@ from engine import Network
 from engine.comparison import measure
 from engine.comparison.machine import processor_name
 from engine.distributed.cluster import TakingPart
-from engine.distributed.holding import Holding
-from engine.distributed.parts import collection_of
-from engine.distributed.remote_rows import RemoteSamples
-from engine.distributed.shards import Recipe
-from engine.distributed.source import Source
+from engine.distributed.partitions import collection_of
+from engine.distributed.remote_chunks import Holding
+from engine.distributed.remote_samples import RemoteSamples
+from engine.distributed.training_data import Source
+from engine.distributed.worker_chunks import Recipe
 from engine.sums.chunks import chunk_bounds
 from engine.sums.objective import Objective
 from tools.performance_page import rewrite

@@ -165,9 +165,9 @@ def _prepared(
         client_of,
         value_of,
     )
-    from engine.distributed.parts import collection_of
-    from engine.distributed.remote_rows import RemoteFit
-    from engine.distributed.source import Source
+    from engine.distributed.partitions import collection_of
+    from engine.distributed.remote_samples import RemoteFit
+    from engine.distributed.training_data import Source
     from engine.equations.backends import NUMPY
 
     if given["sample_weight"] is None:

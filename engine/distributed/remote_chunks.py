@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from distributed import Client, Future
 from distributed.comm.addressing import get_address_host
 
-from engine.distributed.begun import Begun, release
 from engine.distributed.cluster import (
     GONE,
     MOST_LOSSES,
@@ -19,9 +18,10 @@ from engine.distributed.cluster import (
     value_of,
     workers_there,
 )
+from engine.distributed.futures import Begun, release
 from engine.distributed.placement import near_their_rows, shares
-from engine.distributed.shards import Recipe, Shard, build
-from engine.distributed.source import Source
+from engine.distributed.training_data import Source
+from engine.distributed.worker_chunks import Recipe, Shard, build
 
 Checks = Callable[[Sequence[str]], list[str]]
 

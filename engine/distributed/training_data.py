@@ -8,7 +8,6 @@ import numpy as np
 from distributed import Client, Future, futures_of
 from numpy.typing import NDArray
 
-from engine.distributed.begun import Begun
 from engine.distributed.cluster import (
     MOST_LOSSES,
     ClusterError,
@@ -18,8 +17,17 @@ from engine.distributed.cluster import (
     workers_of,
     workers_there,
 )
-from engine.distributed.looks import ARRAYS, Look, look_at, total_look
-from engine.distributed.parts import Collection, cut, joined, pieces_of
+from engine.distributed.futures import Begun
+from engine.distributed.partitions import (
+    ARRAYS,
+    Collection,
+    Look,
+    cut,
+    joined,
+    look_at,
+    pieces_of,
+    total_look,
+)
 from engine.distributed.placement import in_a_row
 from engine.sums.chunks import chunk_bounds
 

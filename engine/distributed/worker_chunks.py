@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.distributed.looks import ARRAYS
-from engine.distributed.parts import joined
+from engine.distributed.partitions import ARRAYS, joined
 from engine.equations.backends import BACKENDS, NUMPY
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.labels import Labels
