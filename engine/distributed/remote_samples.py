@@ -1,4 +1,4 @@
-"""Rows that workers hold, as the estimators' way from data to a model takes them; and their sums."""
+"""Rows that workers hold, as the estimators' way to a model takes them, and their sums."""
 
 from collections.abc import Callable
 from operator import itemgetter
