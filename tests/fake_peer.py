@@ -4,8 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from engine.comparison.process import Home
-from engine.comparison.processes import PACKAGE, Processes
+from engine.comparison.library_processes import PACKAGE, Home, Processes
 
 # In place of scikit-learn's job. `calls` counts the calls, from 1.
 JOB = """

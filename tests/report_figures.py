@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from engine.comparison.figures import FORMAT, Figures
-from engine.comparison.measure import Spread, spread
 from engine.comparison.problems import SUITES, Problem, flops_per_sample, parse_shape
-from engine.comparison.training_runs import Entry, Rates, Row
+from engine.comparison.timing import Spread, spread
+from engine.comparison.training_timings import Entry, Rates, Row
 
 BASE = "tiled"
 LABELS = {

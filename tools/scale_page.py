@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 from distributed.comm import tcp
 
 from engine import Network
-from engine.comparison import measure
+from engine.comparison import timing
 from engine.comparison.machine import processor_name
 from engine.distributed.cluster import TakingPart
 from engine.distributed.partitions import collection_of
@@ -151,12 +151,12 @@ def scaling(clients: dict[int, Client]) -> dict[str, Any]:
                 acts[f"{n} workers"] = evaluated(there, theta)
         found = [act() for act in acts.values()]
         assert all(found[0][0] == J and np.array_equal(g, found[0][1]) for J, g in found)
-        seconds = measure.in_turns(acts, ROUNDS)
+        seconds = timing.in_turns(acts, ROUNDS)
     return {
         "n_rows": n_rows,
-        "seconds": {name: measure.spread(times)._asdict() for name, times in seconds.items()},
+        "seconds": {name: timing.spread(times)._asdict() for name, times in seconds.items()},
         "of_threads": {
-            str(n): measure.ratio(seconds[f"{n} threads"], to=seconds[f"{n} workers"])._asdict()
+            str(n): timing.ratio(seconds[f"{n} threads"], to=seconds[f"{n} workers"])._asdict()
             for n in (1, 2)
         },
     }
@@ -175,7 +175,7 @@ def overheads(client: Client, received: Received) -> list[dict[str, Any]]:
             }
             for act in acts.values():
                 act()
-            seconds = measure.in_turns(acts, ROUNDS)
+            seconds = timing.in_turns(acts, ROUNDS)
             before = received.n_bytes
             acts["workers"]()
             n_bytes = received.n_bytes - before
@@ -184,9 +184,9 @@ def overheads(client: Client, received: Received) -> list[dict[str, Any]]:
                 "n_rows": n_rows,
                 "network": "-".join(map(str, sizes)),
                 "n_parameters": network.n_parameters,
-                "threads": measure.spread(seconds["threads"]).median,
-                "workers": measure.spread(seconds["workers"]).median,
-                "more": measure.difference(seconds["workers"], seconds["threads"]).median,
+                "threads": timing.spread(seconds["threads"]).median,
+                "workers": timing.spread(seconds["workers"]).median,
+                "more": timing.difference(seconds["workers"], seconds["threads"]).median,
                 "gradients": n_gradients(n_rows, 2),
                 "n_bytes": n_bytes,
             }
@@ -205,8 +205,8 @@ def latencies(clients: dict[int, Client]) -> dict[str, float]:
         }
         for act in acts.values():
             act()
-        seconds = measure.in_turns(acts, 5 * ROUNDS)
-    return {name: measure.spread(times).median for name, times in seconds.items()}
+        seconds = timing.in_turns(acts, 5 * ROUNDS)
+    return {name: timing.spread(times).median for name, times in seconds.items()}
 
 
 def n_gradients(n_rows: int, n_workers: int) -> int:

@@ -88,8 +88,8 @@ def training(
     """
     from dataclasses import asdict
 
-    from engine.comparison import training_table
-    from engine.comparison.contenders import entrants
+    from engine.comparison import training_tables
+    from engine.comparison.libraries import entrants
     from engine.comparison.problems import NAMED, SUITES
 
     names = names_of(contenders)
@@ -105,7 +105,7 @@ def training(
         problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
     _report(
         "training",
-        training_table.show,
+        training_tables.show,
         threads,
         json,
         force,
@@ -186,9 +186,9 @@ def estimators(
     allow at the rate of this machine's gemm. Losses, epochs and scores must agree, or the times do
     not count.
     """
-    from engine.comparison.estimator_data import KINDS
-    from engine.comparison.estimator_runs import PARTS
+    from engine.comparison.estimator_agreement import KINDS
     from engine.comparison.estimator_tables import show
+    from engine.comparison.estimator_timings import PARTS
 
     names = list(KINDS) if data is None else [name.strip() for name in data.split(",")]
     _report(
@@ -301,7 +301,7 @@ def _report(
     part: str, show: Show, threads: int, json: Path | None, force: bool, **options: Any
 ) -> None:
     """Measure in a process of its own, print, and keep the figures."""
-    from engine.comparison.launch import measured
+    from engine.comparison.measuring_process import measured
     from engine.comparison.tables import as_json
     from engine.system.atomic_files import replacing
 

@@ -9,7 +9,7 @@ import typer
 
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
-from engine.comparison.process import LIMIT as LIMIT
+from engine.comparison.library_processes import LIMIT as LIMIT
 from engine.system.atomic_files import replacing
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def report(
     Each contender in a process of its own, in turns, on one thread but in the part on threads. With
     all peers: some minutes with --quick, half an hour without.
     """
-    from engine.comparison import whole_tables
-    from engine.comparison.contenders import entrants
-    from engine.comparison.launch import cores_for, measured
+    from engine.comparison import report_tables
+    from engine.comparison.libraries import entrants
     from engine.comparison.machine import usable_cores
+    from engine.comparison.measuring_process import cores_for, measured
     from engine.comparison.report.drawing import require_drawing
 
     names = names_of(contenders)
@@ -101,7 +101,7 @@ def report(
     found["command"] = shlex.join(["engine", *sys.argv[1:]])
     _keep(found, page, json)
     console = Console()
-    whole_tables.show(console, found["command"], found)
+    report_tables.show(console, found["command"], found)
     for what, path in (("Page", page), ("Figures", json)):
         if path is not None:
             console.print_lines(f"{what}: {path}")

@@ -7,21 +7,12 @@ Seconds are wall time; a spread is a median with its quartiles, [median, low, hi
 
 from typing import NotRequired, TypedDict
 
+from engine.comparison.libraries import Contender
 from engine.comparison.machine import About
-from engine.comparison.measure import Spread
-from engine.comparison.training_runs import Row
+from engine.comparison.timing import Spread
+from engine.comparison.training_timings import Row
 
 FORMAT = 1  # of the file: a reader refuses another
-
-
-class Contender(TypedDict):
-    """Who takes part, and how it is driven."""
-
-    label: str  # as people know it: "PyTorch, compiled"
-    idiom: str  # one sentence: its own best way, as it was used here
-    python: str  # "this environment", or "an environment of its own"
-    versions: dict[str, str]
-    missing: NotRequired[str]  # why it takes no part, and what to do about it
 
 
 class StartUp(TypedDict, total=False):

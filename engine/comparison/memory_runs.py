@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.comparison.machine import About, about
 from engine.comparison.problems import Problem
-from engine.comparison.progress import announced
+from engine.comparison.timing import announced
 
 PROBE = "engine.comparison.memory_probe"
 

@@ -45,7 +45,7 @@ def no_work(monkeypatch):
         (training, "show_plan"),
     ):
         monkeypatch.setattr(place, name, fail)
-    monkeypatch.setattr("engine.comparison.launch.measured", fail)
+    monkeypatch.setattr("engine.comparison.measuring_process.measured", fail)
     monkeypatch.setattr("engine.comparison.report.page.render", fail)
 
 

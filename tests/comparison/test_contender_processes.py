@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.comparison import contenders, environments, jobs, training_runs
+from engine.comparison import environments, jobs, libraries, training_timings
+from engine.comparison.library_processes import ContenderFailed, Processes
 from engine.comparison.problems import Problem, Task
-from engine.comparison.process import ContenderFailed
-from engine.comparison.processes import Processes
 from tests.fake_peer import fake
 from tests.processes import start
 from tests.test_public_names import modules_after
@@ -38,13 +37,13 @@ def faking(tmp_path, monkeypatch):
         "SECONDS_PER_TIMING": 1e-9,
         "EPOCHS_PER_TIMING": 1,
     }.items():
-        monkeypatch.setattr(training_runs, name, value)
+        monkeypatch.setattr(training_timings, name, value)
     return lambda action: fake(action, tmp_path, monkeypatch)
 
 
 def compared(names, limit=300.0, rounds=2):
     with Processes(limit=limit) as started:
-        return training_runs.compare(SMALL, "float64", names, rounds, 1, started.job)
+        return training_timings.compare(SMALL, "float64", names, rounds, 1, started.job)
 
 
 @pytest.mark.parametrize("name", ["tiled", "numpy", "sklearn"])
@@ -118,7 +117,7 @@ def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
     # It trains nobody, so its costs would be void; without a check, it comes to the rounds.
     faking("if calls > 4: os._exit(9)")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_runs, "mark_void", lambda *_: None)
+        patch.setattr(training_timings, "mark_void", lambda *_: None)
         row = compared(["tiled", "sklearn", "numpy"], rounds=5)
     assert row["entries"]["sklearn"] == {"failed": "its process ended with status 9"}
     assert row["entries"]["numpy"]["ratio"].median > 0
@@ -127,7 +126,7 @@ def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
 def test_where_the_base_dies_in_the_rounds_nobody_is_compared_with_it(faking):
     faking("if calls > 4: os._exit(9)")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_runs, "mark_void", lambda *_: None)
+        patch.setattr(training_timings, "mark_void", lambda *_: None)
         row = compared(["sklearn", "numpy"], rounds=5)
     assert (row["base"], row["rates"]) == (None, None)
     assert "failed" in row["entries"]["sklearn"]
@@ -212,7 +211,7 @@ def test_contenders_end_with_the_one_who_asks(how, tmp_path):
 
 
 def test_a_peers_process_loads_nothing_that_has_to_be_compiled():
-    loaded = modules_after("import engine.comparison.contender_process")
+    loaded = modules_after("import engine.comparison.library_worker")
     assert loaded & {"numba", "scipy", "sklearn", "torch", "jax"} == set()
 
 
@@ -272,9 +271,9 @@ def test_an_environment_that_is_asked_for_and_not_there_is_said_with_the_command
 
 
 def test_a_peer_in_an_environment_of_its_own_takes_part(own_sklearn, monkeypatch):
-    monkeypatch.setattr(contenders, "own_python", environments.own_python)
-    monkeypatch.setattr(contenders, "installed_version", lambda name: None)
-    names, absent = contenders.entrants(["sklearn", "jax"])
+    monkeypatch.setattr(libraries, "own_python", environments.own_python)
+    monkeypatch.setattr(libraries, "installed_version", lambda name: None)
+    names, absent = libraries.entrants(["sklearn", "jax"])
     assert names == ["sklearn"]
     assert absent == ["jax is not installed: pip install jax, or engine compare environments jax"]
 

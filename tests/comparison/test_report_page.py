@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine.comparison.measure import Spread, geometric_mean
 from engine.comparison.report import kept, page
 from engine.comparison.report.drawing import NEEDED
 from engine.comparison.report.standing import losses, standings
 from engine.comparison.report.words import digits
+from engine.comparison.timing import Spread, geometric_mean
 from tests.report_figures import (
     BASE,
     FAILED,

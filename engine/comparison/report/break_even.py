@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.comparison.figures import StartUp
-from engine.comparison.measure import Spread
+from engine.comparison.timing import Spread
 
 ALWAYS, NEVER, FROM, UNTIL, EQUAL = "always", "never", "from", "until", "equal"
 CACHES = ("empty_cache", "warm_cache")

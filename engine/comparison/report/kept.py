@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NotRequired, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from engine.comparison.figures import FORMAT, Figures
-from engine.comparison.measure import Spread
 from engine.comparison.problems import sizes_of
+from engine.comparison.timing import Spread
 
 PARTS = ("training", "sizes", "start_up", "curves", "memory", "threads")
 REMEDY = "Write the file anew: engine compare report --json FILE"

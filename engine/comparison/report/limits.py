@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
-from engine.comparison.measure import Spread
 from engine.comparison.problems import flops_per_sample, sizes_of
 from engine.comparison.report.words import digits
-from engine.comparison.training_runs import Row
+from engine.comparison.timing import Spread
+from engine.comparison.training_timings import Row
 
 
 def multiply_adds(row: Row) -> float:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.comparison.figures import Figures, StartUp
-from engine.comparison.measure import Spread
 from engine.comparison.report import colours, standing
 from engine.comparison.report.break_even import CACHES, break_even, in_words, trainings
 from engine.comparison.report.break_even_picture import totals
@@ -24,6 +23,7 @@ from engine.comparison.report.size_picture import sizes
 from engine.comparison.report.start_up_picture import start_up
 from engine.comparison.report.words import digits, duration, durations, moment, quartiles
 from engine.comparison.tables import finite
+from engine.comparison.timing import Spread
 
 HERE = Path(__file__).parent
 

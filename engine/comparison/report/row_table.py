@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.comparison.figures import Contender
-from engine.comparison.measure import Spread
+from engine.comparison.libraries import Contender
 from engine.comparison.report.limits import share_of_gemm
 from engine.comparison.report.standing import Mark, fastest, mark, title_of
 from engine.comparison.report.words import digits, joined, quartiles
-from engine.comparison.training_runs import Row
+from engine.comparison.timing import Spread
+from engine.comparison.training_timings import Row
 
 
 class Cell(NamedTuple):

@@ -3,10 +3,10 @@
 from typing import Any
 
 from engine.comparison.figures import Scalings
-from engine.comparison.measure import Spread
 from engine.comparison.report.axes import name_lines, note, room_for, with_quartiles
 from engine.comparison.report.colours import GEMM_DASHES, GRID, INK, Series
 from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture
+from engine.comparison.timing import Spread
 
 
 def counts(found: Scalings) -> list[str]:

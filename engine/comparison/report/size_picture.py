@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from engine.comparison.measure import Spread
 from engine.comparison.report.axes import label_ends, logarithmic, room_for_ends
 from engine.comparison.report.colours import GEMM_DASHES, INK, Series
 from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture
 from engine.comparison.report.limits import multiply_adds
-from engine.comparison.training_runs import Row
+from engine.comparison.timing import Spread
+from engine.comparison.training_timings import Row
 
 GEMM = "at gemm's rate"
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from engine.comparison.figures import Contender, Figures
-from engine.comparison.measure import Spread, geometric_mean
+from engine.comparison.figures import Figures
+from engine.comparison.libraries import Contender
 from engine.comparison.report.words import digits, joined
 from engine.comparison.tables import count
-from engine.comparison.training_runs import Entry, Row
+from engine.comparison.timing import Spread, geometric_mean
+from engine.comparison.training_timings import Entry, Row
 
 
 class Mark(NamedTuple):

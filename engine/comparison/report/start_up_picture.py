@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.comparison.figures import StartUp
-from engine.comparison.measure import Spread
 from engine.comparison.report.axes import logarithmic, name_lines, room_for
 from engine.comparison.report.colours import BACKGROUND, GRID, MUTED, Series
 from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, picture
 from engine.comparison.report.words import duration
+from engine.comparison.timing import Spread
 
 LEAST = 1e-3  # seconds: an import that takes no measurable time stands here
 # Of a line's height, from its middle; where names stand above the dots, lower.

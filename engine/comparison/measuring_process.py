@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.comparison.machine import usable_cores
 
-WORKER = "engine.comparison.worker"
+WORKER = "engine.comparison.measuring_worker"
 
 
 def cores_for(n_threads: int) -> list[int]:

@@ -4,15 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, cast
 
-from engine.comparison import measure
-from engine.comparison.contenders import entrants
+from engine.comparison import timing
 from engine.comparison.jobs import PEERS, Job, job
+from engine.comparison.libraries import entrants
+from engine.comparison.library_processes import LIMIT, Processes
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, Task
-from engine.comparison.process import LIMIT
-from engine.comparison.processes import Processes
-from engine.comparison.progress import announced
-from engine.comparison.turns import in_one_line
+from engine.comparison.timing import announced, in_one_line
 
 CHECKED_STEPS = 100  # at least, in whole epochs
 # A timing lasts as long as so many epochs of the first contender, and so many seconds: a fit takes
@@ -43,8 +41,8 @@ class Entry(TypedDict, total=False):
     void: str  # why its times do not count
     epochs: int  # in a timing
     us_per_step: float
-    us_per_sample: measure.Spread
-    ratio: measure.Spread  # its time a sample, divided by the first contender's in the round
+    us_per_sample: timing.Spread
+    ratio: timing.Spread  # its time a sample, divided by the first contender's in the round
 
 
 class Rates(TypedDict):
@@ -175,7 +173,7 @@ def _check(task: Task, contender: Job, epochs: int) -> Checked:
     found: dict[bool, Any] = {}
     seconds = []
     for shuffle in (False, True):
-        took, found[shuffle] = measure.timed(contender.prepare(epochs, shuffle))
+        took, found[shuffle] = timing.timed(contender.prepare(epochs, shuffle))
         seconds.append(took)
     entry = Entry(
         cost=task.cost(contender.parameters(found[False])),
@@ -204,10 +202,10 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
                 acts[name] = Guarded(act, entry)
     acts[GEMM] = gemm(task.dtype)
     acts[GEMM]()
-    seconds = measure.in_turns(acts, rounds)
-    per_flop = measure.per_unit(seconds.pop(GEMM), GEMM_FLOPS)
+    seconds = timing.in_turns(acts, rounds)
+    per_flop = timing.per_unit(seconds.pop(GEMM), GEMM_FLOPS)
     per_sample = {
-        name: measure.per_unit(times, checked[name]["entry"]["epochs"] * problem.n_samples)
+        name: timing.per_unit(times, checked[name]["entry"]["epochs"] * problem.n_samples)
         for name, times in seconds.items()
         if "failed" not in checked[name]["entry"]
     }
@@ -216,16 +214,16 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
     samples_per_step = problem.n_samples / problem.steps_per_epoch
     for name, times in per_sample.items():
         entry = checked[name]["entry"]
-        microseconds = measure.spread([1e6 * time for time in times])
+        microseconds = timing.spread([1e6 * time for time in times])
         entry["us_per_sample"] = microseconds
         entry["us_per_step"] = microseconds.median * samples_per_step
-        entry["ratio"] = measure.ratio(times, to=per_sample[base])
-    own_per_flop = measure.per_unit(per_sample[base], problem.flops_per_sample)
+        entry["ratio"] = timing.ratio(times, to=per_sample[base])
+    own_per_flop = timing.per_unit(per_sample[base], problem.flops_per_sample)
     return Rates(
-        gflops=1e-9 / measure.spread(own_per_flop).median,
-        gemm_gflops=1e-9 / measure.spread(per_flop).median,
-        share_of_gemm=measure.ratio(per_flop, to=own_per_flop).median,
-        gemm_us_per_sample=1e6 * measure.spread(per_flop).median * problem.flops_per_sample,
+        gflops=1e-9 / timing.spread(own_per_flop).median,
+        gemm_gflops=1e-9 / timing.spread(per_flop).median,
+        share_of_gemm=timing.ratio(per_flop, to=own_per_flop).median,
+        gemm_us_per_sample=1e6 * timing.spread(per_flop).median * problem.flops_per_sample,
     )
 
 
@@ -240,7 +238,7 @@ class Guarded:
         if "failed" in self._entry:
             return math.nan
         try:
-            return measure.seconds(self._act)
+            return timing.seconds(self._act)
         except Exception as error:  # it is a result, not the end
             _mark_failed(self._entry, error)
             return math.nan
@@ -260,20 +258,20 @@ def _timing(one: Checked, long_enough: float) -> tuple[int, Callable[[], None]]:
     The checked run is short, so that what a call does once may be most of it: its seconds an epoch
     are too many, and a timing by them is too short.
     """
-    epochs = min(measure.repeats(one["seconds_per_epoch"], long_enough), MOST_EPOCHS)
+    epochs = min(timing.repeats(one["seconds_per_epoch"], long_enough), MOST_EPOCHS)
     act, took = _prepared(one["job"], epochs)
     if took < long_enough / 2 and epochs < MOST_EPOCHS:
-        epochs = min(measure.repeats(took / epochs, long_enough), MOST_EPOCHS)
+        epochs = min(timing.repeats(took / epochs, long_enough), MOST_EPOCHS)
         act, took = _prepared(one["job"], epochs)
-    calls = measure.repeats(took, long_enough) if epochs == MOST_EPOCHS else 1
-    return epochs * calls, measure.several(act, calls)
+    calls = timing.repeats(took, long_enough) if epochs == MOST_EPOCHS else 1
+    return epochs * calls, timing.several(act, calls)
 
 
 def _prepared(job: Job, epochs: int) -> tuple[Callable[[], Any], float]:
     """The act of training for so many epochs, and its seconds once all is compiled for them."""
     act = job.prepare(epochs, shuffle=True)
     act()
-    return act, measure.seconds(act)
+    return act, timing.seconds(act)
 
 
 def _is_finite(entry: Entry) -> bool:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.comparison.tables import figure, header, table, with_spread
-from engine.comparison.training_table import comparison_of, remarks
+from engine.comparison.training_tables import comparison_of, remarks
 
 MEGABYTE = 1e6
 

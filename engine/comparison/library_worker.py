@@ -1,4 +1,4 @@
-"""The process of one contender: `python -m engine.comparison.contender_process NAME [CORE ...]`.
+"""The process of one contender: `python -m engine.comparison.library_worker NAME [CORE ...]`.
 
 It reads a question a line from standard input, JSON, and answers each with a line: what was found,
 or why it failed. Times are taken here, around the contender's own call and nothing else. Whatever
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from engine.comparison import resident
+from engine.comparison import resident_memory
 from engine.comparison.jobs import Job, job
 from engine.comparison.problems import Task
 
@@ -52,13 +52,13 @@ class Contender:
 
     def memory(self, act: int) -> dict[str, int]:
         """Train, and say what was resident before, in bytes, and the peak."""
-        before = resident.start_counting()
+        before = resident_memory.start_counting()
         self.run(act)
-        return {"before": before, "peak": resident.peak()}
+        return {"before": before, "peak": resident_memory.peak()}
 
     def resident(self) -> int:
         """Bytes that are resident now."""
-        return resident.now()
+        return resident_memory.now()
 
     def parameters(self, act: int) -> dict[str, str]:
         """The parameters that were reached, as bytes in text."""

@@ -1,4 +1,4 @@
-"""The process that measures: `python -m engine.comparison.worker QUESTION ANSWER_FILE`.
+"""The process that measures: `python -m engine.comparison.measuring_worker QUESTION ANSWER_FILE`.
 
 Started by `launch.py`. It keeps to the cores that it is told before any library is loaded.
 """
@@ -31,37 +31,37 @@ def main(question: str, answer: str) -> None:
 def part_named(name: str) -> Callable[..., Any]:
     """Each part in a module of its own, imported only if asked for."""
     if name == "training":
-        from engine.comparison import training_runs
+        from engine.comparison import training_timings
 
-        return training_runs.measure_all
+        return training_timings.measure_all
     if name == "estimators":
-        from engine.comparison import estimator_runs
+        from engine.comparison import estimator_timings
 
-        return estimator_runs.measure_all
+        return estimator_timings.measure_all
     if name == "report":
-        from engine.comparison import whole_runs
+        from engine.comparison import report_timings
 
-        return whole_runs.measure_all
+        return report_timings.measure_all
     if name == "report-threads":
-        from engine.comparison import whole_runs
+        from engine.comparison import report_timings
 
-        return whole_runs.measure_threads
+        return report_timings.measure_threads
     if name == "gradient":
-        from engine.comparison import gradient_runs
+        from engine.comparison import pass_timings
 
-        return gradient_runs.measure_all
+        return pass_timings.measure_gradient
     if name == "threads":
-        from engine.comparison import thread_runs
+        from engine.comparison import pass_timings
 
-        return thread_runs.measure_all
+        return pass_timings.measure_threads
     if name == "startup":
-        from engine.comparison import startup_runs
+        from engine.comparison import startup_timings
 
-        return startup_runs.measure_all
+        return startup_timings.measure_startup
     if name == "loading":
-        from engine.comparison import loading_runs
+        from engine.comparison import startup_timings
 
-        return loading_runs.measure_all
+        return startup_timings.measure_loading
     from engine.comparison import memory_runs
 
     return memory_runs.measure_all

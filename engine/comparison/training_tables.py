@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from engine.comparison.idioms import UNEQUAL_IN_TRAINING
-from engine.comparison.measure import geometric_mean
+from engine.comparison.libraries import UNEQUAL_IN_TRAINING
 from engine.comparison.tables import BEHIND, figure, fits, header, table, with_spread
+from engine.comparison.timing import geometric_mean
 
 RATES, RATIOS = frozenset({"rates"}), frozenset({"ratios"})
 
