@@ -31,7 +31,7 @@ from engine.comparison import (
 from engine.comparison.jobs import KNOWN, OURS, PEERS, Job
 from engine.comparison.libraries import entrants
 from engine.comparison.problems import NAMED, SUITES, Problem, Task, draw, parse_shape
-from engine.comparison.report import kept
+from engine.comparison.report import figures_file
 from engine.equations.backends import BACKENDS
 from tests.processes import engine, run
 from tests.test_public_names import modules_after
@@ -941,7 +941,7 @@ def test_a_whole_comparison_is_kept_as_figures_that_make_its_page(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    found = kept.read(figures)
+    found = figures_file.read(figures)
     assert list(found["contenders"]) == ["numpy", "sklearn"]
     assert {"training", "sizes", "start_up", "curves", "memory"} <= set(found)
     for row in (*found["training"], *found["sizes"]):

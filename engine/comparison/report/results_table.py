@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.comparison.libraries import Contender
-from engine.comparison.report.limits import share_of_gemm
-from engine.comparison.report.standing import Mark, fastest, mark, title_of
-from engine.comparison.report.words import digits, joined, quartiles
+from engine.comparison.report.formatting import digits, joined, quartiles
+from engine.comparison.report.results import Mark, fastest, mark, share_of_gemm, title_of
 from engine.comparison.timing import Spread
 from engine.comparison.training_timings import Row
 
