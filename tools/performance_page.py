@@ -84,7 +84,7 @@ def measured(name: str) -> tuple[str, dict[str, Any]]:
 def shown(path: Path) -> tuple[str, dict[str, Any]]:
     """The same of a report that was taken before: its tables printed anew."""
     from engine.comparison import report_tables
-    from engine.comparison.report import kept as kept_report
+    from engine.comparison.report import figures_file as kept_report
 
     try:
         figures: dict[str, Any] = {**kept_report.read(path)}

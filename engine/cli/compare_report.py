@@ -136,11 +136,11 @@ def page(
 
     It needs no network, no script and no other file.
     """
-    from engine.comparison.report import kept
+    from engine.comparison.report import figures_file
     from engine.comparison.report.page import render
     from engine.system import atomic_files
 
-    found = kept.read(figures)
+    found = figures_file.read(figures)
     force, output = force or output is None, output or Path(DEFAULT_PAGE)
     if not output.resolve().parent.is_dir():
         raise ValueError(f"{output}: its folder is not there; make it, or name another.")
