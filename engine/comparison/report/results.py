@@ -192,15 +192,13 @@ def distance(rows: Sequence[Row], name: str, label: str) -> str:
     if not known:
         return ""
     nearest, farthest = max(known, key=_share), min(known, key=_share)
-    text = (
-        f"{label} takes {_times_as_long(nearest)} as long as its multiply-adds take at gemm's rate"
-    )
+    text = f"{label} takes {_as_long(nearest)} as long as its multiply-adds take at gemm's rate"
     if len(known) == 1:
         return f"{text} ({_where(nearest)})."
     middle = median(share for share, _ in known)
     return (
-        f"{text} where it is nearest to that limit ({_where(nearest)}), "
-        f"{_times_as_long(farthest)} where it is farthest ({_where(farthest)}), and {digits(1 / middle)} times on the median."
+        f"{text} where it is nearest to that limit ({_where(nearest)}), {_as_long(farthest)} where "
+        f"it is farthest ({_where(farthest)}), and {digits(1 / middle)} times on the median."
     )
 
 
@@ -208,7 +206,7 @@ def _share(known: tuple[float, Row]) -> float:
     return known[0]
 
 
-def _times_as_long(known: tuple[float, Row]) -> str:
+def _as_long(known: tuple[float, Row]) -> str:
     return f"{digits(1 / known[0])} times"
 
 
