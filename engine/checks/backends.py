@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from engine.checks.problem import Problem, parts_of, spread
+from engine.checks.problem import Problem, evenly_spread, parts_of
 from engine.checks.report import BACKENDS, Check, unusable, worst
-from engine.checks.rounding import SAFETY, moved, tolerance
+from engine.checks.rounding import SAFETY, perturbed, tolerance
 from engine.equations import backends
 from engine.equations.activations import activate_numpy
 from engine.equations.backends import Backend
@@ -27,7 +27,7 @@ MULTIPLY_ADDS = 500_000_000  # of a gradient on all rows: half a second in plain
 Figures = dict[str, dict[str, NDArray[Any]]]  # what is compared, place by place
 
 
-class Agreement(NamedTuple):
+class BackendsCheck(NamedTuple):
     """The checks, on how many rows, and how many were left out on a kink of relu."""
 
     checks: list[Check]
@@ -35,11 +35,11 @@ class Agreement(NamedTuple):
     on_kinks: int
 
 
-def check_backends(problem: Problem, at: str) -> Agreement:
+def check_backends(problem: Problem, at: str) -> BackendsCheck:
     """J, gradient and output activations of all backends, in the estimator's dtype."""
     theta = problem.points[at]
     most = MULTIPLY_ADDS // problem.network.layers.multiply_adds
-    rows = spread(problem.rows, min(max(most, FEWEST_ROWS), MOST_ROWS))
+    rows = evenly_spread(problem.rows, min(max(most, FEWEST_ROWS), MOST_ROWS))
     kept = off_kinks(problem, theta, rows)
     on_kinks = rows.n_rows - kept.n_rows
     samples = kept.samples(theta.dtype)
@@ -53,11 +53,11 @@ def check_backends(problem: Problem, at: str) -> Agreement:
     ):
         there = float(reference[LOSS][LOSS])
         checks = [unusable(BACKENDS, at, what, there) for what in reference]
-        return Agreement(checks, rows.n_rows, on_kinks)
+        return BackendsCheck(checks, rows.n_rows, on_kinks)
     numpy = backends.BACKENDS["numpy"]
-    near = [figures(problem, numpy, samples, other) for other in moved(theta)]
-    checks = [compared(problem, at, what, found, near, theta.dtype) for what in reference]
-    return Agreement(checks, rows.n_rows, on_kinks)
+    near = [figures(problem, numpy, samples, other) for other in perturbed(theta)]
+    checks = [compare(problem, at, what, found, near, theta.dtype) for what in reference]
+    return BackendsCheck(checks, rows.n_rows, on_kinks)
 
 
 def figures(problem: Problem, backend: Backend, samples: Samples, theta: NDArray[Any]) -> Figures:
@@ -72,7 +72,7 @@ def figures(problem: Problem, backend: Backend, samples: Samples, theta: NDArray
     }
 
 
-def compared(
+def compare(
     problem: Problem,
     at: str,
     what: str,
@@ -101,7 +101,7 @@ def off_kinks(problem: Problem, theta: NDArray[Any], rows: Rows) -> Rows:
     """
     if "relu" not in problem.network.hidden:
         return rows
-    near = [pre_activations(problem, other, rows) for other in moved(theta)]
+    near = [pre_activations(problem, other, rows) for other in perturbed(theta)]
     on_kink = np.zeros(rows.n_rows, bool)
     for l, Z in enumerate(pre_activations(problem, theta, rows)):
         if problem.network.hidden[l] == "relu":

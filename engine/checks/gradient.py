@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.checks.problem import Part, Problem, parts_of, spread
+from engine.checks.problem import Part, Problem, evenly_spread, parts_of
 from engine.checks.report import GRADIENT, Check, unusable, worst
 from engine.checks.rounding import noise_of
 
@@ -50,7 +50,7 @@ class Slope(NamedTuple):
     tolerance: float
 
 
-class Compared(NamedTuple):
+class GradientCheck(NamedTuple):
     """What came of the entries that were looked at.
 
     Attributes
@@ -74,7 +74,7 @@ class Compared(NamedTuple):
     blind: list[str] = []  # noqa: RUF012  # never written to
 
 
-def check_gradient(problem: Problem, at: str) -> Compared:
+def check_gradient(problem: Problem, at: str) -> GradientCheck:
     """The gradient at these parameters, entry by entry."""
     theta = problem.points[at].astype(np.float64)
     parts = parts_of(problem.network)
@@ -82,10 +82,12 @@ def check_gradient(problem: Problem, at: str) -> Compared:
     chosen = selection(parts, n_entries)
     counts = [(len(entries), part.size) for part, entries in zip(parts, chosen, strict=True)]
     layers = [(W[0] + b[0], W[1] + b[1]) for W, b in zip(counts[::2], counts[1::2], strict=True)]
-    objective = problem.objective(spread(problem.rows, n_rows).samples(np.float64), problem.backend)
+    objective = problem.objective(
+        evenly_spread(problem.rows, n_rows).samples(np.float64), problem.backend
+    )
     there, dtheta = objective.cost_and_gradient(theta)
     if not (math.isfinite(there) and np.isfinite(dtheta).all()):
-        return Compared(unusable(GRADIENT, at, "gradient", there), n_rows, layers)
+        return GradientCheck(unusable(GRADIENT, at, "gradient", there), n_rows, layers)
     noise = noise_of(objective.cost, theta)
     found: list[Check] = []
     blind = []
@@ -102,7 +104,7 @@ def check_gradient(problem: Problem, at: str) -> Compared:
     if not found:
         why = "no step was short enough"
         found.append(Check(GRADIENT, at, "gradient", math.nan, math.nan, why))
-    return Compared(worst(found), n_rows, layers, rough, blind)
+    return GradientCheck(worst(found), n_rows, layers, rough, blind)
 
 
 def affordable(problem: Problem) -> tuple[int, int]:
@@ -150,8 +152,8 @@ def slope_of(
 ) -> Slope | None:
     """The slope along entry p, or None where the two steps do not agree."""
     h = step * max(1.0, abs(float(theta[p])))
-    D, S = differences(cost, theta, p, h, there)
-    D_half, S_half = differences(cost, theta, p, h / 2, there)
+    D, S = central_differences(cost, theta, p, h, there)
+    D_half, S_half = central_differences(cost, theta, p, h / 2, there)
     smooth = (
         abs(D - D_half) <= DIFFERENCE * noise / h
         and abs(S - 2 * S_half) <= SECOND_DIFFERENCE * noise / h
@@ -159,7 +161,7 @@ def slope_of(
     return Slope(D_half, SLOPE * noise / h) if smooth else None
 
 
-def differences(
+def central_differences(
     cost: Cost, theta: NDArray[np.float64], p: int, h: float, there: float
 ) -> tuple[float, float]:
     """D(h) and S(h) along entry p; theta is as before afterwards."""

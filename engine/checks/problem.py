@@ -127,7 +127,7 @@ def _keep_labels(blank: Any, estimator: Any) -> None:
         blank._labels, blank.classes_ = estimator._labels, estimator.classes_
 
 
-def spread(rows: Rows, count: int) -> Rows:
+def evenly_spread(rows: Rows, count: int) -> Rows:
     """At most so many rows, evenly spread: one from each of as many equal stretches.
 
     Which one of a stretch is drawn, always alike: rows at equal distances might all be of one class

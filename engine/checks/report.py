@@ -128,14 +128,14 @@ def report(verification: Verification) -> str:
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
     lines = [line.rstrip() for line in drawn.rstrip().splitlines()]
     notes = [f"- {note}" for note in verification.notes]
-    told = [
+    lines = [
         wrapped(f"Verification of {verification.model}"),
         "",
         *lines,
         "",
         *conclusion(verification),
     ]
-    return "\n".join([*told, *([""] if notes else []), *(wrapped(note, "  ") for note in notes)])
+    return "\n".join([*lines, *([""] if notes else []), *(wrapped(note, "  ") for note in notes)])
 
 
 def figures(check: Check) -> tuple[str, str]:

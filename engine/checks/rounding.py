@@ -18,7 +18,7 @@ DRAWS = 8
 SAFETY = 8.0  # times what is to be expected
 
 
-def moved(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def perturbed(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """theta with each entry a unit in the last place up or down, by the toss of a coin."""
     generator = np.random.default_rng(0)
     epsilon = np.finfo(theta.dtype).eps
@@ -30,7 +30,7 @@ def moved(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def noise_of(figure: Callable[[NDArray[Any]], float], theta: NDArray[Any]) -> float:
     """How far rounding throws a single figure about, and no less than a unit in its last place."""
     there = figure(theta)
-    found = [abs(figure(near) - there) for near in moved(theta)]
+    found = [abs(figure(near) - there) for near in perturbed(theta)]
     return max(*found, float(np.finfo(theta.dtype).eps) * abs(there))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from engine.checks.problem import Problem, parts_of, spread
+from engine.checks.problem import Problem, evenly_spread, parts_of
 from engine.checks.report import THREADS, Check, unusable, worst
 from engine.estimators.rows import Rows
 from engine.sums.threads import usable_cores
@@ -20,7 +20,7 @@ EPOCHS = 3
 BATCH = 2 * SPAN_SAMPLES  # two chunks a step: fewer rows are one thread's work
 
 
-class ThreadBits(NamedTuple):
+class ThreadsCheck(NamedTuple):
     """The checks, and on what.
 
     Attributes
@@ -41,7 +41,7 @@ class ThreadBits(NamedTuple):
     n_epochs: int
 
 
-def check_threads(problem: Problem) -> ThreadBits:
+def check_threads(problem: Problem) -> ThreadsCheck:
     """J and gradient at all points, and a short training run, bit by bit."""
     rows, n_different = shared_rows(problem)
     others = sorted({2, usable_cores()} - {1})
@@ -49,14 +49,14 @@ def check_threads(problem: Problem) -> ThreadBits:
     small = problem.network.layers.multiply_adds * rows.n_rows <= MULTIPLY_ADDS
     n_epochs = EPOCHS if small else 1
     checks.append(check_training(problem, rows, others, n_epochs))
-    return ThreadBits(checks, others, rows.n_rows, n_different, n_epochs)
+    return ThreadsCheck(checks, others, rows.n_rows, n_different, n_epochs)
 
 
 def shared_rows(problem: Problem) -> tuple[Rows, int]:
     """As many rows as several threads share, and how many different ones."""
     n_rows = MULTIPLY_ADDS // problem.network.layers.multiply_adds
     n_rows = min(max(n_rows, FEWEST_ROWS), MOST_ROWS)
-    different = spread(problem.rows, n_rows)
+    different = evenly_spread(problem.rows, n_rows)
     return different.chosen(np.arange(n_rows) % different.n_rows), different.n_rows
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.checks.backends import Agreement, check_backends
-from engine.checks.gradient import Compared, check_gradient
+from engine.checks.backends import BackendsCheck, check_backends
+from engine.checks.gradient import GradientCheck, check_gradient
 from engine.checks.problem import Problem, problem_of
 from engine.checks.report import Verification
-from engine.checks.threads import BATCH, ThreadBits, check_threads
+from engine.checks.threads import BATCH, ThreadsCheck, check_threads
 from engine.sums.blas import one_blas_thread
 
 
@@ -83,7 +83,7 @@ def verify(
         threads = check_threads(problem)
     checks = [compared.check for compared in gradients.values()]
     checks += [check for agreement in agreements.values() for check in agreement.checks]
-    told = [
+    notes = [
         *on_gradient(problem, gradients),
         *on_backends(problem, agreements),
         *on_threads(problem, threads),
@@ -91,7 +91,7 @@ def verify(
     found = Verification(
         model=model_of(problem),
         checks=(*checks, *threads.checks),
-        notes=tuple(told),
+        notes=tuple(notes),
         seconds=time.perf_counter() - start,
     )
     if print_report:
@@ -115,7 +115,7 @@ def numpy_generator_kept() -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def on_gradient(problem: Problem, found: dict[str, Compared]) -> list[str]:
+def on_gradient(problem: Problem, found: dict[str, GradientCheck]) -> list[str]:
     """How many entries, of which rows; those without a slope."""
     first = next(iter(found.values()))
     looked_at, total = sum(count for count, _ in first.layers), problem.network.n_parameters
@@ -127,7 +127,7 @@ def on_gradient(problem: Problem, found: dict[str, Compared]) -> list[str]:
             f"{looked_at} of {total} entries, drawn at random but always alike (by layer: "
             f"{', '.join(of_layer)})"
         )
-    told = [
+    notes = [
         f"Gradient: {entries}, by central differences in float64 of the loss on "
         f"{rows(first.n_rows, problem)}."
     ]
@@ -139,33 +139,33 @@ def on_gradient(problem: Problem, found: dict[str, Compared]) -> list[str]:
                 else "no step there is short enough"
             )
             n = compared.rough
-            told.append(f"Gradient, {at}: {n} {'entry' if n == 1 else 'entries'} left out: {why}.")
+            notes.append(f"Gradient, {at}: {n} {'entry' if n == 1 else 'entries'} left out: {why}.")
         if compared.blind:
-            told.append(
+            notes.append(
                 f"Gradient, {at}: in {', '.join(compared.blind)} it is so small that differences "
                 "cannot tell it from 0."
             )
-    return told
+    return notes
 
 
-def on_backends(problem: Problem, found: dict[str, Agreement]) -> list[str]:
+def on_backends(problem: Problem, found: dict[str, BackendsCheck]) -> list[str]:
     """How many rows, in which dtype; those that were left out."""
     first = next(iter(found.values()))
-    told = [
+    notes = [
         f"Implementations: matrix algebra (numpy), plain loops (loops), blocked loops (tiled), in "
         f"{problem.dtype}, on {rows(first.n_rows, problem)}."
     ]
     for at, agreement in found.items():
         n = agreement.on_kinks
         if n:
-            told.append(
+            notes.append(
                 f"Implementations, {at}: {n} row{'s' * (n != 1)} left out, so near a kink of a "
                 "relu unit that rounding decides on which side."
             )
-    return told
+    return notes
 
 
-def on_threads(problem: Problem, found: ThreadBits) -> list[str]:
+def on_threads(problem: Problem, found: ThreadsCheck) -> list[str]:
     """What they shared."""
     many = " and ".join(map(str, found.others))
     shared = rows(found.n_different, problem)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.checks.rounding import DRAWS, moved, tolerance
+from engine.checks.rounding import DRAWS, perturbed, tolerance
 from engine.equations.backends import BACKENDS
 from engine.model_files import model as model_files_model
 from engine.model_files import onnx_file, safetensors_file, save_load, skops_file
@@ -169,7 +169,7 @@ def _measure_of(stored: Stored, X: NDArray[Any], at_least: float = 0.0) -> Measu
     about = stored.description
     there, *near = [
         model_files_model.forward(layers_of(theta, about.shapes), about.units, X.T).T
-        for theta in [stored.theta, *moved(stored.theta)]
+        for theta in [stored.theta, *perturbed(stored.theta)]
     ]
     return _measure(stored.examples.outputs, there, near, max(about.sizes), at_least)
 
@@ -254,7 +254,7 @@ def _tried_pipeline(path: Path, model: skops_file.StoredModel) -> Trial:
         for network in networks_of(changed):
             network.set_params(backend=backend)
             if draw is not None:
-                network._put(list(moved(network._theta()))[draw])
+                network._put(list(perturbed(network._theta()))[draw])
         return np.asarray(getattr(changed, examples.method)(rows))
 
     near = [computed("numpy", draw) for draw in range(DRAWS)]

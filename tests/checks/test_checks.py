@@ -306,7 +306,9 @@ def test_rounding_is_measured_where_terms_cancel():
     signs = np.repeat([1e6, -1e6], 10)
     noise = rounding.noise_of(lambda t: float(signs @ t), theta)
     assert 1e6 * 2**-52 < noise < 20e6 * 2**-52
-    allowed = rounding.tolerance(np.zeros(1), [signs @ t for t in rounding.moved(theta)], 4, 2**-52)
+    allowed = rounding.tolerance(
+        np.zeros(1), [signs @ t for t in rounding.perturbed(theta)], 4, 2**-52
+    )
     assert allowed == pytest.approx(16 * noise)
 
 
@@ -425,7 +427,7 @@ def test_entries_have_the_names_that_estimators_give_them():
 
 def test_rows_are_evenly_spread_but_not_at_equal_distances():
     rows = Rows(np.arange(3000)[:, None], np.arange(3000) % 3, None)
-    some = checks_problem.spread(rows, 1000)  # every third would be all of one class
+    some = checks_problem.evenly_spread(rows, 1000)  # every third would be all of one class
     assert some.n_rows == 1000
     assert set(some.targets) == {0, 1, 2}
     numbers = some.X[:, 0]
@@ -437,7 +439,7 @@ def test_rows_are_evenly_spread_but_not_at_equal_distances():
 def test_rows_without_weight_are_not_drawn():
     weights = np.zeros(3000)
     weights[1234] = 1
-    some = checks_problem.spread(Rows(np.zeros((3000, 1)), np.zeros(3000), weights), 300)
+    some = checks_problem.evenly_spread(Rows(np.zeros((3000, 1)), np.zeros(3000), weights), 300)
     np.testing.assert_array_equal(some.weights, [1])
 
 
