@@ -82,7 +82,7 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
         return FAILURE, "loads as another model"
     try:
         use(loaded)
-        check_model.tried(path)
+        check_model.check_file(path)
     except BaseException as error:
         return FAILURE, f"loads, and cannot predict: {failure_of(error)[1]}"
     return ANOTHER, ""
@@ -181,7 +181,7 @@ class ModelTrials(NamedTuple):
         for whole in self.corpus:
             use(loaded := loaded_from(whole))
             essence_of(loaded)
-            check_model.tried(whole)
+            check_model.check_file(whole)
 
     def case_of(self, number: int) -> Case:
         """The file of that number."""

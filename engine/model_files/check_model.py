@@ -22,7 +22,12 @@ from engine.model_files import onnx_file, safetensors_file, save_load, skops_fil
 from engine.model_files.description import BINARY, CLASSIFIER
 from engine.model_files.model import decoded
 from engine.model_files.safe_reading import content_of
-from engine.model_files.stored_network import Stored, apart, last_place, layers_of
+from engine.model_files.stored_network import (
+    StoredNetwork,
+    largest_difference,
+    last_place,
+    layers_of,
+)
 from engine.model_files.table_examples import ARRAY
 from engine.network import Network
 
@@ -56,7 +61,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Trial:
+class ModelCheck:
     """What a file holds, and how its examples came out.
 
     Attributes
@@ -78,7 +83,7 @@ class Trial:
         return bool(self.outcomes) and all(outcome.ok for outcome in self.outcomes)
 
 
-def tried(path: Path) -> Trial:
+def check_file(path: Path) -> ModelCheck:
     """Load a file and compute its examples' outputs in every way that there is.
 
     Raises
@@ -93,15 +98,15 @@ def tried(path: Path) -> Trial:
     ending = save_load.ending_of(path)
     content = content_of(path)
     with np.errstate(all="ignore"):  # of numbers near the end of their range
-        return _tried(path, ending, content)
+        return _check_content(path, ending, content)
 
 
-def _tried(path: Path, ending: str, content: bytes) -> Trial:
+def _check_content(path: Path, ending: str, content: bytes) -> ModelCheck:
     if ending == save_load.SAFETENSORS:
-        return _tried_network(safetensors_file.read(path, content))
+        return _check_network(safetensors_file.read_network(path, content))
     if ending == save_load.ONNX:
-        return _tried_graph(onnx_file.read(path, content))
-    return _tried_pipeline(path, skops_file.read_content(path, content))
+        return _check_graph(onnx_file.read(path, content))
+    return _check_pipeline(path, skops_file.read_content(path, content))
 
 
 class Measure(NamedTuple):
@@ -121,7 +126,7 @@ class Measure(NamedTuple):
     allowed: float
 
     def outcome(self, way: str, came: NDArray[Any], note: str = "") -> Outcome:
-        ulps = apart(self.expected, came) / self.unit
+        ulps = largest_difference(self.expected, came) / self.unit
         return Outcome(way, ulps, self.allowed / self.unit, note)
 
 
@@ -145,14 +150,14 @@ def _measure(
 # Networks.
 
 
-def _tried_network(stored: Stored) -> Trial:
+def _check_network(stored: StoredNetwork) -> ModelCheck:
     X, _ = stored.examples
     measure = _measure_of(stored, X)
     outcomes = [measure.outcome(way, came) for way, came in _ways(stored, X)]
-    return Trial(_facts(stored, stored.metadata[safetensors_file.EXAMPLES]), outcomes, [])
+    return ModelCheck(_facts(stored, stored.metadata[safetensors_file.EXAMPLES]), outcomes, [])
 
 
-def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _ways(stored: StoredNetwork, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The outputs for X in each way."""
     about, theta = stored.description, stored.theta
     yield (
@@ -164,7 +169,7 @@ def _ways(stored: Stored, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]
         yield name, network.forward(theta, X.T, name).T
 
 
-def _measure_of(stored: Stored, X: NDArray[Any], at_least: float = 0.0) -> Measure:
+def _measure_of(stored: StoredNetwork, X: NDArray[Any], at_least: float = 0.0) -> Measure:
     """The measure of a network's outputs for X."""
     about = stored.description
     there, *near = [
@@ -174,7 +179,7 @@ def _measure_of(stored: Stored, X: NDArray[Any], at_least: float = 0.0) -> Measu
     return _measure(stored.examples.outputs, there, near, max(about.sizes), at_least)
 
 
-def _facts(stored: Stored, examples: str) -> dict[str, str]:
+def _facts(stored: StoredNetwork, examples: str) -> dict[str, str]:
     about, metadata = stored.description, stored.metadata
     facts = {"model": f"{about.kind}, {about.in_words}"}
     if about.classes is not None:
@@ -195,7 +200,7 @@ def _facts(stored: Stored, examples: str) -> dict[str, str]:
 # Graphs.
 
 
-def _tried_graph(graph: onnx_file.Graph) -> Trial:
+def _check_graph(graph: onnx_file.Graph) -> ModelCheck:
     stored, X = graph.stored, graph.stored.examples.X
     scaled = X
     if onnx_file.MEAN in graph.scaling:
@@ -208,17 +213,17 @@ def _tried_graph(graph: onnx_file.Graph) -> Trial:
     if graph.scaling:
         facts["before it"] = "StandardScaler"
     if find_spec("onnxruntime") is None:
-        return Trial(facts, outcomes, ["onnxruntime is not installed, and was left out."])
+        return ModelCheck(facts, outcomes, ["onnxruntime is not installed, and was left out."])
     # It computes 1 / (1 + e^-z) to the last place of 1, however small that is.
     at_least = 1.0 if stored.description.output == "sigmoid" else 0.0
     outcomes.append(_by_onnxruntime(graph, _measure_of(stored, scaled, at_least)))
-    return Trial(facts, outcomes, [])
+    return ModelCheck(facts, outcomes, [])
 
 
 def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
     import onnxruntime
 
-    stored, content = graph.stored, onnx_file.content_of_graph(graph)
+    stored, content = graph.stored, onnx_file.bytes_of_graph(graph)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -241,7 +246,7 @@ def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
 # Pipelines.
 
 
-def _tried_pipeline(path: Path, model: skops_file.StoredModel) -> Trial:
+def _check_pipeline(path: Path, model: skops_file.StoredModel) -> ModelCheck:
     from engine.model_files.estimator_checks import networks_of
 
     examples = skops_file.require_model(path, model).examples
@@ -264,7 +269,7 @@ def _tried_pipeline(path: Path, model: skops_file.StoredModel) -> Trial:
     length = max(max(network._network.sizes) for network in networks)
     measure = _measure(expected, there, near, length)
     outcomes = [measure.outcome(name, computed(name).astype(expected.dtype)) for name in BACKENDS]
-    return Trial(_facts_of_pipeline(model, networks), outcomes, [])
+    return ModelCheck(_facts_of_pipeline(model, networks), outcomes, [])
 
 
 def _facts_of_pipeline(model: skops_file.StoredModel, networks: list[Any]) -> dict[str, str]:

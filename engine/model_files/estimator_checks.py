@@ -56,7 +56,7 @@ def check_model(model: Any, n_bytes: int, examples: TableExamples | None) -> Non
 
     `n_bytes` is the length of the file, beyond which no number of features can be true.
     """
-    for part in parts_of(model):
+    for part in objects_of(model):
         _refuse_shadows(part)
         if isinstance(part, Network):
             _check_layers(part)
@@ -91,7 +91,7 @@ def check_on_examples(model: Any, examples: TableExamples) -> None:
         )
 
 
-def parts_of(model: Any) -> Iterator[Any]:
+def objects_of(model: Any) -> Iterator[Any]:
     """Each estimator, and each object of ours, that a model consists of, itself included."""
     waiting, seen = [model], set()
     while waiting:
@@ -112,7 +112,7 @@ def parts_of(model: Any) -> Iterator[Any]:
 
 def networks_of(model: Any) -> list[Any]:
     """The fitted networks within a model."""
-    parts = parts_of(model)
+    parts = objects_of(model)
     kinds = (MLPClassifier, MLPRegressor)
     return [part for part in parts if isinstance(part, kinds) and "coefs_" in vars(part)]
 

@@ -18,8 +18,8 @@ from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import Labels
 from engine.estimators.regressor import MLPRegressor
 from engine.model_files.description import CLASSIFIER, NUMBERS, REGRESSOR, Description
-from engine.model_files.estimator_checks import parts_of
-from engine.model_files.stored_network import Stored
+from engine.model_files.estimator_checks import objects_of
+from engine.model_files.stored_network import StoredNetwork
 from engine.network import Network
 
 ESTIMATORS = {CLASSIFIER: MLPClassifier, REGRESSOR: MLPRegressor}
@@ -51,7 +51,7 @@ def description_of(estimator: Any) -> Description:
         feature_names=tuple(map(str, getattr(estimator, "feature_names_in_", ()))),
         estimator={
             "parameters": parameters_of(estimator),
-            "fitted": {name: plain(name, getattr(estimator, name, None)) for name in FITTED},
+            "fitted": {name: json_value(name, getattr(estimator, name, None)) for name in FITTED},
         },
     )
 
@@ -64,7 +64,7 @@ def parameters_of(estimator: Any) -> dict[str, Any]:
         kept["scoring"] = None
     if not isinstance(kept["random_state"], Integral):
         kept["random_state"] = None
-    return {name: plain(name, value) for name, value in kept.items()}
+    return {name: json_value(name, value) for name, value in kept.items()}
 
 
 def curves_of(estimator: Any) -> dict[str, NDArray[Any]]:
@@ -73,19 +73,19 @@ def curves_of(estimator: Any) -> dict[str, NDArray[Any]]:
     return {name: np.array(curve, float) for name, curve in found.items() if curve is not None}
 
 
-def estimator_of(stored: Stored) -> Any:
+def estimator_of(stored: StoredNetwork) -> Any:
     """The estimator, as after `fit`; ValueError and the like where it makes none."""
     about = stored.description
-    told, fitted = about.estimator["parameters"], about.estimator["fitted"]
+    settings, fitted = about.estimator["parameters"], about.estimator["fitted"]
     for name, kept in NOT_KEPT.items():
-        if told.get(name, kept) != kept:
-            raise ValueError(f"{name} is {told[name]!r:.40}, which no file keeps")
+        if settings.get(name, kept) != kept:
+            raise ValueError(f"{name} is {settings[name]!r:.40}, which no file keeps")
     kind = ESTIMATORS[about.kind]
-    estimator = kind(**{name: _value(name, value) for name, value in told.items()})
+    estimator = kind(**{name: _python_value(name, value) for name, value in settings.items()})
     estimator._validate_params()
     _require_same_network(estimator, about)
     network = Network(about.sizes, about.hidden, about.output)
-    state = {name: _value(name, fitted[name]) for name in FITTED}
+    state = {name: _python_value(name, fitted[name]) for name in FITTED}
     state |= {name: None for name in CURVES} | {
         name: curve.tolist() for name, curve in stored.curves.items()
     }
@@ -106,7 +106,7 @@ def estimator_of(stored: Stored) -> Any:
     return estimator
 
 
-def plain(name: str, value: Any) -> Any:
+def json_value(name: str, value: Any) -> Any:
     """A parameter as JSON has it; dicts as pairs, since their keys may be numbers."""
     if value is None or isinstance(value, str):
         return value
@@ -118,22 +118,24 @@ def plain(name: str, value: Any) -> Any:
         number = float(value)
         return number if np.isfinite(number) else {"float": repr(number)}
     if isinstance(value, np.ndarray | list | tuple):
-        return [plain(name, one) for one in value]
+        return [json_value(name, one) for one in value]
     if isinstance(value, Mapping):
-        return {"pairs": [[plain(name, key), plain(name, one)] for key, one in value.items()]}
+        return {
+            "pairs": [[json_value(name, key), json_value(name, one)] for key, one in value.items()]
+        }
     raise ValueError(
         f"{name} is {value!r:.80}, a {type(value).__name__}, which a model file does not keep; set "
         f"it to a number, a text or None first: set_params({name}=...)."
     )
 
 
-def _value(name: str, value: Any) -> Any:
+def _python_value(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"float"}:
             return float(value["float"])
-        return {_value(name, key): _value(name, one) for key, one in value["pairs"]}
+        return {_python_value(name, key): _python_value(name, one) for key, one in value["pairs"]}
     if isinstance(value, list):
-        values = [_value(name, one) for one in value]
+        values = [_python_value(name, one) for one in value]
         return tuple(values) if name in ("hidden_layer_sizes", "activation") else values
     return value
 
@@ -174,18 +176,18 @@ OF_TRAINING = ("_class_weights", "_draws", "_optimizer", "plan_")
 OF_PROCESSES = {Pipeline: "memory", ColumnTransformer: "n_jobs", FeatureUnion: "n_jobs"}
 
 
-def without_training(model: Any) -> Any:
+def without_training_state(model: Any) -> Any:
     """A copy of a fitted model with what prediction asks for."""
     kept = copy.deepcopy(model)
-    forget_training(kept)
+    remove_training_state(kept)
     return kept
 
 
-def forget_training(model: Any) -> None:
+def remove_training_state(model: Any) -> None:
     """Keep what prediction asks for, of all parts of a model, those not fitted included."""
-    for part in parts_of(model):
+    for part in objects_of(model):
         if isinstance(part, MLPClassifier | MLPRegressor):
-            _forget_training_of(part)
+            _remove_training_state_of(part)
         for kind, name in OF_PROCESSES.items():
             if isinstance(part, kind):
                 setattr(part, name, None)
@@ -193,7 +195,7 @@ def forget_training(model: Any) -> None:
             part.random_state = None
 
 
-def _forget_training_of(network: Any) -> None:
+def _remove_training_state_of(network: Any) -> None:
     """For smaller files, and fewer types for them to name."""
     network.set_params(progress=False)
     if not isinstance(network.scoring, str):

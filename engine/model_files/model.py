@@ -18,7 +18,7 @@ from engine.model_files.description import (
     Description,
 )
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.stored_network import Stored, layers_of
+from engine.model_files.stored_network import StoredNetwork, layers_of
 
 if TYPE_CHECKING:
     from engine.network import Network
@@ -65,7 +65,7 @@ class Model:
     array(['same'], dtype='<U5')
     """
 
-    def __init__(self, stored: Stored, path: Path) -> None:
+    def __init__(self, stored: StoredNetwork, path: Path) -> None:
         self._stored = stored
         self._path = path
 

@@ -26,7 +26,14 @@ from engine.model_files.description import (
 from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.safe_reading import parsed
 from engine.model_files.safetensors_file import CHECKSUM, FINGERPRINT
-from engine.model_files.stored_network import DRAWN, GIVEN, Examples, Stored, drawn_rows, layers_of
+from engine.model_files.stored_network import (
+    DRAWN,
+    GIVEN,
+    Examples,
+    StoredNetwork,
+    drawn_rows,
+    layers_of,
+)
 from engine.system.extras import installed_by
 from engine.training.result import fingerprint_of
 
@@ -50,7 +57,7 @@ class Graph(NamedTuple):
 
     Attributes
     ----------
-    stored : Stored
+    stored : StoredNetwork
         Its examples are of inputs before they are scaled.
     scaling : dict of ndarray (n_0,)
         "scaler.mean" is subtracted, then "scaler.scale" divides; either may be missing.
@@ -58,17 +65,17 @@ class Graph(NamedTuple):
         Whether the examples are drawn, and not the user's rows.
     """
 
-    stored: Stored
+    stored: StoredNetwork
     scaling: dict[str, NDArray[Any]]
     drawn: bool
 
 
-def exported(model: Any, theta: Any, X: Any) -> bytes:
+def network_bytes(model: Any, theta: Any, X: Any) -> bytes:
     """The bytes of an .onnx file of a network, an estimator, or a StandardScaler and one."""
-    return content_of_graph(graph_of(model, theta, X))
+    return bytes_of_graph(graph_of(model, theta, X))
 
 
-def content_of_graph(graph: Graph) -> bytes:
+def bytes_of_graph(graph: Graph) -> bytes:
     """The bytes of a graph, the same for the same one."""
     content: bytes = _model_of(graph).SerializeToString(deterministic=True)
     return content
@@ -116,7 +123,7 @@ def read(path: Path, content: bytes) -> Graph:
                 f"{path} is an ONNX file that engine.save did not write; only its own are tried."
             )
         found = _graph(described(metadata), metadata, tensors)
-        if content_of_graph(found) != content:
+        if bytes_of_graph(found) != content:
             raise ValueError("the graph is not the one that engine.save writes of this network.")
     except (ModelFileError, MemoryError):
         raise
@@ -187,7 +194,7 @@ def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArra
     if metadata.get(FINGERPRINT) != fingerprint_of(parts):
         raise ValueError("the fingerprint is not that of the parameters")
     theta = np.concatenate([part.ravel() for part in parts])
-    stored = Stored(about, theta, examples, {}, metadata)
+    stored = StoredNetwork(about, theta, examples, {}, metadata)
     return Graph(stored, scaling, metadata[EXAMPLES_ARE].startswith(_said(True)))
 
 

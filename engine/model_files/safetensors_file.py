@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.model_files.description import Description, described
 from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.safe_reading import parsed
-from engine.model_files.stored_network import DRAWN, GIVEN, Examples, Stored, layers_of
+from engine.model_files.stored_network import DRAWN, GIVEN, Examples, StoredNetwork, layers_of
 from engine.system.tensor_layout import LENGTH_BYTES, laid_out
 from engine.training.result import fingerprint_of
 
@@ -164,7 +164,7 @@ CURVE = "training.{}"
 MOST_EXAMPLES = 64
 
 
-def written(stored: Stored, drawn: bool) -> bytes:
+def network_bytes(stored: StoredNetwork, drawn: bool) -> bytes:
     """The bytes of a file; `drawn` says where the examples come from."""
     layers = layers_of(stored.theta, stored.description.shapes)
     tensors: Tensors = {}
@@ -181,7 +181,7 @@ def written(stored: Stored, drawn: bool) -> bytes:
     return tensor_bytes(texts, tensors)
 
 
-def read(path: Path, content: bytes) -> Stored:
+def read_network(path: Path, content: bytes) -> StoredNetwork:
     """What a file holds. ModelFileError where it is not a model, or not as it was written."""
     metadata, tensors = read_tensors(path, content)
     try:
@@ -191,7 +191,7 @@ def read(path: Path, content: bytes) -> Stored:
         raise damaged(path, f"{error}.") from error
 
 
-def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> Stored:
+def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> StoredNetwork:
     dtype = np.dtype(about.dtype)
     parts: list[NDArray[Any]] = []
     left = dict(tensors)
@@ -217,7 +217,7 @@ def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> S
     if left:
         raise ValueError(f"tensors that no model has: {', '.join(sorted(left)):.120}")
     theta = np.concatenate([part.ravel() for part in parts]).astype(dtype, copy=False)
-    return Stored(about, theta, examples, curves, metadata)
+    return StoredNetwork(about, theta, examples, curves, metadata)
 
 
 def _taken(

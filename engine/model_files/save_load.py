@@ -120,7 +120,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     source = Path(path)
     ending = ending_of(source)
     if ending == SAFETENSORS:
-        return Model(safetensors_file.read(source, content_of(source)), source)
+        return Model(safetensors_file.read_network(source, content_of(source)), source)
     if ending == SKOPS:
         from engine.model_files.skops_file import read_estimator
 
@@ -147,14 +147,14 @@ def _content(path: Path, ending: str, model: Any, theta: Any, X: Any) -> bytes:
     from engine.model_files.stored_network import stored_model
 
     if ending == SKOPS:
-        from engine.model_files.skops_file import content_of_pipeline
+        from engine.model_files.skops_file import bytes_of_pipeline
 
-        return content_of_pipeline(path, model, X)
+        return bytes_of_pipeline(path, model, X)
     if ending == ONNX:
-        from engine.model_files.onnx_file import exported
+        from engine.model_files.onnx_file import network_bytes
 
-        return exported(model, theta, X)
-    return safetensors_file.written(stored_model(model, theta, X), drawn=X is None)
+        return network_bytes(model, theta, X)
+    return safetensors_file.network_bytes(stored_model(model, theta, X), drawn=X is None)
 
 
 def _read(path: Path, ending: str, content: bytes) -> None:
@@ -168,6 +168,6 @@ def _read(path: Path, ending: str, content: bytes) -> None:
 
         read(path, content)
     else:
-        stored = safetensors_file.read(path, content)
+        stored = safetensors_file.read_network(path, content)
         if stored.description.kind != NETWORK:
             Model(stored, path).estimator()

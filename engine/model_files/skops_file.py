@@ -73,14 +73,14 @@ def write_model(
         When it cannot be written.
     """
     check_ending(path)
-    content = content_of_model(path, model)
+    content = bytes_of_model(path, model)
     with atomic_files.replacing(path) as file, would_load(path):
         stored = read_content(path, atomic_files.written(file, content))
         if check is not None:
             check(stored)
 
 
-def content_of_model(path: Path, model: StoredModel) -> bytes:
+def bytes_of_model(path: Path, model: StoredModel) -> bytes:
     """The bytes of a model file; `path` is for messages."""
     skops = _skops()
     header = {"format": FORMAT, "versions": _versions(), **model.header}
@@ -100,20 +100,20 @@ def content_of_model(path: Path, model: StoredModel) -> bytes:
     return archive_of(parts)
 
 
-def content_of_pipeline(path: Path, model: Any, X: Any) -> bytes:
+def bytes_of_pipeline(path: Path, model: Any, X: Any) -> bytes:
     """The bytes of a file of a fitted estimator or pipeline, tried on rows of X."""
     from engine.model_files.estimator_checks import networks_of, require_saveable
-    from engine.model_files.estimator_state import without_training
+    from engine.model_files.estimator_state import without_training_state
 
     _skops()
     require_saveable(model)
-    kept = without_training(model)
+    kept = without_training_state(model)
     header = {
         "what": f"{type(model).__name__} fitted in Python",
         "networks": [str(network._network) for network in networks_of(kept)],
         "fingerprints": [network.fingerprint_ for network in networks_of(kept)],
     }
-    return content_of_model(path, StoredModel(header, kept, table_examples.tried(kept, X)))
+    return bytes_of_model(path, StoredModel(header, kept, table_examples.examples_of(kept, X)))
 
 
 def read_model(path: Path) -> StoredModel:

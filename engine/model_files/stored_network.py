@@ -34,7 +34,7 @@ def drawn_rows(n_features: int) -> NDArray[np.float64]:
     return np.random.Generator(np.random.PCG64(0)).standard_normal((N_EXAMPLES, n_features))
 
 
-def chosen(n_rows: int) -> NDArray[np.int64]:
+def spread_rows(n_rows: int) -> NDArray[np.int64]:
     """Numbers of at most eight rows, evenly spread."""
     numbers = np.linspace(0, n_rows - 1, min(n_rows, N_EXAMPLES)).round().astype(np.int64)
     return numbers
@@ -57,7 +57,7 @@ def last_place(*outputs: NDArray[Any]) -> float:
     return float(np.spacing(max(*finite, np.finfo(dtype).tiny), dtype=dtype))
 
 
-def apart(expected: NDArray[Any], came: NDArray[Any]) -> float:
+def largest_difference(expected: NDArray[Any], came: NDArray[Any]) -> float:
     """The largest difference; infinite for another shape, and where one is not finite.
 
     Examples
@@ -72,7 +72,7 @@ def apart(expected: NDArray[Any], came: NDArray[Any]) -> float:
     return float(found) if np.isfinite(found) else math.inf
 
 
-class Stored(NamedTuple):
+class StoredNetwork(NamedTuple):
     """A network, its parameters, examples, and the curves of its training.
 
     Attributes
@@ -115,7 +115,7 @@ ESTIMATORS = (
 LOADED = "engine.model_files.model.Model"
 
 
-def stored_model(model: Any, theta: Any, X: Any) -> Stored:
+def stored_model(model: Any, theta: Any, X: Any) -> StoredNetwork:
     """What is to be written of a Network with parameters, or of a fitted estimator.
 
     TypeError for anything else.
@@ -144,7 +144,7 @@ def stored_model(model: Any, theta: Any, X: Any) -> Stored:
     return stored_estimator(model, X)
 
 
-def stored_network(network: "Network", theta: Any, X: Any) -> Stored:
+def stored_network(network: "Network", theta: Any, X: Any) -> StoredNetwork:
     """A network with its parameters, or with the TrainResult that has them; ready to be written."""
     values = getattr(theta, "theta", theta)
     if values is None:
@@ -156,17 +156,17 @@ def stored_network(network: "Network", theta: Any, X: Any) -> Stored:
     dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
     theta = arrays.parameters(array, network.n_parameters, dtype, cast=True)
     about = Description(network.sizes, network.hidden, network.output, dtype.name)
-    return Stored(about, theta, examples_of(network, theta, X, None), {}, {})
+    return StoredNetwork(about, theta, examples_of(network, theta, X, None), {}, {})
 
 
-def stored_estimator(estimator: Any, X: Any) -> Stored:
+def stored_estimator(estimator: Any, X: Any) -> StoredNetwork:
     """A fitted MLPClassifier or MLPRegressor; ready to be written."""
     from engine.model_files.estimator_state import curves_of, description_of
 
     about = description_of(estimator)
     theta = estimator._theta()
     examples = examples_of(estimator._network, theta, X, estimator.backend)
-    return Stored(about, theta, examples, curves_of(estimator), {})
+    return StoredNetwork(about, theta, examples, curves_of(estimator), {})
 
 
 def examples_of(network: "Network", theta: NDArray[Any], X: Any, backend: str | None) -> Examples:
@@ -196,6 +196,6 @@ def examples_of(network: "Network", theta: NDArray[Any], X: Any, backend: str | 
 def some_rows(X: Any) -> NDArray[Any]:
     """At most eight rows of an array, a sparse matrix or a table, evenly spread; dense."""
     if hasattr(X, "tocsr"):
-        X = X.tocsr()[chosen(X.shape[0])].toarray()
+        X = X.tocsr()[spread_rows(X.shape[0])].toarray()
     rows = np.asarray(X)
-    return rows[chosen(len(rows))] if rows.ndim == 2 else rows
+    return rows[spread_rows(len(rows))] if rows.ndim == 2 else rows

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from engine.compiler.cache import CheckedCache
 from engine.estimators.remedies import said_at_command_line
 from engine.model_files import table_examples
-from engine.model_files.estimator_state import forget_training
+from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target
@@ -205,7 +205,7 @@ def trained(
     texts = [] if is_parquet(plan.table.path) else ["", *words]
     pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network, plan.translation)
     resumed = where_from(parts.fitted_network(pipeline))
-    forget_training(pipeline)
+    remove_training_state(pipeline)
     model = TableModel(
         pipeline,
         plan.target,
@@ -213,7 +213,7 @@ def trained(
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
         words,
-        examples=table_examples.tried(
+        examples=table_examples.examples_of(
             pipeline, specimens(preprocessing, plan.translation), made_up=True
         ),
     )

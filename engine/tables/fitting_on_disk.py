@@ -11,7 +11,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from engine.model_files import table_examples
-from engine.model_files.estimator_state import forget_training
+from engine.model_files.estimator_state import remove_training_state
 from engine.model_files.skops_file import read_model
 from engine.tables import pipeline as parts
 from engine.tables.converted_table import PIPELINE, ConvertedTable, OnDisk
@@ -106,7 +106,7 @@ def trained_on_disk(
     texts = ["", *about["missing"]] if is_text else []
     pipeline = parts.assembled(table.columns, texts, preprocessing, whole, translation)
     resumed = where_from(network)
-    forget_training(pipeline)
+    remove_training_state(pipeline)
     facts = {
         "table": about["source"],
         "missing": about["missing"],
@@ -124,7 +124,7 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, specimens(preprocessing, translation), made_up=True),
+        table_examples.examples_of(pipeline, specimens(preprocessing, translation), made_up=True),
     )
     interrupted = any(INTERRUPTED in message for message in said)
     return TrainedOnDisk(

@@ -201,10 +201,10 @@ def test_the_unit_is_that_of_the_largest_number():
 
 def test_outputs_of_another_shape_and_no_numbers_are_infinitely_far():
     one = np.array([[1.0, 1e-9]])
-    assert stored_network.apart(one, one + np.array([0.5, 0])) == 0.5
-    assert stored_network.apart(one, one[:, :1]) == np.inf
-    assert stored_network.apart(one, one * np.nan) == np.inf
-    assert stored_network.apart(one, one * np.inf) == np.inf
+    assert stored_network.largest_difference(one, one + np.array([0.5, 0])) == 0.5
+    assert stored_network.largest_difference(one, one[:, :1]) == np.inf
+    assert stored_network.largest_difference(one, one * np.nan) == np.inf
+    assert stored_network.largest_difference(one, one * np.inf) == np.inf
 
 
 @pytest.mark.parametrize("expected", [0.0, 5e-324, 1e-300, 1e300])
