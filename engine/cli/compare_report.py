@@ -89,15 +89,15 @@ def report(
             check_new(path, option, force)
     if page is not None:
         require_drawing()
-    told: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "contenders": names,
         "rounds": rounds or (3 if quick else 7),
         "limit": limit,
         "own_environments": own,
     }
-    found = measured("report", 1, size="quick" if quick else "full", **told)
+    found = measured("report", 1, size="quick" if quick else "full", **settings)
     if most > 1:
-        found["threads"] = measured("report-threads", most, **told)
+        found["threads"] = measured("report-threads", most, **settings)
     found["command"] = shlex.join(["engine", *sys.argv[1:]])
     _keep(found, page, json)
     console = Console()

@@ -11,7 +11,7 @@ from engine.cli.output_files import refuse_existing
 from engine.system.extras import installed_by
 
 if TYPE_CHECKING:
-    from engine.tables.fitting import Trained
+    from engine.tables.fitting import TrainedTable
 
 
 LETTERS_MISSING = "The font of the picture lacks some characters of names; boxes stand for them."
@@ -61,7 +61,7 @@ NAMES = LEARNING_CURVE, CONFUSION_MATRIX, RESIDUALS = (
 )
 
 
-def draw_training(console: Console, trained: "Trained", folder: Path) -> None:
+def draw_training(console: Console, trained: "TrainedTable", folder: Path) -> None:
     """The learning curve, and the held-out rows' predictions."""
     from engine.tables import pictures
 

@@ -20,7 +20,7 @@ from engine.cli.table_options import (
 if TYPE_CHECKING:
     from engine.cli.output_files import ModelPlace
     from engine.tables.converted_table import ConvertedTable
-    from engine.tables.fitting import Plan, Split
+    from engine.tables.fitting import PreparedTable, Split
     from engine.tables.fitting_on_disk import TrainedOnDisk
     from engine.tables.target import Target
 
@@ -207,8 +207,8 @@ def train(
     if is_converted(table) or on_disk is not None:
         if is_converted(table):
             source = context.get_parameter_source("test_fraction")
-            told = source is not None and source.name == "COMMANDLINE"
-            others = {"--test-fraction": test_fraction if told else None, "--on-disk": on_disk,
+            was_given = source is not None and source.name == "COMMANDLINE"
+            others = {"--test-fraction": test_fraction if was_given else None, "--on-disk": on_disk,
                       "--pictures": pictures}  # fmt: skip
             refuse_given(table, {"--target": target, **how.given, **others})
             converted_table = open_table(table)
@@ -229,7 +229,7 @@ def train(
         return
     check_fits_memory(table, TRAINED, ON_DISK)
     assert target is not None
-    plan = fitting.planned(
+    plan = fitting.prepared(
         read_table(table, words), target, how.task and str(how.task), how.column or [],
         how.decimal and str(how.decimal), how.dates and str(how.dates),
     )  # fmt: skip
@@ -240,7 +240,7 @@ def train(
         "table": table.name,
         "table_sha256": sha256_of(table),
         "missing": words,
-        "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
+        "settings": {name: value for name, value in settings.items() if name != "checkpoint"},
     }
     with at_command_line():
         trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
@@ -278,15 +278,15 @@ def finish(trained: Any, checkpoint: Path | None) -> None:
 
 def refuse_given(table: Path, given: dict[str, Any]) -> None:
     """Options that were decided when the table was converted."""
-    told = [name for name, value in given.items() if value is not None and value != []]
-    if told:
+    names = [name for name, value in given.items() if value is not None and value != []]
+    if names:
         raise ValueError(
-            f"{table} is a converted table, for which {' and '.join(told)} cannot be given: "
+            f"{table} is a converted table, for which {' and '.join(names)} cannot be given: "
             "engine convert has decided on target, columns and rows."
         )
 
 
-def show_plan(console: Console, plan: "Plan") -> None:
+def show_plan(console: Console, plan: "PreparedTable") -> None:
     """Say what was inferred."""
     from engine.cli.table_report import inferred
     from engine.tables.messages import counted
@@ -357,9 +357,9 @@ def _show(console: Console, table: "ConvertedTable", trained: "TrainedOnDisk") -
     from engine.cli.table_report import show_trained
 
     rows, judged = table.facts["rows"], trained.rows_judged
-    told = [f"{judged['training']:,} of those to learn from"]
+    judged_on = [f"{judged['training']:,} of those to learn from"]
     if judged.get("held_out"):
-        told.append(f"{judged['held_out']:,} of those held out")
+        judged_on.append(f"{judged['held_out']:,} of those held out")
     console.print()
     show_trained(
         console,
@@ -367,5 +367,5 @@ def _show(console: Console, table: "ConvertedTable", trained: "TrainedOnDisk") -
         trained,
         f"{rows['training']:,} to learn from, {rows['validation']:,} to stop by, "
         f"{rows['held-out']:,} held out; shuffled by blocks",
-        {"scores": f"from {', '.join(told)}"},
+        {"scores": f"from {', '.join(judged_on)}"},
     )

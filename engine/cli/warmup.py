@@ -91,18 +91,18 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
     Y = np.array([1, 0, 0, 1])
     network = Network((2, 4, 1))
     theta = network.initial_parameters(0, dtype)
-    told: dict[str, Any] = {"backend": backend, "max_iter": 1}
+    options: dict[str, Any] = {"backend": backend, "max_iter": 1}
 
     def minibatches() -> None:
         for settings in UPDATES:
-            train(network, X, Y, batch_size=2, **settings, **told)
+            train(network, X, Y, batch_size=2, **settings, **options)
 
     def whole_batches() -> None:
-        train(network, X, Y, solver="gd", **told)
+        train(network, X, Y, solver="gd", **options)
         network.cost_and_gradient(theta, X, Y, backend=backend)
         network.forward(theta, X, backend=backend)
         # Kernels that stand inside those of minibatches, called by themselves.
-        _large_batches(network, dtype, told)
+        _large_batches(network, dtype, options)
 
     return [
         ("sgd and adam", minibatches),
@@ -110,7 +110,7 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
     ]
 
 
-def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
+def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:
     """Batches that chunks are shared out of take their steps from Python."""
     import numpy as np
 
@@ -120,7 +120,7 @@ def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
     n_samples = SPAN_SAMPLES + 1
     X, Y = np.zeros((network.sizes[0], n_samples), dtype), np.arange(n_samples) % 2
     for settings in UPDATES:
-        train(network, X, Y, **settings, **told)
+        train(network, X, Y, **settings, **options)
 
 
 def _compiled_and_kept(act: Callable[[], Any], folder: Path) -> int:

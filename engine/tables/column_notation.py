@@ -14,13 +14,21 @@ import polars as pl
 from engine.tables import columns as of_columns
 from engine.tables import dates, number_notation, translation
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
-from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
+from engine.tables.columns import (
+    ALMOST_ALL,
+    FEW,
+    OUT,
+    Column,
+    Columns,
+    OriginalNotation,
+    TranslatedColumns,
+)
 from engine.tables.messages import quoted
 from engine.tables.target import CLASSIFICATION, refuse_what_is_no_target
 from engine.tables.translation import PART, Reading, Translation
 
 
-class TableSpelling(NamedTuple):
+class TableNotation(NamedTuple):
     """How a table is written, as decided by all of its rows.
 
     Attributes
@@ -28,7 +36,7 @@ class TableSpelling(NamedTuple):
     translation : Translation or None
         Turns the table into numbers and categories; None if it needs no translation.
     kinds : dict of str to str
-        The kinds of the columns that the user told, or that are translated or left out.
+        The kinds of the columns that the user gave, or that are translated or left out.
     translated : Translated
         How the table writes the translated columns, and which columns are made of dates.
     notes : list of str
@@ -41,7 +49,7 @@ class TableSpelling(NamedTuple):
 
     translation: Translation | None
     kinds: dict[str, str]
-    translated: Translated
+    translated: TranslatedColumns
     notes: list[str]
     remarks: dict[str, str]
     reasons: dict[str, str]
@@ -103,13 +111,13 @@ class Refused(NamedTuple):
 
 
 @dataclass
-class SpellingSurvey:
+class NotationSurvey:
     """Looks at a table, batch by batch, to decide how its columns are written.
 
     Parameters
     ----------
     target : str
-    told : mapping of str to str
+    given : mapping of str to str
         The kinds of some columns, as the user gave them.
     task : str, optional
         As the user gave it.
@@ -120,11 +128,11 @@ class SpellingSurvey:
     """
 
     target: str
-    told: Mapping[str, str]
+    given: Mapping[str, str]
     task: str | None = None
     decimal: str | None = None
     order: str | None = None
-    _columns: dict[str, "_ColumnSpelling"] = field(default_factory=dict)
+    _columns: dict[str, "_ColumnNotation"] = field(default_factory=dict)
     _names: list[str] = field(default_factory=list)
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -132,10 +140,10 @@ class SpellingSurvey:
         self._names = frame.columns
         for series in frame:
             if self._is_looked_at(series):
-                column = self._columns.setdefault(series.name, _ColumnSpelling(series.dtype))
+                column = self._columns.setdefault(series.name, _ColumnNotation(series.dtype))
                 column.add(series)
 
-    def decided(self) -> TableSpelling:
+    def decided(self) -> TableNotation:
         """How the table is written; ValueError, with the option that decides, if that is open."""
         readings: dict[str, Reading] = {}
         reasons: dict[str, str] = {}
@@ -156,8 +164,8 @@ class SpellingSurvey:
 
     def _table(
         self, readings: dict[str, Reading], reasons: dict[str, str], remarks: dict[str, str]
-    ) -> TableSpelling:
-        kinds = {name: kind for name, kind in self.told.items() if kind != DATE}
+    ) -> TableNotation:
+        kinds = {name: kind for name, kind in self.given.items() if kind != DATE}
         kinds |= dict.fromkeys(reasons, OUT)
         of_target = readings.pop(self.target, None)
         notes = []
@@ -173,15 +181,17 @@ class SpellingSurvey:
             self._refuse_taken_names(step)
         source_of = {} if step is None else step.source_of()
         written = {
-            name: Written(
+            name: OriginalNotation(
                 self._columns[name].example,
-                is_told=name in self.told,
-                dated=reading.in_words if isinstance(reading, dates.Reading) else "",
+                is_given=name in self.given,
+                dated=reading.in_words if isinstance(reading, dates.DateReading) else "",
             )
             for name, reading in readings.items()
             if not isinstance(reading, str)
         }
-        return TableSpelling(step, kinds, Translated(written, source_of), notes, remarks, reasons)
+        return TableNotation(
+            step, kinds, TranslatedColumns(written, source_of), notes, remarks, reasons
+        )
 
     def _refuse_taken_names(self, step: Translation) -> None:
         taken = sorted(step.source_of().keys() & {*self._names})
@@ -192,23 +202,23 @@ class SpellingSurvey:
             )
 
     def _is_looked_at(self, series: pl.Series) -> bool:
-        told, kind = self.told.get(series.name), kind_of_type(series.dtype)
-        if told == DATE and kind not in (DATE, CATEGORY) and series.null_count() < len(series):
+        given, kind = self.given.get(series.name), kind_of_type(series.dtype)
+        if given == DATE and kind not in (DATE, CATEGORY) and series.null_count() < len(series):
             raise ValueError(
                 f"Column {series.name!r} must hold dates; came {series.dtype}. Write them as dates "
                 "in the table."
             )
         if series.name == self.target and self.task == CLASSIFICATION:
             return False
-        if told == CATEGORY:
+        if given == CATEGORY:
             return kind == DATE
-        return kind in (DATE, CATEGORY) and told not in (OUT, BOOLEAN)
+        return kind in (DATE, CATEGORY) and given not in (OUT, BOOLEAN)
 
     def _called(self, name: str) -> str:
         return f"The target {name!r}" if name == self.target else f"Column {name!r}"
 
-    def _found(self, name: str, column: "_ColumnSpelling") -> Reading | Refused | None:
-        told = self.told.get(name)
+    def _found(self, name: str, column: "_ColumnNotation") -> Reading | Refused | None:
+        given = self.given.get(name)
         if not column.n_present:
             return None
         if kind_of_type(column.dtype) == DATE:
@@ -216,39 +226,39 @@ class SpellingSurvey:
                 return None  # the target is refused later, as a date
             return (
                 translation.TEXT
-                if told == CATEGORY
+                if given == CATEGORY
                 else column.as_dates.reading(column.dtype, self.order)
             )
-        if told != DATE:
-            found = self._as_numbers(name, column, told)
-            if found is not None or column.as_numbers.plain or told == NUMBER:
+        if given != DATE:
+            found = self._as_numbers(name, column, given)
+            if found is not None or column.as_numbers.plain or given == NUMBER:
                 return found
-        return self._as_dates(name, column, told) or self._as_odd(name, column)
+        return self._as_dates(name, column, given) or self._as_odd(name, column)
 
     def _as_numbers(
-        self, name: str, column: "_ColumnSpelling", told: str | None
+        self, name: str, column: "_ColumnNotation", given: str | None
     ) -> Reading | Refused | None:
         numbers = column.as_numbers
         if numbers.plain:
             reads_commas = numbers.ambiguous and self.decimal == number_notation.COMMA
-            return number_notation.Reading(number_notation.COMMA) if reads_commas else None
+            return number_notation.NumberReading(number_notation.COMMA) if reads_commas else None
         if numbers.n_either == column.n_present:
             if numbers.mixed:
                 advice = "write them all alike"
                 if name != self.target:
                     advice += f" ({of_columns.OVERRULE.format(f'{name}=category')})"
-                return Refused(f"{numbers.mixed}: {advice}", is_error=told == NUMBER)
+                return Refused(f"{numbers.mixed}: {advice}", is_error=given == NUMBER)
             if numbers.ambiguous and self.decimal is None:
                 return Refused(_which_decimal(numbers.examples[""]), is_error=True)
-            return number_notation.Reading(numbers.decimal(self.decimal), numbers.mark)
-        if told == NUMBER:  # the reading will name the value that is no number
-            return number_notation.Reading(numbers.decimal(self.decimal), numbers.mark)
+            return number_notation.NumberReading(numbers.decimal(self.decimal), numbers.mark)
+        if given == NUMBER:  # the reading will name the value that is no number
+            return number_notation.NumberReading(numbers.decimal(self.decimal), numbers.mark)
         if numbers.n_either >= ALMOST_ALL * column.n_present and len(numbers.distinct) > FEW:
             return Refused(of_columns.almost_numbers(list(numbers.others)))
         return None
 
     def _as_dates(
-        self, name: str, column: "_ColumnSpelling", told: str | None
+        self, name: str, column: "_ColumnNotation", given: str | None
     ) -> Reading | Refused | None:
         found = column.as_dates
         if found.n_present == column.n_present == found.n_of_kind:
@@ -262,7 +272,7 @@ class SpellingSurvey:
                     is_error=True,
                 )
             return found.reading(column.dtype, self.order)
-        if told == DATE:
+        if given == DATE:
             return found.reading(column.dtype, self.order)
         if found.n_present < column.n_present:
             return None
@@ -283,7 +293,7 @@ class SpellingSurvey:
             )
         return None
 
-    def _as_odd(self, name: str, column: "_ColumnSpelling") -> Refused | None:
+    def _as_odd(self, name: str, column: "_ColumnNotation") -> Refused | None:
         """Numbers with units, or dates with short years: many of them make no categories."""
         if not column.odd or (len(column.distinct) <= FEW and name != self.target):
             return None
@@ -297,7 +307,7 @@ class SpellingSurvey:
         commas = [
             name
             for name, reading in readings.items()
-            if isinstance(reading, number_notation.Reading)
+            if isinstance(reading, number_notation.NumberReading)
             and self._columns[name].as_numbers.comma_only
         ]
         if self.decimal is not None or not commas:
@@ -309,7 +319,7 @@ class SpellingSurvey:
 
 
 @dataclass
-class _ColumnSpelling:
+class _ColumnNotation:
     """How a column is written, as far as its values were seen."""
 
     dtype: pl.DataType
@@ -370,7 +380,7 @@ class _ColumnSpelling:
 
     def in_words(self, reading: Reading) -> str:
         """A remark on how the column is read, with an example."""
-        if isinstance(reading, number_notation.Reading):
+        if isinstance(reading, number_notation.NumberReading):
             value = number_notation.numbers(pl.Series([self.example]), reading)[0]
             said = f": {self.example!r} is {value:.12g}" if value is not None else ""
             return f"{reading.in_words}{said}"
@@ -390,7 +400,7 @@ def _which_decimal(example: str) -> str:
     text = pl.Series([example])
     comma, point = (
         number_notation.numbers(
-            text, number_notation.Reading(decimal, number_notation.mark_of(example))
+            text, number_notation.NumberReading(decimal, number_notation.mark_of(example))
         )[0]
         for decimal in number_notation.DECIMALS
     )
@@ -403,7 +413,7 @@ def _which_decimal(example: str) -> str:
 def _with_parts(name: str, stored: dict[str, object], made: set[str]) -> dict[str, object]:
     """A stored reading with only those parts of a date that the model uses."""
     reading = translation.reading_of(stored)
-    if not isinstance(reading, dates.Reading):
+    if not isinstance(reading, dates.DateReading):
         return stored
     parts = tuple(
         part

@@ -18,8 +18,16 @@ from numpy.typing import NDArray
 from engine.tables import column_kinds
 from engine.tables import columns as of_columns
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
-from engine.tables.columns import ALMOST_ALL, FEW, OUT, Column, Columns, Translated, Written
-from engine.tables.csv_and_parquet import Words
+from engine.tables.columns import (
+    ALMOST_ALL,
+    FEW,
+    OUT,
+    Column,
+    Columns,
+    OriginalNotation,
+    TranslatedColumns,
+)
+from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.table_files import Batch
 from engine.tables.target import TargetFacts
 
@@ -91,7 +99,7 @@ class Counts:
         return {value: list(counts) for value, *counts in self._counts.iter_rows()}
 
 
-class ColumnSurvey:
+class ColumnStatistics:
     """What is known of a column so far.
 
     Attributes
@@ -109,23 +117,23 @@ class ColumnSurvey:
         self,
         name: str,
         dtype: pl.DataType,
-        told: str | None,
+        given: str | None,
         n_parts: int,
         is_target: bool,
         lenient: bool = False,
-        written: Written | None = None,
+        written: OriginalNotation | None = None,
     ) -> None:
         self.name = name
         self.dtype = dtype
-        self._told = told
+        self._given = given
         self._written = written
         text = dtype == pl.String
-        self._is_checked = told not in (None, OUT) and not lenient
+        self._is_checked = given not in (None, OUT) and not lenient
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
         self.n_rows = self.n_present = self.n_learnt = self.n_missing_learnt = 0
         self.counts = Counts(n_parts)
         # Of numbers that are inputs it matters whether they are few, no more.
-        all_count = is_target or told == CATEGORY
+        all_count = is_target or given == CATEGORY
         self.number_counts = Counts(n_parts, MOST_DISTINCT if all_count else FEW)
         if dtype.is_numeric() and not all_count:
             self.counts = Counts(n_parts, FEW)
@@ -144,7 +152,7 @@ class ColumnSurvey:
         series: pl.Series,
         parts: NDArray[np.int8],
         first_row: int,
-        words: Words = MappingProxyType({}),
+        words: MissingTexts = MappingProxyType({}),
     ) -> NDArray[np.float64] | None:
         """Rows more; if all so far can be numbers, these, NaN where there is none."""
         self.words.update(words)
@@ -154,8 +162,8 @@ class ColumnSurvey:
                 f"was {self.dtype} before; give all files the same types."
             )
         if self._is_checked and series.null_count() < len(series):
-            assert self._told is not None
-            of_columns.checked(series, self._told, first_row)
+            assert self._given is not None
+            of_columns.checked(series, self._given, first_row)
         present, learnt = series.is_not_null().to_numpy(), parts == 0
         self.n_rows += len(series)
         self.n_present += int(present.sum())
@@ -224,22 +232,22 @@ class ColumnSurvey:
     def decided(self) -> tuple[Column, bool]:
         """The column, and whether it is learnt from; as `columns.described` decides."""
         kind = self.kind
-        if self._told == OUT:
+        if self._given == OUT:
             return self._column(kind, "is left out as you asked"), False
         reason = ""
-        if self._told is None:
+        if self._given is None:
             reason = self._reason_to_leave_out(kind)
         else:
-            of_columns.refuse_no_values(self.name, kind, self._told, self.words)
-            kind = self._told
+            of_columns.refuse_no_values(self.name, kind, self._given, self.words)
+            kind = self._given
             spread = of_columns.no_spread(self._no_spread(), self._written)
-            if self._written is not None and not self._written.is_told:
+            if self._written is not None and not self._written.is_given:
                 reason = self._constant(kind) or spread
             elif kind == NUMBER:
                 of_columns.refuse_as_number(self.name, spread)
         if not reason and kind == CATEGORY and self.counts.too_many:
             reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}, or 1 MB")
-            if self._told is not None:
+            if self._given is not None:
                 raise ValueError(
                     f"Column {self.name!r} has more than {MOST_DISTINCT:,} categories, or 1 MB of "
                     "them, the most that are counted on the way from a disk; join rare ones, or "
@@ -345,20 +353,20 @@ def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
 
 
 @dataclass
-class Survey:
+class TableStatistics:
     """All columns of a table, and a sample of the numbers in the rows to learn from.
 
     Parts are numbered from 0, the rows to learn from; below 0 is a row of none. A lenient survey
-    takes text for the numbers that a user has told it for, as it may be translated to them.
+    takes text for numbers where a user has given that kind, as it may be translated to them.
     """
 
     target: str
-    told: dict[str, str]
+    given: dict[str, str]
     n_parts: int
     generator: np.random.Generator
     lenient: bool = False
-    translated: Translated = of_columns.NOT_TRANSLATED
-    columns: dict[str, ColumnSurvey] = field(default_factory=dict)
+    translated: TranslatedColumns = of_columns.NOT_TRANSLATED
+    columns: dict[str, ColumnStatistics] = field(default_factory=dict)
     rows_of_parts: list[int] = field(default_factory=list)
     sample: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     _keys: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
@@ -368,13 +376,13 @@ class Survey:
         frame = batch.frame
         if not self.columns:
             self.columns = {
-                series.name: ColumnSurvey(
+                series.name: ColumnStatistics(
                     series.name,
                     series.dtype,
-                    self.told.get(series.name),
+                    self.given.get(series.name),
                     self.n_parts,
                     series.name == self.target,
-                    self.lenient and self.told.get(series.name) == NUMBER,
+                    self.lenient and self.given.get(series.name) == NUMBER,
                     self.translated.columns.get(series.name),
                 )
                 for series in frame

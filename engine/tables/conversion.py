@@ -22,10 +22,15 @@ from engine.model_files.skops_file import StoredModel, write_model
 from engine.system.free_memory import in_words
 from engine.tables import columns as of_columns
 from engine.tables.column_kinds import DATE
-from engine.tables.column_notation import SpellingSurvey, TableSpelling
-from engine.tables.column_statistics import Survey
-from engine.tables.columns import Translated
-from engine.tables.conversion_plan import Decided, decided_by_survey, facts_of, known_columns
+from engine.tables.column_notation import NotationSurvey, TableNotation
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.columns import TranslatedColumns
+from engine.tables.conversion_plan import (
+    ConversionPlan,
+    columns_as_learnt,
+    metadata_of,
+    plan_conversion,
+)
 from engine.tables.converted_table import (
     CHANGED,
     PIPELINE,
@@ -37,7 +42,7 @@ from engine.tables.converted_table import (
 from engine.tables.csv_and_parquet import MISSING
 from engine.tables.dates import ORDERS
 from engine.tables.messages import named_column
-from engine.tables.metadata import OUTSIDE, PARTS, Facts, is_converted, write_facts
+from engine.tables.metadata import OUTSIDE, PARTS, Metadata, is_converted, write_metadata
 from engine.tables.number_notation import DECIMALS
 from engine.tables.pipeline import COLUMNS, TRANSLATION
 from engine.tables.table_files import Batch, TableFiles, table_files
@@ -152,14 +157,14 @@ def convert_table(
     settings.whole_number("seed", seed, at_least=0)
     decimal = None if decimal is None else settings.one_of("decimal", decimal, DECIMALS)
     dates = None if dates is None else settings.one_of("dates", dates, ORDERS)
-    shares = shares_of(files, test_fraction, validation_fraction)
+    shares = split_shares(files, test_fraction, validation_fraction)
     name = named_column(target, files.names, "target")
-    told = _told(columns or {}, files.names, name)
-    asked = asked_of(
+    given_kinds = _checked_kinds(columns or {}, files.names, name)
+    asked = request_of(
         files,
         target=name,
         task=task,
-        columns=told,
+        columns=given_kinds,
         missing=list(missing),
         test_fraction=float(test_fraction),
         validation_fraction=None if validation_fraction is None else float(validation_fraction),
@@ -169,19 +174,19 @@ def convert_table(
         dates=dates,
     )
     if reuse and is_converted(Path(folder)):
-        return made_before(Path(folder), asked)
+        return existing_conversion(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
-        survey, spelling = _surveyed(
-            files, SpellingSurvey(name, told, task, decimal, dates), shares, seed, progress
+        survey, spelling = _statistics_of(
+            files, NotationSurvey(name, given_kinds, task, decimal, dates), shares, seed, progress
         )
-        decided = decided_by_survey(survey, task, [*files.notes, *spelling.notes], dtype)
+        decided = plan_conversion(survey, task, [*files.notes, *spelling.notes], dtype)
         decided = decided._replace(columns=spelling.with_notes(decided.columns))
         translation = spelling.step_of_model(decided.columns.used)
         _require_space(unfinished, decided, dtype)
         with _full_disk_in_words(Path(folder)):
-            dealt = _dealt(files, "write", name, shares, seed, progress, spelling)
+            dealt = _split_batches(files, "write", name, shares, seed, progress, spelling)
             write_arrays(unfinished, dealt, decided, np.dtype(dtype))
-            if asked_of(files)[TABLES] != asked[TABLES]:
+            if request_of(files)[TABLES] != asked[TABLES]:
                 raise ValueError(CHANGED)
             header = {"what": "from a table's columns to the inputs of a network"}
             steps: Any = decided.preprocessing
@@ -195,8 +200,8 @@ def convert_table(
                 "seed": int(seed),
                 "asked": asked,
             }
-            write_facts(
-                unfinished, decided.target, known_columns(decided), facts_of(decided, about)
+            write_metadata(
+                unfinished, decided.target, columns_as_learnt(decided), metadata_of(decided, about)
             )
     return open_table(folder)
 
@@ -213,57 +218,60 @@ def _full_disk_in_words(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
+def _checked_kinds(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
     for name, kind in columns.items():
         named_column(name, names, "columns")
-        if kind not in of_columns.TOLD:
+        if kind not in of_columns.KINDS_TO_GIVE:
             raise ValueError(
-                f"columns: the kind of {name!r} must be {listed(of_columns.TOLD)}; got {kind!r}."
+                f"columns: the kind of {name!r} must be {listed(of_columns.KINDS_TO_GIVE)}; "
+                f"got {kind!r}."
             )
     if target in columns:
         raise ValueError(f"columns: {target!r} is the target; its kind goes by the task.")
     return dict(columns)
 
 
-def _surveyed(
+def _statistics_of(
     files: TableFiles,
-    spellings: SpellingSurvey,
+    spellings: NotationSurvey,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-) -> tuple[Survey, TableSpelling]:
+) -> tuple[TableStatistics, TableNotation]:
     """A survey of the table; if it must be translated, a second survey, of the translation."""
-    name, told = spellings.target, spellings.told
+    name, given_kinds = spellings.target, spellings.given
 
-    def new(told: Mapping[str, str], lenient: bool, translated: Translated) -> Survey:
+    def new(
+        given_kinds: Mapping[str, str], lenient: bool, translated: TranslatedColumns
+    ) -> TableStatistics:
         generator = np.random.Generator(np.random.PCG64([seed, 1]))
-        return Survey(name, dict(told), len(PARTS), generator, lenient, translated)
+        return TableStatistics(name, dict(given_kinds), len(PARTS), generator, lenient, translated)
 
-    undated = {column: kind for column, kind in told.items() if kind != DATE}
+    undated = {column: kind for column, kind in given_kinds.items() if kind != DATE}
     survey = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
-    for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
+    for batch, parts in _split_batches(files, "survey", name, shares, seed, progress):
         survey.add(batch, parts)
         spellings.add(batch.frame)
     spelling = spellings.decided()
-    if spelling.translation is None and spelling.kinds == survey.told:
+    if spelling.translation is None and spelling.kinds == survey.given:
         return survey, spelling
     survey = new(spelling.kinds, lenient=False, translated=spelling.translated)
-    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelling):
+    for batch, parts in _split_batches(files, "survey", name, shares, seed, progress, spelling):
         survey.add(batch, parts)
     return survey, spelling
 
 
-def _dealt(
+def _split_batches(
     files: TableFiles,
     what: str,
     target: str,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-    spelling: TableSpelling | None = None,
+    spelling: TableNotation | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.int8]]]:
     """All batches, translated, and the part of each row: the same in every pass."""
-    dealer = Dealer(target, shares, seed)
+    dealer = RowSplit(target, shares, seed)
     for batch in files.batches():
         parts = dealer.parts(batch)
         if spelling is not None:
@@ -274,7 +282,7 @@ def _dealt(
             progress(what, batch.first_row + batch.frame.height - 1)
 
 
-def _require_space(folder: Path, decided: Decided, dtype: str) -> None:
+def _require_space(folder: Path, decided: ConversionPlan, dtype: str) -> None:
     itemsize = np.dtype(dtype).itemsize
     needed = sum(decided.rows.values()) * (len(decided.inputs) * itemsize + itemsize)
     free = shutil.disk_usage(folder).free
@@ -303,13 +311,13 @@ class OtherConversion(ValueError):
         self.differences = differences
 
 
-def asked_of(files: TableFiles, **given: Any) -> Facts:
+def request_of(files: TableFiles, **given: Any) -> Metadata:
     """The tables, with size and time of each, and the arguments, as JSON holds them."""
     stamps = zip(files.paths, files.stamps(), strict=True)
     return {TABLES: [[str(path.resolve()), *stamp] for path, stamp in stamps], **given}
 
 
-def made_before(folder: Path, asked: Facts) -> ConvertedTable:
+def existing_conversion(folder: Path, asked: Metadata) -> ConvertedTable:
     """The table in the folder, if that is what was asked for.
 
     Raises
@@ -334,7 +342,7 @@ VALIDATION_ROWS = 100_000  # or, of a large table, about so many
 LEAST_ROWS = 50
 
 
-def shares_of(
+def split_shares(
     files: TableFiles, test_fraction: float, validation_fraction: float | None
 ) -> tuple[float, float]:
     """Shares of all rows: held out, and set aside to stop by."""
@@ -348,7 +356,7 @@ def shares_of(
     return held_out, (1 - held_out) * aside
 
 
-class Dealer:
+class RowSplit:
     """The part of each row: a random number for each, the same ones in every pass."""
 
     def __init__(self, target: str, shares: tuple[float, float], seed: int) -> None:

@@ -13,22 +13,22 @@ from engine.tables.column_kinds import BOOLEAN, CATEGORY, NUMBER, SMALLEST
 from engine.tables.column_statistics import (
     MOST_DISTINCT,
     SAMPLE_ROWS,
-    ColumnSurvey,
+    ColumnStatistics,
     Moments,
-    Survey,
+    TableStatistics,
 )
 from engine.tables.columns import MOST_INPUTS, Column, Columns
 from engine.tables.messages import counted
-from engine.tables.metadata import PARTS, TRAINING, Facts
+from engine.tables.metadata import PARTS, TRAINING, Metadata
 from engine.tables.target import CLASSIFICATION, Target
 
 FARTHEST = 1e6  # standard deviations from its mean that a target may be predicted
 
 
-class Decided(NamedTuple):
+class ConversionPlan(NamedTuple):
     """What the survey came to."""
 
-    survey: Survey
+    survey: TableStatistics
     target: Target
     columns: Columns
     preprocessing: ColumnTransformer
@@ -40,7 +40,9 @@ class Decided(NamedTuple):
     notes: list[str]
 
 
-def decided_by_survey(survey: Survey, task: str | None, notes: list[str], dtype: str) -> Decided:
+def plan_conversion(
+    survey: TableStatistics, task: str | None, notes: list[str], dtype: str
+) -> ConversionPlan:
     """Decide on target and columns; ValueError, with advice, where nothing can be learnt."""
     of_target_column = survey.columns[survey.target]
     target = of_target.decided_by(of_target_column.facts(), task)
@@ -69,7 +71,7 @@ def decided_by_survey(survey: Survey, task: str | None, notes: list[str], dtype:
         _require_predictable(target.name, mean, standard_deviation, np.finfo(dtype))
     preprocessing = fitted_preprocessing(columns.used, survey)
     inputs = [str(name) for name in preprocessing.get_feature_names_out()]
-    return Decided(
+    return ConversionPlan(
         survey, target, columns, preprocessing, inputs, classes, mean, standard_deviation, rows,
         notes,
     )  # fmt: skip
@@ -89,7 +91,7 @@ def _require_predictable(
 
 
 def _classes(
-    survey: Survey, target: Target, rows: dict[str, int], notes: list[str]
+    survey: TableStatistics, target: Target, rows: dict[str, int], notes: list[str]
 ) -> tuple[list[Any], dict[str, int]]:
     """The classes among the rows to learn from; rows of others are of no part."""
     values = survey.columns[target.name].values(target.kind)
@@ -120,7 +122,7 @@ def _classes(
     return classes, kept
 
 
-def known_columns(decided: Decided) -> list[Column]:
+def columns_as_learnt(decided: ConversionPlan) -> list[Column]:
     """The columns with what the rows to learn from have, as `columns.as_learnt` says it."""
     known = []
     for column in decided.columns.used:
@@ -130,7 +132,7 @@ def known_columns(decided: Decided) -> list[Column]:
     return known
 
 
-def facts_of(decided: Decided, about: Facts) -> Facts:
+def metadata_of(decided: ConversionPlan, about: Metadata) -> Metadata:
     """What stands in columns.json besides target and columns."""
     survey = decided.survey
     numbers = {
@@ -182,7 +184,7 @@ def _deviation(moments: Moments) -> float:
 LEARNT = 0  # the number of the part that is learnt from
 
 
-def fitted_preprocessing(columns: list[Column], survey: Survey) -> ColumnTransformer:
+def fitted_preprocessing(columns: list[Column], survey: TableStatistics) -> ColumnTransformer:
     """`pipeline.preprocessing`, as if fitted on the rows to learn from."""
     stand_ins = {column.name: _stand_in(column, survey) for column in columns}
     length = max(len(values) for values in stand_ins.values())
@@ -206,7 +208,7 @@ def fitted_preprocessing(columns: list[Column], survey: Survey) -> ColumnTransfo
     return fitted
 
 
-def _stand_in(column: Column, survey: Survey) -> list[Any]:
+def _stand_in(column: Column, survey: TableStatistics) -> list[Any]:
     """A few values for a column; the first may be repeated."""
     known = survey.columns[column.name]
     gap = known.n_missing_learnt > 0
@@ -229,21 +231,21 @@ def _stand_in(column: Column, survey: Survey) -> list[Any]:
     return [None if gap and value == parts.NO_VALUE else value for value in values]
 
 
-def category_counts(known: ColumnSurvey) -> dict[str, int]:
+def category_counts(known: ColumnStatistics) -> dict[str, int]:
     """The categories in the rows to learn from, and how often each comes."""
     values = known.values(CATEGORY)
     assert values is not None
     return {name: counts[LEARNT] for name, counts in values.items() if counts[LEARNT]}
 
 
-def _more_frequent(survey: Survey, name: str) -> float:
+def _more_frequent(survey: TableStatistics, name: str) -> float:
     """1.0 for true, if it is more frequent than false."""
     values = survey.columns[name].values(BOOLEAN) or {}
     n_true, n_false = (values.get(value, [0])[LEARNT] for value in (True, False))
     return float(n_true > n_false)
 
 
-def _put_numbers(steps: Any, names: list[str], survey: Survey) -> None:
+def _put_numbers(steps: Any, names: list[str], survey: TableStatistics) -> None:
     """Medians into the imputer; means and variances, of what it makes, into the scaler."""
     imputer, scaler = steps.named_steps["simpleimputer"], steps.named_steps["standardscaler"]
     medians = [survey.median(name) for name in names]

@@ -24,19 +24,19 @@ from engine.system.free_memory import in_words, memory_left
 from engine.tables import columns as of_columns
 from engine.tables.columns import Column
 from engine.tables.metadata import (
-    FACTS,
     HELD_OUT,
+    METADATA_FILE,
     OUTSIDE,
     PARTS,
     TRAINING,
     VALIDATION,
     is_converted,
-    read_facts,
+    read_metadata,
 )
 from engine.tables.target import CLASSIFICATION, Target
 
 if TYPE_CHECKING:
-    from engine.tables.conversion_plan import Decided
+    from engine.tables.conversion_plan import ConversionPlan
     from engine.tables.table_files import Batch
 
 
@@ -44,7 +44,7 @@ CODES_AT_A_TIME = 1 << 20
 PIPELINE = "preprocessing.skops"
 
 
-class OnDisk(NamedTuple):
+class RowsOnDisk(NamedTuple):
     """Some of the rows, mapped from their files: read as they are needed, and never written to.
 
     Attributes
@@ -81,29 +81,29 @@ class ConvertedTable:
     facts: dict[str, Any]
 
     @property
-    def training(self) -> OnDisk:
+    def training(self) -> RowsOnDisk:
         """The rows to learn from."""
         part = self.part(TRAINING)
         assert part is not None
         return part
 
     @property
-    def validation(self) -> OnDisk | None:
+    def validation(self) -> RowsOnDisk | None:
         """The rows to stop by; None where none were set aside."""
         return self.part(VALIDATION)
 
     @property
-    def held_out(self) -> OnDisk | None:
+    def held_out(self) -> RowsOnDisk | None:
         """The rows to be judged by; None where none were held out."""
         return self.part(HELD_OUT)
 
-    def part(self, name: str) -> OnDisk | None:
+    def part(self, name: str) -> RowsOnDisk | None:
         """The rows of a part, None if it has none."""
         n_rows = self.facts["rows"][name]
         if not n_rows:
             return None
         dtype = np.dtype(self.facts["about"]["dtype"])
-        return OnDisk(
+        return RowsOnDisk(
             self._mapped(f"{name}-inputs.npy", (n_rows, len(self.facts["inputs"])), dtype),
             self._mapped(f"{name}-targets.npy", (n_rows,), target_dtype(self.target, dtype)),
         )
@@ -126,7 +126,7 @@ class ConvertedTable:
             if counts is None or (name == TRAINING and counts != self.facts["target"]["counts"]):
                 raise ValueError(
                     f"{self.folder / name}-targets.npy is damaged: its class codes are not those "
-                    f"that {FACTS} tells of. Convert the table again."
+                    f"that {METADATA_FILE} tells of. Convert the table again."
                 )
 
     def _mapped(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -149,8 +149,8 @@ class ConvertedTable:
             raise ValueError(f"{path} is damaged: it is no array. Convert the table again.")
         if (array.shape, array.dtype) != (shape, dtype):
             raise ValueError(
-                f"{path} holds {array.dtype} of shape {array.shape}, and {FACTS} says {dtype} of "
-                f"shape {shape}. Convert the table again."
+                f"{path} holds {array.dtype} of shape {array.shape}, and {METADATA_FILE} says "
+                f"{dtype} of shape {shape}. Convert the table again."
             )
         return array
 
@@ -191,14 +191,16 @@ def open_table(folder: str | os.PathLike[str]) -> ConvertedTable:
     """
     folder = Path(folder)
     if not is_converted(folder):
-        raise ValueError(f"{folder} is not what `engine convert` has written: it has no {FACTS}.")
-    table = ConvertedTable(folder, *read_facts(folder))
+        raise ValueError(
+            f"{folder} is not what `engine convert` has written: it has no {METADATA_FILE}."
+        )
+    table = ConvertedTable(folder, *read_metadata(folder))
     for name in PARTS:
         table.part(name)  # whole, and of the right shape
     return table
 
 
-class Writer:
+class ArrayWriter:
     """The files of a folder that is being written, row after row."""
 
     def __init__(self, folder: Path, rows: dict[str, int], n_inputs: int, dtypes: Any) -> None:
@@ -286,12 +288,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def write_arrays(
     folder: Path,
     dealt: Iterable["tuple[Batch, NDArray[np.int8]]"],
-    decided: "Decided",
+    decided: "ConversionPlan",
     dtype: np.dtype[Any],
 ) -> None:
     """Inputs and targets of all batches, by the part of each row, to files in the folder."""
     dtypes = dtype, target_dtype(decided.target, dtype)
-    writer = Writer(folder, decided.rows, len(decided.inputs), dtypes)
+    writer = ArrayWriter(folder, decided.rows, len(decided.inputs), dtypes)
     try:
         for batch, parts in dealt:
             X, y = _rows(batch, decided)
@@ -332,7 +334,7 @@ def _held_in(
     return held
 
 
-def _rows(batch: "Batch", decided: "Decided") -> tuple[NDArray[Any], NDArray[Any]]:
+def _rows(batch: "Batch", decided: "ConversionPlan") -> tuple[NDArray[Any], NDArray[Any]]:
     """Inputs and targets of a batch; a class that is not learnt, or no target, is -1."""
     target = decided.target
     inputs = of_columns.inputs(batch.frame, decided.columns.used, batch.first_row)

@@ -17,7 +17,7 @@ from engine.system import atomic_files
 from engine.tables.csv_quotation import QuotationError, blank_lines, is_regular, mended
 from engine.tables.messages import counted, quoted
 
-Words = Mapping[str, int]  # that count as missing, and how often each stands in a column
+MissingTexts = Mapping[str, int]  # that count as missing, and how often each stands in a column
 
 PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv")
@@ -28,18 +28,18 @@ HEADER_BYTES = 1 << 20  # that are read at first; more where the header does not
 MOST_ROW_BYTES = 64 << 20  # of a single row
 
 
-class Table(NamedTuple):
+class LoadedTable(NamedTuple):
     """What a file holds: the columns of a CSV file are all text; and what is worth saying."""
 
     path: Path
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
-    words: Mapping[str, Words] = MappingProxyType({})  # of the columns that have such
+    words: Mapping[str, MissingTexts] = MappingProxyType({})  # of the columns that have such
 
 
 def read_table(
     path: Path, missing: Sequence[str] = MISSING, keep_empty_rows: bool = False
-) -> Table:
+) -> LoadedTable:
     """The table in a CSV or Parquet file.
 
     Parameters
@@ -115,14 +115,14 @@ def check_is_parquet(path: Path) -> None:
         raise ValueError(f"{path} is no Parquet file, or not the whole of one.")
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path) -> LoadedTable:
     check_is_parquet(path)
     try:
         frame = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{path} cannot be read as Parquet: {first_line(error)}.") from error
     check_named(path, frame.columns)
-    return Table(path, without_nan(frame))
+    return LoadedTable(path, without_nan(frame))
 
 
 def check_named(path: Path, names: Sequence[str]) -> None:
@@ -149,7 +149,7 @@ def missing_words(missing: Sequence[str], not_missing: Sequence[str]) -> list[st
     return [*(word for word in MISSING if word not in not_missing), *missing]
 
 
-def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -> Table:
+def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -> LoadedTable:
     separator, header = header_of(path)
     names, notes = column_names(path, header)
     source = _regular(path, separator)
@@ -171,7 +171,7 @@ def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -
         if n_empty:
             notes.append(f"{counted(n_empty, 'empty row')} left out.")
             text, frame = text.filter(is_kept), frame.filter(is_kept)
-    return Table(path, frame, tuple(notes), words_in(text, frame))
+    return LoadedTable(path, frame, tuple(notes), words_in(text, frame))
 
 
 def _regular(path: Path, separator: str) -> Path | bytes:

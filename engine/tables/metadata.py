@@ -16,15 +16,15 @@ from engine.tables.columns import Column
 from engine.tables.target import CLASSIFICATION, TASKS, Target
 
 FORMAT = 1
-FACTS = "columns.json"
+METADATA_FILE = "columns.json"
 TRAINING, VALIDATION, HELD_OUT = PARTS = ("training", "validation", "held-out")
 OUTSIDE = -1  # the part of a row without a target
 
-Facts = dict[str, Any]
+Metadata = dict[str, Any]
 
 # Types of the values: {name: ...} are those of a mapping, [...] those of each of a list.
 NUMBER, LABEL = (int, float), (str, int, float, bool)
-TYPES: Facts = {
+TYPES: Metadata = {
     "about": {
         "asked": {},
         "dtype": (str,),
@@ -49,16 +49,16 @@ TYPES: Facts = {
     "rows": dict.fromkeys(PARTS, (int,)),
     "target": {"name": (str,), "kind": (str,), "task": (str,), "reason": (str,)},
 }
-TYPES_OF_CLASSES: Facts = {"classes": [LABEL], "counts": [(int,)]}
-TYPES_OF_NUMBERS: Facts = {"mean": NUMBER, "standard deviation": NUMBER}
+TYPES_OF_CLASSES: Metadata = {"classes": [LABEL], "counts": [(int,)]}
+TYPES_OF_NUMBERS: Metadata = {"mean": NUMBER, "standard deviation": NUMBER}
 
 
 def is_converted(folder: Path) -> bool:
     """Whether a folder is what `convert_table` has written."""
-    return (folder / FACTS).is_file()
+    return (folder / METADATA_FILE).is_file()
 
 
-def write_facts(folder: Path, target: Target, columns: list[Column], facts: Facts) -> None:
+def write_metadata(folder: Path, target: Target, columns: list[Column], facts: Metadata) -> None:
     """What the files hold, for people and for `read_facts`."""
     all_facts = {
         "format": FORMAT,
@@ -67,13 +67,13 @@ def write_facts(folder: Path, target: Target, columns: list[Column], facts: Fact
         "target": {**asdict(target), **facts["target"]},
         "columns": [asdict(column) for column in columns],
     }
-    with (folder / FACTS).open("w", encoding="utf-8") as file:
+    with (folder / METADATA_FILE).open("w", encoding="utf-8") as file:
         json.dump(all_facts, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
 
 
-def read_facts(folder: Path) -> tuple[Target, list[Column], Facts]:
+def read_metadata(folder: Path) -> tuple[Target, list[Column], Metadata]:
     """Target, columns and all that is said of them.
 
     Raises
@@ -82,7 +82,7 @@ def read_facts(folder: Path) -> tuple[Target, list[Column], Facts]:
         When something is lacking, is of another type, or does not fit the rest; or was written by a
         version with another format.
     """
-    path = folder / FACTS
+    path = folder / METADATA_FILE
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         found = facts["format"]
@@ -101,16 +101,16 @@ def read_facts(folder: Path) -> tuple[Target, list[Column], Facts]:
     ):
         raise ValueError(f"{path} is damaged: {wrong}. Convert the table again.")
     target = Target(**{name: facts["target"][name] for name in TYPES["target"]})
-    return target, [_column(told) for told in facts["columns"]], facts
+    return target, [_column(stored) for stored in facts["columns"]], facts
 
 
-def _column(told: Facts) -> Column:
-    known = {name: told[name] for name in TYPES["columns"][0]}
-    reading = told.get("reading", "")
-    return Column(**{**known, "categories": tuple(told["categories"]), "reading": reading})
+def _column(stored: Metadata) -> Column:
+    known = {name: stored[name] for name in TYPES["columns"][0]}
+    reading = stored.get("reading", "")
+    return Column(**{**known, "categories": tuple(stored["categories"]), "reading": reading})
 
 
-def _wrong_reading(columns: list[Facts]) -> str:
+def _wrong_reading(columns: list[Metadata]) -> str:
     """A reading that is no text, in words; tables that nothing was read in need not have any."""
     readings = [column.get("reading", "") for column in columns]
     wrong = [reading for reading in readings if type(reading) is not str]
@@ -135,7 +135,7 @@ def _wrong_type(value: Any, types: Any, place: str) -> str:
     return next(filter(None, (_wrong_type(*part) for part in parts)), "")
 
 
-def _wrong_target(target: Facts) -> str:
+def _wrong_target(target: Metadata) -> str:
     if target["task"] not in TASKS:
         return f"target task is {target['task']!r}"
     is_class = target["task"] == CLASSIFICATION
@@ -151,7 +151,7 @@ def _wrong_target(target: Facts) -> str:
     return "" if len(counts) == len(classes) and min(counts) > 0 else "each class needs its count"
 
 
-def _unfit(facts: Facts) -> str:
+def _unfit(facts: Metadata) -> str:
     rows, target = facts["rows"], facts["target"]
     if min(rows.values()) < 0 or not rows[TRAINING]:
         return f"rows are {rows}"

@@ -19,14 +19,14 @@ from engine.model_files.table_examples import TableExamples
 from engine.tables import column_kinds, number_notation
 from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
-from engine.tables.csv_and_parquet import Words
+from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import counted, named_column, quoted
 from engine.tables.pipeline import NETWORK, after_translation, fitted_network, translation_of
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
 
-COMMA = number_notation.Reading(number_notation.COMMA)
+COMMA = number_notation.NumberReading(number_notation.COMMA)
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
 
 
@@ -101,7 +101,7 @@ class TableModel:
         return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
 
     def rows_with_target(
-        self, frame: pl.DataFrame, words: Words = MappingProxyType({})
+        self, frame: pl.DataFrame, words: MissingTexts = MappingProxyType({})
     ) -> tuple[WithTarget, list[str]]:
         """The rows that can be judged, their target, and what is to be said of it.
 

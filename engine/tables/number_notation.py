@@ -49,7 +49,7 @@ _PLAIN_GROUPS = r"^[-+]?[1-9]\d{0,2}(?:\.\d{3})+$"
 _UNIT = rf"^[-+]?\d[\d.,]*{_SPACE}?(?P<unit>[^\d\s.,:;/+-][^\d\s]{{0,9}})$"
 
 
-class Reading(NamedTuple):
+class NumberReading(NamedTuple):
     """How the numbers of a column are written.
 
     Attributes
@@ -72,7 +72,7 @@ class Reading(NamedTuple):
         return f"{said} in {self.mark}" if self.mark else said
 
 
-def numbers(texts: pl.Series, reading: Reading) -> pl.Series:
+def numbers(texts: pl.Series, reading: NumberReading) -> pl.Series:
     """The numbers, float64, and null for what is none in this notation.
 
     Examples
@@ -235,10 +235,10 @@ class NumberSurvey:
         """Whether some value can only be read with a decimal comma."""
         return COMMA in self.examples
 
-    def decimal(self, told: str | None) -> str:
-        """The reading that fits most values; if both fit as many, the one that the user told."""
+    def decimal(self, given: str | None) -> str:
+        """The reading that fits most values; if both fit as many, the one that the user gave."""
         if self.n_point == self.n_comma:
-            return told or EITHER
+            return given or EITHER
         return COMMA if self.n_comma > self.n_point else POINT
 
     @property

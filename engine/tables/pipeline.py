@@ -110,7 +110,7 @@ def fitted_network(pipeline: Pipeline) -> Any:
 # the means, by the standard deviations; categories that it knows; gaps where columns had some.
 
 
-def specimens(
+def made_up_rows(
     preprocessing: ColumnTransformer, translation: Translation | None = None
 ) -> pl.DataFrame:
     """Eight rows of the columns that the fitted preprocessing takes, or its translation."""

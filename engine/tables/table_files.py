@@ -17,7 +17,7 @@ import polars as pl
 from engine.tables.csv_and_parquet import (
     MOST_ROW_BYTES,
     SEPARATORS,
-    Words,
+    MissingTexts,
     check_ending,
     check_is_parquet,
     check_named,
@@ -51,7 +51,7 @@ class Batch(NamedTuple):
 
     frame: pl.DataFrame
     first_row: int
-    words: Mapping[str, Words] = MappingProxyType({})
+    words: Mapping[str, MissingTexts] = MappingProxyType({})
 
 
 @dataclass

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.tables import column_kinds
 from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
-from engine.tables.csv_and_parquet import Words
+from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import AS_VALUE, count_as_missing, counted
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
@@ -44,11 +44,13 @@ class TargetFacts:
     a_value: object = None
     all_whole: bool = False
     beyond_largest: bool = False
-    words: Words = field(default_factory=dict)
+    words: MissingTexts = field(default_factory=dict)
     no_spread: str = ""
 
 
-def decided(series: pl.Series, task: str | None, words: Words = MappingProxyType({})) -> Target:
+def decided(
+    series: pl.Series, task: str | None, words: MissingTexts = MappingProxyType({})
+) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
     name, kind = series.name, column_kinds.kind_of(series)
     refuse_what_is_no_target(name, kind, words)
@@ -103,7 +105,7 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
     return target
 
 
-def left_out(n_unknown: int, words: Words, how: str = AS_VALUE) -> list[str]:
+def left_out(n_unknown: int, words: MissingTexts, how: str = AS_VALUE) -> list[str]:
     """What is to be said of rows whose target is not known."""
     if not n_unknown:
         return []
@@ -111,7 +113,7 @@ def left_out(n_unknown: int, words: Words, how: str = AS_VALUE) -> list[str]:
     return [f"{counted(n_unknown, 'row')} without a target left out{why}."]
 
 
-def _but_for(words: Words, joined_by: str) -> str:
+def _but_for(words: MissingTexts, joined_by: str) -> str:
     return f"{joined_by}{count_as_missing(words)}" if words else ""
 
 
@@ -133,7 +135,7 @@ def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     return numbers
 
 
-def refuse_what_is_no_target(name: str, kind: str, words: Words) -> None:
+def refuse_what_is_no_target(name: str, kind: str, words: MissingTexts) -> None:
     """ValueError for a kind that cannot be predicted."""
     if kind == EMPTY:
         raise ValueError(

@@ -23,7 +23,7 @@ DATED = (dates.DATE, dates.TIME, dates.DURATION)
 PART = "part"  # what is made of a date besides its number
 READINGS = ("", NUMBER, *DATED, PART)
 
-Reading = number_notation.Reading | dates.Reading | str
+Reading = number_notation.NumberReading | dates.DateReading | str
 
 
 class Translation(BaseEstimator):  # type: ignore[misc]
@@ -119,7 +119,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
             reading = reading_of(stored)
             values = read(frame[name], reading, first_row)
             made.append(values)
-            if isinstance(reading, dates.Reading):
+            if isinstance(reading, dates.DateReading):
                 made += dates.derived(name, values, reading)
         return frame.with_columns(made) if made else frame
 
@@ -138,7 +138,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return {
             made: name
             for name, reading in readings
-            if isinstance(reading, dates.Reading)
+            if isinstance(reading, dates.DateReading)
             for made in dates.names_of_derived(name, reading)
         }
 
@@ -171,7 +171,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         if self.source_of().keys() & {*names}:
             raise ValueError("a translation that makes columns which are there")
         if self.target is not None and not isinstance(
-            reading_of(self.target), number_notation.Reading
+            reading_of(self.target), number_notation.NumberReading
         ):
             raise ValueError(f"the target is read as {self.target!r:.80}")
 
@@ -188,20 +188,20 @@ def reading_of(stored: Mapping[str, Any]) -> Reading:
             and type(mark) is str
             and len(mark) <= number_notation.LONGEST_MARK
         ):
-            return number_notation.Reading(decimal, mark)
+            return number_notation.NumberReading(decimal, mark)
     if kind in DATED:
         order, parts = stored["order"], stored["parts"]
         known = type(parts) is list and all(part in dates.PARTS for part in parts)
         if order in (*dates.ORDERS, dates.EITHER) and known and len(parts) <= len(dates.PARTS):
-            return dates.Reading(kind, order, tuple(parts))
+            return dates.DateReading(kind, order, tuple(parts))
     raise ValueError(f"a column that is read as {stored!r:.80}")
 
 
 def stored_form(reading: Reading) -> dict[str, Any]:
     """A reading as it is stored: of plain types."""
-    if isinstance(reading, number_notation.Reading):
+    if isinstance(reading, number_notation.NumberReading):
         return {"kind": NUMBER, "decimal": reading.decimal, "mark": reading.mark}
-    if isinstance(reading, dates.Reading):
+    if isinstance(reading, dates.DateReading):
         return {"kind": reading.kind, "order": reading.order, "parts": list(reading.parts)}
     return {"kind": TEXT}
 
@@ -231,9 +231,11 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
     return values.alias(series.name)
 
 
-def _values(series: pl.Series, reading: number_notation.Reading | dates.Reading) -> pl.Series:
+def _values(
+    series: pl.Series, reading: number_notation.NumberReading | dates.DateReading
+) -> pl.Series:
     dtype = series.dtype
-    if isinstance(reading, number_notation.Reading):
+    if isinstance(reading, number_notation.NumberReading):
         if dtype.is_numeric():
             return series.cast(pl.Float64)
         if dtype == pl.String:
@@ -256,7 +258,7 @@ def _written(value: float, reading: Reading) -> str | None:
     """A number in the form of a reading."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
-    if isinstance(reading, number_notation.Reading):
+    if isinstance(reading, number_notation.NumberReading):
         text = f"{value:.6f}"  # three decimals might be thousands
         text = text.replace(".", ",") if reading.decimal == number_notation.COMMA else text
         return f"{text} {reading.mark}".strip()

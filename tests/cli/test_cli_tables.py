@@ -21,7 +21,7 @@ from engine.cli.table_report import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import skops_file
 from engine.tables import fitting
-from engine.tables.csv_and_parquet import Table
+from engine.tables.csv_and_parquet import LoadedTable
 from engine.tables.model import read
 from engine.tables.pipeline import fitted_network
 from tests.processes import ROOT, TIMEOUT, complaints, engine, run, start
@@ -164,7 +164,7 @@ def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
     """The pipeline's numbers are those of the training rows; held-out rows may be anything."""
     model = read(folder / "people.skops")
     frame = pl.read_csv(folder / "people.csv")
-    plan = fitting.planned(Table(folder / "people.csv", frame), "churn")
+    plan = fitting.prepared(LoadedTable(folder / "people.csv", frame), "churn")
     rows = fitting.split(plan, 0.2, seed=0)
     ages = rows.training.inputs["age"].fill_nan(None)
     imputer = model.pipeline.named_steps["columns"].named_transformers_["number"][0]
@@ -178,7 +178,7 @@ def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
 def test_the_held_out_scores_are_those_of_the_saved_model_on_those_rows(folder):
     model = read(folder / "diabetes.skops")
     frame = pl.read_parquet(folder / "diabetes.parquet")
-    plan = fitting.planned(Table(folder / "diabetes.parquet", frame), "progress")
+    plan = fitting.prepared(LoadedTable(folder / "diabetes.parquet", frame), "progress")
     held_out = fitting.split(plan, 0.2, seed=0).held_out
     assert held_out is not None
     errors = held_out.y - model.predict(held_out.inputs).values

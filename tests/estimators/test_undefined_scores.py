@@ -108,7 +108,9 @@ def test_numbers_that_json_has_not_become_null_in_a_model_file(tmp_path):
 def test_facts_of_a_converted_table_and_figures_of_a_comparison_are_json(tmp_path):
     target = Target("y", "number", REGRESSION)
     with pytest.raises(ValueError, match="JSON"):
-        metadata.write_facts(tmp_path, target, [Column("x", "number")], {"target": {"mean": NAN}})
+        metadata.write_metadata(
+            tmp_path, target, [Column("x", "number")], {"target": {"mean": NAN}}
+        )
     found = strict(as_json("engine compare", {"cost": INF, "costs": [1.0, NAN], "of": {"x": NAN}}))
     assert found == {"command": "engine compare", "costs": [1.0, None], "of": {}}
 
@@ -226,7 +228,7 @@ def seed_for(folder, name):
     from engine.tables import fitting
     from engine.tables.csv_and_parquet import read_table
 
-    plan = fitting.planned(read_table(folder / f"{name}.csv"), name[:-1])
+    plan = fitting.prepared(read_table(folder / f"{name}.csv"), name[:-1])
     for seed in range(200):
         held_out = fitting.split(plan, 0.2, seed).held_out
         assert held_out is not None

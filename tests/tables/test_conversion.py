@@ -17,10 +17,10 @@ from engine.model_files.skops_file import read_model
 from engine.tables import converted_table, fitting
 from engine.tables import pipeline as parts
 from engine.tables import table_files as tables_table_files
-from engine.tables.column_statistics import Moments, Survey
+from engine.tables.column_statistics import Moments, TableStatistics
 from engine.tables.columns import described
 from engine.tables.converted_table import PIPELINE
-from engine.tables.csv_and_parquet import MISSING, Table, read_table
+from engine.tables.csv_and_parquet import MISSING, LoadedTable, read_table
 from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.metadata import PARTS
 from engine.tables.table_files import table_files
@@ -99,7 +99,7 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
     table = frame()
     path = written(table, tmp_path, ending)
     converted = convert_table(path, tmp_path / "folder", target, dtype="float64")
-    plan = fitting.planned(Table(path, table), target)
+    plan = fitting.prepared(LoadedTable(path, table), target)
     read = plan.inputs
     part = parts_of(table, target)
     known = part[part >= 0]
@@ -156,7 +156,7 @@ def test_classes_are_numbered(tmp_path, labels, classes, ending):
 def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     table = frame().with_columns(opened=pl.lit("31.1.2024"), fee=pl.lit("1,50 €"))
     converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
-    expected = fitting.planned(read_table(tmp_path / "table.csv"), "rent").columns
+    expected = fitting.prepared(read_table(tmp_path / "table.csv"), "rent").columns
     assert [(c.name, c.kind, c.note) for c in converted.columns] == [
         (c.name, c.kind, c.note) for c in expected.used
     ]
@@ -307,7 +307,7 @@ def test_medians_of_many_rows_are_those_of_a_sample(tmp_path, monkeypatch):
 
 def test_a_sample_is_drawn_over_all_rows_and_holds_each_once(monkeypatch):
     monkeypatch.setattr("engine.tables.column_statistics.SAMPLE_ROWS", 500)
-    survey = Survey("y", {}, 3, np.random.default_rng(0))
+    survey = TableStatistics("y", {}, 3, np.random.default_rng(0))
     sizes = [1, 300, 250, 2, 4000, 7]
     rows = np.split(np.arange(float(sum(sizes))), np.cumsum(sizes)[:-1])
     for numbers in rows:
@@ -587,7 +587,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path, monkeypatch, late):
         def write(writer, part, X, y):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(converted_table.Writer, "write", write)
+        monkeypatch.setattr(converted_table.ArrayWriter, "write", write)
         refused("The disk is full. What was written is removed", path, tmp_path, error=OSError)
     else:
         monkeypatch.setattr("shutil.disk_usage", lambda folder: _Free(1000))
@@ -885,7 +885,7 @@ def test_one_row_is_none_to_stop_by(tmp_path):
 
 
 def test_all_files_are_closed_where_one_cannot_be(tmp_path):
-    writer = converted_table.Writer(
+    writer = converted_table.ArrayWriter(
         tmp_path, {"training": 2, "held-out": 2}, 3, (np.float32, np.int32)
     )
     files = [file for file, _ in writer._files.values() if file is not None]

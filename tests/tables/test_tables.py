@@ -33,7 +33,7 @@ def csv_file(tmp_path, text, name="table.csv"):
 
 def table_of(**named):
     """As if read from a file."""
-    return csv_and_parquet.Table(Path("table.parquet"), pl.DataFrame(named))
+    return csv_and_parquet.LoadedTable(Path("table.parquet"), pl.DataFrame(named))
 
 
 def described(**named):
@@ -234,7 +234,7 @@ def test_numbers_that_rise_by_one_from_elsewhere_are_no_row_numbers():
 
 def test_a_column_s_kind_can_be_told():
     frame = pl.DataFrame({"zip": [1, 2, 1, 2], "id": [1, 2, 3, 4], "a": [1, 3, 3, 1], "y": [0] * 4})
-    told = columns.parse_told(["zip=category", "id=number", "a=out"], frame.columns)
+    told = columns.parse_kinds(["zip=category", "id=number", "a=out"], frame.columns)
     found = columns.described(frame, "y", told)
     assert [(column.name, column.kind) for column in found.used] == [
         ("zip", "category"),
@@ -254,7 +254,7 @@ def test_a_column_s_kind_can_be_told():
 )
 def test_a_kind_that_cannot_be_understood_is_refused(told, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        columns.parse_told([told], ["zip", "y"])
+        columns.parse_kinds([told], ["zip", "y"])
 
 
 def test_a_told_kind_that_does_not_fit_names_row_and_value():
@@ -367,7 +367,7 @@ def test_a_kind_that_is_told_is_obeyed_or_refused():
     with pytest.raises(ValueError, match="Column 'empty' has no values; it cannot be used as num"):
         columns.described(frame, "y", {"empty": "number"})
     with pytest.raises(ValueError, match="--column gives 'a' two kinds, number and category"):
-        columns.parse_told(["a=number", "a=category"], frame.columns)
+        columns.parse_kinds(["a=number", "a=category"], frame.columns)
 
 
 @pytest.mark.parametrize(
@@ -403,18 +403,18 @@ def test_words_that_take_values_away_are_said_with_the_way_round_it(tmp_path):
         "rows (--not-missing 'NA' makes it a value); there is nothing to learn."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        fitting.planned(table, "area")
-    notes = {column.name: column.note for column in fitting.planned(table, "y").columns.used}
+        fitting.prepared(table, "area")
+    notes = {column.name: column.note for column in fitting.prepared(table, "y").columns.used}
     assert notes["area"].endswith(
         "; 'NA' counts as missing in 20 rows (--not-missing 'NA' makes it a value)"
     )
     kept = read_table(table.path, csv_and_parquet.missing_words([], ["NA"]))
-    assert fitting.planned(kept, "area").target.task == "classification"
+    assert fitting.prepared(kept, "area").target.task == "classification"
 
 
 def test_rows_that_a_word_leaves_without_a_target_are_said_to_be_that(tmp_path):
     rows = [f"{i % 5},{['p', 'q', 'NA'][i % 3]}" for i in range(60)]
-    plan = fitting.planned(read_table(csv_file(tmp_path, "a,y\n" + "\n".join(rows))), "y")
+    plan = fitting.prepared(read_table(csv_file(tmp_path, "a,y\n" + "\n".join(rows))), "y")
     (note,) = plan.notes
     assert note.startswith("20 rows without a target left out: 'NA' counts as missing in 20 rows (")
 
@@ -471,7 +471,7 @@ def test_names_of_many_columns_are_read_at_once(n):
 
 def test_a_plan_leaves_rows_without_a_target_out_and_says_so():
     table = table_of(a=[1, 2, 4, 7, 9], y=["p", "q", None, "p", "q"])
-    plan = fitting.planned(table, "y")
+    plan = fitting.prepared(table, "y")
     assert plan.inputs["a"].to_list() == [1, 2, 7, 9]
     assert plan.y.tolist() == ["p", "q", "p", "q"]
     assert plan.notes == ["1 row without a target left out."]
@@ -487,16 +487,16 @@ def test_a_plan_leaves_rows_without_a_target_out_and_says_so():
 )
 def test_a_target_that_the_table_lacks_is_refused_with_near_names(name, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        fitting.planned(table_of(a=[1, 2], species=["p", "q"]), name)
+        fitting.prepared(table_of(a=[1, 2], species=["p", "q"]), name)
 
 
 def test_a_target_is_no_column_to_be_told():
     with pytest.raises(ValueError, match="'y' is the target; use --task for it"):
-        fitting.planned(table_of(a=[1, 2], y=["p", "q"]), "y", None, ["y=out"])
+        fitting.prepared(table_of(a=[1, 2], y=["p", "q"]), "y", None, ["y=out"])
 
 
 def split_of(y, fraction=0.2, seed=0):
-    plan = fitting.planned(table_of(a=[i * i for i in range(len(y))], y=y), "y")
+    plan = fitting.prepared(table_of(a=[i * i for i in range(len(y))], y=y), "y")
     return plan, fitting.split(plan, fraction, seed)
 
 

@@ -42,7 +42,7 @@ def as_written():
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("translation")
     as_written().write_csv(folder / "table.csv")
-    plan = fitting.planned(read_table(folder / "table.csv"), "y")
+    plan = fitting.prepared(read_table(folder / "table.csv"), "y")
     rows = fitting.split(plan, 0.2, 0)
     told = {"missing": ["NA"]}
     fitting.trained(plan, rows, SETTINGS, told).model.write(folder / "table.skops")
@@ -138,7 +138,7 @@ def test_a_part_of_a_date_that_says_nothing_is_no_column_of_the_table(tmp_path):
     at = [datetime.datetime(2024, 1, 1) + datetime.timedelta(hours=12 * (i % 9)) for i in range(N)]
     table = as_written().with_columns(when=pl.Series(map(str, at)))  # the sine is always 0
     table.write_csv(tmp_path / "table.csv")
-    plan = fitting.planned(read_table(tmp_path / "table.csv"), "y")
+    plan = fitting.prepared(read_table(tmp_path / "table.csv"), "y")
     assert [column.name for column in plan.columns.used if column.reading == "part"] == [
         "when, time of day (cosine)"
     ]
@@ -150,7 +150,7 @@ def test_a_name_may_look_like_a_pattern_for_names(tmp_path):
     names = {"price": "*", "when": "^.*$"}
     path = tmp_path / "table.csv"
     as_written().rename(names).write_csv(path)
-    plan = fitting.planned(read_table(path), "y")
+    plan = fitting.prepared(read_table(path), "y")
     model = fitting.trained(plan, fitting.split(plan, 0, 0), SETTINGS, {"missing": ["NA"]}).model
     model.write(tmp_path / "table.skops")
     for frame in (as_written().rename(names), as_written().rename(names).to_pandas()):
@@ -206,7 +206,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
     source = tmp_path / f"table{ending}"
     frame.write_csv(source) if ending == ".csv" else frame.write_parquet(source)
     table = convert_table(source, tmp_path / "table", "y", dtype="float64", test_fraction=0)
-    plan = fitting.planned(read_table(source), "y")
+    plan = fitting.prepared(read_table(source), "y")
     assert table.target == plan.target
     assert [(c.name, c.kind, c.reading, c.note) for c in table.columns] == [
         (c.name, c.kind, c.reading, c.note) for c in plan.columns.used
