@@ -143,7 +143,7 @@ class NotationSurvey:
                 column = self._columns.setdefault(series.name, _ColumnNotation(series.dtype))
                 column.add(series)
 
-    def decided(self) -> TableNotation:
+    def notation(self) -> TableNotation:
         """How the table is written; ValueError, with the option that decides, if that is open."""
         readings: dict[str, Reading] = {}
         reasons: dict[str, str] = {}

@@ -229,7 +229,7 @@ class ColumnStatistics:
             return column_kinds.kind_of_type(self.dtype)
         return self._possible[0] if self._possible else CATEGORY
 
-    def decided(self) -> tuple[Column, bool]:
+    def chosen(self) -> tuple[Column, bool]:
         """The column, and whether it is learnt from; as `columns.described` decides."""
         kind = self.kind
         if self._given == OUT:
@@ -391,19 +391,19 @@ class TableStatistics:
         for part in range(self.n_parts):
             self.rows_of_parts[part] += int((parts == part).sum())
         numbers = {}
-        for name, survey in self.columns.items():
+        for name, column_statistics in self.columns.items():
             words = batch.words.get(name, {})
-            found = survey.add(frame[name], parts, batch.first_row, words)
+            found = column_statistics.add(frame[name], parts, batch.first_row, words)
             if found is not None:
                 numbers[name] = found
         self._keep_sample(numbers, parts == 0)
 
-    def decided(self) -> Columns:
+    def chosen(self) -> Columns:
         """Which columns are learnt from."""
         found = Columns([], [])
-        for name, survey in self.columns.items():
+        for name, column_statistics in self.columns.items():
             if name != self.target:
-                column, is_used = survey.decided()
+                column, is_used = column_statistics.chosen()
                 (found.used if is_used else found.left_out).append(column)
         found = of_columns.without_orphans(found, self.translated)
         of_columns.refuse_nothing_to_learn_from(found, self.target)

@@ -176,20 +176,20 @@ def convert_table(
     if reuse and is_converted(Path(folder)):
         return existing_conversion(Path(folder), asked)
     with new_folder(Path(folder)) as unfinished:
-        survey, spelling = _statistics_of(
+        statistics, notation = _statistics_of(
             files, NotationSurvey(name, given_kinds, task, decimal, dates), shares, seed, progress
         )
-        decided = plan_conversion(survey, task, [*files.notes, *spelling.notes], dtype)
-        decided = decided._replace(columns=spelling.with_notes(decided.columns))
-        translation = spelling.step_of_model(decided.columns.used)
-        _require_space(unfinished, decided, dtype)
+        plan = plan_conversion(statistics, task, [*files.notes, *notation.notes], dtype)
+        plan = plan._replace(columns=notation.with_notes(plan.columns))
+        translation = notation.step_of_model(plan.columns.used)
+        _require_space(unfinished, plan, dtype)
         with _full_disk_in_words(Path(folder)):
-            dealt = _split_batches(files, "write", name, shares, seed, progress, spelling)
-            write_arrays(unfinished, dealt, decided, np.dtype(dtype))
+            dealt = _split_batches(files, "write", name, shares, seed, progress, notation)
+            write_arrays(unfinished, dealt, plan, np.dtype(dtype))
             if request_of(files)[TABLES] != asked[TABLES]:
                 raise ValueError(CHANGED)
             header = {"what": "from a table's columns to the inputs of a network"}
-            steps: Any = decided.preprocessing
+            steps: Any = plan.preprocessing
             if translation is not None:
                 steps = Pipeline([(TRANSLATION, translation), (COLUMNS, steps)])
             write_model(unfinished / PIPELINE, StoredModel(header, steps))
@@ -201,7 +201,7 @@ def convert_table(
                 "asked": asked,
             }
             write_metadata(
-                unfinished, decided.target, columns_as_learnt(decided), metadata_of(decided, about)
+                unfinished, plan.target, columns_as_learnt(plan), metadata_of(plan, about)
             )
     return open_table(folder)
 
@@ -233,13 +233,13 @@ def _checked_kinds(columns: Mapping[str, str], names: list[str], target: str) ->
 
 def _statistics_of(
     files: TableFiles,
-    spellings: NotationSurvey,
+    survey: NotationSurvey,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
 ) -> tuple[TableStatistics, TableNotation]:
     """A survey of the table; if it must be translated, a second survey, of the translation."""
-    name, given_kinds = spellings.target, spellings.given
+    name, given_kinds = survey.target, survey.given
 
     def new(
         given_kinds: Mapping[str, str], lenient: bool, translated: TranslatedColumns
@@ -248,17 +248,17 @@ def _statistics_of(
         return TableStatistics(name, dict(given_kinds), len(PARTS), generator, lenient, translated)
 
     undated = {column: kind for column, kind in given_kinds.items() if kind != DATE}
-    survey = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
+    statistics = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
     for batch, parts in _split_batches(files, "survey", name, shares, seed, progress):
-        survey.add(batch, parts)
-        spellings.add(batch.frame)
-    spelling = spellings.decided()
-    if spelling.translation is None and spelling.kinds == survey.given:
-        return survey, spelling
-    survey = new(spelling.kinds, lenient=False, translated=spelling.translated)
-    for batch, parts in _split_batches(files, "survey", name, shares, seed, progress, spelling):
-        survey.add(batch, parts)
-    return survey, spelling
+        statistics.add(batch, parts)
+        survey.add(batch.frame)
+    notation = survey.notation()
+    if notation.translation is None and notation.kinds == statistics.given:
+        return statistics, notation
+    statistics = new(notation.kinds, lenient=False, translated=notation.translated)
+    for batch, parts in _split_batches(files, "survey", name, shares, seed, progress, notation):
+        statistics.add(batch, parts)
+    return statistics, notation
 
 
 def _split_batches(
@@ -268,23 +268,23 @@ def _split_batches(
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-    spelling: TableNotation | None = None,
+    notation: TableNotation | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.int8]]]:
     """All batches, translated, and the part of each row: the same in every pass."""
     dealer = RowSplit(target, shares, seed)
     for batch in files.batches():
         parts = dealer.parts(batch)
-        if spelling is not None:
-            frame = spelling.translate(batch.frame, target, batch.first_row)
+        if notation is not None:
+            frame = notation.translate(batch.frame, target, batch.first_row)
             batch = batch._replace(frame=frame)
         yield batch, parts
         if progress is not None:
             progress(what, batch.first_row + batch.frame.height - 1)
 
 
-def _require_space(folder: Path, decided: ConversionPlan, dtype: str) -> None:
+def _require_space(folder: Path, plan: ConversionPlan, dtype: str) -> None:
     itemsize = np.dtype(dtype).itemsize
-    needed = sum(decided.rows.values()) * (len(decided.inputs) * itemsize + itemsize)
+    needed = sum(plan.rows.values()) * (len(plan.inputs) * itemsize + itemsize)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(

@@ -28,7 +28,7 @@ FARTHEST = 1e6  # standard deviations from its mean that a target may be predict
 class ConversionPlan(NamedTuple):
     """What the survey came to."""
 
-    survey: TableStatistics
+    statistics: TableStatistics
     target: Target
     columns: Columns
     preprocessing: ColumnTransformer
@@ -41,15 +41,15 @@ class ConversionPlan(NamedTuple):
 
 
 def plan_conversion(
-    survey: TableStatistics, task: str | None, notes: list[str], dtype: str
+    statistics: TableStatistics, task: str | None, notes: list[str], dtype: str
 ) -> ConversionPlan:
     """Decide on target and columns; ValueError, with advice, where nothing can be learnt."""
-    of_target_column = survey.columns[survey.target]
-    target = of_target.decided_by(of_target_column.facts(), task)
-    columns = survey.decided()
+    of_target_column = statistics.columns[statistics.target]
+    target = of_target.target_by(of_target_column.facts(), task)
+    columns = statistics.chosen()
     notes = list(notes)
     notes += of_target.left_out(of_target_column.n_missing, of_target_column.words)
-    rows = dict(zip(PARTS, survey.rows_of_parts, strict=True))
+    rows = dict(zip(PARTS, statistics.rows_of_parts, strict=True))
     if rows[TRAINING] < 2:
         raise ValueError(
             f"There are {counted(sum(rows.values()), 'row')} with a target, too few to learn from "
@@ -57,7 +57,7 @@ def plan_conversion(
         )
     classes, mean, standard_deviation = None, 0.0, 1.0
     if target.task == CLASSIFICATION:
-        classes, rows = _classes(survey, target, rows, notes)
+        classes, rows = _classes(statistics, target, rows, notes)
     else:
         moments = of_target_column.moments
         mean = moments.mean
@@ -69,10 +69,10 @@ def plan_conversion(
             )
         standard_deviation = float(scale_of(variances, np.array([mean]), moments.n)[0])
         _require_predictable(target.name, mean, standard_deviation, np.finfo(dtype))
-    preprocessing = fitted_preprocessing(columns.used, survey)
+    preprocessing = fitted_preprocessing(columns.used, statistics)
     inputs = [str(name) for name in preprocessing.get_feature_names_out()]
     return ConversionPlan(
-        survey, target, columns, preprocessing, inputs, classes, mean, standard_deviation, rows,
+        statistics, target, columns, preprocessing, inputs, classes, mean, standard_deviation, rows,
         notes,
     )  # fmt: skip
 
@@ -91,10 +91,10 @@ def _require_predictable(
 
 
 def _classes(
-    survey: TableStatistics, target: Target, rows: dict[str, int], notes: list[str]
+    statistics: TableStatistics, target: Target, rows: dict[str, int], notes: list[str]
 ) -> tuple[list[Any], dict[str, int]]:
     """The classes among the rows to learn from; rows of others are of no part."""
-    values = survey.columns[target.name].values(target.kind)
+    values = statistics.columns[target.name].values(target.kind)
     if values is None:
         raise ValueError(
             f"The target {target.name!r} has more than {MOST_DISTINCT:,} classes, the most that "
@@ -122,42 +122,42 @@ def _classes(
     return classes, kept
 
 
-def columns_as_learnt(decided: ConversionPlan) -> list[Column]:
+def columns_as_learnt(plan: ConversionPlan) -> list[Column]:
     """The columns with what the rows to learn from have, as `columns.as_learnt` says it."""
     known = []
-    for column in decided.columns.used:
-        survey = decided.survey.columns[column.name]
-        texts = tuple(category_counts(survey)) if column.kind == CATEGORY else ()
-        known.append(replace(column, n_missing=survey.n_missing_learnt, categories=texts))
+    for column in plan.columns.used:
+        statistics = plan.statistics.columns[column.name]
+        texts = tuple(category_counts(statistics)) if column.kind == CATEGORY else ()
+        known.append(replace(column, n_missing=statistics.n_missing_learnt, categories=texts))
     return known
 
 
-def metadata_of(decided: ConversionPlan, about: Metadata) -> Metadata:
+def metadata_of(plan: ConversionPlan, about: Metadata) -> Metadata:
     """What stands in columns.json besides target and columns."""
-    survey = decided.survey
+    statistics = plan.statistics
     numbers = {
         column.name: {
-            "mean": survey.columns[column.name].moments.mean,
-            "standard deviation": _deviation(survey.columns[column.name].moments),
-            "median": survey.median(column.name),
+            "mean": statistics.columns[column.name].moments.mean,
+            "standard deviation": _deviation(statistics.columns[column.name].moments),
+            "median": statistics.median(column.name),
         }
-        for column in decided.columns.used
+        for column in plan.columns.used
         if column.kind == NUMBER
     }
     of_task: dict[str, Any] = {
-        "mean": decided.mean,
-        "standard deviation": decided.standard_deviation,
+        "mean": plan.mean,
+        "standard deviation": plan.standard_deviation,
     }
-    if decided.classes is not None:
-        values = survey.columns[decided.target.name].values(decided.target.kind) or {}
+    if plan.classes is not None:
+        values = statistics.columns[plan.target.name].values(plan.target.kind) or {}
         of_task = {
-            "classes": decided.classes,
-            "counts": [values[value][LEARNT] for value in decided.classes],
+            "classes": plan.classes,
+            "counts": [values[value][LEARNT] for value in plan.classes],
         }
     return {
         "about": about,
-        "rows": decided.rows,
-        "inputs": decided.inputs,
+        "rows": plan.rows,
+        "inputs": plan.inputs,
         "target": of_task,
         "numbers": numbers,
         "missing values": (
@@ -165,8 +165,8 @@ def metadata_of(decided: ConversionPlan, about: Metadata) -> Metadata:
             f"{SAMPLE_ROWS:,}, if there are more); true or false: the more frequent; a category: "
             f"one of its own; an input more says so, if rows to learn from lack any"
         ),
-        "left out": [[column.name, column.note] for column in decided.columns.left_out],
-        "notes": decided.notes,
+        "left out": [[column.name, column.note] for column in plan.columns.left_out],
+        "notes": plan.notes,
     }
 
 
@@ -184,9 +184,9 @@ def _deviation(moments: Moments) -> float:
 LEARNT = 0  # the number of the part that is learnt from
 
 
-def fitted_preprocessing(columns: list[Column], survey: TableStatistics) -> ColumnTransformer:
+def fitted_preprocessing(columns: list[Column], statistics: TableStatistics) -> ColumnTransformer:
     """`pipeline.preprocessing`, as if fitted on the rows to learn from."""
-    stand_ins = {column.name: _stand_in(column, survey) for column in columns}
+    stand_ins = {column.name: _stand_in(column, statistics) for column in columns}
     length = max(len(values) for values in stand_ins.values())
     frame = pl.DataFrame(
         [
@@ -201,16 +201,16 @@ def fitted_preprocessing(columns: list[Column], survey: TableStatistics) -> Colu
     fitted = parts.preprocessing(columns).fit(frame)
     of_kind = {kind: [c.name for c in columns if c.kind == kind] for kind in (NUMBER, BOOLEAN)}
     if of_kind[NUMBER]:
-        _put_numbers(fitted.named_transformers_[NUMBER], of_kind[NUMBER], survey)
+        _put_numbers(fitted.named_transformers_[NUMBER], of_kind[NUMBER], statistics)
     if of_kind[BOOLEAN]:
         imputer = fitted.named_transformers_[BOOLEAN]
-        imputer.statistics_ = np.array([_more_frequent(survey, n) for n in of_kind[BOOLEAN]])
+        imputer.statistics_ = np.array([_more_frequent(statistics, n) for n in of_kind[BOOLEAN]])
     return fitted
 
 
-def _stand_in(column: Column, survey: TableStatistics) -> list[Any]:
+def _stand_in(column: Column, statistics: TableStatistics) -> list[Any]:
     """A few values for a column; the first may be repeated."""
-    known = survey.columns[column.name]
+    known = statistics.columns[column.name]
     gap = known.n_missing_learnt > 0
     if column.kind != CATEGORY:
         filled = known.n_missing_learnt < known.n_learnt
@@ -238,32 +238,32 @@ def category_counts(known: ColumnStatistics) -> dict[str, int]:
     return {name: counts[LEARNT] for name, counts in values.items() if counts[LEARNT]}
 
 
-def _more_frequent(survey: TableStatistics, name: str) -> float:
+def _more_frequent(statistics: TableStatistics, name: str) -> float:
     """1.0 for true, if it is more frequent than false."""
-    values = survey.columns[name].values(BOOLEAN) or {}
+    values = statistics.columns[name].values(BOOLEAN) or {}
     n_true, n_false = (values.get(value, [0])[LEARNT] for value in (True, False))
     return float(n_true > n_false)
 
 
-def _put_numbers(steps: Any, names: list[str], survey: TableStatistics) -> None:
+def _put_numbers(steps: Any, names: list[str], statistics: TableStatistics) -> None:
     """Medians into the imputer; means and variances, of what it makes, into the scaler."""
     imputer, scaler = steps.named_steps["simpleimputer"], steps.named_steps["standardscaler"]
-    medians = [survey.median(name) for name in names]
+    medians = [statistics.median(name) for name in names]
     imputer.statistics_ = np.array(medians)
     means, variances = [], []
     for name, median in zip(names, medians, strict=True):
-        known = survey.columns[name]
+        known = statistics.columns[name]
         imputed = Moments(known.moments.n, known.moments.mean, known.moments.squares)
         if known.n_missing_learnt:
             imputed.merge(Moments(known.n_missing_learnt, median, 0.0))
         means.append(imputed.mean)
         variances.append(imputed.squares / imputed.n)
     for place in imputer.indicator_.features_:
-        known = survey.columns[names[place]]
+        known = statistics.columns[names[place]]
         share = known.n_missing_learnt / known.n_learnt
         means.append(share)
         variances.append(share * (1 - share))
-    n = survey.rows_of_parts[LEARNT]
+    n = statistics.rows_of_parts[LEARNT]
     scaler.mean_, scaler.var_ = np.array(means), np.array(variances)
     scaler.scale_ = scale_of(scaler.var_, scaler.mean_, n)
     scaler.n_samples_seen_ = np.float64(n)

@@ -288,20 +288,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def write_arrays(
     folder: Path,
     dealt: Iterable["tuple[Batch, NDArray[np.int8]]"],
-    decided: "ConversionPlan",
+    plan: "ConversionPlan",
     dtype: np.dtype[Any],
 ) -> None:
     """Inputs and targets of all batches, by the part of each row, to files in the folder."""
-    dtypes = dtype, target_dtype(decided.target, dtype)
-    writer = ArrayWriter(folder, decided.rows, len(decided.inputs), dtypes)
+    dtypes = dtype, target_dtype(plan.target, dtype)
+    writer = ArrayWriter(folder, plan.rows, len(plan.inputs), dtypes)
     try:
         for batch, parts in dealt:
-            X, y = _rows(batch, decided)
-            if decided.classes is not None:
+            X, y = _rows(batch, plan)
+            if plan.classes is not None:
                 parts[y < 0] = OUTSIDE
             else:
-                y = _held_in(dtypes[1], y[:, np.newaxis], [decided.target.name], batch, parts)[:, 0]
-            X = _held_in(dtypes[0], X, decided.inputs, batch, parts)
+                y = _held_in(dtypes[1], y[:, np.newaxis], [plan.target.name], batch, parts)[:, 0]
+            X = _held_in(dtypes[0], X, plan.inputs, batch, parts)
             for number, part in enumerate(PARTS):
                 chosen = np.flatnonzero(parts == number)
                 writer.write(part, X[chosen], y[chosen])
@@ -334,17 +334,17 @@ def _held_in(
     return held
 
 
-def _rows(batch: "Batch", decided: "ConversionPlan") -> tuple[NDArray[Any], NDArray[Any]]:
+def _rows(batch: "Batch", plan: "ConversionPlan") -> tuple[NDArray[Any], NDArray[Any]]:
     """Inputs and targets of a batch; a class that is not learnt, or no target, is -1."""
-    target = decided.target
-    inputs = of_columns.inputs(batch.frame, decided.columns.used, batch.first_row)
-    X = decided.preprocessing.transform(inputs)
+    target = plan.target
+    inputs = of_columns.inputs(batch.frame, plan.columns.used, batch.first_row)
+    X = plan.preprocessing.transform(inputs)
     values = of_columns.checked(batch.frame[target.name], target.kind, batch.first_row)
-    if decided.classes is not None:
-        known = pl.Series(decided.classes, dtype=values.dtype, strict=False)
+    if plan.classes is not None:
+        known = pl.Series(plan.classes, dtype=values.dtype, strict=False)
         codes = values.replace_strict(
             known, pl.Series(range(len(known)), dtype=pl.Int32), default=-1, return_dtype=pl.Int32
         )
         return X, codes.fill_null(-1).to_numpy()
     numbers = values.fill_null(float("nan")).to_numpy()
-    return X, (numbers - decided.mean) / decided.standard_deviation
+    return X, (numbers - plan.mean) / plan.standard_deviation

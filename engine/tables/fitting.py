@@ -112,21 +112,21 @@ def prepared(
     given_kinds = of_columns.parse_kinds(list(kinds), frame.columns)
     if name in given_kinds:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    spellings = NotationSurvey(name, given_kinds, task, decimal, dates)
-    spellings.add(frame)
-    spelling = spellings.decided()
-    frame = spelling.translate(frame, name)
+    survey = NotationSurvey(name, given_kinds, task, decimal, dates)
+    survey.add(frame)
+    notation = survey.notation()
+    frame = notation.translate(frame, name)
     words = table.words.get(name, {})
-    found = of_target.decided(frame[name], task, words)
-    notes = [*table.notes, *spelling.notes]
-    columns = spelling.with_notes(
-        of_columns.described(frame, name, spelling.kinds, table.words, spelling.translated)
+    found = of_target.target_of(frame[name], task, words)
+    notes = [*table.notes, *notation.notes]
+    columns = notation.with_notes(
+        of_columns.described(frame, name, notation.kinds, table.words, notation.translated)
     )
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
     notes += of_target.left_out(int((~known).sum()), words)
     y = of_target.values_of(frame[name].filter(known), found)
-    translation = spelling.step_of_model(columns.used)
+    translation = notation.step_of_model(columns.used)
     return PreparedTable(table, found, columns, y, prepared.filter(known), notes, translation)
 
 

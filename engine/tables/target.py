@@ -48,7 +48,7 @@ class TargetFacts:
     no_spread: str = ""
 
 
-def decided(
+def target_of(
     series: pl.Series, task: str | None, words: MissingTexts = MappingProxyType({})
 ) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
@@ -56,7 +56,7 @@ def decided(
     refuse_what_is_no_target(name, kind, words)
     values = column_kinds.as_kind(series, kind).values.drop_nulls()
     is_number = kind == NUMBER
-    return decided_by(
+    return target_by(
         TargetFacts(
             name,
             kind,
@@ -73,7 +73,7 @@ def decided(
     )
 
 
-def decided_by(facts: TargetFacts, task: str | None) -> Target:
+def target_by(facts: TargetFacts, task: str | None) -> Target:
     """The same, by what is known of the column."""
     name, kind = facts.name, facts.kind
     refuse_what_is_no_target(name, kind, facts.words)

@@ -24,7 +24,7 @@ from engine.tables.csv_and_parquet import MISSING, LoadedTable, read_table
 from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.metadata import PARTS
 from engine.tables.table_files import table_files
-from engine.tables.target import decided
+from engine.tables.target import target_of
 from tests.processes import environment
 
 pytestmark = pytest.mark.compiled
@@ -163,7 +163,7 @@ def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
     assert ["opened", "is '31.1.2024' everywhere"] in converted.facts["left out"]
     assert ["fee", "is '1,50 €' everywhere"] in converted.facts["left out"]
-    assert converted.target == decided(table["rent"], None)
+    assert converted.target == target_of(table["rent"], None)
 
 
 @pytest.mark.parametrize("n_categories", [48, 49, 50, 51, 60])

@@ -295,16 +295,16 @@ def test_a_number_too_large_to_be_standardised_is_refused_with_its_row(value):
     ],
 )
 def test_the_task_is_inferred_from_the_target_and_the_reason_said(values, task, reason):
-    found = target.decided(pl.Series("y", values), None)
+    found = target.target_of(pl.Series("y", values), None)
     assert (found.task, found.reason) == (task, reason)
 
 
 def test_the_task_can_be_told():
     whole, fractions = pl.Series("y", [0, 1, 2] * 9), pl.Series("y", [0.5, 1.0] * 9)
-    found = target.decided(whole, "regression")
+    found = target.target_of(whole, "regression")
     assert (found.task, found.reason) == ("regression", "as you asked")
     assert target.values_of(whole, found).dtype == np.float64
-    found = target.decided(fractions, "classification")
+    found = target.target_of(fractions, "classification")
     assert set(target.values_of(fractions, found)) == {"0.5", "1"}
 
 
@@ -314,7 +314,7 @@ def test_the_task_can_be_told():
 )
 def test_classes_keep_their_type(values, dtype):
     series = pl.Series("y", values)
-    assert target.values_of(series, target.decided(series, None)).dtype == dtype
+    assert target.values_of(series, target.target_of(series, None)).dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_classes_keep_their_type(values, dtype):
 )
 def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        target.decided(pl.Series("y", values), task)
+        target.target_of(pl.Series("y", values), task)
 
 
 # A value against nothing, codes, words that count as missing, and numbers out of the ordinary.
@@ -385,7 +385,7 @@ def test_a_whole_number_is_one_code_in_whichever_spelling(values, beside):
     found = column_kinds.as_kind(series, "category").values.to_list()
     assert found[:3] == ["1", "2", None]
     assert found[3:] == (beside if series.dtype == pl.String else [])
-    y = target.decided(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
+    y = target.target_of(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
     assert {str(one) for one in target.values_of(series.drop_nulls(), y)} >= {"1", "2"}
 
 
@@ -443,7 +443,7 @@ SPREADS = [
 def test_numbers_that_cannot_be_scaled_are_refused_or_left_out_in_words(values, message):
     frame = pl.DataFrame({"x": values, "a": [k % 7 for k in range(40)]})
     with pytest.raises(ValueError, match=re.escape(f"The target 'x' {message}")):
-        target.decided(frame["x"], "regression")
+        target.target_of(frame["x"], "regression")
     (out,) = described(x=values, a=frame["a"], y=list(range(40))).left_out
     assert out.note.startswith(message)
     with pytest.raises(ValueError, match=re.escape(f"Column 'x' {message}")):
