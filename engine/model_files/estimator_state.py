@@ -171,7 +171,7 @@ def _require_same_network(estimator: Any, about: Description) -> None:
 
 # What is left out: the state of training.
 
-# Attributes of a fitted network that going on with training asks for, and prediction does not.
+# Attributes of a fitted network that resuming training asks for, and prediction does not.
 OF_TRAINING = ("_class_weights", "_draws", "_optimizer", "plan_")
 OF_PROCESSES = {Pipeline: "memory", ColumnTransformer: "n_jobs", FeatureUnion: "n_jobs"}
 

@@ -29,7 +29,7 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
         not to be loaded again.
     model : Network, MLPClassifier, MLPRegressor, or for .skops a scikit-learn pipeline
         Not changed. Settings that belong to this process are left out: a checkpoint, scorers that
-        are functions, generators of random numbers, and the state that an optimiser goes on from.
+        are functions, generators of random numbers, and the state that an optimiser resumes from.
     theta : ndarray (n_parameters,) or TrainResult
         The parameters, where the model is a Network.
     X : array_like (n_samples, n_features) or table, optional

@@ -2,8 +2,8 @@
 
 A .skops file is a zip archive: what `skops` writes for a scikit-learn pipeline, `mlp-engine.json`,
 which says in plain words what the model is, for any program to read, and `examples.json`, a few
-rows with what the model gave for them. Only the types in `trusted.py` are made from a file; one
-that asks for another is refused first.
+rows with what the model gave for them. Only the types in `trusted_types.py` are made from a file;
+one that asks for another is refused first.
 """
 
 import io

@@ -28,7 +28,7 @@ PREPROCESSING = frozenset(
         "sklearn.preprocessing._polynomial.PolynomialFeatures",
     }
 )
-# A step of ours, which says by itself whether what it holds is sound: soundness.py asks it.
+# A step of ours, which says by itself whether what it holds is sound: estimator_checks.py asks it.
 TABLES = frozenset({"engine.tables.translation.Translation"})
 NETWORKS = frozenset(
     {

@@ -2,7 +2,7 @@
 
 What is kept of a column does not grow with its rows: whether all values are of a kind, up to 10 000
 distinct ones with their counts, the moments of its numbers, and the numbers in a random sample of
-the rows to learn from, whose median stands for theirs.
+the training rows, whose median stands for theirs.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ from engine.tables.target import TargetFacts
 
 MOST_DISTINCT = 10_000  # values of a column that are counted,
 MOST_TEXT = 1 << 20  # or so many bytes of text
-SAMPLE_ROWS = 1 << 14  # rows to learn from whose numbers are kept
+SAMPLE_ROWS = 1 << 14  # training rows whose numbers are kept
 
 
 @dataclass
@@ -108,9 +108,9 @@ class ColumnStatistics:
     counts, number_counts : Counts
         Of its values as they stand there, and, where they can be read as numbers, of these.
     moments : Moments
-        Of the numbers in the rows to learn from.
+        Of the numbers in the training rows.
     n_learnt, n_missing_learnt : int
-        Rows to learn from, and how many of these lack a value.
+        Training rows, and how many of these lack a value.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class ColumnStatistics:
 
     @property
     def kind(self) -> str:
-        """By all values; the rules are those of `kinds.kind_of`."""
+        """By all values; the rules are those of `column_kinds.kind_of`."""
         if self.n_present == 0:
             return EMPTY
         if self.dtype != pl.String:
@@ -354,9 +354,9 @@ def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
 
 @dataclass
 class TableStatistics:
-    """All columns of a table, and a sample of the numbers in the rows to learn from.
+    """All columns of a table, and a sample of the numbers in the training rows.
 
-    Parts are numbered from 0, the rows to learn from; below 0 is a row of none. A lenient survey
+    Parts are numbered from 0, the training rows; below 0 is a row of none. A lenient survey
     takes text for numbers where a user has given that kind, as it may be translated to them.
     """
 

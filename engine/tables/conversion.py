@@ -74,7 +74,7 @@ def convert_table(
 
     Numbers are imputed (median) and standardised, categories one-hot, true and false 1 and 0, with
     an input for what is missing: as `engine train` does (docs/tables.md), and by the rows to learn
-    from alone. Rows are held out, and set aside to stop by, at random, each by itself.
+    from alone. Rows are held out, and set aside for validation, at random, each by itself.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def convert_table(
     test_fraction : float
         Share of the rows that are held out, at least 0 and below 1.
     validation_fraction : float, optional
-        Share of the others that are set aside to stop by, at least 0 and below 1. None is a tenth,
-        or of a table of more than a million rows about 100 000 rows.
+        Share of the others that are set aside for validation, at least 0 and below 1. None is a
+        tenth, or of a table of more than a million rows about 100 000 rows.
     seed : int
         Seed of what is drawn at random.
     dtype : "float32" or "float64"
@@ -335,9 +335,9 @@ def existing_conversion(folder: Path, asked: Metadata) -> ConvertedTable:
     return table
 
 
-# Which part of the rows each row is: to learn from, to stop by, or held out; each by itself.
+# Which part of the rows each row is: training, validation or held out; each by itself.
 
-VALIDATION_SHARE = 0.1  # of the rows that are not held out, to stop by,
+VALIDATION_SHARE = 0.1  # of the rows that are not held out, for validation,
 VALIDATION_ROWS = 100_000  # or, of a large table, about so many
 LEAST_ROWS = 50
 
@@ -345,7 +345,7 @@ LEAST_ROWS = 50
 def split_shares(
     files: TableFiles, test_fraction: float, validation_fraction: float | None
 ) -> tuple[float, float]:
-    """Shares of all rows: held out, and set aside to stop by."""
+    """Shares of all rows: held out, and set aside for validation."""
     held_out = settings.share("test_fraction", test_fraction)
     if validation_fraction is None:
         n_rows = files.estimated_rows() * (1 - held_out)
@@ -367,7 +367,7 @@ class RowSplit:
     def parts(self, batch: Batch) -> NDArray[np.int8]:
         """Numbers of PARTS, or OUTSIDE for rows without a target."""
         drawn = self._generator.random(batch.frame.height)
-        # Held out, to stop by, to learn from: in PARTS from the last to the first.
+        # Held out, validation, training: in PARTS from the last to the first.
         parts = (len(PARTS) - 1 - np.searchsorted(self._bounds, drawn, side="right")).astype(
             np.int8
         )

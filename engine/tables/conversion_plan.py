@@ -93,7 +93,7 @@ def _require_predictable(
 def _classes(
     statistics: TableStatistics, target: Target, rows: dict[str, int], notes: list[str]
 ) -> tuple[list[Any], dict[str, int]]:
-    """The classes among the rows to learn from; rows of others are of no part."""
+    """The classes among the training rows; rows of others are of no part."""
     values = statistics.columns[target.name].values(target.kind)
     if values is None:
         raise ValueError(
@@ -123,7 +123,7 @@ def _classes(
 
 
 def columns_as_learnt(plan: ConversionPlan) -> list[Column]:
-    """The columns with what the rows to learn from have, as `columns.as_learnt` says it."""
+    """The columns with what the training rows have, as `columns.as_learnt` says it."""
     known = []
     for column in plan.columns.used:
         statistics = plan.statistics.columns[column.name]
@@ -185,7 +185,7 @@ LEARNT = 0  # the number of the part that is learnt from
 
 
 def fitted_preprocessing(columns: list[Column], statistics: TableStatistics) -> ColumnTransformer:
-    """`pipeline.preprocessing`, as if fitted on the rows to learn from."""
+    """`pipeline.preprocessing`, as if fitted on the training rows."""
     stand_ins = {column.name: _stand_in(column, statistics) for column in columns}
     length = max(len(values) for values in stand_ins.values())
     frame = pl.DataFrame(
@@ -232,7 +232,7 @@ def _stand_in(column: Column, statistics: TableStatistics) -> list[Any]:
 
 
 def category_counts(known: ColumnStatistics) -> dict[str, int]:
-    """The categories in the rows to learn from, and how often each comes."""
+    """The categories in the training rows, and how often each comes."""
     values = known.values(CATEGORY)
     assert values is not None
     return {name: counts[LEARNT] for name, counts in values.items() if counts[LEARNT]}

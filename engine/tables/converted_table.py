@@ -1,6 +1,6 @@
 """A table as arrays in a folder, which are mapped into memory and not read into it.
 
-Each part of the rows (to learn from, to stop by, held out) has two files: inputs, as the network
+Each part of the rows (training, validation, held out) has two files: inputs, as the network
 takes them, and targets. `columns.json` says what they are made of and is written last; the folder
 takes its name once everything in it is on the disk.
 """
@@ -52,7 +52,7 @@ class RowsOnDisk(NamedTuple):
     X : ndarray (n_rows, n_inputs)
         float32 or float64; ``X.T`` is what `engine.train` takes.
     y : ndarray (n_rows,)
-        Class codes, int32; or numbers of mean 0 and variance 1 in the rows to learn from, of the
+        Class codes, int32; or numbers of mean 0 and variance 1 in the training rows, of the
         dtype of X.
     """
 
@@ -82,14 +82,14 @@ class ConvertedTable:
 
     @property
     def training(self) -> RowsOnDisk:
-        """The rows to learn from."""
+        """The training rows."""
         part = self.part(TRAINING)
         assert part is not None
         return part
 
     @property
     def validation(self) -> RowsOnDisk | None:
-        """The rows to stop by; None where none were set aside."""
+        """The validation rows; None where none were set aside."""
         return self.part(VALIDATION)
 
     @property
@@ -319,7 +319,7 @@ def _held_in(
 ) -> NDArray[Any]:
     """Standardised numbers in that dtype; ValueError if it cannot hold one that is to be written.
 
-    All are within `kinds.LARGEST`, but some may be far from the rows to learn from.
+    All are within `column_kinds.LARGEST`, but some may be far from the training rows.
     """
     with np.errstate(over="ignore"):
         held = scaled.astype(dtype, copy=False)

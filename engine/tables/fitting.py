@@ -41,7 +41,7 @@ from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
 
 LEAST_ROWS = 10  # for a split
-EARLY_STOPPING_ROWS = 50  # to learn from, from which some are set aside to stop by
+EARLY_STOPPING_ROWS = 50  # training rows, of which some are set aside for validation
 VALIDATION_FRACTION = 0.1
 PATIENCE = 20  # epochs without a better loss there
 INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
@@ -67,7 +67,7 @@ class RowsOfTable(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Rows to learn from, to stop by, and to be judged by; `how` is for people to read."""
+    """Training, validation and held-out rows; `how` says in words how they were divided."""
 
     training: RowsOfTable
     validation: RowsOfTable | None
@@ -87,7 +87,7 @@ class TrainedTable:
     scores: dict[str, Scores]
     held_out: Predicted | None
     warnings: tuple[str, ...]
-    resumed: str  # where the training went on from, in words; empty for a new one
+    resumed: str  # where the training resumed from, in words; empty for a new one
 
     @property
     def network(self) -> Any:
@@ -142,7 +142,7 @@ def split(
         Share of the rows that are held out; 0 holds none out.
     seed : int
     early_stopping : bool, optional
-        Whether a tenth of the others is set aside to stop by; None is where there are enough.
+        Whether a tenth of the others is set aside for validation; None is where there are enough.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def trained(
     preprocessing = parts.preprocessing(plan.columns.used)
     X = preprocessing.fit_transform(training.inputs)
     network = parts.network(task, **settings, **_stopping(rows, task), progress=progress)
-    seen = rows.validation or rows.held_out  # without a part to stop by, only for the curve
+    seen = rows.validation or rows.held_out  # without validation rows, only for the curve
     watched = {} if seen is None else _validation_data(preprocessing, seen, training, task)
     with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
@@ -250,7 +250,7 @@ def of_checkpoint(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def resumed_from(network: Any) -> str:
-    """The checkpoint that a fit went on from, as its plan has it."""
+    """The checkpoint that a fit resumed from, as its plan has it."""
     _, found, where = network.plan_.why.partition("; went on from ")
     return f"{found}{where}"
 
@@ -310,7 +310,7 @@ def _divided(
 def _set_aside(
     part: RowsOfTable, target: Target, seed: int, wanted: bool | None
 ) -> tuple[RowsOfTable, RowsOfTable | None]:
-    """Rows to learn from, and a tenth of them set aside to stop by."""
+    """Training rows, and a tenth of them set aside for validation."""
     n_aside = _share(part, VALIDATION_FRACTION)
     stratified, how = _stratified(part, target, n_aside)
     possible = stratified or target.task != CLASSIFICATION

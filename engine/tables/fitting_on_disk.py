@@ -57,7 +57,7 @@ def trained_on_disk(
     early_stopping: bool | None = None,
     progress: bool = False,
 ) -> TrainedOnDisk:
-    """Fit on the rows to learn from, shuffled by blocks, and judge on those that were held out.
+    """Fit on the training rows, shuffled by blocks, and judge on those that were held out.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def trained_on_disk(
     settings : mapping
         Arguments of the network.
     early_stopping : bool, optional
-        Whether to stop by the rows that were set aside for it; None is if there are any.
+        Whether to stop early by the validation rows; None is if there are any.
     progress : bool
         Show a bar, with the time left, on standard error.
 

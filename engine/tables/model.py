@@ -58,7 +58,7 @@ class TableModel:
     left_out : list of str
         Those that were in the table and are not learnt from.
     baseline : dict
-        What `scores.baseline` says of the rows that were learnt from.
+        What `scores.baseline` says of the training rows.
     missing : list of str
         What stood for a missing value in a CSV file.
     training : dict

@@ -34,7 +34,7 @@ def learning_curve(
     title: str,
     path: Path,
 ) -> None:
-    """Save the loss over the epochs, on the rows that are learnt from and on others."""
+    """Save the loss over the epochs, on the training rows and on others."""
     figure = new_figure(7.0, 4.2)
     axes = figure.subplots()
     curves = (

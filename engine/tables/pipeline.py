@@ -28,7 +28,7 @@ NO_VALUE = "(missing)"
 def preprocessing(columns: list[Column]) -> ColumnTransformer:
     """Numbers imputed and standardised, categories one-hot, true and false as 1 and 0.
 
-    Where values are missing in the rows that are learnt from, an input of its own says so.
+    Where values are missing in the training rows, an input of its own says so.
     """
     of_kind = {
         kind: [column.name for column in columns if column.kind == kind]
@@ -143,7 +143,7 @@ def _categories(steps: Any, place: int, drawn: NDArray[Any]) -> pl.Series:
 
 
 def _with_gap(values: NDArray[Any], imputer: Any, place: int) -> NDArray[Any]:
-    """One value less, where the rows that were learnt from had gaps."""
+    """One value less, where the training rows had gaps."""
     if place in imputer.indicator_.features_:
         values[place % len(values)] = np.nan
     return values
