@@ -22,11 +22,11 @@ from distributed.comm import tcp
 from engine import Network
 from engine.comparison import timing
 from engine.comparison.machine import processor_name
-from engine.distributed.cluster import TakingPart
+from engine.distributed.cluster import EligibleWorkers
 from engine.distributed.partitions import collection_of
-from engine.distributed.remote_chunks import Holding
+from engine.distributed.remote_chunks import RemoteChunks
 from engine.distributed.remote_samples import RemoteSamples
-from engine.distributed.training_data import Source
+from engine.distributed.training_data import TrainingData
 from engine.distributed.worker_chunks import Recipe
 from engine.sums.chunks import chunk_bounds
 from engine.sums.objective import Objective
@@ -112,10 +112,10 @@ def rows_of(n_rows: int, n_features: int) -> tuple[Any, Any]:
 def at_workers(client: Client, n_rows: int, network: Network) -> Iterator[Objective]:
     """J of those rows, as a fit on Dask evaluates it."""
     X, y = rows_of(n_rows, network.sizes[0])
-    source = Source(client, [collection_of("X", X), collection_of("y", y)], classifies=False)
-    source.look()
+    source = TrainingData(client, [collection_of("X", X), collection_of("y", y)], classifies=False)
+    source.inspect()
     recipe = Recipe(np.dtype("float32"), None, None)
-    holding = Holding(client, source, recipe, None, TakingPart(client, allow_mixed=False))
+    holding = RemoteChunks(client, source, recipe, None, EligibleWorkers(client, allow_mixed=False))
     holding.build()
     samples = RemoteSamples(holding, n_rows, "float32", lambda: None)
     try:

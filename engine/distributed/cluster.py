@@ -273,10 +273,12 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
     for kind in (ValueError, TypeError):
         if isinstance(error, kind):  # itself, since another may take more than a message
             raise kind(f"{what}: {in_words(error)}") from error
-    told = f"{what} could not be computed ({in_words(error, named=True)})"
+    message = f"{what} could not be computed ({in_words(error, named=True)})"
     if isinstance(error, MemoryError):
-        told += "; all workers together have to hold all rows: begin more, or with more memory each"
-    raise ClusterError(told) from error
+        message += (
+            "; all workers together have to hold all rows: begin more, or with more memory each"
+        )
+    raise ClusterError(message) from error
 
 
 def in_words(error: BaseException, named: bool = False) -> str:
@@ -293,7 +295,7 @@ def in_words(error: BaseException, named: bool = False) -> str:
     return message if plain else f"{type(error).__name__}: {message}"
 
 
-class TakingPart:
+class EligibleWorkers:
     """Which workers may hold rows: those whose sums have the bits that sums here have.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a fit has begun on Dask: when it ends nothing of it is left at the workers."""
+"""The tasks that a fit has started on Dask: when it ends, it releases all of them."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +10,8 @@ from distributed import Client, Future, futures_of
 from engine.distributed.cluster import GONE
 
 
-class Begun:
-    """Tasks that a fit has begun, and lets go of by itself.
+class FitFutures:
+    """Tasks that a fit has started, and releases by itself.
 
     Dask lets go of a task with the last reference to its future, and errors and actors make circles
     of references, which may keep rows at the workers for long. A task is let go of, not cancelled:

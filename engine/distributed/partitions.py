@@ -120,7 +120,7 @@ def joined(pieces: Sequence[Any]) -> Any:
 FEW = 10
 
 
-class Look(NamedTuple):
+class PartitionSummary(NamedTuple):
     """What a part is.
 
     Attributes
@@ -177,7 +177,7 @@ def checked(part: Any, **asked: Any) -> NDArray[Any]:
     return array
 
 
-def look_at(part: Any, kind: str) -> Look:
+def summary_of(part: Any, kind: str) -> PartitionSummary:
     """What a part is, of "X", "numbers", "labels" or "sample_weight"."""
     array = ARRAYS[kind](part)
     bad = bad_place(array)
@@ -186,7 +186,7 @@ def look_at(part: Any, kind: str) -> Look:
     values = array[:0]
     if bad is None and kind != "X" and len(array):
         values = distinct(array) if kind == "labels" else extremes(array)
-    return Look(len(array), array.shape[1:], array.dtype, bad, values)
+    return PartitionSummary(len(array), array.shape[1:], array.dtype, bad, values)
 
 
 ARRAYS = {
@@ -240,16 +240,16 @@ def extremes(array: NDArray[Any]) -> NDArray[Any]:
     return np.stack([array.min(axis=0), array.max(axis=0)])
 
 
-def total_look(name: str, looks: Sequence[Look]) -> Look:
+def whole_summary(name: str, summaries: Sequence[PartitionSummary]) -> PartitionSummary:
     """What all parts together are. Raises for parts that do not go together, and for NaN."""
     start = 0
-    shapes = {look.shape for look in looks if look.n_rows} or {looks[0].shape}
+    shapes = {summary.shape for summary in summaries if summary.n_rows} or {summaries[0].shape}
     if len(shapes) > 1:
         listed = " and ".join(str(("n", *shape)).replace("'", "") for shape in sorted(shapes))
         raise ValueError(f"The partitions of {name} are not of one shape: {listed}.")
-    for number, look in enumerate(looks):
-        if look.bad is not None:
-            place, came = look.bad
+    for number, summary in enumerate(summaries):
+        if summary.bad is not None:
+            place, came = summary.bad
             where = ", ".join(map(str, (start + place[0], *place[1:])))
             if came.startswith("-") and came != "-inf" and name == "sample_weight":
                 raise ValueError(
@@ -260,8 +260,8 @@ def total_look(name: str, looks: Sequence[Look]) -> Look:
                 f"{name} must be finite and complete, but {name}[{where}] is {came} (partition "
                 f"{number}, row {place[0]} there); remove those rows or fill them in."
             )
-        start += look.n_rows
-    filled = [look for look in looks if look.n_rows] or list(looks[:1])
-    dtype = np.result_type(*{look.dtype for look in filled})
-    values = np.concatenate([look.values for look in filled])
-    return Look(start, filled[0].shape, dtype, None, values)
+        start += summary.n_rows
+    filled = [summary for summary in summaries if summary.n_rows] or list(summaries[:1])
+    dtype = np.result_type(*{summary.dtype for summary in filled})
+    values = np.concatenate([summary.values for summary in filled])
+    return PartitionSummary(start, filled[0].shape, dtype, None, values)

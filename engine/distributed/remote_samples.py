@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from engine.boundary.samples import weights as checked_weights
 from engine.distributed.cluster import ClusterError
 from engine.distributed.partitions import distinct, extremes
-from engine.distributed.remote_chunks import Checks, Holding
-from engine.distributed.training_data import Source
+from engine.distributed.remote_chunks import RemoteChunks, WorkerFilter
+from engine.distributed.training_data import TrainingData
 from engine.distributed.worker_chunks import Answer, Recipe
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
@@ -32,7 +32,7 @@ class DaskSums:
     ----------
     backend : Backend
     layers : Layers
-    holding : Holding
+    chunks : RemoteChunks
     begin_pass : callable
         Called before each pass.
     """
@@ -41,12 +41,12 @@ class DaskSums:
         self,
         backend: Backend,
         layers: Layers,
-        holding: Holding,
+        chunks: RemoteChunks,
         begin_pass: Callable[[], Any] = lambda: None,
     ) -> None:
         self._backend = backend
         self._layers = layers
-        self._holding = holding
+        self._chunks = chunks
         self._begin_pass = begin_pass
         self._compiled: set[int] = set()  # tasks
 
@@ -91,9 +91,9 @@ class DaskSums:
         self._begin_pass()
         asked = task, theta, self._backend.name, *self._layers
         if task not in self._compiled:  # by one; the others find the machine code on their disk
-            self._holding.of_one_a_host("compile", *asked)
+            self._chunks.of_one_a_host("compile", *asked)
             self._compiled.add(task)
-        answers: list[Answer] = self._holding.each("run", *asked, threaded=True)
+        answers: list[Answer] = self._chunks.each("run", *asked, threaded=True)
         for answer in answers:
             if answer.failed:
                 raise ClusterError(f"a worker of Dask failed ({answer.failed})")
@@ -108,27 +108,27 @@ class RemoteSamples:
     """Samples at workers: `engine.sums.chunks.Elsewhere`."""
 
     def __init__(
-        self, holding: Holding, n_samples: int, dtype: Any, begin_pass: Callable[[], Any]
+        self, chunks: RemoteChunks, n_samples: int, dtype: Any, begin_pass: Callable[[], Any]
     ) -> None:
-        self._holding = holding
+        self._chunks = chunks
         self._begin_pass = begin_pass
         self.dtype = np.dtype(dtype)
         self.n_samples = n_samples
-        measures = [one for of_shard in holding.each("measures") for one in of_shard]
+        measures = [one for of_worker in chunks.each("measures") for one in of_worker]
         measures.sort(key=lambda measure: measure.number)
         self.total_weight: float = sum(measure.weight for measure in measures)
 
     def threads(self, asked: int | None) -> Threads:
-        number, n_workers = self._holding.n_threads, self._holding.n_workers
+        number, n_workers = self._chunks.n_threads, self._chunks.n_workers
         return Threads(number, f"those of {n_workers} Dask worker{'s' * (n_workers != 1)}")
 
     def identities(self) -> list[list[Any]]:
         """In the order of the chunks."""
-        found = [one for of_shard in self._holding.each("identities") for one in of_shard]
+        found = [one for of_worker in self._chunks.each("identities") for one in of_worker]
         return [identities for _, identities in sorted(found, key=itemgetter(0))]
 
     def sums(self, backend: Backend, layers: Layers) -> DaskSums:
-        return DaskSums(backend, layers, self._holding, self._begin_pass)
+        return DaskSums(backend, layers, self._chunks, self._begin_pass)
 
 
 class RemoteRows:
@@ -143,7 +143,7 @@ class RemoteRows:
     targets : ndarray
         A few that stand for all.
     hold : callable
-        Has the chunks built, in the dtype of training, and returns their `Holding`.
+        Has the chunks built, in the dtype of training, and returns their `RemoteChunks`.
     begin_pass : callable
         Called before each pass over the rows.
     """
@@ -155,7 +155,7 @@ class RemoteRows:
         shape: tuple[int, int],
         dtype: Any,
         targets: NDArray[Any],
-        hold: Callable[[Any], Holding],
+        hold: Callable[[Any], RemoteChunks],
         begin_pass: Callable[[], Any],
     ) -> None:
         self._shape = shape
@@ -175,13 +175,13 @@ class RemoteRows:
         return self._samples
 
     def _held(self, dtype: Any) -> RemoteSamples:
-        holding = self._hold(dtype)
+        chunks = self._hold(dtype)
         step = spread_step(*self._shape, ROWS_LOOKED_AT)
         found: dict[int, NDArray[Any]] = {}
-        for of_shard in holding.each("spread", step):
-            found |= of_shard
+        for of_worker in chunks.each("spread", step):
+            found |= of_worker
         self._spread = np.concatenate([found[number] for number in sorted(found)], axis=1)
-        return RemoteSamples(holding, self.n_rows, dtype, self._begin_pass)
+        return RemoteSamples(chunks, self.n_rows, dtype, self._begin_pass)
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
         """At most so many rows, as columns: those that a fit here looks at."""
@@ -194,29 +194,31 @@ class RemoteFit:
     Parameters
     ----------
     client : Client
-    source : Source
+    data : TrainingData
     estimator : MLPClassifier or MLPRegressor
-    taking_part : callable
+    eligible : callable
         Those of some workers that may hold chunks.
     """
 
-    def __init__(self, client: Client, source: Source, estimator: Any, taking_part: Checks) -> None:
+    def __init__(
+        self, client: Client, data: TrainingData, estimator: Any, eligible: WorkerFilter
+    ) -> None:
         self._client = client
-        self._source = source
+        self._data = data
         self._estimator = estimator
-        self._taking_part = taking_part
-        self._holding: Holding | None = None
+        self._eligible = eligible
+        self._chunks: RemoteChunks | None = None
         self._n_passes = 0
 
     def rows(self, reset: bool) -> Any:
         """The rows, after the estimator's own checks of what stands for them."""
-        X, y, weights = standing_for(self._source, self._estimator)
+        X, y, weights = standing_for(self._data, self._estimator)
         local = self._estimator._checked_rows(X, y, weights, incremental=False, reset=reset)
-        shape = (self._source.n_rows, local.X.shape[1])
+        shape = (self._data.n_rows, local.X.shape[1])
         return RemoteRows(shape, local.X.dtype, local.targets, self._hold, self._begin_pass)
 
-    def _hold(self, dtype: Any) -> Holding:
-        estimator, source = self._estimator, self._source
+    def _hold(self, dtype: Any) -> RemoteChunks:
+        estimator, data = self._estimator, self._data
         weighs_classes = getattr(estimator, "class_weight", None) is not None
         recipe = Recipe(
             dtype=np.dtype(dtype),
@@ -224,16 +226,16 @@ class RemoteFit:
             class_weights=estimator._class_weights if weighs_classes else None,
         )
         n_threads = estimator._threads_asked
-        self._holding = Holding(self._client, source, recipe, n_threads, self._taking_part)
-        self._holding.build()
-        if weighs_classes or "sample_weight" in source.collections:
+        self._chunks = RemoteChunks(self._client, data, recipe, n_threads, self._eligible)
+        self._chunks.build()
+        if weighs_classes or "sample_weight" in data.collections:
             self._check_weights(dtype)
-        return self._holding
+        return self._chunks
 
     def _check_weights(self, dtype: Any) -> None:
         """By two weights that stand for all: the largest, and the sum of the others."""
-        assert self._holding is not None
-        measures = [one for of_shard in self._holding.each("measures") for one in of_shard]
+        assert self._chunks is not None
+        measures = [one for of_worker in self._chunks.each("measures") for one in of_worker]
         largest = max(measure.largest for measure in measures)
         total = sum(measure.weight for measure in measures)
         checked_weights(np.array([largest, max(total - largest, 0.0)]), 2, dtype)
@@ -255,21 +257,21 @@ class RemoteFit:
 
     def release(self) -> None:
         """Let the workers forget the rows."""
-        if self._holding is not None:
-            self._holding.release()
-        self._source.release()
+        if self._chunks is not None:
+            self._chunks.release()
+        self._data.release()
 
 
-def standing_for(source: Source, estimator: Any) -> tuple[Any, Any, Any]:
+def standing_for(data: TrainingData, estimator: Any) -> tuple[Any, Any, Any]:
     """A few rows of X, y and weights that the estimator's own checks take in place of all.
 
     Every label is there, or the smallest and the largest number of each column; and X has its
     columns, dtype and names. Weights stand for those of classes, where these are to be balanced.
     """
-    look = source.looks["y"]
+    summary = data.summaries["y"]
     kinds = distinct if hasattr(estimator, "class_weight") else extremes
-    values = kinds(look.values).astype(look.dtype, copy=False)
-    n_rows = min(source.n_rows, COPIES * len(values))
+    values = kinds(summary.values).astype(summary.dtype, copy=False)
+    n_rows = min(data.n_rows, COPIES * len(values))
     y = np.resize(values, (n_rows, *values.shape[1:]))
     weights = None
     if isinstance(getattr(estimator, "class_weight", None), str):
@@ -279,10 +281,10 @@ def standing_for(source: Source, estimator: Any) -> tuple[Any, Any, Any]:
                 "of dicts, one for each label."
             )
         weights = np.zeros(n_rows)
-        weights[: len(values)] = source.weight_of_classes(values.reshape(-1))
-    inputs = source.looks["X"]
+        weights[: len(values)] = data.weight_of_classes(values.reshape(-1))
+    inputs = data.summaries["X"]
     X: Any = np.zeros((n_rows, *inputs.shape), inputs.dtype)
-    like = source.collections["X"].like
+    like = data.collections["X"].like
     if hasattr(like, "columns"):
         X = type(like)(X, columns=like.columns)
     return X, y, weights

@@ -17,16 +17,16 @@ from engine.distributed.cluster import (
     workers_of,
     workers_there,
 )
-from engine.distributed.futures import Begun
+from engine.distributed.futures import FitFutures
 from engine.distributed.partitions import (
     ARRAYS,
     Collection,
-    Look,
+    PartitionSummary,
     cut,
     joined,
-    look_at,
     pieces_of,
-    total_look,
+    summary_of,
+    whole_summary,
 )
 from engine.distributed.placement import in_a_row
 from engine.sums.chunks import chunk_bounds
@@ -34,7 +34,7 @@ from engine.sums.chunks import chunk_bounds
 KINDS = {"X": "X", "sample_weight": "sample_weight"}
 
 
-class Source:
+class TrainingData:
     """The collections of one fit.
 
     Parameters
@@ -47,37 +47,37 @@ class Source:
 
     Attributes
     ----------
-    looks : dict of Look
-        By name, once `look` has been called.
+    summaries : dict of PartitionSummary
+        By name, once `inspect` has been called.
     lengths : dict of list of int
         Rows of each part.
     """
 
     def __init__(self, client: Client, collections: Sequence[Collection], classifies: bool) -> None:
         self._client = client
-        self._begun = Begun(client)
+        self._started = FitFutures(client)
         self.collections = {collection.name: collection for collection in collections}
         self._kinds = {**KINDS, "y": "labels" if classifies else "numbers"}
         self._futures: dict[str, list[Future[Any]]] = {}
         self._near: list[str] = []  # workers that parts were to be computed near to
-        self.looks: dict[str, Look] = {}
+        self.summaries: dict[str, PartitionSummary] = {}
         self.lengths: dict[str, list[int]] = {}
 
     @property
     def n_rows(self) -> int:
-        return self.looks["X"].n_rows
+        return self.summaries["X"].n_rows
 
     @property
     def bounds(self) -> list[tuple[int, int]]:
         """Of the chunks."""
         return chunk_bounds(self.n_rows)
 
-    def look(self) -> None:
+    def inspect(self) -> None:
         """Compute the parts, near to where their chunks will be, and look at each."""
         for _ in range(MOST_LOSSES):
             workers = workers_there(self._client)
             try:
-                self._look(workers)
+                self._inspect(workers)
             except WorkerLost as lost:
                 why = str(lost)  # the error itself would hold on to futures
                 self.release()
@@ -85,39 +85,40 @@ class Source:
             break
         else:
             raise ClusterError(f"rows could not be computed: {why}")
-        n_rows = {name: look.n_rows for name, look in self.looks.items()}
+        n_rows = {name: summary.n_rows for name, summary in self.summaries.items()}
         if len(set(n_rows.values())) > 1:
             listed = ", ".join(f"{name} has {number}" for name, number in n_rows.items())
             raise ValueError(f"X, y and weights must have the same number of rows: {listed}.")
         if self.n_rows == 0:
             raise ValueError("X has no rows: each of its partitions is empty.")
 
-    def _look(self, workers: Mapping[str, int]) -> None:
+    def _inspect(self, workers: Mapping[str, int]) -> None:
         looking: dict[str, list[Future[Any]]] = {}
         for name, collection in self.collections.items():
             self._futures[name] = self._begin(collection, workers)
             looking[name] = [
-                self._begun.submit(look_at, part, self._kinds[name]) for part in self._futures[name]
+                self._started.submit(summary_of, part, self._kinds[name])
+                for part in self._futures[name]
             ]
         for name, futures in looking.items():
             wait_for(self._client, futures, at=self._near)
-            looks = [
+            summaries = [
                 value_of(self._client, future, f"{name}, partition {number}", self._near)
                 for number, future in enumerate(futures)
             ]
-            self.lengths[name] = [look.n_rows for look in looks]
-            self.looks[name] = total_look(name, looks)
+            self.lengths[name] = [summary.n_rows for summary in summaries]
+            self.summaries[name] = whole_summary(name, summaries)
 
     def _begin(self, collection: Collection, workers: Mapping[str, int]) -> list[Future[Any]]:
         """Let the parts be computed; neighbours at the same worker, where that is free to say."""
         parts = collection.parts
         if futures_of(parts[:1]):  # persisted: they stay where they are
-            return self._begun.persist(parts)
+            return self._started.persist(parts)
         futures: list[Future[Any]] = []
         places = zip(wanted_places(collection, workers), parts, strict=True)
         for worker, group in itertools.groupby(places, key=lambda place: place[0]):
             chosen = [part for _, part in group]
-            futures += self._begun.persist(chosen, near=[worker])
+            futures += self._started.persist(chosen, near=[worker])
         self._near = list(workers)
         return futures
 
@@ -128,7 +129,7 @@ class Source:
         only_at = list(there.threads) if there.silent else []
         for name, collection in self.collections.items():
             if name not in self._futures:
-                self._futures[name] = self._begun.persist(collection.parts, only_at=only_at)
+                self._futures[name] = self._started.persist(collection.parts, only_at=only_at)
         for name, futures in self._futures.items():
             wait_for(self._client, futures, at=self._near)
             for number, future in enumerate(futures):
@@ -142,7 +143,7 @@ class Source:
         """
         self._futures.clear()
         self._near = []
-        self._begun.release()
+        self._started.release()
 
     def pieces(self, name: str, first: int, last: int) -> list[Future[Any]]:
         """Rows first ... last - 1 of a collection, each piece where its part lies."""
@@ -150,7 +151,9 @@ class Source:
         for piece in pieces_of(self.lengths[name], first, last):
             part = self._futures[name][piece.part]
             whole = piece.first == 0 and piece.last == self.lengths[name][piece.part]
-            found.append(part if whole else self._begun.submit(cut, part, piece.first, piece.last))
+            found.append(
+                part if whole else self._started.submit(cut, part, piece.first, piece.last)
+            )
         return found
 
     def whereabouts(self) -> list[str]:
@@ -173,7 +176,7 @@ class Source:
         for first, last in self.bounds:
             y = self.pieces("y", first, last)
             weights = self.pieces("sample_weight", first, last) if weighted else []
-            counts = self._begun.submit(count, counts, y, weights, classes)
+            counts = self._started.submit(add_class_weights, counts, y, weights, classes)
         found: NDArray[Any] = value_of(self._client, counts, "the weights of classes")
         return found
 
@@ -193,7 +196,7 @@ def wanted_places(collection: Collection, threads: Mapping[str, int]) -> list[st
     return found
 
 
-def count(
+def add_class_weights(
     before: NDArray[np.float64],
     y: Sequence[Any],
     weights: Sequence[Any],
@@ -205,6 +208,8 @@ def count(
     if weights:
         s = joined([ARRAYS["sample_weight"](piece) for piece in weights])
     codes = np.searchsorted(classes, labels)
-    begun = np.arange(len(classes))
-    counts: NDArray[Any] = np.bincount(np.concatenate([begun, codes]), np.concatenate([before, s]))
+    started = np.arange(len(classes))
+    counts: NDArray[Any] = np.bincount(
+        np.concatenate([started, codes]), np.concatenate([before, s])
+    )
     return counts

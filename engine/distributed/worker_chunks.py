@@ -127,7 +127,7 @@ class Answer(NamedTuple):
 NOTHING = np.empty(0)
 
 
-class Shard:
+class WorkerChunks:
     """The chunks of one worker.
 
     Parameters
