@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from engine.comparison.estimator_tables import not_reached
 from engine.comparison.jobs import PEERS
-from engine.comparison.memory_runs import line
+from engine.comparison.memory_peaks import line
 from engine.comparison.pass_tables import counted, shares_of_gemm
 from engine.comparison.problems import SUITES
 from engine.comparison.startup_timings import COLD, ENGINE, WARM

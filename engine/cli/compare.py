@@ -89,12 +89,12 @@ def training(
     from dataclasses import asdict
 
     from engine.comparison import training_tables
-    from engine.comparison.libraries import entrants
+    from engine.comparison.libraries import available_libraries
     from engine.comparison.problems import NAMED, SUITES
 
     names = names_of(contenders)
     own = distributions_of(own_environments)
-    entrants(names, own)  # a wrong name is said before a process is started
+    available_libraries(names, own)  # a wrong name is said before a process is started
     if sum(one is not None for one in (suite, problem, shape)) > 1:
         raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
     if shape is not None:

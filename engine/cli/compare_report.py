@@ -74,14 +74,14 @@ def report(
     all peers: some minutes with --quick, half an hour without.
     """
     from engine.comparison import report_tables
-    from engine.comparison.libraries import entrants
+    from engine.comparison.libraries import available_libraries
     from engine.comparison.machine import usable_cores
     from engine.comparison.measuring_process import cores_for, measured
     from engine.comparison.report.drawing import require_drawing
 
     names = names_of(contenders)
     own = distributions_of(own_environments)
-    entrants(names, own)  # a wrong name is said before a process is started
+    available_libraries(names, own)  # a wrong name is said before a process is started
     most = threads or len(usable_cores())
     cores_for(most)
     for option, path in (("--page", page), ("--json", json)):

@@ -1,13 +1,13 @@
 """What a whole comparison finds, as its JSON file holds it: `engine compare report`.
 
 The parts that measure fill it in; the page and the terminal's tables read it. A part that was not
-asked for is absent. A contender that is missing, failed or took too long has an entry that says so.
+asked for is absent. A library that is missing, failed or took too long has an entry that says so.
 Seconds are wall time; a spread is a median with its quartiles, [median, low, high].
 """
 
 from typing import NotRequired, TypedDict
 
-from engine.comparison.libraries import Contender
+from engine.comparison.libraries import Library
 from engine.comparison.machine import About
 from engine.comparison.timing import Spread
 from engine.comparison.training_timings import Row
@@ -89,8 +89,8 @@ class Figures(TypedDict):
     commit: str | None  # of the clone that was measured, if it was one; "+" where files had changed
     about: About
     rounds: int
-    contenders: dict[str, Contender]  # in the order of the tables; the first is the base
-    unequal: list[str]  # a sentence each: what is not the same between contenders
+    contenders: dict[str, Library]  # in the order of the tables; the first is the base
+    unequal: list[str]  # a sentence each: what is not the same between libraries
     training: NotRequired[list[Row]]  # named problems: wins and losses
     sizes: NotRequired[list[Row]]  # one network, wider and wider: time a sample against size
     start_up_problem: NotRequired[str]

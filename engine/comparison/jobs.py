@@ -1,7 +1,7 @@
-"""Who can be handed a task, and how: this package's backends, and its peers.
+"""Who can be handed a task, and how: this package's backends, and other libraries.
 
-A peer's own process imports this module and what it needs of the peer, and nothing of the engine
-that has to be compiled: it may run in an environment that has neither Numba nor SciPy.
+Another library's own process imports this module and what it needs of that library, and nothing of
+the engine that has to be compiled: it may run in an environment without Numba and SciPy.
 """
 
 import importlib
@@ -20,7 +20,7 @@ OURS = ("tiled", "loops", "numpy")  # the fastest first: the one that others are
 
 
 class Job(Protocol):
-    """A task in the hands of one contender."""
+    """A task in the hands of one library."""
 
     def prepare(self, epochs: int, shuffle: bool) -> Callable[[], Any]:
         """A function that trains from the initial parameters; calling it is what is timed."""
@@ -51,7 +51,7 @@ KNOWN = (*OURS, *PEERS)
 
 
 def job(name: str, task: Task) -> Job:
-    """The task in the hands of a contender; its library is imported here."""
+    """The task in the hands of a library, which is imported here."""
     if name not in PEERS:
         return EngineJob(task, name)
     module, _, kind = PEERS[name].job.partition(".")

@@ -9,36 +9,38 @@ from engine.comparison.machine import installed_version
 from engine.equations.backends import BACKENDS
 
 
-class Entrants(NamedTuple):
+class AvailableLibraries(NamedTuple):
     """Names of those who can take part, and a line on each who cannot."""
 
     names: list[str]
     absent: list[str]
 
 
-def entrants(wanted: Sequence[str] | None = None, own: Collection[str] = ()) -> Entrants:
-    """Those of the `wanted` who can take part; None is everybody.
+def available_libraries(
+    wanted: Sequence[str] | None = None, own: Collection[str] = ()
+) -> AvailableLibraries:
+    """Those of the `wanted` that can take part; None is all.
 
-    A peer counts as installed if its distribution is, here or in an environment of its own; there
-    alone, if it is one of `own`. Nothing is imported to find out.
+    Another library counts as installed if its distribution is, here or in an environment of its
+    own; there alone, if it is one of `own`. Nothing is imported to find out.
     """
     for name in wanted or ():
         if name not in KNOWN:
             raise ValueError(f"--contenders must be of {', '.join(KNOWN)}; got {name!r}.")
     names, absent = [], []
     for name in wanted or KNOWN:
-        reason = why_absent(name, own)
+        reason = why_missing(name, own)
         if reason is None:
             names.append(name)
         elif name in PEERS or wanted is not None:
             absent.append(f"{name} {reason}")
     if not names:
         raise ValueError(f"there is nobody to compare: {'; '.join(absent)}.")
-    return Entrants(names, absent)
+    return AvailableLibraries(names, absent)
 
 
-def why_absent(name: str, own: Collection[str] = ()) -> str | None:
-    """Why a contender cannot take part, and what to do about it; None if it can."""
+def why_missing(name: str, own: Collection[str] = ()) -> str | None:
+    """Why a library cannot take part, and what to do about it; None if it can."""
     if name not in PEERS:
         return None if name in BACKENDS else "is not a backend of this version"
     distribution = PEERS[name].distribution
@@ -54,7 +56,7 @@ def why_absent(name: str, own: Collection[str] = ()) -> str | None:
     return None
 
 
-class Contender(TypedDict):
+class Library(TypedDict):
     """Who takes part, and how it is driven."""
 
     label: str  # as people know it: "PyTorch, compiled"
@@ -103,25 +105,25 @@ UNEQUAL = [
 ]
 
 
-def described(wanted: Sequence[str], own: Collection[str] = ()) -> dict[str, Contender]:
+def described(wanted: Sequence[str], own: Collection[str] = ()) -> dict[str, Library]:
     """Who takes part, and who was wanted and does not."""
     return {name: _described(name, own) for name in wanted}
 
 
-def _described(name: str, own: Collection[str]) -> Contender:
+def _described(name: str, own: Collection[str]) -> Library:
     distribution = PEERS[name].distribution if name in PEERS else "mlp-engine"
     python = runs_by(distribution, own) if name in PEERS else None
     if python is None:
         version = installed_version(distribution)
     else:
         version = version_in(python, distribution) or "unknown"
-    found = Contender(
+    found = Library(
         label=LABELS[name],
         idiom=IDIOMS[name],
         python="this environment" if python is None else "an environment of its own",
         versions={} if version is None else {distribution: version},
     )
-    reason = why_absent(name, own)
+    reason = why_missing(name, own)
     if reason is not None:
         found["missing"] = reason.removeprefix("is ")
     return found

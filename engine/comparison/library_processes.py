@@ -30,16 +30,16 @@ from engine.comparison.jobs import PEERS
 from engine.comparison.problems import Task
 
 PROCESS = "engine.comparison.library_worker"
-LIMIT = 300.0  # seconds for all that a contender does with one task, compiling included
+LIMIT = 300.0  # seconds for all that a library does with one task, compiling included
 SECONDS_TO_END = 10.0  # of a process that has closed its end of the pipe
 
 
-class ContenderFailed(Exception):
-    """A contender that said that it failed, died, or took too long."""
+class LibraryFailed(Exception):
+    """A library that said that it failed, died, or took too long."""
 
 
-class Setting(NamedTuple):
-    """What all contenders' processes have in common."""
+class ProcessSettings(NamedTuple):
+    """What all libraries' processes have in common."""
 
     limit: float = LIMIT  # seconds for each task, compiling included
     own_environments: tuple[str, ...] = ()  # distributions that never run in this environment
@@ -47,8 +47,8 @@ class Setting(NamedTuple):
     cores: tuple[int, ...] = ()  # to keep to; none: those of this process
 
 
-class Home(NamedTuple):
-    """A contender's interpreter, and the folder of this package's files if it has its own."""
+class Interpreter(NamedTuple):
+    """A library's interpreter, and the folder of this package's files if it has its own."""
 
     python: Path
     folder: str | None = None
@@ -62,10 +62,10 @@ class Home(NamedTuple):
         return {**kept, "PYTHONPATH": self.folder}
 
 
-class Process:
-    """One contender's process."""
+class LibraryProcess:
+    """One library's process."""
 
-    def __init__(self, name: str, home: Home, setting: Setting) -> None:
+    def __init__(self, name: str, home: Interpreter, setting: ProcessSettings) -> None:
         self._limit = self._seconds_left = setting.limit
         self._process = subprocess.Popen(
             [str(home.python), "-m", PROCESS, name, *map(str, setting.cores)],
@@ -95,7 +95,7 @@ class Process:
     def ask(self, what: str, **arguments: Any) -> Any:
         """The answer to a question.
 
-        Raises ContenderFailed if the contender fails, dies, or takes longer than the limit with all
+        Raises LibraryFailed if the library fails, dies, or takes longer than the limit with all
         that it was asked since it took its task.
         """
         assert self._process.stdin is not None
@@ -108,17 +108,17 @@ class Process:
             line = self._lines.get(timeout=max(0.0, self._seconds_left))
         except queue.Empty:
             self.close()
-            raise ContenderFailed(
+            raise LibraryFailed(
                 f"took too long: more than {self._limit:g} seconds on this problem (--limit)"
             ) from None
         except OSError:  # its end of the pipe is gone
             line = ""
         self._seconds_left -= time.monotonic() - start
         if not line:
-            raise ContenderFailed(self._last_words())
+            raise LibraryFailed(self._last_words())
         answer = json.loads(line)
         if "failed" in answer:
-            raise ContenderFailed(answer["failed"])
+            raise LibraryFailed(answer["failed"])
         return answer["found"]
 
     def _last_words(self) -> str:
@@ -156,13 +156,13 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class RemoteAct:
-    """Training by a contender in its process: it brings the time that was taken there."""
+    """Training by a library in its process: it brings the time that was taken there."""
 
-    def __init__(self, process: Process, number: int) -> None:
+    def __init__(self, process: LibraryProcess, number: int) -> None:
         self.process, self.number = process, number
 
     def seconds(self) -> float:
-        """Train; the seconds by the contender's own clock."""
+        """Train; the seconds by the library's own clock."""
         took: float = self.process.ask("run", act=self.number)
         return took
 
@@ -172,9 +172,9 @@ class RemoteAct:
 
 
 class RemoteJob:
-    """A task in the hands of a contender in another process."""
+    """A task in the hands of a library in another process."""
 
-    def __init__(self, process: Process, file: Path) -> None:
+    def __init__(self, process: LibraryProcess, file: Path) -> None:
         self.process = process
         process.ask("take", file=str(file))
 
@@ -187,15 +187,15 @@ class RemoteJob:
         return np.frombuffer(base64.b64decode(found["bytes"]), found["dtype"])
 
 
-class Processes:
-    """The processes of all contenders, for as long as a comparison lasts.
+class LibraryProcesses:
+    """The processes of all libraries, for as long as a comparison lasts.
 
     Parameters are those of `Setting`.
     """
 
     def __init__(self, **setting: Any) -> None:
-        self._setting = Setting(**setting)
-        self._processes: dict[str, Process] = {}
+        self._setting = ProcessSettings(**setting)
+        self._processes: dict[str, LibraryProcess] = {}
         self._folder = tempfile.TemporaryDirectory(
             prefix="engine-compare-", ignore_cleanup_errors=True
         )
@@ -215,12 +215,14 @@ class Processes:
         self._folder.cleanup()
 
     def job(self, name: str, task: Task) -> RemoteJob:
-        """The task in the hands of a contender, whose process is started if it is not there."""
+        """The task in the hands of a library, whose process is started if it is not there."""
         process = self._processes.get(name)
         if process is None or not process.is_alive:
             if process is not None:
                 process.close()
-            process = self._processes[name] = Process(name, self.home_of(name), self._setting)
+            process = self._processes[name] = LibraryProcess(
+                name, self.home_of(name), self._setting
+            )
         return RemoteJob(process, self._file_of(task))
 
     def make_ready(self, name: str, task: Task) -> None:
@@ -229,25 +231,25 @@ class Processes:
         self._file_of(task)
 
     def _file_of(self, task: Task) -> Path:
-        """The task's arrays in a file, written once for all contenders."""
+        """The task's arrays in a file, written once for all libraries."""
         file = Path(self._folder.name) / "task.npz"
         if self._task is not task:
             task.save(file)
             self._task = task
         return file
 
-    def home_of(self, name: str) -> Home:
-        """This environment, or the contender's own."""
+    def home_of(self, name: str) -> Interpreter:
+        """This environment, or the library's own."""
         if name in PEERS:
             distribution = PEERS[name].distribution
             own = runs_by(distribution, self._setting.own_environments)
             if own is not None:
-                return Home(own, self._copied_package())
+                return Interpreter(own, self._copied_package())
             if distribution in self._setting.own_environments:
-                raise ContenderFailed(
+                raise LibraryFailed(
                     f"it has no environment of its own: engine compare environments {distribution}"
                 )
-        return Home(Path(sys.executable))
+        return Interpreter(Path(sys.executable))
 
     def _copied_package(self) -> str:
         """This package's files alone: its neighbours here are not for other environments."""

@@ -1,7 +1,7 @@
-"""The process of one contender: `python -m engine.comparison.library_worker NAME [CORE ...]`.
+"""The process of one library: `python -m engine.comparison.library_worker NAME [CORE ...]`.
 
 It reads a question a line from standard input, JSON, and answers each with a line: what was found,
-or why it failed. Times are taken here, around the contender's own call and nothing else. Whatever
+or why it failed. Times are taken here, around the library's own call and nothing else. Whatever
 libraries print goes to standard error. It keeps to the cores that are named.
 """
 
@@ -22,8 +22,8 @@ from engine.comparison.jobs import Job, job
 from engine.comparison.problems import Task
 
 
-class Contender:
-    """One contender, with the task that it was handed last."""
+class LibraryWorker:
+    """One library, with the task that it was handed last."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -74,7 +74,7 @@ def main(name: str, *cores: str) -> None:
         os.sched_setaffinity(0, map(int, cores))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(Contender(name), until_nobody_asks(sys.stdin), answers)
+    serve(LibraryWorker(name), until_nobody_asks(sys.stdin), answers)
 
 
 def until_nobody_asks(stream: TextIO) -> Iterator[str]:
@@ -100,13 +100,13 @@ def end() -> NoReturn:
     os._exit(1)
 
 
-def serve(contender: Contender, questions: Iterable[str], answers: TextIO) -> None:
+def serve(library: LibraryWorker, questions: Iterable[str], answers: TextIO) -> None:
     """Answer each question."""
     for line in questions:
         asked = json.loads(line)
         try:
-            answer = {"found": getattr(contender, asked["ask"])(**asked["with"])}
-        except Exception as error:  # a contender that fails is a result, not the end
+            answer = {"found": getattr(library, asked["ask"])(**asked["with"])}
+        except Exception as error:  # a library that fails is a result, not the end
             answer = {"failed": " ".join(str(error).split()) or type(error).__name__}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

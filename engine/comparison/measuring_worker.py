@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main(question: str, answer: str) -> None:
-    # Ctrl-C ends it at once: some of the contenders catch KeyboardInterrupt and would carry on.
+    # Ctrl-C ends it at once: some of the libraries catch KeyboardInterrupt and would carry on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     asked = json.loads(question)
     if hasattr(os, "sched_setaffinity"):
@@ -62,9 +62,9 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import startup_timings
 
         return startup_timings.measure_loading
-    from engine.comparison import memory_runs
+    from engine.comparison import memory_peaks
 
-    return memory_runs.measure_all
+    return memory_peaks.measure_all
 
 
 if __name__ == "__main__":

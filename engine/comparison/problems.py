@@ -1,8 +1,8 @@
 """What is trained: networks, their data, and what a pass over them costs.
 
 Rows of data are drawn from a normal distribution; a random network of the same kind answers them,
-so that there is something to learn. Peers' processes import this module: nothing here is imported
-that they do not have.
+so that there is something to learn. Other libraries' processes import this module:
+nothing here is imported that they do not have.
 """
 
 import itertools
@@ -140,7 +140,7 @@ def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
 
 @dataclass(frozen=True)
 class Task:
-    """A problem with its data and its initial parameters: what every contender is handed."""
+    """A problem with its data and its initial parameters: what every library is handed."""
 
     problem: Problem
     dtype: str
@@ -172,7 +172,7 @@ class Task:
         return views
 
     def save(self, file: Path) -> None:
-        """Write all that a contender is handed, for `loaded`, in another process."""
+        """Write all that a library is handed, for `loaded`, in another process."""
         settings = {
             "problem": asdict(self.problem),
             "dtype": self.dtype,

@@ -1,4 +1,4 @@
-"""The tables of `engine compare report`, after those of training: a row for each contender."""
+"""The tables of `engine compare report`, after those of training: a row for each library."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
 
 
 def reasons(console: Console, entries: dict[str, Any]) -> None:
-    """A line for each contender that failed."""
+    """A line for each library that failed."""
     for name, entry in entries.items():
         if "failed" in entry:
             console.print(f"{name} failed: {entry['failed']}", markup=False, soft_wrap=True)

@@ -26,11 +26,11 @@ from engine.comparison.figures import (
     StartUp,
 )
 from engine.comparison.jobs import KNOWN, PEERS
-from engine.comparison.libraries import UNEQUAL, described, entrants
+from engine.comparison.libraries import UNEQUAL, available_libraries, described
 from engine.comparison.library_processes import (
-    ContenderFailed,
-    Home,
-    Processes,
+    Interpreter,
+    LibraryFailed,
+    LibraryProcesses,
     RemoteAct,
     RemoteJob,
 )
@@ -63,7 +63,7 @@ def measure_all(
     n_threads: int,
 ) -> Figures:
     """All parts but those on more threads than this process has."""
-    names, _ = entrants(contenders, own_environments)
+    names, _ = available_libraries(contenders, own_environments)
     own = tuple(own_environments)
     setting = {"limit": limit, "own_environments": own}
     digits = NAMED["digits"]
@@ -111,7 +111,7 @@ def rows(
     n_threads: int,
 ) -> list[Row]:
     """A row for each problem."""
-    with Processes(**setting) as processes:
+    with LibraryProcesses(**setting) as processes:
         return [
             compare(problem, DTYPE, names, rounds, n_threads, processes.job)
             for problem in announced([(problem.name, problem) for problem in problems])
@@ -126,7 +126,7 @@ def measure_threads(
     n_threads: int,
 ) -> list[Any]:
     """The part on one thread and on as many as this process has."""
-    names, _ = entrants(contenders, own_environments)
+    names, _ = available_libraries(contenders, own_environments)
     counts = thread_counts(n_threads)
     acts = gemms(DTYPE, counts)
     for act in acts.values():
@@ -163,7 +163,7 @@ SAME_COST = 1e-3  # relative; PyTorch's epsilon stands elsewhere, so that no mor
 
 
 class Point(NamedTuple):
-    """What a contender reached after so many epochs."""
+    """What a library reached after so many epochs."""
 
     seconds: float
     cost: float
@@ -180,7 +180,7 @@ def curves(
     """Mean cost on all data after so many epochs, against the seconds that they take."""
     turns = Turns(names)
     points = {name: [Point(0.0, task.cost(task.theta))] for name in names}
-    with Processes(**setting) as processes:
+    with LibraryProcesses(**setting) as processes:
         jobs = turns.each(lambda name: processes.job(name, task))
         for number in announced([(f"cost after {number} epochs", number) for number in epochs]):
             for name, point in _after(number, task, jobs, turns, rounds).items():
@@ -209,10 +209,10 @@ def _after(
 
 
 def memory(small: Task, large: Task, names: Sequence[str], setting: Mapping[str, Any]) -> Memories:
-    """Resident memory of a process that trains one epoch, a fresh one for each contender."""
+    """Resident memory of a process that trains one epoch, a fresh one for each library."""
 
     def of_one(name: str) -> Memory:
-        with Processes(**setting) as processes:
+        with LibraryProcesses(**setting) as processes:
             job = processes.job(name, small)  # imports, and compiles
             job.prepare(1, True)()
             imports = job.process.ask("resident")
@@ -273,7 +273,7 @@ def _scaling(
         acts: dict[str, RemoteAct] = {}
         for count in counts:
             on = {"variables": fixed_threads(count), "cores": tuple(cores_for(count))}
-            processes = stack.enter_context(Processes(**{**setting, **on}))
+            processes = stack.enter_context(LibraryProcesses(**{**setting, **on}))
             task = Task(problem, dtype, count)
             job = processes.job(name, task)
             acts[str(count)] = act = job.prepare(EPOCHS_ON_THREADS, True)
@@ -292,7 +292,7 @@ def _check(cost: float, expected: list[float], count: int) -> None:
     if not expected:
         expected.append(cost)
     if not abs(cost - expected[0]) <= SAME_COST * expected[0]:
-        raise ContenderFailed(f"cost {cost:.6g} on {count} threads, not {expected[0]:.6g}")
+        raise LibraryFailed(f"cost {cost:.6g} on {count} threads, not {expected[0]:.6g}")
 
 
 # Where compiled code is kept, and that JAX keeps all of it.
@@ -332,9 +332,9 @@ def start_up(
 def _start(task: Task, name: str, setting: Mapping[str, Any]) -> Start:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         caches = {**setting, "variables": {**dict.fromkeys(CACHES, folder), **KEEP_ALL}}
-        with Processes(**caches) as processes:
+        with LibraryProcesses(**caches) as processes:
             empty = _first_epoch(task, name, processes)
-        with Processes(**caches) as processes:
+        with LibraryProcesses(**caches) as processes:
             warm = _first_epoch(task, name, processes)
             more = processes.job(name, task).prepare(FURTHER_EPOCHS, True)
             more()  # JAX compiles for each number of epochs
@@ -343,7 +343,7 @@ def _start(task: Task, name: str, setting: Mapping[str, Any]) -> Start:
     return Start(imports, empty, warm, epoch)
 
 
-def _first_epoch(task: Task, name: str, processes: Processes) -> float:
+def _first_epoch(task: Task, name: str, processes: LibraryProcesses) -> float:
     """Seconds from a new process to an epoch's end."""
     processes.make_ready(name, task)
     start = time.perf_counter()
@@ -351,13 +351,13 @@ def _first_epoch(task: Task, name: str, processes: Processes) -> float:
     return time.perf_counter() - start
 
 
-def _imports(name: str, home: Home) -> float:
+def _imports(name: str, home: Interpreter) -> float:
     """Seconds of a process that imports what a user of it imports, less those of a bare one."""
     imports = f"import {PEERS[name].imports}" if name in PEERS else "from engine import train"
     return _seconds_of(imports, home) - _seconds_of("pass", home)
 
 
-def _seconds_of(code: str, home: Home) -> float:
+def _seconds_of(code: str, home: Interpreter) -> float:
     start = time.perf_counter()
     done = subprocess.run(
         [str(home.python), "-c", code],
@@ -370,5 +370,5 @@ def _seconds_of(code: str, home: Home) -> float:
     took = time.perf_counter() - start
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        raise ContenderFailed(f"{code}: {last[0]}")
+        raise LibraryFailed(f"{code}: {last[0]}")
     return took

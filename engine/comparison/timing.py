@@ -1,6 +1,6 @@
-"""How contenders are timed and compared: in turns, by the median of the rounds' ratios.
+"""How libraries are timed and compared: in turns, by the median of the rounds' ratios.
 
-A machine's speed drifts over minutes, and neighbours come and go. Contenders that take turns meet
+A machine's speed drifts over minutes, and neighbours come and go. Libraries that take turns meet
 the same drift, so the ratio within a round is steadier than either time, and its median over the
 rounds is steadier than a ratio of medians or of minima.
 """
@@ -158,7 +158,7 @@ def in_one_line(error: Exception) -> str:
 
 
 class Turns:
-    """The contenders of one part of a comparison.
+    """The libraries of one part of a comparison.
 
     Attributes
     ----------
@@ -175,14 +175,14 @@ class Turns:
     def each(self, act: Callable[[str], T], part: str = "") -> dict[str, T]:
         """What comes of `act` for one after another, but for those who fail in it.
 
-        Where the `part` is named, so is each contender, on a terminal, before its turn.
+        Where the `part` is named, so is each library, on a terminal, before its turn.
         """
         found: dict[str, T] = {}
         named = [(f"{part}: {name}", name) for name in self.names]
         for name in announced(named) if part else list(self.names):
             try:
                 found[name] = act(name)
-            except Exception as error:  # a contender that fails is a result, not the end
+            except Exception as error:  # a library that fails is a result, not the end
                 self.names.remove(name)
                 self.failed[name] = in_one_line(error)
         return found

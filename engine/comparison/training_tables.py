@@ -79,7 +79,7 @@ def _heading(name: str, base: str) -> str:
 
 
 def _base(rows: Sequence[dict[str, Any]]) -> str:
-    """The first contender: where it did not run, a row has no ratios to it."""
+    """The first library: where it did not run, a row has no ratios to it."""
     names = [name for row in rows for name in row["entries"]]
     bases = {row["base"] for row in rows}
     return next((name for name in names if name in bases), "nobody")
@@ -115,7 +115,7 @@ def _ratio(row: dict[str, Any], name: str, base: str) -> str:
 
 
 def remarks(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A line for each reason why a row is void or a contender failed, said once."""
+    """A line for each reason why a row is void or a library failed, said once."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         for name, entry in row["entries"].items():
@@ -128,13 +128,13 @@ def remarks(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 class Pair(NamedTuple):
-    """A contender's ratio on one problem, and what else is said of it."""
+    """A library's ratio on one problem, and what else is said of it."""
 
     name: str
     problem: str
     dtype: str
     ratio: float
-    gemm_over_it: float  # the arithmetic at gemm's rate, in units of this contender's time
+    gemm_over_it: float  # the arithmetic at gemm's rate, in units of this library's time
 
 
 def pairs(rows: Sequence[dict[str, Any]]) -> Iterator[Pair]:
@@ -151,7 +151,7 @@ def pairs(rows: Sequence[dict[str, Any]]) -> Iterator[Pair]:
 
 
 def means(rows: Sequence[dict[str, Any]]) -> Table:
-    """The geometric mean of each contender's ratios; how many there are; what came before."""
+    """The geometric mean of each library's ratios; how many there are; what came before."""
     base = _base(rows)
     found = list(pairs(rows))
     dtypes = list(dict.fromkeys(row["dtype"] for row in rows))

@@ -1,4 +1,4 @@
-"""`engine compare training`: minibatch Adam by each contender, verified and then timed."""
+"""`engine compare training`: minibatch Adam by each library, verified and then timed."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,20 +6,20 @@ from typing import Any, TypedDict, cast
 
 from engine.comparison import timing
 from engine.comparison.jobs import PEERS, Job, job
-from engine.comparison.libraries import entrants
-from engine.comparison.library_processes import LIMIT, Processes
+from engine.comparison.libraries import available_libraries
+from engine.comparison.library_processes import LIMIT, LibraryProcesses
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, Task
 from engine.comparison.timing import announced, in_one_line
 
 CHECKED_STEPS = 100  # at least, in whole epochs
-# A timing lasts as long as so many epochs of the first contender, and so many seconds: a fit takes
+# A timing lasts as long as so many epochs of the first library, and so many seconds: a fit takes
 # hundreds of epochs, beside which what a call does once (checking the data, the cost at the end) is
 # little. Over one or two epochs of a wide network it was a third of the time.
 EPOCHS_PER_TIMING = 20
 SECONDS_PER_TIMING = 0.06
 # In a call: as many as the estimators train by default. Training that goes on far beyond its end is
-# other work: costs of 1e-8, and numbers so small (subnormal) that some contenders slow down.
+# other work: costs of 1e-8, and numbers so small (subnormal) that some libraries slow down.
 MOST_EPOCHS = 200
 # Relative differences of the final cost, samples taken in the same order. PyTorch adds epsilon
 # inside the bias correction.
@@ -32,7 +32,7 @@ GEMM = "gemm"
 
 
 class Entry(TypedDict, total=False):
-    """What one contender did with one task. `failed` stands alone."""
+    """What one library did with one task. `failed` stands alone."""
 
     failed: str
     cost: float  # after the checked steps, samples in order
@@ -42,11 +42,11 @@ class Entry(TypedDict, total=False):
     epochs: int  # in a timing
     us_per_step: float
     us_per_sample: timing.Spread
-    ratio: timing.Spread  # its time a sample, divided by the first contender's in the round
+    ratio: timing.Spread  # its time a sample, divided by the first library's in the round
 
 
 class Rates(TypedDict):
-    """Of the contender that the others are compared with."""
+    """Of the library that the others are compared with."""
 
     gflops: float
     gemm_gflops: float
@@ -55,7 +55,7 @@ class Rates(TypedDict):
 
 
 class Row(TypedDict):
-    """One task. `base` names the contender that the others are compared with, if any ran."""
+    """One task. `base` names the library that the others are compared with, if any ran."""
 
     problem: str
     output: str
@@ -79,7 +79,7 @@ class Found(TypedDict):
 
 
 class Checked(TypedDict):
-    """A contender that went through the checked steps."""
+    """A library that went through the checked steps."""
 
     job: Job
     entry: Entry
@@ -96,10 +96,10 @@ def measure_all(
     own_environments: Sequence[str] = (),
 ) -> Found:
     """Compare on each problem in each dtype. The arguments are what JSON can hold."""
-    names, absent = entrants(contenders, own_environments)
+    names, absent = available_libraries(contenders, own_environments)
     asked = [Problem(**{**fields, "sizes": tuple(fields["sizes"])}) for fields in problems]
     tasks = [(f"{p.name} {dtype}", (p, dtype)) for p in asked for dtype in dtypes]
-    with Processes(limit=limit, own_environments=tuple(own_environments)) as processes:
+    with LibraryProcesses(limit=limit, own_environments=tuple(own_environments)) as processes:
         rows = [
             compare(p, dtype, names, rounds, n_threads, processes.job)
             for p, dtype in announced(tasks)
@@ -116,9 +116,9 @@ def compare(
     n_threads: int,
     hand_over: Callable[[str, Task], Job] | None = None,
 ) -> Row:
-    """Verify all contenders on a task, then time those whose costs agree, in turns.
+    """Verify all libraries on a task, then time those whose costs agree, in turns.
 
-    `hand_over` gives a contender the task; if None, all of them are in this process.
+    `hand_over` gives a library the task; if None, all of them are in this process.
     """
     task = Task(problem, dtype, n_threads)
     epochs = math.ceil(CHECKED_STEPS / problem.steps_per_epoch)
@@ -128,7 +128,7 @@ def compare(
         try:
             checked[name] = _check(task, (hand_over or job)(name, task), epochs)
             entries[name] = checked[name]["entry"]
-        except Exception as error:  # a contender that fails is a result, not the end
+        except Exception as error:  # a library that fails is a result, not the end
             entries[name] = Entry(failed=in_one_line(error))
     start = task.cost(task.theta)
     base = next((name for name in checked if _is_finite(entries[name])), None)
@@ -152,7 +152,7 @@ def compare(
 
 
 def mark_void(entries: dict[str, Entry], base: str, start: float, dtype: str) -> None:
-    """Say why, where a cost is not that of the contender that the others are compared with."""
+    """Say why, where a cost is not that of the library that the others are compared with."""
     reference = entries[base]
     scale = max(reference["cost"], NEARLY_NOTHING * start)
     drop = abs(start - reference["cost_shuffled"])
@@ -168,23 +168,23 @@ def mark_void(entries: dict[str, Entry], base: str, start: float, dtype: str) ->
             entry["void"] = f"cost {shuffled:.4g} shuffled, not {reference['cost_shuffled']:.4g}"
 
 
-def _check(task: Task, contender: Job, epochs: int) -> Checked:
+def _check(task: Task, library_job: Job, epochs: int) -> Checked:
     """Train with the samples in order, then shuffled; both costs, and what the first call took."""
     found: dict[bool, Any] = {}
     seconds = []
     for shuffle in (False, True):
-        took, found[shuffle] = timing.timed(contender.prepare(epochs, shuffle))
+        took, found[shuffle] = timing.timed(library_job.prepare(epochs, shuffle))
         seconds.append(took)
     entry = Entry(
-        cost=task.cost(contender.parameters(found[False])),
-        cost_shuffled=task.cost(contender.parameters(found[True])),
+        cost=task.cost(library_job.parameters(found[False])),
+        cost_shuffled=task.cost(library_job.parameters(found[True])),
         first_call=max(0.0, seconds[0] - seconds[1]),
     )
-    return Checked(job=contender, entry=entry, seconds_per_epoch=seconds[1] / epochs)
+    return Checked(job=library_job, entry=entry, seconds_per_epoch=seconds[1] / epochs)
 
 
 def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Rates | None:
-    """Fill in the times. Each contender trains for as many epochs as make a timing long enough.
+    """Fill in the times. Each library trains for as many epochs as make a timing long enough.
 
     One that fails by then is marked, and the others go on; None if it is the base.
     """
@@ -228,7 +228,7 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
 
 
 class Guarded:
-    """An act of a contender in the rounds: its failure is noted, and from then on it takes NaN."""
+    """An act of a library in the rounds: its failure is noted, and from then on it takes NaN."""
 
     def __init__(self, act: Callable[[], Any], entry: Entry) -> None:
         self._act, self._entry = act, entry

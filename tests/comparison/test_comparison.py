@@ -18,7 +18,7 @@ from engine.comparison import (
     libraries,
     machine,
     measuring_process,
-    memory_runs,
+    memory_peaks,
     pass_tables,
     pass_timings,
     process_tables,
@@ -29,7 +29,7 @@ from engine.comparison import (
     training_timings,
 )
 from engine.comparison.jobs import KNOWN, OURS, PEERS, Job
-from engine.comparison.libraries import entrants
+from engine.comparison.libraries import available_libraries
 from engine.comparison.problems import NAMED, SUITES, Problem, Task, draw, parse_shape
 from engine.comparison.report import figures_file
 from engine.equations.backends import BACKENDS
@@ -285,12 +285,12 @@ def without(monkeypatch, *missing):
 def test_everybody_who_is_installed_takes_part_in_a_fixed_order(monkeypatch):
     without(monkeypatch)
     ours = [name for name in OURS if name in BACKENDS]
-    assert entrants() == ([*ours, "sklearn", "torch", "torch-compiled", "jax"], [])
+    assert available_libraries() == ([*ours, "sklearn", "torch", "torch-compiled", "jax"], [])
 
 
 def test_a_missing_peer_is_named_in_one_line_with_the_command(monkeypatch):
     without(monkeypatch, "torch", "scikit-learn")
-    names, absent = entrants(["jax", "torch", "sklearn"])
+    names, absent = available_libraries(["jax", "torch", "sklearn"])
     assert names == ["jax"]
     assert absent == [
         "torch is not installed: pip install torch, or engine compare environments torch",
@@ -302,25 +302,29 @@ def test_a_missing_peer_is_named_in_one_line_with_the_command(monkeypatch):
 def test_nobody_to_compare_is_refused(monkeypatch):
     without(monkeypatch, "jax")
     with pytest.raises(ValueError, match="nobody to compare: jax is not installed: pip install"):
-        entrants(["jax"])
+        available_libraries(["jax"])
 
 
 def test_an_unknown_contender_is_refused():
     with pytest.raises(ValueError, match=r"--contenders must be of tiled, .*, jax; got 'tensor'"):
-        entrants(["jax", "tensor"])
+        available_libraries(["jax", "tensor"])
 
 
 def test_a_backend_that_is_not_there_is_named_only_if_asked_for(monkeypatch):
     monkeypatch.setattr(libraries, "BACKENDS", {"numpy": None})
     without(monkeypatch)
-    assert entrants(["tiled", "numpy"]).absent == ["tiled is not a backend of this version"]
-    assert entrants().names[:2] == ["numpy", "sklearn"]
-    assert entrants().absent == []
+    assert available_libraries(["tiled", "numpy"]).absent == [
+        "tiled is not a backend of this version"
+    ]
+    assert available_libraries().names[:2] == ["numpy", "sklearn"]
+    assert available_libraries().absent == []
 
 
 @pytest.mark.compiled
 def test_no_peer_is_imported_to_find_out_who_is_there():
-    loaded = modules_after("from engine.comparison import contenders; contenders.entrants()")
+    loaded = modules_after(
+        "from engine.comparison import libraries; libraries.available_libraries()"
+    )
     assert loaded & {"jax", "sklearn", "torch"} == set()
 
 
@@ -826,7 +830,7 @@ def test_a_fresh_process_that_fails_is_no_measurement():
 @pytest.mark.parametrize(("output", "n_out"), [("sigmoid", 1), ("softmax", 10)])
 def test_memory_is_what_training_adds_to_its_data(output, n_out):
     problem = Problem((20, 4, n_out), 20_000, 256, output)
-    row = memory_runs.probe(problem, "float32", "gd", 1)
+    row = memory_peaks.probe(problem, "float32", "gd", 1)
     assert row["data"] == 20_000 * (80 + (8 if output == "softmax" else 4))
     assert 0 <= row["extra"] < 16e6
 
@@ -834,7 +838,7 @@ def test_memory_is_what_training_adds_to_its_data(output, n_out):
 @pytest.mark.compiled
 def test_a_run_that_fails_in_its_own_process_is_told_of():
     with pytest.raises(ValueError, match=r"process that trains on 50 samples: .*solver"):
-        memory_runs.probe(Problem((3, 1), 50, 10), "float32", "newton", 1)
+        memory_peaks.probe(Problem((3, 1), 50, 10), "float32", "newton", 1)
 
 
 def test_a_peak_is_seen_after_what_caused_it_is_gone():
@@ -848,7 +852,7 @@ def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
         {**row, "problem": "p", "output": "o", "dtype": "d", "data": 10**6}
         for row in ({"n_samples": n, "extra": 12 * n + 3_000_000} for n in (10**5, 3 * 10**5))
     ]
-    assert memory_runs.line(rows) == pytest.approx((12, 3e6))
+    assert memory_peaks.line(rows) == pytest.approx((12, 3e6))
     text = page(process_tables.show_memory, "c", {"about": ABOUT, "solver": "gd", "rows": rows})
     assert "p d: 12.0 bytes a sample and 3.0 MB" in text
     assert "(lower is better)" in text

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from engine.comparison import environments, machine, report_tables, report_timings
 from engine.comparison import libraries as comparison_libraries
-from engine.comparison.library_processes import ContenderFailed, Home
+from engine.comparison.library_processes import Interpreter, LibraryFailed
 from engine.comparison.machine import installed_version, usable_cores
 from engine.comparison.pass_timings import thread_counts
 from engine.comparison.problems import Problem, Task
@@ -124,7 +124,7 @@ def test_imports_are_those_of_the_contenders_own_python(tmp_path):
     python, note = tmp_path / "python", tmp_path / "note"
     python.write_text(f'#!/bin/sh\necho "$2" >> {note}\n', encoding="utf-8")
     python.chmod(0o755)
-    report_timings._imports("jax", Home(python, str(tmp_path)))
+    report_timings._imports("jax", Interpreter(python, str(tmp_path)))
     assert note.read_text().splitlines() == ["import jax", "pass"]
 
 
@@ -175,9 +175,9 @@ def test_the_cost_must_be_that_of_the_first():
     expected: list[float] = []
     report_timings._check(0.5, expected, 1)
     report_timings._check(0.5001, expected, 2)
-    with pytest.raises(ContenderFailed, match=r"cost 0\.502 on 2 threads, not 0\.5"):
+    with pytest.raises(LibraryFailed, match=r"cost 0\.502 on 2 threads, not 0\.5"):
         report_timings._check(0.502, expected, 2)
-    with pytest.raises(ContenderFailed, match="nan"):
+    with pytest.raises(LibraryFailed, match="nan"):
         report_timings._check(float("nan"), expected, 2)
 
 
@@ -188,7 +188,7 @@ def test_an_environment_that_is_asked_for_and_not_there_is_a_missing_contender(m
     for module in (comparison_libraries, environments):
         monkeypatch.setattr(module, "own_python", lambda name: None)
     monkeypatch.setattr(comparison_libraries, "installed_version", lambda name: "1.0")
-    names, absent = comparison_libraries.entrants(["numpy", "jax"], own=["jax"])
+    names, absent = comparison_libraries.available_libraries(["numpy", "jax"], own=["jax"])
     assert names == ["numpy"]
     assert absent == ["jax has no environment of its own: engine compare environments jax"]
     found = comparison_libraries.described(["numpy", "jax"], own=["jax"])

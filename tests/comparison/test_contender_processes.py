@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.comparison import environments, jobs, libraries, training_timings
-from engine.comparison.library_processes import ContenderFailed, Processes
+from engine.comparison.library_processes import LibraryFailed, LibraryProcesses
 from engine.comparison.problems import Problem, Task
 from tests.fake_peer import fake
 from tests.processes import start
@@ -42,7 +42,7 @@ def faking(tmp_path, monkeypatch):
 
 
 def compared(names, limit=300.0, rounds=2):
-    with Processes(limit=limit) as started:
+    with LibraryProcesses(limit=limit) as started:
         return training_timings.compare(SMALL, "float64", names, rounds, 1, started.job)
 
 
@@ -51,7 +51,7 @@ def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
     task = Task(SMALL, "float32", seed=3)
     here = jobs.job(name, task)
     expected = here.parameters(here.prepare(4, True)())
-    with Processes() as started:
+    with LibraryProcesses() as started:
         there = started.job(name, task)
         found = there.parameters(there.prepare(4, True)())
     assert found.tobytes() == expected.tobytes()
@@ -59,7 +59,7 @@ def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
 
 
 def test_earlier_results_are_kept_beside_later_ones():
-    with Processes() as started:
+    with LibraryProcesses() as started:
         job = started.job("numpy", Task(SMALL, "float64"))
         few, many = job.prepare(1, False), job.prepare(30, False)
         few(), many()
@@ -67,7 +67,7 @@ def test_earlier_results_are_kept_beside_later_ones():
 
 
 def test_the_time_is_the_contenders_own_and_within_the_one_seen_here():
-    with Processes() as started:
+    with LibraryProcesses() as started:
         act = started.job("numpy", Task(SMALL, "float64")).prepare(20, True)
         act()
         start = time.perf_counter()
@@ -135,9 +135,9 @@ def test_where_the_base_dies_in_the_rounds_nobody_is_compared_with_it(faking):
 
 def test_who_died_takes_part_again_in_the_next_problem(faking):
     faking("if self.task.seed == 1: os._exit(5)")
-    with Processes() as started:
+    with LibraryProcesses() as started:
         job = started.job("sklearn", Task(SMALL, "float64", seed=1))
-        with pytest.raises(ContenderFailed, match="status 5"):
+        with pytest.raises(LibraryFailed, match="status 5"):
             job.prepare(1, False)()
         job = started.job("sklearn", Task(SMALL, "float64", seed=2))
         assert job.prepare(1, False)()
@@ -146,14 +146,14 @@ def test_who_died_takes_part_again_in_the_next_problem(faking):
 def test_what_a_library_prints_is_no_answer(faking, capfd):
     faking('print("{\\"found\\": 1}"); sys.stdout.flush()')
     task = Task(SMALL, "float64")
-    with Processes() as started:
+    with LibraryProcesses() as started:
         job = started.job("sklearn", task)
         np.testing.assert_array_equal(job.parameters(job.prepare(1, False)()), task.theta)
     assert '{"found": 1}' in capfd.readouterr().err
 
 
 def test_no_process_is_left_behind():
-    with Processes() as started:
+    with LibraryProcesses() as started:
         started.job("numpy", Task(SMALL, "float64"))
         process = started._processes["numpy"]
         assert process.is_alive
@@ -174,7 +174,7 @@ def gone(number):
 def test_what_a_contender_started_ends_with_it(faking, tmp_path):
     note = tmp_path / "note"
     faking(f"open({str(note)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid))")
-    with Processes() as started:
+    with LibraryProcesses() as started:
         started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
         assert Path(f"/proc/{note.read_text()}").exists()
     assert gone(note.read_text())
@@ -186,7 +186,7 @@ def hang(note):
         action = f"open({note!r} + '.new', 'w').write(str(os.getpid()))"
         action += f"; os.rename({note!r} + '.new', {note!r}); time.sleep(600)"
         fake(action, Path(note).parent, patch)
-        with Processes() as started:
+        with LibraryProcesses() as started:
             started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
 
 
@@ -244,7 +244,7 @@ def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkey
     monkeypatch.setattr(environments, "installed_version", lambda name: None)
     task = Task(SMALL, "float64")
     here = jobs.job("sklearn", task)
-    with Processes() as started:
+    with LibraryProcesses() as started:
         there = started.job("sklearn", task)
         found = there.parameters(there.prepare(2, False)())
         given = Path(own_sklearn.read_text().strip())
@@ -254,18 +254,18 @@ def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkey
 
 def test_a_peer_that_is_here_runs_here_unless_told_otherwise(own_sklearn):
     task = Task(SMALL, "float64")
-    with Processes() as started:
+    with LibraryProcesses() as started:
         started.job("sklearn", task)
     assert not own_sklearn.exists()
-    with Processes(own_environments=("scikit-learn",)) as started:
+    with LibraryProcesses(own_environments=("scikit-learn",)) as started:
         started.job("sklearn", task)
     assert own_sklearn.exists()
 
 
 def test_an_environment_that_is_asked_for_and_not_there_is_said_with_the_command(cache):
     with (
-        Processes(own_environments=("torch",)) as started,
-        pytest.raises(ContenderFailed, match="engine compare environments torch"),
+        LibraryProcesses(own_environments=("torch",)) as started,
+        pytest.raises(LibraryFailed, match="engine compare environments torch"),
     ):
         started.job("torch", Task(SMALL, "float64"))
 
@@ -273,7 +273,7 @@ def test_an_environment_that_is_asked_for_and_not_there_is_said_with_the_command
 def test_a_peer_in_an_environment_of_its_own_takes_part(own_sklearn, monkeypatch):
     monkeypatch.setattr(libraries, "own_python", environments.own_python)
     monkeypatch.setattr(libraries, "installed_version", lambda name: None)
-    names, absent = libraries.entrants(["sklearn", "jax"])
+    names, absent = libraries.available_libraries(["sklearn", "jax"])
     assert names == ["sklearn"]
     assert absent == ["jax is not installed: pip install jax, or engine compare environments jax"]
 

@@ -617,8 +617,8 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
     code = (
         "import sys, time\n"
         "from engine import convert_table\n"
-        "from engine.tables import stream\n"
-        "stream.PART_BYTES = 10_000\n"
+        "from engine.tables import table_files\n"
+        "table_files.PART_BYTES = 10_000\n"
         "def wait(what, rows):\n"
         "    if what == 'write':\n"
         "        print('writing', flush=True)\n"

@@ -1,7 +1,7 @@
 """After how many epochs a fast epoch has made up for a slow start.
 
 A new process needs `first` seconds until it has trained one epoch, and `epoch` seconds for each
-further one: total(n) = first + (n - 1) epoch. Two contenders break even where their totals cross:
+further one: total(n) = first + (n - 1) epoch. Two libraries break even where their totals cross:
 
     n = 1 + (first_other - first_base) / (epoch_base - epoch_other)
 """
@@ -74,7 +74,7 @@ def in_words(found: BreakEven) -> str:
 
 
 def trainings(start_up: Mapping[str, StartUp], cache: str) -> dict[str, Training]:
-    """Of all contenders that were measured with this cache, "empty_cache" or "warm_cache"."""
+    """Of all libraries that were measured with this cache, "empty_cache" or "warm_cache"."""
     found = {}
     for name, one in start_up.items():
         first = one.get("empty_cache") if cache == "empty_cache" else one.get("warm_cache")
@@ -90,7 +90,7 @@ TITLES = {"empty_cache": "empty cache", "warm_cache": "warm cache"}
 def totals(
     found: Mapping[str, StartUp], base: str, cache: str, series: dict[str, Series]
 ) -> Picture | None:
-    """A line a contender; rings where the base's line crosses another's."""
+    """A line a library; rings where the base's line crosses another's."""
     known = trainings(found, cache)
     if base not in known or len(known) < 2:
         return None

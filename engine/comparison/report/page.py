@@ -112,7 +112,7 @@ def _dtypes(rows: Any) -> list[str]:
 
 
 def _break_even(found: Mapping[str, StartUp], base: str) -> dict[str, dict[str, tuple[str, str]]]:
-    """By contender and cache: when the base is ahead, and the time that the epochs take."""
+    """By library and cache: when the base is ahead, and the time that the epochs take."""
     said: dict[str, dict[str, tuple[str, str]]] = {}
     for cache in CACHES:
         known = trainings(found, cache)

@@ -24,7 +24,7 @@ NARROW_OFFSETS = {"imports": -0.1, "warm cache": 0.12, "empty cache": 0.34}
 
 
 def start_up(found: Mapping[str, StartUp], series: dict[str, Series]) -> Picture | None:
-    """A line a contender, with a dot for each stage."""
+    """A line a library, with a dot for each stage."""
     lines = {name: line for name in series if (line := _line_start_up(found.get(name, StartUp())))}
     if not lines:
         return None
@@ -101,7 +101,7 @@ def _draw_start_up(
 def _name_stages(
     axes: Any, lines: Mapping[str, Mapping[str, Spread]], offsets: Mapping[str, float]
 ) -> None:
-    """On the first contender's dots."""
+    """On the first library's dots."""
     for words, spread in next(iter(lines.values())).items():
         axes.annotate(
             words,
@@ -131,7 +131,7 @@ class Parts(NamedTuple):
 
 
 def parts(found: Memories, name: str) -> Parts | None:
-    """A contender's peak, taken apart."""
+    """A library's peak, taken apart."""
     one = found["entries"].get(name, {})
     if "failed" in one or not {"imports", "on_top", "peak"} <= one.keys():
         return None
@@ -142,7 +142,7 @@ def parts(found: Memories, name: str) -> Parts | None:
 
 
 def memory(found: Memories, place: int, series: dict[str, Series]) -> Picture | None:
-    """A bar a contender, in three parts."""
+    """A bar a library, in three parts."""
     bars = {name: bar for name in series if (bar := parts(found, name)) is not None}
     if not bars:
         return None
@@ -218,7 +218,7 @@ def counts(found: Scalings) -> list[str]:
 
 
 def scaling(found: Scalings, place: int, series: dict[str, Series]) -> Picture | None:
-    """A panel for each number of threads: a dot a contender, and a line where gemm is."""
+    """A panel for each number of threads: a dot a library, and a line where gemm is."""
     names = [name for name in series if _speed_ups(found, name)]
     if not names:
         return None

@@ -5,7 +5,7 @@ from statistics import median
 from typing import NamedTuple
 
 from engine.comparison.figures import Figures
-from engine.comparison.libraries import Contender
+from engine.comparison.libraries import Library
 from engine.comparison.problems import flops_per_sample, sizes_of
 from engine.comparison.report.formatting import digits, joined
 from engine.comparison.tables import count
@@ -14,14 +14,14 @@ from engine.comparison.training_timings import Entry, Row
 
 
 class Mark(NamedTuple):
-    """Why a contender has no ratio in a row."""
+    """Why a library has no ratio in a row."""
 
     kind: str  # "failed", "too long", "void", "missing", "not measured", "no ratio"
     reason: str
 
 
 class Result(NamedTuple):
-    """A contender's time in units of the base's, on one problem."""
+    """A library's time in units of the base's, on one problem."""
 
     name: str
     problem: str
@@ -40,7 +40,7 @@ class Result(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A contender against the base, over all problems; the results are in order of their ratios."""
+    """A library against the base, over all problems; the results are in order of their ratios."""
 
     name: str
     results: list[Result]
@@ -62,7 +62,7 @@ class Standing(NamedTuple):
 
 
 def base_of(figures: Figures) -> str:
-    """The contender that the others are compared with."""
+    """The library that the others are compared with."""
     return next(iter(figures["contenders"]))
 
 
@@ -71,7 +71,7 @@ def title_of(row: Row) -> str:
     return f"{row['problem']} {row['dtype']}"
 
 
-def mark(row: Row, name: str, contender: Contender, base: str) -> Mark | None:
+def mark(row: Row, name: str, library: Library, base: str) -> Mark | None:
     """Why there is no ratio, or None where there is one (or, of the base itself, a time)."""
     entry = row["entries"].get(name, Entry())
     if "failed" in entry:
@@ -80,7 +80,7 @@ def mark(row: Row, name: str, contender: Contender, base: str) -> Mark | None:
     if "void" in entry:
         return Mark("void", entry["void"])
     if "us_per_sample" not in entry:
-        missing = contender.get("missing")
+        missing = library.get("missing")
         return Mark("missing", missing) if missing else Mark("not measured", "it has no time here")
     if name != base and (row["base"] != base or "ratio" not in entry):
         return Mark("no ratio", "there is no time to compare it with")
@@ -99,7 +99,7 @@ def results(rows: Sequence[Row], base: str) -> Iterator[Result]:
 
 
 def standings(figures: Figures) -> list[Standing]:
-    """Of every contender but the base, also of those without any result."""
+    """Of every library but the base, also of those without any result."""
     rows, base = figures.get("training", []), base_of(figures)
     found = list(results(rows, base))
     dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
@@ -177,7 +177,7 @@ def multiply_adds(row: Row) -> float:
 
 
 def share_of_gemm(row: Row, name: str) -> float | None:
-    """The time at gemm's rate in units of a contender's time; None without either."""
+    """The time at gemm's rate in units of a library's time; None without either."""
     entry = row["entries"].get(name, {})
     if row["rates"] is None or "us_per_sample" not in entry:
         return None
@@ -187,7 +187,7 @@ def share_of_gemm(row: Row, name: str) -> float | None:
 
 
 def distance(rows: Sequence[Row], name: str, label: str) -> str:
-    """How far a contender is from gemm's rate: nearest, farthest and in between, or nothing."""
+    """How far a library is from gemm's rate: nearest, farthest and in between, or nothing."""
     known = [(share, row) for row in rows if (share := share_of_gemm(row, name)) is not None]
     if not known:
         return ""

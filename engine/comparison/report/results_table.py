@@ -1,9 +1,9 @@
-"""The table of all problems: each contender's time and ratio, or why there is none."""
+"""The table of all problems: each library's time and ratio, or why there is none."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.comparison.libraries import Contender
+from engine.comparison.libraries import Library
 from engine.comparison.report.formatting import digits, joined, quartiles
 from engine.comparison.report.results import Mark, fastest, mark, share_of_gemm, title_of
 from engine.comparison.timing import Spread
@@ -11,7 +11,7 @@ from engine.comparison.training_timings import Row
 
 
 class Cell(NamedTuple):
-    """What is said of one contender on one problem."""
+    """What is said of one library on one problem."""
 
     name: str
     time: str = ""
@@ -26,7 +26,7 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A problem's cells, in the order of the contenders."""
+    """A problem's cells, in the order of the libraries."""
 
     problem: str
     dtype: str
@@ -80,22 +80,22 @@ class Reasons:
         ]
 
 
-def row_table(rows: Sequence[Row], contenders: dict[str, Contender], base: str) -> RowTable:
+def row_table(rows: Sequence[Row], contenders: dict[str, Library], base: str) -> RowTable:
     """A line for each row, and the reasons below; who has no entry at all has no column."""
     reasons = Reasons()
     names = [name for name in contenders if any(name in row["entries"] for row in rows)]
     lines = [_line(row, names, contenders, base, reasons) for row in rows]
-    for name, contender in contenders.items():
+    for name, library in contenders.items():
         if name not in names:
             for row in rows:
-                said = mark(row, name, contender, base)
+                said = mark(row, name, library, base)
                 if said is not None:
-                    reasons.number(contender["label"], said, title_of(row))
+                    reasons.number(library["label"], said, title_of(row))
     return RowTable(names, lines, reasons.notes(len(rows)))
 
 
 def _line(
-    row: Row, names: Sequence[str], contenders: dict[str, Contender], base: str, reasons: Reasons
+    row: Row, names: Sequence[str], contenders: dict[str, Library], base: str, reasons: Reasons
 ) -> Line:
     first = fastest(row)
     cells = []

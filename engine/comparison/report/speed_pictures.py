@@ -22,11 +22,11 @@ from engine.comparison.report.results import Result, losses, multiply_adds, stan
 from engine.comparison.timing import Spread
 from engine.comparison.training_timings import Row
 
-LINE = 6  # pixels between two contenders of a problem
+LINE = 6  # pixels between two libraries of a problem
 
 
 def ratios(figures: Figures, series: dict[str, Series]) -> Picture | None:
-    """A dot for each problem and contender, with a bar from quartile to quartile."""
+    """A dot for each problem and library, with a bar from quartile to quartile."""
     found = standings(figures)
     shown = [result for standing in found for result in standing.results]
     if not shown:
@@ -106,7 +106,7 @@ GEMM = "at gemm's rate"
 
 
 def sizes(rows: Sequence[Row], dtype: str, series: dict[str, Series]) -> Picture | None:
-    """A line a contender, of the rows of one dtype."""
+    """A line a library, of the rows of one dtype."""
     of_dtype = sorted((row for row in rows if row["dtype"] == dtype), key=multiply_adds)
     lines = {name: line for name in series if (line := _line_sizes(of_dtype, name))}
     if not lines:
