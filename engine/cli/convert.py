@@ -90,7 +90,7 @@ def converted(
 
 def show_converted(console: Console, table: "ConvertedTable") -> None:
     """What was inferred, and what was written."""
-    from engine.cli.table_report import inferred
+    from engine.cli.table_report import inference_lines
     from engine.system.free_memory import in_words
     from engine.tables.messages import counted
 
@@ -98,7 +98,7 @@ def show_converted(console: Console, table: "ConvertedTable") -> None:
     rows = facts["rows"]
     n_bytes = sum(path.stat().st_size for path in table.folder.iterdir())
     lines = [
-        *inferred(
+        *inference_lines(
             table.target,
             table.columns,
             f"; they make {counted(len(facts['inputs']), 'input')}",

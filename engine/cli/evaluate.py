@@ -35,8 +35,8 @@ def evaluate(
     or how large the errors are.
     """
     from engine.cli.pictures import check_can_be_saved, draw_predictions
-    from engine.cli.table_options import IN_PARTS, PREDICTED, check_fits_memory
-    from engine.cli.table_report import baseline_name, say, show_scores
+    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
+    from engine.cli.table_report import baseline_name, say_all, show_scores
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import read_table, sha256_of
     from engine.tables.messages import counted
@@ -45,14 +45,14 @@ def evaluate(
     if picture is not None:
         check_can_be_saved(picture, force)
     loaded = models.read(model)
-    check_fits_memory(table, PREDICTED, IN_PARTS)
+    check_fits_memory(table, TIMES_PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)
     words = read.words.get(loaded.target.name, {})
     rows, notes = loaded.rows_with_target(read.frame, words)
     matched = loaded.matched(rows.frame)
-    say([*read.notes, *notes, *matched.notes])
+    say_all([*read.notes, *notes, *matched.notes])
     if loaded.training.get("table_sha256") == sha256_of(table):
-        say(
+        say_all(
             [
                 f"{table} is the table that the model was trained on: it has seen "
                 f"{counted(loaded.training['rows'], 'row')} of it, so these scores flatter it."

@@ -44,8 +44,8 @@ def predict(
     trained on, in any order; missing and mistyped ones are refused with their names, others
     ignored, and categories that training had not seen are counted.
     """
-    from engine.cli.table_options import IN_PARTS, PREDICTED, check_fits_memory
-    from engine.cli.table_report import say
+    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
+    from engine.cli.table_report import say_all
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import check_ending, read_table, write_table
     from engine.tables.messages import counted, named_column
@@ -54,17 +54,17 @@ def predict(
         check_ending(output)
         check_new(output, "--output", force)
     loaded = models.read(model)
-    check_fits_memory(table, PREDICTED, IN_PARTS)
+    check_fits_memory(table, TIMES_PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing, keep_empty_rows=True)
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)
-    say([*read.notes, *matched.notes])
+    say_all([*read.notes, *matched.notes])
     found = predictions(loaded, loaded.predict(matched.inputs), [read.frame[name] for name in kept])
     if output is None:
         sys.stdout.write(found.write_csv())
     else:
         write_table(found, output)
-        say([f"{counted(found.height, 'prediction')} in {output}"])
+        say_all([f"{counted(found.height, 'prediction')} in {output}"])
 
 
 def predictions(

@@ -103,7 +103,7 @@ class TableOptions(NamedTuple):
         return {f"--{name.replace('_', '-')}": value for name, value in values if value}
 
 
-NOTHING_SAID = TableOptions()
+NO_OPTIONS = TableOptions()
 
 
 def takes_table_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,13 +175,13 @@ def at_command_line() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        said = in_options(error)
+        said = with_option_names(error)
         if said == str(error):
             raise
         raise ValueError(said) from None
 
 
-def in_options(error: ValueError) -> str:
+def with_option_names(error: ValueError) -> str:
     """What an error says, for who runs a command."""
     from engine.estimators import remedies
 
@@ -213,8 +213,8 @@ def named(text: str, names: Mapping[str, str]) -> str:
 # Whether a table fits into memory, before memory runs out.
 
 # A table in memory takes about so many times what its file does, with what is made of it.
-TRAINED = {".parquet": 10, ".pq": 10, ".csv": 5, ".tsv": 5}
-PREDICTED = {".parquet": 15, ".pq": 15, ".csv": 8, ".tsv": 8}
+TIMES_TRAINED = {".parquet": 10, ".pq": 10, ".csv": 5, ".tsv": 5}
+TIMES_PREDICTED = {".parquet": 15, ".pq": 15, ".csv": 8, ".tsv": 8}
 
 ON_DISK = (
     "Add --on-disk FOLDER: the table is converted to arrays in that folder, and trained on from "

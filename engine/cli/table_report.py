@@ -90,7 +90,7 @@ def class_table(scores: list["ClassScore"]) -> Table:
     return table
 
 
-def say(notes: Iterable[str]) -> None:
+def say_all(notes: Iterable[str]) -> None:
     """Notes go to standard error, a line each."""
     for note in notes:
         console.say(note)
@@ -114,7 +114,7 @@ KINDS = {
 }
 
 
-def inferred(
+def inference_lines(
     target: "Target",
     columns: Sequence["Column"],
     more: str,

@@ -10,7 +10,7 @@ import typer
 from engine.cli.console import Console, say
 from engine.cli.output_files import Force, ModelPlace
 from engine.cli.table_options import (
-    NOTHING_SAID,
+    NO_OPTIONS,
     TableOptions,
     TestFraction,
     at_command_line,
@@ -52,8 +52,8 @@ class Weights(StrEnum):
 
 
 # Share set aside to stop by, of a table that is converted; None is by the number of rows.
-ASIDE = {EarlyStopping.auto: None, EarlyStopping.yes: 0.1, EarlyStopping.no: 0.0}
-WANTED = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
+VALIDATION_FRACTION = {EarlyStopping.auto: None, EarlyStopping.yes: 0.1, EarlyStopping.no: 0.0}
+EARLY_STOPPING = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
 
 
 @takes_table_options
@@ -80,7 +80,7 @@ def train(
             "the same command has converted is there already.",
         ),
     ] = None,
-    how: TableOptions = NOTHING_SAID,
+    how: TableOptions = NO_OPTIONS,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -162,7 +162,7 @@ def train(
     from engine import Checkpoint
     from engine.cli.convert import converted, show_converted
     from engine.cli.pictures import check_folder, draw_training
-    from engine.cli.table_options import ON_DISK, TRAINED, check_fits_memory
+    from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
     from engine.cli.table_report import show_trained
     from engine.model_files import skops_file
     from engine.system import atomic_files
@@ -218,23 +218,23 @@ def train(
             if pictures is not None:
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
             converted_table = converted(
-                [table], on_disk, target, how, test_fraction, ASIDE[early_stopping], seed,
-                reuse=True,
+                [table], on_disk, target, how, test_fraction, VALIDATION_FRACTION[early_stopping],
+                seed, reuse=True,
             )  # fmt: skip
         show_converted(console, converted_table)
-        stopping = WANTED[early_stopping]
+        stopping = EARLY_STOPPING[early_stopping]
         _check_weights(class_weight, converted_table.target)
         on_disk_trained = train_on_disk(console, converted_table, settings, stopping, place)
         finish(on_disk_trained, checkpoint)
         return
-    check_fits_memory(table, TRAINED, ON_DISK)
+    check_fits_memory(table, TIMES_TRAINED, ON_DISK)
     assert target is not None
     plan = fitting.prepared(
         read_table(table, words), target, how.task and str(how.task), how.column or [],
         how.decimal and str(how.decimal), how.dates and str(how.dates),
     )  # fmt: skip
     _check_weights(class_weight, plan.target)
-    rows = fitting.split(plan, test_fraction, seed, WANTED[early_stopping])
+    rows = fitting.split(plan, test_fraction, seed, EARLY_STOPPING[early_stopping])
     show_plan(console, plan)
     about = {
         "table": table.name,
@@ -288,7 +288,7 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
 
 def show_plan(console: Console, plan: "PreparedTable") -> None:
     """Say what was inferred."""
-    from engine.cli.table_report import inferred
+    from engine.cli.table_report import inference_lines
     from engine.tables.messages import counted
 
     frame, columns = plan.table.frame, plan.columns
@@ -297,7 +297,7 @@ def show_plan(console: Console, plan: "PreparedTable") -> None:
     left_out = [(column.name, column.note) for column in columns.left_out]
     lines = [
         f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
-        *inferred(plan.target, columns.used, more, left_out, plan.notes),
+        *inference_lines(plan.target, columns.used, more, left_out, plan.notes),
     ]
     console.print_lines(*lines)
     console.print()

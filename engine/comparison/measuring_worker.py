@@ -1,6 +1,6 @@
 """The process that measures: `python -m engine.comparison.measuring_worker QUESTION ANSWER_FILE`.
 
-Started by `measuring_process.py`. It keeps to the cores that it is told before any library is loaded.
+Started by `measuring_process.py`. It keeps to the cores that it is told before any library loads.
 """
 
 import json

@@ -16,7 +16,7 @@ from sklearn import datasets
 
 from engine import MLPRegressor, ModelFileError, save
 from engine.cli import main
-from engine.cli.table_options import ON_DISK, TRAINED, check_fits_memory
+from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
 from engine.cli.table_report import COMPILED
 from engine.estimators.classifier import MLPClassifier
 from engine.model_files import skops_file
@@ -884,9 +884,9 @@ def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
 def test_a_table_too_large_for_memory_is_refused_with_advice(on_disk, monkeypatch):
     monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 10_000.0)
     with pytest.raises(ValueError, match=r"would take about .* Add --on-disk FOLDER"):
-        check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
+        check_fits_memory(on_disk / "flats.csv", TIMES_TRAINED, ON_DISK)
     monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 1e9)
-    check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
+    check_fits_memory(on_disk / "flats.csv", TIMES_TRAINED, ON_DISK)
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
