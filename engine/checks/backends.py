@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from engine.checks.problem import Problem, evenly_spread, parts_of
+from engine.checks.problem import CheckProblem, evenly_spread, parts_of
 from engine.checks.report import BACKENDS, Check, unusable, worst
 from engine.checks.rounding import SAFETY, perturbed, tolerance
 from engine.equations import backends
@@ -35,7 +35,7 @@ class BackendsCheck(NamedTuple):
     on_kinks: int
 
 
-def check_backends(problem: Problem, at: str) -> BackendsCheck:
+def check_backends(problem: CheckProblem, at: str) -> BackendsCheck:
     """J, gradient and output activations of all backends, in the estimator's dtype."""
     theta = problem.points[at]
     most = MULTIPLY_ADDS // problem.network.layers.multiply_adds
@@ -60,7 +60,9 @@ def check_backends(problem: Problem, at: str) -> BackendsCheck:
     return BackendsCheck(checks, rows.n_rows, on_kinks)
 
 
-def figures(problem: Problem, backend: Backend, samples: Samples, theta: NDArray[Any]) -> Figures:
+def figures(
+    problem: CheckProblem, backend: Backend, samples: Samples, theta: NDArray[Any]
+) -> Figures:
     """J, the gradient by parts, and the activations by output units."""
     cost, dtheta = problem.objective(samples, backend).cost_and_gradient(theta)
     with np.errstate(all="ignore"):
@@ -73,7 +75,7 @@ def figures(problem: Problem, backend: Backend, samples: Samples, theta: NDArray
 
 
 def compare(
-    problem: Problem,
+    problem: CheckProblem,
     at: str,
     what: str,
     found: dict[str, Figures],
@@ -94,7 +96,7 @@ def compare(
     return worst(checks)
 
 
-def off_kinks(problem: Problem, theta: NDArray[Any], rows: Rows) -> Rows:
+def off_kinks(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> Rows:
     """The rows with no relu unit so near its kink that rounding decides on which side.
 
     There a unit counts or does not count in the gradient, and neither is wrong.
@@ -114,7 +116,7 @@ def off_kinks(problem: Problem, theta: NDArray[Any], rows: Rows) -> Rows:
     return rows.chosen(kept) if len(kept) else rows
 
 
-def pre_activations(problem: Problem, theta: NDArray[Any], rows: Rows) -> list[NDArray[Any]]:
+def pre_activations(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> list[NDArray[Any]]:
     """Z (n_l, m) of each hidden layer."""
     layers = problem.network.views(theta)[:-1]
     X = rows.X.astype(theta.dtype, copy=False)

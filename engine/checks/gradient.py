@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.checks.problem import Part, Problem, evenly_spread, parts_of
+from engine.checks.problem import CheckProblem, Part, evenly_spread, parts_of
 from engine.checks.report import GRADIENT, Check, unusable, worst
 from engine.checks.rounding import noise_of
 
@@ -74,7 +74,7 @@ class GradientCheck(NamedTuple):
     blind: list[str] = []  # noqa: RUF012  # never written to
 
 
-def check_gradient(problem: Problem, at: str) -> GradientCheck:
+def check_gradient(problem: CheckProblem, at: str) -> GradientCheck:
     """The gradient at these parameters, entry by entry."""
     theta = problem.points[at].astype(np.float64)
     parts = parts_of(problem.network)
@@ -107,7 +107,7 @@ def check_gradient(problem: Problem, at: str) -> GradientCheck:
     return GradientCheck(worst(found), n_rows, layers, rough, blind)
 
 
-def affordable(problem: Problem) -> tuple[int, int]:
+def affordable(problem: CheckProblem) -> tuple[int, int]:
     """How many rows, and how many entries of the gradient in all."""
     sizes = problem.network.sizes
     weights = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))

@@ -21,7 +21,7 @@ from engine.sums.samples import Samples
 INITIAL, FITTED = "initial values", "fitted values"
 
 
-class Problem(NamedTuple):
+class CheckProblem(NamedTuple):
     """What there is to check.
 
     Attributes
@@ -56,7 +56,7 @@ class Problem(NamedTuple):
         return Objective(backend, self.network.layers, samples, alpha, n_threads)
 
 
-def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Problem:
+def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProblem:
     """The problem that an estimator, fitted or not, has with these data."""
     require_ours(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator)
     if isinstance(estimator, Pipeline):
@@ -84,7 +84,7 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Problem:
     if fitted:
         points[FITTED] = estimator._theta()
     _keep_labels(blank, estimator if fitted else copy)
-    return Problem(blank, network, rows, points)
+    return CheckProblem(blank, network, rows, points)
 
 
 def require_ours(estimator: Any) -> None:

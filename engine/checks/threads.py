@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from engine.checks.problem import Problem, evenly_spread, parts_of
+from engine.checks.problem import CheckProblem, evenly_spread, parts_of
 from engine.checks.report import THREADS, Check, unusable, worst
 from engine.estimators.rows import Rows
 from engine.sums.threads import usable_cores
@@ -41,7 +41,7 @@ class ThreadsCheck(NamedTuple):
     n_epochs: int
 
 
-def check_threads(problem: Problem) -> ThreadsCheck:
+def check_threads(problem: CheckProblem) -> ThreadsCheck:
     """J and gradient at all points, and a short training run, bit by bit."""
     rows, n_different = shared_rows(problem)
     others = sorted({2, usable_cores()} - {1})
@@ -52,7 +52,7 @@ def check_threads(problem: Problem) -> ThreadsCheck:
     return ThreadsCheck(checks, others, rows.n_rows, n_different, n_epochs)
 
 
-def shared_rows(problem: Problem) -> tuple[Rows, int]:
+def shared_rows(problem: CheckProblem) -> tuple[Rows, int]:
     """As many rows as several threads share, and how many different ones."""
     n_rows = MULTIPLY_ADDS // problem.network.layers.multiply_adds
     n_rows = min(max(n_rows, FEWEST_ROWS), MOST_ROWS)
@@ -60,7 +60,7 @@ def shared_rows(problem: Problem) -> tuple[Rows, int]:
     return different.chosen(np.arange(n_rows) % different.n_rows), different.n_rows
 
 
-def check_gradients(problem: Problem, at: str, rows: Rows, others: list[int]) -> Check:
+def check_gradients(problem: CheckProblem, at: str, rows: Rows, others: list[int]) -> Check:
     """J and its gradient at these parameters."""
     theta = problem.points[at]
     samples = rows.samples(theta.dtype)
@@ -79,7 +79,7 @@ def check_gradients(problem: Problem, at: str, rows: Rows, others: list[int]) ->
     return worst(checks)
 
 
-def check_training(problem: Problem, rows: Rows, others: list[int], n_epochs: int) -> Check:
+def check_training(problem: CheckProblem, rows: Rows, others: list[int], n_epochs: int) -> Check:
     """The coefficients after a few epochs from the initial values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so few epochs are not enough, and the like
@@ -96,7 +96,9 @@ def check_training(problem: Problem, rows: Rows, others: list[int], n_epochs: in
     return worst(checks)
 
 
-def trained(problem: Problem, rows: Rows, n_threads: int, n_epochs: int) -> dict[str, NDArray[Any]]:
+def trained(
+    problem: CheckProblem, rows: Rows, n_threads: int, n_epochs: int
+) -> dict[str, NDArray[Any]]:
     """Coefficients and intercepts of a copy after a few epochs in batches that threads share."""
     copy = clone(problem.blank)
     wanted = {"max_iter": n_epochs, "n_threads": n_threads, "batch_size": min(BATCH, rows.n_rows)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.checks.backends import BackendsCheck, check_backends
 from engine.checks.gradient import GradientCheck, check_gradient
-from engine.checks.problem import Problem, problem_of
+from engine.checks.problem import CheckProblem, problem_of
 from engine.checks.report import Verification
 from engine.checks.threads import BATCH, ThreadsCheck, check_threads
 from engine.sums.blas import one_blas_thread
@@ -99,7 +99,7 @@ def verify(
     return found
 
 
-def model_of(problem: Problem) -> str:
+def model_of(problem: CheckProblem) -> str:
     """What is checked, in two words."""
     shape = "-".join(map(str, problem.network.sizes))
     return f"{type(problem.blank).__name__} {shape}"
@@ -115,7 +115,7 @@ def numpy_generator_kept() -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def on_gradient(problem: Problem, found: dict[str, GradientCheck]) -> list[str]:
+def on_gradient(problem: CheckProblem, found: dict[str, GradientCheck]) -> list[str]:
     """How many entries, of which rows; those without a slope."""
     first = next(iter(found.values()))
     looked_at, total = sum(count for count, _ in first.layers), problem.network.n_parameters
@@ -148,7 +148,7 @@ def on_gradient(problem: Problem, found: dict[str, GradientCheck]) -> list[str]:
     return notes
 
 
-def on_backends(problem: Problem, found: dict[str, BackendsCheck]) -> list[str]:
+def on_backends(problem: CheckProblem, found: dict[str, BackendsCheck]) -> list[str]:
     """How many rows, in which dtype; those that were left out."""
     first = next(iter(found.values()))
     notes = [
@@ -165,7 +165,7 @@ def on_backends(problem: Problem, found: dict[str, BackendsCheck]) -> list[str]:
     return notes
 
 
-def on_threads(problem: Problem, found: ThreadsCheck) -> list[str]:
+def on_threads(problem: CheckProblem, found: ThreadsCheck) -> list[str]:
     """What they shared."""
     many = " and ".join(map(str, found.others))
     shared = rows(found.n_different, problem)
@@ -179,7 +179,7 @@ def on_threads(problem: Problem, found: ThreadsCheck) -> list[str]:
     return [f"Threads: 1 against {many}, on {shared}; training is {run}."]
 
 
-def rows(n: int, problem: Problem) -> str:
+def rows(n: int, problem: CheckProblem) -> str:
     """So many of the user's rows."""
     total = problem.rows.n_rows
     return f"all {total} rows" if n == total else f"{n} of {total} rows, evenly spread"

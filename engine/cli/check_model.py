@@ -10,7 +10,7 @@ from rich.table import Table
 from engine.cli.console import Console, cell
 
 if TYPE_CHECKING:
-    from engine.model_files.check_model import ModelCheck, Outcome
+    from engine.model_files.check_model import ModelCheck, OutputCheck
 
 
 def check_model(
@@ -81,7 +81,7 @@ def _outcomes(check: "ModelCheck") -> Table:
     return table
 
 
-def _figures(outcome: "Outcome") -> tuple[str, str]:
+def _figures(outcome: "OutputCheck") -> tuple[str, str]:
     if not math.isfinite(outcome.ulps):
         return "no number", _ulps(outcome.allowed)
     return ("same bits" if outcome.ulps == 0 else _ulps(outcome.ulps)), _ulps(outcome.allowed)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import typer
 
 
-class Task(StrEnum):
+class LearningTask(StrEnum):
     """What is learnt."""
 
     classification = "classification"
@@ -34,7 +34,7 @@ class DateOrder(StrEnum):
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that engine train saved.")]
 TargetTask = Annotated[
-    Task | None,
+    LearningTask | None,
     typer.Option(metavar="TASK", help="Classification or regression; by the target if left out."),
 ]
 TestFraction = Annotated[

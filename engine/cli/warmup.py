@@ -27,7 +27,7 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
-class Backend(StrEnum):
+class CompiledBackend(StrEnum):
     """Those that compile."""
 
     tiled = "tiled"
@@ -39,7 +39,8 @@ def warmup(
         list[Dtype] | None, typer.Option(help="Only this one; may be given twice.")
     ] = None,
     backend: Annotated[
-        list[Backend] | None, typer.Option(help="tiled, the default, or loops; may be given twice.")
+        list[CompiledBackend] | None,
+        typer.Option(help="tiled, the default, or loops; may be given twice."),
     ] = None,
 ) -> None:
     """Compile the kernels, and keep them for the processes to come.
@@ -58,7 +59,7 @@ def warmup(
     folder = _writable_folder()
     parts = [
         (f"{name}: {part}", str(float_type), act)
-        for name in backend or [Backend.tiled]
+        for name in backend or [CompiledBackend.tiled]
         for float_type in dtype or list(Dtype)
         for part, act in _parts(str(name), str(float_type))
     ]

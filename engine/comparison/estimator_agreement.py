@@ -99,7 +99,7 @@ SAME_LOSS, SAME_SCORE = 1e-6, 1e-6
 Make = Callable[..., Any]
 
 
-class Outcome(NamedTuple):
+class FitOutcome(NamedTuple):
     """What one fit came to. `score` is on rows that it has not seen, `loss` on those it has."""
 
     epochs: int
@@ -117,11 +117,11 @@ class Agreement(TypedDict):
     scores: dict[str, list[float]]
 
 
-def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str, list[Outcome]]:
+def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str, list[FitOutcome]]:
     """Both estimators on the same splits, scaled by their training rows, from the same seeds."""
     from sklearn.model_selection import train_test_split
 
-    found: dict[str, list[Outcome]] = {whose: [] for whose in BOTH}
+    found: dict[str, list[FitOutcome]] = {whose: [] for whose in BOTH}
     for seed in range(seeds):
         training, test = train_test_split(np.arange(len(data.X)), random_state=seed)
         _, _, _, X, y = standardised(data, training)
@@ -131,7 +131,7 @@ def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str,
                 model.fit(X[training], y[training])
             score = float(model.score(X[test], y[test]))
             of_fit = loss(model, X[training], y[training])
-            found[whose].append(Outcome(int(model.n_iter_), of_fit, score))
+            found[whose].append(FitOutcome(int(model.n_iter_), of_fit, score))
     return found
 
 
@@ -146,7 +146,7 @@ def loss(model: Any, X: NDArray[Any], y: NDArray[Any]) -> float:
     return float((log_loss if classifies else mean_squared_error)(y, predicted))
 
 
-def agreement(found: dict[str, list[Outcome]], kind: str) -> Agreement:
+def agreement(found: dict[str, list[FitOutcome]], kind: str) -> Agreement:
     """How far the outcomes are the same."""
     pairs = list(zip(found[THEIRS], found[OURS], strict=True))
     return Agreement(

@@ -300,7 +300,7 @@ FITS, CALLS = "fits", "calls"
 PARTS = (FITS, CALLS)
 
 
-class Found(TypedDict):
+class EstimatorFound(TypedDict):
     """The whole run. What was not asked for is empty."""
 
     about: About
@@ -316,9 +316,9 @@ def measure_all(
     rounds: int,
     seeds: int,
     n_threads: int,
-) -> Found:
+) -> EstimatorFound:
     """Measure the parts that are asked for."""
     fits = time_fits(data, dtypes, rounds, seeds, n_threads) if FITS in parts else []
     calls = time_calls(dtypes, rounds, n_threads) if CALLS in parts else []
     described = about(n_threads, ["scikit-learn", "scipy"])
-    return Found(about=described, rounds=rounds, fits=fits, calls=calls)
+    return EstimatorFound(about=described, rounds=rounds, fits=fits, calls=calls)

@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 from engine.comparison.libraries import Library
 from engine.comparison.machine import About
 from engine.comparison.timing import Spread
-from engine.comparison.training_timings import Row
+from engine.comparison.training_timings import TrainingRow
 
 FORMAT = 1  # of the file: a reader refuses another
 
@@ -91,8 +91,10 @@ class Figures(TypedDict):
     rounds: int
     contenders: dict[str, Library]  # in the order of the tables; the first is the base
     unequal: list[str]  # a sentence each: what is not the same between libraries
-    training: NotRequired[list[Row]]  # named problems: wins and losses
-    sizes: NotRequired[list[Row]]  # one network, wider and wider: time a sample against size
+    training: NotRequired[list[TrainingRow]]  # named problems: wins and losses
+    sizes: NotRequired[
+        list[TrainingRow]
+    ]  # one network, wider and wider: time a sample against size
     start_up_problem: NotRequired[str]
     start_up: NotRequired[dict[str, StartUp]]
     curves: NotRequired[list[Curves]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Task
+from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, TrainingTask
 
 if TYPE_CHECKING:
     from engine.training.result import TrainResult
@@ -50,7 +50,7 @@ PEERS = {
 KNOWN = (*OURS, *PEERS)
 
 
-def job(name: str, task: Task) -> Job:
+def job(name: str, task: TrainingTask) -> Job:
     """The task in the hands of a library, which is imported here."""
     if name not in PEERS:
         return EngineJob(task, name)
@@ -62,7 +62,7 @@ def job(name: str, task: Task) -> Job:
 class EngineJob:
     """`engine.train` with one of the backends; the whole call is timed."""
 
-    def __init__(self, task: Task, backend: str) -> None:
+    def __init__(self, task: TrainingTask, backend: str) -> None:
         self._task = task
         self._backend = backend
 

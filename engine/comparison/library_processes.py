@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from engine.comparison.environments import runs_by
 from engine.comparison.jobs import PEERS
-from engine.comparison.problems import Task
+from engine.comparison.problems import TrainingTask
 
 PROCESS = "engine.comparison.library_worker"
 LIMIT = 300.0  # seconds for all that a library does with one task, compiling included
@@ -199,7 +199,7 @@ class LibraryProcesses:
         self._folder = tempfile.TemporaryDirectory(
             prefix="engine-compare-", ignore_cleanup_errors=True
         )
-        self._task: Task | None = None
+        self._task: TrainingTask | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -214,7 +214,7 @@ class LibraryProcesses:
             process.close()
         self._folder.cleanup()
 
-    def job(self, name: str, task: Task) -> RemoteJob:
+    def job(self, name: str, task: TrainingTask) -> RemoteJob:
         """The task in the hands of a library, whose process is started if it is not there."""
         process = self._processes.get(name)
         if process is None or not process.is_alive:
@@ -225,12 +225,12 @@ class LibraryProcesses:
             )
         return RemoteJob(process, self._file_of(task))
 
-    def make_ready(self, name: str, task: Task) -> None:
+    def make_ready(self, name: str, task: TrainingTask) -> None:
         """Write all files that `job` needs, so that a time of it has nothing of that."""
         self.home_of(name)
         self._file_of(task)
 
-    def _file_of(self, task: Task) -> Path:
+    def _file_of(self, task: TrainingTask) -> Path:
         """The task's arrays in a file, written once for all libraries."""
         file = Path(self._folder.name) / "task.npz"
         if self._task is not task:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TextIO
 
 from engine.comparison import resident_memory
 from engine.comparison.jobs import Job, job
-from engine.comparison.problems import Task
+from engine.comparison.problems import TrainingTask
 
 
 class LibraryWorker:
@@ -34,7 +34,7 @@ class LibraryWorker:
     def take(self, file: str) -> None:
         """Take a task, and forget the one before."""
         self._job, self._acts, self._results = None, [], {}
-        self._job = job(self._name, Task.loaded(Path(file)))
+        self._job = job(self._name, TrainingTask.loaded(Path(file)))
 
     def prepare(self, epochs: int, shuffle: bool) -> int:
         """Prepare to train; the number by which that is called."""

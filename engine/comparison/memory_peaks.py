@@ -19,7 +19,7 @@ SAMPLES = (100_000, 300_000, 1_000_000)
 BATCH = 256
 
 
-class Row(TypedDict):
+class MemoryRow(TypedDict):
     """One run, in bytes."""
 
     problem: str
@@ -30,15 +30,15 @@ class Row(TypedDict):
     extra: int  # peak of resident memory while training, less what was resident before
 
 
-class Found(TypedDict):
+class MemoryFound(TypedDict):
     about: About
     solver: str
-    rows: list[Row]
+    rows: list[MemoryRow]
 
 
 def measure_all(
     dtypes: Sequence[str], samples: Sequence[int] | None, n_threads: int, solver: str
-) -> Found:
+) -> MemoryFound:
     problems = [
         Problem(sizes, n_samples, BATCH, output)
         for sizes, output in SHAPES
@@ -46,10 +46,10 @@ def measure_all(
     ]
     runs = [(f"{p.name} x {p.n_samples} {dtype}", (p, dtype)) for p in problems for dtype in dtypes]
     rows = [probe(problem, dtype, solver, n_threads) for problem, dtype in announced(runs)]
-    return Found(about=about(n_threads, []), solver=solver, rows=rows)
+    return MemoryFound(about=about(n_threads, []), solver=solver, rows=rows)
 
 
-def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> Row:
+def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRow:
     """Ask a fresh process."""
     asked = {
         "sizes": problem.sizes,
@@ -71,7 +71,7 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> Row:
         reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
         raise ValueError(f"the process that trains on {problem.n_samples} samples: {reason[0]}")
     found = json.loads(done.stdout)
-    return Row(
+    return MemoryRow(
         problem=problem.name,
         output=problem.output,
         dtype=dtype,
@@ -81,7 +81,7 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> Row:
     )
 
 
-def line(rows: Sequence[Row]) -> tuple[float, float]:
+def line(rows: Sequence[MemoryRow]) -> tuple[float, float]:
     """Bytes a sample, and fixed bytes: the straight line through the runs of one problem."""
     samples = [row["n_samples"] for row in rows]
     slope, fixed = np.polyfit(samples, [row["extra"] for row in rows], 1)

@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 from engine.comparison import timing
 from engine.comparison.jobs import OURS
 from engine.comparison.machine import GEMM_FLOPS, GEMM_SIZE, About, about, gemm
-from engine.comparison.problems import Problem, Task
+from engine.comparison.problems import Problem, TrainingTask
 from engine.comparison.timing import announced
 from engine.equations.backends import BACKENDS
 
@@ -38,7 +38,7 @@ WIDE = (
 )
 
 
-class Entry(TypedDict, total=False):
+class GradientEntry(TypedDict, total=False):
     """One backend on one problem. `failed` and `void` stand in place of times."""
 
     failed: str
@@ -59,7 +59,7 @@ class GradientRow(TypedDict):
     counts: bool
     base: str
     gemm_gflops: float
-    entries: dict[str, Entry]
+    entries: dict[str, GradientEntry]
 
 
 class GradientFound(TypedDict):
@@ -69,17 +69,17 @@ class GradientFound(TypedDict):
 
 
 def measure_gradient(dtypes: Sequence[str], rounds: int, n_threads: int) -> GradientFound:
-    tasks = [Task(problem, dtype, n_threads) for problem in WIDE for dtype in dtypes]
-    tasks.append(Task(SIMPLE_CHAINS, "float32", n_threads))
+    tasks = [TrainingTask(problem, dtype, n_threads) for problem in WIDE for dtype in dtypes]
+    tasks.append(TrainingTask(SIMPLE_CHAINS, "float32", n_threads))
     labelled = [(f"{task.problem.name} {task.dtype}", task) for task in tasks]
     rows = [compare(task, rounds) for task in announced(labelled)]
     return GradientFound(about=about(n_threads, []), rounds=rounds, rows=rows)
 
 
-def compare(task: Task, rounds: int) -> GradientRow:
+def compare(task: TrainingTask, rounds: int) -> GradientRow:
     """The gradients of all backends agree, or a backend's times are void; then time in turns."""
     names = [name for name in OURS if name in BACKENDS]
-    entries: dict[str, Entry] = {name: Entry() for name in names}
+    entries: dict[str, GradientEntry] = {name: GradientEntry() for name in names}
     reference = evaluation(task, "numpy", FEW_SAMPLES)()[1]
     for name in names:
         try:
@@ -119,7 +119,7 @@ def compare(task: Task, rounds: int) -> GradientRow:
     )
 
 
-def evaluation(task: Task, backend: str, n_samples: int | None = None) -> Callable[[], Any]:
+def evaluation(task: TrainingTask, backend: str, n_samples: int | None = None) -> Callable[[], Any]:
     """() -> (J, dtheta) on the first samples; X in C order, a feature to a row."""
     X = np.ascontiguousarray(task.data.rows[:n_samples].T)
     Y = task.data.targets[:n_samples].T
@@ -127,7 +127,7 @@ def evaluation(task: Task, backend: str, n_samples: int | None = None) -> Callab
     return lambda: objective.cost_and_gradient(task.theta)
 
 
-def act_to_time(task: Task, backend: str) -> tuple[Callable[[], Any], int]:
+def act_to_time(task: TrainingTask, backend: str) -> tuple[Callable[[], Any], int]:
     """What is timed, and the number of samples that it goes through."""
     few = min(FEW_SAMPLES, task.problem.n_samples)
     act = evaluation(task, backend, few)
@@ -186,8 +186,8 @@ class ThreadFound(TypedDict):
 def measure_threads(dtypes: Sequence[str], rounds: int, n_threads: int) -> ThreadFound:
     backend = next(name for name in OURS if name in BACKENDS)
     counts = thread_counts(n_threads)
-    large = [Task(problem, dtype) for problem in LARGE for dtype in dtypes]
-    small = [Task(problem, dtype) for problem in SMALL for dtype in dtypes]
+    large = [TrainingTask(problem, dtype) for problem in LARGE for dtype in dtypes]
+    small = [TrainingTask(problem, dtype) for problem in SMALL for dtype in dtypes]
     return ThreadFound(
         about=about(n_threads, []),
         rounds=rounds,
@@ -207,7 +207,7 @@ def thread_counts(most: int) -> list[int]:
     return sorted({1, most, *(2**power for power in range(1, most.bit_length()))} - {0})
 
 
-def scaling(task: Task, backend: str, counts: Sequence[int], rounds: int) -> ThreadRow:
+def scaling(task: TrainingTask, backend: str, counts: Sequence[int], rounds: int) -> ThreadRow:
     """The speed-up of the gradient and of gemm, all of them in the same rounds."""
     row = _row(task)
     try:
@@ -242,7 +242,7 @@ def gemm_speed_up(seconds: Mapping[str, Sequence[float]], count: int) -> timing.
     return timing.ratio(seconds["gemm 1 blas"], to=best)
 
 
-def by_default(task: Task, backend: str, rounds: int) -> ThreadRow:
+def by_default(task: TrainingTask, backend: str, rounds: int) -> ThreadRow:
     """The number of threads that is taken where none is given, against one."""
     row = _row(task)
     try:
@@ -261,15 +261,15 @@ def by_default(task: Task, backend: str, rounds: int) -> ThreadRow:
     return row
 
 
-def _row(task: Task) -> ThreadRow:
+def _row(task: TrainingTask) -> ThreadRow:
     return ThreadRow(problem=task.problem.name, n_samples=task.problem.n_samples, dtype=task.dtype)
 
 
-def _labelled(task: Task) -> tuple[str, Task]:
+def _labelled(task: TrainingTask) -> tuple[str, TrainingTask]:
     return f"{task.problem.name} x {task.problem.n_samples} {task.dtype}", task
 
 
-def _evaluation(task: Task, backend: str, n_threads: int | None) -> Callable[[], Any]:
+def _evaluation(task: TrainingTask, backend: str, n_threads: int | None) -> Callable[[], Any]:
     X = np.ascontiguousarray(task.data.rows.T)
     objective = task.network.objective(X, task.data.targets.T, backend=backend, n_threads=n_threads)
     return lambda: objective.cost_and_gradient(task.theta)

@@ -109,17 +109,17 @@ def sizes_of(name: str) -> tuple[int, ...]:
     return parse_shape(name.rpartition(" ")[2])
 
 
-class Data(NamedTuple):
+class ProblemData(NamedTuple):
     """Samples as rows; targets (m,): labels, codes or numbers, or (m, n_L) numbers."""
 
     rows: NDArray[Any]
     targets: NDArray[Any]
 
 
-def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
+def draw(problem: Problem, dtype: str, seed: int = 0) -> ProblemData:
     """Data of a problem: C order, labels and codes int64, all else of `dtype`."""
     if problem.data:
-        return Data(*load(problem.data, dtype))
+        return ProblemData(*load(problem.data, dtype))
     generator = np.random.default_rng(seed)
     rows = generator.standard_normal((problem.n_samples, problem.sizes[0]))
     teacher = generator.standard_normal((problem.sizes[0], problem.sizes[-1]))
@@ -129,17 +129,17 @@ def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
         codes = np.argmax(answers, axis=1)
         n_out = problem.sizes[-1]
         codes[:n_out] = np.arange(n_out)  # no class is missing
-        return Data(rows.astype(dtype), codes)
+        return ProblemData(rows.astype(dtype), codes)
     if problem.output == "sigmoid":
         labels = (answers[:, 0] > 0).astype(np.int64)
         labels[:2] = (0, 1)[: len(labels)]
-        return Data(rows.astype(dtype), labels)
+        return ProblemData(rows.astype(dtype), labels)
     targets = answers[:, 0] if problem.sizes[-1] == 1 else answers
-    return Data(rows.astype(dtype), np.ascontiguousarray(targets, dtype=dtype))
+    return ProblemData(rows.astype(dtype), np.ascontiguousarray(targets, dtype=dtype))
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """A problem with its data and its initial parameters: what every library is handed."""
 
     problem: Problem
@@ -154,7 +154,7 @@ class Task:
         return Network(self.problem.sizes, self.problem.hidden, self.problem.output)
 
     @cached_property
-    def data(self) -> Data:
+    def data(self) -> ProblemData:
         return draw(self.problem, self.dtype, self.seed)
 
     @cached_property
@@ -189,7 +189,7 @@ class Task:
             settings = json.loads(str(kept["settings"]))
             fields = settings.pop("problem")
             task = cls(Problem(**{**fields, "sizes": tuple(fields["sizes"])}), **settings)
-            vars(task)["data"] = Data(kept["rows"], kept["targets"])
+            vars(task)["data"] = ProblemData(kept["rows"], kept["targets"])
             vars(task)["theta"] = kept["theta"]
         return task
 

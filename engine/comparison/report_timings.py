@@ -37,9 +37,9 @@ from engine.comparison.library_processes import (
 from engine.comparison.machine import about
 from engine.comparison.measuring_process import cores_for, fixed_threads
 from engine.comparison.pass_timings import gemm_speed_up, gemms, thread_counts
-from engine.comparison.problems import NAMED, SUITES, Problem, Task
+from engine.comparison.problems import NAMED, SUITES, Problem, TrainingTask
 from engine.comparison.timing import Turns, announced
-from engine.comparison.training_timings import Row, compare
+from engine.comparison.training_timings import TrainingRow, compare
 
 QUICK, FULL = "quick", "full"
 PROBLEMS = {
@@ -81,10 +81,12 @@ def measure_all(
         training=rows(PROBLEMS[size], names, rounds, setting, n_threads),
         sizes=rows(WIDTHS[size], names, rounds, setting, n_threads),
         start_up_problem=f"{digits.name}, {digits.n_samples} samples, {DTYPE}",
-        start_up=start_up(Task(digits, DTYPE), names, min(rounds, START_UPS[size]), setting),
+        start_up=start_up(
+            TrainingTask(digits, DTYPE), names, min(rounds, START_UPS[size]), setting
+        ),
         curves=[
             curves(
-                Task(digits, DTYPE),
+                TrainingTask(digits, DTYPE),
                 "digits of scikit-learn, standardised: 1797 images of 8 x 8",
                 names,
                 EPOCHS[size],
@@ -94,8 +96,8 @@ def measure_all(
         ],
         memory=[
             memory(
-                Task(Problem((20, 16, 1), 1000, 256), DTYPE),
-                Task(Problem((20, 16, 1), many, 256), DTYPE),
+                TrainingTask(Problem((20, 16, 1), 1000, 256), DTYPE),
+                TrainingTask(Problem((20, 16, 1), many, 256), DTYPE),
                 names,
                 setting,
             )
@@ -109,7 +111,7 @@ def rows(
     rounds: int,
     setting: dict[str, Any],
     n_threads: int,
-) -> list[Row]:
+) -> list[TrainingRow]:
     """A row for each problem."""
     with LibraryProcesses(**setting) as processes:
         return [
@@ -170,7 +172,7 @@ class Point(NamedTuple):
 
 
 def curves(
-    task: Task,
+    task: TrainingTask,
     data: str,
     names: Sequence[str],
     epochs: Sequence[int],
@@ -199,7 +201,7 @@ def curves(
 
 
 def _after(
-    epochs: int, task: Task, jobs: Mapping[str, RemoteJob], turns: Turns, rounds: int
+    epochs: int, task: TrainingTask, jobs: Mapping[str, RemoteJob], turns: Turns, rounds: int
 ) -> dict[str, Point]:
     acts = turns.each(lambda name: jobs[name].prepare(epochs, True))
     turns.each(lambda name: acts[name]())  # compiles, where that goes by the number of epochs
@@ -208,7 +210,9 @@ def _after(
     return {name: Point(timing.spread(seconds[name]).median, costs[name]) for name in costs}
 
 
-def memory(small: Task, large: Task, names: Sequence[str], setting: Mapping[str, Any]) -> Memories:
+def memory(
+    small: TrainingTask, large: TrainingTask, names: Sequence[str], setting: Mapping[str, Any]
+) -> Memories:
     """Resident memory of a process that trains one epoch, a fresh one for each library."""
 
     def of_one(name: str) -> Memory:
@@ -274,7 +278,7 @@ def _scaling(
         for count in counts:
             on = {"variables": fixed_threads(count), "cores": tuple(cores_for(count))}
             processes = stack.enter_context(LibraryProcesses(**{**setting, **on}))
-            task = Task(problem, dtype, count)
+            task = TrainingTask(problem, dtype, count)
             job = processes.job(name, task)
             acts[str(count)] = act = job.prepare(EPOCHS_ON_THREADS, True)
             act()
@@ -311,7 +315,7 @@ class Start(NamedTuple):
 
 
 def start_up(
-    task: Task, names: Sequence[str], rounds: int, setting: Mapping[str, Any]
+    task: TrainingTask, names: Sequence[str], rounds: int, setting: Mapping[str, Any]
 ) -> dict[str, StartUp]:
     """From a new process to one epoch's parameters, with nothing compiled before and after that."""
     turns = Turns(names)
@@ -329,7 +333,7 @@ def start_up(
     }
 
 
-def _start(task: Task, name: str, setting: Mapping[str, Any]) -> Start:
+def _start(task: TrainingTask, name: str, setting: Mapping[str, Any]) -> Start:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         caches = {**setting, "variables": {**dict.fromkeys(CACHES, folder), **KEEP_ALL}}
         with LibraryProcesses(**caches) as processes:
@@ -343,7 +347,7 @@ def _start(task: Task, name: str, setting: Mapping[str, Any]) -> Start:
     return Start(imports, empty, warm, epoch)
 
 
-def _first_epoch(task: Task, name: str, processes: LibraryProcesses) -> float:
+def _first_epoch(task: TrainingTask, name: str, processes: LibraryProcesses) -> float:
     """Seconds from a new process to an epoch's end."""
     processes.make_ready(name, task)
     start = time.perf_counter()

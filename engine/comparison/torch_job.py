@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Problem, Task
+from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Problem, TrainingTask
 
 
 class TorchJob:
     """Epochs of index_select, functional layers, autograd.grad and one fused step."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: TrainingTask) -> None:
         import torch
 
         torch.set_num_threads(task.n_threads)

@@ -9,7 +9,7 @@ from engine.comparison.jobs import PEERS, Job, job
 from engine.comparison.libraries import available_libraries
 from engine.comparison.library_processes import LIMIT, LibraryProcesses
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
-from engine.comparison.problems import Problem, Task
+from engine.comparison.problems import Problem, TrainingTask
 from engine.comparison.timing import announced, in_one_line
 
 CHECKED_STEPS = 100  # at least, in whole epochs
@@ -31,7 +31,7 @@ OWN_SHUFFLES, OWN_SHUFFLES_AT_LEAST = 0.1, 0.01
 GEMM = "gemm"
 
 
-class Entry(TypedDict, total=False):
+class TrainingEntry(TypedDict, total=False):
     """What one library did with one task. `failed` stands alone."""
 
     failed: str
@@ -54,7 +54,7 @@ class Rates(TypedDict):
     gemm_us_per_sample: float  # what the arithmetic alone takes at gemm's rate
 
 
-class Row(TypedDict):
+class TrainingRow(TypedDict):
     """One task. `base` names the library that the others are compared with, if any ran."""
 
     problem: str
@@ -66,23 +66,23 @@ class Row(TypedDict):
     checked_steps: int
     base: str | None
     rates: Rates | None
-    entries: dict[str, Entry]
+    entries: dict[str, TrainingEntry]
 
 
-class Found(TypedDict):
+class TrainingFound(TypedDict):
     """The whole run."""
 
     about: About
     rounds: int
     absent: list[str]
-    rows: list[Row]
+    rows: list[TrainingRow]
 
 
 class Checked(TypedDict):
     """A library that went through the checked steps."""
 
     job: Job
-    entry: Entry
+    entry: TrainingEntry
     seconds_per_epoch: float
 
 
@@ -94,7 +94,7 @@ def measure_all(
     n_threads: int,
     limit: float = LIMIT,
     own_environments: Sequence[str] = (),
-) -> Found:
+) -> TrainingFound:
     """Compare on each problem in each dtype. The arguments are what JSON can hold."""
     names, absent = available_libraries(contenders, own_environments)
     asked = [Problem(**{**fields, "sizes": tuple(fields["sizes"])}) for fields in problems]
@@ -105,7 +105,7 @@ def measure_all(
             for p, dtype in announced(tasks)
         ]
     peers = [PEERS[name].distribution for name in names if name in PEERS]
-    return Found(about=about(n_threads, peers), rounds=rounds, absent=absent, rows=rows)
+    return TrainingFound(about=about(n_threads, peers), rounds=rounds, absent=absent, rows=rows)
 
 
 def compare(
@@ -114,22 +114,22 @@ def compare(
     names: Sequence[str],
     rounds: int,
     n_threads: int,
-    hand_over: Callable[[str, Task], Job] | None = None,
-) -> Row:
+    hand_over: Callable[[str, TrainingTask], Job] | None = None,
+) -> TrainingRow:
     """Verify all libraries on a task, then time those whose costs agree, in turns.
 
     `hand_over` gives a library the task; if None, all of them are in this process.
     """
-    task = Task(problem, dtype, n_threads)
+    task = TrainingTask(problem, dtype, n_threads)
     epochs = math.ceil(CHECKED_STEPS / problem.steps_per_epoch)
     checked: dict[str, Checked] = {}
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TrainingEntry] = {}
     for name in names:
         try:
             checked[name] = _check(task, (hand_over or job)(name, task), epochs)
             entries[name] = checked[name]["entry"]
         except Exception as error:  # a library that fails is a result, not the end
-            entries[name] = Entry(failed=in_one_line(error))
+            entries[name] = TrainingEntry(failed=in_one_line(error))
     start = task.cost(task.theta)
     base = next((name for name in checked if _is_finite(entries[name])), None)
     rates = None
@@ -137,7 +137,7 @@ def compare(
         mark_void(entries, base, start, dtype)
         rates = _time(task, base, checked, rounds)
         base = base if rates else None
-    return Row(
+    return TrainingRow(
         problem=problem.name,
         output=problem.output,
         hidden=problem.hidden,
@@ -151,7 +151,7 @@ def compare(
     )
 
 
-def mark_void(entries: dict[str, Entry], base: str, start: float, dtype: str) -> None:
+def mark_void(entries: dict[str, TrainingEntry], base: str, start: float, dtype: str) -> None:
     """Say why, where a cost is not that of the library that the others are compared with."""
     reference = entries[base]
     scale = max(reference["cost"], NEARLY_NOTHING * start)
@@ -168,14 +168,14 @@ def mark_void(entries: dict[str, Entry], base: str, start: float, dtype: str) ->
             entry["void"] = f"cost {shuffled:.4g} shuffled, not {reference['cost_shuffled']:.4g}"
 
 
-def _check(task: Task, library_job: Job, epochs: int) -> Checked:
+def _check(task: TrainingTask, library_job: Job, epochs: int) -> Checked:
     """Train with the samples in order, then shuffled; both costs, and what the first call took."""
     found: dict[bool, Any] = {}
     seconds = []
     for shuffle in (False, True):
         took, found[shuffle] = timing.timed(library_job.prepare(epochs, shuffle))
         seconds.append(took)
-    entry = Entry(
+    entry = TrainingEntry(
         cost=task.cost(library_job.parameters(found[False])),
         cost_shuffled=task.cost(library_job.parameters(found[True])),
         first_call=max(0.0, seconds[0] - seconds[1]),
@@ -183,7 +183,7 @@ def _check(task: Task, library_job: Job, epochs: int) -> Checked:
     return Checked(job=library_job, entry=entry, seconds_per_epoch=seconds[1] / epochs)
 
 
-def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Rates | None:
+def _time(task: TrainingTask, base: str, checked: dict[str, Checked], rounds: int) -> Rates | None:
     """Fill in the times. Each library trains for as many epochs as make a timing long enough.
 
     One that fails by then is marked, and the others go on; None if it is the base.
@@ -230,7 +230,7 @@ def _time(task: Task, base: str, checked: dict[str, Checked], rounds: int) -> Ra
 class Guarded:
     """An act of a library in the rounds: its failure is noted, and from then on it takes NaN."""
 
-    def __init__(self, act: Callable[[], Any], entry: Entry) -> None:
+    def __init__(self, act: Callable[[], Any], entry: TrainingEntry) -> None:
         self._act, self._entry = act, entry
 
     def seconds(self) -> float:
@@ -247,7 +247,7 @@ class Guarded:
         self.seconds()
 
 
-def _mark_failed(entry: Entry, error: Exception) -> None:
+def _mark_failed(entry: TrainingEntry, error: Exception) -> None:
     cast(dict[str, Any], entry).clear()  # what it did before does not count
     entry["failed"] = in_one_line(error)
 
@@ -274,5 +274,5 @@ def _prepared(job: Job, epochs: int) -> tuple[Callable[[], Any], float]:
     return act, timing.seconds(act)
 
 
-def _is_finite(entry: Entry) -> bool:
+def _is_finite(entry: TrainingEntry) -> bool:
     return math.isfinite(entry["cost"]) and math.isfinite(entry["cost_shuffled"])

@@ -91,7 +91,7 @@ def build(
         raise ValueError(f"In rows {first} to {last}, counted from the first: {error}") from None
 
 
-class Measure(NamedTuple):
+class ChunkWeights(NamedTuple):
     """What the client has to know of a chunk: sum and largest of its weights."""
 
     number: int
@@ -141,14 +141,14 @@ class WorkerChunks:
         self._workers: list[Worker] = []
         self._are_for: Any = None
 
-    def measures(self) -> list[Measure]:
+    def measures(self) -> list[ChunkWeights]:
         """Of each chunk."""
         found = []
         for number, _, samples in self.chunks:
             weights = samples.weights
             weight = float(samples.n_samples) if weights is None else weight_of_chunk(weights)
             largest = 1.0 if weights is None else float(weights.max())
-            found.append(Measure(number, weight, largest))
+            found.append(ChunkWeights(number, weight, largest))
         return found
 
     def identities(self) -> list[tuple[int, list[Identity | None]]]:

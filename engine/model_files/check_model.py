@@ -35,7 +35,7 @@ FIRST_ANSWER = "NumPy alone"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OutputCheck:
     """One way to compute the examples' outputs.
 
     Attributes
@@ -68,13 +68,13 @@ class ModelCheck:
     ----------
     facts : dict of str
         What the model is, in words.
-    outcomes : list of Outcome
+    outcomes : list of OutputCheck
     notes : list of str
         What was left out, and why.
     """
 
     facts: dict[str, str]
-    outcomes: list[Outcome]
+    outcomes: list[OutputCheck]
     notes: list[str]
 
     @property
@@ -109,7 +109,7 @@ def _check_content(path: Path, ending: str, content: bytes) -> ModelCheck:
     return _check_pipeline(path, skops_file.read_content(path, content))
 
 
-class Measure(NamedTuple):
+class Tolerance(NamedTuple):
     """How outputs are held to those that a file expects.
 
     Attributes
@@ -125,18 +125,18 @@ class Measure(NamedTuple):
     unit: float
     allowed: float
 
-    def outcome(self, way: str, came: NDArray[Any], note: str = "") -> Outcome:
+    def outcome(self, way: str, came: NDArray[Any], note: str = "") -> OutputCheck:
         ulps = largest_difference(self.expected, came) / self.unit
-        return Outcome(way, ulps, self.allowed / self.unit, note)
+        return OutputCheck(way, ulps, self.allowed / self.unit, note)
 
 
-def _measure(
+def _limit(
     expected: NDArray[Any],
     there: NDArray[Any],
     near: list[NDArray[Any]],
     length: int,
     at_least: float = 0.0,
-) -> Measure:
+) -> Tolerance:
     """By outputs that are computed here: `there`, and `near` that with moved parameters.
 
     Sums have `length` terms, and are rounded as numbers of `at_least` that size are. What is below
@@ -144,7 +144,7 @@ def _measure(
     """
     about = np.finfo(expected.dtype)
     allowed = tolerance(there, near, length, float(about.eps), at_least) + float(about.tiny)
-    return Measure(expected, last_place(expected, there, *near), allowed)
+    return Tolerance(expected, last_place(expected, there, *near), allowed)
 
 
 # Networks.
@@ -152,8 +152,8 @@ def _measure(
 
 def _check_network(stored: StoredNetwork) -> ModelCheck:
     X, _ = stored.examples
-    measure = _measure_of(stored, X)
-    outcomes = [measure.outcome(way, came) for way, came in _ways(stored, X)]
+    limit = _limit_of(stored, X)
+    outcomes = [limit.outcome(way, came) for way, came in _ways(stored, X)]
     return ModelCheck(_facts(stored, stored.metadata[safetensors_file.EXAMPLES]), outcomes, [])
 
 
@@ -169,14 +169,14 @@ def _ways(stored: StoredNetwork, X: NDArray[Any]) -> Iterator[tuple[str, NDArray
         yield name, network.forward(theta, X.T, name).T
 
 
-def _measure_of(stored: StoredNetwork, X: NDArray[Any], at_least: float = 0.0) -> Measure:
-    """The measure of a network's outputs for X."""
+def _limit_of(stored: StoredNetwork, X: NDArray[Any], at_least: float = 0.0) -> Tolerance:
+    """The tolerance of a network's outputs for X."""
     about = stored.description
     there, *near = [
         model_files_model.forward(layers_of(theta, about.shapes), about.units, X.T).T
         for theta in [stored.theta, *perturbed(stored.theta)]
     ]
-    return _measure(stored.examples.outputs, there, near, max(about.sizes), at_least)
+    return _limit(stored.examples.outputs, there, near, max(about.sizes), at_least)
 
 
 def _facts(stored: StoredNetwork, examples: str) -> dict[str, str]:
@@ -207,8 +207,8 @@ def _check_graph(graph: onnx_file.Graph) -> ModelCheck:
         scaled = scaled - graph.scaling[onnx_file.MEAN]
     if onnx_file.SCALE in graph.scaling:
         scaled = scaled / graph.scaling[onnx_file.SCALE]
-    measure = _measure_of(stored, scaled)
-    outcomes = [measure.outcome(way, came) for way, came in _ways(stored, scaled)]
+    limit = _limit_of(stored, scaled)
+    outcomes = [limit.outcome(way, came) for way, came in _ways(stored, scaled)]
     facts = _facts(stored, stored.metadata[onnx_file.EXAMPLES_ARE])
     if graph.scaling:
         facts["before it"] = "StandardScaler"
@@ -216,11 +216,11 @@ def _check_graph(graph: onnx_file.Graph) -> ModelCheck:
         return ModelCheck(facts, outcomes, ["onnxruntime is not installed, and was left out."])
     # It computes 1 / (1 + e^-z) to the last place of 1, however small that is.
     at_least = 1.0 if stored.description.output == "sigmoid" else 0.0
-    outcomes.append(_by_onnxruntime(graph, _measure_of(stored, scaled, at_least)))
+    outcomes.append(_by_onnxruntime(graph, _limit_of(stored, scaled, at_least)))
     return ModelCheck(facts, outcomes, [])
 
 
-def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
+def _by_onnxruntime(graph: onnx_file.Graph, limit: Tolerance) -> OutputCheck:
     import onnxruntime
 
     stored, content = graph.stored, onnx_file.bytes_of_graph(graph)
@@ -235,12 +235,12 @@ def _by_onnxruntime(graph: onnx_file.Graph, measure: Measure) -> Outcome:
     came = dict(zip(names, session.run(names, inputs), strict=True))
     way = f"onnxruntime {onnxruntime.__version__}"
     if about.kind != CLASSIFIER:
-        return measure.outcome(way, came[names[0]])
+        return limit.outcome(way, came[names[0]])
     A = came[onnx_file.PROBABILITIES]
     A = A[:, 1:] if about.labels == BINARY else A
     right = came[onnx_file.LABEL].tolist() == decoded(about, A).tolist()
     note = "" if right else "its labels are not those of its probabilities"
-    return measure.outcome(way, A, note)
+    return limit.outcome(way, A, note)
 
 
 # Pipelines.
@@ -267,8 +267,8 @@ def _check_pipeline(path: Path, model: skops_file.StoredModel) -> ModelCheck:
     expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
     there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
     length = max(max(network._network.sizes) for network in networks)
-    measure = _measure(expected, there, near, length)
-    outcomes = [measure.outcome(name, computed(name).astype(expected.dtype)) for name in BACKENDS]
+    limit = _limit(expected, there, near, length)
+    outcomes = [limit.outcome(name, computed(name).astype(expected.dtype)) for name in BACKENDS]
     return ModelCheck(_facts_of_pipeline(model, networks), outcomes, [])
 
 

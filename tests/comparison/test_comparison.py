@@ -30,7 +30,7 @@ from engine.comparison import (
 )
 from engine.comparison.jobs import KNOWN, OURS, PEERS, Job
 from engine.comparison.libraries import available_libraries
-from engine.comparison.problems import NAMED, SUITES, Problem, Task, draw, parse_shape
+from engine.comparison.problems import NAMED, SUITES, Problem, TrainingTask, draw, parse_shape
 from engine.comparison.report import figures_file
 from engine.equations.backends import BACKENDS
 from tests.processes import engine, run
@@ -168,7 +168,7 @@ def test_data_fit_the_network_and_leave_no_class_out(problem, dtype):
 
 
 def test_the_cost_of_parameters_is_computed_in_float64_whoever_found_them():
-    task = Task(SMALL, "float32")
+    task = TrainingTask(SMALL, "float32")
     X = task.data.rows.T.astype(np.float64)
     A = task.network.forward(task.theta.astype(np.float64), X)[0]
     y = task.data.targets
@@ -228,7 +228,7 @@ class ReferenceJob:
         return theta
 
 
-def trained_cost(task: Task, job: Job, epochs: int, shuffle: bool) -> float:
+def trained_cost(task: TrainingTask, job: Job, epochs: int, shuffle: bool) -> float:
     theta = job.parameters(job.prepare(epochs, shuffle)())
     assert theta.shape == task.theta.shape
     return task.cost(theta)
@@ -246,7 +246,7 @@ def trained_cost(task: Task, job: Job, epochs: int, shuffle: bool) -> float:
 )
 def test_a_peer_takes_the_steps_of_the_reference(name, problem, dtype):
     pytest.importorskip(PEERS[name].imports)
-    task = Task(problem, dtype)
+    task = TrainingTask(problem, dtype)
     start = task.cost(task.theta)
     job = jobs.job(name, task)
     expected = trained_cost(task, ReferenceJob(task), 10, False)
@@ -263,7 +263,7 @@ def test_a_peer_takes_the_steps_of_the_reference(name, problem, dtype):
 
 @pytest.mark.parametrize("name", list(BACKENDS))
 def test_this_package_takes_the_steps_of_the_reference(name):
-    task = Task(SMALL, "float64")
+    task = TrainingTask(SMALL, "float64")
     job = jobs.job(name, task)
     try:
         cost = trained_cost(task, job, 10, False)
@@ -333,7 +333,7 @@ def test_no_peer_is_imported_to_find_out_who_is_there():
 
 def costs(**of_names):
     return {
-        name: training_timings.Entry(cost=cost, cost_shuffled=shuffled, first_call=0.0)
+        name: training_timings.TrainingEntry(cost=cost, cost_shuffled=shuffled, first_call=0.0)
         for name, (cost, shuffled) in of_names.items()
     }
 
@@ -696,7 +696,7 @@ def test_the_yardstick_multiplies_in_the_dtype_that_is_asked_for():
 
 def test_gradients_of_the_backends_agree_and_are_timed(monkeypatch):
     monkeypatch.setattr(pass_timings, "SECONDS_PER_GRADIENT", 1e-9)
-    row = pass_timings.compare(Task(Problem((3, 4, 1), 300, 300), "float64"), rounds=2)
+    row = pass_timings.compare(TrainingTask(Problem((3, 4, 1), 300, 300), "float64"), rounds=2)
     for name in BACKENDS:
         entry = row["entries"][name]
         assert set(entry) == {"n_samples", "ns_per_sample", "gflops", "share_of_gemm", "ratio"}
@@ -715,7 +715,7 @@ def test_a_gradient_that_disagrees_is_void(monkeypatch):
         return lambda: (J, dtheta * (1.001 if backend == name else 1))
 
     monkeypatch.setattr(pass_timings, "evaluation", off)
-    row = pass_timings.compare(Task(SMALL, "float64"), rounds=1)
+    row = pass_timings.compare(TrainingTask(SMALL, "float64"), rounds=1)
     assert row["entries"][name] == {"void": "its gradient is off by 1.0e-03"}
     found = {"about": ABOUT, "rounds": 1, "rows": [row]}
     text = page(pass_tables.show_gradient, "c", found)
@@ -725,7 +725,9 @@ def test_a_gradient_that_disagrees_is_void(monkeypatch):
 def test_a_slow_backend_gets_fewer_samples(monkeypatch):
     monkeypatch.setattr(pass_timings, "SECONDS_PER_GRADIENT", 1e-9)
     monkeypatch.setattr(pass_timings, "LONGEST_TIMING", 1e-9)
-    _, n_samples = pass_timings.act_to_time(Task(Problem((3, 4, 1), 300, 300), "float64"), "numpy")
+    _, n_samples = pass_timings.act_to_time(
+        TrainingTask(Problem((3, 4, 1), 300, 300), "float64"), "numpy"
+    )
     assert n_samples == pass_timings.FEW_SAMPLES
 
 
@@ -750,7 +752,7 @@ def test_threads_are_compared_with_gemm_s_own_speed_up(monkeypatch):
         return {name: [time] * rounds for name, time in seconds.items()}
 
     monkeypatch.setattr(timing, "in_turns", in_turns)
-    row = pass_timings.scaling(Task(SMALL, "float32"), "numpy", [1, 2], rounds=3)
+    row = pass_timings.scaling(TrainingTask(SMALL, "float32"), "numpy", [1, 2], rounds=3)
     assert row["ms_on_one"] == pytest.approx(30)
     assert row["speed_up"]["2"].median == pytest.approx(1.5)
     assert row["gemm_speed_up"]["2"] == pytest.approx(1.6)  # the better way
@@ -764,13 +766,13 @@ def test_other_bits_on_more_threads_are_seen(monkeypatch):
 
     monkeypatch.setattr(pass_timings, "_evaluation", evaluation)
     monkeypatch.setattr(pass_timings, "SECONDS_PER_TIMING", 1e-9)
-    row = pass_timings.scaling(Task(SMALL, "float32"), "numpy", [1, 2], rounds=1)
+    row = pass_timings.scaling(TrainingTask(SMALL, "float32"), "numpy", [1, 2], rounds=1)
     assert not row["same_bits"]
 
 
 def test_threads_are_shown_with_their_direction(monkeypatch):
     monkeypatch.setattr(pass_timings, "SECONDS_PER_TIMING", 1e-9)
-    task = Task(SMALL, "float32")
+    task = TrainingTask(SMALL, "float32")
     large = pass_timings.scaling(task, "numpy", [1, 2], rounds=1)
     small = pass_timings.by_default(task, "numpy", rounds=1)
     found = {

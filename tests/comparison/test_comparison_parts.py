@@ -17,13 +17,13 @@ from engine.comparison import libraries as comparison_libraries
 from engine.comparison.library_processes import Interpreter, LibraryFailed
 from engine.comparison.machine import installed_version, usable_cores
 from engine.comparison.pass_timings import thread_counts
-from engine.comparison.problems import Problem, Task
+from engine.comparison.problems import Problem, TrainingTask
 from engine.comparison.timing import LONGEST, Turns, in_one_line
 from tests.fake_peer import fake
 from tests.processes import engine
 
 SMALL = Problem((3, 4, 1), 40, 16)
-TASK = Task(SMALL, "float32")
+TASK = TrainingTask(SMALL, "float32")
 TWO = ["numpy", "sklearn"]
 
 
@@ -142,7 +142,7 @@ def test_curves_are_told_of_those_who_train(failing):
 
 @pytest.mark.compiled
 def test_memory_is_told_of_those_who_train(failing):
-    large = Task(Problem(SMALL.sizes, 5000, 16), "float32")
+    large = TrainingTask(Problem(SMALL.sizes, 5000, 16), "float32")
     found = report_timings.memory(TASK, large, TWO, {})
     assert found["entries"]["sklearn"] == failing
     numpy = found["entries"]["numpy"]

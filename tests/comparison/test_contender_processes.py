@@ -12,7 +12,7 @@ import pytest
 
 from engine.comparison import environments, jobs, libraries, training_timings
 from engine.comparison.library_processes import LibraryFailed, LibraryProcesses
-from engine.comparison.problems import Problem, Task
+from engine.comparison.problems import Problem, TrainingTask
 from tests.fake_peer import fake
 from tests.processes import start
 from tests.test_public_names import modules_after
@@ -48,7 +48,7 @@ def compared(names, limit=300.0, rounds=2):
 
 @pytest.mark.parametrize("name", ["tiled", "numpy", "sklearn"])
 def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
-    task = Task(SMALL, "float32", seed=3)
+    task = TrainingTask(SMALL, "float32", seed=3)
     here = jobs.job(name, task)
     expected = here.parameters(here.prepare(4, True)())
     with LibraryProcesses() as started:
@@ -60,7 +60,7 @@ def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
 
 def test_earlier_results_are_kept_beside_later_ones():
     with LibraryProcesses() as started:
-        job = started.job("numpy", Task(SMALL, "float64"))
+        job = started.job("numpy", TrainingTask(SMALL, "float64"))
         few, many = job.prepare(1, False), job.prepare(30, False)
         few(), many()
         assert not np.array_equal(job.parameters(few), job.parameters(many))
@@ -68,7 +68,7 @@ def test_earlier_results_are_kept_beside_later_ones():
 
 def test_the_time_is_the_contenders_own_and_within_the_one_seen_here():
     with LibraryProcesses() as started:
-        act = started.job("numpy", Task(SMALL, "float64")).prepare(20, True)
+        act = started.job("numpy", TrainingTask(SMALL, "float64")).prepare(20, True)
         act()
         start = time.perf_counter()
         took = act.seconds()
@@ -76,9 +76,11 @@ def test_the_time_is_the_contenders_own_and_within_the_one_seen_here():
 
 
 def test_a_task_that_is_saved_and_loaded_is_the_same_to_the_bit(tmp_path):
-    task = Task(Problem((3, 5, 4), 30, 7, "softmax", "relu"), "float32", n_threads=2, seed=9)
+    task = TrainingTask(
+        Problem((3, 5, 4), 30, 7, "softmax", "relu"), "float32", n_threads=2, seed=9
+    )
     task.save(tmp_path / "task.npz")
-    again = Task.loaded(tmp_path / "task.npz")
+    again = TrainingTask.loaded(tmp_path / "task.npz")
     assert again == task
     for one, other in zip((*task.data, task.theta), (*again.data, again.theta), strict=True):
         assert (one.dtype, one.tobytes()) == (other.dtype, other.tobytes())
@@ -136,16 +138,16 @@ def test_where_the_base_dies_in_the_rounds_nobody_is_compared_with_it(faking):
 def test_who_died_takes_part_again_in_the_next_problem(faking):
     faking("if self.task.seed == 1: os._exit(5)")
     with LibraryProcesses() as started:
-        job = started.job("sklearn", Task(SMALL, "float64", seed=1))
+        job = started.job("sklearn", TrainingTask(SMALL, "float64", seed=1))
         with pytest.raises(LibraryFailed, match="status 5"):
             job.prepare(1, False)()
-        job = started.job("sklearn", Task(SMALL, "float64", seed=2))
+        job = started.job("sklearn", TrainingTask(SMALL, "float64", seed=2))
         assert job.prepare(1, False)()
 
 
 def test_what_a_library_prints_is_no_answer(faking, capfd):
     faking('print("{\\"found\\": 1}"); sys.stdout.flush()')
-    task = Task(SMALL, "float64")
+    task = TrainingTask(SMALL, "float64")
     with LibraryProcesses() as started:
         job = started.job("sklearn", task)
         np.testing.assert_array_equal(job.parameters(job.prepare(1, False)()), task.theta)
@@ -154,7 +156,7 @@ def test_what_a_library_prints_is_no_answer(faking, capfd):
 
 def test_no_process_is_left_behind():
     with LibraryProcesses() as started:
-        started.job("numpy", Task(SMALL, "float64"))
+        started.job("numpy", TrainingTask(SMALL, "float64"))
         process = started._processes["numpy"]
         assert process.is_alive
     assert not process.is_alive
@@ -175,7 +177,7 @@ def test_what_a_contender_started_ends_with_it(faking, tmp_path):
     note = tmp_path / "note"
     faking(f"open({str(note)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid))")
     with LibraryProcesses() as started:
-        started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
+        started.job("sklearn", TrainingTask(SMALL, "float64")).prepare(1, False)()
         assert Path(f"/proc/{note.read_text()}").exists()
     assert gone(note.read_text())
 
@@ -187,7 +189,7 @@ def hang(note):
         action += f"; os.rename({note!r} + '.new', {note!r}); time.sleep(600)"
         fake(action, Path(note).parent, patch)
         with LibraryProcesses() as started:
-            started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
+            started.job("sklearn", TrainingTask(SMALL, "float64")).prepare(1, False)()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are seen in /proc")
@@ -242,7 +244,7 @@ def own_sklearn(cache):
 
 def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkeypatch):
     monkeypatch.setattr(environments, "installed_version", lambda name: None)
-    task = Task(SMALL, "float64")
+    task = TrainingTask(SMALL, "float64")
     here = jobs.job("sklearn", task)
     with LibraryProcesses() as started:
         there = started.job("sklearn", task)
@@ -253,7 +255,7 @@ def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkey
 
 
 def test_a_peer_that_is_here_runs_here_unless_told_otherwise(own_sklearn):
-    task = Task(SMALL, "float64")
+    task = TrainingTask(SMALL, "float64")
     with LibraryProcesses() as started:
         started.job("sklearn", task)
     assert not own_sklearn.exists()
@@ -267,7 +269,7 @@ def test_an_environment_that_is_asked_for_and_not_there_is_said_with_the_command
         LibraryProcesses(own_environments=("torch",)) as started,
         pytest.raises(LibraryFailed, match="engine compare environments torch"),
     ):
-        started.job("torch", Task(SMALL, "float64"))
+        started.job("torch", TrainingTask(SMALL, "float64"))
 
 
 def test_a_peer_in_an_environment_of_its_own_takes_part(own_sklearn, monkeypatch):

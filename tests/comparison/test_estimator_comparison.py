@@ -17,7 +17,7 @@ from engine.comparison.estimator_agreement import (
     OURS,
     REGRESSOR,
     THEIRS,
-    Outcome,
+    FitOutcome,
     agreement,
     disagreement,
     estimator,
@@ -91,7 +91,7 @@ def test_both_estimators_have_the_defaults_but_for_what_is_given(kind, name):
 
 
 def outcomes(ours, theirs=((10, 0.5, 0.9), (12, 0.4, 0.8))):
-    return {OURS: [Outcome(*one) for one in ours], THEIRS: [Outcome(*one) for one in theirs]}
+    return {OURS: [FitOutcome(*one) for one in ours], THEIRS: [FitOutcome(*one) for one in theirs]}
 
 
 def reason(ours, kind=CLASSIFIER, dtype="float64"):

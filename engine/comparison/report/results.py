@@ -10,10 +10,10 @@ from engine.comparison.problems import flops_per_sample, sizes_of
 from engine.comparison.report.formatting import digits, joined
 from engine.comparison.tables import count
 from engine.comparison.timing import Spread, geometric_mean
-from engine.comparison.training_timings import Entry, Row
+from engine.comparison.training_timings import TrainingEntry, TrainingRow
 
 
-class Mark(NamedTuple):
+class NoRatio(NamedTuple):
     """Why a library has no ratio in a row."""
 
     kind: str  # "failed", "too long", "void", "missing", "not measured", "no ratio"
@@ -66,28 +66,32 @@ def base_of(figures: Figures) -> str:
     return next(iter(figures["contenders"]))
 
 
-def title_of(row: Row) -> str:
+def title_of(row: TrainingRow) -> str:
     """A row's network and dtype."""
     return f"{row['problem']} {row['dtype']}"
 
 
-def mark(row: Row, name: str, library: Library, base: str) -> Mark | None:
+def mark(row: TrainingRow, name: str, library: Library, base: str) -> NoRatio | None:
     """Why there is no ratio, or None where there is one (or, of the base itself, a time)."""
-    entry = row["entries"].get(name, Entry())
+    entry = row["entries"].get(name, TrainingEntry())
     if "failed" in entry:
         reason = entry["failed"]
-        return Mark("too long" if "too long" in reason.lower() else "failed", reason)
+        return NoRatio("too long" if "too long" in reason.lower() else "failed", reason)
     if "void" in entry:
-        return Mark("void", entry["void"])
+        return NoRatio("void", entry["void"])
     if "us_per_sample" not in entry:
         missing = library.get("missing")
-        return Mark("missing", missing) if missing else Mark("not measured", "it has no time here")
+        return (
+            NoRatio("missing", missing)
+            if missing
+            else NoRatio("not measured", "it has no time here")
+        )
     if name != base and (row["base"] != base or "ratio" not in entry):
-        return Mark("no ratio", "there is no time to compare it with")
+        return NoRatio("no ratio", "there is no time to compare it with")
     return None
 
 
-def results(rows: Sequence[Row], base: str) -> Iterator[Result]:
+def results(rows: Sequence[TrainingRow], base: str) -> Iterator[Result]:
     """Every ratio that counts."""
     for row in rows:
         if row["base"] != base:
@@ -121,7 +125,7 @@ def losses(found: Sequence[Standing]) -> list[Result]:
     return sorted(behind, key=lambda result: result.ratio.median)
 
 
-def fastest(row: Row) -> str | None:
+def fastest(row: TrainingRow) -> str | None:
     """Who trains in the shortest time: by the ratios, which are taken in turns."""
     ratios = {
         name: 1.0 if name == row["base"] else Spread(*entry["ratio"]).median
@@ -171,12 +175,12 @@ def _times(ratio: float) -> str:
     return f"{digits(ratio)} times"
 
 
-def multiply_adds(row: Row) -> float:
+def multiply_adds(row: TrainingRow) -> float:
     """Of a forward and a backward pass of one sample."""
     return flops_per_sample(sizes_of(row["problem"])) / 2
 
 
-def share_of_gemm(row: Row, name: str) -> float | None:
+def share_of_gemm(row: TrainingRow, name: str) -> float | None:
     """The time at gemm's rate in units of a library's time; None without either."""
     entry = row["entries"].get(name, {})
     if row["rates"] is None or "us_per_sample" not in entry:
@@ -186,7 +190,7 @@ def share_of_gemm(row: Row, name: str) -> float | None:
     return row["rates"]["gemm_us_per_sample"] / Spread(*entry["us_per_sample"]).median
 
 
-def distance(rows: Sequence[Row], name: str, label: str) -> str:
+def distance(rows: Sequence[TrainingRow], name: str, label: str) -> str:
     """How far a library is from gemm's rate: nearest, farthest and in between, or nothing."""
     known = [(share, row) for row in rows if (share := share_of_gemm(row, name)) is not None]
     if not known:
@@ -202,13 +206,13 @@ def distance(rows: Sequence[Row], name: str, label: str) -> str:
     )
 
 
-def _share(known: tuple[float, Row]) -> float:
+def _share(known: tuple[float, TrainingRow]) -> float:
     return known[0]
 
 
-def _as_long(known: tuple[float, Row]) -> str:
+def _as_long(known: tuple[float, TrainingRow]) -> str:
     return f"{digits(1 / known[0])} times"
 
 
-def _where(known: tuple[float, Row]) -> str:
+def _where(known: tuple[float, TrainingRow]) -> str:
     return f"{known[1]['problem']} in {known[1]['dtype']}: {known[0]:.0%} of gemm's rate"

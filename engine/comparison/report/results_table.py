@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from engine.comparison.libraries import Library
 from engine.comparison.report.formatting import digits, joined, quartiles
-from engine.comparison.report.results import Mark, fastest, mark, share_of_gemm, title_of
+from engine.comparison.report.results import NoRatio, fastest, mark, share_of_gemm, title_of
 from engine.comparison.timing import Spread
-from engine.comparison.training_timings import Row
+from engine.comparison.training_timings import TrainingRow
 
 
 class Cell(NamedTuple):
@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     note: int = 0
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """A problem's cells, in the order of the libraries."""
 
     problem: str
@@ -49,7 +49,7 @@ class RowTable(NamedTuple):
     """The whole table."""
 
     names: list[str]
-    lines: list[Line]
+    lines: list[TableLine]
     notes: list[Note]
 
 
@@ -57,9 +57,9 @@ class Reasons:
     """Each reason once, in the order in which they come up, with whom and where it holds for."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, Mark], tuple[dict[str, None], dict[str, None]]] = {}
+        self._known: dict[tuple[str, NoRatio], tuple[dict[str, None], dict[str, None]]] = {}
 
-    def number(self, label: str, said: Mark, where: str) -> int:
+    def number(self, label: str, said: NoRatio, where: str) -> int:
         """Of a reason, which is kept."""
         # That the base has no time is one reason for all the others.
         key = ("" if said.kind == "no ratio" else label, said)
@@ -80,7 +80,7 @@ class Reasons:
         ]
 
 
-def row_table(rows: Sequence[Row], contenders: dict[str, Library], base: str) -> RowTable:
+def row_table(rows: Sequence[TrainingRow], contenders: dict[str, Library], base: str) -> RowTable:
     """A line for each row, and the reasons below; who has no entry at all has no column."""
     reasons = Reasons()
     names = [name for name in contenders if any(name in row["entries"] for row in rows)]
@@ -95,8 +95,12 @@ def row_table(rows: Sequence[Row], contenders: dict[str, Library], base: str) ->
 
 
 def _line(
-    row: Row, names: Sequence[str], contenders: dict[str, Library], base: str, reasons: Reasons
-) -> Line:
+    row: TrainingRow,
+    names: Sequence[str],
+    contenders: dict[str, Library],
+    base: str,
+    reasons: Reasons,
+) -> TableLine:
     first = fastest(row)
     cells = []
     for name in names:
@@ -104,7 +108,7 @@ def _line(
         label = contenders[name]["label"]
         number = reasons.number(label, said, title_of(row)) if said else 0
         cells.append(_cell(row, name, base, said, number, name == first))
-    return Line(
+    return TableLine(
         row["problem"],
         row["dtype"],
         f"{row['hidden']}, {row['output']}",
@@ -113,7 +117,9 @@ def _line(
     )
 
 
-def _cell(row: Row, name: str, base: str, said: Mark | None, number: int, first: bool) -> Cell:
+def _cell(
+    row: TrainingRow, name: str, base: str, said: NoRatio | None, number: int, first: bool
+) -> Cell:
     entry = row["entries"].get(name, {})
     cell = Cell(name, is_fastest=first, mark=said.kind if said else "", note=number)
     if "us_per_sample" in entry:

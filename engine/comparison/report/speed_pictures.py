@@ -20,7 +20,7 @@ from engine.comparison.report.drawing import FONT_SIZE, NARROW, Picture, frame, 
 from engine.comparison.report.formatting import duration
 from engine.comparison.report.results import Result, losses, multiply_adds, standings, title_of
 from engine.comparison.timing import Spread
-from engine.comparison.training_timings import Row
+from engine.comparison.training_timings import TrainingRow
 
 LINE = 6  # pixels between two libraries of a problem
 
@@ -105,7 +105,7 @@ def _room_ratios(names: Sequence[str]) -> float:
 GEMM = "at gemm's rate"
 
 
-def sizes(rows: Sequence[Row], dtype: str, series: dict[str, Series]) -> Picture | None:
+def sizes(rows: Sequence[TrainingRow], dtype: str, series: dict[str, Series]) -> Picture | None:
     """A line a library, of the rows of one dtype."""
     of_dtype = sorted((row for row in rows if row["dtype"] == dtype), key=multiply_adds)
     lines = {name: line for name in series if (line := _line_sizes(of_dtype, name))}
@@ -127,7 +127,7 @@ def sizes(rows: Sequence[Row], dtype: str, series: dict[str, Series]) -> Picture
     )
 
 
-def _line_sizes(rows: Sequence[Row], name: str) -> list[tuple[float, Spread]]:
+def _line_sizes(rows: Sequence[TrainingRow], name: str) -> list[tuple[float, Spread]]:
     entries = ((row, row["entries"].get(name, {})) for row in rows)
     return [
         (multiply_adds(row), Spread(*entry["us_per_sample"]))
@@ -138,7 +138,7 @@ def _line_sizes(rows: Sequence[Row], name: str) -> list[tuple[float, Spread]]:
 
 def _draw_sizes(
     width: int,
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     lines: dict[str, list[tuple[float, Spread]]],
     series: dict[str, Series],
 ) -> Any:
@@ -189,7 +189,7 @@ def _draw_sizes(
 WIDE_RANGE = 5.0  # the costs' axis is logarithmic from here on: highest over lowest
 
 
-class Line(NamedTuple):
+class CurveLine(NamedTuple):
     """Costs after so many seconds; those before the first epoch are left out of a log axis."""
 
     seconds: list[float]
@@ -208,7 +208,7 @@ def curves(
     }
     panels = {"training alone": lines}
     later = {
-        name: Line([max(0.0, before[name]) + s for s in line.seconds], line.costs)
+        name: CurveLine([max(0.0, before[name]) + s for s in line.seconds], line.costs)
         for name, line in lines.items()
         if name in before
     }
@@ -230,18 +230,18 @@ def curves(
     )
 
 
-def _line_curves(found: Curves, name: str) -> Line | None:
+def _line_curves(found: Curves, name: str) -> CurveLine | None:
     one = found["entries"].get(name, {})
     if "failed" in one or "seconds" not in one or "costs" not in one:
         return None
     pairs = zip(one["seconds"], one["costs"], strict=True)
     # A cost that is not finite is null in a page's own file.
     kept = [(s, cost) for s, cost in pairs if s > 0 and cost is not None and math.isfinite(cost)]
-    return Line([s for s, _ in kept], [cost for _, cost in kept]) if kept else None
+    return CurveLine([s for s, _ in kept], [cost for _, cost in kept]) if kept else None
 
 
 def _draw_curves(
-    width: int, panels: Mapping[str, Mapping[str, Line]], series: dict[str, Series]
+    width: int, panels: Mapping[str, Mapping[str, CurveLine]], series: dict[str, Series]
 ) -> Any:
     is_narrow = width == NARROW
     tall = 240 if is_narrow else 340
