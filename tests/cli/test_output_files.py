@@ -39,7 +39,7 @@ def fail(*_, **__):
 def no_work(monkeypatch):
     """Any work is an error, of another status than that of a wrong argument."""
     for place, name in (
-        (fitting, "planned"),
+        (fitting, "prepared"),
         (breast_cancer, "fit"),
         (xnor, "fit"),
         (training, "show_plan"),

@@ -160,9 +160,9 @@ def test_a_file_that_cannot_be_read_back_is_an_error_and_the_one_before_stays(
     save(path, fitted)
     before = path.read_bytes()
     for module, name in (
-        (safetensors_file, "written"),
+        (safetensors_file, "network_bytes"),
         (skops_file, "archive_of"),
-        (onnx_file, "exported"),
+        (onnx_file, "network_bytes"),
     ):
         right = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, _right=right, **k: cut(_right(*a, **k)))

@@ -904,7 +904,7 @@ def test_all_files_are_closed_where_one_cannot_be(tmp_path):
     assert all(file.closed for file in files)
 
 
-@pytest.mark.parametrize("what", ["write_model", "write_facts"])
+@pytest.mark.parametrize("what", ["write_model", "write_metadata"])
 def test_a_disk_that_is_full_at_the_end_is_said_too(tmp_path, monkeypatch, what):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
