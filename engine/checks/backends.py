@@ -28,7 +28,7 @@ Figures = dict[str, dict[str, NDArray[Any]]]  # what is compared, place by place
 
 
 class BackendsCheck(NamedTuple):
-    """The checks, on how many rows, and how many were left out on a kink of relu."""
+    """The checks, their number of rows, and how many rows were left out at a kink of relu."""
 
     checks: list[Check]
     n_rows: int
@@ -82,7 +82,7 @@ def compare(
     near: list[Figures],
     dtype: Any,
 ) -> Check:
-    """The place where two backends differ most, for what rounding may do there."""
+    """The place where two backends differ most, in units of what rounding may change there."""
     length = max(*problem.network.sizes, min(problem.rows.n_rows, SPAN_SAMPLES))
     epsilon = float(np.finfo(dtype).eps)
     checks = []
@@ -97,9 +97,9 @@ def compare(
 
 
 def off_kinks(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> Rows:
-    """The rows with no relu unit so near its kink that rounding decides on which side.
+    """The rows without a relu unit so near its kink that rounding decides on which side it is.
 
-    There a unit counts or does not count in the gradient, and neither is wrong.
+    At the kink a unit may or may not count in the gradient, and neither is wrong.
     """
     if "relu" not in problem.network.hidden:
         return rows

@@ -44,14 +44,14 @@ MULTIPLY_ADDS_A_CALL = 50_000  # as many would take the time that a call takes b
 
 
 class Slope(NamedTuple):
-    """dJ/dtheta_p by differences, and how far rounding may have thrown it."""
+    """dJ/dtheta_p by differences, and how much rounding may have changed it."""
 
     value: float
     tolerance: float
 
 
 class GradientCheck(NamedTuple):
-    """What came of the entries that were looked at.
+    """The result for the entries that were checked.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class GradientCheck(NamedTuple):
     n_rows : int
         Rows that J was taken of.
     layers : list of (int, int)
-        Of each layer, how many entries were looked at, of how many.
+        Of each layer, how many entries were checked, of how many.
     rough : int
         Entries left out since no step was short enough.
     blind : list of str
@@ -119,7 +119,7 @@ def affordable(problem: CheckProblem) -> tuple[int, int]:
 
 
 def selection(parts: list[Part], n_entries: int) -> list[NDArray[np.int64]]:
-    """About so many entries of theta, as equal a number of each part as there are; always alike."""
+    """About so many entries of theta, equally many of each part if possible; always alike."""
     generator = np.random.default_rng(0)
     share = {part: 0 for part in parts}
     left = n_entries
@@ -132,7 +132,7 @@ def selection(parts: list[Part], n_entries: int) -> list[NDArray[np.int64]]:
 def slopes_of(
     cost: Cost, theta: NDArray[np.float64], entries: NDArray[np.int64], noise: float
 ) -> dict[int, Slope]:
-    """The slopes along those entries that have one."""
+    """The slopes along the entries that have one."""
     found: dict[int, Slope] = {}
     there = cost(theta)
     longest = 0  # no step longer than those that were of use is tried again in this part
@@ -164,7 +164,7 @@ def slope_of(
 def central_differences(
     cost: Cost, theta: NDArray[np.float64], p: int, h: float, there: float
 ) -> tuple[float, float]:
-    """D(h) and S(h) along entry p; theta is as before afterwards."""
+    """D(h) and S(h) along entry p; theta is restored."""
     centre = float(theta[p])
     above, below = centre + h, centre - h
     try:

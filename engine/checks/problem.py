@@ -22,7 +22,7 @@ INITIAL, FITTED = "initial values", "fitted values"
 
 
 class CheckProblem(NamedTuple):
-    """What there is to check.
+    """A model and data to check.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class CheckProblem(NamedTuple):
 
     @property
     def backend(self) -> Backend:
-        """That which the estimator trains with."""
+        """The one that the estimator trains with."""
         backend: Backend = self.blank._backend
         return backend
 
@@ -57,7 +57,7 @@ class CheckProblem(NamedTuple):
 
 
 def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProblem:
-    """The problem that an estimator, fitted or not, has with these data."""
+    """The problem of an estimator, fitted or not, and its data."""
     require_ours(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator)
     if isinstance(estimator, Pipeline):
         estimator, X = _last_step(estimator, X, y)
@@ -88,7 +88,7 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
 
 
 def require_ours(estimator: Any) -> None:
-    """Refuse what is no MLPClassifier or MLPRegressor of the engine."""
+    """Refuse anything but an MLPClassifier or MLPRegressor of the engine."""
     if isinstance(estimator, MultilayerPerceptron):
         return
     wanted = (

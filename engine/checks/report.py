@@ -1,4 +1,4 @@
-"""What the checks found: as numbers, and for people in 80 columns of plain text."""
+"""What the checks found: as numbers, and as a report in 80 columns of plain text."""
 
 import math
 import textwrap
@@ -139,7 +139,7 @@ def report(verification: Verification) -> str:
 
 
 def figures(check: Check) -> tuple[str, str]:
-    """Deviation and tolerance; where none is tolerated, bits are what counts."""
+    """Deviation and tolerance as text; without a tolerance, bits must be the same."""
     if check.deviation != check.deviation:
         return "not comparable", ""
     if check.tolerance > 0:
@@ -148,12 +148,12 @@ def figures(check: Check) -> tuple[str, str]:
 
 
 def verdict(check: Check) -> str:
-    """One word."""
+    """Whether a check passed, in one word."""
     return "ok" if check.ok else "FAILED"
 
 
 def conclusion(verification: Verification) -> list[str]:
-    """All is well, or what is not and where."""
+    """That all checks passed, or which failed and where."""
     n, took = len(verification.checks), f"in {verification.seconds:.1f} seconds"
     if verification.ok:
         return [f"All {n} checks passed, {took}: what deviates is rounding."]

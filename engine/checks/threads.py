@@ -1,4 +1,4 @@
-"""One thread against several: the same bits, in J, in its gradient and in what training leaves."""
+"""One thread against several: J, its gradient and trained coefficients must have the same bits."""
 
 import math
 import warnings
@@ -21,7 +21,7 @@ BATCH = 2 * SPAN_SAMPLES  # two chunks a step: fewer rows are one thread's work
 
 
 class ThreadsCheck(NamedTuple):
-    """The checks, and on what.
+    """The checks, and the data that they used.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def trained(
 
 
 def same_bits(at: str, what: str, where: str, one: Any, other: Any) -> Check:
-    """How far two arrays are apart, which should have the same bits."""
+    """How far apart two arrays are that should have the same bits."""
     one, other = np.asarray(one), np.asarray(other)
     same = one.shape == other.shape and one.tobytes() == other.tobytes()
     apart = 0.0 if same else float(np.abs(one - other).max())

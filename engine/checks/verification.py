@@ -100,14 +100,14 @@ def verify(
 
 
 def model_of(problem: CheckProblem) -> str:
-    """What is checked, in two words."""
+    """The type and the layers of the model."""
     shape = "-".join(map(str, problem.network.sizes))
     return f"{type(problem.blank).__name__} {shape}"
 
 
 @contextmanager
 def numpy_generator_kept() -> Iterator[None]:
-    """Put NumPy's global generator back, which a user's transformers may draw from."""
+    """Restore NumPy's global generator, which a user's transformers may draw from."""
     before = np.random.get_state()  # noqa: NPY002  # it is this one that is to be kept
     try:
         yield
@@ -116,7 +116,7 @@ def numpy_generator_kept() -> Iterator[None]:
 
 
 def on_gradient(problem: CheckProblem, found: dict[str, GradientCheck]) -> list[str]:
-    """How many entries, of which rows; those without a slope."""
+    """How many entries were checked, on which rows, and which entries had no slope."""
     first = next(iter(found.values()))
     looked_at, total = sum(count for count, _ in first.layers), problem.network.n_parameters
     if looked_at == total:
@@ -149,7 +149,7 @@ def on_gradient(problem: CheckProblem, found: dict[str, GradientCheck]) -> list[
 
 
 def on_backends(problem: CheckProblem, found: dict[str, BackendsCheck]) -> list[str]:
-    """How many rows, in which dtype; those that were left out."""
+    """How many rows were checked, in which dtype, and how many were left out."""
     first = next(iter(found.values()))
     notes = [
         f"Implementations: matrix algebra (numpy), plain loops (loops), blocked loops (tiled), in "
@@ -166,7 +166,7 @@ def on_backends(problem: CheckProblem, found: dict[str, BackendsCheck]) -> list[
 
 
 def on_threads(problem: CheckProblem, found: ThreadsCheck) -> list[str]:
-    """What they shared."""
+    """What the threads shared."""
     many = " and ".join(map(str, found.others))
     shared = rows(found.n_different, problem)
     if found.n_rows > found.n_different:

@@ -1,4 +1,4 @@
-"""A model file tried on its own examples, by every backend: what `engine check-model` does.
+"""A model file checked on its own examples, by every backend: `engine check-model`.
 
 What rounding may do to these outputs is measured on the model itself, as `verify` does: by its
 parameters, each moved by a unit in its last place.
@@ -62,7 +62,7 @@ class OutputCheck:
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What a file holds, and how its examples came out.
+    """What a file holds, and whether its examples give the outputs that it expects.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class ModelCheck:
 
 
 def check_file(path: Path) -> ModelCheck:
-    """Load a file and compute its examples' outputs in every way that there is.
+    """Load a file and compute its examples' outputs in every available way.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _check_content(path: Path, ending: str, content: bytes) -> ModelCheck:
 
 
 class Tolerance(NamedTuple):
-    """How outputs are held to those that a file expects.
+    """How far outputs may be from those that a file expects.
 
     Attributes
     ----------

@@ -39,7 +39,7 @@ MOST_WIDE = 1 << 16  # characters of a label that is kept in an array of text
 
 @dataclass(frozen=True)
 class Description:
-    """A network, what its outputs mean, and what an estimator needs to be made of it again.
+    """A network, what its outputs mean, and what it takes to make its estimator again.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ def described(metadata: Mapping[str, str]) -> Description:
 
 
 def versions() -> dict[str, str]:
-    """Of what computed the numbers."""
+    """Of the packages that computed the numbers."""
     return {
         "mlp-engine": __version__,
         "numpy": np.__version__,

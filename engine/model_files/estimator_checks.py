@@ -52,7 +52,7 @@ FINITE = ("center_", "components_", "explained_variance_", "max_abs_", "mean_", 
 
 
 def check_model(model: Any, n_bytes: int, examples: TableExamples | None) -> None:
-    """Raise ValueError, or whatever else it leads to, if any part of it is not sound.
+    """Raise ValueError, or another error that it leads to, if a part of the model is not sound.
 
     `n_bytes` is the length of the file, beyond which no number of features can be true.
     """
@@ -74,10 +74,10 @@ def check_model(model: Any, n_bytes: int, examples: TableExamples | None) -> Non
 
 
 def check_on_examples(model: Any, examples: TableExamples) -> None:
-    """Let it predict its examples: ValueError if what comes has another shape, or is not finite.
+    """Predict the examples: ValueError if the outputs have another shape, or are not finite.
 
-    Not whether it is the same: rounding on another processor may change an unscaled model's numbers
-    by much, and `engine check-model` says by how much.
+    Whether the outputs are the same is not checked here: rounding on another processor may change
+    an unscaled model's numbers by much, and `engine check-model` says by how much.
     """
     try:
         rows = examples.rows()
@@ -92,7 +92,7 @@ def check_on_examples(model: Any, examples: TableExamples) -> None:
 
 
 def objects_of(model: Any) -> Iterator[Any]:
-    """Each estimator, and each object of ours, that a model consists of, itself included."""
+    """Each estimator and each object of this package within a model, itself included."""
     waiting, seen = [model], set()
     while waiting:
         part = waiting.pop()
@@ -147,7 +147,7 @@ def check_network(network: Any) -> None:
 
 
 def _check_layers(layers: Network) -> None:
-    """ValueError for what kernels would take in the place of its sizes and units."""
+    """ValueError for layers that differ from what the sizes and units say."""
     own = Network(layers.sizes, layers.hidden, layers.output)
     kept = layers._layers  # None, or what a network that was used derives from its sizes and units
     derived = kept is None or (
@@ -185,7 +185,7 @@ def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
 
 
 def _refuse_shadows(part: Any) -> None:
-    """Values in the place of what the type has: methods, and the rules that parameters keep to."""
+    """Refuse attributes that would shadow methods, or the rules for parameters, of the type."""
     for name in vars(part):
         if not isinstance(name, str):
             raise ValueError("an attribute without a name")
@@ -212,7 +212,7 @@ def _require_unset(part: Any, names: tuple[str, ...]) -> None:
 
 
 def require_saveable(model: Any) -> None:
-    """TypeError for what is no model around a network; NotFittedError before `fit`."""
+    """TypeError for anything but a model with a network; NotFittedError before `fit`."""
     if not isinstance(model, BaseEstimator) or isinstance(model, type):
         raise TypeError(
             f"A .skops file holds a fitted estimator or pipeline; got {type(model).__name__}. A "
@@ -234,7 +234,7 @@ BYTES_A_FEATURE = 4  # at least, that a model has for each feature that it makes
 
 
 def check_transformer(part: BaseEstimator, n_bytes: int) -> None:
-    """Raise ValueError, or whatever else it leads to, if what it keeps is not what it would be."""
+    """Raise ValueError, or another error, for attributes that fitting would not have made."""
     if isinstance(part, OneHotEncoder | OrdinalEncoder):
         _require(np.dtype(part.dtype).kind in "biuf", part, f"of {np.dtype(part.dtype)}")
     if isinstance(part, OneHotEncoder) and "categories_" in vars(part):
@@ -250,7 +250,7 @@ def check_transformer(part: BaseEstimator, n_bytes: int) -> None:
 
 
 def is_translation(part: Any) -> bool:
-    """Whether it is a step that `engine.tables` has made; this module is imported by those."""
+    """Whether it is the step of `engine.tables`, which cannot be imported here: it imports this."""
     return type(part).__module__ == "engine.tables.translation"
 
 
@@ -264,7 +264,7 @@ def check_widths(model: Any, n_features: int, n_bytes: int) -> None:
 
 
 def _width(step: Any, n: int, most: int) -> int:
-    """How many features come out of a step at most, for n that go in."""
+    """The most features that come out of a step, for n that go in."""
     found = n
     if step is None or isinstance(step, str):
         found = 0 if step == "drop" else n

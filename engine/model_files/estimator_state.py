@@ -57,7 +57,7 @@ def description_of(estimator: Any) -> Description:
 
 
 def parameters_of(estimator: Any) -> dict[str, Any]:
-    """The parameters, as JSON has them; those that only training asks for may be left out."""
+    """The parameters as JSON; some that only training needs are left out."""
     kept = {**estimator.get_params(deep=False)}
     kept |= {name: value for name, value in NOT_KEPT.items() if name in kept}
     if callable(kept.get("scoring")):
@@ -74,7 +74,7 @@ def curves_of(estimator: Any) -> dict[str, NDArray[Any]]:
 
 
 def estimator_of(stored: StoredNetwork) -> Any:
-    """The estimator, as after `fit`; ValueError and the like where it makes none."""
+    """The estimator, as after `fit`; ValueError and the like if the contents make none."""
     about = stored.description
     settings, fitted = about.estimator["parameters"], about.estimator["fitted"]
     for name, kept in NOT_KEPT.items():
@@ -159,7 +159,7 @@ def _labels_of(about: Description) -> Labels:
 
 
 def _require_same_network(estimator: Any, about: Description) -> None:
-    """The parameters must ask for the network that is there, or training could not go on."""
+    """The parameters must describe the stored network, or training could not be resumed."""
     hidden_sizes = parameters.hidden_sizes(estimator.hidden_layer_sizes)
     hidden = parameters.hidden_units(estimator.activation, len(hidden_sizes))
     poisson = about.kind == REGRESSOR and estimator.loss == "poisson"
@@ -171,20 +171,20 @@ def _require_same_network(estimator: Any, about: Description) -> None:
 
 # What is left out: the state of training.
 
-# Attributes of a fitted network that resuming training asks for, and prediction does not.
+# Attributes of a fitted network that resuming training needs, and prediction does not.
 OF_TRAINING = ("_class_weights", "_draws", "_optimizer", "plan_")
 OF_PROCESSES = {Pipeline: "memory", ColumnTransformer: "n_jobs", FeatureUnion: "n_jobs"}
 
 
 def without_training_state(model: Any) -> Any:
-    """A copy of a fitted model with what prediction asks for."""
+    """A copy of a fitted model with what prediction needs."""
     kept = copy.deepcopy(model)
     remove_training_state(kept)
     return kept
 
 
 def remove_training_state(model: Any) -> None:
-    """Keep what prediction asks for, of all parts of a model, those not fitted included."""
+    """Remove the state of training from all parts of a model, also those not fitted."""
     for part in objects_of(model):
         if isinstance(part, MLPClassifier | MLPRegressor):
             _remove_training_state_of(part)
@@ -196,7 +196,7 @@ def remove_training_state(model: Any) -> None:
 
 
 def _remove_training_state_of(network: Any) -> None:
-    """For smaller files, and fewer types for them to name."""
+    """This makes files smaller, with fewer types in them."""
     network.set_params(progress=False)
     if not isinstance(network.scoring, str):
         network.set_params(scoring=None)

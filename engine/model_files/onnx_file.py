@@ -1,4 +1,4 @@
-"""Networks as ONNX graphs, for other programs; and such a file read, to be tried.
+"""Networks as ONNX graphs for other programs, and such files read in order to check them.
 
 What is read must be what is written here: the graph is built anew from the description and the
 numbers in the file, and has to have the bytes that came. No other graph reaches protobuf or
@@ -76,7 +76,7 @@ def network_bytes(model: Any, theta: Any, X: Any) -> bytes:
 
 
 def bytes_of_graph(graph: Graph) -> bytes:
-    """The bytes of a graph, the same for the same one."""
+    """The bytes of a graph; the same graph gives the same bytes."""
     content: bytes = _model_of(graph).SerializeToString(deterministic=True)
     return content
 
@@ -112,7 +112,7 @@ def graph_of(model: Any, theta: Any, X: Any) -> Graph:
 
 
 def read(path: Path, content: bytes) -> Graph:
-    """What an .onnx file of ours holds; ModelFileError for any other."""
+    """What an .onnx file of this package holds; ModelFileError for any other."""
     _onnx()
     if len(content) > MOST_BYTES:
         raise damaged(path, "it is larger than an .onnx file can be.")
@@ -213,7 +213,7 @@ def _said(drawn: bool) -> str:
 
 
 def _model_of(graph: Graph) -> Any:
-    """The ModelProto: the same for the same graph, whoever builds it."""
+    """The ModelProto; the same graph always gives the same one."""
     onnx = _onnx()
     from onnx import TensorProto, helper
 
@@ -341,7 +341,7 @@ def _outputs(about: Description, element: int) -> list[Any]:
 
 
 def _named(scaler: Any, rows: NDArray[Any]) -> Any:
-    """Rows as a scaler takes them that was fitted on a table."""
+    """Rows in the form that a scaler fitted on a table takes."""
     from engine.model_files.table_examples import PANDAS, table_of
 
     names = getattr(scaler, "feature_names_in_", None)

@@ -1,4 +1,4 @@
-"""Protocol buffers, as far as what an .onnx file is made of can be found in one.
+"""A reader of protocol buffers that is just enough for .onnx files.
 
     field     key, then a number, or a length and so many bytes
     key       8 * number of the field + 0 for a number, 2 for bytes
@@ -19,7 +19,7 @@ Value = int | memoryview
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field of a message, in order; ValueError where it is none.
+    """Number and value of each field of a message, in order; ValueError for a damaged one.
 
     Examples
     --------

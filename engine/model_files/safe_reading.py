@@ -1,4 +1,4 @@
-"""Bytes and JSON of files that may hold anything; nothing becomes more than the file holds."""
+"""Bytes and JSON of files that may hold anything, in memory bounded by the length of the file."""
 
 import json
 import math
@@ -15,7 +15,7 @@ FEWEST_BRACKETS, LETTERS_A_BRACKET = 1000, 8
 
 
 def content_of(path: Path) -> bytes:
-    """All of a file, which must be an ordinary one: a pipe or a device may have no end.
+    """The bytes of an ordinary file: a pipe or a device may have no end.
 
     Raises ModelFileError for a folder, another kind of file and an empty one, OSError for one that
     cannot be read.
@@ -34,7 +34,7 @@ def content_of(path: Path) -> bytes:
 
 
 def parsed(text: str | bytes) -> Any:
-    """A JSON value in which no name stands twice; ValueError for anything else.
+    """A JSON value without repeated names; ValueError for anything else.
 
     Names twice in one object are read differently by different programs; NaN and Infinity are no
     JSON, and whole numbers of thousands of digits no counts.

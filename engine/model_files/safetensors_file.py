@@ -40,7 +40,7 @@ class Claim(NamedTuple):
 
 
 def checksum_of(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of all texts but the checksum itself, and of all tensors, each in order of names.
+    """SHA-256 of all texts except the checksum itself, and of all tensors, in order of names.
 
     What is hashed, in UTF-8: for each text its name, a zero byte, the text, a zero byte; for each
     tensor its name, a zero byte, "F32" or "F64", a zero byte, its shape as in "4,16", a zero byte,
@@ -60,7 +60,7 @@ def checksum_of(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
 
 
 def tensor_bytes(metadata: Mapping[str, str], tensors: Tensors) -> bytes:
-    """The bytes of a file of these, with their checksum: the same for the same model."""
+    """The bytes of a file with these, and their checksum; the same model gives the same bytes."""
     texts = {**metadata, CHECKSUM: checksum_of(metadata, tensors)}
     beginning, in_order = laid_out(texts, tensors)
     return b"".join([beginning, *(tensor.tobytes() for tensor in in_order)])
@@ -98,7 +98,7 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
 
 
 def _metadata(header: dict[str, Any]) -> dict[str, str]:
-    """The texts; they are taken out of the header, which tensors are left in."""
+    """The texts, which are removed from the header; the tensors remain in it."""
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("the header has no texts that describe the model")
@@ -106,7 +106,7 @@ def _metadata(header: dict[str, Any]) -> dict[str, str]:
 
 
 def _claim(name: str, claim: Any) -> Claim:
-    """What is said of a tensor, which must agree with itself."""
+    """The description of a tensor, which must not contradict itself."""
     if not isinstance(claim, dict) or claim.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"tensor {name!r:.60} is not described")
     dtype, shape, offsets = claim["dtype"], claim["shape"], claim["data_offsets"]
@@ -137,7 +137,7 @@ def _require_gapless(claims: Mapping[str, Claim], n_bytes: int) -> None:
 
 
 def _tensors(content: bytes, claims: Mapping[str, Claim]) -> Tensors:
-    """The tensors, as the library reads them, which must be what was claimed."""
+    """The tensors as the library reads them; they must be those that the header describes."""
     import safetensors
 
     found = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""save and load: the ending of a file's name says what is in it."""
+"""`save` and `load`: the ending of a file's name chooses the format."""
 
 import os
 from pathlib import Path
@@ -158,7 +158,7 @@ def _content(path: Path, ending: str, model: Any, theta: Any, X: Any) -> bytes:
 
 
 def _read(path: Path, ending: str, content: bytes) -> None:
-    """ModelFileError where `load`, and all that it gives, would refuse the file."""
+    """ModelFileError if `load`, or a method of what it returns, would refuse the file."""
     if ending == SKOPS:
         from engine.model_files.skops_file import read_content
 

@@ -1,4 +1,4 @@
-"""The zip archive of a .skops file: its parts, none larger than the file, and no claim believed.
+"""The zip archive of a .skops file: its parts, with every size checked before it is used.
 
 skops is handed an archive that was made anew of the parts that passed; it never sees the file.
 """
@@ -73,14 +73,14 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], n_bytes: int) -> 
 
 
 def check_arrays(path: Path, parts: Mapping[str, bytes]) -> None:
-    """Hold each array to the numbers that are there, before NumPy makes one of what is claimed."""
+    """Compare the claimed size of each array with its bytes, before NumPy allocates it."""
     for name, part in parts.items():
         if ARRAY.fullmatch(name) and not is_array(part):
             raise damaged(path, f"{name} is no array of numbers or text of the size that it has.")
 
 
 def is_array(part: bytes) -> bool:
-    """Whether these are the bytes of an array as `numpy.save` writes it, neither more nor fewer."""
+    """Whether these are exactly the bytes of an array that `numpy.save` wrote."""
     if not part.startswith(b"\x93NUMPY\x01\x00") or len(part) < 10:
         return False
     start = 10 + int.from_bytes(part[8:10], "little")
@@ -107,7 +107,7 @@ def _are_values(dtype: np.dtype[Any], part: bytes, start: int) -> bool:
 
 
 def check_types(path: Path, schema: Any, outcome: str) -> None:
-    """Refuse before skops looks at it: its own list of trusted types is far longer."""
+    """Refuse untrusted types before skops reads them: its own list is far longer."""
     for node in nodes_of(schema):
         loader = str(node.get("__loader__"))
         name = f"{node.get('__module__')}.{node.get('__class__')}"
@@ -119,7 +119,7 @@ def check_types(path: Path, schema: Any, outcome: str) -> None:
 
 
 def nodes_of(schema: Any) -> Iterator[dict[str, Any]]:
-    """Each part of a skops schema that stands for an object, whatever it is called there."""
+    """Each part of a skops schema that stands for an object, under any name."""
     waiting = [schema]
     while waiting:
         part = waiting.pop()
@@ -132,7 +132,7 @@ def nodes_of(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def check_schema(path: Path, schema: Any, parts: Mapping[str, bytes]) -> None:
-    """Refuse what would make more of a small file than it holds.
+    """Refuse a schema that would make a small file take much memory or time.
 
     To skops a part with the number of another is that other part. So a few of them within each
     other would take it forever, and one array that is named a thousand times would fill the memory.
@@ -198,7 +198,7 @@ def renumbered(parts: Mapping[str, bytes]) -> dict[str, bytes]:
 
 @functools.cache
 def _protocol() -> int:
-    """The protocol of the skops that is here; readers of older ones are other code."""
+    """The protocol of the installed skops; older protocols would be read by other code."""
     import skops.io
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(None))) as archive:
