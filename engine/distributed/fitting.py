@@ -110,7 +110,7 @@ def require_dask() -> None:
 
 
 def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
-    """Early stopping and callbacks look at rows in this process."""
+    """Refuse early stopping and callbacks, which need rows in this process."""
     if estimator._scored:
         raise ValueError(
             "early_stopping=True is not supported on Dask, where the rows that it holds out would "
@@ -124,7 +124,7 @@ def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
 
 
 def refuse_batches(estimator: MultilayerPerceptron, n_rows: int) -> None:
-    """Minibatches would send the gradient around for each of them."""
+    """Refuse minibatches, for each of which the gradient would be sent around."""
     if estimator.solver in ("lbfgs", "gd") or estimator._batch_size(n_rows) == n_rows:
         return
     raise ValueError(
@@ -200,7 +200,7 @@ def _prepared(
 
 
 def with_notes_of(error: BaseException, message: "ClusterError") -> "ClusterError":
-    """What a checkpoint has kept stands in the notes of an error."""
+    """The new error with the notes of the first, which say what a checkpoint has kept."""
     for note in getattr(error, "__notes__", []):
         message.add_note(note)
     return message

@@ -28,7 +28,7 @@ class FitFutures:
         self._futures: list[Future[Any]] = []
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Future[Any]:
-        """A call under way, of a key of its own."""
+        """Start a call, under a key of its own."""
         future: Future[Any] = self._client.submit(function, *arguments, pure=False, **named)
         self._futures.append(future)
         return future
@@ -36,7 +36,7 @@ class FitFutures:
     def persist(
         self, parts: Sequence[Any], near: Sequence[str] = (), only_at: Sequence[str] = ()
     ) -> list[Future[Any]]:
-        """Parts of a collection under way, or as they are held already.
+        """Start computing parts of a collection, or take them as they are held already.
 
         They are computed near to some workers, if these are free, or at some and no others.
         """
@@ -52,7 +52,7 @@ class FitFutures:
         return found
 
     def release(self) -> None:
-        """Let go of all, and wait until that is said to Dask.
+        """Release all, and wait until Dask has been told.
 
         What is begun again is then another task: without the first one's wish for certain workers,
         which keeps a task from those that come later, if there was no worker at all for a while
@@ -63,7 +63,7 @@ class FitFutures:
 
 
 def release(client: Client, futures: Iterable[Future[Any]]) -> None:
-    """Let go of futures; of a scheduler that is gone there is nothing to let go of."""
+    """Release futures; if the scheduler is gone, there is nothing to do."""
     with contextlib.suppress(*GONE):
         for future in futures:
             future.release()

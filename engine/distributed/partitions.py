@@ -114,7 +114,7 @@ def joined(pieces: Sequence[Any]) -> Any:
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-# A look at each part by the worker that holds it, and what all of them together say.
+# The summary of each part, made by the worker that holds it, and that of all parts.
 
 # Distinct targets of a part, where they are no labels: enough to see that.
 FEW = 10
@@ -178,7 +178,7 @@ def checked(part: Any, **asked: Any) -> NDArray[Any]:
 
 
 def summary_of(part: Any, kind: str) -> PartitionSummary:
-    """What a part is, of "X", "numbers", "labels" or "sample_weight"."""
+    """The summary of a part of "X", "numbers", "labels" or "sample_weight"."""
     array = ARRAYS[kind](part)
     bad = bad_place(array)
     if bad is None and kind == "sample_weight" and len(array) and array.min() < 0:
@@ -241,7 +241,7 @@ def extremes(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def whole_summary(name: str, summaries: Sequence[PartitionSummary]) -> PartitionSummary:
-    """What all parts together are. Raises for parts that do not go together, and for NaN."""
+    """The summary of all parts. Raises for parts that do not fit each other, and for NaN."""
     start = 0
     shapes = {summary.shape for summary in summaries if summary.n_rows} or {summaries[0].shape}
     if len(shapes) > 1:

@@ -1,4 +1,4 @@
-"""X, y and weights of a fit on Dask, part by part: looked at by workers, never brought here."""
+"""X, y and weights of a fit on Dask, part by part: inspected by workers, never brought here."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class TrainingData:
         return chunk_bounds(self.n_rows)
 
     def inspect(self) -> None:
-        """Compute the parts, near to where their chunks will be, and look at each."""
+        """Compute the parts, near to where their chunks will be, and summarise each."""
         for _ in range(MOST_LOSSES):
             workers = workers_there(self._client)
             try:
@@ -137,7 +137,7 @@ class TrainingData:
                     value_of(self._client, future, f"{name}, partition {number}")
 
     def release(self) -> None:
-        """Let go of the parts, and of all that was to be made of them.
+        """Release the parts, and all that was to be made of them.
 
         What is computed again may be computed anywhere.
         """

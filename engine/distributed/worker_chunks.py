@@ -92,7 +92,7 @@ def build(
 
 
 class ChunkWeights(NamedTuple):
-    """What the client has to know of a chunk: sum and largest of its weights."""
+    """What the client needs to know of a chunk: the sum and the largest of its weights."""
 
     number: int
     weight: float
@@ -259,7 +259,7 @@ class WorkerChunks:
 
 
 def _all(work: Callable[[Worker], None], workers: Sequence[Worker]) -> None:
-    """Let each worker work, in a thread of its own."""
+    """Run the work for each worker, in a thread of its own."""
     if len(workers) == 1:
         return work(workers[0])
     team = ThreadTeam(limit_own_thread)

@@ -1,4 +1,4 @@
-"""What a column holds: numbers, categories, true and false, or dates; and its values as such."""
+"""What a column holds (numbers, categories, true and false, dates), and its values as such."""
 
 import math
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def present(column: pl.Series) -> pl.Series:
 
 
 def sample_of(values: pl.Series, most: int) -> pl.Series:
-    """At most `most` of the values, at random places that are the same in each call."""
+    """At most `most` of the values, drawn at random but always alike."""
     if len(values) <= most:
         return values
     generator = np.random.Generator(np.random.PCG64(0))
@@ -149,7 +149,7 @@ _CONVERTED: dict[str, Callable[[pl.Series], pl.Series]] = {
 
 
 def kind_of_type(dtype: pl.DataType) -> str:
-    """The kind of a column of another type than text."""
+    """The kind of a column whose type is not text."""
     if dtype.is_numeric():
         return NUMBER
     if dtype == pl.Boolean:
@@ -204,7 +204,7 @@ def no_spread_of(values: pl.Series) -> str:
 
 
 def no_spread(n: int, spread: float, mean: float, variance: float) -> str:
-    """The same, by what is known of n numbers."""
+    """The same, from statistics of n numbers."""
     if not spread > 0:
         return ""  # one value, whose variance need not be 0, by rounding
     if spread < SMALLEST:

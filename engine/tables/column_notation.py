@@ -144,7 +144,7 @@ class NotationSurvey:
                 column.add(series)
 
     def notation(self) -> TableNotation:
-        """How the table is written; ValueError, with the option that decides, if that is open."""
+        """How the table is written; ValueError, with the option that decides, if it is unclear."""
         readings: dict[str, Reading] = {}
         reasons: dict[str, str] = {}
         remarks: dict[str, str] = {}
@@ -294,7 +294,7 @@ class NotationSurvey:
         return None
 
     def _as_odd(self, name: str, column: "_ColumnNotation") -> Refused | None:
-        """Numbers with units, or dates with short years: many of them make no categories."""
+        """Refuse numbers with units, and dates with short years, if there are too many."""
         if not column.odd or (len(column.distinct) <= FEW and name != self.target):
             return None
         advice = f" ({of_columns.OVERRULE.format(f'{name}=category')})"
@@ -320,7 +320,7 @@ class NotationSurvey:
 
 @dataclass
 class _ColumnNotation:
-    """How a column is written, as far as its values were seen."""
+    """How a column is written, by the values seen so far."""
 
     dtype: pl.DataType
     n_present: int = 0
@@ -396,7 +396,7 @@ class _ColumnNotation:
 
 
 def _which_decimal(example: str) -> str:
-    """That a number fits both readings, and which option decides."""
+    """A message that a number fits both readings, and which option decides."""
     text = pl.Series([example])
     comma, point = (
         number_notation.numbers(

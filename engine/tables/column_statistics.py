@@ -1,4 +1,4 @@
-"""The first look at a table that is larger than memory: what each column holds, batch by batch.
+"""The first pass over a table larger than memory: what each column holds, batch by batch.
 
 What is kept of a column does not grow with its rows: whether all values are of a kind, up to 10 000
 distinct ones with their counts, the moments of its numbers, and the numbers in a random sample of
@@ -38,21 +38,21 @@ SAMPLE_ROWS = 1 << 14  # training rows whose numbers are kept
 
 @dataclass
 class Moments:
-    """Number, mean and sum of squared deviations, of batch after batch (Chan et al. 1983)."""
+    """Number, mean and sum of squared deviations, updated batch by batch (Chan et al. 1983)."""
 
     n: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Values more."""
+        """Add values."""
         if len(values):
             mean = float(values.mean())
             squares = float(np.square(values - mean).sum())
             self.merge(Moments(len(values), mean, squares))
 
     def merge(self, other: "Moments") -> None:
-        """All that another has counted."""
+        """Add what another one has counted."""
         n = self.n + other.n
         apart = other.mean - self.mean
         self.squares += other.squares + apart**2 * self.n * other.n / n
@@ -61,7 +61,7 @@ class Moments:
 
 
 class Counts:
-    """How often each value comes, in each part, as long as they are few and short."""
+    """How often each value occurs in each part, as long as the values are few and short."""
 
     def __init__(self, n_parts: int, most: int = MOST_DISTINCT) -> None:
         self._parts = [*range(n_parts), -1]  # the last is of no part
@@ -70,7 +70,7 @@ class Counts:
         self.too_many = False
 
     def add(self, values: pl.Series, parts: NDArray[np.int8]) -> None:
-        """Values more, without missing ones, and the part of each."""
+        """Add values, without missing ones, and the part of each."""
         if self.too_many or not len(values):
             return
         frame = pl.DataFrame({"value": values, "part": parts})
@@ -154,7 +154,7 @@ class ColumnStatistics:
         first_row: int,
         words: MissingTexts = MappingProxyType({}),
     ) -> NDArray[np.float64] | None:
-        """Rows more; if all so far can be numbers, these, NaN where there is none."""
+        """Add rows; return the numbers, NaN for missing ones, if all values so far can be."""
         self.words.update(words)
         if series.dtype != self.dtype:
             raise ValueError(
@@ -214,7 +214,7 @@ class ColumnStatistics:
         begins = column[0] in (0.0, 1.0) if before is None else column[0] == before + 1
         return bool(begins and (np.diff(column) == 1).all())
 
-    # What it all comes to.
+    # The result.
 
     @property
     def n_missing(self) -> int:
@@ -344,7 +344,7 @@ class ColumnStatistics:
 
 
 def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
-    """Those of the kinds that all of these texts are, too."""
+    """The kinds that also fit all of these texts."""
     if not kinds_so_far or series.null_count() == len(series):
         return kinds_so_far
     if column_kinds.all_are(series, NUMBER):  # which are none of the others
@@ -372,7 +372,7 @@ class TableStatistics:
     _keys: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def add(self, batch: Batch, parts: NDArray[np.int8]) -> None:
-        """A batch more, and the part of each of its rows."""
+        """Add a batch, and the part of each of its rows."""
         frame = batch.frame
         if not self.columns:
             self.columns = {
@@ -436,7 +436,7 @@ class TableStatistics:
 
 
 def _lengthened(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """The same array, or a copy of that length, filled up with NaN."""
+    """The array itself, or a longer copy, filled up with NaN."""
     if len(values) == length:
         return values
     return np.concatenate([values, np.full(length - len(values), np.nan)])

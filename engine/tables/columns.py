@@ -1,4 +1,4 @@
-"""Which columns are learnt from, as what, and why the others are left out."""
+"""Which columns the network learns from, as which kind, and why the others are left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -70,7 +70,7 @@ NOT_TRANSLATED = TranslatedColumns()
 
 
 class Columns(NamedTuple):
-    """Those that are learnt from, and those that are left out, with the reason as their note."""
+    """The columns that are used, and those that are left out, with the reason as their note."""
 
     used: list[Column]
     left_out: list[Column]
@@ -230,7 +230,7 @@ def _too_many_texts(values: pl.Series) -> str:
 
 
 def not_learnt_from(kind: str, dtype: object, words: MissingTexts) -> str:
-    """Of a kind that is no input."""
+    """The reason for a kind that cannot be an input."""
     if kind == EMPTY:
         return "has no values" + (f": {count_as_missing(words)}" if words else "")
     if kind == DATE:
@@ -239,17 +239,17 @@ def not_learnt_from(kind: str, dtype: object, words: MissingTexts) -> str:
 
 
 def constant(value: object) -> str:
-    """Of a column with one value."""
+    """The reason for a column with one value."""
     return f"is {value!r} everywhere"
 
 
 def numbers_the_rows(name: str) -> str:
-    """Of 0, 1, 2, ..."""
+    """The reason for a column 0, 1, 2, ..."""
     return f"numbers the rows ({_overruled(name, NUMBER)})"
 
 
 def almost_numbers(others: list[str]) -> str:
-    """Of numbers with a few texts among them."""
+    """The reason for numbers with a few texts among them."""
     return (
         f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
         f"value, add --missing {others[0]!r}"
@@ -257,7 +257,7 @@ def almost_numbers(others: list[str]) -> str:
 
 
 def too_many_texts(name: str, how_many: str) -> str:
-    """Of text with hardly a value twice."""
+    """The reason for text that is almost all distinct."""
     return (
         f"is text that is almost all distinct ({how_many}): a name or free "
         f"text ({_overruled(name, CATEGORY)})"
@@ -367,7 +367,7 @@ def names_and_kinds(given: list[str]) -> dict[str, str]:
 
 
 def name_and_kind(given: str) -> tuple[str, str]:
-    """The two of NAME=KIND."""
+    """Name and kind in NAME=KIND."""
     name, equals, kind = given.rpartition("=")
     if not equals or kind not in KINDS_TO_GIVE:
         raise ValueError(

@@ -1,7 +1,7 @@
 """convert_table(): tables larger than memory become arrays in a folder, in bounded memory.
 
-The files are read twice: a survey decides what the columns are and counts what standardising and
-imputing need, then the rows are transformed and written, batch by batch.
+The files are read twice: the first pass decides what the columns are and counts what standardising
+and imputing need; the second transforms the rows and writes them, batch by batch.
 """
 
 import errno
@@ -238,7 +238,7 @@ def _statistics_of(
     seed: int,
     progress: Progress | None,
 ) -> tuple[TableStatistics, TableNotation]:
-    """A survey of the table; if it must be translated, a second survey, of the translation."""
+    """Statistics of the table; if it must be translated, of the translation, in a second pass."""
     name, given_kinds = survey.target, survey.given
 
     def new(
@@ -295,13 +295,13 @@ def _require_space(folder: Path, plan: ConversionPlan, dtype: str) -> None:
         )
 
 
-# What was asked for is kept beside what it made: a call that is made again finds it.
+# The request is kept in the folder, so that the same call finds its conversion again.
 
 TABLES = "tables"
 
 
 class OtherConversion(ValueError):
-    """A folder that another call has made."""
+    """A folder that a conversion with other arguments has made."""
 
     def __init__(self, folder: Path, differences: list[str]) -> None:
         super().__init__(
@@ -335,7 +335,7 @@ def existing_conversion(folder: Path, asked: Metadata) -> ConvertedTable:
     return table
 
 
-# Which part of the rows each row is: training, validation or held out; each by itself.
+# The random split of rows: training, validation or held out; each row by itself.
 
 VALIDATION_SHARE = 0.1  # of the rows that are not held out, for validation,
 VALIDATION_ROWS = 100_000  # or, of a large table, about so many

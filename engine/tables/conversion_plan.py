@@ -1,4 +1,4 @@
-"""What a survey comes to: target and columns, the fitted preprocessing, and rows of each part."""
+"""What follows from the statistics: target, columns, fitted preprocessing, rows of each part."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ FARTHEST = 1e6  # standard deviations from its mean that a target may be predict
 
 
 class ConversionPlan(NamedTuple):
-    """What the survey came to."""
+    """What was decided before the arrays are written."""
 
     statistics: TableStatistics
     target: Target
@@ -174,12 +174,12 @@ def _deviation(moments: Moments) -> float:
     return float(np.sqrt(moments.squares / moments.n)) if moments.n else 0.0
 
 
-# The pipeline's first step, fitted by what a survey knows in place of the rows themselves.
+# The preprocessing, fitted by the statistics in place of the rows themselves.
 #
 # scikit-learn's transformers are fitted on a small table in which each column has its categories,
-# the frequent ones oftener than the rare, and a gap where rows have gaps; then means, medians and
-# variances are put in that the survey has counted. What comes out is what a fit on all the rows to
-# learn from would give, to rounding, but for medians of more rows than the survey samples.
+# the frequent ones more often than the rare, and a gap where rows have gaps; then means, medians
+# and variances are put in from the statistics. The result is that of a fit on all training rows, to
+# rounding, except for medians of more rows than are sampled.
 
 LEARNT = 0  # the number of the part that is learnt from
 

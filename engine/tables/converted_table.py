@@ -1,4 +1,4 @@
-"""A table as arrays in a folder, which are mapped into memory and not read into it.
+"""A table as arrays in a folder, which are mapped into memory instead of being loaded.
 
 Each part of the rows (training, validation, held out) has two files: inputs, as the network
 takes them, and targets. `columns.json` says what they are made of and is written last; the folder
@@ -94,7 +94,7 @@ class ConvertedTable:
 
     @property
     def held_out(self) -> RowsOnDisk | None:
-        """The rows to be judged by; None where none were held out."""
+        """The held-out rows; None if there are none."""
         return self.part(HELD_OUT)
 
     def part(self, name: str) -> RowsOnDisk | None:
@@ -115,7 +115,7 @@ class ConvertedTable:
         return classes
 
     def check_codes(self) -> None:
-        """Raise ValueError where targets are no codes of the classes, or come in other numbers."""
+        """Raise ValueError if targets are not codes of the classes, or their counts differ."""
         if self.classes is None:
             return
         for name in PARTS:
@@ -156,7 +156,7 @@ class ConvertedTable:
 
 
 def target_dtype(target: Target, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Of the targets, where the inputs have this dtype: numbers have the same, class codes none."""
+    """The dtype of targets: that of the inputs for numbers, int32 for class codes."""
     return np.dtype(np.int32) if target.task == CLASSIFICATION else dtype
 
 
@@ -227,7 +227,7 @@ class ArrayWriter:
                 self._files[part, what] = (file, np.dtype(kind))
 
     def write(self, part: str, X: NDArray[Any], y: NDArray[Any]) -> None:
-        """Rows more of a part."""
+        """Write rows of a part."""
         self._left[part] -= len(X)
         if self._left[part] < 0:
             raise ValueError(CHANGED)
@@ -237,7 +237,7 @@ class ArrayWriter:
                 file.write(np.ascontiguousarray(rows, dtype=dtype).data)
 
     def finish(self) -> None:
-        """Everything on the disk."""
+        """Flush all files to the disk."""
         if any(self._left.values()):
             raise ValueError(CHANGED)
         for file, _ in self._files.values():
@@ -247,7 +247,7 @@ class ArrayWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._open.close()
 
 

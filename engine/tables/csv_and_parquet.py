@@ -1,4 +1,4 @@
-"""Tables in files: CSV and Parquet, by polars, with what is wrong with them in plain words."""
+"""Tables in CSV and Parquet files, read by polars, with errors in plain words."""
 
 import csv
 import hashlib
@@ -29,7 +29,7 @@ MOST_ROW_BYTES = 64 << 20  # of a single row
 
 
 class LoadedTable(NamedTuple):
-    """What a file holds: the columns of a CSV file are all text; and what is worth saying."""
+    """The content of a file (all columns of a CSV file are text), and notes about it."""
 
     path: Path
     frame: pl.DataFrame
@@ -86,7 +86,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """What tells this file from all others."""
+    """The SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -187,7 +187,7 @@ def _regular(path: Path, separator: str) -> Path | bytes:
 def _without_blank_lines(
     path: Path, source: Path | bytes, separator: str, n_columns: int
 ) -> tuple[Path | bytes, list[str]]:
-    """The rows alone, and what is to be said of the lines between them that are none.
+    """The text without blank lines, and notes about the lines that were removed.
 
     As pandas, R and Python's csv.DictReader have it; but some programs write a row of one column
     as a blank line where its value is missing.
@@ -219,7 +219,7 @@ def _without_blank_lines(
 def text_frame(source: Path | bytes, separator: str) -> pl.DataFrame:
     """A CSV file, or a part of one that begins with the header, as text, header included.
 
-    What a column holds is decided later, by all of it, and told with reasons. The header is read as
+    What a column holds is decided later, by all of its values, with reasons. The header is read as
     a row, as polars renames columns of one name without a word.
     """
     return pl.read_csv(
@@ -265,7 +265,7 @@ def words_in(text: pl.DataFrame, frame: pl.DataFrame) -> dict[str, dict[str, int
 
 
 def has_values(frame: pl.DataFrame) -> pl.Series:
-    """Of each row whether anything stands in it."""
+    """Whether each row has a value."""
     return frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
 
 

@@ -276,7 +276,7 @@ def two_digits(texts: pl.Series) -> bool:
 
 @dataclass
 class Extent:
-    """What dates so far have in common.
+    """The range of the dates seen so far.
 
     Attributes
     ----------
@@ -329,7 +329,7 @@ def _wider(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass
 class DateSurvey:
-    """What the values of a column, so far, are as dates, times of day or durations."""
+    """The values of a column seen so far, as dates, times of day or durations."""
 
     n_present: int = 0
     n_dates: int = 0  # in either order

@@ -1,4 +1,4 @@
-"""What a converted table says of itself: written last, and checked before anything relies on it.
+"""columns.json, which describes a converted table: written last, checked before it is used.
 
 A training takes hours, and what it needs of these facts it needs at its end; so that all of them
 are there, of their types, and fit each other, is seen when the folder is opened.

@@ -1,4 +1,4 @@
-"""A trained model of a table: what it was learnt from, and predictions for tables like that."""
+"""A trained model of a table: the columns that it takes, and predictions for other tables."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,7 +31,7 @@ OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no 
 
 
 class Matched(NamedTuple):
-    """What the pipeline takes of a table, and what is to be said about how it fits."""
+    """What the pipeline takes of a table, and notes about how the table fits."""
 
     inputs: pl.DataFrame
     notes: list[str]
@@ -46,7 +46,7 @@ class WithTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class TableModel:
-    """A fitted pipeline, and what is known of the table it was fitted on.
+    """A fitted pipeline, and facts about the table that it was fitted on.
 
     Attributes
     ----------

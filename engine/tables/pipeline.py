@@ -88,7 +88,7 @@ def assembled(
 
 
 def translation_of(pipeline: Any) -> Translation | None:
-    """The first step, if it is that; None where the table is as programs write it."""
+    """The translation, if the pipeline begins with one; None otherwise."""
     first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else None
     return first if isinstance(first, Translation) else None
 
@@ -104,10 +104,10 @@ def fitted_network(pipeline: Pipeline) -> Any:
     return getattr(last, "regressor_", last)
 
 
-# Rows that look like a table's, and are nobody's: what a model file carries to be tried on.
+# Made-up rows of a table, which a model file carries as examples to be checked on.
 #
-# They are made of what the preprocessing has learnt, which the file holds anyway: numbers around
-# the means, by the standard deviations; categories that it knows; gaps where columns had some.
+# They are made from what the preprocessing has learnt, which the file holds anyway: numbers around
+# the means, by the standard deviations; known categories; missing values where columns had some.
 
 
 def made_up_rows(
@@ -143,7 +143,7 @@ def _categories(steps: Any, place: int, drawn: NDArray[Any]) -> pl.Series:
 
 
 def _with_gap(values: NDArray[Any], imputer: Any, place: int) -> NDArray[Any]:
-    """One value less, where the training rows had gaps."""
+    """The values, one of them missing if the training rows had missing values."""
     if place in imputer.indicator_.features_:
         values[place % len(values)] = np.nan
     return values

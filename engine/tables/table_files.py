@@ -162,7 +162,7 @@ class TableFiles:
 
 
 def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableFiles:
-    """The files that a table is made of, held against each other.
+    """The files that a table consists of; their columns must be the same.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def _whole_rows(path: Path, file: BinaryIO, part_bytes: int, separator: str) -> 
 
 
 def _end_of_rows(part: bytes) -> int:
-    """Where the last row ends that ends in it, if quotation marks are as they should be."""
+    """The end of the last complete row, in text with regular quotation marks."""
     end = part.rfind(b"\n")
     quotes = part.count(b'"', 0, max(end, 0))
     while end >= 0 and quotes % 2:
@@ -286,7 +286,7 @@ def _end_of_rows(part: bytes) -> int:
 
 
 def _end_of_first_row(part: bytes) -> int:
-    """Of rows whose quotation marks are as they should be."""
+    """The end of the first row, in text with regular quotation marks."""
     end = part.find(b"\n") + 1 or len(part)
     while part.count(b'"', 0, end) % 2:
         end = part.find(b"\n", end) + 1 or len(part)
@@ -294,7 +294,7 @@ def _end_of_first_row(part: bytes) -> int:
 
 
 def _where(part: bytes, line: int, separator: str, n_columns: int) -> tuple[str, str]:
-    """The line that is wrong, as far as it can be told, and why."""
+    """The line that is wrong, if it can be found, and why."""
     last = line + part.count(b"\n")
     try:
         text = part.decode()

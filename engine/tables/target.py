@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What is known of a column once all of it has been seen; values as those of its kind.
+    """Facts about a whole column as a target, with its values as its kind.
 
     `words` are those of a CSV file that count as missing.
     """
@@ -74,7 +74,7 @@ def target_of(
 
 
 def target_by(facts: TargetFacts, task: str | None) -> Target:
-    """The same, by what is known of the column."""
+    """The same, from facts about the column."""
     name, kind = facts.name, facts.kind
     refuse_what_is_no_target(name, kind, facts.words)
     if facts.n_distinct == 1:
@@ -106,7 +106,7 @@ def target_by(facts: TargetFacts, task: str | None) -> Target:
 
 
 def left_out(n_unknown: int, words: MissingTexts, how: str = AS_VALUE) -> list[str]:
-    """What is to be said of rows whose target is not known."""
+    """A note about rows whose target is missing."""
     if not n_unknown:
         return []
     why = f": {count_as_missing(words, how)}" if words else ""
