@@ -1,4 +1,14 @@
-"""A model as it is read from a .safetensors file: predictions without scikit-learn."""
+"""A model as it is read from a .safetensors file: predictions without scikit-learn and Numba.
+
+The forward pass stands here once more, in NumPy alone:
+
+    F1  Z = W A_prev + b
+    F2 ... F7  A = g(Z), as in engine/equations/activations.py
+
+`engine.equations` says the same three times, but its modules load Numba, and that takes longer than
+all else between a new process and its first prediction. A test holds this one to the bits of
+`backend="numpy"`.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -280,14 +290,7 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(map(repr, names[:most])) + more
 
 
-# The forward pass once more, in NumPy alone: a first answer waits for no compiler.
-#
-#     F1  Z = W A_prev + b
-#     F2 ... F7  A = g(Z), as in engine/equations/activations.py
-#
-# `engine.equations` says the same three times, but its modules load Numba, and that takes longer
-# than all else between a new process and its first prediction. A test holds this one to the bits of
-# `backend="numpy"`.
+# The forward pass, in NumPy alone.
 
 Parameters = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # (W, b) of each layer
 
