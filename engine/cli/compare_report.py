@@ -9,7 +9,7 @@ import typer
 
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
-from engine.comparison.library_processes import LIMIT as LIMIT
+from engine.comparison import LIMIT as LIMIT
 from engine.system.atomic_files import replacing
 
 if TYPE_CHECKING:

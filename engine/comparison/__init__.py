@@ -4,3 +4,5 @@
 how one library trains it, each `*_timings.py` what a command measures; `*_tables.py` print. What is
 measured runs in a process of its own, whose threads are fixed before any library is loaded.
 """
+
+LIMIT = 300.0  # seconds for all that a library does with one task, compiling included

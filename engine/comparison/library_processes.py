@@ -25,12 +25,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.comparison import LIMIT
 from engine.comparison.environments import runs_by
 from engine.comparison.jobs import PEERS
 from engine.comparison.problems import TrainingTask
 
 PROCESS = "engine.comparison.library_worker"
-LIMIT = 300.0  # seconds for all that a library does with one task, compiling included
 SECONDS_TO_END = 10.0  # of a process that has closed its end of the pipe
 
 

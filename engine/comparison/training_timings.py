@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, cast
 
-from engine.comparison import timing
+from engine.comparison import LIMIT, timing
 from engine.comparison.jobs import PEERS, Job, job
 from engine.comparison.libraries import available_libraries
-from engine.comparison.library_processes import LIMIT, LibraryProcesses
+from engine.comparison.library_processes import LibraryProcesses
 from engine.comparison.machine import GEMM_FLOPS, About, about, gemm
 from engine.comparison.problems import Problem, TrainingTask
 from engine.comparison.timing import announced, in_one_line
