@@ -1,4 +1,4 @@
-"""`engine check-model`: a model file, tried on the examples that it carries."""
+"""`engine check-model`: a model file, checked on the examples that it carries."""
 
 import math
 from pathlib import Path
@@ -43,7 +43,7 @@ def check_model(
 
 
 def _check_table(file: Path, check: "ModelCheck") -> None:
-    """What `engine predict` asks of a file as well."""
+    """Check also what `engine predict` needs of a file."""
     from importlib.util import find_spec
 
     from engine.cli.table_report import in_words

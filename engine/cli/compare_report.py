@@ -38,12 +38,12 @@ Solver = Annotated[str, typer.Option(help="Solver of the runs that are measured:
 
 
 def names_of(contenders: str | None) -> list[str] | None:
-    """Names joined by commas; None is everybody."""
+    """Names joined by commas; None is all."""
     return None if contenders is None else [name.strip() for name in contenders.split(",")]
 
 
 def distributions_of(own_environments: str | None) -> list[str]:
-    """Distributions of the peers that are named."""
+    """Distributions of the libraries that are named."""
     from engine.boundary.settings import one_of
     from engine.comparison.jobs import PEERS
 
@@ -108,7 +108,7 @@ def report(
 
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
-    """Write the files whole or not at all; the figures first, from which a page can be made."""
+    """Write the files, whole or not at all: the figures first, since they can make the page."""
     from engine.comparison.tables import as_json
 
     if json is not None:

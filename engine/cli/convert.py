@@ -64,7 +64,7 @@ def converted(
     double: bool = False,
     reuse: bool = False,
 ) -> "ConvertedTable":
-    """The table, converted, with the rows that are done on standard error if it is a terminal."""
+    """Convert the table, with the progress on standard error if it is a terminal."""
     from engine.tables.columns import names_and_kinds
     from engine.tables.conversion import convert_table
 

@@ -81,7 +81,7 @@ def evaluate(
 
 
 def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") -> Any:
-    """Each class, or the errors."""
+    """Scores of each class, or the sizes of errors."""
     import numpy as np
 
     from engine.cli.table_report import class_table, summary_table

@@ -28,7 +28,7 @@ WRONG_USE = 2
 
 
 def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command, which says at once that it compiles, where it has to."""
+    """The command, which says so at once if it has to compile."""
 
     @functools.wraps(command)
     def saying(*arguments: Any, **options: Any) -> Any:
@@ -120,7 +120,7 @@ def _say_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as users need it: without a place in the code."""
+    """Print a warning without its place in the code."""
     say(str(message))
 
 

@@ -70,7 +70,7 @@ def predict(
 def predictions(
     model: "TableModel", predicted: "Predicted", kept: "list[pl.Series]"
 ) -> "pl.DataFrame":
-    """The table that is handed out: kept columns, prediction, probabilities."""
+    """The table of predictions: kept columns, prediction, probabilities."""
     import polars as pl
 
     from engine.tables.messages import quoted

@@ -171,7 +171,7 @@ ANOTHER_CHECKPOINT = (
 
 @contextmanager
 def at_command_line() -> Iterator[None]:
-    """Errors with the names of options, and with the command's own remedies."""
+    """Raise errors with the names of options, and with the command's own remedies."""
     try:
         yield
     except ValueError as error:
@@ -182,7 +182,7 @@ def at_command_line() -> Iterator[None]:
 
 
 def with_option_names(error: ValueError) -> str:
-    """What an error says, for who runs a command."""
+    """The message of an error, in the words of the command line."""
     from engine.estimators import remedies
 
     finding = getattr(error, "finding", None)
@@ -197,7 +197,7 @@ def with_option_names(error: ValueError) -> str:
 
 
 def named(text: str, names: Mapping[str, str]) -> str:
-    """A text that may begin with one of the names, with what it is called here.
+    """The text, with the name that it begins with replaced by the option.
 
     Examples
     --------

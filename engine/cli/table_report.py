@@ -21,7 +21,7 @@ MOST_CLASSES = 40
 
 
 def summary_table(facts: Mapping[str, str]) -> Table:
-    """Names and what is to be said of each."""
+    """A table of names and facts."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -63,7 +63,7 @@ def score_table(task: str, columns: Mapping[str, Mapping[str, float | None]]) ->
 
 
 def in_words(scores: Mapping[str, float | None]) -> str:
-    """All of some scores."""
+    """The scores in one line."""
     return ", ".join(f"{name} {_shown(name, value)}" for name, value in scores.items())
 
 
@@ -91,7 +91,7 @@ def class_table(scores: list["ClassScore"]) -> Table:
 
 
 def say_all(notes: Iterable[str]) -> None:
-    """Notes go to standard error, a line each."""
+    """Print notes on standard error, a line each."""
     for note in notes:
         console.say(note)
 

@@ -263,7 +263,7 @@ def _check_weights(class_weight: Weights | None, target: "Target") -> None:
 
 
 def finish(trained: Any, checkpoint: Path | None) -> None:
-    """Hand on the warnings; after Ctrl-C, the status of that."""
+    """Print the warnings; after Ctrl-C, end with its status."""
     from engine.tables import fitting
 
     for message in trained.warnings:
@@ -277,7 +277,7 @@ def finish(trained: Any, checkpoint: Path | None) -> None:
 
 
 def refuse_given(table: Path, given: dict[str, Any]) -> None:
-    """Options that were decided when the table was converted."""
+    """Refuse options that were decided when the table was converted."""
     names = [name for name, value in given.items() if value is not None and value != []]
     if names:
         raise ValueError(
@@ -287,7 +287,7 @@ def refuse_given(table: Path, given: dict[str, Any]) -> None:
 
 
 def show_plan(console: Console, plan: "PreparedTable") -> None:
-    """Say what was inferred."""
+    """Print what was inferred."""
     from engine.cli.table_report import inference_lines
     from engine.tables.messages import counted
 
@@ -304,7 +304,7 @@ def show_plan(console: Console, plan: "PreparedTable") -> None:
 
 
 def rows_of(split: "Split") -> str:
-    """How many rows there are for what."""
+    """The numbers of training, validation and held-out rows."""
     aside, held_out = split.validation, split.held_out
     return (
         f"{len(split.training.y):,} to learn from, "
@@ -342,7 +342,7 @@ def train_on_disk(
     early_stopping: bool | None,
     place: "ModelPlace",
 ) -> "TrainedOnDisk":
-    """Train, save, and say how it went."""
+    """Train, save, and print the result."""
     from engine.tables.fitting_on_disk import trained_on_disk
 
     with at_command_line():

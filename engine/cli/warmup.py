@@ -28,7 +28,7 @@ class Dtype(StrEnum):
 
 
 class CompiledBackend(StrEnum):
-    """Those that compile."""
+    """The backends that compile."""
 
     tiled = "tiled"
     loops = "loops"
@@ -83,7 +83,7 @@ def warmup(
 
 
 def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
-    """The calls that have machine code of their own: a small job for each."""
+    """A small job for each group of calls with machine code of its own."""
     import numpy as np
 
     from engine import Network, train
@@ -112,7 +112,7 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
 
 
 def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:
-    """Batches that chunks are shared out of take their steps from Python."""
+    """Train in batches of several chunks, whose steps are taken from Python."""
     import numpy as np
 
     from engine import train
@@ -125,7 +125,7 @@ def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:
 
 
 def _compiled_and_kept(act: Callable[[], Any], folder: Path) -> int:
-    """Kernels that `act` compiles. The cache forgives what it cannot write; here it is an error."""
+    """The number of kernels that `act` compiles; ValueError if one cannot be kept in the cache."""
     from numba.core import event
 
     from engine.compiler.cache import CheckedCache
