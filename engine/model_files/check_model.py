@@ -125,8 +125,8 @@ class Tolerance(NamedTuple):
     unit: float
     allowed: float
 
-    def outcome(self, way: str, came: NDArray[Any], note: str = "") -> OutputCheck:
-        ulps = largest_difference(self.expected, came) / self.unit
+    def outcome(self, way: str, actual: NDArray[Any], note: str = "") -> OutputCheck:
+        ulps = largest_difference(self.expected, actual) / self.unit
         return OutputCheck(way, ulps, self.allowed / self.unit, note)
 
 
@@ -153,7 +153,7 @@ def _limit(
 def _check_network(stored: StoredNetwork) -> ModelCheck:
     X, _ = stored.examples
     limit = _limit_of(stored, X)
-    outcomes = [limit.outcome(way, came) for way, came in _ways(stored, X)]
+    outcomes = [limit.outcome(way, actual) for way, actual in _ways(stored, X)]
     return ModelCheck(_facts(stored, stored.metadata[safetensors_file.EXAMPLES]), outcomes, [])
 
 
@@ -208,7 +208,7 @@ def _check_graph(graph: onnx_file.Graph) -> ModelCheck:
     if onnx_file.SCALE in graph.scaling:
         scaled = scaled / graph.scaling[onnx_file.SCALE]
     limit = _limit_of(stored, scaled)
-    outcomes = [limit.outcome(way, came) for way, came in _ways(stored, scaled)]
+    outcomes = [limit.outcome(way, actual) for way, actual in _ways(stored, scaled)]
     facts = _facts(stored, stored.metadata[onnx_file.EXAMPLES_ARE])
     if graph.scaling:
         facts["before it"] = "StandardScaler"
@@ -232,13 +232,13 @@ def _by_onnxruntime(graph: onnx_file.Graph, limit: Tolerance) -> OutputCheck:
     about = stored.description
     names = [output.name for output in session.get_outputs()]
     inputs = {onnx_file.INPUT: stored.examples.X}
-    came = dict(zip(names, session.run(names, inputs), strict=True))
+    actual = dict(zip(names, session.run(names, inputs), strict=True))
     way = f"onnxruntime {onnxruntime.__version__}"
     if about.kind != CLASSIFIER:
-        return limit.outcome(way, came[names[0]])
-    A = came[onnx_file.PROBABILITIES]
+        return limit.outcome(way, actual[names[0]])
+    A = actual[onnx_file.PROBABILITIES]
     A = A[:, 1:] if about.labels == BINARY else A
-    right = came[onnx_file.LABEL].tolist() == decoded(about, A).tolist()
+    right = actual[onnx_file.LABEL].tolist() == decoded(about, A).tolist()
     note = "" if right else "its labels are not those of its probabilities"
     return limit.outcome(way, A, note)
 

@@ -199,11 +199,11 @@ def _require(holds: bool, what: str) -> None:
 
 
 def _require_version(metadata: Mapping[str, str]) -> None:
-    came = metadata.get("format_version", "")
-    if came != FORMAT_VERSION:
+    actual = metadata.get("format_version", "")
+    if actual != FORMAT_VERSION:
         wrote = _versions_of(metadata.get("versions", "{}")).get("mlp-engine", "another")
         raise ValueError(
-            f"it has format version {came:.20}, and this version of mlp-engine reads "
+            f"it has format version {actual:.20}, and this version of mlp-engine reads "
             f"{FORMAT_VERSION}; it was written by mlp-engine {wrote:.20}"
         )
 

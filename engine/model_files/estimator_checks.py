@@ -83,10 +83,10 @@ def check_on_examples(model: Any, examples: TableExamples) -> None:
         rows = examples.rows()
     except ImportError:  # without a library for tables nobody can use it here
         return
-    came = np.asarray(getattr(model, examples.method)(rows))
-    if came.shape != examples.outputs.shape or not np.isfinite(came).all():
+    actual = np.asarray(getattr(model, examples.method)(rows))
+    if actual.shape != examples.outputs.shape or not np.isfinite(actual).all():
         raise ValueError(
-            f"for its examples it gives {came.shape} numbers, not all of them finite, where "
+            f"for its examples it gives {actual.shape} numbers, not all of them finite, where "
             f"{examples.outputs.shape} are expected"
         )
 
@@ -364,9 +364,9 @@ def _check_polynomial(part: PolynomialFeatures, n_bytes: int) -> None:
     if number(0) > n_bytes:
         raise ValueError(f"polynomials of {number(0)} features")
     wanted = [least, most, number(least), number(0)]
-    came = [kept[name] for name in names]
-    if came != wanted:
-        raise ValueError(f"polynomials of {came}, where {wanted} are expected")
+    actual = [kept[name] for name in names]
+    if actual != wanted:
+        raise ValueError(f"polynomials of {actual}, where {wanted} are expected")
 
 
 def _require(holds: Any, part: BaseEstimator, what: str) -> None:

@@ -207,11 +207,11 @@ class Model:
         """X as finite numbers (n_samples, n_features) of the dtype of theta."""
         columns = getattr(X, "columns", None)
         if columns is not None and self.feature_names:
-            came = tuple(map(str, columns))
-            if came != self.feature_names:
+            actual = tuple(map(str, columns))
+            if actual != self.feature_names:
                 raise ValueError(
                     f"The columns must be those that the model was trained on, in that order: "
-                    f"{_listed(self.feature_names)}; got {_listed(came)}."
+                    f"{_listed(self.feature_names)}; got {_listed(actual)}."
                 )
         if hasattr(X, "toarray"):
             X = X.toarray()

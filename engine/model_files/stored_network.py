@@ -57,7 +57,7 @@ def last_place(*outputs: NDArray[Any]) -> float:
     return float(np.spacing(max(*finite, np.finfo(dtype).tiny), dtype=dtype))
 
 
-def largest_difference(expected: NDArray[Any], came: NDArray[Any]) -> float:
+def largest_difference(expected: NDArray[Any], actual: NDArray[Any]) -> float:
     """The largest difference; infinite for another shape, and where one is not finite.
 
     Examples
@@ -65,10 +65,10 @@ def largest_difference(expected: NDArray[Any], came: NDArray[Any]) -> float:
     >>> apart(np.array([0.5, 1.0]), np.array([0.5, 0.75]))
     0.25
     """
-    if expected.shape != came.shape:
+    if expected.shape != actual.shape:
         return math.inf
     with np.errstate(all="ignore"):
-        found = np.abs(expected.astype(np.float64) - came.astype(np.float64)).max(initial=0)
+        found = np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max(initial=0)
     return float(found) if np.isfinite(found) else math.inf
 
 

@@ -109,7 +109,7 @@ class ColumnStatistics:
         Of its values as they stand there, and, where they can be read as numbers, of these.
     moments : Moments
         Of the numbers in the training rows.
-    n_learnt, n_missing_learnt : int
+    n_training, n_missing_training : int
         Training rows, and how many of these lack a value.
     """
 
@@ -130,7 +130,7 @@ class ColumnStatistics:
         text = dtype == pl.String
         self._is_checked = given not in (None, OUT) and not lenient
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
-        self.n_rows = self.n_present = self.n_learnt = self.n_missing_learnt = 0
+        self.n_rows = self.n_present = self.n_training = self.n_missing_training = 0
         self.counts = Counts(n_parts)
         # Of numbers that are inputs it matters whether they are few, no more.
         all_count = is_target or given == CATEGORY
@@ -164,11 +164,11 @@ class ColumnStatistics:
         if self._is_checked and series.null_count() < len(series):
             assert self._given is not None
             of_columns.checked(series, self._given, first_row)
-        present, learnt = series.is_not_null().to_numpy(), parts == 0
+        present, is_training = series.is_not_null().to_numpy(), parts == 0
         self.n_rows += len(series)
         self.n_present += int(present.sum())
-        self.n_learnt += int(learnt.sum())
-        self.n_missing_learnt += int((learnt & ~present).sum())
+        self.n_training += int(is_training.sum())
+        self.n_missing_training += int((is_training & ~present).sum())
         self._possible = _still_possible(self._possible, series)
         if series.dtype.is_nested():
             return None
@@ -177,11 +177,11 @@ class ColumnStatistics:
         self.counts.add(values.filter(present), parts[present])
         if not text and not series.dtype.is_numeric():
             return None
-        numbers = self._add_numbers(series, parts, learnt, first_row)
+        numbers = self._add_numbers(series, parts, is_training, first_row)
         return None if text and NUMBER not in self._possible else numbers
 
     def _add_numbers(
-        self, series: pl.Series, parts: NDArray[np.int8], learnt: NDArray[Any], first_row: int
+        self, series: pl.Series, parts: NDArray[np.int8], is_training: NDArray[Any], first_row: int
     ) -> NDArray[np.float64]:
         converted = column_kinds.as_kind(series, NUMBER)
         numbers = converted.values.drop_nulls()
@@ -197,7 +197,7 @@ class ColumnStatistics:
             if len(too_large) and self.beyond is None:
                 self.beyond = first_row + int(too_large[0]), float(column[too_large[0]])
             if self.beyond is None:  # else the column is refused, or left out
-                self.moments.add(column[is_number & learnt])
+                self.moments.add(column[is_number & is_training])
             present = column[is_number]
             if len(present):
                 self.lowest = min(self.lowest, present.min())
@@ -415,9 +415,11 @@ class TableStatistics:
         values = values[~np.isnan(values)]
         return float(np.median(values)) if len(values) else 0.0
 
-    def _keep_sample(self, numbers: dict[str, NDArray[np.float64]], learnt: NDArray[Any]) -> None:
+    def _keep_sample(
+        self, numbers: dict[str, NDArray[np.float64]], is_training: NDArray[Any]
+    ) -> None:
         """The rows with the lowest of as many random keys: each row equally likely."""
-        drawn = self.generator.random(len(learnt))[learnt]
+        drawn = self.generator.random(len(is_training))[is_training]
         n_before = len(self._keys)
         keys = np.concatenate([self._keys, drawn])
         kept = np.arange(len(keys))
@@ -427,7 +429,7 @@ class TableStatistics:
         places = np.setdiff1d(np.arange(len(kept)), stay)  # of those that come
         self._keys = _lengthened(self._keys, len(kept))
         self._keys[places] = keys[come]
-        rows = np.flatnonzero(learnt)[come - n_before]
+        rows = np.flatnonzero(is_training)[come - n_before]
         sample = {}  # of what turned out to be no numbers, no more is kept
         for name, column in numbers.items():
             sample[name] = _lengthened(self.sample.get(name, np.empty(0)), len(kept))

@@ -336,7 +336,7 @@ def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Se
     n_wrong = len(converted.wrong)
     if n_wrong:
         row = int(converted.wrong[0])
-        came = (
+        actual = (
             f"{series[row]!r} in row {row + (first_row or 1):,}"
             if series.dtype == pl.String
             else f"{column_kinds.IN_WORDS[column_kinds.kind_of(series)]} ({series.dtype})"
@@ -345,7 +345,7 @@ def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Se
         if n_wrong > 1 and first_row is None:
             more = f" (and in {counted(n_wrong - 1, 'other row')})"
         raise ValueError(
-            f"Column {series.name!r} must hold {column_kinds.IN_WORDS[kind]}; came {came}{more}."
+            f"Column {series.name!r} must hold {column_kinds.IN_WORDS[kind]}; came {actual}{more}."
         )
     return converted.values
 

@@ -160,7 +160,7 @@ def convert_table(
     shares = split_shares(files, test_fraction, validation_fraction)
     name = named_column(target, files.names, "target")
     given_kinds = _checked_kinds(columns or {}, files.names, name)
-    asked = request_of(
+    request = request_of(
         files,
         target=name,
         task=task,
@@ -174,7 +174,7 @@ def convert_table(
         dates=dates,
     )
     if reuse and is_converted(Path(folder)):
-        return existing_conversion(Path(folder), asked)
+        return existing_conversion(Path(folder), request)
     with new_folder(Path(folder)) as unfinished:
         statistics, notation = _statistics_of(
             files, NotationSurvey(name, given_kinds, task, decimal, dates), shares, seed, progress
@@ -186,7 +186,7 @@ def convert_table(
         with _full_disk_in_words(Path(folder)):
             dealt = _split_batches(files, "write", name, shares, seed, progress, notation)
             write_arrays(unfinished, dealt, plan, np.dtype(dtype))
-            if request_of(files)[TABLES] != asked[TABLES]:
+            if request_of(files)[TABLES] != request[TABLES]:
                 raise ValueError(CHANGED)
             header = {"what": "from a table's columns to the inputs of a network"}
             steps: Any = plan.preprocessing
@@ -198,7 +198,7 @@ def convert_table(
                 "missing": list(missing),
                 "dtype": dtype,
                 "seed": int(seed),
-                "asked": asked,
+                "asked": request,
             }
             write_metadata(
                 unfinished, plan.target, columns_as_learnt(plan), metadata_of(plan, about)
@@ -317,7 +317,7 @@ def request_of(files: TableFiles, **given: Any) -> Metadata:
     return {TABLES: [[str(path.resolve()), *stamp] for path, stamp in stamps], **given}
 
 
-def existing_conversion(folder: Path, asked: Metadata) -> ConvertedTable:
+def existing_conversion(folder: Path, request: Metadata) -> ConvertedTable:
     """The table in the folder, if that is what was asked for.
 
     Raises
@@ -327,8 +327,8 @@ def existing_conversion(folder: Path, asked: Metadata) -> ConvertedTable:
     """
     table = open_table(folder)
     then = table.facts["about"]["asked"]
-    differ = differences({**then, TABLES: None}, {**asked, TABLES: None})
-    if then.get(TABLES) != asked[TABLES]:
+    differ = differences({**then, TABLES: None}, {**request, TABLES: None})
+    if then.get(TABLES) != request[TABLES]:
         differ.insert(0, "the tables are others, or have changed")
     if differ:
         raise OtherConversion(folder, differ)

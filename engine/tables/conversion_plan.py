@@ -100,13 +100,13 @@ def _classes(
             f"The target {target.name!r} has more than {MOST_DISTINCT:,} classes, the most that "
             "are told apart."
         )
-    classes = [value for value, counts in values.items() if counts[LEARNT]]
+    classes = [value for value, counts in values.items() if counts[TRAINING_PART]]
     if len(classes) < 2:
         raise ValueError(
             "The rows that would be learnt from have one value of the target only. Try another "
             "seed, hold fewer rows out, or add rows."
         )
-    others = [counts for counts in values.values() if not counts[LEARNT]]
+    others = [counts for counts in values.values() if not counts[TRAINING_PART]]
     n_others = sum(sum(counts[: len(PARTS)]) for counts in others)
     if n_others:
         notes.append(
@@ -128,7 +128,7 @@ def columns_as_learnt(plan: ConversionPlan) -> list[Column]:
     for column in plan.columns.used:
         statistics = plan.statistics.columns[column.name]
         texts = tuple(category_counts(statistics)) if column.kind == CATEGORY else ()
-        known.append(replace(column, n_missing=statistics.n_missing_learnt, categories=texts))
+        known.append(replace(column, n_missing=statistics.n_missing_training, categories=texts))
     return known
 
 
@@ -152,7 +152,7 @@ def metadata_of(plan: ConversionPlan, about: Metadata) -> Metadata:
         values = statistics.columns[plan.target.name].values(plan.target.kind) or {}
         of_task = {
             "classes": plan.classes,
-            "counts": [values[value][LEARNT] for value in plan.classes],
+            "counts": [values[value][TRAINING_PART] for value in plan.classes],
         }
     return {
         "about": about,
@@ -181,7 +181,7 @@ def _deviation(moments: Moments) -> float:
 # and variances are put in from the statistics. The result is that of a fit on all training rows, to
 # rounding, except for medians of more rows than are sampled.
 
-LEARNT = 0  # the number of the part that is learnt from
+TRAINING_PART = 0  # the number of the part that is learnt from
 
 
 def fitted_preprocessing(columns: list[Column], statistics: TableStatistics) -> ColumnTransformer:
@@ -211,13 +211,13 @@ def fitted_preprocessing(columns: list[Column], statistics: TableStatistics) -> 
 def _stand_in(column: Column, statistics: TableStatistics) -> list[Any]:
     """A few values for a column; the first may be repeated."""
     known = statistics.columns[column.name]
-    gap = known.n_missing_learnt > 0
+    gap = known.n_missing_training > 0
     if column.kind != CATEGORY:
-        filled = known.n_missing_learnt < known.n_learnt
+        filled = known.n_missing_training < known.n_training
         return [1.0 if filled else float("nan")] + [float("nan")] * gap
     counts = category_counts(known)
     if gap or not counts:
-        counts[parts.NO_VALUE] = counts.get(parts.NO_VALUE, 0) + known.n_missing_learnt
+        counts[parts.NO_VALUE] = counts.get(parts.NO_VALUE, 0) + known.n_missing_training
     names = sorted(counts)
     # As scikit-learn chooses: of equally frequent ones the last by name.
     by_count = np.argsort([counts[name] for name in names], kind="mergesort")
@@ -235,13 +235,13 @@ def category_counts(known: ColumnStatistics) -> dict[str, int]:
     """The categories in the training rows, and how often each comes."""
     values = known.values(CATEGORY)
     assert values is not None
-    return {name: counts[LEARNT] for name, counts in values.items() if counts[LEARNT]}
+    return {name: counts[TRAINING_PART] for name, counts in values.items() if counts[TRAINING_PART]}
 
 
 def _more_frequent(statistics: TableStatistics, name: str) -> float:
     """1.0 for true, if it is more frequent than false."""
     values = statistics.columns[name].values(BOOLEAN) or {}
-    n_true, n_false = (values.get(value, [0])[LEARNT] for value in (True, False))
+    n_true, n_false = (values.get(value, [0])[TRAINING_PART] for value in (True, False))
     return float(n_true > n_false)
 
 
@@ -254,16 +254,16 @@ def _put_numbers(steps: Any, names: list[str], statistics: TableStatistics) -> N
     for name, median in zip(names, medians, strict=True):
         known = statistics.columns[name]
         imputed = Moments(known.moments.n, known.moments.mean, known.moments.squares)
-        if known.n_missing_learnt:
-            imputed.merge(Moments(known.n_missing_learnt, median, 0.0))
+        if known.n_missing_training:
+            imputed.merge(Moments(known.n_missing_training, median, 0.0))
         means.append(imputed.mean)
         variances.append(imputed.squares / imputed.n)
     for place in imputer.indicator_.features_:
         known = statistics.columns[names[place]]
-        share = known.n_missing_learnt / known.n_learnt
+        share = known.n_missing_training / known.n_training
         means.append(share)
         variances.append(share * (1 - share))
-    n = statistics.rows_of_parts[LEARNT]
+    n = statistics.rows_of_parts[TRAINING_PART]
     scaler.mean_, scaler.var_ = np.array(means), np.array(variances)
     scaler.scale_ = scale_of(scaler.var_, scaler.mean_, n)
     scaler.n_samples_seen_ = np.float64(n)

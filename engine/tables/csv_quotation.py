@@ -24,17 +24,17 @@ AT_A_TIME = 1 << 24  # bytes that are searched at a time
 class QuotationError(ValueError):
     """A quotation mark that makes no sense.
 
-    `line` is its line, and `begun` the line in which its field begins.
+    `line` is its line, and `opened` the line in which its field begins.
     """
 
-    def __init__(self, line: int, reason: str, begun: int) -> None:
+    def __init__(self, line: int, reason: str, opened: int) -> None:
         super().__init__(reason)
-        self.line, self.reason, self.begun = line, reason, begun
+        self.line, self.reason, self.opened = line, reason, opened
 
     def in_words(self, first_line: int = 1) -> str:
         """Line and reason; `first_line` is the file's line in which the text begins."""
-        line, begun = (first_line + one - 1 for one in (self.line, self.begun))
-        where = "" if begun == line else f" of a text that begins in line {begun:,}"
+        line, opened = (first_line + one - 1 for one in (self.line, self.opened))
+        where = "" if opened == line else f" of a text that begins in line {opened:,}"
         return f"line {line:,}: {self.reason.format(where)}"
 
 

@@ -202,7 +202,7 @@ def trained(
     with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
         network.fit(X, training.y, **watched)
-    said = warnings_of(caught)
+    messages = warnings_of(caught)
     words = list(about.get("missing", ()))
     texts = [] if is_parquet(plan.table.path) else ["", *words]
     pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network, plan.translation)
@@ -228,10 +228,18 @@ def trained(
         "seconds": round(watch.seconds, 3),
         "scores": scores,
     }
-    interrupted = any(INTERRUPTED in message for message in said)
+    interrupted = any(INTERRUPTED in message for message in messages)
     model = replace(model, training=facts)
     return TrainedTable(
-        model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said, resumed
+        model,
+        rows,
+        watch.seconds,
+        watch.compiled,
+        interrupted,
+        scores,
+        predicted,
+        messages,
+        resumed,
     )
 
 

@@ -95,7 +95,7 @@ def trained_on_disk(
     with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
         network.fit(*training, **watched)
-    said = warnings_of(caught, table.classes)
+    messages = warnings_of(caught, table.classes)
     if table.classes is None:
         _put_together(whole, network, table)
     scores, judged = _scores(table, network)
@@ -128,9 +128,17 @@ def trained_on_disk(
             pipeline, made_up_rows(preprocessing, translation), made_up=True
         ),
     )
-    interrupted = any(INTERRUPTED in message for message in said)
+    interrupted = any(INTERRUPTED in message for message in messages)
     return TrainedOnDisk(
-        model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said, resumed
+        model,
+        network,
+        watch.seconds,
+        watch.compiled,
+        interrupted,
+        scores,
+        judged,
+        messages,
+        resumed,
     )
 
 

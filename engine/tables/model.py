@@ -233,8 +233,8 @@ def _refuse_other_kinds(frame: pl.DataFrame, columns: Sequence[Column]) -> None:
 
 def _other_kind(series: pl.Series, column: Column) -> str:
     """Empty if the column is of the kind that the model was fitted on."""
-    came = column_kinds.kind_of(series)
-    if came in (EMPTY, column.kind):
+    actual = column_kinds.kind_of(series)
+    if actual in (EMPTY, column.kind):
         return ""
     converted = column_kinds.as_kind(series, column.kind)
     if len(converted.wrong):
@@ -251,11 +251,11 @@ def _other_kind(series: pl.Series, column: Column) -> str:
     if (
         column.kind == CATEGORY
         and not converted.values.is_in(list(column.categories)).any()
-        and column_kinds.kind_of(pl.Series(column.categories, dtype=pl.String)) != came
+        and column_kinds.kind_of(pl.Series(column.categories, dtype=pl.String)) != actual
     ):
         return (
             f"Column {column.name!r} is of another type: the model expects categories such as "
-            f"{quoted(column.categories, most=3)}, and {column_kinds.IN_WORDS[came]} came."
+            f"{quoted(column.categories, most=3)}, and {column_kinds.IN_WORDS[actual]} came."
         )
     return ""
 

@@ -135,7 +135,7 @@ class NumberSurvey:
     others: dict[str, None] = field(default_factory=dict)
     distinct: set[float] = field(default_factory=set)
     examples: dict[str, str] = field(default_factory=dict)  # one that fits that reading alone
-    _looked: dict[str, int] = field(default_factory=dict)  # how many an example was chosen from
+    _n_seen: dict[str, int] = field(default_factory=dict)  # how many an example was chosen from
 
     def add(self, texts: pl.Series) -> None:
         """Look at more values."""
@@ -209,12 +209,12 @@ class NumberSurvey:
 
     def _keep_example(self, name: str, texts: pl.Series) -> None:
         """Keep the longest of the first values, which shows most."""
-        looked = self._looked.get(name, 0)
-        few = texts.head(SAMPLE - looked)
+        n_seen = self._n_seen.get(name, 0)
+        few = texts.head(SAMPLE - n_seen)
         if len(few):
             longest = few[int(few.str.len_chars().arg_max() or 0)]
             self.examples[name] = max(self.examples.get(name, ""), longest, key=len)
-            self._looked[name] = looked + len(few)
+            self._n_seen[name] = n_seen + len(few)
 
     def _keep_distinct(self, values: pl.Series) -> None:
         if len(self.distinct) < MOST_KEPT:

@@ -222,9 +222,9 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
         if len(wrong) > 1 and first_row is None:  # of a part of a table nobody knows how many
             more = f" (and in {counted(len(wrong) - 1, 'other row')})"
         text = series.dtype == pl.String
-        came = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
+        actual = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
         raise ValueError(
-            f"Column {series.name!r} must hold {reading.in_words}; came {came} in row "
+            f"Column {series.name!r} must hold {reading.in_words}; came {actual} in row "
             f"{row + (first_row or 1):,}{more}. Mend the values, or leave them empty if they are "
             "not known."
         )
