@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
 from engine.boundary.samples import checked_samples
-from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
+from engine.equations.losses import Loss, loss_of
+from engine.equations.units import OUTPUT_UNITS, UNITS
 from engine.sums.objective import Objective, Spare, forward
 from engine.sums.samples import Layers, Samples
 
@@ -92,6 +93,11 @@ class Network:
         return self._output
 
     @property
+    def loss(self) -> Loss:
+        """The loss, which the output unit sets."""
+        return loss_of(self.output)
+
+    @property
     def n_parameters(self) -> int:
         """Length of theta."""
         return self.layers.n_parameters
@@ -117,9 +123,13 @@ class Network:
     def layers(self) -> Layers:
         """The network in the form that kernels take; made once, and not kept in pickles."""
         if self._layers is None:
-            units = [HIDDEN_UNITS[name] for name in self.hidden] + [OUTPUT_UNITS[self.output]]
-            sizes = np.array(self.sizes, dtype=np.int64)
-            self._layers = Layers(sizes, np.array(units, dtype=np.int64))
+            units = [UNITS[name].code for name in (*self.hidden, self.output)]
+            self._layers = Layers(
+                sizes=np.array(self.sizes, dtype=np.int64),
+                units=np.array(units, dtype=np.int64),
+                loss=self.loss.code,
+                parameter=np.full(self.sizes[-1], self.loss.parameter or 0.0),
+            )
         return self._layers
 
     def __getstate__(self) -> dict[str, Any]:
@@ -171,7 +181,7 @@ class Network:
         units = (*self.hidden, self.output)
         for unit, (W, b) in zip(units, self.views(theta), strict=True):
             n_out, n_in = W.shape
-            r = np.sqrt((2 if unit == "sigmoid" else 6) / (n_in + n_out))  # I1
+            r = np.sqrt(UNITS[unit].gain / (n_in + n_out))  # I1
             if scheme == "he" and unit == "relu":
                 r = np.sqrt(6 / n_in)  # I2
             W[:] = generator.uniform(-r, r, W.shape)

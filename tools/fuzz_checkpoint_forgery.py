@@ -86,10 +86,8 @@ def is_plain(held: Held, name: str, place: int | None = None) -> bool:
     if name == "state.sums" or name == "finite.sums":
         # A power, whose last bit another function may give otherwise.
         return place == COST or (place == RATE and "invscaling" in held.place.name)
-    if name in ("monitor.rows", "watch.validation_losses", "watch.scores"):
+    if name == "watch.rows":
         return True
-    if name == "watch.losses":
-        return not lbfgs
     if name == "draws":
         return "no seed" in held.place.name
     return kind in ("theta", "first", "second", "best") and not lbfgs

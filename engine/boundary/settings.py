@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import BACKENDS, FASTEST, Backend
+from engine.equations.units import HIDDEN_UNITS
 
 
 def listed(names: Iterable[str]) -> str:

@@ -24,8 +24,8 @@ Identity = dict[str, str]
 PACKAGE = Path(__file__).resolve().parents[1]
 # Folders of the package that hold all kernels ...
 KERNELS = ("compiler", "equations", "sums", "solvers")
-# ... and what else decides on the numbers of a run: which steps it takes, and when it stops.
-RUNS = (*KERNELS, "training")
+# ... and the files that decide how far a run goes, and which of its parameters come back.
+RUNS = (*KERNELS, "training/run.py", "training/watch.py")
 FEATURES = "processor's features"
 # Numba settings that change the machine code.
 COMPILER_SETTINGS = (
@@ -80,9 +80,10 @@ def sources() -> str:
     return digest_of(found).hexdigest()[:12] if found else "unknown"
 
 
-def sources_in(folders: Iterable[str]) -> list[Path]:
-    """The source files in some folders of the package."""
-    found = [source for folder in folders for source in (PACKAGE / folder).rglob("*.py")]
+def sources_in(places: Iterable[str]) -> list[Path]:
+    """The source files of some folders of the package, or files by name."""
+    found = [PACKAGE / place for place in places if place.endswith(".py")]
+    found += [source for place in places for source in (PACKAGE / place).rglob("*.py")]
     return sorted(source for source in found if source.is_file())  # an editor's lock is a link
 
 

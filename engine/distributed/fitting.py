@@ -125,7 +125,7 @@ def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
 
 def refuse_batches(estimator: MultilayerPerceptron, n_rows: int) -> None:
     """Refuse minibatches, for each of which the gradient would be sent around."""
-    if estimator.solver in ("lbfgs", "gd") or estimator._batch_size(n_rows) == n_rows:
+    if estimator._batch_size(n_rows) == n_rows:
         return
     raise ValueError(
         f"solver={estimator.solver!r} with batch_size={estimator.batch_size!r} takes "

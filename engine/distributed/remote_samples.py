@@ -17,8 +17,8 @@ from engine.distributed.training_data import TrainingData
 from engine.distributed.worker_chunks import Answer, Recipe
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
-from engine.estimators.parameters import STOCHASTIC
 from engine.estimators.rows import spread_step
+from engine.solvers.solver import SOLVERS
 from engine.sums.blocks import COST, FORWARD, GRADIENT
 from engine.sums.chunks import IN_ORDER
 from engine.sums.samples import Layers
@@ -89,7 +89,7 @@ class DaskSums:
 
     def _answers(self, task: int, theta: NDArray[Any]) -> list[Answer]:
         self._begin_pass()
-        asked = task, theta, self._backend.name, *self._layers
+        asked = task, theta, self._backend.name, self._layers
         if task not in self._compiled:  # by one; the others find the machine code on their disk
             self._chunks.of_one_a_host("compile", *asked)
             self._compiled.add(task)
@@ -248,7 +248,7 @@ class RemoteFit:
         said = str(error)
         if self._n_passes == 0:
             return said
-        by_steps = self._estimator.solver in STOCHASTIC
+        by_steps = SOLVERS[self._estimator.solver].by_steps
         place = "iteration" if by_steps else "evaluation of the loss,"
         return (
             f"The fit on Dask ended in {place} {self._n_passes}: {said}. The estimator is as it "

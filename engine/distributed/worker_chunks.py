@@ -170,31 +170,23 @@ class WorkerChunks:
         task: int,
         theta: NDArray[Any],
         backend: str,
-        sizes: NDArray[np.int64],
-        units: NDArray[np.int64],
+        layers: Layers,
         n_threads: int,
     ) -> Answer:
         """Sums at theta: of the chunks from number 0 on their total, of each other its own."""
         try:
             with one_blas_thread() if BACKENDS[backend] is NUMPY else contextlib.nullcontext():
-                return self._run(task, theta, backend, Layers(sizes, units), n_threads)
+                return self._run(task, theta, backend, layers, n_threads)
         except Exception as error:  # else Dask would take it for the loss of this worker
             reason = f"{type(error).__name__}: {error}"
             return Answer([], 0, NOTHING, NOTHING.reshape(0, 0), [], reason)
 
-    def compile(
-        self,
-        task: int,
-        theta: NDArray[Any],
-        backend: str,
-        sizes: NDArray[np.int64],
-        units: NDArray[np.int64],
-    ) -> None:
+    def compile(self, task: int, theta: NDArray[Any], backend: str, layers: Layers) -> None:
         """Have the kernels of a pass compiled, by one of a sample; what fails will do so there."""
         with contextlib.suppress(Exception):
-            (worker,) = self._workers_for(backend, Layers(sizes, units), 1)
+            (worker,) = self._workers_for(backend, layers, 1)
             worker.go_over_to(self.chunks[0].samples)
-            worker.run(task, theta, IN_ORDER, 0, 1, np.empty((sizes[-1], 1), theta.dtype))
+            worker.run(task, theta, IN_ORDER, 0, 1, np.empty((layers.sizes[-1], 1), theta.dtype))
 
     def _run(
         self, task: int, theta: NDArray[Any], backend: str, layers: Layers, n_threads: int
@@ -248,7 +240,7 @@ class WorkerChunks:
 
     def _workers_for(self, backend: str, layers: Layers, number: int) -> list[Worker]:
         """The memory of so many threads, kept from one call to the next."""
-        asked = backend, *(part.tolist() for part in layers)
+        asked = backend, *(np.asarray(part).tolist() for part in layers)
         if self._are_for != asked:
             self._workers, self._are_for = [], asked
         while len(self._workers) < number:

@@ -4,9 +4,10 @@
     F3  sigmoid   a = 1 / (1 + e^-z)              B6  g' = a (1 - a)
     F4  relu      a = max(0, z)                   B7  g' = 1 where a > 0, else 0
     F5  identity  a = z                           B8  g' = 1
-    F6  softmax   a_j = e^z_j / sum_j' e^z_j'     output only, where dZ = A - Y already
+    F6  softmax   a_j = e^z_j / sum_j' e^z_j'     output only, where losses give dZ
     F7  exp       a = e^z                         output only, likewise
 
+Which units there are, `units.py` says: the functions take a unit's code, and refuse another.
 Nothing overflows on the way to a finite result: the sigmoid and softmax only ever take the
 exponential of a number that is not positive. A NaN stays NaN.
 """
@@ -15,12 +16,9 @@ import numpy as np
 
 from engine.compiler.jit import compiled_once, in_order, jit
 from engine.equations import elementary
+from engine.equations.units import EXP, IDENTITY, RELU, SIGMOID, SOFTMAX, TANH
 
-TANH, SIGMOID, RELU, IDENTITY, SOFTMAX, EXP = range(6)
-
-# The names that users write.
-HIDDEN_UNITS = {"tanh": TANH, "sigmoid": SIGMOID, "relu": RELU, "identity": IDENTITY}
-OUTPUT_UNITS = {"sigmoid": SIGMOID, "softmax": SOFTMAX, "identity": IDENTITY, "exp": EXP}
+UNKNOWN = "no unit has this code"  # of messages: kernels raise what is known when they compile
 
 
 def activate_numpy(unit, Z, A):
@@ -37,8 +35,10 @@ def activate_numpy(unit, Z, A):
     elif unit == SOFTMAX:
         e = np.exp(Z - Z.max(axis=0))
         np.divide(e, e.sum(axis=0), out=A)  # F6
-    else:
+    elif unit == EXP:
         np.exp(Z, out=A)  # F7
+    else:
+        raise ValueError(f"{UNKNOWN}: {unit}")
 
 
 def derive_numpy(unit, A, dA, dZ):
@@ -49,8 +49,10 @@ def derive_numpy(unit, A, dA, dZ):
         np.multiply(dA, A * (1 - A), out=dZ)  # B4 B6
     elif unit == RELU:
         np.multiply(dA, A > 0, out=dZ)  # B4 B7
-    else:
+    elif unit == IDENTITY:
         np.copyto(dZ, dA)  # B4 B8
+    else:
+        raise ValueError(f"{UNKNOWN}, of those in hidden layers: {unit}")
 
 
 @jit
@@ -65,7 +67,9 @@ def g(unit, z):
         return 0.0 if z < 0 else z  # F4
     if unit == IDENTITY:
         return z  # F5
-    return np.exp(z)  # F7
+    if unit == EXP:
+        return np.exp(z)  # F7
+    raise ValueError(UNKNOWN)
 
 
 @jit
@@ -77,7 +81,9 @@ def g_prime(unit, a):
         return a * (1 - a)  # B6
     if unit == RELU:
         return 1.0 if a > 0 else 0.0  # B7
-    return 1.0  # B8
+    if unit == IDENTITY:
+        return 1.0  # B8
+    raise ValueError(UNKNOWN)
 
 
 @jit
@@ -155,6 +161,8 @@ def activate_tiled(unit, A, scratch, m):
         for j in range(n_out):
             for i in range(m):
                 A[j, i] = elementary.exp(A[j, i])  # F7
+    elif unit != IDENTITY:
+        raise ValueError(UNKNOWN)
 
 
 @jit
@@ -203,3 +211,5 @@ def derive_tiled(unit, A, dZ, m):
         for j in range(n_out):
             for i in range(m):
                 dZ[j, i] *= one if A[j, i] > 0 else zero  # B4 B7
+    elif unit != IDENTITY:
+        raise ValueError(UNKNOWN)

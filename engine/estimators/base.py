@@ -21,29 +21,30 @@ from engine.equations.backends import NUMPY, Backend
 from engine.estimators import endings, parameters
 from engine.estimators.before import CURVES, Before
 from engine.estimators.callbacks import Tasks
-from engine.estimators.descents import Descended, descend, restored, settings_of
 from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import split, validation_findings, validation_of
-from engine.estimators.optimiser import Optimiser, new_optimiser, state_of
+from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.prediction import blocks_of
 from engine.estimators.progress import progress_bar
-from engine.estimators.quasi_newton import minimise
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated_inputs
-from engine.estimators.watch import Epoch, Validation, Watch
+from engine.estimators.training import Trained, loss_so_far, settings_of, train
+from engine.estimators.watch import Epoch, FitWatch
 from engine.network import Network
-from engine.solvers.state import ADAPTIVE, RATE, Settings
+from engine.solvers.solver import SOLVERS, Problem, Solver
+from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings, State
 from engine.sums.chunks import Elsewhere, chunk_bounds
-from engine.sums.objective import Objective, forward
+from engine.sums.objective import forward
 from engine.sums.samples import Samples
 from engine.sums.threads import Threads, choose
-from engine.training.checkpoint import ENDS, Keeper, kept
+from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.planning import plan_of
 from engine.training.result import fingerprint
 from engine.training.run_identity import Identity
+from engine.training.watch import Validation
 
 # Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
 RowsOf = Callable[[bool], Rows]
@@ -52,9 +53,6 @@ RowsOf = Callable[[bool], Rows]
 ROWS_LOOKED_AT = 1000
 # After fewer epochs, nobody expects good predictions.
 FEWEST_EPOCHS = 10
-
-# scikit-learn's names of output units, and ours.
-OUTPUT_UNITS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
 
 
 class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
@@ -202,7 +200,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         def identity() -> Identity:
             return identity_of_fit(self, network, rows, own, first)
 
-        ends = ENDS if self._stochastic else ("converged", "callback")
+        ends = SOLVERS[self.solver].ends
         checkpoint = None if incremental else self.checkpoint
         with (
             kept(checkpoint, identity, self.max_iter, ends) as keeper,
@@ -251,7 +249,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         rows, held_out = self._held_out(rows, own)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
-            watch = Watch(
+            watch = FitWatch(
                 validation=self._validation(held_out),
                 best_score=self.best_validation_score_ if self._scored else -math.inf,
                 max_time=math.inf if self.max_time is None else float(self.max_time),
@@ -259,11 +257,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 listeners=[] if tasks is None else [tasks.tell],
                 update_bar=bar.update,
             )
-            samples = rows.samples(self._dtype)
-            if self._stochastic:
-                to_say = self._descend(samples, watch, incremental, keeper)
-            else:
-                to_say = self._minimise(samples, watch, keeper)
+            to_say = self._train(rows.samples(self._dtype), watch, incremental, keeper)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
@@ -274,11 +268,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
         sizes = (rows.X.shape[1], *hidden_sizes, self.n_outputs_)
-        return Network(sizes, hidden, OUTPUT_UNITS[self.out_activation_])
+        return Network(sizes, hidden, parameters.OUTPUT_UNITS[self.out_activation_])
 
     @property
     def _stochastic(self) -> bool:
-        return self.solver in parameters.STOCHASTIC
+        return SOLVERS[self.solver].by_steps
 
     @property
     def _scored(self) -> bool:
@@ -385,49 +379,48 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_threads_ = self.plan_.n_threads
         return threads
 
-    def _descend(
+    def _train(
         self,
         samples: Samples | Elsewhere,
-        watch: Watch,
+        watch: FitWatch,
         incremental: bool,
         keeper: Keeper | None,
     ) -> endings.ToSay:
-        """Train by steps of "sgd", "adam" or "gd"; what is to be said of it."""
-        if self.solver == "adam":
+        """Train; what is to be said of it."""
+        solver = SOLVERS[self.solver]
+        if solver.update == ADAM:
             settings.representable("epsilon", self.epsilon, samples.dtype)
-        n_features, n_samples = self._network.sizes[0], samples.n_samples
-        told = settings_of(self, n_samples, n_features, self._batch_size(n_samples))
-        optimiser = self._optimiser(told, incremental)
+        numbers = settings_of(
+            solver,
+            vars(self),
+            samples.n_samples,
+            self._network.sizes[0],
+            self._batch_size(samples.n_samples),
+            self._scored,
+        )
+        optimiser = self._optimiser(solver, numbers, incremental)
+        lowest = math.inf if self.best_loss_ is None else self.best_loss_
         state = state_of(
             optimiser,
-            told,
+            numbers,
             self._theta(),
             samples.n_samples,
             self._draws.words(),
             same_order=self._continues,
-            ordered=isinstance(samples, Samples),
+            ordered=isinstance(samples, Samples) and solver.by_steps,
             seen=self.t_,
-            lowest=-watch.best_score if self._scored else self.best_loss_,
+            lowest=-watch.best_score if self._scored else lowest,
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
-        last_finite = None
-        if keeper is not None and keeper.found is not None:
-            state, last_finite = restored(self._backend, keeper, state, told, watch, samples)
-        if self.verbose and told.schedule == ADAPTIVE:
-            watch.follow(lambda: float(state.sums[RATE]), endings.not_improved(self))
-        ended = descend(
-            self._backend,
-            self._network.layers,
-            samples,
-            self._planned(samples, told.batch_size, keeper),
-            state,
-            told,
-            watch,
-            1 if incremental else self.max_iter,
-            keeper,
-            last_finite,
+        threads = self._planned(samples, numbers.batch_size, keeper)
+        problem = Problem(
+            self._backend, self._network.layers, samples, numbers.alpha, threads.number
         )
+        max_iter = 1 if incremental else self.max_iter
+        told = self.verbose and numbers.schedule == ADAPTIVE
+        why_rate = endings.not_improved(self) if told else None
+        ended = train(solver, problem, state, numbers, watch, max_iter, keeper, why_rate)
         if ended.error is not None and ended.error.step == optimiser.steps:
             raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")
         theta = ended.theta
@@ -435,19 +428,19 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             theta = watch.best if watch.best is not None else self._without_better(start, ended)
         if not np.isfinite(theta).all():
             raise ValueError(endings.NON_FINITE)
-        self._draws.go_on_from(ended.words)
-        self._optimizer, self.t_ = ended.optimiser, ended.seen
-        self._no_improvement_count = ended.failures
         self._put(theta)
-        self._take(watch, ended)
+        if solver.by_steps:
+            self._take(watch, ended, numbers)
+        else:
+            self._take_minimum(watch, ended)
         to_say = endings.of_batch_size(self, samples.n_samples)
         if ended.error is None:
-            return to_say + endings.of_descent(self, ended.stopped, incremental)
+            return to_say + endings.of_run(self, ended, incremental)
         if self._scored:
             return to_say + endings.of_divergence(self, ended.error)
         raise endings.diverged(self, ended.error)
 
-    def _without_better(self, start: NDArray[Any], ended: Descended) -> NDArray[Any]:
+    def _without_better(self, start: NDArray[Any], ended: Trained) -> NDArray[Any]:
         """What early stopping leaves if no epoch of this fit beat the best score so far.
 
         The parameters of that score, where this fit started. A second fit of scikit-learn has
@@ -456,14 +449,17 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         refit = self.t_ > 0 and self.continuation == "sklearn"
         return ended.theta if refit and ended.error is None else start
 
-    def _take(self, watch: Watch, ended: Descended) -> None:
-        """The curves of a descent."""
-        losses = watch.losses
+    def _take(self, watch: FitWatch, ended: Trained, numbers: Settings) -> None:
+        """The curves of a descent, and what the next one goes on from."""
+        state: State = ended.solver.state  # type: ignore[attr-defined]
+        self._draws.go_on_from(state.random)
+        self._optimizer, self.t_ = optimiser_of(state, numbers), int(state.counts[SEEN])
+        self._no_improvement_count = int(state.counts[FAILURES])
         if ended.error is not None:
-            losses.append(math.nan)
-            watch.fill_up()
+            watch.record(np.full((1, 2), math.nan))
+        losses = watch.losses
         self.n_iter_ = len(losses)
-        self.loss_ = losses[-1] if losses else ended.loss
+        self.loss_ = losses[-1] if losses else loss_so_far(state)
         self._extend_curves(watch)
         if self._scored:
             self.best_validation_score_ = watch.best_score
@@ -471,52 +467,36 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             finite = [loss for loss in losses if math.isfinite(loss)]
             self.best_loss_ = min([*finite, self.best_loss_])
 
-    def _extend_curves(self, watch: Watch) -> None:
+    def _extend_curves(self, watch: FitWatch) -> None:
         self.loss_curve_ += watch.losses
         if self.validation_scores_ is not None:
             self.validation_scores_ += watch.scores
         if self.validation_loss_curve_ is not None:
             self.validation_loss_curve_ += watch.validation_losses
 
-    def _minimise(
-        self, samples: Samples | Elsewhere, watch: Watch, keeper: Keeper | None
-    ) -> endings.ToSay:
-        """Train by SciPy's L-BFGS; what is to be said of it."""
-        threads = self._planned(samples, samples.n_samples, keeper)
-        layers = self._network.layers
-        objective = Objective(self._backend, layers, samples, float(self.alpha), threads.number)
-        ended = minimise(
-            objective,
-            self._theta(),
-            watch,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            keeper=keeper,
-        )
-        if not np.isfinite(ended.theta).all():
-            raise ValueError(endings.NON_FINITE)
-        self._put(ended.theta)
-        self.n_iter_, self.loss_ = ended.n_iter, ended.loss
-        self.best_loss_ = min(ended.loss, math.inf if self.best_loss_ is None else self.best_loss_)
+    def _take_minimum(self, watch: FitWatch, ended: Trained) -> None:
+        """The loss and the curve of L-BFGS."""
+        result = ended.result
+        self.n_iter_ = ended.solver.n_iter
+        self.loss_ = watch.losses[-1] if result is None else float(result.fun)
+        self.best_loss_ = min(self.loss_, math.inf if self.best_loss_ is None else self.best_loss_)
         self.__dict__.pop("_optimizer", None)  # whose moments belong to other parameters
         self._extend_curves(watch)
-        return endings.of_minimisation(self, ended)
 
     def _batch_size(self, n_samples: int) -> int:
-        if self.solver == "gd":
+        if SOLVERS[self.solver].full_batch:
             return n_samples
         if self.batch_size == "auto":
             return min(200, n_samples)
         return min(int(self.batch_size), n_samples)
 
-    def _optimiser(self, told: Settings, incremental: bool) -> Optimiser:
+    def _optimiser(self, solver: Solver, numbers: Settings, incremental: bool) -> Optimiser:
         """The optimiser that goes on, or a new one."""
         n_parameters, dtype = self._network.n_parameters, self._dtype
         goes_on = (incremental or self._continues) and hasattr(self, "_optimizer")
-        if goes_on and self._optimizer.fits(told, n_parameters, dtype):
+        if goes_on and solver.by_steps and self._optimizer.fits(numbers, n_parameters, dtype):
             return self._optimizer
-        return new_optimiser(told, n_parameters, dtype)
+        return new_optimiser(numbers, n_parameters, dtype)
 
     def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> endings.ToSay:
         """What keeps training from its goal; `own` is as for `validation_findings`."""

@@ -3,29 +3,28 @@
 Where the thresholds come from: docs/decisions/0016-diagnosis.md.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.equations.activations import HIDDEN_UNITS, activate_numpy
+from engine.equations.activations import activate_numpy
+from engine.equations.units import UNITS
 from engine.estimators import rates
 from engine.estimators.remedies import Finding
 from engine.network import Network
+from engine.solvers.solver import SOLVERS
 
 # A feature is large if its root mean square is above this: standardised, it is 1.
 LARGE_FEATURE = 30
 # Units are saturated if |z| is beyond these, where tanh and sigmoid are within 1 % of a limit, for
 # so many of the samples.
-SATURATED_BEYOND = {"tanh": math.atanh(0.99), "sigmoid": math.log(99)}
 NEARLY_ALL = 0.95
 SATURATED = "saturated: within 1 % of a limit for nearly all samples"
 # A layer suffers when nearly all of its units are idle; half of them idle costs next to nothing.
 MANY_UNITS = 0.9
 # Over fewer samples, units are idle by chance.
 FEWEST_SAMPLES = 20
-BY_STEPS = ("sgd", "adam", "gd")
 REGRESSION = ("identity", "exp")
 
 Parameters = NDArray[np.floating]
@@ -95,7 +94,7 @@ def findings(
     MaxAbsScaler() leaves sparse X sparse.
     """
     estimator = "MLPRegressor" if network.output in REGRESSION else "MLPClassifier"
-    rate = learning_rate if solver in BY_STEPS else None
+    rate = learning_rate if SOLVERS[solver].by_steps else None
     values = {"estimator": estimator, "rate": rate, "lower": None if rate is None else rate / 10}
     with np.errstate(all="ignore"):
         unscaled = [
@@ -137,7 +136,7 @@ def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
     for l, ((W, b), unit) in enumerate(zip(network.views(theta), network.hidden, strict=False), 1):
         Z = W @ A
         Z += b[:, np.newaxis]
-        number = _saturated(Z, SATURATED_BEYOND[unit]) if unit in SATURATED_BEYOND else 0
+        number = _saturated(Z, UNITS[unit].saturation)
         number = _dead(Z) if unit == "relu" else number
         if number >= MANY_UNITS * len(Z):
             state = "dead: 0 for every sample" if unit == "relu" else SATURATED
@@ -147,7 +146,7 @@ def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
                 f"Their gradient is practically 0, so that they no longer learn."
             )
         if l < n_hidden:  # of the last, only Z is looked at
-            activate_numpy(HIDDEN_UNITS[unit], Z, Z)  # type: ignore[no-untyped-call]
+            activate_numpy(UNITS[unit].code, Z, Z)  # type: ignore[no-untyped-call]
             A = Z
     return found
 

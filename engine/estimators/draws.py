@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from engine.equations.units import UNITS
 from engine.network import Network
 from engine.solvers.mersenne import WORDS as N_WORDS
 from engine.solvers.mersenne import put_words, words_of
 from engine.training.checkpoint_files import Arrays
-from engine.training.expected_arrays import Expected, Verifier
+from engine.training.verification import Expected, Verifier
 
 # The generator's state before a fit, in a checkpoint.
 WORDS = "draws"
@@ -83,7 +84,7 @@ def initial_parameters(
     theta = np.empty(network.n_parameters)
     for l, (W, b) in enumerate(network.views(theta)):
         n_out, n_in = W.shape
-        factor = 2.0 if hidden[min(l, len(hidden) - 1)] == "sigmoid" else 6.0
+        factor = UNITS[hidden[min(l, len(hidden) - 1)]].gain
         r = np.sqrt(factor / (n_in + n_out))
         W.T[:] = generator.uniform(-r, r, (n_in, n_out))
         b[:] = generator.uniform(-r, r, n_out)

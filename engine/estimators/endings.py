@@ -13,8 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
 from engine.estimators.diagnosis import TrainingWarning
-from engine.estimators.quasi_newton import Minimised
 from engine.estimators.remedies import REMEDIES, Finding, in_python
+from engine.estimators.training import Trained
+from engine.solvers.solver import SOLVERS
 from engine.training.result import DivergedError
 
 ToSay = list[Callable[[], Any]]
@@ -56,7 +57,7 @@ def of_findings(findings: list[Finding]) -> ToSay:
 def of_batch_size(estimator: Any, n_samples: int) -> ToSay:
     """Of a batch that cannot be as large as was asked for."""
     asked = estimator.batch_size
-    if estimator.solver == "gd" or asked == "auto" or asked <= n_samples:
+    if SOLVERS[estimator.solver].full_batch or asked == "auto" or asked <= n_samples:
         return []
     return [
         warning(
@@ -74,10 +75,20 @@ def not_improved(estimator: Any) -> str:
     )
 
 
+def of_run(estimator: Any, ended: Trained, incremental: bool) -> ToSay:
+    """Why a run ended."""
+    if SOLVERS[estimator.solver].by_steps:
+        return of_descent(estimator, ended.stopped, incremental)
+    if ended.result is None:
+        return of_limits(estimator, ended.stopped)
+    return [partial(_check_optimize_result, "lbfgs", ended.result, estimator.max_iter)]
+
+
 def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
     """Why a run by steps ended."""
     if stopped == "tol" and estimator.verbose:
-        adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        scheduled = SOLVERS[estimator.solver].takes_schedule_in_sklearn
+        adaptive = scheduled and estimator.learning_rate == "adaptive"
         too_small = " Learning rate too small." if adaptive else ""
         return [partial(print, f"{not_improved(estimator)}{too_small} Stopping.")]
     if stopped == "max_iter" and not incremental:
@@ -94,13 +105,6 @@ def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
             )
         ]
     return of_limits(estimator, stopped)
-
-
-def of_minimisation(estimator: Any, ended: Minimised) -> ToSay:
-    """Why a run of L-BFGS ended."""
-    if ended.result is None:
-        return of_limits(estimator, ended.stopped)
-    return [partial(_check_optimize_result, "lbfgs", ended.result, estimator.max_iter)]
 
 
 def of_limits(estimator: Any, stopped: str) -> ToSay:

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.estimators.rows import Rows
 from engine.network import Network
+from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Samples
 from engine.training.run_identity import (
     MACHINE,
@@ -52,7 +53,7 @@ def identity_of_fit(
     if not network.hidden:  # then the initial values go by it
         told["activation"] = in_words(given["activation"])
     samples = rows.samples(rows.X.dtype if first else estimator._dtype)
-    blas = estimator.solver == "lbfgs" or told["backend"] == "numpy"
+    blas = SOLVERS[estimator.solver].uses_blas or told["backend"] == "numpy"
     return {
         "estimator": type(estimator).__name__,
         **identity_of_samples(samples, ("X", "y", "sample_weight")),

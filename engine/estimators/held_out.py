@@ -14,9 +14,9 @@ from sklearn.model_selection import train_test_split
 from engine.estimators.labels import MULTILABEL
 from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows
-from engine.estimators.watch import Validation
 from engine.sums.objective import Objective
 from engine.system.mapped_files import check_copy_fits
+from engine.training.watch import Validation
 
 LEAST_FOR_R2 = 2  # rows
 # With fewer held-out rows, a score that decides when to stop is noise: on 20 rows, an accuracy of

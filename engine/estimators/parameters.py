@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import BACKENDS
+from engine.equations.units import UNITS
+from engine.solvers.solver import SOLVERS
 from engine.training.checkpoint import Checkpoint
 
-# Names of hidden units in scikit-learn, and here.
-ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
-assert set(ACTIVATIONS.values()) <= set(HIDDEN_UNITS)
-
-STOCHASTIC = ("sgd", "adam", "gd")  # those that go by steps of a given length
+# scikit-learn's names of hidden and of output units, and ours.
+ACTIVATIONS = {unit.sklearn: unit.name for unit in UNITS.values() if unit.hidden}
+OUTPUT_UNITS = {unit.sklearn: unit.name for unit in UNITS.values() if unit.output}
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-    "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
+    "solver": [StrOptions(set(SOLVERS))],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],

@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from engine.examples import unless_interrupted
 from engine.network import Network
-from engine.training.monitor import Callback
 from engine.training.result import TrainResult
 from engine.training.trainer import train
+from engine.training.watch import Callback
 
 NETWORK = Network((30, 16, 1), hidden="tanh", output="sigmoid")
 # Chosen on splits 100 to 119; the accuracies that are published are those of splits 0 to 19.

@@ -27,9 +27,9 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from engine.estimators.base import OUTPUT_UNITS
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
+from engine.estimators.parameters import OUTPUT_UNITS
 from engine.estimators.regressor import MLPRegressor
 from engine.model_files.table_columns import TableColumns, check_columns
 from engine.model_files.table_examples import TableExamples
@@ -149,14 +149,15 @@ def check_network(network: Any) -> None:
 def _check_layers(layers: Network) -> None:
     """ValueError for layers that differ from what the sizes and units say."""
     own = Network(layers.sizes, layers.hidden, layers.output)
-    kept = layers._layers  # None, or what a network that was used derives from its sizes and units
+    # None, or what a network that was used derives from its sizes and units.
+    kept: Any = layers._layers
     derived = kept is None or (
         type(kept) is Layers
         and all(
-            type(array) is np.ndarray
-            and array.dtype == right.dtype
-            and np.array_equal(array, right)
-            for array, right in zip(kept, own.layers, strict=True)
+            type(part) is type(right)
+            and np.asarray(part).dtype == np.asarray(right).dtype
+            and np.array_equal(np.asarray(part), np.asarray(right))
+            for part, right in zip(kept, own.layers, strict=True)
         )
     )
     if vars(layers).keys() != vars(own).keys() or layers != own or not derived:

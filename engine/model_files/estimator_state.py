@@ -12,10 +12,10 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from engine.estimators import parameters
-from engine.estimators.base import OUTPUT_UNITS
 from engine.estimators.before import CURVES
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import Labels
+from engine.estimators.parameters import OUTPUT_UNITS
 from engine.estimators.regressor import MLPRegressor
 from engine.model_files.description import CLASSIFIER, NUMBERS, REGRESSOR, Description
 from engine.model_files.estimator_checks import objects_of

@@ -43,17 +43,32 @@ UNFINISHED, FINISHED, DIVERGED = range(3)
 
 @jit
 def descend_tiled(
-    state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
+    state,
+    settings,
+    layers,
+    data,
+    block,
+    workspace,
+    n_steps,
+    n_epochs,
+    history,
 ):
     """Up to n_steps steps, or the rest of n_epochs epochs; how it ended.
 
-    Row e of `history` receives the cost and the gradient's norm of the e-th epoch that ends. With
-    `watched`, the costs of the epochs decide on stagnation. A cost that is not finite ends the
-    slice before its step, with the cost in the next row.
+    Row e of `history` receives the cost and the gradient's norm of the e-th epoch that ends. A cost
+    that is not finite ends the slice before its step, with the cost in the next row.
     """
     control_word = flush_subnormals()
     ended = take_steps_tiled(
-        state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
+        state,
+        settings,
+        layers,
+        data,
+        block,
+        workspace,
+        n_steps,
+        n_epochs,
+        history,
     )
     restore(control_word)
     return ended
@@ -61,7 +76,15 @@ def descend_tiled(
 
 @jit
 def take_steps_tiled(
-    state, settings, sizes, units, data, block, workspace, watched, n_steps, n_epochs, history
+    state,
+    settings,
+    layers,
+    data,
+    block,
+    workspace,
+    n_steps,
+    n_epochs,
+    history,
 ):
     """The same, with several places to return from: nothing is put back here."""
     theta, dtheta = state.theta, workspace.dtheta
@@ -79,19 +102,30 @@ def take_steps_tiled(
         for p in range(dtheta.size):
             dtheta[p] = 0
         cost_sum = run_blocks_tiled(
-            task, theta, sizes, units, data, state.order, first, last, block, workspace, workspace.Y
+            task,
+            theta,
+            layers,
+            data,
+            state.order,
+            first,
+            last,
+            block,
+            workspace,
+            workspace.Y,
         )
         weight = weight_of(data, state.order, first, last)
         row = counts[EPOCHS] - epochs_before
         if weight > 0:  # else no sample of the batch counts
-            cost = mean_cost_loops(cost_sum, theta, sizes, settings.alpha, weight)
+            cost = mean_cost_loops(cost_sum, theta, layers.sizes, settings.alpha, weight)
             if task == GRADIENT:
                 if not np.isfinite(cost):
                     history[row, 0] = cost
                     return DIVERGED
                 for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
                     stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)
-                    mean_gradient_tiled(dtheta, theta, sizes, settings.alpha, weight, start, stop)
+                    mean_gradient_tiled(
+                        dtheta, theta, layers.sizes, settings.alpha, weight, start, stop
+                    )
                     update_tiled(state, settings, dtheta, start, stop)
                 if last == state.order.size:
                     history[row, 1] = norm(dtheta)
@@ -100,7 +134,7 @@ def take_steps_tiled(
         of_epoch = end_of_step_loops(state, settings, cost, weight, last)
         if last == state.order.size:
             history[row, 0] = of_epoch
-            if watched == 1:
+            if settings.judged == 0:
                 watch_loops(state, settings, of_epoch)
             if row + 1 == n_epochs or counts[STAGNANT] == 1:
                 return FINISHED

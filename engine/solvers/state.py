@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiler.jit import jit
-from engine.solvers.batches import in_order, random_state
+from engine.solvers.batches import in_order, no_order, random_state
 
 EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
 UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam")
@@ -37,6 +37,14 @@ class Settings(NamedTuple):
     stops: int = 0  # whether a cost that does not improve ends the run
     counts_samples: int = 0  # whether an epoch's cost weighs batches by their samples, not by S
     block: int = 0  # samples of a block, where it is these that are shuffled; 0 is all at once
+    full_batch: int = 0  # whether a step is an iteration, whose cost is J before the step
+    judged: int = 0  # whether others say by which costs the run stagnates (`observe`)
+    # Of L-BFGS alone.
+    ftol: float = 0.0  # relative change of the cost that ends the run
+    gtol: float = 0.0  # entries of the gradient that end the run
+    most_iterations: float = math.inf
+    most_evaluations: float = math.inf
+    finite: int = 1  # whether a cost that is not finite is an error, not a point to avoid
 
 
 # Places in State.counts ...
@@ -85,8 +93,13 @@ class State(NamedTuple):
                 now[:] = then
 
 
-def new_state(theta: NDArray[Any], settings: Settings, n_samples: int, seed: int) -> State:
-    """The state before the first step; `theta` is taken over."""
+def new_state(
+    theta: NDArray[Any], settings: Settings, n_samples: int, seed: int, ordered: bool = True
+) -> State:
+    """The state before the first step; `theta` is taken over.
+
+    Where samples are not `ordered`, since each step takes all of them, no order is kept.
+    """
     remembered = theta.size if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
     squares = theta.size if settings.update == ADAM else 0
     sums = np.zeros(N_SUMS)
@@ -95,7 +108,7 @@ def new_state(theta: NDArray[Any], settings: Settings, n_samples: int, seed: int
         theta,
         np.zeros(remembered, theta.dtype),
         np.zeros(squares, theta.dtype),
-        in_order(n_samples),
+        in_order(n_samples) if ordered else no_order(n_samples),
         random_state(seed),
         np.zeros(N_COUNTS, np.int64),
         sums,
@@ -113,7 +126,7 @@ def end_of_step(state, settings, cost, weight, last):
     sums[WEIGHT] += weight
     if last < state.order.size:
         return np.nan
-    of_epoch = sums[COST] / sums[WEIGHT]
+    of_epoch = cost if settings.full_batch == 1 else sums[COST] / sums[WEIGHT]
     counts[EPOCHS] += 1
     counts[SEEN] += state.order.size
     counts[POSITION] = 0
@@ -142,6 +155,17 @@ def watch(state, settings, cost):
         counts[FAILURES] = 0
     elif settings.stops == 1:
         counts[STAGNANT] = 1
+
+
+def euclidean_norm(vector: NDArray[Any]) -> float:
+    """sqrt(sum_p v_p^2) in float64, without overflow on the way.
+
+    Not np.linalg.norm: it goes through BLAS, which may change its bits with its threads.
+    """
+    largest = float(np.max(np.abs(vector)))
+    if not 0 < largest < math.inf:
+        return largest  # 0, inf or NaN
+    return largest * math.sqrt(np.sum(np.square(vector.astype(np.float64) / largest)))
 
 
 # The same two for compiled callers.

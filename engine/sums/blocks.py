@@ -271,9 +271,19 @@ def load_inputs(numbers, unit_step, starts, count, m, side_by_side, X):
 
 @inlined
 def run_blocks_tiled(
-    task, theta, sizes, units, data, order, first, last, block, workspace, activations
+    task,
+    theta,
+    layers,
+    data,
+    order,
+    first,
+    last,
+    block,
+    workspace,
+    activations,
 ):
     """The summed cost of samples first ... last - 1; their gradient is added to dtheta."""
+    sizes, units, loss, parameter = layers
     A, dZ, Y, s, _, dtheta = workspace
     L = len(sizes) - 1
     cost = 0.0
@@ -292,10 +302,13 @@ def run_blocks_tiled(
                 for c in range(count):
                     activations[j, start + c] = output[j, c]
         else:
-            cost += cost_sum_tiled(units[L - 1], output, Y, s, scratch_of(A, sizes), m)
+            scratch = scratch_of(A, sizes)
+            cost += cost_sum_tiled(loss, units[L - 1], output, Y, s, parameter, scratch, m)
         if task == GRADIENT:
             lowest = 2 if sparse else 1
-            backward_pass_tiled(theta, sizes, units, A, dZ, Y, s, dtheta, lowest, m)
+            backward_pass_tiled(
+                theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta, lowest, m
+            )
             if sparse:
                 first_gradient_sparse(dtheta, sizes, dZ, data, workspace.starts, count)
     return cost

@@ -70,7 +70,8 @@ class OneRow:
             )
         with self._lock:
             self._row[:] = row
-            finite = forward_row_tiled(self._row, self._theta, *self._layers, self._A)
+            sizes, units = self._layers.sizes, self._layers.units
+            finite = forward_row_tiled(self._row, self._theta, sizes, units, self._A)
             output: NDArray[Any] = self._output.copy()
         if not finite:
             raise ValueError(f"The row must be finite, but holds NaN or infinity: {row}.")

@@ -7,10 +7,15 @@ from numpy.typing import NDArray
 
 
 class Layers(NamedTuple):
-    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64."""
+    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64, and its loss.
+
+    `parameter` (n_L,) float64 is the loss's number for each output unit.
+    """
 
     sizes: NDArray[np.int64]
     units: NDArray[np.int64]
+    loss: int
+    parameter: NDArray[np.float64]
 
     @property
     def n_parameters(self) -> int:

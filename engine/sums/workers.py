@@ -70,7 +70,7 @@ class TiledWorker:
             run_chunk_tiled(
                 task,
                 theta,
-                *self._layers,
+                self._layers,
                 self._data,
                 order,
                 first,
@@ -125,7 +125,7 @@ class ArrayWorker:
             A, dZ, Y, s = self._load(order, start, stop)
             hold_blas()
             if task == FORWARD:
-                self._backend.forward_pass(theta, *self._layers, A)
+                self._backend.forward_pass(theta, self._layers.sizes, self._layers.units, A)
                 output = units_of(A, self._layers.sizes, len(self._layers.units))
                 activations[:, start:stop] = output
             elif task == COST:
@@ -181,8 +181,7 @@ class Span(NamedTuple):
 def run_chunk_tiled(
     task,
     theta,
-    sizes,
-    units,
+    layers,
     data,
     order,
     first,
@@ -203,7 +202,16 @@ def run_chunk_tiled(
         for p in range(dtheta.size if task == GRADIENT else 0):
             dtheta[p] = 0
         cost += run_blocks_tiled(
-            task, theta, sizes, units, data, order, start, stop, block, workspace, activations
+            task,
+            theta,
+            layers,
+            data,
+            order,
+            start,
+            stop,
+            block,
+            workspace,
+            activations,
         )
         for p in range(dtheta.size if task == GRADIENT else 0):
             gradient_sum[p] += dtheta[p]

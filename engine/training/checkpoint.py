@@ -31,9 +31,9 @@ from engine.training.checkpoint_files import (
     write,
 )
 from engine.training.evaluations import EvaluationLog
-from engine.training.expected_arrays import Expected, Verifier
 from engine.training.result import DivergedError
 from engine.training.run_identity import Identity, differences
+from engine.training.verification import Expected, Verifier
 
 SECONDS = 30.0  # between checkpoints, where nobody says more,
 SHARE = 0.01  # or as many as let writing them take no more than this share of the time
@@ -41,9 +41,6 @@ SHARE = 0.01  # or as many as let writing them take no more than this share of t
 # Runs that ended for one of these go on if they are started again; others have come to their end.
 GOES_ON = ("interrupted", "max_time")
 GO_ON = "goes on from there"
-# Why a run may end: one by steps, and one by "lbfgs".
-ENDS = ("max_iter", "tol", "callback")
-ENDS_OF_LBFGS = (*ENDS, "converged")
 MOST_NAMED = 30  # differences between two runs, in a message
 LOCK, EVALUATIONS = ".lock", ".evaluations"
 

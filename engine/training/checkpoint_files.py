@@ -20,7 +20,7 @@ from engine.system.atomic_files import replace_keeping
 from engine.system.regular_files import open_regular
 from engine.system.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 
-FORMAT = 1
+FORMAT = 2
 PREVIOUS = ".previous"  # the name of the file before goes on so,
 DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
 LONGEST, LONGEST_REASON = 60, 300  # letters in a message: of a text in a file, of what is wrong
@@ -121,7 +121,7 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
     if kind != f"checkpoint {FORMAT}":
         raise CheckpointError(
             f"{path} is a {kind} of mlp-engine {version}, and this version, {__version__}, reads "
-            f"format {FORMAT}. Go on with mlp-engine {version}, or name another file."
+            f"format {FORMAT}. Go on with the mlp-engine that wrote it, or name another file."
         )
     start = LENGTH_BYTES + length
     reached = 0

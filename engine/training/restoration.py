@@ -1,11 +1,13 @@
-"""The state of a minibatch descent from a checkpoint, if the run can have reached it.
+"""Where a run stood from a checkpoint, if the run can have reached it.
 
 Whatever follows from the start of a run is derived again and compared: the order of the samples and
 the random generator from the same shuffles, counts from the epochs and the place in the last one,
-the learning rate from the watched costs. What remains are numbers that only the same steps could
-give: parameters and moments.
+the learning rate from the costs that were watched. What remains are numbers that only the same
+steps could give: parameters and moments. A solver that keeps its memory to itself takes its steps
+again, from a log of its evaluations.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
 from engine.solvers.mersenne import WORDS
+from engine.solvers.solver import Budget, Minimisation
 from engine.solvers.state import (
     COST,
     EPOCHS,
@@ -36,8 +39,9 @@ from engine.solvers.state import (
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Samples
 from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_files import Arrays
-from engine.training.expected_arrays import ANY, NOT_NAN, Expected, Verifier
+from engine.training.checkpoint_files import Arrays, CheckpointError
+from engine.training.verification import ANY, NOT_NAN, Expected, Verifier
+from engine.training.watch import Watch
 
 # Shuffles are drawn again if that takes some seconds at most: so many numbers in all, where each
 # call takes as long as DRAWS_A_SHUFFLE numbers. Otherwise an order only has to be a permutation.
@@ -81,11 +85,11 @@ def restored_descent(
     keeper: Keeper,
     start: State,
     settings: Settings,
-    watching: Any,
+    watch: Watch,
     samples: Samples | Elsewhere,
     result: dict[str, Expected],
 ) -> Restored:
-    """The state that the keeper has found, checked; `watching` takes back what it knew then.
+    """The state that the keeper has found, checked; `watch` takes back what it knew then.
 
     `result` names the arrays that a run writes at its end. Raises CheckpointError.
     """
@@ -95,14 +99,13 @@ def restored_descent(
     arrays = keeper.take(
         {
             **expected_of_state(start, "state"),
-            **watching.expected(found.epochs, start.theta),
+            **watch.expected(found.epochs, start.theta),
             **({**expected_of_state(start, "finite"), **result} if ended else {}),
         }
     )
     weights = samples.weights if isinstance(samples, Samples) else None
-    watching.go_on_from(arrays, verifier)
-    watched = watching.watched
-    restored = Restoring(start, settings, watched, weights, verifier)
+    at = watch.resume(arrays, verifier)
+    restored = Restoring(start, settings, watch.decisive.tolist(), weights, verifier)
     last_finite = restored.state(arrays, "finite") if ended else None
     state = restored.state(arrays, "state")
     counts = state.counts.tolist()
@@ -113,9 +116,81 @@ def restored_descent(
         if found.stopped == "callback":  # which may be at the same epoch
             can_be = between and found.epochs > 0
         verifier.require(can_be, f"the run cannot have ended by {found.stopped!r} there")
-    if between and found.epochs > 0:
-        watching.verify(state.theta, verifier)
+    if settings.full_batch:
+        begun = at != 0 or np.array_equal(arrays["watch.best"], start.theta)
+        verifier.require(begun, "watch.best is not where its run began")
+    elif between and found.epochs > 0:
+        watch.verify_latest(state.theta, verifier)
     return Restored(state, last_finite, arrays)
+
+
+def replayed(
+    keeper: Keeper,
+    solver: Minimisation,
+    start: State,
+    settings: Settings,
+    watch: Watch,
+    result: dict[str, Expected],
+    over: bool,
+) -> Arrays | None:
+    """Let a solver take its steps again, from the log of its evaluations, if there are some.
+
+    Each step is compared with what the checkpoint says of it. What the solver evaluates from now on
+    goes into the log. A run that is `over` takes no steps: whoever asks has its result. Raises
+    CheckpointError.
+    """
+    found, verifier = keeper.found, keeper.verifier
+    n_iter, arrays, at = 0, None, None
+    if found is not None:
+        n_iter = found.epochs
+        ended = found.stopped is not None or "result.theta" in found.arrays
+        arrays = keeper.take(
+            {
+                "theta": Expected(start.theta.dtype, start.theta.shape),
+                "evaluations": Expected(np.int64, (1,), low=n_iter + 1),
+                **watch.expected(n_iter, start.theta),
+                **(result if ended else {}),
+            }
+        )
+        can_be = n_iter > 0 or found.stopped in (None, "converged")
+        verifier.require(can_be, "its run ended before it began")
+    if over and arrays is not None:
+        at = watch.resume(arrays, verifier)
+        begun = at != 0 or np.array_equal(arrays["watch.best"], start.theta)
+        verifier.require(begun, "watch.best is not where its run began")
+        start.theta[:] = arrays["theta"]
+        return arrays
+    log = keeper.evaluations(start.theta.size, start.theta.dtype)
+    if log.to_replay > settings.most_evaluations:
+        raise CheckpointError(
+            f"{keeper} holds {log.to_replay} evaluations, and max_fun is "
+            f"{settings.most_evaluations:g}. Nothing was changed. Raise max_fun, name another "
+            "file, or delete it."
+        )
+    solver.evaluated = log.evaluated  # type: ignore[attr-defined]
+    if arrays is None:
+        return None
+    at = watch.resume(arrays, verifier)
+    for number in range(n_iter):
+        verifier.require(not solver.stagnant, "its run went on after it had ended")
+        progress = solver.advance(Budget(math.inf, 1))
+        led = solver.ended is None
+        verifier.require(led, "its evaluations do not lead to as many iterations")
+        watch.verify_row(number, progress, verifier)
+        if watch.judges:
+            solver.observe(float(watch.decisive[number]))
+        if number == at:
+            same = np.array_equal(watch.place_of(progress), arrays["watch.best"])
+            verifier.require(same, "watch.best is not what its evaluations lead to")
+        if number + 1 == n_iter:
+            watch.verify_latest(watch.place_of(progress), verifier)
+    same = np.array_equal(solver.theta, arrays["theta"])
+    verifier.require(same, "theta is not what its evaluations lead to")
+    assert found is not None
+    if found.stopped not in (None, "callback"):
+        same = solver.stagnant == (found.stopped == "tol")
+        verifier.require(same, f"the run cannot have ended by {found.stopped!r} there")
+    return arrays
 
 
 class Restoring:

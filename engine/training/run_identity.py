@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_info
 
 from engine.compiler.identity import FEATURES, identity, of_features
 from engine.network import Network
+from engine.solvers.solver import Solver
 from engine.solvers.state import SCHEDULES, UPDATES, Settings
 from engine.sums.chunks import Elsewhere, chunk_bounds
 from engine.sums.samples import Inputs, Samples, SparseColumns
@@ -24,12 +25,16 @@ from engine.sums.samples import Inputs, Samples, SparseColumns
 Identity = dict[str, Any]
 
 MACHINE = "machine"  # versions and processor: only the bits depend on these
+# Settings that follow from the solver, or say where a run ends.
+DERIVED = frozenset(
+    {"finite", "ftol", "full_batch", "gtol", "judged", "most_evaluations", "most_iterations"}
+)
 BYTES_AT_A_TIME = 4_000_000  # that are copied to be hashed, where the layout asks for it
 
 
 def identity_of_training(
     network: Network,
-    solver: str,
+    solver: Solver,
     backend: str,
     told: Settings,
     start: NDArray[Any] | int,
@@ -39,17 +44,16 @@ def identity_of_training(
 ) -> Identity:
     """The identity of a call of `train`. `start` are the parameters given, or their seed."""
     drawn = isinstance(start, int)
-    blas = solver == "lbfgs" or backend == "numpy"
     return {
         **identity_of_samples(samples, ("X", "Y", "sample_weight")),
         **(identity_of_samples(validation, ("X_val", "Y_val", "")) if validation else {}),
         **identity_of_network(network),
-        "solver": solver,
+        "solver": solver.name,
         "backend": backend,
         **identity_of_settings(told),
         "seed": seed,
         "theta": None if drawn else identity_of_array(start),
-        MACHINE: identity_of_machine(blas),
+        MACHINE: identity_of_machine(solver.uses_blas or backend == "numpy"),
     }
 
 
@@ -63,8 +67,8 @@ def identity_of_network(network: Network) -> Identity:
 
 
 def identity_of_settings(told: Settings) -> Identity:
-    """The numbers of a descent, by the names that users know."""
-    names = told._asdict()
+    """The numbers that users have given, by the names that they know."""
+    names = {name: value for name, value in told._asdict().items() if name not in DERIVED}
     schedules = {code: name for name, code in SCHEDULES.items()}
     names["schedule"] = schedules[told.schedule]
     names["update"] = UPDATES[told.update]

@@ -3,37 +3,29 @@
 import math
 import os
 from contextlib import nullcontext
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.solvers.batches import samples_of_a_block
-from engine.solvers.state import (
-    ADAM,
-    MOMENTUM,
-    NESTEROV,
-    PLAIN,
-    SCHEDULES,
-    Settings,
-)
+from engine.solvers.solver import SOLVERS, Arrays, Problem, Solver
+from engine.solvers.state import ADAM, SCHEDULES, Settings, State, new_state
 from engine.sums.blas import one_blas_thread
 from engine.sums.chunks import chunk_bounds
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 from engine.sums.threads import choose
-from engine.training.checkpoint import ENDS, ENDS_OF_LBFGS, Checkpoint, checkpoint_of, kept
-from engine.training.monitor import Callback, Monitor, Stagnation
+from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
 from engine.training.planning import plan_of
-from engine.training.result import TrainResult, fingerprint
+from engine.training.restoration import expected_of_result
+from engine.training.result import DivergedError, TrainResult, fingerprint
+from engine.training.run import Run, begin
 from engine.training.run_identity import Identity, identity_of_training
-from engine.training.runs import run_full_batch, run_minibatches
-
-SOLVERS = ("gd", "sgd", "adam", "lbfgs")
-FULL_BATCH = ("gd", "lbfgs")
+from engine.training.watch import Callback, TrainingWatch
 
 
 def train(
@@ -181,7 +173,7 @@ def train(
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be an engine.Network; got {type(net).__name__}.")
-    _refuse_what_is_not_available(solver, schedule)
+    row = _available(solver, schedule)
     checkpoint = checkpoint_of(checkpoint)
     seed = settings.whole_number("seed", seed, at_least=0)
     max_iter = settings.whole_number("max_iter", max_iter, at_least=1)
@@ -193,10 +185,13 @@ def train(
     objective = net.objective(
         X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
     )
-    told = _descent_settings(
-        solver,
+    samples = objective.samples
+    assert isinstance(samples, Samples)  # of `Network.objective`, which takes arrays
+    dtype = samples.dtype
+    numbers = _checked_settings(
+        row,
         batch_size=batch_size,
-        n_samples=objective.samples.n_samples,
+        n_samples=samples.n_samples,
         n_features=net.sizes[0],
         shuffle=shuffle,
         learning_rate=learning_rate,
@@ -210,120 +205,183 @@ def train(
         power_t=power_t,
         tol=tol,
         n_iter_no_change=n_iter_no_change,
+        judged=int(X_val is not None),
     )
-    dtype = objective.samples.dtype
-    settings.representable("learning_rate", told.learning_rate, dtype)
-    if told.update == ADAM:
-        settings.representable("epsilon", told.epsilon, dtype)
+    settings.representable("learning_rate", numbers.learning_rate, dtype)
+    if numbers.update == ADAM:
+        settings.representable("epsilon", numbers.epsilon, dtype)
     start = _starting_parameters(net, theta, seed, dtype)
     validation = _validation_objective(net, X_val, Y_val, dtype, backend)
-    monitor = Monitor(
+    watch = TrainingWatch(
         validation_cost=None if validation is None else validation.cost,
-        stagnation=Stagnation(told.tol, told.patience),
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
-        advice=_advice(solver, told.learning_rate),
+        full_batch=row.full_batch,
+        advice=_advice(row, numbers.learning_rate),
     )
-    at_a_time = objective.samples.n_samples if solver in FULL_BATCH else told.batch_size
+    at_a_time = samples.n_samples if row.full_batch else numbers.batch_size
     threads = choose(
         settings.thread_count(n_threads),
         net.layers.multiply_adds * at_a_time,
         len(chunk_bounds(at_a_time)),
     )
-    if solver == "lbfgs":
+    if row.uses_blas:
         import scipy.optimize  # noqa: F401  # brings a BLAS of its own, to be held too
-    uses_blas = solver == "lbfgs" or NUMPY in (
-        objective.backend,
-        validation.backend if validation else None,
+    backends = (
+        {objective.backend} if validation is None else {objective.backend, validation.backend}
     )
-
-    ends = ENDS_OF_LBFGS if solver == "lbfgs" else ENDS
+    problem = Problem(objective.backend, net.layers, samples, numbers.alpha, threads.number)
+    state = new_state(start.copy(), numbers, samples.n_samples, seed, ordered=not row.full_batch)
 
     def identity() -> Identity:
-        # Of `Network.objective`, which takes arrays of this process.
-        assert isinstance(objective.samples, Samples)
         held_out = None if validation is None else validation.samples
         assert held_out is None or isinstance(held_out, Samples)
         return identity_of_training(
             net,
-            solver,
+            row,
             objective.backend.name,
-            told,
+            numbers,
             seed if theta is None else start,
             seed,
-            objective.samples,
+            samples,
             held_out,
         )
 
     with (
-        kept(checkpoint, identity, max_iter, ends) as keeper,
-        one_blas_thread() if uses_blas else nullcontext(),
+        kept(checkpoint, identity, max_iter, row.ends) as keeper,
+        one_blas_thread() if row.uses_blas or NUMPY in backends else nullcontext(),
     ):
-        if solver in FULL_BATCH:
-            run = run_full_batch(solver, objective, start.copy(), told, max_iter, monitor, keeper)
-        else:
-            run = run_minibatches(
-                net, objective, start.copy(), told, max_iter, monitor, seed, threads, keeper
-            )
+        ended = _trained(row, problem, state, numbers, watch, keeper, max_iter)
     return TrainResult(
-        theta=run.theta,
-        history=monitor.history,
-        n_iter=monitor.n_iter,
-        stopped=run.stopped,
+        theta=ended.theta,
+        history=watch.history,
+        n_iter=watch.n_iter,
+        stopped=ended.stopped,
         plan=plan_of(
             objective.backend,
             backend,
-            objective.samples.n_samples,
+            samples.n_samples,
             at_a_time,
             threads,
             "" if keeper is None else keeper.in_words,
         ),
-        fingerprint=fingerprint(net, run.theta),
-        cost=run.cost,
+        fingerprint=fingerprint(net, ended.theta),
+        cost=ended.cost,
     )
 
 
-def _descent_settings(
-    solver: str, batch_size: int | None, n_samples: int, n_features: int, **numbers: Any
+class Ended(NamedTuple):
+    """How a run ended: the parameters that come back, their cost, and why it stopped."""
+
+    theta: NDArray[Any]
+    cost: float
+    stopped: str
+
+    def arrays(self) -> Arrays:
+        """For a checkpoint."""
+        return {"result.theta": self.theta, "result.cost": np.array([self.cost])}
+
+
+def _trained(
+    solver: Solver,
+    problem: Problem,
+    state: State,
+    numbers: Settings,
+    watch: TrainingWatch,
+    keeper: Keeper | None,
+    max_iter: int,
+) -> Ended:
+    """A run of `train` from its beginning, or from what the keeper has found, to its end."""
+    expected = expected_of_result(state.theta)
+    over = is_over(keeper, max_iter)
+    minimisation, found = begin(solver, problem, state, numbers, watch, keeper, expected, over)
+    run = Run(minimisation, watch, keeper, max_iter)
+    if keeper is not None and found is not None and "result.theta" in found:
+        before = _verified(run, numbers, keeper, found)
+        if over:
+            minimisation.close()
+            return before
+    try:
+        ended = _at_end(run, numbers, run.to_its_end())
+        run.keep_end(ended.stopped, ended.arrays())
+        return ended
+    except KeyboardInterrupt:
+        if minimisation.n_steps == 0:
+            raise  # nothing was reached that could be returned
+        if keeper is not None:
+            keeper.interrupted()
+    theta = minimisation.theta if watch.best is None else watch.best
+    if run.cost is not None:
+        theta = watch.best_with(minimisation.theta, run.cost)
+    return Ended(theta, run.cost_of(theta), "interrupted")
+
+
+def _at_end(run: "Run[TrainingWatch]", numbers: Settings, stopped: str) -> Ended:
+    """What comes back of a run that has stopped: the best parameters, if it could stop early."""
+    watch, latest = run.watch, run.solver.theta
+    if not numbers.stops or not watch.judges:
+        return Ended(latest, run.cost_of(latest), stopped)
+    theta = latest
+    if numbers.full_batch:
+        theta = watch.best_with(latest, run.cost_of(latest))
+    elif watch.best is not None:
+        theta = watch.best
+    return Ended(theta, run.cost_of(theta), stopped)
+
+
+def _verified(run: "Run[TrainingWatch]", numbers: Settings, keeper: Keeper, found: Arrays) -> Ended:
+    """The result that a checkpoint holds. Raises CheckpointError unless its run gives it."""
+    assert keeper.found is not None
+    verifier = keeper.verifier
+    try:
+        ended = _at_end(run, numbers, keeper.found.stopped or "max_time")
+    except (DivergedError, ValueError) as error:
+        raise verifier.wrong("result.theta has no finite cost") from error
+    same = np.array_equal(found["result.theta"], ended.theta)
+    verifier.require(same, "result.theta is not what its run gives")
+    kept_cost = float(found["result.cost"][0])
+    verifier.require_result("result.cost", kept_cost, ended.cost)
+    return ended._replace(cost=kept_cost)
+
+
+def _checked_settings(
+    solver: Solver, batch_size: int | None, n_samples: int, n_features: int, **given: Any
 ) -> Settings:
-    """The settings of the descents, checked; each message names the range."""
-    given = SimpleNamespace(**numbers)
-    nesterov = settings.yes_or_no("nesterov", given.nesterov)
-    momentum = settings.share("momentum", given.momentum)
-    if solver == "adam":
-        update = ADAM
-    elif solver == "sgd" and momentum > 0:
-        update = NESTEROV if nesterov else MOMENTUM
-    else:
-        update = PLAIN
-    if batch_size is None:
-        batch_size = n_samples
-    tol = settings.real_number("tol", given.tol, low=0)
-    shuffle = settings.shuffling("shuffle", given.shuffle)
+    """The numbers of the solver, checked; each message names the range."""
+    nesterov = settings.yes_or_no("nesterov", given["nesterov"])
+    momentum = settings.share("momentum", given["momentum"])
+    batch_size = n_samples if batch_size is None else batch_size
+    batch_size = min(settings.whole_number("batch_size", batch_size, at_least=1), n_samples)
+    shuffle = settings.shuffling("shuffle", given["shuffle"])
+    if solver.full_batch:
+        batch_size, shuffle = n_samples, False
+    tol = settings.real_number("tol", given["tol"], low=0)
     return Settings(
-        update=update,
-        batch_size=min(settings.whole_number("batch_size", batch_size, at_least=1), n_samples),
+        update=solver.update_for(momentum, nesterov),
+        batch_size=batch_size,
         shuffle=int(bool(shuffle) and batch_size < n_samples),
         block=samples_of_a_block(n_features) if shuffle == "blocks" else 0,
         learning_rate=settings.real_number(
-            "learning_rate", given.learning_rate, low=0, low_included=False
+            "learning_rate", given["learning_rate"], low=0, low_included=False
         ),
         momentum=momentum,
-        beta_1=settings.share("beta_1", given.beta_1),
-        beta_2=settings.share("beta_2", given.beta_2),
-        epsilon=settings.real_number("epsilon", given.epsilon, low=0, low_included=False),
-        alpha=settings.real_number("alpha", given.alpha, low=0),
-        schedule=SCHEDULES[settings.one_of("schedule", given.schedule, SCHEDULES)],
-        power_t=settings.real_number("power_t", given.power_t, low=0),
+        beta_1=settings.share("beta_1", given["beta_1"]),
+        beta_2=settings.share("beta_2", given["beta_2"]),
+        epsilon=settings.real_number("epsilon", given["epsilon"], low=0, low_included=False),
+        alpha=settings.real_number("alpha", given["alpha"], low=0),
+        schedule=SCHEDULES[settings.one_of("schedule", given["schedule"], SCHEDULES)],
+        power_t=settings.real_number("power_t", given["power_t"], low=0),
         tol=tol,
-        patience=settings.whole_number("n_iter_no_change", given.n_iter_no_change, at_least=1),
+        patience=settings.whole_number("n_iter_no_change", given["n_iter_no_change"], at_least=1),
         stops=int(tol > 0),
+        full_batch=int(solver.full_batch),
+        judged=given["judged"],
     )
 
 
-def _advice(solver: str, learning_rate: float) -> str:
+def _advice(solver: Solver, learning_rate: float) -> str:
     """What to do about a run that diverges."""
-    if solver == "lbfgs":
+    if not solver.by_steps:
         return "Try inputs of mean 0 and variance 1, and smaller initial parameters."
     return (
         f"The learning rate {learning_rate:g} is probably too large: try {learning_rate / 10:g}, "
@@ -331,13 +389,16 @@ def _advice(solver: str, learning_rate: float) -> str:
     )
 
 
-def _refuse_what_is_not_available(solver: str, schedule: str) -> None:
-    solver = settings.one_of("solver", solver, SOLVERS)
-    if solver in FULL_BATCH and settings.one_of("schedule", schedule, SCHEDULES) != "constant":
+def _available(name: str, schedule: str) -> Solver:
+    """The solver of that name, if it can follow the schedule."""
+    solver = SOLVERS[settings.one_of("solver", name, SOLVERS)]
+    scheduled = settings.one_of("schedule", schedule, SCHEDULES) != "constant"
+    if scheduled and not solver.takes_schedule:
         raise NotImplementedError(
-            f"schedule={schedule!r} is not available for solver={solver!r}; pass "
+            f"schedule={schedule!r} is not available for solver={name!r}; pass "
             "schedule='constant', or solver='sgd' with momentum=0."
         )
+    return solver
 
 
 def _starting_parameters(

@@ -15,8 +15,8 @@ import scipy.sparse
 
 from engine import Network, train
 from engine.boundary.settings import listed
-from engine.equations.activations import HIDDEN_UNITS
 from engine.equations.backends import LOOPS
+from engine.equations.units import HIDDEN_UNITS
 
 NETWORK = Network((2, 3, 1))
 THETA = NETWORK.initial_parameters(seed=0)

@@ -318,10 +318,10 @@ def test_ctrl_c_keeps_what_was_learnt_saves_it_and_says_so(done, folder, tmp_pat
                     signal.raise_signal(signal.SIGINT)
                 return False
 
-        from engine.estimators.watch import Watch
+        from engine.estimators.watch import FitWatch
 
-        tell, interrupt = Watch._tell, Interrupt()
-        monkeypatch.setattr(Watch, "_tell", lambda w, epoch: interrupt(epoch) or tell(w, epoch))
+        consider, interrupt = FitWatch.consider, Interrupt()
+        monkeypatch.setattr(FitWatch, "consider", lambda *told: interrupt(told) or consider(*told))
         return fit(self, X, y, **more)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -357,12 +357,12 @@ def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
     # Python's own handler; and a word when the first epoch is over.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from engine.estimators.watch import Watch\n"
-        "tell = Watch._tell\n"
-        "def told(watch, epoch):\n"
-        "    if epoch.number == 1: print('epoch', flush=True)\n"
-        "    return tell(watch, epoch)\n"
-        "Watch._tell = told\n"
+        "from engine.estimators.watch import FitWatch\n"
+        "consider = FitWatch.consider\n"
+        "def told(watch, solver, progress):\n"
+        "    if solver.n_iter == 1: print('epoch', flush=True)\n"
+        "    return consider(watch, solver, progress)\n"
+        "FitWatch.consider = told\n"
         "from engine.cli.main import main; main()"
     )
     options = ("--early-stopping", "no", "--max-iter", "1000000", "--hidden", "200,200")

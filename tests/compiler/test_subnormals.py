@@ -11,11 +11,12 @@ from engine import DivergedError, MLPClassifier, Network, train
 from engine.compiler import subnormals
 from engine.compiler.jit import jit
 from engine.equations.backends import BACKENDS
+from engine.solvers.descent import way_of
+from engine.solvers.solver import Problem
 from engine.solvers.state import ADAM, MOMENTUM, NESTEROV, PLAIN, Settings, new_state
 from engine.sums.chunks import ChunkSums
 from engine.sums.one_row import OneRow
 from engine.sums.samples import Samples
-from engine.training.descent import way_of
 
 pytestmark = pytest.mark.compiled
 DTYPES = ["float32", "float64"]
@@ -71,8 +72,8 @@ def test_moments_that_shrink_become_zero_and_do_not_stay_subnormal(dtype, update
         state = new_state(theta, settings, batch_size, seed=0)
         state.first[:] = subnormal(dtype)
         samples = Samples(X, np.zeros((1, batch_size), dtype))
-        way = way_of(BACKENDS[backend], network.layers, samples, batch_size, 1)
-        way.advance(state, settings, False, 1, 1, np.zeros((1, 2)))
+        problem = Problem(BACKENDS[backend], network.layers, samples, 0.0, 1)
+        way_of(problem, settings).advance(state, settings, 1, 1, np.zeros((1, 2)))
         moments[backend] = state.first
         assert arithmetic_is_the_callers()
     assert (moments["numpy"] > 0).all()  # the reference keeps them
@@ -156,8 +157,8 @@ def test_the_norm_of_a_gradient_out_of_the_range_of_squares_is_right_in_a_slice(
     samples = Samples(np.full((2, 1), largest / 2), np.full((1, 1), target))
     history = np.zeros((1, 2))
     state = new_state(np.zeros(3), settings, 1, seed=0)
-    way = way_of(BACKENDS["tiled"], network.layers, samples, 1, 1)
-    way.advance(state, settings, False, 1, 1, history)
+    problem = Problem(BACKENDS["tiled"], network.layers, samples, 0.0, 1)
+    way_of(problem, settings).advance(state, settings, 1, 1, history)
     assert history[0, 1] == pytest.approx(target * math.hypot(largest / 2, largest / 2, 1))
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from engine import Network
-from engine.equations import activations, forward
+from engine.equations import activations, forward, units
 from tests import cases, tiled
 
-UNITS = {**activations.HIDDEN_UNITS, **activations.OUTPUT_UNITS}
+UNITS = {unit.name: unit.code for unit in units.UNITS.values()}
 
 
 def activate_tiled(unit, Z, A):

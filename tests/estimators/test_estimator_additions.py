@@ -18,9 +18,9 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 
 import engine
 from engine import MLPClassifier, MLPRegressor, Network
+from engine.solvers.descent import Slices
 from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective
-from engine.training.descent import Slices
 from tests.estimators.test_estimators import rows, targets
 
 pytestmark = pytest.mark.filterwarnings(

@@ -156,7 +156,7 @@ def test_the_first_answer_has_the_bits_of_numpys_backend(unit, output, dtype):
 
 
 def test_units_that_files_know_are_those_of_the_equations():
-    from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS
+    from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 
     assert set(description.HIDDEN_UNITS) == set(HIDDEN_UNITS)
     assert set(description.OUTPUT_UNITS) == set(OUTPUT_UNITS)

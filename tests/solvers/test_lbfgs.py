@@ -1,4 +1,4 @@
-"""engine/training/lbfgs.py: SciPy's L-BFGS, against SciPy on the oracle's cost and gradient."""
+"""engine/solvers/lbfgs.py: SciPy's L-BFGS, against SciPy on the oracle's cost and gradient."""
 
 import json
 import math

@@ -12,8 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine import DivergedError, Network, train
-from engine.solvers import batches
-from engine.training import descent
+from engine.solvers import batches, descent
 from tests import descent_oracle, oracle, processes
 from tests.descent_oracle import Rule
 

@@ -6,11 +6,12 @@ import scipy.sparse
 
 from engine import Network
 from engine.equations.backends import BACKENDS
+from engine.solvers.descent import way_of
+from engine.solvers.solver import Problem
 from engine.solvers.state import ADAM, Settings, new_state
 from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples, SparseColumns, columns_of
-from engine.training.descent import way_of
 
 N_FEATURES, N_SAMPLES = 13, 41
 
@@ -92,9 +93,9 @@ def test_minibatches_of_few_entries_are_those_of_all_inputs(backend):
     for X in (sparse, dense):
         settings = Settings(ADAM, 7, 1, 0.01, 0.0, 0.9, 0.999, 1e-8, 0.1)
         state = new_state(network.initial_parameters(seed=2), settings, N_SAMPLES, seed=3)
-        way = way_of(BACKENDS[backend], network.layers, Samples(X, targets), 7, 1)
+        problem = Problem(BACKENDS[backend], network.layers, Samples(X, targets), 0.1, 1)
         history = np.zeros((3, 2))
-        way.advance(state, settings, True, 18, 3, history)
+        way_of(problem, settings).advance(state, settings, 18, 3, history)
         found.append((state.theta, history))
     for one, other in zip(*found):
         np.testing.assert_allclose(one, other, rtol=1e-10)

@@ -17,7 +17,7 @@ import pytest
 
 import engine
 from engine import equations as engine_equations
-from engine.equations import activations
+from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 from tests.processes import ROOT, output, run
 
 pytestmark = pytest.mark.compiled
@@ -248,12 +248,12 @@ def test_each_equation_of_the_package_is_measured_in_each_form(monkeypatch):
 
 
 def test_each_unit_is_measured():
-    units = {*activations.HIDDEN_UNITS, *activations.OUTPUT_UNITS} - {"identity"}  # Z itself
+    units = {*HIDDEN_UNITS, *OUTPUT_UNITS} - {"identity"}  # Z itself
     assert units - set(layer_equations.EQUATIONS) == set()
-    primes = {f"{unit}_prime" for unit in activations.HIDDEN_UNITS} - {"identity_prime"}
+    primes = {f"{unit}_prime" for unit in HIDDEN_UNITS} - {"identity_prime"}
     assert primes - set(layer_equations.EQUATIONS) == set()
     costs = [name for name in layer_equations.EQUATIONS if name.startswith("cost_")]
-    assert len(costs) == len(activations.OUTPUT_UNITS)
+    assert len(costs) == len(OUTPUT_UNITS)
 
 
 def test_an_equation_that_a_commit_lacks_is_none_of_its_results():

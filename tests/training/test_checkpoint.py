@@ -33,7 +33,7 @@ from engine import (
 )
 from engine.compiler.identity import identity as machine
 from engine.estimators.fit_identity import in_words
-from engine.estimators.watch import Watch
+from engine.estimators.watch import FitWatch
 from engine.solvers.state import POSITION
 from engine.sums.objective import Objective
 from engine.system.file_locks import FileLock, InUse
@@ -212,7 +212,7 @@ def test_a_run_that_tol_or_a_callback_ended_has_ended(path, tmp_path):
 @pytest.mark.parametrize("step", [2, 3, 5])
 def test_the_middle_of_an_epoch_is_a_place_to_go_on_from(path, step, monkeypatch):
     """Slices end anywhere: here each is two steps, and the run is stopped after some of them."""
-    monkeypatch.setattr("engine.training.descent.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("engine.solvers.descent.SLICE_SECONDS", 0.0)
     told = {"solver": "adam", "batch_size": 16, "max_iter": 3}
     reference, calls = run(**told), []
     write = checkpoint_files.write
@@ -292,16 +292,16 @@ def fitted(kind, path=None, dtype="float64", held_out=None, seconds=0.0, seed=3,
 
 @contextlib.contextmanager
 def stopped_at(monkeypatch, epoch, error):
-    record = Watch.record
+    consider = FitWatch.consider
 
-    def record_and_stop(self, *arguments):
-        reason = record(self, *arguments)
+    def consider_and_stop(self, *arguments):
+        reason = consider(self, *arguments)
         if len(self.losses) >= epoch:
             raise error
         return reason
 
     with monkeypatch.context() as patched:
-        patched.setattr(Watch, "record", record_and_stop)
+        patched.setattr(FitWatch, "consider", consider_and_stop)
         yield
 
 
@@ -643,8 +643,10 @@ def test_fewer_epochs_than_were_reached_are_refused(path):
 
 def test_another_format_is_refused(path, monkeypatch):
     run(path)
-    monkeypatch.setattr(checkpoint_files, "FORMAT", 2)
-    with pytest.raises(CheckpointError, match=r"reads format 2\. Go on with mlp-engine 0\.1\.0"):
+    monkeypatch.setattr(checkpoint_files, "FORMAT", 3)
+    with pytest.raises(
+        CheckpointError, match=r"reads format 3\. Go on with the mlp-engine that wrote"
+    ):
         run(path)
 
 
@@ -1091,7 +1093,7 @@ def test_the_file_can_be_read_without_the_package(path):
     assert arrays["state.theta"].shape == (NETWORK.n_parameters,)
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-    assert header["mlp-engine"] == "checkpoint 1"
+    assert header["mlp-engine"] == "checkpoint 2"
     assert json.loads(header["facts"])["run"]["learning_rate"] == 0.01
 
 

@@ -101,9 +101,9 @@ CHANGED = {
     "position": lambda a: {"state.counts": a["state.counts"] + [0, 0, 0, 1, 0, 0]},
     "infinite": lambda a: {"state.theta": a["state.theta"] * np.inf},
     "second below 0": lambda a: {"state.second": -a["state.second"] - 1},
-    "rows": lambda a: {"monitor.rows": a["monitor.rows"][:2]},
-    "cost": lambda a: {"monitor.rows": a["monitor.rows"] * [np.nan, 1, 1, 1]},
-    "time": lambda a: {"monitor.rows": a["monitor.rows"] * [1, 1, -1, 1]},
+    "rows": lambda a: {"watch.rows": a["watch.rows"][:2]},
+    "cost": lambda a: {"watch.rows": a["watch.rows"] * [np.nan, 1, 1, 1, 1]},
+    "time": lambda a: {"watch.rows": a["watch.rows"] * [1, 1, -1, 1, 1]},
     "result": lambda a: {"result.theta": a["result.theta"] + 1},
     "cost of the result": lambda a: {"result.cost": a["result.cost"] + 1},
 }
@@ -132,8 +132,8 @@ def test_arrays_that_no_run_leaves_are_refused_before_anything_is_trained(path, 
         ({"epochs": True}, "does not say how many epochs"),
         ({"epochs": "3"}, "does not say how many epochs"),
         ({"epochs": float("nan")}, "does not say how many epochs"),
-        ({"epochs": 10**40}, "has come to epoch|monitor.rows has shape"),
-        ({"epochs": 2}, "monitor.rows has shape"),
+        ({"epochs": 10**40}, "has come to epoch|watch.rows has shape"),
+        ({"epochs": 2}, "watch.rows has shape"),
         ({"stopped": 3}, "does not say why its run ended"),
         ({"stopped": "max_time"}, "no such run ends for the reason"),
         ({"stopped": "converged"}, "no such run ends for the reason"),
@@ -273,9 +273,8 @@ def test_curves_of_a_fit_that_contradict_each_other_are_refused(path):
     content = path.read_bytes()
     arrays = checkpoint_files.read(path).arrays
     assert fit(checkpoint=path) == fit()
-    for name in ("losses", "validation_losses", "scores", "best_score", "best"):
-        changes = [arrays[f"watch.{name}"][:-1], arrays[f"watch.{name}"] + 1]
-        for changed in changes[: 1 if name == "losses" else 2]:  # no score depends on losses
+    for name in ("rows", "best_value", "best"):
+        for changed in (arrays[f"watch.{name}"][:-1], arrays[f"watch.{name}"] + 1):
             path.write_bytes(content)
             forged(path, arrays={f"watch.{name}": changed})
             with pytest.raises(CheckpointError, match="not what this run can have written"):
@@ -309,11 +308,15 @@ def test_a_run_that_a_callback_ended_gives_its_result_again(path, solver):
 
 
 def test_a_run_that_had_ended_by_tol_does_not_go_on(path):
-    settings = {"solver": "gd", "tol": 1.0, "n_iter_no_change": 3}
-    assert run(path, **settings).stopped == "tol"
-    forged(path, stopped=None)
-    with pytest.raises(CheckpointError, match="cannot have ended by None there"):
-        run(path, **settings)
+    for solver in ("gd", "adam", "lbfgs"):
+        path.unlink(missing_ok=True)
+        settings = {"solver": solver, "tol": 1.0, "n_iter_no_change": 3, "max_iter": 50}
+        ended = run(path, **settings)
+        assert ended.stopped == "tol"
+        forged(path, stopped=None)
+        again = run(path, **settings)
+        assert (again.stopped, again.n_iter) == ("tol", ended.n_iter)
+        assert again.fingerprint == ended.fingerprint
 
 
 # As many as take a second or two.

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,13 +20,16 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from engine import DivergedError, Network, train
-from engine.equations.activations import HIDDEN_UNITS, OUTPUT_UNITS, activate_loops, derive_loops
+from engine.equations.activations import activate_loops, derive_loops
 from engine.equations.backward import input_gradient_loops, parameter_gradient_loops
 from engine.equations.forward import affine_loops
-from engine.equations.losses import cost_sum_loops, output_gradient_loops
+from engine.equations.losses import cost_sum_loops, loss_of, output_gradient_loops
+from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS, UNITS
+from engine.solvers.solver import Progress
+from engine.solvers.state import PLAIN, STAGNANT, Settings, new_state, watch
 from engine.sums.blas import one_blas_thread
-from engine.sums.objective import Objective
-from engine.training.monitor import Monitor, Stagnation
+from engine.sums.chunks import ChunkSums
+from engine.training.watch import TrainingWatch
 from tests import oracle, processes
 
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -328,13 +332,18 @@ def test_stops_after_max_time_but_takes_a_step(backend):
 
 
 def test_no_step_begins_after_max_time(monkeypatch, backend):
-    """On a clock that is a second later each time it is looked at, once a step."""
-    ticks = itertools.count(100.0)
-    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
-    result = descend(max_iter=9, max_time=3.5, backend=backend)
+    """On a clock that goes on by a second after each step, in its callback."""
+    seconds = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: seconds[0])
+
+    def second_later(iteration):
+        seconds[0] += 1
+
+    told = {"max_iter": 9, "callback": second_later, "backend": backend}
+    result = descend(max_time=3.5, **told)
     assert (result.stopped, result.n_iter) == ("max_time", 4)
-    assert result.history["seconds"].tolist() == [1, 2, 3, 4]
-    assert descend(max_iter=9, max_time=4, backend=backend).n_iter == 4
+    assert result.history["seconds"].tolist() == [0, 1, 2, 3]
+    assert descend(max_time=4, **told).n_iter == 4
 
 
 def test_interrupting_returns_the_best_so_far(backend):
@@ -361,13 +370,13 @@ def test_interrupting_with_validation_data_returns_those_of_the_lowest_validatio
 
 
 def test_interrupting_before_anything_was_reached_is_passed_on(monkeypatch):
-    monkeypatch.setattr(Objective, "cost_and_gradient", lambda self, theta: interrupt(None))
+    monkeypatch.setattr(ChunkSums, "cost_and_gradient", lambda self, *_: interrupt(None))
     with pytest.raises(KeyboardInterrupt):
         descend()
 
 
 # Of engine/, the files whose lines a run goes through again and again.
-STEPPED_THROUGH = ("chunks.py", "objective.py", "descent.py", "monitor.py")
+STEPPED_THROUGH = ("chunks.py", "descent.py", "run.py", "watch.py")
 
 
 @contextlib.contextmanager
@@ -398,6 +407,7 @@ def interrupted_at_line(number):
 def test_ctrl_c_between_any_two_lines_returns_parameters_with_their_own_cost(n_samples):
     X, Y = random_data(n_samples)
     given = {"sample_weight": np.arange(n_samples), "alpha": 0.1, "backend": "numpy"}
+    descend(X, Y, max_iter=1, **given)  # imports what it needs
     with interrupted_at_line(0) as lines:
         descend(X, Y, max_iter=3, **given)
     assert len(lines) > 100
@@ -406,9 +416,9 @@ def test_ctrl_c_between_any_two_lines_returns_parameters_with_their_own_cost(n_s
         places.setdefault(line, []).append(number)
     # Of few samples all lines; of more, the chunks go through each line again and again.
     some = {n for numbers in places.values() for n in (*numbers[:2], *numbers[-2:])}
-    # Before the first cost there is nothing to return; after the last, all is done.
-    noted = next(place for place, line in enumerate(lines) if line.startswith("after_step"))
-    done = max(place for place, line in enumerate(lines) if line.startswith("require_finite"))
+    # Before the first step there is nothing to return; after the last cost, all is done.
+    noted = next(place for place, line in enumerate(lines) if line.startswith("consider"))
+    done = max(place for place, line in enumerate(lines) if line.startswith("cost_of"))
     for number in range(1, done + 1):
         if n_samples > 7 and number not in some:
             continue
@@ -474,9 +484,14 @@ def test_ctrl_c_in_a_long_run_returns_the_best_so_far():
 
 
 def stops_at(costs, tol, patience):
-    """The place of the first cost at which a Stagnation stops; None if it never does."""
-    stagnation = Stagnation(tol, patience)
-    return next((place for place, cost in enumerate(costs) if stagnation(cost)), None)
+    """The place of the first cost at which a run is stagnant; None if it never is."""
+    settings = Settings(PLAIN, 1, tol=tol, patience=patience, stops=int(tol > 0))
+    state = new_state(np.zeros(1), settings, 1, seed=0)
+    for place, cost in enumerate(costs):
+        watch(state, settings, cost)
+        if state.counts[STAGNANT]:
+            return place
+    return None
 
 
 def expected_stop(costs, tol, patience):
@@ -533,12 +548,13 @@ def test_a_cost_that_is_no_number_is_no_improvement(bad):
 
 def test_a_validation_cost_that_is_no_number_is_never_the_best():
     validation_costs = iter([math.nan, 3.0, 2.0, math.nan, 4.0])
-    monitor = Monitor(lambda theta: next(validation_costs), Stagnation(0.0, 1), math.inf, None, "")
+    watching = TrainingWatch(lambda theta: next(validation_costs), math.inf, None, True, "")
+    solver = SimpleNamespace(observe=lambda cost: None)
     for step in range(5):
-        monitor.before_step(np.array([float(step)]), 1.0, np.zeros(1))
-        monitor.after_step(np.array([step + 1.0]))
-    assert monitor.best is not None
-    assert monitor.best.tolist() == [2.0]
+        before, after = np.array([float(step)]), np.array([step + 1.0])
+        watching.consider(solver, Progress(np.array([[1.0, 0.0]]), after, step + 1, before))
+    assert watching.best is not None
+    assert watching.best.tolist() == [2.0]
 
 
 # Which parameters come back
@@ -834,13 +850,15 @@ def call_kernels_by_themselves():
     for dtype in (np.float64, np.float32):
         W, b, A, Z, s = (np.ones(n, dtype) for n in ((3, 2), 3, (2, 4), (3, 4), 4))
         affine_loops(W, b, A, Z)
-        for unit in (*HIDDEN_UNITS.values(), *OUTPUT_UNITS.values()):
-            activate_loops(unit, Z, Z)
-        for unit in HIDDEN_UNITS.values():
-            derive_loops(unit, Z, Z, Z)
-        for unit in OUTPUT_UNITS.values():
-            cost_sum_loops(unit, Z, Z.copy(), s)
-        output_gradient_loops(Z, Z.copy(), s, Z)
+        for unit in UNITS.values():
+            activate_loops(unit.code, Z, Z)
+        for name in HIDDEN_UNITS:
+            derive_loops(UNITS[name].code, Z, Z, Z)
+        parameter = np.zeros(3)
+        for name in OUTPUT_UNITS:
+            of = loss_of(name).code, UNITS[name].code
+            cost_sum_loops(*of, Z, Z.copy(), s, parameter)
+            output_gradient_loops(*of, Z, Z.copy(), Z.copy(), s, parameter, Z)
         parameter_gradient_loops(Z, A, W, b)
         input_gradient_loops(W, Z, A)
 

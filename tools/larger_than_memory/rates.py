@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from engine import Network, train
-from engine.solvers.state import STEPS
 from engine.system.mapped_files import mapping_of
-from engine.training import descent, full_batch, runs
+from engine.training import run
 
 FEATURES, HIDDEN, BATCH = 100, 16, 200
 SECONDS = 3.0  # after which a way is not followed any further: while little of the file is cached
@@ -114,22 +113,21 @@ def way(folder: str, settings: dict[str, Any], cold: bool) -> dict[str, float]:
     train(network, np.array(X[:2048]).T, y[:2048], **settings, max_iter=1, n_threads=1)
     found: dict[str, float] = {}
 
-    def watched(run: Any, rows: Any) -> Any:
+    def watched(call: Any, rows: Any) -> Any:
         def begin(*arguments: Any, **named: Any) -> Any:
             if cold:
                 evict(X)
             start = time.perf_counter()
-            ended = run(*arguments, **named)
+            ended = call(*arguments, **named)
             found["seconds"] = time.perf_counter() - start
             found["rows"] = rows(*arguments)
             return ended
 
         return begin
 
-    run = descent.Descent.run
-    setattr(descent.Descent, "run", watched(run, lambda self, _: BATCH * self._state.counts[STEPS]))  # noqa: B010
-    by_all = watched(full_batch.gradient_descent, lambda *_: len(y))
-    setattr(runs, "gradient_descent", by_all)  # noqa: B010
+    rows_a_step = len(y) if settings["solver"] == "gd" else BATCH
+    to_its_end = watched(run.Run.to_its_end, lambda self: rows_a_step * self.solver.n_steps)
+    setattr(run.Run, "to_its_end", to_its_end)  # noqa: B010
     train(network, X.T, y, **settings, max_iter=1, max_time=SECONDS, n_threads=1)
     return {name: float(value) for name, value in found.items()}
 

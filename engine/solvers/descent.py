@@ -1,4 +1,4 @@
-"""Descent from minibatch to minibatch, "sgd" and "adam", on every backend.
+"""Descent by steps of a given length: "gd", "sgd" and "adam", on every backend.
 
 The tiled backend takes batches of up to one span of samples in compiled slices (slices.py). All
 else goes step by step from Python: the other backends, and larger batches, whose chunks may be
@@ -7,7 +7,8 @@ shared by threads. Both ways take the same batches, and stop at the same places.
 
 import math
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
 from engine.solvers.read_ahead import ReadAhead
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
+from engine.solvers.solver import Arrays, Budget, Diverged, Problem, Progress
 from engine.solvers.state import (
     ADAM,
     EPOCHS,
@@ -30,6 +32,7 @@ from engine.solvers.state import (
     Settings,
     State,
     end_of_step,
+    euclidean_norm,
     new_state,
     watch,
 )
@@ -37,10 +40,6 @@ from engine.sums.blocks import allocate, block_for, data_of
 from engine.sums.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
-from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_files import Arrays
-from engine.training.expected_arrays import Expected, Verifier
-from engine.training.monitor import euclidean_norm
 
 SLICE_SECONDS = 0.05
 # What a step takes, before a slice has shown it: seldom less than it really does.
@@ -74,7 +73,6 @@ class Slices:
         self,
         state: State,
         settings: Settings,
-        watched: bool,
         n_steps: int,
         n_epochs: int,
         history: NDArray[np.float64],
@@ -84,11 +82,10 @@ class Slices:
             ended = descend_tiled(
                 state,
                 settings,
-                *self._layers,
+                self._layers,
                 self._data,
                 self._block,
                 self._workspace,
-                int(watched),
                 n_steps,
                 n_epochs,
                 history,
@@ -97,10 +94,10 @@ class Slices:
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
         """J on all samples; without compiling anything but what the steps need."""
-        settings = Settings(update=EVALUATE, batch_size=SPAN_SAMPLES)
+        settings = Settings(update=EVALUATE, batch_size=SPAN_SAMPLES, judged=1)
         state = new_state(theta, settings, self._samples.n_samples, seed=0)
         history = np.zeros((1, 2))
-        self.advance(state, settings, False, self._samples.n_samples, 1, history)
+        self.advance(state, settings, self._samples.n_samples, 1, history)
         weight = total_weight(self._samples)
         penalty = mean_cost_numpy(0.0, theta, self._layers.sizes, alpha, weight)
         return float(history[0, 0] + penalty)
@@ -124,7 +121,6 @@ class Steps:
         self,
         state: State,
         settings: Settings,
-        watched: bool,
         n_steps: int,
         n_epochs: int,
         history: NDArray[np.float64],
@@ -149,7 +145,7 @@ class Steps:
             of_epoch = end_of_step(state, settings, cost, weight, last)
             if last == state.order.size:
                 history[row, 0] = of_epoch
-                if watched:
+                if not settings.judged:
                     watch(state, settings, of_epoch)
                 if row + 1 == n_epochs or counts[STAGNANT]:
                     return FINISHED
@@ -216,243 +212,176 @@ class Steps:
                 self._backend.gradient_descent(theta, dtheta, rate)
 
 
-def way_of(
-    backend: Backend,
-    layers: Layers,
-    samples: Samples | Elsewhere,
-    batch_size: int,
-    n_threads: int,
-) -> Slices | Steps:
-    """Compiled slices where there are such, for batches that one thread takes; else steps."""
-    if backend is TILED and batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
-        return Slices(layers, samples, batch_size)
+def way_of(problem: Problem, settings: Settings) -> Slices | Steps:
+    """Compiled slices where there are such, for batches that one thread takes; else steps.
+
+    Steps that are iterations sum by chunks, in float64, however few samples there are.
+    """
+    backend, layers, samples, _, n_threads = problem
+    in_slices = backend is TILED and not settings.full_batch
+    if in_slices and settings.batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
+        return Slices(layers, samples, settings.batch_size)
     return Steps(backend, layers, samples, n_threads)
 
 
-class Watching(Protocol):
-    """What a descent wants of whoever watches over it; `Monitor` is one."""
-
-    @property
-    def validates(self) -> bool:
-        """Whether validation data decide when to stop."""
-
-    @property
-    def wants_each_epoch(self) -> bool:
-        """Whether somebody looks at the parameters after each epoch."""
-
-    @property
-    def seconds_left(self) -> float:
-        """Until no further step may begin."""
-
-    def validate(self, theta: NDArray[Any]) -> float:
-        """What is to become low, at theta."""
-
-    def record(
-        self, epochs: NDArray[np.float64], validation_cost: float, theta: NDArray[Any], step: int
-    ) -> str | None:
-        """Take note of epochs that ended, rows of cost and norm; the reason to stop, or None."""
-
-    @property
-    def n_recorded(self) -> int:
-        """Epochs that it has taken note of."""
-
-    def record_late(self, epochs: NDArray[np.float64]) -> None:
-        """Take note of epochs that ended when Ctrl-C came, and do no more."""
-
-    def diverged(self, cost: float, theta: NDArray[Any], epoch: int, step: int) -> Exception:
-        """The error for a cost that is not finite after so many steps; theta is before the last."""
-
-    def mark(self) -> Any:
-        """Where it stands now; nothing in it changes later."""
-
-    def arrays_at(self, mark: Any) -> Arrays:
-        """What it knew then, as a checkpoint holds it."""
-
-    def expected(self, n_epochs: int, theta: NDArray[Any]) -> dict[str, Expected]:
-        """Its arrays in a checkpoint, after so many epochs."""
-
-    def go_on_from(self, arrays: Arrays, verifier: Verifier) -> None:
-        """Take back what a checkpoint holds. Raises CheckpointError if that cannot be."""
-
-    @property
-    def watched(self) -> list[float]:
-        """The numbers that are to become low, one an epoch."""
-
-    def verify(self, theta: NDArray[Any], verifier: Verifier) -> None:
-        """Raise CheckpointError unless these can be the parameters after the latest epoch."""
-
-
 class Descent:
-    """A run of minibatch descent: epoch after epoch, watched over by a monitor.
+    """A descent under way (a `Minimisation`): one step and then a slice of steps in each `advance`.
 
     Parameters
     ----------
-    way : Slices or Steps
+    problem : Problem
     state : State
-        Changed in place, all the time.
+        Where it begins, or goes on. Changed in place, all the time.
     settings : Settings
-    monitor : Watching
-        Hears of each epoch. Slices end with an epoch only where somebody wants to look at the
-        parameters then: a callback, or validation data.
-    keeper : Keeper, optional
-        Of the checkpoint. What it has found, state and monitor hold already.
-    last_finite : State, optional
-        Of a run that had ended: the last state with a finite cost. None: that is `state`.
+
+    Attributes
+    ----------
+    last_finite : State
+        The latest state that was copied and whose cost is known to be finite.
     """
 
-    def __init__(
-        self,
-        way: Slices | Steps,
-        state: State,
-        settings: Settings,
-        monitor: Watching,
-        keeper: Keeper | None = None,
-        last_finite: State | None = None,
-    ) -> None:
-        self._way = way
-        self._ahead = ReadAhead.of(way.inputs, settings.block)
-        self._order: tuple[int, NDArray[Any]] | None = None  # a copy, and its epoch
-        self._state = state
+    def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
+        self.state = state
+        self.last_finite = self._begun = state.copy()
+        self.ended = None
         self._settings = settings
-        self._monitor = monitor
-        self._keeper = keeper
-        self._last_finite = state.copy() if last_finite is None else last_finite
-        self._epochs_before, self._history = 0, np.zeros((0, 2))  # of the latest slice
-
-    def run(self, max_epochs: int) -> str:
-        """Up to `max_epochs` epochs; returns why it stopped."""
-        try:
-            return self._run(max_epochs)
-        except KeyboardInterrupt:  # which may come between a slice and its record
-            ended = int(self._state.counts[EPOCHS])
-            missing = ended - self._monitor.n_recorded
-            if missing > 0:
-                last = ended - self._epochs_before
-                self._monitor.record_late(self._history[last - missing : last])
-            raise
-        finally:
-            if self._ahead is not None:
-                self._ahead.close()
-
-    def _run(self, max_epochs: int) -> str:
-        counts, monitor = self._state.counts, self._monitor
-        n_steps = 1
+        self._way = way_of(problem, settings)
+        self._ahead = ReadAhead.of(self._way.inputs, settings.block)
+        self._order: tuple[int, NDArray[Any]] | None = None  # a copy, and its epoch
+        self._confirmed: State | None = None
+        self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
         # Steps of a slice by what they should take: the first ones may have compiled.
-        expected_steps = SLICE_SECONDS / self._way.expected_seconds
-        while True:
-            if counts[STAGNANT]:  # also of a run whose time was over at the same epoch
-                return "tol"
-            if counts[EPOCHS] >= max_epochs:
-                return "max_iter"
-            epochs_before, steps_before = (int(counts[place]) for place in (EPOCHS, STEPS))
-            n_epochs = self._epochs_of_slice(max_epochs - epochs_before)
-            history = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
-            self._epochs_before, self._history = epochs_before, history
-            ended, seconds = self._slice(n_steps, history)
-            n_ended = int(counts[EPOCHS]) - epochs_before
-            validation_cost = math.nan
-            if ended == DIVERGED:
-                monitor.record(history[:n_ended], validation_cost, self._state.theta, steps_before)
-                raise self._diverged(float(history[n_ended, 0]), int(counts[EPOCHS]) + 1)
-            if n_ended and monitor.validates:
-                validation_cost = monitor.validate(self._state.theta)
-                watch(self._state, self._settings, validation_cost)
-            reason = monitor.record(
-                history[:n_ended], validation_cost, self._state.theta, int(counts[STEPS])
-            )
-            if reason is not None:
-                return reason
-            n_taken = int(counts[STEPS]) - steps_before
-            limit = min(SLICE_SECONDS, max(monitor.seconds_left, 0.0))
-            by_the_clock = n_taken * limit / max(seconds, 1e-6)
-            n_steps = 1 + int(min(max(10 * n_steps, expected_steps), by_the_clock))
+        self._expected_steps = SLICE_SECONDS / self._way.expected_seconds
+        self._n_steps, self._taken, self._seconds = 0, 0, math.inf
 
-    def final_cost(self, theta: NDArray[Any]) -> float:
-        """J at the parameters that come back; raises DivergedError if it is not finite."""
+    @property
+    def n_iter(self) -> int:
+        return int(self.state.counts[EPOCHS])
+
+    @property
+    def n_steps(self) -> int:
+        return int(self.state.counts[STEPS])
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        return self.state.theta
+
+    @property
+    def stagnant(self) -> bool:
+        return bool(self.state.counts[STAGNANT])
+
+    def observe(self, cost: float) -> None:
+        """Count an epoch by a cost from elsewhere."""
+        watch(self.state, self._settings, cost)
+
+    def advance(self, budget: Budget) -> Progress:
+        """One step, and as many more as fit into the time; no more than a slice."""
+        epochs_before = self.n_iter
+        n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
+        self._rows = np.full((min(n_epochs, MOST_EPOCHS_A_SLICE), 2), math.nan)
+        self._rows_begin, self._confirmed = epochs_before, None
+        if self._n_steps:
+            limit = min(SLICE_SECONDS, max(budget.seconds, 0.0))
+            by_the_clock = self._taken * limit / max(self._seconds, 1e-6)
+            most = max(10 * self._n_steps, self._expected_steps)
+            self._n_steps = 1 + int(min(most, by_the_clock))
+        else:
+            self._n_steps = 1
+        steps_before = self.n_steps
+        ended, self._seconds = self._slice(self._n_steps, self._rows)
+        self._taken = self.n_steps - steps_before
+        rows = self._rows[: self.n_iter - epochs_before]
+        if ended == DIVERGED:
+            raise self._diverged(float(self._rows[len(rows), 0]), self.n_iter + 1, rows)
+        before = self.last_finite.theta if self._settings.full_batch else None
+        return Progress(rows, self.state.theta, self.n_steps, before)
+
+    def missed(self, n_iter: int) -> Progress:
+        """The epochs after these, of the latest slice."""
+        rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
+        rows = rows[~np.isnan(rows[:, 0])]  # Ctrl-C may come before a cost is noted
+        before = self._begun.theta if self._settings.full_batch else None
+        return Progress(rows, self.theta, self.n_steps, before)
+
+    def confirmed(self) -> Callable[[], Arrays] | None:
+        """The state in which the latest `advance` began, once its first step has been taken."""
+        state = self._confirmed
+        return None if state is None else lambda: state.arrays("state")
+
+    def arrays(self) -> Arrays:
+        """Its state."""
+        return self.state.arrays("state")
+
+    def arrays_at_end(self) -> Arrays:
+        """Its state, and the last one with a finite cost."""
+        return {**self.arrays(), **self.last_finite.arrays("finite")}
+
+    def cost_of(self, theta: NDArray[Any]) -> float:
+        """J at the parameters that come back. Raises Diverged if it is not finite."""
         cost = self._way.cost(theta, self._settings.alpha)
         if not math.isfinite(cost):
-            counts = self._state.counts
-            raise self._diverged(cost, int(counts[EPOCHS] + (counts[POSITION] > 0)))
+            begun = self.state.counts[POSITION] > 0
+            raise self._diverged(cost, int(self.n_iter + begun))
         return cost
 
-    def _epochs_of_slice(self, left: int) -> int:
-        """Epochs after which a slice must end, of those that are left."""
-        if self._monitor.wants_each_epoch or self._ahead is not None:
-            return 1
-        if self._keeper is not None and self._keeper.every_epochs is not None:
-            return min(left, self._keeper.every_epochs)
-        return left
+    def close(self) -> None:
+        """Ask for no more data ahead of time."""
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
         """One step, and up to n_steps more; how it ended, and the seconds that it took."""
-        watched = not self._monitor.validates
-        epochs_before = int(self._state.counts[EPOCHS])
-        before, mark = self._copied_state(), self._monitor.mark()
+        epochs_before = self.n_iter
+        self._begun = self._copied_state()
         start = time.perf_counter()
-        ended = self._way.advance(self._state, self._settings, watched, 1, len(history), history)
+        ended = self._way.advance(self.state, self._settings, 1, len(history), history)
         self._read_ahead()
         seconds = time.perf_counter() - start
         if ended == DIVERGED:
             return ended, seconds
-        self._last_finite = before  # that its cost is finite, only the step after it has shown
-        if self._keeper is not None:
-            self._keeper.reached(epochs_before, lambda: self._arrays(before, mark))
+        # That the cost is finite where it began, only the first step has shown.
+        self.last_finite = self._confirmed = self._begun
         if ended == UNFINISHED:
-            rest = history[int(self._state.counts[EPOCHS]) - epochs_before :]
+            rest = history[self.n_iter - epochs_before :]
             if self._ahead is not None:
-                position, batch_size = int(self._state.counts[POSITION]), self._settings.batch_size
+                position, batch_size = int(self.state.counts[POSITION]), self._settings.batch_size
                 n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))
             start = time.perf_counter()
-            ended = self._way.advance(
-                self._state, self._settings, watched, n_steps, len(rest), rest
-            )
+            ended = self._way.advance(self.state, self._settings, n_steps, len(rest), rest)
             seconds += time.perf_counter() - start
             self._read_ahead()
         return ended, seconds
 
     def _copied_state(self) -> State:
         """A copy, of the order once an epoch: that of many samples takes longer than a slice."""
-        epoch, position = (int(self._state.counts[place]) for place in (EPOCHS, POSITION))
+        epoch, position = (int(self.state.counts[place]) for place in (EPOCHS, POSITION))
         if position and self._order is not None and self._order[0] == epoch:
-            return self._state.copy(self._order[1])
-        copied = self._state.copy()
+            return self.state.copy(self._order[1])
+        copied = self.state.copy()
         self._order = (epoch, copied.order) if position else None  # at 0, a new one is to come
         return copied
 
     def _read_ahead(self) -> None:
         if self._ahead is not None:
-            position, epoch = (int(self._state.counts[place]) for place in (POSITION, EPOCHS))
-            self._ahead.follow(self._state.order, position, epoch)
+            position, epoch = (int(self.state.counts[place]) for place in (POSITION, EPOCHS))
+            self._ahead.follow(self.state.order, position, epoch)
 
-    def _arrays(self, state: State, mark: Any) -> Arrays:
-        """What a run can go on from."""
-        return {**state.arrays("state"), **self._monitor.arrays_at(mark)}
-
-    def keep_end(self, stopped: str, result: Arrays) -> None:
-        """Write the end of the run down, and what came of it."""
-        if self._keeper is not None:
-            mark = self._monitor.mark()
-            self._keeper.ended(
-                int(self._state.counts[EPOCHS]),
-                stopped,
-                lambda: {
-                    **self._arrays(self._state, mark),
-                    **self._last_finite.arrays("finite"),
-                    **result,
-                },
-            )
-
-    def _diverged(self, cost: float, epoch: int) -> Exception:
+    def _diverged(
+        self, cost: float, epoch: int, rows: NDArray[np.float64] | None = None
+    ) -> Diverged:
         """The error for a cost that is not finite, with the parameters one step earlier.
 
         They are computed again, from the copy that was made when the slice began.
         """
-        state = self._state
+        state = self.state
         step = int(state.counts[STEPS])
         if step > 0:
-            state.restore(self._last_finite)
+            state.restore(self.last_finite)
             nowhere = np.zeros((1, 2))
             while state.counts[STEPS] < step - 1:
-                watched = not self._monitor.validates
-                self._way.advance(state, self._settings, watched, 1, 1, nowhere)
-        return self._monitor.diverged(cost, state.theta, epoch, step)
+                self._way.advance(state, self._settings, 1, 1, nowhere)
+        if self._settings.full_batch:
+            epoch = step
+        return Diverged(
+            cost, state.theta.copy(), epoch, step, np.zeros((0, 2)) if rows is None else rows
+        )

@@ -1,0 +1,139 @@
+"""A fit's training: scikit-learn's parameters as settings of a solver, and a run to its end."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.equations.backends import NUMPY
+from engine.estimators.watch import FitWatch
+from engine.solvers.batches import samples_of_a_block
+from engine.solvers.solver import Minimisation, Problem, Solver
+from engine.solvers.state import COST, RATE, SCHEDULES, WEIGHT, Settings, State
+from engine.sums.blas import one_blas_thread
+from engine.training.checkpoint import Keeper, is_over
+from engine.training.result import DivergedError
+from engine.training.run import Run, begin
+
+# SciPy's own, which scikit-learn leaves as it is.
+FTOL_OF_SCIPY = 2.2204460492503131e-09
+
+
+def settings_of(
+    solver: Solver,
+    given: Mapping[str, Any],
+    n_samples: int,
+    n_features: int,
+    batch_size: int,
+    scored: bool,
+) -> Settings:
+    """The settings of a run, from an estimator's parameters, which were checked."""
+    shuffle = given["shuffle"] if not solver.full_batch else False
+    schedule = given["learning_rate"] if solver.takes_schedule_in_sklearn else "constant"
+    # scikit-learn stops at one failure more than it says.
+    patience = min(given["n_iter_no_change"] + 1, sys.maxsize)
+    by_steps = solver.by_steps
+    return Settings(
+        update=solver.update_for(given["momentum"], given["nesterovs_momentum"]),
+        batch_size=n_samples if solver.full_batch else batch_size,
+        shuffle=int(bool(shuffle)),
+        block=samples_of_a_block(n_features) if shuffle == "blocks" else 0,
+        learning_rate=float(given["learning_rate_init"]),
+        momentum=float(given["momentum"]),
+        beta_1=float(given["beta_1"]),
+        beta_2=float(given["beta_2"]),
+        epsilon=float(given["epsilon"]),
+        alpha=float(given["alpha"]),
+        schedule=SCHEDULES[schedule],
+        power_t=float(given["power_t"]),
+        tol=float(given["tol"]),
+        patience=int(patience),
+        stops=int(by_steps),
+        counts_samples=1,
+        judged=int(scored),
+        ftol=FTOL_OF_SCIPY,
+        gtol=float(given["tol"]),
+        most_iterations=given["max_iter"],
+        most_evaluations=given["max_fun"],
+        finite=int(by_steps),
+    )
+
+
+class Trained(NamedTuple):
+    """How a fit's training ended.
+
+    `stopped` is "max_iter", "tol", "callback", "max_time", "converged", "interrupted" or
+    "diverged"; then `error` says where, and theta is the last one with a finite loss.
+    """
+
+    theta: NDArray[Any]
+    stopped: str
+    solver: Minimisation
+    error: DivergedError | None
+
+    @property
+    def result(self) -> Any:
+        """SciPy's, if its loop has ended by itself; else None."""
+        return getattr(self.solver, "result", None) if self.stopped == "converged" else None
+
+
+def train(
+    solver: Solver,
+    problem: Problem,
+    state: State,
+    settings: Settings,
+    watch: FitWatch,
+    max_iter: int,
+    keeper: Keeper | None,
+    why_rate: str | None,
+) -> Trained:
+    """A run to its end; Ctrl-C and divergence are outcomes, not errors.
+
+    With `why_rate`, each change of the learning rate is printed, after this reason. SciPy's loop
+    counts its own iterations, and says that there were too many.
+    """
+    stopped, error = "", None
+    blas = solver.uses_blas or problem.backend is NUMPY
+    with one_blas_thread() if blas else nullcontext():
+        minimisation, found = begin(solver, problem, state, settings, watch, keeper)
+        if found is not None and _is_over(solver, keeper, max_iter):
+            assert keeper is not None
+            assert keeper.found is not None
+            minimisation.close()
+            return Trained(minimisation.theta, keeper.found.stopped or "", minimisation, None)
+        if why_rate is not None:
+            running: State = minimisation.state  # type: ignore[attr-defined]
+            watch.follow(lambda: float(running.sums[RATE]), why_rate)
+        run = Run(minimisation, watch, keeper, max_iter if solver.by_steps else np.inf)
+        steps_before = minimisation.n_steps
+        try:
+            stopped = run.to_its_end()
+            run.keep_end(stopped, {})
+        except KeyboardInterrupt:
+            if minimisation.n_steps == steps_before:
+                raise  # nothing was reached that could be kept
+            if keeper is not None:
+                keeper.interrupted()
+            stopped = "interrupted"
+        except DivergedError as diverged:
+            stopped, error = "diverged", diverged
+    theta = minimisation.theta if error is None else error.theta
+    if stopped == "converged":  # float32 is rounded from here
+        theta = minimisation.result.x.astype(theta.dtype)  # type: ignore[attr-defined]
+    return Trained(theta, stopped, minimisation, error)
+
+
+def _is_over(solver: Solver, keeper: Keeper | None, max_iter: int) -> bool:
+    """Whether a run that was found had ended. SciPy's loop says so itself."""
+    if solver.by_steps:
+        return is_over(keeper, max_iter)
+    return keeper is not None and keeper.found is not None and keeper.found.stopped == "callback"
+
+
+def loss_so_far(state: State) -> float | None:
+    """The loss of the epoch that was interrupted; None if it has not begun."""
+    weight = float(state.sums[WEIGHT])
+    return float(state.sums[COST]) / weight if weight else None

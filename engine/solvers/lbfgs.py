@@ -1,0 +1,296 @@
+"""L-BFGS on all samples at once: SciPy's optimiser, our cost and gradient.
+
+Limited-memory BFGS keeps the last ten pairs of steps and changes of the gradient, and a line search
+tries one or more points a step (Byrd, Lu, Nocedal & Zhu 1995; Zhu et al. 1997, algorithm 778).
+
+SciPy runs its own loop, and a run here is advanced from outside. So SciPy's loop has a thread of
+its own, which waits while a point is evaluated: at any time one of the two works.
+"""
+
+import _thread
+import math
+import weakref
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from engine.solvers.solver import Arrays, Budget, Diverged, Problem, Progress
+from engine.solvers.state import STAGNANT, Settings, State, euclidean_norm, watch
+from engine.sums.blas import hold_blas, limit_own_thread
+from engine.sums.objective import Objective
+
+# J and dJ/dtheta at a point, by the function that evaluates them, or from a log of an earlier run.
+Evaluate = Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
+Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
+
+
+class LBFGS:
+    """L-BFGS under way (a `Minimisation`): an iteration in each `advance`.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+        Its theta is where the run begins, and its counts tell of stagnation. Changed in place.
+    settings : Settings
+
+    Attributes
+    ----------
+    ended : str or None
+        "converged" once SciPy's loop has ended: its line search finds no lower cost, or one of
+        SciPy's own limits was reached.
+    result : OptimizeResult or None
+        SciPy's, then.
+    evaluated : callable
+        What evaluates a point; another one may give evaluations again that an earlier run has made.
+    n_evaluations : int
+    """
+
+    def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
+        backend, layers, samples, alpha, n_threads = problem
+        self.objective = Objective(backend, layers, samples, alpha, n_threads)
+        self.ended: str | None = None
+        self.result: Any = None
+        self.evaluated: Evaluated = lambda theta, evaluate: evaluate(theta)
+        self.n_iter = 0
+        self.n_evaluations = 0
+        self._state = state
+        self._settings = settings
+        self._last: Point | None = None  # evaluated last
+        self._reached: Point | None = None  # at the end of the last iteration
+        self._confirmed: Arrays | None = None
+        options = {
+            "maxiter": settings.most_iterations,
+            "maxfun": settings.most_evaluations,
+            "ftol": settings.ftol,
+            "gtol": settings.gtol,
+        }
+        self._loop = ScipyLoop(state.theta.astype(np.float64), options)
+        self._asked: Asked | None = None
+
+    @property
+    def n_steps(self) -> int:
+        return self.n_iter
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        return self._state.theta
+
+    @property
+    def stagnant(self) -> bool:
+        return bool(self._state.counts[STAGNANT])
+
+    def observe(self, cost: float) -> None:
+        """Count an iteration by a cost from elsewhere."""
+        watch(self._state, self._settings, cost)
+
+    def advance(self, budget: Budget) -> Progress:
+        """To the end of the next iteration, or of the run. Each point tried is a pass."""
+        self._confirmed = None if self._reached is None else self.arrays()
+        if self._asked is None:
+            self._asked = self._loop.begin()
+        while True:
+            asked = self._asked
+            if asked.iterate is not None:
+                self._asked = asked._replace(iterate=None)
+                return self._iteration(asked.iterate)
+            if asked.x is None:
+                self.result, self.ended = asked.result, "converged"
+                return Progress(np.zeros((0, 2)), self.theta, self.n_iter)
+            point = self._at(asked.x)
+            if self._reached is None:
+                self._reached = point
+                self._confirmed = self.arrays()
+            self._asked = self._loop.answer(point.cost, point.dtheta.astype(np.float64))
+
+    def _iteration(self, x: NDArray[np.float64]) -> Progress:
+        """What an iteration has done that ended at x."""
+        before = self._reached
+        assert before is not None
+        self._reached = point = self._at(x)
+        self.theta[:] = point.theta
+        self.n_iter += 1
+        if not self._settings.judged:
+            self.observe(before.cost)
+        row = np.array([[before.cost, euclidean_norm(before.dtheta)]])
+        return Progress(row, self.theta, self.n_iter, before.theta, point.cost)
+
+    def _at(self, x: NDArray[np.float64]) -> "Point":
+        """J and its gradient at x, in the dtype of the data; the point evaluated last is kept."""
+        theta = x.astype(self.theta.dtype)
+        if self._last is None or not np.array_equal(self._last.theta, theta):
+            cost, dtheta = self.evaluated(theta, self._evaluate)
+            self.n_evaluations += 1
+            self._last = Point(theta, cost, dtheta)
+        return self._last
+
+    def _evaluate(self, theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        cost, dtheta = self.objective.cost_and_gradient(theta)
+        if self._settings.finite and not math.isfinite(cost):
+            step = 0 if self._last is None else self.n_iter + 1
+            last = theta if self._reached is None else self._reached.theta
+            raise Diverged(cost, last.copy(), step, step)
+        return cost, dtheta
+
+    def missed(self, n_iter: int) -> Progress:
+        """Nothing: an iteration that was left in its midst has not ended."""
+        return Progress(np.zeros((0, 2)), self.theta, self.n_iter)
+
+    def confirmed(self) -> Callable[[], Arrays] | None:
+        """Where the latest `advance` began."""
+        arrays = self._confirmed
+        return None if arrays is None else lambda: arrays
+
+    def arrays(self) -> Arrays:
+        """Its parameters, and how many evaluations have led to them."""
+        theta = self.theta if self._reached is None else self._reached.theta
+        return {"theta": theta, "evaluations": np.array([self.n_evaluations])}
+
+    arrays_at_end = arrays
+
+    def cost_of(self, theta: NDArray[Any]) -> float:
+        """J at the parameters that come back. Raises Diverged if it is not finite."""
+        cost = self.objective.cost(theta)
+        if not math.isfinite(cost):
+            last = theta if self._reached is None else self._reached.theta
+            raise Diverged(cost, last.copy(), self.n_iter, self.n_iter)
+        return cost
+
+    def close(self) -> None:
+        """End SciPy's thread."""
+        self._loop.close()
+
+
+class Point(NamedTuple):
+    """J and dJ/dtheta at theta."""
+
+    theta: NDArray[Any]
+    cost: float
+    dtheta: NDArray[Any]
+
+
+class Asked(NamedTuple):
+    """What SciPy's loop wants: the value at x; or nothing more, when it has ended with `result`.
+
+    `iterate` is where an iteration has ended meanwhile.
+    """
+
+    x: NDArray[np.float64] | None
+    iterate: NDArray[np.float64] | None = None
+    result: Any = None
+
+
+class Abandoned(BaseException):
+    """Ends SciPy's loop from within, when nobody will answer it any more."""
+
+
+class ScipyLoop:
+    """SciPy's L-BFGS-B in a thread of its own, which waits for an answer to each point it asks for.
+
+    Parameters
+    ----------
+    start : ndarray (n_parameters,) float64
+    options : dict
+        SciPy's.
+    """
+
+    def __init__(self, start: NDArray[np.float64], options: dict[str, Any]) -> None:
+        self._exchange = Exchange(start, options)
+        # The thread knows the exchange alone, so that it does not keep this object.
+        self._close = weakref.finalize(self, self._exchange.abandon)
+        self._close.atexit = False
+
+    def begin(self) -> Asked:
+        """The first point."""
+        self._exchange.context = copy_context()
+        try:
+            _thread.start_new_thread(self._exchange.run, ())
+        except RuntimeError as error:
+            raise MemoryError(
+                f"The thread that L-BFGS runs in could not be started ({error}): free memory, or "
+                "end other threads."
+            ) from error
+        return self._exchange.wait()
+
+    def answer(self, cost: float, gradient: NDArray[np.float64]) -> Asked:
+        """What it wants next, given J and its gradient at the point it asked for."""
+        hold_blas()  # SciPy goes on with it
+        self._exchange.answer = cost, gradient
+        self._exchange.answered.release()
+        return self._exchange.wait()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._close()
+
+
+class Exchange:
+    """What the two threads share. `answered` and `asked` are locks that one sets for the other."""
+
+    def __init__(self, start: NDArray[np.float64], options: dict[str, Any]) -> None:
+        self._start = start
+        self._options = options
+        self.context = copy_context()
+        self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: nobody will
+        self._question: Asked | BaseException | None = None
+        self._iterate: NDArray[np.float64] | None = None
+        self.answered, self._asked = _thread.allocate_lock(), _thread.allocate_lock()
+        self.answered.acquire()
+        self._asked.acquire()
+
+    def wait(self) -> Asked:
+        """Until SciPy's loop wants something."""
+        self._asked.acquire()
+        question, self._question = self._question, None
+        if isinstance(question, BaseException):
+            raise question
+        assert question is not None
+        return question
+
+    def abandon(self) -> None:
+        """Let the thread end at its next question, or now if it waits for an answer."""
+        self.answer = None
+        if self.answered.locked():
+            self.answered.release()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            self.context.run(self._minimise)
+        except Abandoned:
+            return
+        except BaseException as error:  # it is the caller's
+            self._question = error
+        self._asked.release()
+
+    def _minimise(self) -> None:
+        limit_own_thread()
+        result = minimize(
+            self._value,
+            self._start,
+            method="L-BFGS-B",
+            jac=True,
+            callback=self._note,
+            options=self._options,
+        )
+        self._question = Asked(None, self._taken(), result)
+
+    def _value(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        self._question = Asked(x.copy(), self._taken())
+        self._asked.release()
+        self.answered.acquire()
+        answer, self.answer = self.answer, None
+        if answer is None:
+            raise Abandoned
+        return answer
+
+    def _note(self, intermediate_result: Any) -> None:
+        self._iterate = intermediate_result.x.copy()
+
+    def _taken(self) -> NDArray[np.float64] | None:
+        iterate, self._iterate = self._iterate, None
+        return iterate

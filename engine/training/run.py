@@ -1,0 +1,149 @@
+"""The one loop: a solver is advanced, a watch considers what came of it, a keeper writes it down.
+
+`train`, the estimators and fits on Dask are faces of it. Whoever has many runs may advance each in
+turn: what one call of `Run.advance` does takes some fifty milliseconds.
+"""
+
+import math
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from numpy.typing import NDArray
+
+from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Solver
+from engine.solvers.state import Settings, State
+from engine.training.checkpoint import Keeper, found_by
+from engine.training.restoration import replayed, restored_descent
+from engine.training.verification import Expected
+from engine.training.watch import Mark, Watch
+
+SomeWatch = TypeVar("SomeWatch", bound=Watch)
+
+
+class Run(Generic[SomeWatch]):
+    """A run under way.
+
+    Parameters
+    ----------
+    solver : Minimisation
+    watch : Watch
+    keeper : Keeper or None
+        Of the checkpoint. What it has found, solver and watch hold already.
+    max_iter : float
+        Iterations at most.
+    """
+
+    def __init__(
+        self, solver: Minimisation, watch: SomeWatch, keeper: Keeper | None, max_iter: float
+    ) -> None:
+        self.solver = solver
+        self.watch = watch
+        self._keeper = keeper
+        self._max_iter = max_iter
+        self.cost: float | None = None  # J at the solver's parameters, if it knows it
+
+    def to_its_end(self) -> str:
+        """Advance until it stops; returns why."""
+        try:
+            while (reason := self.advance()) is None:
+                pass
+        except KeyboardInterrupt:  # which may come between an iteration and its record
+            self.watch.catch_up(self.solver.missed(self.watch.n_iter))
+            raise
+        finally:
+            self.solver.close()
+        return reason
+
+    def advance(self) -> str | None:
+        """Go on for a while; the reason to stop, or None.
+
+        Raises the watch's error if the cost stops being finite.
+        """
+        solver, watch = self.solver, self.watch
+        if solver.stagnant:  # also of a run whose time was over at the same iteration
+            return "tol"
+        if solver.n_iter >= self._max_iter:
+            return "max_iter"
+        n_iter, mark = solver.n_iter, watch.mark()
+        try:
+            progress = solver.advance(watch.budget(self._most_iterations()))
+        except Diverged as found:
+            watch.record(found.rows)
+            raise watch.diverged(found) from None
+        finally:
+            self._keep(n_iter, mark)
+        if solver.ended is not None:
+            return solver.ended
+        reason = watch.consider(solver, progress)
+        self.cost = progress.cost
+        return reason
+
+    def cost_of(self, theta: NDArray[Any]) -> float:
+        """J at parameters that come back. Raises the watch's error if it is not finite."""
+        try:
+            return self.solver.cost_of(theta)
+        except Diverged as found:
+            raise self.watch.diverged(found) from None
+
+    def _most_iterations(self) -> int:
+        """Iterations after which an `advance` must end."""
+        left = self._max_iter - self.solver.n_iter
+        every = None if self._keeper is None else self._keeper.every_epochs
+        most = left if every is None else min(left, every)
+        return 1 if math.isinf(most) else int(most)
+
+    def _keep(self, n_iter: int, mark: Mark) -> None:
+        """Tell the keeper of where the latest `advance` began."""
+        if self._keeper is not None and (arrays := self.solver.confirmed()) is not None:
+            watch = self.watch
+            self._keeper.reached(n_iter, lambda: {**arrays(), **watch.arrays_at(mark)})
+
+    def keep_end(self, stopped: str, result: Arrays) -> None:
+        """Write down the end of the run, and what came of it."""
+        if self._keeper is not None:
+            solver, watch, mark = self.solver, self.watch, self.watch.mark()
+            self._keeper.ended(
+                solver.n_iter,
+                stopped,
+                lambda: {**solver.arrays_at_end(), **watch.arrays_at(mark), **result},
+            )
+
+
+class Begun(NamedTuple):
+    """A solver at work, and all arrays of the checkpoint that it goes on from, if there is one."""
+
+    solver: Minimisation
+    found: Arrays | None
+
+
+def begin(
+    solver: Solver,
+    problem: Problem,
+    state: State,
+    settings: Settings,
+    watch: Watch,
+    keeper: Keeper | None = None,
+    result: dict[str, Expected] | None = None,
+    over: bool = False,
+) -> Begun:
+    """Start a solver, or let it go on from what the keeper has found.
+
+    `result` names the arrays that such a run writes at its end; `over` says that it has ended, and
+    that its result is all that is wanted. Raises CheckpointError if the run cannot have written
+    what was found.
+    """
+    result = result or {}
+    if solver.replays:
+        minimisation = solver.start(problem, state, settings)
+        found = (
+            None
+            if keeper is None
+            else replayed(keeper, minimisation, state, settings, watch, result, over)
+        )
+        return Begun(minimisation, found)
+    if keeper is None or found_by(keeper) is None:
+        return Begun(solver.start(problem, state, settings), None)
+    restored = restored_descent(keeper, state, settings, watch, problem.samples, result)
+    minimisation = solver.start(problem, restored.state, settings)
+    if restored.last_finite is not None:
+        minimisation.last_finite = restored.last_finite  # type: ignore[attr-defined]
+    return Begun(minimisation, restored.arrays)

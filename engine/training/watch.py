@@ -1,0 +1,394 @@
+"""What watches over a run: its curves, its best parameters, who is told, and when it stops.
+
+`Watch` is what all runs share. What an iteration is judged by, and in which words it is told, are
+the rules of those who asked for the run: `TrainingWatch` has those of `train`, and the estimators
+have scikit-learn's (engine/estimators/watch.py).
+"""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.solvers.solver import Arrays, Budget, Diverged, Minimisation, Progress
+from engine.training.result import DivergedError, History, Iteration
+from engine.training.verification import ANY, Expected, Verifier
+
+Callback = Callable[[Iteration], Any]
+
+# Columns of the table: one row an iteration.
+COST, NORM, SECONDS, VALIDATION, SCORE, N_COLUMNS = range(6)
+CLOCK = 1e-6  # seconds: rounding may make a time earlier than the one before by so much
+
+
+class Validation(NamedTuple):
+    """Held-out data, as functions of theta.
+
+    `score` is None unless a score decides when to stop: higher is better.
+    """
+
+    loss: Callable[[NDArray[Any]], float]
+    score: Callable[[NDArray[Any]], float] | None = None
+
+
+class Mark(NamedTuple):
+    """Where a watch stands; nothing in it changes later."""
+
+    n_iter: int
+    best_value: float
+    best: NDArray[Any] | None
+
+
+class Table:
+    """Rows that are only ever appended, one an iteration."""
+
+    def __init__(self) -> None:
+        self._rows = np.empty((64, N_COLUMNS))
+        self.count = 0
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """The rows so far, a view."""
+        return self._rows[: self.count]
+
+    def append(self, rows: ArrayLike) -> None:
+        """Rows (n, N_COLUMNS) more. Ctrl-C in the middle adds none."""
+        added = np.asarray(rows, dtype=np.float64)
+        count = self.count + len(added)
+        if count > len(self._rows):
+            grown = np.empty((2 * count, N_COLUMNS))
+            grown[: self.count] = self.rows
+            self._rows = grown
+        self._rows[self.count : count] = added
+        self.count = count
+
+
+class Watch(ABC):
+    """Told of a run as it is advanced; says when to stop.
+
+    Parameters
+    ----------
+    validation : Validation or None
+    max_time : float
+        Seconds after which no further step begins.
+    best_value : float
+        The lowest value so far, of runs that this one goes on from.
+    """
+
+    def __init__(
+        self, validation: Validation | None, max_time: float, best_value: float = math.inf
+    ) -> None:
+        self._validation = validation
+        self._max_time = max_time
+        self._begun = self._start = time.perf_counter()  # the latter earlier, for a run resumed
+        self._table = Table()
+        self._best: NDArray[Any] | None = None
+        self._best_value = self._earlier_best = best_value
+
+    # The rules.
+
+    keeps_first = False  # whether the first parameters are kept, whatever their value
+
+    @property
+    @abstractmethod
+    def judges(self) -> bool:
+        """Whether something else than the solver's own costs decides when to stop."""
+
+    @property
+    @abstractmethod
+    def wants_each_iteration(self) -> bool:
+        """Whether somebody looks at the parameters after each iteration."""
+
+    @abstractmethod
+    def _judge(self, progress: Progress, row: NDArray[np.float64]) -> float | None:
+        """Fill in what validation data say of an iteration; the value to become low, if `judges`.
+
+        Parameters that are better than all before are kept.
+        """
+
+    @abstractmethod
+    def place_of(self, progress: Progress) -> NDArray[Any]:
+        """The parameters that the row of an iteration is of."""
+
+    def rows_of(self, progress: Progress) -> NDArray[np.float64]:
+        """Cost and norm of each iteration, as the curves have them."""
+        return progress.rows
+
+    @abstractmethod
+    def _tell(self, progress: Progress, rows: NDArray[np.float64]) -> bool:
+        """Tell all who want to know of iterations; whether somebody asks to stop."""
+
+    @abstractmethod
+    def values(self) -> NDArray[np.float64]:
+        """Of each iteration so far the number that is to become low; none if no best is kept."""
+
+    @abstractmethod
+    def diverged(self, found: Diverged) -> Exception:
+        """The error for a cost that is not finite."""
+
+    # The run.
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations that it has taken note of."""
+        return self._table.count
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """What is known of each iteration, by the columns above; a view."""
+        return self._table.rows
+
+    @property
+    def best(self) -> NDArray[Any] | None:
+        """The parameters with the lowest value so far; None if none is kept."""
+        return self._best
+
+    @property
+    def seconds_left(self) -> float:
+        """Until max_time, which counts from the call: a run resumed has all of it again."""
+        return self._max_time - (time.perf_counter() - self._begun)
+
+    def budget(self, iterations: int) -> Budget:
+        """For the next `advance`, if no more than so many iterations are left."""
+        return Budget(self.seconds_left, 1 if self.wants_each_iteration else iterations)
+
+    def consider(self, solver: Minimisation, progress: Progress) -> str | None:
+        """Take note of iterations that ended; the reason to stop, or None.
+
+        Their ends lie evenly between now and the end of the one before: nobody looked at a clock.
+        """
+        rows = self._timed(self.rows_of(progress))
+        if len(rows):
+            value = self._judge(progress, rows[-1])
+            if value is not None:
+                solver.observe(value)
+        self._table.append(rows)
+        if self._tell(progress, rows):
+            return "callback"
+        return "max_time" if self.seconds_left <= 0 else None
+
+    def record(self, rows: NDArray[np.float64]) -> None:
+        """Take note of iterations as the run ends by an error or Ctrl-C, and tell nobody."""
+        self._table.append(self._timed(rows))
+
+    def catch_up(self, missed: Progress) -> None:
+        """The same for iterations that ended when Ctrl-C came."""
+        self.record(missed.rows)
+
+    def _timed(self, costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.full((len(costs_and_norms), N_COLUMNS), math.nan)
+        rows[:, : NORM + 1] = costs_and_norms
+        now = time.perf_counter() - self._start
+        earlier = float(self.rows[-1, SECONDS]) if self.n_iter else 0.0
+        share = np.arange(1, len(rows) + 1) / max(len(rows), 1)
+        rows[:, SECONDS] = earlier + (now - earlier) * share
+        return rows
+
+    def _keep_if_best(self, value: float, theta: NDArray[Any]) -> None:
+        """Keep a copy of theta if its value is lower than all before; a NaN is not."""
+        if value < self._best_value or (self.keeps_first and self._best is None):
+            self._best_value, self._best = math.inf if math.isnan(value) else value, theta.copy()
+
+    # Checkpoints.
+
+    def mark(self) -> Mark:
+        """Where it stands now."""
+        return Mark(self.n_iter, self._best_value, self._best)
+
+    def arrays_at(self, mark: Mark) -> Arrays:
+        """What it knew then, as a checkpoint holds it."""
+        return {
+            "watch.rows": self.rows[: mark.n_iter].copy(),
+            "watch.best_value": np.array([mark.best_value]),
+            "watch.best": np.empty(0) if mark.best is None else mark.best,
+        }
+
+    def expected(self, n_iter: int, theta: NDArray[Any]) -> dict[str, Expected]:
+        """Its arrays in a checkpoint, after so many iterations."""
+        return {
+            "watch.rows": Expected(np.float64, (n_iter, N_COLUMNS), numbers=ANY),
+            "watch.best_value": Expected(np.float64, (1,), numbers=ANY),
+            "watch.best": Expected(theta.dtype, theta.shape, empty=True),
+        }
+
+    def resume(self, arrays: Arrays, verifier: Verifier) -> int | None:
+        """Take back what a checkpoint holds. Raises CheckpointError if that cannot be.
+
+        Returns the iteration whose value is the best; None if no parameters are kept.
+        """
+        rows = arrays["watch.rows"]
+        costs, norms, seconds, validation, scores = rows.T
+        can_be = not np.isnan(costs).any() and not np.any(norms < 0)
+        verifier.require(can_be, "watch.rows hold costs or norms that no step has")
+        forward = np.isfinite(seconds).all() and np.all(seconds >= 0)
+        forward = forward and np.all(np.diff(seconds) >= -CLOCK)
+        verifier.require(forward, "watch.rows hold times that go back")
+        for column, there in ((validation, self._validation is not None), (scores, self._scored)):
+            none = np.isnan(column).all()
+            verifier.require(there or none, "watch.rows hold what validation data would have said")
+        self._table = Table()
+        self._table.append(rows)
+        self._start -= seconds[-1] if len(rows) else 0.0
+        at = self._iteration_of_best()
+        self._best = arrays["watch.best"] if arrays["watch.best"].size else None
+        verifier.require(
+            float(arrays["watch.best_value"][0]) == self._best_value,
+            "watch.best_value is not the lowest of watch.rows",
+        )
+        known = (at is None) == (self._best is None)
+        verifier.require(known, "watch.best is not the best of watch.rows")
+        if at is not None and self._validation is not None:
+            assert self._best is not None
+            kept, computed = float(validation[at]), self._validation.loss(self._best)
+            verifier.require_result("watch.best's cost", kept, computed)
+        return at
+
+    @property
+    def _scored(self) -> bool:
+        """Whether it is a score that decides."""
+        return self._validation is not None and self._validation.score is not None
+
+    def _iteration_of_best(self) -> int | None:
+        """Find the best iteration and its value once more, from the rows."""
+        self._best_value, found = self._earlier_best, None
+        for number, value in enumerate(self.values().tolist()):
+            if value < self._best_value or (self.keeps_first and found is None):
+                self._best_value, found = math.inf if math.isnan(value) else value, number
+        return found
+
+    @property
+    def decisive(self) -> NDArray[np.float64]:
+        """Of each iteration the number that decides on stagnation."""
+        return self.values() if self.judges else self.rows[:, COST]
+
+    def verify_row(self, n: int, progress: Progress, verifier: Verifier) -> None:
+        """Raise CheckpointError unless a row has the cost and norm of an iteration done again."""
+        kept_cost, kept_norm = self.rows[n, : NORM + 1].tolist()
+        cost, norm = self.rows_of(progress)[-1].tolist()
+        verifier.require(kept_cost == cost, "watch.rows are not those of its evaluations")
+        verifier.require_result("a gradient's norm", kept_norm, norm)
+
+    def verify_latest(self, theta: NDArray[Any], verifier: Verifier) -> None:
+        """Raise CheckpointError unless these can be the parameters after the latest iteration."""
+        if self._validation is not None:
+            kept = float(self.rows[-1, VALIDATION])
+            verifier.require_result("the validation cost", kept, self._validation.loss(theta))
+
+
+class TrainingWatch(Watch):
+    """The rules of `train`.
+
+    The mean cost of validation data decides on stagnation and on which parameters are best; without
+    validation data the training cost decides.
+
+    Parameters
+    ----------
+    validation_cost : callable or None
+        theta -> mean cost of the validation data.
+    max_time : float
+        Seconds after which no further step begins.
+    callback : callable or None
+        Is told of each `Iteration`; returning True stops the run.
+    full_batch : bool
+        Whether a row is of the parameters before a step, as for solvers that take all samples.
+    advice : str
+        What to do about a run that diverges, a sentence for its message.
+    """
+
+    def __init__(
+        self,
+        validation_cost: Callable[[NDArray[Any]], float] | None,
+        max_time: float,
+        callback: Callback | None,
+        full_batch: bool,
+        advice: str,
+    ) -> None:
+        super().__init__(None if validation_cost is None else Validation(validation_cost), max_time)
+        self._callback = callback
+        self._full_batch = full_batch
+        self._advice = advice
+
+    keeps_first = True
+
+    @property
+    def judges(self) -> bool:
+        return self._validation is not None
+
+    @property
+    def wants_each_iteration(self) -> bool:
+        return self.judges or self._full_batch or self._callback is not None
+
+    def values(self) -> NDArray[np.float64]:
+        if self._validation is not None:
+            return self.rows[:, VALIDATION]
+        return self.rows[:, COST] if self._full_batch else np.empty(0)
+
+    def place_of(self, progress: Progress) -> NDArray[Any]:
+        return progress.theta if progress.before is None else progress.before
+
+    def _judge(self, progress: Progress, row: NDArray[np.float64]) -> float | None:
+        theta = self.place_of(progress)
+        if self._validation is not None:
+            row[VALIDATION] = value = self._validation.loss(theta)
+            self._keep_if_best(value, theta)
+            return value
+        if self._full_batch:
+            self._keep_if_best(float(row[COST]), theta)
+        return None
+
+    def _tell(self, progress: Progress, rows: NDArray[np.float64]) -> bool:
+        if not len(rows) or self._callback is None:
+            return False
+        cost, gradient_norm, seconds, validation_cost, _ = rows[-1].tolist()
+        view = progress.theta.view()
+        view.flags.writeable = False
+        answer = self._callback(
+            Iteration(
+                progress.n_steps, cost, gradient_norm, validation_cost, seconds, view, self.n_iter
+            )
+        )
+        return isinstance(answer, bool | np.bool_) and bool(answer)
+
+    def catch_up(self, missed: Progress) -> None:
+        super().catch_up(missed)
+        if len(missed.rows) and missed.before is not None and not self.judges:
+            self._keep_if_best(float(missed.rows[-1, COST]), missed.before)
+
+    def best_with(self, theta: NDArray[Any], cost: float) -> NDArray[Any]:
+        """The best of those so far and of these, where a run with a row before each step ended."""
+        if self._full_batch:
+            at_end = cost if self._validation is None else self._validation.loss(theta)
+            if self._best is None or at_end < self._best_value:
+                return theta
+        return theta if self._best is None else self._best
+
+    @property
+    def history(self) -> History:
+        """The columns of `TrainResult.history`."""
+        names = ("cost", "gradient_norm", "seconds", "validation_cost")
+        columns = {name: self.rows[:, c].copy() for c, name in enumerate(names)}
+        if self._validation is None:
+            columns["validation_cost"] = np.empty(0)
+        return columns
+
+    def diverged(self, found: Diverged) -> DivergedError | ValueError:
+        if found.step == 0:
+            return ValueError(
+                f"The cost of the initial parameters is {found.cost}: scale X and Y (mean 0, "
+                "variance 1 for each row), or pass smaller initial parameters."
+            )
+        where = f"step {found.step}"
+        if not self._full_batch:
+            where += f", in epoch {found.epoch},"
+        return DivergedError(
+            f"The cost stopped being finite at {where} ({found.cost}). {self._advice} The last "
+            "parameters with a finite cost are in this error's .theta.",
+            found.theta,
+            epoch=found.epoch,
+            step=found.step,
+            history=self.history,
+        )
