@@ -12,16 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.checks.run import verify as verify
+    from engine.checks.verification import verify as verify
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.model_files.errors import ModelFileError as ModelFileError
-    from engine.model_files.files import load as load
-    from engine.model_files.files import save as save
+    from engine.model_files.save_load import load as load
+    from engine.model_files.save_load import save as save
     from engine.network import Network as Network
     from engine.tables.conversion import convert_table as convert_table
-    from engine.tables.on_disk import open_table as open_table
+    from engine.tables.converted_table import open_table as open_table
     from engine.training.checkpoint import Checkpoint as Checkpoint
     from engine.training.checkpoint_files import CheckpointError as CheckpointError
     from engine.training.result import DivergedError as DivergedError
@@ -39,11 +39,11 @@ _DEFINED_IN = {
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
     "convert_table": "engine.tables.conversion",
-    "load": "engine.model_files.files",
-    "open_table": "engine.tables.on_disk",
-    "save": "engine.model_files.files",
+    "load": "engine.model_files.save_load",
+    "open_table": "engine.tables.converted_table",
+    "save": "engine.model_files.save_load",
     "train": "engine.training.trainer",
-    "verify": "engine.checks.run",
+    "verify": "engine.checks.verification",
 }
 # Packages of their own names, loaded on first use as well: engine.distributed.fit.
 _PACKAGES = ("distributed",)

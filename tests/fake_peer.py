@@ -4,8 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from engine.comparison.process import Home
-from engine.comparison.processes import PACKAGE, Processes
+from engine.comparison.library_processes import PACKAGE, Interpreter, LibraryProcesses
 
 # In place of scikit-learn's job. `calls` counts the calls, from 1.
 JOB = """
@@ -36,10 +35,10 @@ def fake(action, folder, monkeypatch):
     copy = folder / "copy"
     shutil.copytree(PACKAGE, copy / "engine", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "engine" / "comparison" / "sklearn_job.py").write_text(JOB.format(action=action))
-    home = Processes.home_of
+    home = LibraryProcesses.home_of
 
     def home_of(self, name):
-        here = Home(Path(sys.executable), str(copy))
+        here = Interpreter(Path(sys.executable), str(copy))
         return here if name == "sklearn" else home(self, name)
 
-    monkeypatch.setattr(Processes, "home_of", home_of)
+    monkeypatch.setattr(LibraryProcesses, "home_of", home_of)

@@ -115,20 +115,20 @@ def copied(folder: str, extra: int | None) -> str:
 def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> int:
     """Rows that `convert_table` wrote; with `hoard`, each batch is kept."""
     from engine import convert_table
-    from engine.tables import stream
+    from engine.tables import table_files
 
-    stream.PART_BYTES, stream.CELLS = 1 << 19, 1 << 15
+    table_files.PART_BYTES, table_files.CELLS = 1 << 19, 1 << 15
     convert_table(small, f"{folder}/small", "y")
     kept = []
     if hoard:
-        batches = stream.TableFiles.batches
+        batches = table_files.TableFiles.batches
 
         def hoarding(files: Any) -> Any:
             for batch in batches(files):
                 kept.append(batch)
                 yield batch
 
-        setattr(stream.TableFiles, "batches", hoarding)  # noqa: B010
+        setattr(table_files.TableFiles, "batches", hoarding)  # noqa: B010
     limit_memory(extra)
     table = convert_table(source, f"{folder}/large", "y")
     return sum(table.facts["rows"].values())
@@ -137,10 +137,10 @@ def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> 
 def converted_with_few_addresses(source: str, small: str, folder: str, extra: int) -> list[str]:
     """What `convert_table` says within a limit, and what `open_table` says afterwards."""
     from engine import convert_table, open_table
-    from engine.tables import stream
+    from engine.tables import table_files
 
     # With larger batches, polars at times finds too few addresses.
-    stream.PART_BYTES, stream.CELLS = 1 << 18, 1 << 14
+    table_files.PART_BYTES, table_files.CELLS = 1 << 18, 1 << 14
     convert_table(small, f"{folder}/small", "y")
     limit_addresses(extra)
     said = []

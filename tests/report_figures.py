@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from engine.comparison.figures import FORMAT, Figures
-from engine.comparison.measure import Spread, spread
 from engine.comparison.problems import SUITES, Problem, flops_per_sample, parse_shape
-from engine.comparison.training_runs import Entry, Rates, Row
+from engine.comparison.timing import Spread, spread
+from engine.comparison.training_timings import Rates, TrainingEntry, TrainingRow
 
 BASE = "tiled"
 LABELS = {
@@ -129,7 +129,7 @@ def without(*parts: str) -> Figures:
     return whole  # type: ignore[return-value]
 
 
-def _row(problem: Problem, dtype: str, generator: np.random.Generator) -> Row:
+def _row(problem: Problem, dtype: str, generator: np.random.Generator) -> TrainingRow:
     flops = flops_per_sample(parse_shape(problem.name))
     gemm = 1e6 * flops / GEMM_RATE[dtype]
     times = {
@@ -139,7 +139,7 @@ def _row(problem: Problem, dtype: str, generator: np.random.Generator) -> Row:
         for name in LABELS
     }
     entries = {
-        name: Entry(
+        name: TrainingEntry(
             cost=0.4,
             cost_shuffled=0.4,
             first_call=0.1,
@@ -151,7 +151,7 @@ def _row(problem: Problem, dtype: str, generator: np.random.Generator) -> Row:
         for name, time in times.items()
     }
     own = entries[BASE]["us_per_sample"].median
-    return Row(
+    return TrainingRow(
         problem=problem.name,
         output=problem.output,
         hidden=problem.hidden,
@@ -170,14 +170,16 @@ def _row(problem: Problem, dtype: str, generator: np.random.Generator) -> Row:
     )
 
 
-def _spoil(rows: list[Row]) -> None:
-    rows[3]["entries"]["sklearn"] = Entry(cost=0.412873, cost_shuffled=float("nan"), void=VOID)
+def _spoil(rows: list[TrainingRow]) -> None:
+    rows[3]["entries"]["sklearn"] = TrainingEntry(
+        cost=0.412873, cost_shuffled=float("nan"), void=VOID
+    )
     for number in (4, 5):
-        rows[number]["entries"]["torch-compiled"] = Entry(failed=FAILED)
-    rows[11]["entries"]["torch-compiled"] = Entry(failed=TOO_LONG)
+        rows[number]["entries"]["torch-compiled"] = TrainingEntry(failed=FAILED)
+    rows[11]["entries"]["torch-compiled"] = TrainingEntry(failed=TOO_LONG)
     # The base fails once: the others have times, and nothing to compare them with.
     rows[6]["base"] = rows[6]["rates"] = None
-    rows[6]["entries"][BASE] = Entry(failed="MemoryError: 12 GB asked for")
+    rows[6]["entries"][BASE] = TrainingEntry(failed="MemoryError: 12 GB asked for")
     for entry in rows[6]["entries"].values():
         entry.pop("ratio", None)
 

@@ -18,8 +18,8 @@ import onnx
 import skops.io
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from engine.model_files import archive, tensor_file
-from engine.model_files.trusted import TRUSTED
+from engine.model_files import safetensors_file, skops_archive
+from engine.model_files.trusted_types import TRUSTED
 from engine.training.result import fingerprint_of
 
 HUGE = (1 << 15, 1 << 31, (1 << 40) - 1, 1 << 62, 1 << 63, 1 << 64, 10**30, -1, 0)
@@ -53,7 +53,7 @@ Forge = Callable[[random.Random, bytes], Forgery]
 
 
 def _opened(content: bytes) -> tuple[dict[str, str], dict[str, Any]]:
-    return tensor_file.read(Path("whole"), content)
+    return safetensors_file.read_tensors(Path("whole"), content)
 
 
 def _sealed(metadata: dict[str, str], tensors: dict[str, Any]) -> bytes:
@@ -64,7 +64,9 @@ def _sealed(metadata: dict[str, str], tensors: dict[str, Any]) -> bytes:
         for name in (f"layers.{l}.weight", f"layers.{l}.bias")
         if name in tensors
     ]
-    return tensor_file.written({**metadata, "fingerprint": fingerprint_of(in_order)}, tensors)
+    return safetensors_file.tensor_bytes(
+        {**metadata, "fingerprint": fingerprint_of(in_order)}, tensors
+    )
 
 
 def tensor_not_finite(generator: random.Random, content: bytes) -> Forgery:
@@ -187,7 +189,7 @@ def huge_header(generator: random.Random, content: bytes) -> Forgery:
 
 
 def _parts(content: bytes) -> dict[str, bytes]:
-    return archive.parts_of(Path("whole"), content)
+    return skops_archive.parts_of(Path("whole"), content)
 
 
 def array_that_lies(generator: random.Random, content: bytes) -> Forgery:
@@ -238,7 +240,9 @@ def other_kept_number(generator: random.Random, content: bytes) -> Forgery:
     """A whole number that a part keeps, alone or in an array, is another: most are never seen."""
     parts = _parts(content)
     schema = json.loads(parts["schema.json"])
-    nodes = [n for n in archive.nodes_of(schema) if str(n.get("content", "")).lstrip("-").isdigit()]
+    nodes = [
+        n for n in skops_archive.nodes_of(schema) if str(n.get("content", "")).lstrip("-").isdigit()
+    ]
     arrays = [n for n in parts if b"'descr': '<i8'" in parts[n][:60] and len(parts[n]) > 128]
     if arrays and generator.random() < 0.3:
         name = generator.choice(arrays)
@@ -256,25 +260,29 @@ def other_kept_number(generator: random.Random, content: bytes) -> Forgery:
 def doubling_steps(generator: random.Random, content: bytes) -> Forgery:
     """Steps of a few bytes, in a row, each of which doubles its features."""
     parts = _parts(content)
-    estimator = skops.io.loads(archive.archive_of(_of_skops(parts)), trusted=TRUSTED)
+    estimator = skops.io.loads(skops_archive.archive_of(_of_skops(parts)), trusted=TRUSTED)
     twice = FeatureUnion([("one", "passthrough"), ("other", "passthrough")])
     steps = [(f"step {k}", twice) for k in range(generator.choice([12, 20, 40]))]
     made = skops.io.dumps(Pipeline([*steps, ("model", estimator)]))
     with zipfile.ZipFile(io.BytesIO(made)) as archived:
-        schema = archive.renumbered({name: archived.read(name) for name in archived.namelist()})
-    kept = {name: parts[name] for name in (archive.HEADER, archive.EXAMPLES)}
+        schema = skops_archive.renumbered(
+            {name: archived.read(name) for name in archived.namelist()}
+        )
+    kept = {name: parts[name] for name in (skops_archive.HEADER, skops_archive.EXAMPLES)}
     return Forgery(_zipped({**kept, **schema}))
 
 
 def _of_skops(parts: dict[str, bytes]) -> dict[str, bytes]:
-    return {n: p for n, p in parts.items() if n not in (archive.HEADER, archive.EXAMPLES)}
+    return {
+        n: p for n, p in parts.items() if n not in (skops_archive.HEADER, skops_archive.EXAMPLES)
+    }
 
 
 def other_node(generator: random.Random, content: bytes) -> Forgery:
     """A part of the model is of another type, or made in another way; or two are swapped."""
     parts = _parts(content)
     schema = json.loads(parts["schema.json"])
-    node, other = (generator.choice(list(archive.nodes_of(schema))) for _ in range(2))
+    node, other = (generator.choice(list(skops_archive.nodes_of(schema))) for _ in range(2))
     types = [
         "os.system",
         "builtins.eval",
@@ -358,7 +366,7 @@ def array_elsewhere(generator: random.Random, content: bytes) -> Forgery:
     """An array is asked for by a path."""
     parts = _parts(content)
     schema = json.loads(parts["schema.json"])
-    nodes = [node for node in archive.nodes_of(schema) if "file" in node]
+    nodes = [node for node in skops_archive.nodes_of(schema) if "file" in node]
     generator.choice(nodes)["file"] = generator.choice([*PATHS, "schema.json", "mlp-engine.json"])
     return Forgery(_zipped({**parts, "schema.json": json.dumps(schema).encode()}))
 

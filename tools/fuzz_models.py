@@ -65,7 +65,7 @@ def case_of(number: int, seed: int, corpus: list[Path]) -> Case:
 def outcome_of(case: Case, path: Path) -> tuple[str, str]:
     """Load the file, which is written to `path`; the outcome, and what went wrong."""
     from engine import ModelFileError
-    from engine.model_files import trials
+    from engine.model_files import check_model
 
     path.write_bytes(case.content)
     try:
@@ -82,7 +82,7 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
         return FAILURE, "loads as another model"
     try:
         use(loaded)
-        trials.tried(path)
+        check_model.check_file(path)
     except BaseException as error:
         return FAILURE, f"loads, and cannot predict: {failure_of(error)[1]}"
     return ANOTHER, ""
@@ -91,13 +91,13 @@ def outcome_of(case: Case, path: Path) -> tuple[str, str]:
 def loaded_from(path: Path) -> Any:
     """What is in a file: by `engine.load`, or as `engine check-model` reads it."""
     from engine import load
-    from engine.model_files import onnx_file, pipeline_file
-    from engine.model_files.reading import content_of
+    from engine.model_files import onnx_file, skops_file
+    from engine.model_files.safe_reading import content_of
 
     if path.suffix == ".onnx":
         return onnx_file.read(path, content_of(path))
     if path.suffix == ".skops":
-        return pipeline_file.require_model(path, pipeline_file.read_model(path))
+        return skops_file.require_model(path, skops_file.read_model(path))
     return load(path)
 
 
@@ -124,13 +124,13 @@ def _bytes_of(stored: Any) -> bytes:
 
     import skops.io
 
-    from engine.model_files import archive, table_examples
+    from engine.model_files import skops_archive, table_examples
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(stored.estimator))) as archived:
         parts = {name: archived.read(name) for name in archived.namelist()}
     examples = b"" if stored.examples is None else table_examples.written(stored.examples)
     header = json.dumps(stored.header, sort_keys=True).encode()
-    return archive.archive_of(archive.renumbered(parts)) + examples + header
+    return skops_archive.archive_of(skops_archive.renumbered(parts)) + examples + header
 
 
 def use(loaded: Any) -> None:
@@ -142,11 +142,11 @@ def use(loaded: Any) -> None:
 
     if isinstance(loaded, onnx_file.Graph):
         loaded, X = loaded.stored, loaded.stored.examples.X
-        from engine.model_files import plain
-        from engine.model_files.stored import layers_of
+        from engine.model_files import model
+        from engine.model_files.stored_network import layers_of
 
         about = loaded.description
-        plain.forward(layers_of(loaded.theta, about.shapes), about.units, X.T)
+        model.forward(layers_of(loaded.theta, about.shapes), about.units, X.T)
     elif hasattr(loaded, "estimator") and hasattr(loaded, "examples"):
         if loaded.examples is not None:
             loaded.estimator.predict(loaded.examples.rows())
@@ -176,12 +176,12 @@ class ModelTrials(NamedTuple):
 
     def prepare(self) -> None:
         """Load what was damaged, as it was."""
-        from engine.model_files import trials
+        from engine.model_files import check_model
 
         for whole in self.corpus:
             use(loaded := loaded_from(whole))
             essence_of(loaded)
-            trials.tried(whole)
+            check_model.check_file(whole)
 
     def case_of(self, number: int) -> Case:
         """The file of that number."""

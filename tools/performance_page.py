@@ -83,15 +83,15 @@ def measured(name: str) -> tuple[str, dict[str, Any]]:
 
 def shown(path: Path) -> tuple[str, dict[str, Any]]:
     """The same of a report that was taken before: its tables printed anew."""
-    from engine.comparison import whole_tables
-    from engine.comparison.report import kept as kept_report
+    from engine.comparison import report_tables
+    from engine.comparison.report import figures_file as kept_report
 
     try:
         figures: dict[str, Any] = {**kept_report.read(path)}
     except (OSError, ValueError) as error:
         raise CannotRun(str(error)) from error
     printed = io.StringIO()
-    whole_tables.show(Console(file=printed, width=COLUMNS, no_color=True), "", figures)
+    report_tables.show(Console(file=printed, width=COLUMNS, no_color=True), "", figures)
     return under_its_command(REPORT, printed.getvalue().splitlines()), figures
 
 

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 from engine.comparison.estimator_tables import not_reached
 from engine.comparison.jobs import PEERS
-from engine.comparison.measure import geometric_mean
-from engine.comparison.memory_runs import line
+from engine.comparison.memory_peaks import line
 from engine.comparison.pass_tables import counted, shares_of_gemm
 from engine.comparison.problems import SUITES
-from engine.comparison.startup_runs import COLD, ENGINE, WARM
+from engine.comparison.startup_timings import COLD, ENGINE, WARM
 from engine.comparison.tables import figure
-from engine.comparison.training_table import Pair, pairs
+from engine.comparison.timing import geometric_mean
+from engine.comparison.training_tables import Pair, pairs
 
 Figures = Mapping[str, Any]  # of each command, by the name of its table
 Found = tuple[str, bool] | None

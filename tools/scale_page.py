@@ -20,14 +20,14 @@ from distributed import Client, LocalCluster
 from distributed.comm import tcp
 
 from engine import Network
-from engine.comparison import measure
+from engine.comparison import timing
 from engine.comparison.machine import processor_name
-from engine.distributed.cluster import TakingPart
-from engine.distributed.holding import Holding
-from engine.distributed.parts import collection_of
-from engine.distributed.remote_rows import RemoteSamples
-from engine.distributed.shards import Recipe
-from engine.distributed.source import Source
+from engine.distributed.cluster import EligibleWorkers
+from engine.distributed.partitions import collection_of
+from engine.distributed.remote_chunks import RemoteChunks
+from engine.distributed.remote_samples import RemoteSamples
+from engine.distributed.training_data import TrainingData
+from engine.distributed.worker_chunks import Recipe
 from engine.sums.chunks import chunk_bounds
 from engine.sums.objective import Objective
 from tools.performance_page import rewrite
@@ -112,10 +112,10 @@ def rows_of(n_rows: int, n_features: int) -> tuple[Any, Any]:
 def at_workers(client: Client, n_rows: int, network: Network) -> Iterator[Objective]:
     """J of those rows, as a fit on Dask evaluates it."""
     X, y = rows_of(n_rows, network.sizes[0])
-    source = Source(client, [collection_of("X", X), collection_of("y", y)], classifies=False)
-    source.look()
+    source = TrainingData(client, [collection_of("X", X), collection_of("y", y)], classifies=False)
+    source.inspect()
     recipe = Recipe(np.dtype("float32"), None, None)
-    holding = Holding(client, source, recipe, None, TakingPart(client, allow_mixed=False))
+    holding = RemoteChunks(client, source, recipe, None, EligibleWorkers(client, allow_mixed=False))
     holding.build()
     samples = RemoteSamples(holding, n_rows, "float32", lambda: None)
     try:
@@ -151,12 +151,12 @@ def scaling(clients: dict[int, Client]) -> dict[str, Any]:
                 acts[f"{n} workers"] = evaluated(there, theta)
         found = [act() for act in acts.values()]
         assert all(found[0][0] == J and np.array_equal(g, found[0][1]) for J, g in found)
-        seconds = measure.in_turns(acts, ROUNDS)
+        seconds = timing.in_turns(acts, ROUNDS)
     return {
         "n_rows": n_rows,
-        "seconds": {name: measure.spread(times)._asdict() for name, times in seconds.items()},
+        "seconds": {name: timing.spread(times)._asdict() for name, times in seconds.items()},
         "of_threads": {
-            str(n): measure.ratio(seconds[f"{n} threads"], to=seconds[f"{n} workers"])._asdict()
+            str(n): timing.ratio(seconds[f"{n} threads"], to=seconds[f"{n} workers"])._asdict()
             for n in (1, 2)
         },
     }
@@ -175,7 +175,7 @@ def overheads(client: Client, received: Received) -> list[dict[str, Any]]:
             }
             for act in acts.values():
                 act()
-            seconds = measure.in_turns(acts, ROUNDS)
+            seconds = timing.in_turns(acts, ROUNDS)
             before = received.n_bytes
             acts["workers"]()
             n_bytes = received.n_bytes - before
@@ -184,9 +184,9 @@ def overheads(client: Client, received: Received) -> list[dict[str, Any]]:
                 "n_rows": n_rows,
                 "network": "-".join(map(str, sizes)),
                 "n_parameters": network.n_parameters,
-                "threads": measure.spread(seconds["threads"]).median,
-                "workers": measure.spread(seconds["workers"]).median,
-                "more": measure.difference(seconds["workers"], seconds["threads"]).median,
+                "threads": timing.spread(seconds["threads"]).median,
+                "workers": timing.spread(seconds["workers"]).median,
+                "more": timing.difference(seconds["workers"], seconds["threads"]).median,
                 "gradients": n_gradients(n_rows, 2),
                 "n_bytes": n_bytes,
             }
@@ -205,8 +205,8 @@ def latencies(clients: dict[int, Client]) -> dict[str, float]:
         }
         for act in acts.values():
             act()
-        seconds = measure.in_turns(acts, 5 * ROUNDS)
-    return {name: measure.spread(times).median for name, times in seconds.items()}
+        seconds = timing.in_turns(acts, 5 * ROUNDS)
+    return {name: timing.spread(times).median for name, times in seconds.items()}
 
 
 def n_gradients(n_rows: int, n_workers: int) -> int:

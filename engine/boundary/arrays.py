@@ -52,10 +52,10 @@ def float_array(
     advice: str = "; remove those samples or fill them in",
     finite: bool = True,
 ) -> NDArray[Any]:
-    """`values` as finite floats: of `dtype`, or else float32 if they are that, or else float64.
+    """`values` as finite floats: of `dtype`, else float32 if they are that already, else float64.
 
-    `advice` ends the message about entries that are not finite; with `finite=False`, nobody looks
-    for any.
+    `advice` ends the message about entries that are not finite; with `finite=False`, they are not
+    looked for.
     """
     array = real_array(argument, values)
     if dtype is None:  # float32 in either byte order, or anything else
@@ -164,7 +164,7 @@ def parameters(
 
 
 def require_viewable(theta: Any, n_parameters: int) -> None:
-    """Refuse what is not a flat vector of that length, or whose layers would be copies."""
+    """Refuse anything but a flat contiguous vector of that length, of which layers are views."""
     if not isinstance(theta, np.ndarray) or theta.shape != (n_parameters,):
         raise ValueError(
             f"theta must be an array of shape ({n_parameters},), one entry per weight and bias of "

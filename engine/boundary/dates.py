@@ -59,7 +59,7 @@ def refuse_dates(argument: str, values: Any) -> None:
 
 
 def _columns(argument: str, values: Any) -> Iterator[tuple[str, Any, Callable[[], Any]]]:
-    """What to call each column, or all of them at once, its dtype, and what gives its entries."""
+    """The name of each column, or of all at once, its dtype, and a function for its entries."""
     if isinstance(values, list | tuple):
         try:
             values = np.asarray(values)

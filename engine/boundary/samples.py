@@ -27,7 +27,7 @@ def checked_samples(
 
     Targets are a matrix (n_out, n_samples) or class codes (n_samples,): the other one is None.
 
-    With `finite=False`, nobody looks whether the inputs are finite.
+    With `finite=False`, inputs may be NaN or infinite.
     """
     X = inputs(X, n_in, names[0], finite=finite)
     n_samples = X.shape[1]

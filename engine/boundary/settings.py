@@ -119,5 +119,5 @@ def find_backend(name: str | None) -> Backend:
 
 
 def thread_count(n_threads: int | None) -> int | None:
-    """The number of threads asked for; None leaves it open."""
+    """The given number of threads; None leaves it open."""
     return None if n_threads is None else whole_number("n_threads", n_threads, at_least=1)

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 8
-SAFETY = 8.0  # times what is to be expected
+SAFETY = 8.0  # times what is expected
 
 
-def moved(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """theta with each entry a unit in the last place up or down, by the toss of a coin."""
+def perturbed(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """theta with each entry moved at random by a unit in the last place, up or down."""
     generator = np.random.default_rng(0)
     epsilon = np.finfo(theta.dtype).eps
     for _ in range(DRAWS):
@@ -28,9 +28,9 @@ def moved(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def noise_of(figure: Callable[[NDArray[Any]], float], theta: NDArray[Any]) -> float:
-    """How far rounding throws a single figure about, and no less than a unit in its last place."""
+    """How much rounding changes a single figure; at least a unit in its last place."""
     there = figure(theta)
-    found = [abs(figure(near) - there) for near in moved(theta)]
+    found = [abs(figure(near) - there) for near in perturbed(theta)]
     return max(*found, float(np.finfo(theta.dtype).eps) * abs(there))
 
 
@@ -41,7 +41,7 @@ def tolerance(
     epsilon: float,
     at_least: float = 0.0,
 ) -> float:
-    """What two ways of computing `there` may differ by, from sums of `length` terms.
+    """How much two ways of computing `there`, sums of `length` terms, may differ.
 
     `near` is the same for moved parameters; `epsilon` is that of the arithmetic, whose last place
     is that of the largest number there, or of `at_least` where that is more.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import compare_page
-from engine.cli.compare_options import (
+from engine.cli import compare_report
+from engine.cli.compare_report import (
     LIMIT,
     Contenders,
     Dtype,
@@ -21,8 +21,8 @@ from engine.cli.compare_options import (
     Threads,
     distributions_of,
     names_of,
+    report,
 )
-from engine.cli.compare_report import report
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
 
@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 
 app.command("report")(report)
-app.command("page")(compare_page.page)
+app.command("page")(compare_report.page)
 
 DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
 
@@ -88,13 +88,13 @@ def training(
     """
     from dataclasses import asdict
 
-    from engine.comparison import training_table
-    from engine.comparison.contenders import entrants
+    from engine.comparison import training_tables
+    from engine.comparison.libraries import available_libraries
     from engine.comparison.problems import NAMED, SUITES
 
     names = names_of(contenders)
     own = distributions_of(own_environments)
-    entrants(names, own)  # a wrong name is said before a process is started
+    available_libraries(names, own)  # a wrong name is said before a process is started
     if sum(one is not None for one in (suite, problem, shape)) > 1:
         raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
     if shape is not None:
@@ -105,7 +105,7 @@ def training(
         problems = list(SUITES[_one_of("--suite", suite or "small", SUITES)])
     _report(
         "training",
-        training_table.show,
+        training_tables.show,
         threads,
         json,
         force,
@@ -186,9 +186,9 @@ def estimators(
     allow at the rate of this machine's gemm. Losses, epochs and scores must agree, or the times do
     not count.
     """
-    from engine.comparison.estimator_data import KINDS
-    from engine.comparison.estimator_runs import PARTS
+    from engine.comparison.estimator_agreement import KINDS
     from engine.comparison.estimator_tables import show
+    from engine.comparison.estimator_timings import PARTS
 
     names = list(KINDS) if data is None else [name.strip() for name in data.split(",")]
     _report(
@@ -301,7 +301,7 @@ def _report(
     part: str, show: Show, threads: int, json: Path | None, force: bool, **options: Any
 ) -> None:
     """Measure in a process of its own, print, and keep the figures."""
-    from engine.comparison.launch import measured
+    from engine.comparison.measuring_process import measured
     from engine.comparison.tables import as_json
     from engine.system.atomic_files import replacing
 

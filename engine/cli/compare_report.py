@@ -1,4 +1,4 @@
-"""`engine compare report`: every part of a comparison, its figures and its page."""
+"""`engine compare report` and `page`, and the options that all comparisons share."""
 
 import shlex
 import sys
@@ -7,21 +7,48 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from engine.cli.compare_options import (
-    LIMIT,
-    Contenders,
-    Json,
-    Limit,
-    Own,
-    distributions_of,
-    names_of,
-)
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
+from engine.comparison import LIMIT as LIMIT
 from engine.system.atomic_files import replacing
 
 if TYPE_CHECKING:
     from engine.comparison.figures import Figures
+
+
+Dtype = Annotated[str, typer.Option(help="float32, float64 or both.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds; a figure to publish needs at least 7.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads for every contender, on as many cores.")]
+Json = Annotated[Path | None, typer.Option(help="Also write all figures to this file.")]
+Contenders = Annotated[
+    str | None,
+    typer.Option(
+        help="Names joined by ',': tiled, loops, numpy, sklearn, torch, torch-compiled, jax."
+    ),
+]
+Limit = Annotated[
+    float,
+    typer.Option(min=1, help="Seconds for each contender and problem, compiling included."),
+]
+Own = Annotated[
+    str | None,
+    typer.Option(help="Peers that run in their own environments, though installed here."),
+]
+Solver = Annotated[str, typer.Option(help="Solver of the runs that are measured: adam, sgd or gd.")]
+
+
+def names_of(contenders: str | None) -> list[str] | None:
+    """Names joined by commas; None is all."""
+    return None if contenders is None else [name.strip() for name in contenders.split(",")]
+
+
+def distributions_of(own_environments: str | None) -> list[str]:
+    """Distributions of the libraries that are named."""
+    from engine.boundary.settings import one_of
+    from engine.comparison.jobs import PEERS
+
+    names = names_of(own_environments) or []
+    return [PEERS[one_of("--own-environments", name, PEERS)].distribution for name in names]
 
 
 def report(
@@ -46,15 +73,15 @@ def report(
     Each contender in a process of its own, in turns, on one thread but in the part on threads. With
     all peers: some minutes with --quick, half an hour without.
     """
-    from engine.comparison import whole_tables
-    from engine.comparison.contenders import entrants
-    from engine.comparison.launch import cores_for, measured
+    from engine.comparison import report_tables
+    from engine.comparison.libraries import available_libraries
     from engine.comparison.machine import usable_cores
+    from engine.comparison.measuring_process import cores_for, measured
     from engine.comparison.report.drawing import require_drawing
 
     names = names_of(contenders)
     own = distributions_of(own_environments)
-    entrants(names, own)  # a wrong name is said before a process is started
+    available_libraries(names, own)  # a wrong name is said before a process is started
     most = threads or len(usable_cores())
     cores_for(most)
     for option, path in (("--page", page), ("--json", json)):
@@ -62,26 +89,26 @@ def report(
             check_new(path, option, force)
     if page is not None:
         require_drawing()
-    told: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "contenders": names,
         "rounds": rounds or (3 if quick else 7),
         "limit": limit,
         "own_environments": own,
     }
-    found = measured("report", 1, size="quick" if quick else "full", **told)
+    found = measured("report", 1, size="quick" if quick else "full", **settings)
     if most > 1:
-        found["threads"] = measured("report-threads", most, **told)
+        found["threads"] = measured("report-threads", most, **settings)
     found["command"] = shlex.join(["engine", *sys.argv[1:]])
     _keep(found, page, json)
     console = Console()
-    whole_tables.show(console, found["command"], found)
+    report_tables.show(console, found["command"], found)
     for what, path in (("Page", page), ("Figures", json)):
         if path is not None:
             console.print_lines(f"{what}: {path}")
 
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
-    """Write the files whole or not at all; the figures first, from which a page can be made."""
+    """Write the files, whole or not at all: the figures first, since they can make the page."""
     from engine.comparison.tables import as_json
 
     if json is not None:
@@ -92,3 +119,33 @@ def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
 
         with replacing(page) as file:
             file.write(render(cast("Figures", found)).encode())
+
+
+DEFAULT_PAGE = "report.html"
+
+
+def page(
+    figures: Annotated[Path, typer.Argument(help="The JSON file of a comparison.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The page to write; if left out, report.html, which is replaced."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Make the report page of kept figures: one HTML file with pictures, tables and the figures.
+
+    It needs no network, no script and no other file.
+    """
+    from engine.comparison.report import figures_file
+    from engine.comparison.report.page import render
+    from engine.system import atomic_files
+
+    found = figures_file.read(figures)
+    force, output = force or output is None, output or Path(DEFAULT_PAGE)
+    if not output.resolve().parent.is_dir():
+        raise ValueError(f"{output}: its folder is not there; make it, or name another.")
+    check_new(output, "--output", force)
+    text = render(found)
+    with atomic_files.replacing(output) as file:
+        file.write(text.encode("utf-8"))
+    Console().print_lines(f"Page: {output}")

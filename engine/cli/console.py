@@ -1,4 +1,4 @@
-"""How commands print for people: texts of data and names of files cannot control the terminal."""
+"""Printing to a terminal: texts of data and names of files cannot control it."""
 
 import sys
 from typing import Any
@@ -31,5 +31,5 @@ def say(text: str) -> None:
 
 
 def cell(text: str) -> str:
-    """A text of data as a cell of a table, in which `[...]` would otherwise be markup."""
+    """A text of data as a cell of a table, where `[...]` would be markup."""
     return escape(one_line(text))

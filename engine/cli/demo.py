@@ -12,7 +12,7 @@ from engine.cli.console import Console
 from engine.cli.output_files import Force
 
 if TYPE_CHECKING:
-    from engine.examples.breast_cancer import BackendTime, Split
+    from engine.examples.breast_cancer import BackendTime, TrainTestData
     from engine.training.result import Iteration, TrainResult
 
 DEFAULT_PICTURE = "engine-demo.png"
@@ -75,7 +75,7 @@ def demo(
     save(console, lambda: plots.learning_curve(result.history, title, picture), picture)
 
 
-def _train_with_progress(console: Console, data: "Split", seed: int) -> "TrainResult":
+def _train_with_progress(console: Console, data: "TrainTestData", seed: int) -> "TrainResult":
     from engine.examples import breast_cancer as example
 
     columns = (

@@ -12,12 +12,12 @@ from engine import __version__
 from engine.cli import (
     check_model,
     compare,
+    convert,
     demo,
+    evaluate,
     info,
-    table_convert,
-    table_evaluate,
-    table_predict,
-    table_train,
+    predict,
+    training,
     warmup,
     xnor,
 )
@@ -28,7 +28,7 @@ WRONG_USE = 2
 
 
 def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command, which says at once that it compiles, where it has to."""
+    """The command, which says so at once if it has to compile."""
 
     @functools.wraps(command)
     def saying(*arguments: Any, **options: Any) -> Any:
@@ -54,10 +54,10 @@ app = typer.Typer(
 )
 app.command("demo")(says_when_compiling(demo.demo))
 app.command("xnor")(says_when_compiling(xnor.xnor))
-app.command("train")(says_when_compiling(table_train.train))
-app.command("convert")(table_convert.convert)
-app.command("predict")(says_when_compiling(table_predict.predict))
-app.command("evaluate")(says_when_compiling(table_evaluate.evaluate))
+app.command("train")(says_when_compiling(training.train))
+app.command("convert")(convert.convert)
+app.command("predict")(says_when_compiling(predict.predict))
+app.command("evaluate")(says_when_compiling(evaluate.evaluate))
 app.command("check-model")(says_when_compiling(check_model.check_model))
 app.command("info")(info.info)
 app.command("warmup")(warmup.warmup)
@@ -120,7 +120,7 @@ def _say_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as users need it: without a place in the code."""
+    """Print a warning without its place in the code."""
     say(str(message))
 
 

@@ -67,12 +67,12 @@ class ModelPlace:
 
 def header_of_model(path: Path) -> dict[str, Any] | None:
     """The header of a model file; None if `path` is none that commands on tables can read."""
-    from engine.model_files import pipeline_file
+    from engine.model_files import skops_file
 
     if not path.is_file():
         return None
     try:
-        return pipeline_file.read_model(path).header
+        return skops_file.read_model(path).header
     except (OSError, ValueError):
         return None
 

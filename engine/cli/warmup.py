@@ -27,8 +27,8 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
-class Backend(StrEnum):
-    """Those that compile."""
+class CompiledBackend(StrEnum):
+    """The backends that compile."""
 
     tiled = "tiled"
     loops = "loops"
@@ -39,7 +39,8 @@ def warmup(
         list[Dtype] | None, typer.Option(help="Only this one; may be given twice.")
     ] = None,
     backend: Annotated[
-        list[Backend] | None, typer.Option(help="tiled, the default, or loops; may be given twice.")
+        list[CompiledBackend] | None,
+        typer.Option(help="tiled, the default, or loops; may be given twice."),
     ] = None,
 ) -> None:
     """Compile the kernels, and keep them for the processes to come.
@@ -58,7 +59,7 @@ def warmup(
     folder = _writable_folder()
     parts = [
         (f"{name}: {part}", str(float_type), act)
-        for name in backend or [Backend.tiled]
+        for name in backend or [CompiledBackend.tiled]
         for float_type in dtype or list(Dtype)
         for part, act in _parts(str(name), str(float_type))
     ]
@@ -82,7 +83,7 @@ def warmup(
 
 
 def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
-    """The calls that have machine code of their own: a small job for each."""
+    """A small job for each group of calls with machine code of its own."""
     import numpy as np
 
     from engine import Network, train
@@ -91,18 +92,18 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
     Y = np.array([1, 0, 0, 1])
     network = Network((2, 4, 1))
     theta = network.initial_parameters(0, dtype)
-    told: dict[str, Any] = {"backend": backend, "max_iter": 1}
+    options: dict[str, Any] = {"backend": backend, "max_iter": 1}
 
     def minibatches() -> None:
         for settings in UPDATES:
-            train(network, X, Y, batch_size=2, **settings, **told)
+            train(network, X, Y, batch_size=2, **settings, **options)
 
     def whole_batches() -> None:
-        train(network, X, Y, solver="gd", **told)
+        train(network, X, Y, solver="gd", **options)
         network.cost_and_gradient(theta, X, Y, backend=backend)
         network.forward(theta, X, backend=backend)
         # Kernels that stand inside those of minibatches, called by themselves.
-        _large_batches(network, dtype, told)
+        _large_batches(network, dtype, options)
 
     return [
         ("sgd and adam", minibatches),
@@ -110,8 +111,8 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
     ]
 
 
-def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
-    """Batches that chunks are shared out of take their steps from Python."""
+def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:
+    """Train in batches of several chunks, whose steps are taken from Python."""
     import numpy as np
 
     from engine import train
@@ -120,11 +121,11 @@ def _large_batches(network: Any, dtype: str, told: dict[str, Any]) -> None:
     n_samples = SPAN_SAMPLES + 1
     X, Y = np.zeros((network.sizes[0], n_samples), dtype), np.arange(n_samples) % 2
     for settings in UPDATES:
-        train(network, X, Y, **settings, **told)
+        train(network, X, Y, **settings, **options)
 
 
 def _compiled_and_kept(act: Callable[[], Any], folder: Path) -> int:
-    """Kernels that `act` compiles. The cache forgives what it cannot write; here it is an error."""
+    """The number of kernels that `act` compiles; ValueError if one cannot be kept in the cache."""
     from numba.core import event
 
     from engine.compiler.cache import CheckedCache

@@ -1,7 +1,7 @@
-"""Environments of their own for peers that this one does not have, or would clash with.
+"""Environments of their own for other libraries that this one does not have, or would clash with.
 
-Each is a virtual environment in the user's cache folder, with the peer and NumPy and nothing of
-this package: a contender's process is given the files that it needs.
+Each is a virtual environment in the user's cache folder, with the library and NumPy and nothing of
+this package: a library's process is given the files that it needs.
 """
 
 import shutil
@@ -33,7 +33,7 @@ def folder() -> Path:
 
 
 def own_python(distribution: str) -> Path | None:
-    """The interpreter of a peer's own environment; None if there is none.
+    """The interpreter of another library's own environment; None if there is none.
 
     Raises ValueError if others could change what is run from there.
     """
@@ -47,7 +47,7 @@ def own_python(distribution: str) -> Path | None:
 
 
 def runs_by(distribution: str, own: Collection[str]) -> Path | None:
-    """The interpreter of a peer's own environment, where it runs there; None where it runs here.
+    """The interpreter of another library's own environment; None where it runs in this one.
 
     It runs there if it is one of `own`, or if it is not installed here.
     """
@@ -57,7 +57,7 @@ def runs_by(distribution: str, own: Collection[str]) -> Path | None:
 
 
 def make(distribution: str, requirement: str) -> Path:
-    """Make a peer's environment anew, with what `requirement` says; its interpreter.
+    """Make another library's environment anew, with what `requirement` says; its interpreter.
 
     Raises ValueError with pip's last words if the requirement cannot be met; an environment that
     was there before then stays.
@@ -91,7 +91,7 @@ def make(distribution: str, requirement: str) -> Path:
 
 
 def remove(distribution: str) -> bool:
-    """Remove a peer's environment; whether there was one."""
+    """Remove another library's environment; whether there was one."""
     place = folder() / distribution
     was_there = place.exists()
     shutil.rmtree(place, ignore_errors=True)

@@ -1,18 +1,95 @@
-"""Whether the two estimators do the same work: fitted on the same parts of data, seed by seed.
+"""The two estimators that are compared, their data, and whether they do the same work.
 
+They are made alike but for one import, and fitted on the same parts of the data, seed by seed.
 Losses are computed alike from the parameters that each reached. scikit-learn's own `loss_` takes
 probabilities below epsilon for epsilon, so that where units saturate it is another number.
 """
 
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from engine.comparison.estimator_data import REGRESSOR, DataSet, standardised
-from engine.comparison.estimator_pair import BOTH, OURS, THEIRS, silent
+CLASSIFIER, REGRESSOR = "classifier", "regressor"
+KINDS = {
+    "iris": CLASSIFIER,
+    "wine": CLASSIFIER,
+    "breast_cancer": CLASSIFIER,
+    "digits": CLASSIFIER,
+    "diabetes": REGRESSOR,
+}
+
+
+class DataSet(NamedTuple):
+    """Samples as rows, and their targets: class codes, or numbers. `dtype` is that of the fits."""
+
+    name: str
+    kind: str
+    dtype: str
+    X: NDArray[Any]
+    y: NDArray[Any]
+
+
+def load_data_set(name: str, dtype: str) -> DataSet:
+    """The data set of that name as it comes, in float64."""
+    from sklearn import datasets
+
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return DataSet(name, KINDS[name], dtype, X, y)
+
+
+def standardised(data: DataSet, training: ArrayLike | slice = slice(None)) -> DataSet:
+    """The data in their dtype, inputs and targets that are numbers scaled by the training rows.
+
+    Over these rows each then has mean 0 and variance 1; a column that is constant there, mean 0.
+    """
+    X = _scaled(data.X, training).astype(data.dtype)
+    if data.kind != REGRESSOR:
+        return data._replace(X=X)
+    return data._replace(X=X, y=_scaled(data.y[:, None], training)[:, 0].astype(data.dtype))
+
+
+def _scaled(columns: NDArray[Any], training: Any) -> NDArray[Any]:
+    from sklearn.preprocessing import StandardScaler
+
+    scaled: NDArray[Any] = StandardScaler().fit(columns[training]).transform(columns)
+    return scaled
+
+
+OURS, THEIRS = "engine", "sklearn"
+BOTH = (THEIRS, OURS)
+
+
+def estimator(whose: str, kind: str, n_threads: int = 1, **settings: Any) -> Any:
+    """An estimator of that kind with the defaults, but for the settings given.
+
+    The number of threads is ours alone to take: scikit-learn's are those of its BLAS, which the
+    process that measures holds to as many.
+    """
+    made: Callable[..., Any]
+    if whose == THEIRS:
+        from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+        made = MLPRegressor if kind == REGRESSOR else MLPClassifier
+        return made(**settings)
+    from engine.estimators.classifier import MLPClassifier as OurClassifier
+    from engine.estimators.regressor import MLPRegressor as OurRegressor
+
+    made = OurRegressor if kind == REGRESSOR else OurClassifier
+    return made(n_threads=n_threads, **settings)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Without warnings: the defaults reach max_iter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
 
 # Relative differences that rounding explains: of the loss after hundreds of epochs, and of a
 # regressor's score, 1 - a sum of squares / another.
@@ -22,7 +99,7 @@ SAME_LOSS, SAME_SCORE = 1e-6, 1e-6
 Make = Callable[..., Any]
 
 
-class Outcome(NamedTuple):
+class FitOutcome(NamedTuple):
     """What one fit came to. `score` is on rows that it has not seen, `loss` on those it has."""
 
     epochs: int
@@ -40,11 +117,11 @@ class Agreement(TypedDict):
     scores: dict[str, list[float]]
 
 
-def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str, list[Outcome]]:
+def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str, list[FitOutcome]]:
     """Both estimators on the same splits, scaled by their training rows, from the same seeds."""
     from sklearn.model_selection import train_test_split
 
-    found: dict[str, list[Outcome]] = {whose: [] for whose in BOTH}
+    found: dict[str, list[FitOutcome]] = {whose: [] for whose in BOTH}
     for seed in range(seeds):
         training, test = train_test_split(np.arange(len(data.X)), random_state=seed)
         _, _, _, X, y = standardised(data, training)
@@ -54,7 +131,7 @@ def outcomes(make: Make, data: DataSet, seeds: int, n_threads: int) -> dict[str,
                 model.fit(X[training], y[training])
             score = float(model.score(X[test], y[test]))
             of_fit = loss(model, X[training], y[training])
-            found[whose].append(Outcome(int(model.n_iter_), of_fit, score))
+            found[whose].append(FitOutcome(int(model.n_iter_), of_fit, score))
     return found
 
 
@@ -69,7 +146,7 @@ def loss(model: Any, X: NDArray[Any], y: NDArray[Any]) -> float:
     return float((log_loss if classifies else mean_squared_error)(y, predicted))
 
 
-def agreement(found: dict[str, list[Outcome]], kind: str) -> Agreement:
+def agreement(found: dict[str, list[FitOutcome]], kind: str) -> Agreement:
     """How far the outcomes are the same."""
     pairs = list(zip(found[THEIRS], found[OURS], strict=True))
     return Agreement(

@@ -7,8 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engine.comparison.estimator_data import REGRESSOR
-from engine.comparison.estimator_pair import BOTH, OURS, THEIRS
+from engine.comparison.estimator_agreement import BOTH, OURS, REGRESSOR, THEIRS
 from engine.comparison.tables import BEHIND, count, figure, header, table, with_spread
 
 ON_EQUAL_TERMS = (

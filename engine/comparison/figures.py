@@ -1,27 +1,18 @@
 """What a whole comparison finds, as its JSON file holds it: `engine compare report`.
 
 The parts that measure fill it in; the page and the terminal's tables read it. A part that was not
-asked for is absent. A contender that is missing, failed or took too long has an entry that says so.
+asked for is absent. A library that is missing, failed or took too long has an entry that says so.
 Seconds are wall time; a spread is a median with its quartiles, [median, low, high].
 """
 
 from typing import NotRequired, TypedDict
 
+from engine.comparison.libraries import Library
 from engine.comparison.machine import About
-from engine.comparison.measure import Spread
-from engine.comparison.training_runs import Row
+from engine.comparison.timing import Spread
+from engine.comparison.training_timings import TrainingRow
 
 FORMAT = 1  # of the file: a reader refuses another
-
-
-class Contender(TypedDict):
-    """Who takes part, and how it is driven."""
-
-    label: str  # as people know it: "PyTorch, compiled"
-    idiom: str  # one sentence: its own best way, as it was used here
-    python: str  # "this environment", or "an environment of its own"
-    versions: dict[str, str]
-    missing: NotRequired[str]  # why it takes no part, and what to do about it
 
 
 class StartUp(TypedDict, total=False):
@@ -98,10 +89,12 @@ class Figures(TypedDict):
     commit: str | None  # of the clone that was measured, if it was one; "+" where files had changed
     about: About
     rounds: int
-    contenders: dict[str, Contender]  # in the order of the tables; the first is the base
-    unequal: list[str]  # a sentence each: what is not the same between contenders
-    training: NotRequired[list[Row]]  # named problems: wins and losses
-    sizes: NotRequired[list[Row]]  # one network, wider and wider: time a sample against size
+    contenders: dict[str, Library]  # in the order of the tables; the first is the base
+    unequal: list[str]  # a sentence each: what is not the same between libraries
+    training: NotRequired[list[TrainingRow]]  # named problems: wins and losses
+    sizes: NotRequired[
+        list[TrainingRow]
+    ]  # one network, wider and wider: time a sample against size
     start_up_problem: NotRequired[str]
     start_up: NotRequired[dict[str, StartUp]]
     curves: NotRequired[list[Curves]]

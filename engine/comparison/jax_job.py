@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Problem, Task
+from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Problem, TrainingTask
 
 UNROLL_UP_TO = 2_000_000  # flops a step: above, unrolling costs more than it gains
 
@@ -21,7 +21,7 @@ UNROLL_UP_TO = 2_000_000  # flops a step: above, unrolling costs more than it ga
 class JaxJob:
     """One jitted fit. Shuffles are drawn by NumPy before the clock starts, in JAX's favour."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: TrainingTask) -> None:
         self._task = task
 
     def prepare(self, epochs: int, shuffle: bool) -> Callable[[], Any]:

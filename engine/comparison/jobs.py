@@ -1,22 +1,26 @@
-"""Who can be handed a task, and how: this package's backends, and its peers.
+"""Who can be handed a task, and how: this package's backends, and other libraries.
 
-A peer's own process imports this module and what it needs of the peer, and nothing of the engine
-that has to be compiled: it may run in an environment that has neither Numba nor SciPy.
+Another library's own process imports this module and what it needs of that library, and nothing of
+the engine that has to be compiled: it may run in an environment without Numba and SciPy.
 """
 
 import importlib
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from engine.comparison.problems import Task
+from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, TrainingTask
+
+if TYPE_CHECKING:
+    from engine.training.result import TrainResult
+
 
 OURS = ("tiled", "loops", "numpy")  # the fastest first: the one that others are compared with
 
 
 class Job(Protocol):
-    """A task in the hands of one contender."""
+    """A task in the hands of one library."""
 
     def prepare(self, epochs: int, shuffle: bool) -> Callable[[], Any]:
         """A function that trains from the initial parameters; calling it is what is timed."""
@@ -39,21 +43,51 @@ PEERS = {
         "scikit-learn", "scikit-learn", "sklearn.neural_network", "sklearn_job.SklearnJob"
     ),
     "torch": Peer("PyTorch", "torch", "torch", "torch_job.TorchJob"),
-    "torch-compiled": Peer(
-        "PyTorch, compiled", "torch", "torch", "torch_compiled_job.TorchCompiledJob"
-    ),
+    "torch-compiled": Peer("PyTorch, compiled", "torch", "torch", "torch_job.TorchCompiledJob"),
     "jax": Peer("JAX", "jax", "jax", "jax_job.JaxJob"),
 }
 
 KNOWN = (*OURS, *PEERS)
 
 
-def job(name: str, task: Task) -> Job:
-    """The task in the hands of a contender; its library is imported here."""
+def job(name: str, task: TrainingTask) -> Job:
+    """The task in the hands of a library, which is imported here."""
     if name not in PEERS:
-        from engine.comparison.engine_job import EngineJob
-
         return EngineJob(task, name)
     module, _, kind = PEERS[name].job.partition(".")
     made: Job = getattr(importlib.import_module(f"engine.comparison.{module}"), kind)(task)
     return made
+
+
+class EngineJob:
+    """`engine.train` with one of the backends; the whole call is timed."""
+
+    def __init__(self, task: TrainingTask, backend: str) -> None:
+        self._task = task
+        self._backend = backend
+
+    def prepare(self, epochs: int, shuffle: bool) -> "Callable[[], TrainResult]":
+        from engine.training.trainer import train
+
+        task = self._task
+        X, Y = task.data.rows.T, task.data.targets.T
+        return lambda: train(
+            task.network,
+            X,
+            Y,
+            solver="adam",
+            learning_rate=LEARNING_RATE,
+            beta_1=BETA_1,
+            beta_2=BETA_2,
+            epsilon=EPSILON,
+            batch_size=task.problem.batch_size,
+            max_iter=epochs,
+            theta=task.theta,
+            shuffle=shuffle,
+            seed=task.seed,
+            backend=self._backend,
+            n_threads=task.n_threads,
+        )
+
+    def parameters(self, result: "TrainResult") -> NDArray[Any]:
+        return result.theta

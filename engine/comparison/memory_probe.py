@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.resident import peak, start_counting
+from engine.comparison.resident_memory import peak, start_counting
 from engine.network import Network
 from engine.training.trainer import train
 

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engine.comparison.measure import geometric_mean
 from engine.comparison.tables import BEHIND, figure, header, table, with_spread
+from engine.comparison.timing import geometric_mean
 
 
 def show_gradient(console: Console, command: str, found: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """What is trained: networks, their data, and what a pass over them costs.
 
 Rows of data are drawn from a normal distribution; a random network of the same kind answers them,
-so that there is something to learn. Peers' processes import this module: nothing here is imported
-that they do not have.
+so that there is something to learn. Other libraries' processes import this module:
+nothing here is imported that they do not have.
 """
 
 import itertools
@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.data_sets import load
-
 if TYPE_CHECKING:
     from engine.network import Network
+
 
 OUTPUTS = ("sigmoid", "softmax", "identity")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
@@ -110,17 +109,17 @@ def sizes_of(name: str) -> tuple[int, ...]:
     return parse_shape(name.rpartition(" ")[2])
 
 
-class Data(NamedTuple):
+class ProblemData(NamedTuple):
     """Samples as rows; targets (m,): labels, codes or numbers, or (m, n_L) numbers."""
 
     rows: NDArray[Any]
     targets: NDArray[Any]
 
 
-def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
+def draw(problem: Problem, dtype: str, seed: int = 0) -> ProblemData:
     """Data of a problem: C order, labels and codes int64, all else of `dtype`."""
     if problem.data:
-        return Data(*load(problem.data, dtype))
+        return ProblemData(*load(problem.data, dtype))
     generator = np.random.default_rng(seed)
     rows = generator.standard_normal((problem.n_samples, problem.sizes[0]))
     teacher = generator.standard_normal((problem.sizes[0], problem.sizes[-1]))
@@ -130,18 +129,18 @@ def draw(problem: Problem, dtype: str, seed: int = 0) -> Data:
         codes = np.argmax(answers, axis=1)
         n_out = problem.sizes[-1]
         codes[:n_out] = np.arange(n_out)  # no class is missing
-        return Data(rows.astype(dtype), codes)
+        return ProblemData(rows.astype(dtype), codes)
     if problem.output == "sigmoid":
         labels = (answers[:, 0] > 0).astype(np.int64)
         labels[:2] = (0, 1)[: len(labels)]
-        return Data(rows.astype(dtype), labels)
+        return ProblemData(rows.astype(dtype), labels)
     targets = answers[:, 0] if problem.sizes[-1] == 1 else answers
-    return Data(rows.astype(dtype), np.ascontiguousarray(targets, dtype=dtype))
+    return ProblemData(rows.astype(dtype), np.ascontiguousarray(targets, dtype=dtype))
 
 
 @dataclass(frozen=True)
-class Task:
-    """A problem with its data and its initial parameters: what every contender is handed."""
+class TrainingTask:
+    """A problem with its data and its initial parameters: what every library is handed."""
 
     problem: Problem
     dtype: str
@@ -155,7 +154,7 @@ class Task:
         return Network(self.problem.sizes, self.problem.hidden, self.problem.output)
 
     @cached_property
-    def data(self) -> Data:
+    def data(self) -> ProblemData:
         return draw(self.problem, self.dtype, self.seed)
 
     @cached_property
@@ -173,7 +172,7 @@ class Task:
         return views
 
     def save(self, file: Path) -> None:
-        """Write all that a contender is handed, for `loaded`, in another process."""
+        """Write all that a library is handed, for `loaded`, in another process."""
         settings = {
             "problem": asdict(self.problem),
             "dtype": self.dtype,
@@ -190,7 +189,7 @@ class Task:
             settings = json.loads(str(kept["settings"]))
             fields = settings.pop("problem")
             task = cls(Problem(**{**fields, "sizes": tuple(fields["sizes"])}), **settings)
-            vars(task)["data"] = Data(kept["rows"], kept["targets"])
+            vars(task)["data"] = ProblemData(kept["rows"], kept["targets"])
             vars(task)["theta"] = kept["theta"]
         return task
 
@@ -246,3 +245,26 @@ NAMED = {
     "digits": Problem((64, 100, 10), 1797, 200, "softmax", "relu", "digits"),
     "diabetes": Problem((10, 100, 1), 442, 200, "identity", "relu", "diabetes"),
 }
+
+
+def load(name: str, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows in C order, of mean 0 and variance 1 but for XNOR's; labels, codes or numbers.
+
+    Targets that are numbers are standardised as well, and of `dtype`.
+    """
+    if name == "xnor":
+        rows = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        return rows.astype(dtype), np.array([1, 0, 0, 1])
+    from sklearn import datasets
+
+    rows, targets = getattr(datasets, f"load_{name.replace('-', '_')}")(return_X_y=True)
+    rows = _standardised(rows).astype(dtype)
+    if targets.dtype.kind == "f":
+        return rows, _standardised(targets).astype(dtype)
+    return rows, targets.astype(np.int64)
+
+
+def _standardised(numbers: NDArray[Any]) -> NDArray[Any]:
+    spread = numbers.std(axis=0)
+    scaled: NDArray[Any] = (numbers - numbers.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return scaled

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engine.comparison.memory_runs import line
+from engine.comparison.memory_peaks import line
 from engine.comparison.tables import figure, header, table, with_spread
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Task
+from engine.comparison.problems import BETA_1, BETA_2, EPSILON, LEARNING_RATE, TrainingTask
 
 
 class SklearnJob:
     """One `fit`, without early stopping, from the task's initial parameters."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: TrainingTask) -> None:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         self._task = task
@@ -53,7 +53,7 @@ class SklearnJob:
         return np.concatenate([part for W, b in layers for part in (W.T.ravel(), b)])
 
 
-def _starting_from(task: Task) -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
+def _starting_from(task: TrainingTask) -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
     layers = iter(task.layers)
 
     def of_next_layer(fan_in: int, fan_out: int, dtype: Any) -> Any:

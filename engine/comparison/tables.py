@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from engine.comparison.measure import Spread
+from engine.comparison.timing import Spread
 
 BEHIND = "bold"  # a figure that speaks against this package is to be seen
 

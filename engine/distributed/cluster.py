@@ -1,4 +1,4 @@
-"""Dask's client and workers: which there are, whether they do, and waiting for them."""
+"""Dask's client and workers: finding them, checking them, and waiting for results."""
 
 import contextlib
 import multiprocessing
@@ -42,11 +42,11 @@ GONE = (OSError, TimeoutError, RuntimeError, ClosedClientError)
 
 
 class ClusterError(RuntimeError):
-    """A fit on Dask could not go on; the estimator is as it was before."""
+    """A fit on Dask could not continue; the estimator is unchanged."""
 
 
 class WorkerLost(Exception):
-    """A worker went away, and what it held with it."""
+    """A worker was lost, with all that it held."""
 
 
 @contextlib.contextmanager
@@ -77,7 +77,7 @@ def client_of(client: Any, rows: Mapping[str, Any], n_workers: int | None) -> It
 
 
 def _in_a_task() -> contextlib.AbstractContextManager[Any]:
-    """Let other tasks have this one's place, if this is one: else a fit would wait for itself."""
+    """In a task of Dask, give its place to other tasks: otherwise a fit would wait for itself."""
     try:
         get_worker()
     except ValueError:
@@ -199,7 +199,7 @@ def threads_of_workers(client: Client) -> dict[str, int]:
 
 
 def workers_there(client: Client) -> dict[str, int]:
-    """The same; where there are none, new ones are waited for, and a cluster that adapts asked."""
+    """The same; if there are none, wait for new ones, and ask an adaptive cluster for some."""
     start = time.monotonic()
     asking: Future[Any] | None = None
     try:
@@ -219,7 +219,7 @@ def workers_there(client: Client) -> dict[str, int]:
 
 
 def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] = ()) -> None:
-    """Until all are done, or one is an error. Raises WorkerLost where that will not come about.
+    """Wait until all are done, or one is an error. Raises WorkerLost if that cannot happen.
 
     That is if a worker goes at which one is to be computed, if no worker is left, or if Dask gives
     one up, or leaves it undone for a while though no worker has anything to do.
@@ -273,10 +273,12 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
     for kind in (ValueError, TypeError):
         if isinstance(error, kind):  # itself, since another may take more than a message
             raise kind(f"{what}: {in_words(error)}") from error
-    told = f"{what} could not be computed ({in_words(error, named=True)})"
+    message = f"{what} could not be computed ({in_words(error, named=True)})"
     if isinstance(error, MemoryError):
-        told += "; all workers together have to hold all rows: begin more, or with more memory each"
-    raise ClusterError(told) from error
+        message += (
+            "; all workers together have to hold all rows: begin more, or with more memory each"
+        )
+    raise ClusterError(message) from error
 
 
 def in_words(error: BaseException, named: bool = False) -> str:
@@ -293,7 +295,7 @@ def in_words(error: BaseException, named: bool = False) -> str:
     return message if plain else f"{type(error).__name__}: {message}"
 
 
-class TakingPart:
+class EligibleWorkers:
     """Which workers may hold rows: those whose sums have the bits that sums here have.
 
     Parameters

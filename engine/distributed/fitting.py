@@ -110,7 +110,7 @@ def require_dask() -> None:
 
 
 def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
-    """Early stopping and callbacks look at rows in this process."""
+    """Refuse early stopping and callbacks, which need rows in this process."""
     if estimator._scored:
         raise ValueError(
             "early_stopping=True is not supported on Dask, where the rows that it holds out would "
@@ -124,7 +124,7 @@ def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
 
 
 def refuse_batches(estimator: MultilayerPerceptron, n_rows: int) -> None:
-    """Minibatches would send the gradient around for each of them."""
+    """Refuse minibatches, for each of which the gradient would be sent around."""
     if estimator._batch_size(n_rows) == n_rows:
         return
     raise ValueError(
@@ -160,14 +160,14 @@ def _prepared(
 
     from engine.distributed.cluster import (
         ClusterError,
-        TakingPart,
+        EligibleWorkers,
         WorkerLost,
         client_of,
         value_of,
     )
-    from engine.distributed.parts import collection_of
-    from engine.distributed.remote_rows import RemoteFit
-    from engine.distributed.source import Source
+    from engine.distributed.partitions import collection_of
+    from engine.distributed.remote_samples import RemoteFit
+    from engine.distributed.training_data import TrainingData
     from engine.equations.backends import NUMPY
 
     if given["sample_weight"] is None:
@@ -177,30 +177,30 @@ def _prepared(
         if collection.lengths is not None:
             refuse_batches(estimator, sum(collection.lengths))
     with client_of(client, given, estimator._threads_asked) as dask:
-        taking_part = TakingPart(dask, allow_mixed, estimator._backend is NUMPY)
-        source = Source(dask, collections, is_classifier(estimator))
-        remote = RemoteFit(dask, source, estimator, taking_part)
+        eligible = EligibleWorkers(dask, allow_mixed, estimator._backend is NUMPY)
+        data = TrainingData(dask, collections, is_classifier(estimator))
+        remote = RemoteFit(dask, data, estimator, eligible)
         try:
-            taking_part.refuse_others()
-            source.look()
-            refuse_batches(estimator, source.n_rows)
-            if source.n_rows <= chunk_samples(1):
+            eligible.refuse_others()
+            data.inspect()
+            refuse_batches(estimator, data.n_rows)
+            if data.n_rows <= chunk_samples(1):
                 futures = [dask.compute(rows) for rows in given.values()]
                 X, y, *weights = (value_of(dask, future, "the rows") for future in futures)
                 yield {"rows": (X, y, *(weights or [None])), "rows_of": None}
             else:
                 yield {"rows": (None, None, None), "rows_of": remote.rows}
         except WorkerLost as lost:
-            told = ClusterError("No worker of Dask is left; the estimator is as it was.")
-            raise with_notes_of(lost, told) from None
+            message = ClusterError("No worker of Dask is left; the estimator is as it was.")
+            raise with_notes_of(lost, message) from None
         except ClusterError as error:
             raise with_notes_of(error, ClusterError(remote.where(error))) from error.__cause__
         finally:
             remote.release()
 
 
-def with_notes_of(error: BaseException, told: "ClusterError") -> "ClusterError":
-    """What a checkpoint has kept stands in the notes of an error."""
+def with_notes_of(error: BaseException, message: "ClusterError") -> "ClusterError":
+    """The new error with the notes of the first, which say what a checkpoint has kept."""
     for note in getattr(error, "__notes__", []):
-        told.add_note(note)
-    return told
+        message.add_note(note)
+    return message

@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from engine.examples.interruption import unless_interrupted
+from engine.examples import unless_interrupted
 from engine.network import Network
 from engine.training.result import TrainResult
 from engine.training.trainer import train
@@ -30,7 +30,7 @@ HELD_OUT = 0.25
 
 
 @dataclass(frozen=True)
-class Split:
+class TrainTestData:
     """The data in two parts, samples as columns, standardised by the training part alone."""
 
     X: NDArray[np.float64]
@@ -39,18 +39,18 @@ class Split:
     Y_test: NDArray[np.int64]
 
 
-def split(seed: int) -> Split:
+def split(seed: int) -> TrainTestData:
     """A random quarter held out, with both classes in proportion."""
     rows, labels = load_breast_cancer(return_X_y=True)
     train_rows, test_rows, Y, Y_test = train_test_split(
         rows, labels, test_size=HELD_OUT, stratify=labels, random_state=seed
     )
     scaler = StandardScaler().fit(train_rows)
-    return Split(scaler.transform(train_rows).T, Y, scaler.transform(test_rows).T, Y_test)
+    return TrainTestData(scaler.transform(train_rows).T, Y, scaler.transform(test_rows).T, Y_test)
 
 
 def fit(
-    data: Split,
+    data: TrainTestData,
     seed: int = 0,
     backend: str | None = None,
     callback: Callback | None = None,
@@ -74,13 +74,13 @@ def fit(
     return unless_interrupted(result)
 
 
-def test_accuracy(data: Split, theta: NDArray[Any]) -> float:
+def test_accuracy(data: TrainTestData, theta: NDArray[Any]) -> float:
     """Share of the held-out samples that the network classifies correctly."""
     says_1 = NETWORK.forward(theta, data.X_test)[0] >= 0.5
     return float(np.mean(says_1 == data.Y_test))
 
 
-def logistic_regression_accuracy(data: Split) -> float:
+def logistic_regression_accuracy(data: TrainTestData) -> float:
     """The same of scikit-learn's logistic regression with its defaults."""
     model = LogisticRegression(max_iter=1000).fit(data.X.T, data.Y)
     return float(model.score(data.X_test.T, data.Y_test))
@@ -107,7 +107,7 @@ class BackendTime:
     cost: float
 
 
-def time_backends(data: Split, backends: list[str], rounds: int = 7) -> list[BackendTime]:
+def time_backends(data: TrainTestData, backends: list[str], rounds: int = 7) -> list[BackendTime]:
     """The same training run with each backend, in turns, on one thread."""
     first_call = {}
     seconds: dict[str, list[float]] = {name: [] for name in backends}

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.examples.interruption import unless_interrupted
+from engine.examples import unless_interrupted
 from engine.network import Network
 from engine.training.result import TrainResult
 from engine.training.trainer import train

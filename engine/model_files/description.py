@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.model_files.plain import HIDDEN_UNITS, OUTPUT_UNITS
-from engine.model_files.reading import parsed
+from engine.model_files.safe_reading import parsed
 
 FORMAT, FORMAT_VERSION = "mlp-engine", "1"
+HIDDEN_UNITS = ("tanh", "sigmoid", "relu", "identity")
+OUTPUT_UNITS = ("sigmoid", "softmax", "identity", "exp")
 NETWORK, CLASSIFIER, REGRESSOR = "network", "classifier", "regressor"
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
 TEXT, OBJECT = "text", "text objects"
@@ -38,7 +39,7 @@ MOST_WIDE = 1 << 16  # characters of a label that is kept in an array of text
 
 @dataclass(frozen=True)
 class Description:
-    """A network, what its outputs mean, and what an estimator needs to be made of it again.
+    """A network, what its outputs mean, and what it takes to make its estimator again.
 
     Attributes
     ----------
@@ -184,7 +185,7 @@ def described(metadata: Mapping[str, str]) -> Description:
 
 
 def versions() -> dict[str, str]:
-    """Of what computed the numbers."""
+    """Of the packages that computed the numbers."""
     return {
         "mlp-engine": __version__,
         "numpy": np.__version__,
@@ -198,11 +199,11 @@ def _require(holds: bool, what: str) -> None:
 
 
 def _require_version(metadata: Mapping[str, str]) -> None:
-    came = metadata.get("format_version", "")
-    if came != FORMAT_VERSION:
+    actual = metadata.get("format_version", "")
+    if actual != FORMAT_VERSION:
         wrote = _versions_of(metadata.get("versions", "{}")).get("mlp-engine", "another")
         raise ValueError(
-            f"it has format version {came:.20}, and this version of mlp-engine reads "
+            f"it has format version {actual:.20}, and this version of mlp-engine reads "
             f"{FORMAT_VERSION}; it was written by mlp-engine {wrote:.20}"
         )
 

@@ -1,4 +1,4 @@
-"""The one error of a file that cannot be trusted, and texts from such files for people to read."""
+"""The error of a file that cannot be trusted, and texts from such files made safe to print."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def damaged(path: Path, why: object) -> ModelFileError:
 
 @contextmanager
 def would_load(path: Path) -> Iterator[None]:
-    """Errors of a file that is read back while it is written: the older one is to stay."""
+    """Name errors of a file that is read back before it replaces an older one."""
     try:
         yield
     except ModelFileError as error:
@@ -44,7 +44,7 @@ def would_load(path: Path) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """A text of a file or of data, with what would move about in a terminal written out.
+    """A text from a file or from data, with control characters written out.
 
     That is control characters, those that turn the direction of writing, and half characters of
     names that are no text. Newlines stay.

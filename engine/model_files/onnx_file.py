@@ -1,4 +1,4 @@
-"""Networks as ONNX graphs, for other programs; and such a file read, to be tried.
+"""Networks as ONNX graphs for other programs, and such files read in order to check them.
 
 What is read must be what is written here: the graph is built anew from the description and the
 numbers in the file, and has to have the bytes that came. No other graph reaches protobuf or
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model_files import wire
+from engine.model_files import protobuf
 from engine.model_files.description import (
     BINARY,
     CLASSIFIER,
@@ -24,10 +24,16 @@ from engine.model_files.description import (
     described,
 )
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.examples import DRAWN, GIVEN, Examples, drawn_rows
-from engine.model_files.reading import parsed
-from engine.model_files.stored import Stored, layers_of
-from engine.model_files.tensor_file import CHECKSUM, FINGERPRINT
+from engine.model_files.safe_reading import parsed
+from engine.model_files.safetensors_file import CHECKSUM, FINGERPRINT
+from engine.model_files.stored_network import (
+    DRAWN,
+    GIVEN,
+    Examples,
+    StoredNetwork,
+    drawn_rows,
+    layers_of,
+)
 from engine.system.extras import installed_by
 from engine.training.result import fingerprint_of
 
@@ -51,7 +57,7 @@ class Graph(NamedTuple):
 
     Attributes
     ----------
-    stored : Stored
+    stored : StoredNetwork
         Its examples are of inputs before they are scaled.
     scaling : dict of ndarray (n_0,)
         "scaler.mean" is subtracted, then "scaler.scale" divides; either may be missing.
@@ -59,25 +65,25 @@ class Graph(NamedTuple):
         Whether the examples are drawn, and not the user's rows.
     """
 
-    stored: Stored
+    stored: StoredNetwork
     scaling: dict[str, NDArray[Any]]
     drawn: bool
 
 
-def exported(model: Any, theta: Any, X: Any) -> bytes:
+def network_bytes(model: Any, theta: Any, X: Any) -> bytes:
     """The bytes of an .onnx file of a network, an estimator, or a StandardScaler and one."""
-    return content_of_graph(graph_of(model, theta, X))
+    return bytes_of_graph(graph_of(model, theta, X))
 
 
-def content_of_graph(graph: Graph) -> bytes:
-    """The bytes of a graph, the same for the same one."""
+def bytes_of_graph(graph: Graph) -> bytes:
+    """The bytes of a graph; the same graph gives the same bytes."""
     content: bytes = _model_of(graph).SerializeToString(deterministic=True)
     return content
 
 
 def graph_of(model: Any, theta: Any, X: Any) -> Graph:
     """What is to be written of a model; TypeError for steps that are not exported."""
-    from engine.model_files.saving import some_rows, stored_model
+    from engine.model_files.stored_network import some_rows, stored_model
 
     if not hasattr(model, "steps"):
         return Graph(stored_model(model, theta, X), {}, X is None)
@@ -106,7 +112,7 @@ def graph_of(model: Any, theta: Any, X: Any) -> Graph:
 
 
 def read(path: Path, content: bytes) -> Graph:
-    """What an .onnx file of ours holds; ModelFileError for any other."""
+    """What an .onnx file of this package holds; ModelFileError for any other."""
     _onnx()
     if len(content) > MOST_BYTES:
         raise damaged(path, "it is larger than an .onnx file can be.")
@@ -117,7 +123,7 @@ def read(path: Path, content: bytes) -> Graph:
                 f"{path} is an ONNX file that engine.save did not write; only its own are tried."
             )
         found = _graph(described(metadata), metadata, tensors)
-        if content_of_graph(found) != content:
+        if bytes_of_graph(found) != content:
             raise ValueError("the graph is not the one that engine.save writes of this network.")
     except (ModelFileError, MemoryError):
         raise
@@ -130,29 +136,29 @@ def _found(content: memoryview) -> tuple[dict[str, str], dict[str, NDArray[Any]]
     """The texts and the numbers of a ModelProto."""
     metadata: dict[str, str] = {}
     tensors: dict[str, NDArray[Any]] = {}
-    for number, value in wire.fields(content):
+    for number, value in protobuf.fields(content):
         if number == METADATA:
-            entry = dict(wire.fields(wire.of_bytes(value)))
-            key = wire.text(entry[KEY])
+            entry = dict(protobuf.fields(protobuf.of_bytes(value)))
+            key = protobuf.text(entry[KEY])
             if key in metadata:
                 raise ValueError(f"the text {key!r:.40} stands twice")
-            metadata[key] = wire.text(entry[VALUE])
+            metadata[key] = protobuf.text(entry[VALUE])
         elif number == GRAPH:
-            for inner, part in wire.fields(wire.of_bytes(value)):
+            for inner, part in protobuf.fields(protobuf.of_bytes(value)):
                 if inner == INITIALIZER:
-                    _add_tensor(tensors, wire.of_bytes(part))
+                    _add_tensor(tensors, protobuf.of_bytes(part))
     return metadata, tensors
 
 
 def _add_tensor(found: dict[str, NDArray[Any]], message: memoryview) -> None:
     """A TensorProto of numbers, which must be in this file and as many as it says."""
     shape: list[int] = []
-    kept: dict[int, wire.Value] = {}
-    for number, value in wire.fields(message):
+    kept: dict[int, protobuf.Value] = {}
+    for number, value in protobuf.fields(message):
         if number == DIMS and isinstance(value, int):
             shape.append(value)
         kept[number] = value
-    name = wire.text(kept.get(NAME, memoryview(b"")))
+    name = protobuf.text(kept.get(NAME, memoryview(b"")))
     if kept.keys() & {EXTERNAL_DATA, DATA_LOCATION}:
         raise ValueError(f"{name:.40} is in another file")
     if name in found:
@@ -160,7 +166,7 @@ def _add_tensor(found: dict[str, NDArray[Any]], message: memoryview) -> None:
     dtype = DTYPES.get(kept.get(DATA_TYPE, 0))
     if dtype is None:
         return  # classes, and constants: the graph that is built anew has them, too
-    data = wire.of_bytes(kept.get(RAW_DATA, memoryview(b"")))
+    data = protobuf.of_bytes(kept.get(RAW_DATA, memoryview(b"")))
     if len(shape) > 2 or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{name:.40} is not of the size that it has")
     found[name] = np.frombuffer(data, dtype).reshape(shape)
@@ -188,7 +194,7 @@ def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArra
     if metadata.get(FINGERPRINT) != fingerprint_of(parts):
         raise ValueError("the fingerprint is not that of the parameters")
     theta = np.concatenate([part.ravel() for part in parts])
-    stored = Stored(about, theta, examples, {}, metadata)
+    stored = StoredNetwork(about, theta, examples, {}, metadata)
     return Graph(stored, scaling, metadata[EXAMPLES_ARE].startswith(_said(True)))
 
 
@@ -207,7 +213,7 @@ def _said(drawn: bool) -> str:
 
 
 def _model_of(graph: Graph) -> Any:
-    """The ModelProto: the same for the same graph, whoever builds it."""
+    """The ModelProto; the same graph always gives the same one."""
     onnx = _onnx()
     from onnx import TensorProto, helper
 
@@ -335,7 +341,7 @@ def _outputs(about: Description, element: int) -> list[Any]:
 
 
 def _named(scaler: Any, rows: NDArray[Any]) -> Any:
-    """Rows as a scaler takes them that was fitted on a table."""
+    """Rows in the form that a scaler fitted on a table takes."""
     from engine.model_files.table_examples import PANDAS, table_of
 
     names = getattr(scaler, "feature_names_in_", None)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model_files.examples import N_EXAMPLES, chosen, drawn_rows
-from engine.model_files.reading import parsed
+from engine.model_files.safe_reading import parsed
+from engine.model_files.stored_network import N_EXAMPLES, drawn_rows, spread_rows
 
 ARRAY, PANDAS, POLARS = "array", "pandas", "polars"
 KINDS = (
@@ -56,7 +56,7 @@ class TableExamples(NamedTuple):
         return table_of(self.table, dict(zip(self.names, self.columns, strict=True)))
 
 
-def tried(model: Any, X: Any, made_up: bool = False) -> TableExamples:
+def examples_of(model: Any, X: Any, made_up: bool = False) -> TableExamples:
     """At most eight of the rows X, or rows drawn for it, and what the model gives for them.
 
     `made_up` says that X are nobody's rows either.
@@ -166,7 +166,7 @@ def table_of(library: str, columns: dict[str, NDArray[Any]]) -> Any:
 
 def _some_rows(X: Any) -> Any:
     """At most eight of the rows, evenly spread."""
-    numbers = chosen(X.shape[0] if hasattr(X, "shape") else len(X))
+    numbers = spread_rows(X.shape[0] if hasattr(X, "shape") else len(X))
     if hasattr(X, "tocsr"):
         return X.tocsr()[numbers].toarray()
     if hasattr(X, "iloc"):

@@ -60,7 +60,7 @@ def written(file: BinaryIO, content: bytes) -> bytes:
 
 @contextmanager
 def _worded(path: Path, target: Path) -> Iterator[None]:
-    """Errors of the system with the name that the user knows, and what has become of the file."""
+    """Raise errors of the system with the name that the user knows, and the state of the file."""
     try:
         yield
     except OSError as error:
@@ -111,7 +111,7 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
 
 
 def new_of(path: Path) -> Path:
-    """Where a file is written that is to take the place of `path`."""
+    """Where the file is written that replaces `path`."""
     return path.with_name(f"{path.name}.new")
 
 
@@ -141,7 +141,7 @@ def _mode_at_first(mode: int | None) -> int:
 
 
 def flush_folder(folder: Path) -> None:
-    """The new name reaches the disk as well, where folders can be flushed."""
+    """Flush a folder, so that new names reach the disk, where that is possible."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""A lock on a file: one process at a time, and free again when that process ends, however it ends.
+"""A lock on a file: one process at a time; it is free again however that process ends.
 
 By flock on POSIX: unlike record locks it does not end with the first descriptor closed, and unlike
 a file that is there or not it does not outlive a process that was killed.

@@ -1,4 +1,4 @@
-"""How much memory this process can still allocate, by all that may limit it."""
+"""How much memory this process can still allocate, by all limits."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ def memory_left() -> float:
 
 
 def of_process(field: str, pid: int | str = "self") -> int | None:
-    """Bytes that Linux tells of a process, such as "VmRSS"; None where it tells nothing."""
+    """A number of bytes that Linux reports of a process, such as "VmRSS"; None if it does not."""
     found = _number_after(f"{field}:", Path(f"/proc/{pid}/status"))
     return None if found is None else 1024 * int(found)
 

@@ -66,7 +66,7 @@ def check_copy_fits(argument: str, array: Any, dtype: Any, advice: str) -> None:
 
 
 def check_as_it_lies(argument: str, array: NDArray[Any]) -> None:
-    """Refuse what kernels would have to copy, whole, as it is backward or between other bytes."""
+    """Refuse an array that kernels would have to copy, since it is backward or has gaps."""
     if not array.flags.aligned or any(step < 0 or step % array.itemsize for step in array.strides):
         check_copy_fits(
             argument,
@@ -96,9 +96,9 @@ def ask_for(address: int, n_bytes: int) -> None:
 
 
 def expect(address: int, n_bytes: int, at_random: bool) -> None:
-    """Say whether what is read of a mapping tells what is read next.
+    """Tell the system whether a mapping is read at random places.
 
-    If not, the system reads the page that is wanted; else, often megabytes around it.
+    If so, it reads only the page that is needed; otherwise often megabytes around it.
     """
     page = mmap.PAGESIZE
     first = address // page * page
@@ -122,5 +122,5 @@ _madvise = _found_madvise()
 
 
 def address_of(array: NDArray[Any]) -> int:
-    """Where its first number lies."""
+    """The address of its first number."""
     return int(array.__array_interface__["data"][0])

@@ -27,7 +27,7 @@ CAREFULLY = (
 
 
 def other_kind(path: Path, *, follow: bool = False) -> str | None:
-    """What is at `path` if it is no regular file, in words; None for a file, or for nothing.
+    """What is at `path`, in words, if it is no regular file; None for a file, or for nothing.
 
     With `follow`, a link counts as what it leads to. Raises OSError if the path cannot be examined.
 

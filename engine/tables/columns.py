@@ -1,4 +1,4 @@
-"""Which columns are learnt from, as what, and why the others are left out."""
+"""Which columns the network learns from, as which kind, and why the others are left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from engine.tables import kinds
-from engine.tables.kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
-from engine.tables.reading import Words
-from engine.tables.words import count_as_missing, counted, named_column, quoted
+from engine.tables import column_kinds
+from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
+from engine.tables.csv_and_parquet import MissingTexts
+from engine.tables.messages import count_as_missing, counted, named_column, quoted
 
 OUT = "out"  # a kind that a user may give a column, as any of
-TOLD = (*INPUT_KINDS, DATE, OUT)
+KINDS_TO_GIVE = (*INPUT_KINDS, DATE, OUT)
 MOST_INPUTS = 50  # of one column's categories; the rarest share one
 FEW = 20  # distinct texts that are never too many
 ALMOST_ALL = 0.9
@@ -33,7 +33,7 @@ class Column:
     reading: str = ""  # of `translation.READINGS`: whether the table has dates there, or the like
 
 
-class Written(NamedTuple):
+class OriginalNotation(NamedTuple):
     """How the table writes the numbers of a column that is translated.
 
     Attributes
@@ -47,11 +47,11 @@ class Written(NamedTuple):
     """
 
     example: str
-    is_told: bool
+    is_given: bool
     dated: str
 
 
-class Translated(NamedTuple):
+class TranslatedColumns(NamedTuple):
     """What a translation has made of a table.
 
     Attributes
@@ -62,15 +62,15 @@ class Translated(NamedTuple):
         The columns that are made of a date, and which date column it is.
     """
 
-    columns: Mapping[str, Written] = MappingProxyType({})
+    columns: Mapping[str, OriginalNotation] = MappingProxyType({})
     source_of: Mapping[str, str] = MappingProxyType({})
 
 
-NOT_TRANSLATED = Translated()
+NOT_TRANSLATED = TranslatedColumns()
 
 
 class Columns(NamedTuple):
-    """Those that are learnt from, and those that are left out, with the reason as their note."""
+    """The columns that are used, and those that are left out, with the reason as their note."""
 
     used: list[Column]
     left_out: list[Column]
@@ -79,11 +79,11 @@ class Columns(NamedTuple):
 def described(
     frame: pl.DataFrame,
     target: str,
-    told: Mapping[str, str],
-    words: Mapping[str, Words] = MappingProxyType({}),
-    translated: Translated = NOT_TRANSLATED,
+    given: Mapping[str, str],
+    words: Mapping[str, MissingTexts] = MappingProxyType({}),
+    translated: TranslatedColumns = NOT_TRANSLATED,
 ) -> Columns:
-    """Decide on every column but the target; `told` says the kind of some, or that they are out.
+    """Decide on every column but the target; `given` has the kinds of some, or that they are out.
 
     `words` are those of a CSV file that count as missing, of the columns that have such.
     """
@@ -92,7 +92,7 @@ def described(
         if series.name != target:
             name = series.name
             column, is_used = _described(
-                series, told.get(name), words.get(name, {}), translated.columns.get(name)
+                series, given.get(name), words.get(name, {}), translated.columns.get(name)
             )
             (found.used if is_used else found.left_out).append(column)
     found = without_orphans(found, translated)
@@ -100,7 +100,7 @@ def described(
     return found
 
 
-def without_orphans(found: Columns, translated: Translated) -> Columns:
+def without_orphans(found: Columns, translated: TranslatedColumns) -> Columns:
     """Leave out the parts of dates that are left out."""
     absent = {column.name for column in found.left_out}
     left = Columns([], [*found.left_out])
@@ -155,18 +155,18 @@ def missing_in(series: pl.Series) -> int:
 
 
 def _described(
-    series: pl.Series, told: str | None, words: Words, written: Written | None
+    series: pl.Series, given: str | None, words: MissingTexts, written: OriginalNotation | None
 ) -> tuple[Column, bool]:
-    kind = kinds.kind_of(series)
+    kind = column_kinds.kind_of(series)
     column = Column(series.name, kind, series.null_count())
-    if told == OUT:
+    if given == OUT:
         return replace(column, note="is left out as you asked"), False
-    if told is not None:
-        refuse_no_values(series.name, kind, told, words)
-        values = checked(series, told)
-        column = replace(column, kind=told)
-        spread = no_spread(kinds.no_spread_of(values), written) if told == NUMBER else ""
-        if written is None or written.is_told:
+    if given is not None:
+        refuse_no_values(series.name, kind, given, words)
+        values = checked(series, given)
+        column = replace(column, kind=given)
+        spread = no_spread(column_kinds.no_spread_of(values), written) if given == NUMBER else ""
+        if written is None or written.is_given:
             refuse_as_number(series.name, spread)
         elif _is_constant(values):
             return replace(column, note=constant(written.example)), False
@@ -175,7 +175,7 @@ def _described(
     elif kind in (EMPTY, DATE, OTHER):
         return replace(column, note=not_learnt_from(kind, series.dtype, words)), False
     else:
-        values = kinds.as_kind(series, kind).values
+        values = column_kinds.as_kind(series, kind).values
         if reason := _reason_to_leave_out(series, kind, values):
             return replace(column, note=reason), False
     n_distinct = values.n_unique() - (values.null_count() > 0)
@@ -189,7 +189,7 @@ def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str
     """Empty if the column is to be learnt from."""
     if _is_constant(values):
         return constant(values[0])
-    if kind == NUMBER and (reason := kinds.no_spread_of(values)):
+    if kind == NUMBER and (reason := column_kinds.no_spread_of(values)):
         return reason
     if kind == NUMBER and _counts_rows(values):
         return numbers_the_rows(series.name)
@@ -210,7 +210,7 @@ def _counts_rows(values: pl.Series) -> bool:
 
 
 def _almost_numbers(series: pl.Series) -> str:
-    converted = kinds.as_kind(series, NUMBER)
+    converted = column_kinds.as_kind(series, NUMBER)
     numbers = converted.values.drop_nulls()
     n_present = len(series) - series.null_count()
     if len(numbers) < ALMOST_ALL * n_present or numbers.n_unique() <= FEW:
@@ -229,8 +229,8 @@ def _too_many_texts(values: pl.Series) -> str:
 # The reasons, in words.
 
 
-def not_learnt_from(kind: str, dtype: object, words: Words) -> str:
-    """Of a kind that is no input."""
+def not_learnt_from(kind: str, dtype: object, words: MissingTexts) -> str:
+    """The reason for a kind that cannot be an input."""
     if kind == EMPTY:
         return "has no values" + (f": {count_as_missing(words)}" if words else "")
     if kind == DATE:
@@ -239,17 +239,17 @@ def not_learnt_from(kind: str, dtype: object, words: Words) -> str:
 
 
 def constant(value: object) -> str:
-    """Of a column with one value."""
+    """The reason for a column with one value."""
     return f"is {value!r} everywhere"
 
 
 def numbers_the_rows(name: str) -> str:
-    """Of 0, 1, 2, ..."""
+    """The reason for a column 0, 1, 2, ..."""
     return f"numbers the rows ({_overruled(name, NUMBER)})"
 
 
 def almost_numbers(others: list[str]) -> str:
-    """Of numbers with a few texts among them."""
+    """The reason for numbers with a few texts among them."""
     return (
         f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
         f"value, add --missing {others[0]!r}"
@@ -257,7 +257,7 @@ def almost_numbers(others: list[str]) -> str:
 
 
 def too_many_texts(name: str, how_many: str) -> str:
-    """Of text with hardly a value twice."""
+    """The reason for text that is almost all distinct."""
     return (
         f"is text that is almost all distinct ({how_many}): a name or free "
         f"text ({_overruled(name, CATEGORY)})"
@@ -268,7 +268,7 @@ def _overruled(name: str, kind: str) -> str:
     return OVERRULE.format(f"{name}={kind}")
 
 
-def remark(column: Column, a_value: object, n_distinct: int, words: Words) -> str:
+def remark(column: Column, a_value: object, n_distinct: int, words: MissingTexts) -> str:
     """What is worth saying of a column that is learnt from."""
     said = categories_in_words(n_distinct) if column.kind == CATEGORY else ""
     if n_distinct == 1:
@@ -280,16 +280,16 @@ def remark(column: Column, a_value: object, n_distinct: int, words: Words) -> st
     return said
 
 
-def refuse_no_values(name: str, kind: str, told: str, words: Words) -> None:
+def refuse_no_values(name: str, kind: str, given: str, words: MissingTexts) -> None:
     """ValueError for a column without values that a user gave a kind."""
     if kind == EMPTY:
         raise ValueError(
-            f"Column {name!r} {not_learnt_from(kind, None, words)}; it cannot be used as {told}, "
+            f"Column {name!r} {not_learnt_from(kind, None, words)}; it cannot be used as {given}, "
             "as you asked. Fill values in, or leave it out."
         )
 
 
-def no_spread(reason: str, written: Written | None) -> str:
+def no_spread(reason: str, written: OriginalNotation | None) -> str:
     """Why a column of numbers cannot be scaled, in the words of the table; empty if it can."""
     if reason and written is not None and written.dated:
         return (
@@ -317,12 +317,12 @@ def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:
         return values
     numbers = values.cast(pl.Float64)
     with np.errstate(invalid="ignore"):
-        too_large = np.flatnonzero(np.abs(numbers.to_numpy()) > kinds.LARGEST)
+        too_large = np.flatnonzero(np.abs(numbers.to_numpy()) > column_kinds.LARGEST)
     if len(too_large):
         raise ValueError(
             f"Column {series.name!r} is {numbers[int(too_large[0])]:g} in row "
-            f"{too_large[0] + (first_row or 1):,}; "
-            f"numbers must be at most {kinds.LARGEST:g}. Leave the value empty if it is not known."
+            f"{too_large[0] + (first_row or 1):,}; numbers must be at most "
+            f"{column_kinds.LARGEST:g}. Leave the value empty if it is not known."
         )
     return numbers.fill_null(float("nan")) if numbers.null_count() else numbers
 
@@ -332,46 +332,46 @@ def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Se
 
     With a `first_row` it is a part of a table, so that nobody knows how many more there are.
     """
-    converted = kinds.as_kind(series, kind)
+    converted = column_kinds.as_kind(series, kind)
     n_wrong = len(converted.wrong)
     if n_wrong:
         row = int(converted.wrong[0])
-        came = (
+        actual = (
             f"{series[row]!r} in row {row + (first_row or 1):,}"
             if series.dtype == pl.String
-            else f"{kinds.IN_WORDS[kinds.kind_of(series)]} ({series.dtype})"
+            else f"{column_kinds.IN_WORDS[column_kinds.kind_of(series)]} ({series.dtype})"
         )
         more = ""
         if n_wrong > 1 and first_row is None:
             more = f" (and in {counted(n_wrong - 1, 'other row')})"
         raise ValueError(
-            f"Column {series.name!r} must hold {kinds.IN_WORDS[kind]}; came {came}{more}."
+            f"Column {series.name!r} must hold {column_kinds.IN_WORDS[kind]}; came {actual}{more}."
         )
     return converted.values
 
 
-def parse_told(told: list[str], names: list[str]) -> dict[str, str]:
+def parse_kinds(given: list[str], names: list[str]) -> dict[str, str]:
     """What `--column NAME=KIND` says, checked against the table's columns."""
     return {
-        named_column(name, names, "--column"): kind for name, kind in names_and_kinds(told).items()
+        named_column(name, names, "--column"): kind for name, kind in names_and_kinds(given).items()
     }
 
 
-def names_and_kinds(told: list[str]) -> dict[str, str]:
+def names_and_kinds(given: list[str]) -> dict[str, str]:
     """The kind of each column that is named; ValueError where one is given two."""
     found: dict[str, str] = {}
-    for name, kind in map(name_and_kind, told):
+    for name, kind in map(name_and_kind, given):
         if found.setdefault(name, kind) != kind:
             raise ValueError(f"--column gives {name!r} two kinds, {found[name]} and {kind}.")
     return found
 
 
-def name_and_kind(told: str) -> tuple[str, str]:
-    """The two of NAME=KIND."""
-    name, equals, kind = told.rpartition("=")
-    if not equals or kind not in TOLD:
+def name_and_kind(given: str) -> tuple[str, str]:
+    """Name and kind in NAME=KIND."""
+    name, equals, kind = given.rpartition("=")
+    if not equals or kind not in KINDS_TO_GIVE:
         raise ValueError(
             "--column must be NAME=KIND, where KIND is number, category, boolean, date or out; "
-            f"got {told!r}."
+            f"got {given!r}."
         )
     return name, kind

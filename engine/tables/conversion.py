@@ -1,7 +1,7 @@
 """convert_table(): tables larger than memory become arrays in a folder, in bounded memory.
 
-The files are read twice: a survey decides what the columns are and counts what standardising and
-imputing need, then the rows are transformed and written, batch by batch.
+The files are read twice: the first pass decides what the columns are and counts what standardising
+and imputing need; the second transforms the rows and writes them, batch by batch.
 """
 
 import errno
@@ -18,26 +18,36 @@ from sklearn.pipeline import Pipeline
 
 from engine.boundary import settings
 from engine.boundary.settings import listed
-from engine.model_files.pipeline_file import StoredModel, write_model
+from engine.model_files.skops_file import StoredModel, write_model
 from engine.system.free_memory import in_words
 from engine.tables import columns as of_columns
-from engine.tables.arrays import write_arrays
-from engine.tables.asked import TABLES, asked_of, made_before
-from engine.tables.columns import Translated
+from engine.tables.column_kinds import DATE
+from engine.tables.column_notation import NotationSurvey, TableNotation
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.columns import TranslatedColumns
+from engine.tables.conversion_plan import (
+    ConversionPlan,
+    columns_as_learnt,
+    metadata_of,
+    plan_conversion,
+)
+from engine.tables.converted_table import (
+    CHANGED,
+    PIPELINE,
+    ConvertedTable,
+    new_folder,
+    open_table,
+    write_arrays,
+)
+from engine.tables.csv_and_parquet import MISSING
 from engine.tables.dates import ORDERS
-from engine.tables.dealing import Dealer, shares_of
-from engine.tables.decisions import Decided, decided_by_survey, facts_of, known_columns
-from engine.tables.facts import PARTS, is_converted, write_facts
-from engine.tables.kinds import DATE
-from engine.tables.notation import DECIMALS
-from engine.tables.on_disk import CHANGED, PIPELINE, ConvertedTable, new_folder, open_table
+from engine.tables.messages import named_column
+from engine.tables.metadata import OUTSIDE, PARTS, Metadata, is_converted, write_metadata
+from engine.tables.number_notation import DECIMALS
 from engine.tables.pipeline import COLUMNS, TRANSLATION
-from engine.tables.reading import MISSING
-from engine.tables.spellings import SpellingSurvey, TableSpelling
-from engine.tables.stream import Batch, TableFiles, table_files
-from engine.tables.survey import Survey
+from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
-from engine.tables.words import named_column
+from engine.training.run_identity import differences
 
 # Reads the name of what is done, and the rows that are done.
 Progress = Callable[[str, int], Any]
@@ -64,7 +74,7 @@ def convert_table(
 
     Numbers are imputed (median) and standardised, categories one-hot, true and false 1 and 0, with
     an input for what is missing: as `engine train` does (docs/tables.md), and by the rows to learn
-    from alone. Rows are held out, and set aside to stop by, at random, each by itself.
+    from alone. Rows are held out, and set aside for validation, at random, each by itself.
 
     Parameters
     ----------
@@ -84,8 +94,8 @@ def convert_table(
     test_fraction : float
         Share of the rows that are held out, at least 0 and below 1.
     validation_fraction : float, optional
-        Share of the others that are set aside to stop by, at least 0 and below 1. None is a tenth,
-        or of a table of more than a million rows about 100 000 rows.
+        Share of the others that are set aside for validation, at least 0 and below 1. None is a
+        tenth, or of a table of more than a million rows about 100 000 rows.
     seed : int
         Seed of what is drawn at random.
     dtype : "float32" or "float64"
@@ -147,14 +157,14 @@ def convert_table(
     settings.whole_number("seed", seed, at_least=0)
     decimal = None if decimal is None else settings.one_of("decimal", decimal, DECIMALS)
     dates = None if dates is None else settings.one_of("dates", dates, ORDERS)
-    shares = shares_of(files, test_fraction, validation_fraction)
+    shares = split_shares(files, test_fraction, validation_fraction)
     name = named_column(target, files.names, "target")
-    told = _told(columns or {}, files.names, name)
-    asked = asked_of(
+    given_kinds = _checked_kinds(columns or {}, files.names, name)
+    request = request_of(
         files,
         target=name,
         task=task,
-        columns=told,
+        columns=given_kinds,
         missing=list(missing),
         test_fraction=float(test_fraction),
         validation_fraction=None if validation_fraction is None else float(validation_fraction),
@@ -164,22 +174,22 @@ def convert_table(
         dates=dates,
     )
     if reuse and is_converted(Path(folder)):
-        return made_before(Path(folder), asked)
+        return existing_conversion(Path(folder), request)
     with new_folder(Path(folder)) as unfinished:
-        survey, spelling = _surveyed(
-            files, SpellingSurvey(name, told, task, decimal, dates), shares, seed, progress
+        statistics, notation = _statistics_of(
+            files, NotationSurvey(name, given_kinds, task, decimal, dates), shares, seed, progress
         )
-        decided = decided_by_survey(survey, task, [*files.notes, *spelling.notes], dtype)
-        decided = decided._replace(columns=spelling.with_notes(decided.columns))
-        translation = spelling.step_of_model(decided.columns.used)
-        _require_space(unfinished, decided, dtype)
+        plan = plan_conversion(statistics, task, [*files.notes, *notation.notes], dtype)
+        plan = plan._replace(columns=notation.with_notes(plan.columns))
+        translation = notation.step_of_model(plan.columns.used)
+        _require_space(unfinished, plan, dtype)
         with _full_disk_in_words(Path(folder)):
-            dealt = _dealt(files, "write", name, shares, seed, progress, spelling)
-            write_arrays(unfinished, dealt, decided, np.dtype(dtype))
-            if asked_of(files)[TABLES] != asked[TABLES]:
+            dealt = _split_batches(files, "write", name, shares, seed, progress, notation)
+            write_arrays(unfinished, dealt, plan, np.dtype(dtype))
+            if request_of(files)[TABLES] != request[TABLES]:
                 raise ValueError(CHANGED)
             header = {"what": "from a table's columns to the inputs of a network"}
-            steps: Any = decided.preprocessing
+            steps: Any = plan.preprocessing
             if translation is not None:
                 steps = Pipeline([(TRANSLATION, translation), (COLUMNS, steps)])
             write_model(unfinished / PIPELINE, StoredModel(header, steps))
@@ -188,10 +198,10 @@ def convert_table(
                 "missing": list(missing),
                 "dtype": dtype,
                 "seed": int(seed),
-                "asked": asked,
+                "asked": request,
             }
-            write_facts(
-                unfinished, decided.target, known_columns(decided), facts_of(decided, about)
+            write_metadata(
+                unfinished, plan.target, columns_as_learnt(plan), metadata_of(plan, about)
             )
     return open_table(folder)
 
@@ -208,70 +218,73 @@ def _full_disk_in_words(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _told(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
+def _checked_kinds(columns: Mapping[str, str], names: list[str], target: str) -> dict[str, str]:
     for name, kind in columns.items():
         named_column(name, names, "columns")
-        if kind not in of_columns.TOLD:
+        if kind not in of_columns.KINDS_TO_GIVE:
             raise ValueError(
-                f"columns: the kind of {name!r} must be {listed(of_columns.TOLD)}; got {kind!r}."
+                f"columns: the kind of {name!r} must be {listed(of_columns.KINDS_TO_GIVE)}; "
+                f"got {kind!r}."
             )
     if target in columns:
         raise ValueError(f"columns: {target!r} is the target; its kind goes by the task.")
     return dict(columns)
 
 
-def _surveyed(
+def _statistics_of(
     files: TableFiles,
-    spellings: SpellingSurvey,
+    survey: NotationSurvey,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-) -> tuple[Survey, TableSpelling]:
-    """A survey of the table; if it must be translated, a second survey, of the translation."""
-    name, told = spellings.target, spellings.told
+) -> tuple[TableStatistics, TableNotation]:
+    """Statistics of the table; if it must be translated, of the translation, in a second pass."""
+    name, given_kinds = survey.target, survey.given
 
-    def new(told: Mapping[str, str], lenient: bool, translated: Translated) -> Survey:
+    def new(
+        given_kinds: Mapping[str, str], lenient: bool, translated: TranslatedColumns
+    ) -> TableStatistics:
         generator = np.random.Generator(np.random.PCG64([seed, 1]))
-        return Survey(name, dict(told), len(PARTS), generator, lenient, translated)
+        return TableStatistics(name, dict(given_kinds), len(PARTS), generator, lenient, translated)
 
-    undated = {column: kind for column, kind in told.items() if kind != DATE}
-    survey = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
-    for batch, parts in _dealt(files, "survey", name, shares, seed, progress):
-        survey.add(batch, parts)
-        spellings.add(batch.frame)
-    spelling = spellings.decided()
-    if spelling.translation is None and spelling.kinds == survey.told:
-        return survey, spelling
-    survey = new(spelling.kinds, lenient=False, translated=spelling.translated)
-    for batch, parts in _dealt(files, "survey", name, shares, seed, progress, spelling):
-        survey.add(batch, parts)
-    return survey, spelling
+    undated = {column: kind for column, kind in given_kinds.items() if kind != DATE}
+    statistics = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
+    for batch, parts in _split_batches(files, "survey", name, shares, seed, progress):
+        statistics.add(batch, parts)
+        survey.add(batch.frame)
+    notation = survey.notation()
+    if notation.translation is None and notation.kinds == statistics.given:
+        return statistics, notation
+    statistics = new(notation.kinds, lenient=False, translated=notation.translated)
+    for batch, parts in _split_batches(files, "survey", name, shares, seed, progress, notation):
+        statistics.add(batch, parts)
+    return statistics, notation
 
 
-def _dealt(
+def _split_batches(
     files: TableFiles,
     what: str,
     target: str,
     shares: tuple[float, float],
     seed: int,
     progress: Progress | None,
-    spelling: TableSpelling | None = None,
+    notation: TableNotation | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.int8]]]:
     """All batches, translated, and the part of each row: the same in every pass."""
-    dealer = Dealer(target, shares, seed)
+    dealer = RowSplit(target, shares, seed)
     for batch in files.batches():
         parts = dealer.parts(batch)
-        if spelling is not None:
-            frame = spelling.translate(batch.frame, target, batch.first_row)
+        if notation is not None:
+            frame = notation.translate(batch.frame, target, batch.first_row)
             batch = batch._replace(frame=frame)
         yield batch, parts
         if progress is not None:
             progress(what, batch.first_row + batch.frame.height - 1)
 
 
-def _require_space(folder: Path, decided: Decided, dtype: str) -> None:
+def _require_space(folder: Path, plan: ConversionPlan, dtype: str) -> None:
     itemsize = np.dtype(dtype).itemsize
-    needed = sum(decided.rows.values()) * (len(decided.inputs) * itemsize + itemsize)
+    needed = sum(plan.rows.values()) * (len(plan.inputs) * itemsize + itemsize)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
@@ -280,3 +293,83 @@ def _require_space(folder: Path, decided: Decided, dtype: str) -> None:
             "written",
             str(folder.parent),
         )
+
+
+# The request is kept in the folder, so that the same call finds its conversion again.
+
+TABLES = "tables"
+
+
+class OtherConversion(ValueError):
+    """A folder that a conversion with other arguments has made."""
+
+    def __init__(self, folder: Path, differences: list[str]) -> None:
+        super().__init__(
+            f"{folder} exists already, and was converted otherwise: {'; '.join(differences)}. "
+            "Nothing in it was changed; name another folder, or train on it as it is."
+        )
+        self.differences = differences
+
+
+def request_of(files: TableFiles, **given: Any) -> Metadata:
+    """The tables, with size and time of each, and the arguments, as JSON holds them."""
+    stamps = zip(files.paths, files.stamps(), strict=True)
+    return {TABLES: [[str(path.resolve()), *stamp] for path, stamp in stamps], **given}
+
+
+def existing_conversion(folder: Path, request: Metadata) -> ConvertedTable:
+    """The table in the folder, if that is what was asked for.
+
+    Raises
+    ------
+    ValueError
+        If not, with what differs, or for a folder that is damaged.
+    """
+    table = open_table(folder)
+    then = table.facts["about"]["asked"]
+    differ = differences({**then, TABLES: None}, {**request, TABLES: None})
+    if then.get(TABLES) != request[TABLES]:
+        differ.insert(0, "the tables are others, or have changed")
+    if differ:
+        raise OtherConversion(folder, differ)
+    return table
+
+
+# The random split of rows: training, validation or held out; each row by itself.
+
+VALIDATION_SHARE = 0.1  # of the rows that are not held out, for validation,
+VALIDATION_ROWS = 100_000  # or, of a large table, about so many
+LEAST_ROWS = 50
+
+
+def split_shares(
+    files: TableFiles, test_fraction: float, validation_fraction: float | None
+) -> tuple[float, float]:
+    """Shares of all rows: held out, and set aside for validation."""
+    held_out = settings.share("test_fraction", test_fraction)
+    if validation_fraction is None:
+        n_rows = files.estimated_rows() * (1 - held_out)
+        aside = min(VALIDATION_SHARE, VALIDATION_ROWS / max(1.0, n_rows))
+        aside *= n_rows >= LEAST_ROWS
+    else:
+        aside = settings.share("validation_fraction", validation_fraction)
+    return held_out, (1 - held_out) * aside
+
+
+class RowSplit:
+    """The part of each row: a random number for each, the same ones in every pass."""
+
+    def __init__(self, target: str, shares: tuple[float, float], seed: int) -> None:
+        self._target = target
+        self._bounds = np.cumsum(shares)
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+
+    def parts(self, batch: Batch) -> NDArray[np.int8]:
+        """Numbers of PARTS, or OUTSIDE for rows without a target."""
+        drawn = self._generator.random(batch.frame.height)
+        # Held out, validation, training: in PARTS from the last to the first.
+        parts = (len(PARTS) - 1 - np.searchsorted(self._bounds, drawn, side="right")).astype(
+            np.int8
+        )
+        parts[batch.frame[self._target].is_null().to_numpy()] = OUTSIDE
+        return parts

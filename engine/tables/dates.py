@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from engine.tables import kinds
+from engine.tables import column_kinds
 
 DATE, TIME, DURATION = "date", "time", "duration"
 DAY_FIRST, MONTH_FIRST, EITHER = "day-first", "month-first", ""
@@ -73,7 +73,7 @@ _FIELDS = (
 )
 
 
-class Reading(NamedTuple):
+class DateReading(NamedTuple):
     """How a column of dates is read.
 
     Attributes
@@ -105,7 +105,7 @@ class Reading(NamedTuple):
         }[self.kind]
 
 
-def numbers(values: pl.Series, reading: Reading) -> pl.Series:
+def numbers(values: pl.Series, reading: DateReading) -> pl.Series:
     """The numbers, float64, and null for what is no such date.
 
     Examples
@@ -126,7 +126,7 @@ def numbers(values: pl.Series, reading: Reading) -> pl.Series:
     return in_days(_ticks(values))
 
 
-def derived(name: str, values: pl.Series, reading: Reading) -> list[pl.Series]:
+def derived(name: str, values: pl.Series, reading: DateReading) -> list[pl.Series]:
     """Sine and cosine of the parts of dates, by name; 0 where the date is missing.
 
     Examples
@@ -147,7 +147,7 @@ def derived(name: str, values: pl.Series, reading: Reading) -> list[pl.Series]:
     return [*map(pl.Series, names_of_derived(name, reading), made)]
 
 
-def names_of_derived(name: str, reading: Reading) -> list[str]:
+def names_of_derived(name: str, reading: DateReading) -> list[str]:
     """The names of what `derived` makes of a column."""
     return [f"{name}, {part} ({what})" for part in reading.parts for what in FUNCTIONS]
 
@@ -258,9 +258,9 @@ class Dates:
 
 def two_digits(texts: pl.Series) -> bool:
     """Whether all are dates whose years have two digits, such as 30.9.90."""
-    if not all(re.match(_ANY_SHORT, text) for text in kinds.first_texts(texts)):
+    if not all(re.match(_ANY_SHORT, text) for text in column_kinds.first_texts(texts)):
         return False
-    present = kinds.present(texts).str.strip_chars()
+    present = column_kinds.present(texts).str.strip_chars()
     if not len(present):
         return False
     parts = _groups(present, _SHORT)
@@ -276,7 +276,7 @@ def two_digits(texts: pl.Series) -> bool:
 
 @dataclass
 class Extent:
-    """What dates so far have in common.
+    """The range of the dates seen so far.
 
     Attributes
     ----------
@@ -329,7 +329,7 @@ def _wider(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass
 class DateSurvey:
-    """What the values of a column, so far, are as dates, times of day or durations."""
+    """The values of a column seen so far, as dates, times of day or durations."""
 
     n_present: int = 0
     n_dates: int = 0  # in either order
@@ -347,7 +347,7 @@ class DateSurvey:
 
     def add(self, values: pl.Series) -> None:
         """Look at more values."""
-        values = kinds.present(values)
+        values = column_kinds.present(values)
         if self.given_up or not len(values):
             return
         self.n_present += len(values)
@@ -356,7 +356,10 @@ class DateSurvey:
             self._extent("").add(_ticks(values))
             return
         look = pl.col("text").str.strip_chars().str.contains(_ANY).mean()
-        if kinds.sample_of(values, SAMPLE).to_frame("text").select(look).item() < LEAST_LIKELY:
+        if (
+            column_kinds.sample_of(values, SAMPLE).to_frame("text").select(look).item()
+            < LEAST_LIKELY
+        ):
             self.given_up = True
             return
         self._add_texts(values.str.strip_chars())
@@ -412,23 +415,23 @@ class DateSurvey:
         """How many values fit the kind that fits most."""
         return max(self.n_times, self.n_durations, *self.n_of_order.values())
 
-    def order(self, told: str | None) -> str:
-        """The order that fits most values; if both fit as many, the one that the user told."""
+    def order(self, given: str | None) -> str:
+        """The order that fits most values; if both fit as many, the one that the user gave."""
         if self.n_of_order[DAY_FIRST] == self.n_of_order[MONTH_FIRST]:
-            return told or (DAY_FIRST if self.two_orders and self.with_points else EITHER)
+            return given or (DAY_FIRST if self.two_orders and self.with_points else EITHER)
         return max(ORDERS, key=self.n_of_order.__getitem__)
 
-    def reading(self, dtype: pl.DataType, told: str | None) -> Reading:
+    def reading(self, dtype: pl.DataType, given: str | None) -> DateReading:
         """How to read the column."""
         if dtype != pl.String:
             kind = kind_of(dtype)
-            return Reading(kind, told or EITHER, self._extent("").parts(kind))
+            return DateReading(kind, given or EITHER, self._extent("").parts(kind))
         if max(self.n_times, self.n_durations) > self.n_dates:
             if self.n_durations > self.n_times:  # with days, too
-                return Reading(DURATION)
-            return Reading(TIME, parts=self._extent(TIME).parts(TIME))
-        order = self.order(told)
-        return Reading(DATE, order, self._extent(order or DAY_FIRST).parts(DATE))
+                return DateReading(DURATION)
+            return DateReading(TIME, parts=self._extent(TIME).parts(TIME))
+        order = self.order(given)
+        return DateReading(DATE, order, self._extent(order or DAY_FIRST).parts(DATE))
 
 
 def _groups(texts: pl.Series, pattern: str) -> pl.DataFrame:

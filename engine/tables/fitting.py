@@ -18,14 +18,17 @@ from sklearn.model_selection import train_test_split
 from engine.compiler.cache import CheckedCache
 from engine.estimators.remedies import said_at_command_line
 from engine.model_files import table_examples
-from engine.model_files.forgetting import forget_training
+from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns
 from engine.tables import pipeline as parts
 from engine.tables import target as of_target
+from engine.tables.column_kinds import SMALLEST
+from engine.tables.column_notation import NotationSurvey
 from engine.tables.columns import Columns
-from engine.tables.kinds import SMALLEST
+from engine.tables.csv_and_parquet import LoadedTable, is_parquet
+from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel
-from engine.tables.reading import Table, is_parquet
+from engine.tables.pipeline import made_up_rows
 from engine.tables.scores import (
     Predicted,
     Scores,
@@ -34,23 +37,20 @@ from engine.tables.scores import (
     minus_log_loss,
     scored,
 )
-from engine.tables.specimens import specimens
-from engine.tables.spellings import SpellingSurvey
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
-from engine.tables.words import counted, named_column
 
 LEAST_ROWS = 10  # for a split
-EARLY_STOPPING_ROWS = 50  # to learn from, from which some are set aside to stop by
+EARLY_STOPPING_ROWS = 50  # training rows, of which some are set aside for validation
 VALIDATION_FRACTION = 0.1
 PATIENCE = 20  # epochs without a better loss there
 INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
 
 
-class Plan(NamedTuple):
+class PreparedTable(NamedTuple):
     """What was decided about a table, before anything is trained."""
 
-    table: Table
+    table: LoadedTable
     target: Target
     columns: Columns
     y: NDArray[Any]
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     translation: Translation | None = None
 
 
-class Part(NamedTuple):
+class RowsOfTable(NamedTuple):
     """Some of the rows."""
 
     inputs: pl.DataFrame
@@ -67,16 +67,16 @@ class Part(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Rows to learn from, to stop by, and to be judged by; `how` is for people to read."""
+    """Training, validation and held-out rows; `how` says in words how they were divided."""
 
-    training: Part
-    validation: Part | None
-    held_out: Part | None
+    training: RowsOfTable
+    validation: RowsOfTable | None
+    held_out: RowsOfTable | None
     how: str
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedTable:
     """A trained model, and how it did."""
 
     model: TableModel
@@ -87,7 +87,7 @@ class Trained:
     scores: dict[str, Scores]
     held_out: Predicted | None
     warnings: tuple[str, ...]
-    resumed: str  # where the training went on from, in words; empty for a new one
+    resumed: str  # where the training resumed from, in words; empty for a new one
 
     @property
     def network(self) -> Any:
@@ -95,42 +95,44 @@ class Trained:
         return parts.fitted_network(self.model.pipeline)
 
 
-def planned(
-    table: Table,
+def prepared(
+    table: LoadedTable,
     target: str,
     task: str | None = None,
-    told: Sequence[str] = (),
+    kinds: Sequence[str] = (),
     decimal: str | None = None,
     dates: str | None = None,
-) -> Plan:
+) -> PreparedTable:
     """Decide on the target and the columns; rows without a target are left out.
 
     `decimal` ("comma" or "point") and `dates` ("day-first" or "month-first") decide where both fit.
     """
     frame = table.frame
     name = named_column(target, frame.columns, "--target")
-    kinds_told = of_columns.parse_told(list(told), frame.columns)
-    if name in kinds_told:
+    given_kinds = of_columns.parse_kinds(list(kinds), frame.columns)
+    if name in given_kinds:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    spellings = SpellingSurvey(name, kinds_told, task, decimal, dates)
-    spellings.add(frame)
-    spelling = spellings.decided()
-    frame = spelling.translate(frame, name)
+    survey = NotationSurvey(name, given_kinds, task, decimal, dates)
+    survey.add(frame)
+    notation = survey.notation()
+    frame = notation.translate(frame, name)
     words = table.words.get(name, {})
-    found = of_target.decided(frame[name], task, words)
-    notes = [*table.notes, *spelling.notes]
-    columns = spelling.with_notes(
-        of_columns.described(frame, name, spelling.kinds, table.words, spelling.translated)
+    found = of_target.target_of(frame[name], task, words)
+    notes = [*table.notes, *notation.notes]
+    columns = notation.with_notes(
+        of_columns.described(frame, name, notation.kinds, table.words, notation.translated)
     )
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
     notes += of_target.left_out(int((~known).sum()), words)
     y = of_target.values_of(frame[name].filter(known), found)
-    translation = spelling.step_of_model(columns.used)
-    return Plan(table, found, columns, y, prepared.filter(known), notes, translation)
+    translation = notation.step_of_model(columns.used)
+    return PreparedTable(table, found, columns, y, prepared.filter(known), notes, translation)
 
 
-def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = None) -> Split:
+def split(
+    plan: PreparedTable, fraction: float, seed: int, early_stopping: bool | None = None
+) -> Split:
     """Hold rows out at random, the classes in equal shares where there are rows enough.
 
     Parameters
@@ -140,14 +142,14 @@ def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = 
         Share of the rows that are held out; 0 holds none out.
     seed : int
     early_stopping : bool, optional
-        Whether a tenth of the others is set aside to stop by; None is where there are enough.
+        Whether a tenth of the others is set aside for validation; None is where there are enough.
 
     Raises
     ------
     ValueError
         When there are too few rows for it.
     """
-    everything, held_out = Part(plan.inputs, plan.y), None
+    everything, held_out = RowsOfTable(plan.inputs, plan.y), None
     how = "none held out"
     if fraction > 0:
         if len(plan.y) < LEAST_ROWS:
@@ -156,13 +158,13 @@ def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = 
                 f"least {LEAST_ROWS}. Add rows, or pass --test-fraction 0, which holds none out."
             )
         stratified, how = _stratified(everything, plan.target, _share(everything, fraction))
-        everything, held_out = _parted(everything, fraction, seed, stratified)
+        everything, held_out = _divided(everything, fraction, seed, stratified)
         if len(np.unique(everything.y)) < 2:
             raise ValueError(
                 "The rows that would be learnt from have one value of the target only. Try another "
                 "--seed, a smaller --test-fraction, or more rows."
             )
-    training, validation = _to_stop_by(everything, plan.target, seed, early_stopping)
+    training, validation = _set_aside(everything, plan.target, seed, early_stopping)
     if plan.target.task != CLASSIFICATION and np.ptp(training.y) < SMALLEST:
         raise ValueError(
             "The rows that would be learnt from have one value of the target only, or hardly "
@@ -172,12 +174,12 @@ def split(plan: Plan, fraction: float, seed: int, early_stopping: bool | None = 
 
 
 def trained(
-    plan: Plan,
+    plan: PreparedTable,
     rows: Split,
     settings: Mapping[str, Any],
     about: Mapping[str, Any],
     progress: bool = False,
-) -> Trained:
+) -> TrainedTable:
     """Fit on the training rows alone, and judge on those that were held out.
 
     Parameters
@@ -195,17 +197,17 @@ def trained(
     preprocessing = parts.preprocessing(plan.columns.used)
     X = preprocessing.fit_transform(training.inputs)
     network = parts.network(task, **settings, **_stopping(rows, task), progress=progress)
-    seen = rows.validation or rows.held_out  # without a part to stop by, only for the curve
-    watched = {} if seen is None else _watched(preprocessing, seen, training, task)
-    with warnings.catch_warnings(record=True) as caught, compiles_watched() as watch:
+    seen = rows.validation or rows.held_out  # without validation rows, only for the curve
+    watched = {} if seen is None else _validation_data(preprocessing, seen, training, task)
+    with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
         network.fit(X, training.y, **watched)
-    said = said_of(caught)
+    messages = warnings_of(caught)
     words = list(about.get("missing", ()))
     texts = [] if is_parquet(plan.table.path) else ["", *words]
     pipeline = parts.assembled(plan.columns.used, texts, preprocessing, network, plan.translation)
-    resumed = where_from(parts.fitted_network(pipeline))
-    forget_training(pipeline)
+    resumed = resumed_from(parts.fitted_network(pipeline))
+    remove_training_state(pipeline)
     model = TableModel(
         pipeline,
         plan.target,
@@ -213,8 +215,8 @@ def trained(
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y),
         words,
-        examples=table_examples.tried(
-            pipeline, specimens(preprocessing, plan.translation), made_up=True
+        examples=table_examples.examples_of(
+            pipeline, made_up_rows(preprocessing, plan.translation), made_up=True
         ),
     )
     scores, predicted = _scores(model, rows)
@@ -226,19 +228,27 @@ def trained(
         "seconds": round(watch.seconds, 3),
         "scores": scores,
     }
-    interrupted = any(INTERRUPTED in message for message in said)
+    interrupted = any(INTERRUPTED in message for message in messages)
     model = replace(model, training=facts)
-    return Trained(
-        model, rows, watch.seconds, watch.compiled, interrupted, scores, predicted, said, resumed
+    return TrainedTable(
+        model,
+        rows,
+        watch.seconds,
+        watch.compiled,
+        interrupted,
+        scores,
+        predicted,
+        messages,
+        resumed,
     )
 
 
-def said_of(
+def warnings_of(
     caught: Sequence[warnings.WarningMessage], classes: Sequence[Any] | None = None
 ) -> tuple[str, ...]:
     """What a fit has warned of, with the command's remedies; `classes` if it learnt their codes."""
-    told = [one.message for one in caught if issubclass(one.category, UserWarning)]
-    return tuple(said_at_command_line(message, classes) for message in told)  # type: ignore[arg-type]
+    messages = [one.message for one in caught if issubclass(one.category, UserWarning)]
+    return tuple(said_at_command_line(message, classes) for message in messages)  # type: ignore[arg-type]
 
 
 def of_checkpoint(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -247,14 +257,14 @@ def of_checkpoint(settings: Mapping[str, Any]) -> dict[str, str]:
     return {} if checkpoint is None else {"checkpoint": Path(checkpoint.path).name}
 
 
-def where_from(network: Any) -> str:
-    """The checkpoint that a fit went on from, as its plan has it."""
+def resumed_from(network: Any) -> str:
+    """The checkpoint that a fit resumed from, as its plan has it."""
     _, found, where = network.plan_.why.partition("; went on from ")
     return f"{found}{where}"
 
 
 @dataclass
-class Watched:
+class FitTime:
     """How long a fit took, and whether kernels were compiled in it."""
 
     seconds: float = 0.0
@@ -262,9 +272,9 @@ class Watched:
 
 
 @contextmanager
-def compiles_watched() -> Iterator[Watched]:
+def timed_fit() -> Iterator[FitTime]:
     """Watch a fit; what is found stands there once it has ended."""
-    found = Watched()
+    found = FitTime()
     start = time.perf_counter()
     with event.install_recorder("numba:compile") as recorder:
         yield found
@@ -275,11 +285,11 @@ def compiles_watched() -> Iterator[Watched]:
     )
 
 
-def _share(part: Part, fraction: float) -> int:
+def _share(part: RowsOfTable, fraction: float) -> int:
     return max(2, round(fraction * len(part.y)))
 
 
-def _stratified(part: Part, target: Target, n_aside: int) -> tuple[bool, str]:
+def _stratified(part: RowsOfTable, target: Target, n_aside: int) -> tuple[bool, str]:
     """Whether each class can be in both parts in its share, and the words for it."""
     if target.task != CLASSIFICATION:
         return False, "at random"
@@ -292,21 +302,23 @@ def _stratified(part: Part, target: Target, n_aside: int) -> tuple[bool, str]:
     return True, "at random, each class in its share"
 
 
-def _parted(part: Part, fraction: float, seed: int, stratified: bool) -> tuple[Part, Part]:
+def _divided(
+    part: RowsOfTable, fraction: float, seed: int, stratified: bool
+) -> tuple[RowsOfTable, RowsOfTable]:
     places = train_test_split(
         np.arange(len(part.y)),
         test_size=_share(part, fraction),
         random_state=seed,
         stratify=part.y if stratified else None,
     )
-    kept, aside = (Part(part.inputs[rows], part.y[rows]) for rows in map(np.sort, places))
+    kept, aside = (RowsOfTable(part.inputs[rows], part.y[rows]) for rows in map(np.sort, places))
     return kept, aside
 
 
-def _to_stop_by(
-    part: Part, target: Target, seed: int, wanted: bool | None
-) -> tuple[Part, Part | None]:
-    """Rows to learn from, and a tenth of them set aside to stop by."""
+def _set_aside(
+    part: RowsOfTable, target: Target, seed: int, wanted: bool | None
+) -> tuple[RowsOfTable, RowsOfTable | None]:
+    """Training rows, and a tenth of them set aside for validation."""
     n_aside = _share(part, VALIDATION_FRACTION)
     stratified, how = _stratified(part, target, n_aside)
     possible = stratified or target.task != CLASSIFICATION
@@ -317,7 +329,7 @@ def _to_stop_by(
     if not possible or len(part.y) < LEAST_ROWS:
         reason = how.removeprefix("at random: ") if not possible else "there are too few rows"
         raise ValueError(f"--early-stopping yes needs rows to stop by, and {reason}.")
-    return _parted(part, VALIDATION_FRACTION, seed, stratified)
+    return _divided(part, VALIDATION_FRACTION, seed, stratified)
 
 
 def _stopping(rows: Split, task: str) -> dict[str, Any]:
@@ -328,14 +340,14 @@ def _stopping(rows: Split, task: str) -> dict[str, Any]:
     return {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
 
 
-def _watched(
-    preprocessing: ColumnTransformer, seen: Part, training: Part, task: str
+def _validation_data(
+    preprocessing: ColumnTransformer, seen: RowsOfTable, training: RowsOfTable, task: str
 ) -> dict[str, Any]:
     """Validation data for the network, as it sees its own."""
     y = seen.y
     if task == CLASSIFICATION:
         known = np.isin(y, training.y)  # a class of one row may be held out
-        seen, y = Part(seen.inputs.filter(known), y[known]), y[known]
+        seen, y = RowsOfTable(seen.inputs.filter(known), y[known]), y[known]
     else:
         # As TransformedTargetRegressor does.
         y = (y - training.y.mean()) / (training.y.std() or 1.0)

@@ -11,23 +11,23 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from engine.model_files import table_examples
-from engine.model_files.forgetting import forget_training
-from engine.model_files.pipeline_file import read_model
+from engine.model_files.estimator_state import remove_training_state
+from engine.model_files.skops_file import read_model
 from engine.tables import pipeline as parts
-from engine.tables.facts import FACTS, TRAINING, VALIDATION
+from engine.tables.converted_table import PIPELINE, ConvertedTable, RowsOnDisk
+from engine.tables.csv_and_parquet import is_parquet
 from engine.tables.fitting import (
     INTERRUPTED,
     PATIENCE,
-    compiles_watched,
     of_checkpoint,
-    said_of,
-    where_from,
+    resumed_from,
+    timed_fit,
+    warnings_of,
 )
+from engine.tables.metadata import METADATA_FILE, TRAINING, VALIDATION
 from engine.tables.model import TableModel
-from engine.tables.on_disk import PIPELINE, ConvertedTable, OnDisk
-from engine.tables.reading import is_parquet
+from engine.tables.pipeline import made_up_rows
 from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
-from engine.tables.specimens import specimens
 from engine.tables.target import CLASSIFICATION
 from engine.tables.translation import PART, Translation
 
@@ -57,7 +57,7 @@ def trained_on_disk(
     early_stopping: bool | None = None,
     progress: bool = False,
 ) -> TrainedOnDisk:
-    """Fit on the rows to learn from, shuffled by blocks, and judge on those that were held out.
+    """Fit on the training rows, shuffled by blocks, and judge on those that were held out.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def trained_on_disk(
     settings : mapping
         Arguments of the network.
     early_stopping : bool, optional
-        Whether to stop by the rows that were set aside for it; None is if there are any.
+        Whether to stop early by the validation rows; None is if there are any.
     progress : bool
         Show a bar, with the time left, on standard error.
 
@@ -92,10 +92,10 @@ def trained_on_disk(
         stopping = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
     whole = parts.network(task, **settings, **stopping, shuffle="blocks", progress=progress)
     network = getattr(whole, "regressor", whole)
-    with warnings.catch_warnings(record=True) as caught, compiles_watched() as watch:
+    with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
         network.fit(*training, **watched)
-    said = said_of(caught, table.classes)
+    messages = warnings_of(caught, table.classes)
     if table.classes is None:
         _put_together(whole, network, table)
     scores, judged = _scores(table, network)
@@ -105,12 +105,12 @@ def trained_on_disk(
     is_text = not is_parquet(Path(about["source"][0]))
     texts = ["", *about["missing"]] if is_text else []
     pipeline = parts.assembled(table.columns, texts, preprocessing, whole, translation)
-    resumed = where_from(network)
-    forget_training(pipeline)
+    resumed = resumed_from(network)
+    remove_training_state(pipeline)
     facts = {
         "table": about["source"],
         "missing": about["missing"],
-        "settings": {name: told for name, told in settings.items() if name != "checkpoint"},
+        "settings": {name: value for name, value in settings.items() if name != "checkpoint"},
         **of_checkpoint(settings),
         "rows": table.facts["rows"][TRAINING] + table.facts["rows"][VALIDATION],
         "seconds": round(watch.seconds, 3),
@@ -124,11 +124,21 @@ def trained_on_disk(
         _baseline(table),
         list(about["missing"]),
         facts,
-        table_examples.tried(pipeline, specimens(preprocessing, translation), made_up=True),
+        table_examples.examples_of(
+            pipeline, made_up_rows(preprocessing, translation), made_up=True
+        ),
     )
-    interrupted = any(INTERRUPTED in message for message in said)
+    interrupted = any(INTERRUPTED in message for message in messages)
     return TrainedOnDisk(
-        model, network, watch.seconds, watch.compiled, interrupted, scores, judged, said, resumed
+        model,
+        network,
+        watch.seconds,
+        watch.compiled,
+        interrupted,
+        scores,
+        judged,
+        messages,
+        resumed,
     )
 
 
@@ -147,8 +157,8 @@ def _preprocessing(table: ConvertedTable) -> tuple[Translation | None, ColumnTra
         and [*found.get_feature_names_out()] == table.facts["inputs"]
     ):
         raise ValueError(
-            f"{path} makes other inputs, or of other columns, than {FACTS} tells of. Convert the "
-            "table again."
+            f"{path} makes other inputs, or of other columns, than {METADATA_FILE} tells of. "
+            "Convert the table again."
         )
     return translation, found
 
@@ -179,11 +189,11 @@ def _baseline(table: ConvertedTable) -> dict[str, Any]:
     return {"classes": table.classes, "shares": shares.tolist()}
 
 
-def _spread(part: OnDisk) -> OnDisk:
+def _spread(part: RowsOnDisk) -> RowsOnDisk:
     """Rows of a part, evenly spread, as many as fit into memory anyway."""
     most = max(1, min(MOST_ROWS, MOST_NUMBERS // part.X.shape[1]))
     step = -(-len(part.y) // most)
-    return OnDisk(np.array(part.X[::step]), np.array(part.y[::step]))
+    return RowsOnDisk(np.array(part.X[::step]), np.array(part.y[::step]))
 
 
 def _scores(table: ConvertedTable, network: Any) -> tuple[dict[str, Scores], dict[str, int]]:

@@ -1,4 +1,4 @@
-"""A trained model of a table: what it was learnt from, and predictions for tables like that."""
+"""A trained model of a table: the columns that it takes, and predictions for other tables."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from engine.model_files.errors import ModelFileError
-from engine.model_files.pipeline_file import StoredModel, read_model, write_model
-from engine.model_files.soundness import check_network
+from engine.model_files.estimator_checks import check_network
+from engine.model_files.skops_file import StoredModel, read_model, write_model
 from engine.model_files.table_examples import TableExamples
-from engine.tables import kinds, notation
+from engine.tables import column_kinds, number_notation
+from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
-from engine.tables.kinds import CATEGORY, EMPTY, NUMBER
+from engine.tables.csv_and_parquet import MissingTexts
+from engine.tables.messages import counted, named_column, quoted
 from engine.tables.pipeline import NETWORK, after_translation, fitted_network, translation_of
-from engine.tables.reading import Words
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
-from engine.tables.words import counted, named_column, quoted
 
-COMMA = notation.Reading(notation.COMMA)
+COMMA = number_notation.NumberReading(number_notation.COMMA)
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
 
 
 class Matched(NamedTuple):
-    """What the pipeline takes of a table, and what is to be said about how it fits."""
+    """What the pipeline takes of a table, and notes about how the table fits."""
 
     inputs: pl.DataFrame
     notes: list[str]
@@ -46,7 +46,7 @@ class WithTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class TableModel:
-    """A fitted pipeline, and what is known of the table it was fitted on.
+    """A fitted pipeline, and facts about the table that it was fitted on.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class TableModel:
     left_out : list of str
         Those that were in the table and are not learnt from.
     baseline : dict
-        What `scores.baseline` says of the rows that were learnt from.
+        What `scores.baseline` says of the training rows.
     missing : list of str
         What stood for a missing value in a CSV file.
     training : dict
@@ -101,7 +101,7 @@ class TableModel:
         return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
 
     def rows_with_target(
-        self, frame: pl.DataFrame, words: Words = MappingProxyType({})
+        self, frame: pl.DataFrame, words: MissingTexts = MappingProxyType({})
     ) -> tuple[WithTarget, list[str]]:
         """The rows that can be judged, their target, and what is to be said of it.
 
@@ -188,7 +188,7 @@ def _check(model: TableModel) -> None:
     texts = [model.target.name, *model.left_out, *model.missing]
     for column in model.columns:
         texts += [column.name, *column.categories]
-        if column.kind not in kinds.INPUT_KINDS:
+        if column.kind not in column_kinds.INPUT_KINDS:
             raise ValueError(f"column {column.name!r} is of kind {column.kind!r}")
         if column.reading not in READINGS:
             raise ValueError(f"column {column.name!r} is read as {column.reading!r}")
@@ -204,7 +204,7 @@ def _check(model: TableModel) -> None:
         and (not made <= known.source_of().keys() or [*known.feature_names_in_] != taken)
     ):
         raise ValueError("columns that are translated otherwise")
-    if model.target.task not in TASKS or model.target.kind not in kinds.INPUT_KINDS:
+    if model.target.task not in TASKS or model.target.kind not in column_kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
         raise ValueError("baseline")
@@ -233,16 +233,16 @@ def _refuse_other_kinds(frame: pl.DataFrame, columns: Sequence[Column]) -> None:
 
 def _other_kind(series: pl.Series, column: Column) -> str:
     """Empty if the column is of the kind that the model was fitted on."""
-    came = kinds.kind_of(series)
-    if came in (EMPTY, column.kind):
+    actual = column_kinds.kind_of(series)
+    if actual in (EMPTY, column.kind):
         return ""
-    converted = kinds.as_kind(series, column.kind)
+    converted = column_kinds.as_kind(series, column.kind)
     if len(converted.wrong):
         row = int(converted.wrong[0])
         n_wrong = counted(len(converted.wrong), "row")
         commas = column.kind == NUMBER and series.dtype == pl.String
-        commas = commas and notation.numbers(series[row : row + 1], COMMA)[0] is not None
-        expected = kinds.IN_WORDS[column.kind] + " with a decimal point" * bool(commas)
+        commas = commas and number_notation.numbers(series[row : row + 1], COMMA)[0] is not None
+        expected = column_kinds.IN_WORDS[column.kind] + " with a decimal point" * bool(commas)
         return (
             f"Column {column.name!r} is of another type: the model expects {expected}, and "
             f"{series[row]!r} came in row {row + 1} ({n_wrong} "
@@ -251,11 +251,11 @@ def _other_kind(series: pl.Series, column: Column) -> str:
     if (
         column.kind == CATEGORY
         and not converted.values.is_in(list(column.categories)).any()
-        and kinds.kind_of(pl.Series(column.categories, dtype=pl.String)) != came
+        and column_kinds.kind_of(pl.Series(column.categories, dtype=pl.String)) != actual
     ):
         return (
             f"Column {column.name!r} is of another type: the model expects categories such as "
-            f"{quoted(column.categories, most=3)}, and {kinds.IN_WORDS[came]} came."
+            f"{quoted(column.categories, most=3)}, and {column_kinds.IN_WORDS[actual]} came."
         )
     return ""
 

@@ -34,7 +34,7 @@ def learning_curve(
     title: str,
     path: Path,
 ) -> None:
-    """Save the loss over the epochs, on the rows that are learnt from and on others."""
+    """Save the loss over the epochs, on the training rows and on others."""
     figure = new_figure(7.0, 4.2)
     axes = figure.subplots()
     curves = (
@@ -88,15 +88,15 @@ def residuals(y: NDArray[Any], predicted: NDArray[Any], title: str, path: Path) 
     figure = new_figure(9.6, 4.4)
     beside, below = figure.subplots(1, 2)
     opacity = float(np.clip(300 / len(y), 0.05, 0.7))
-    told = {"s": 18, "alpha": opacity, "edgecolors": "none", "rasterized": True, "c": TRAINING}
+    points = {"s": 18, "alpha": opacity, "edgecolors": "none", "rasterized": True, "c": TRAINING}
     ends = [min(y.min(), predicted.min()), max(y.max(), predicted.max())]
     beside.plot(ends, ends, color=INK, linewidth=1.0, label="predicted = true")
-    beside.scatter(y, predicted, **told)
+    beside.scatter(y, predicted, **points)
     beside.set_aspect("equal", adjustable="datalim")
     # Above the axes: within them it would lie on points.
     beside.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     below.axhline(0, color=INK, linewidth=1.0)
-    below.scatter(predicted, y - predicted, **told)
+    below.scatter(predicted, y - predicted, **points)
     figure.suptitle(one_line(title), fontsize=11, color=INK, x=0.01, ha="left", **AS_IT_IS)
     _name(beside, "", "true", "predicted")
     _name(below, "", "predicted", "true - predicted")

@@ -1,8 +1,11 @@
 """The scikit-learn pipeline: from a table's columns to what the network takes, and the network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -10,9 +13,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.regressor import MLPRegressor
+from engine.model_files.stored_network import drawn_rows
 from engine.model_files.table_columns import TableColumns
+from engine.tables.column_kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.columns import MOST_INPUTS, Column
-from engine.tables.kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.target import CLASSIFICATION
 from engine.tables.translation import Translation
 
@@ -24,7 +28,7 @@ NO_VALUE = "(missing)"
 def preprocessing(columns: list[Column]) -> ColumnTransformer:
     """Numbers imputed and standardised, categories one-hot, true and false as 1 and 0.
 
-    Where values are missing in the rows that are learnt from, an input of its own says so.
+    Where values are missing in the training rows, an input of its own says so.
     """
     of_kind = {
         kind: [column.name for column in columns if column.kind == kind]
@@ -84,7 +88,7 @@ def assembled(
 
 
 def translation_of(pipeline: Any) -> Translation | None:
-    """The first step, if it is that; None where the table is as programs write it."""
+    """The translation, if the pipeline begins with one; None otherwise."""
     first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else None
     return first if isinstance(first, Translation) else None
 
@@ -98,3 +102,55 @@ def fitted_network(pipeline: Pipeline) -> Any:
     """The network within a fitted pipeline."""
     last = pipeline.named_steps[NETWORK]
     return getattr(last, "regressor_", last)
+
+
+# Made-up rows of a table, which a model file carries as examples to be checked on.
+#
+# They are made from what the preprocessing has learnt, which the file holds anyway: numbers around
+# the means, by the standard deviations; known categories; missing values where columns had some.
+
+
+def made_up_rows(
+    preprocessing: ColumnTransformer, translation: Translation | None = None
+) -> pl.DataFrame:
+    """Eight rows of the columns that the fitted preprocessing takes, or its translation."""
+    names = preprocessing.feature_names_in_.tolist()
+    drawn = dict(zip(names, drawn_rows(len(names)).T, strict=True))
+    made = {
+        name: _MADE[kind](preprocessing.named_transformers_[kind], place, drawn[name])
+        for kind, _, taken in preprocessing.transformers_
+        if kind in _MADE
+        for place, name in enumerate(taken)
+    }
+    rows = pl.DataFrame({name: made[name] for name in names})
+    return rows if translation is None else translation.as_written(rows)
+
+
+def _numbers(steps: Any, place: int, drawn: NDArray[Any]) -> NDArray[Any]:
+    imputer, scaler = steps
+    return _with_gap(scaler.mean_[place] + scaler.scale_[place] * drawn, imputer, place)
+
+
+def _booleans(imputer: Any, place: int, drawn: NDArray[Any]) -> NDArray[Any]:
+    return _with_gap((drawn > 0).astype(float), imputer, place)
+
+
+def _categories(steps: Any, place: int, drawn: NDArray[Any]) -> pl.Series:
+    _, encoder = steps
+    known = encoder.categories_[place]
+    some = [known[number % len(known)] for number in np.argsort(drawn)]
+    return pl.Series([None if one == NO_VALUE else one for one in some], dtype=pl.String)
+
+
+def _with_gap(values: NDArray[Any], imputer: Any, place: int) -> NDArray[Any]:
+    """The values, one of them missing if the training rows had missing values."""
+    if place in imputer.indicator_.features_:
+        values[place % len(values)] = np.nan
+    return values
+
+
+_MADE: dict[str, Callable[[Any, int, NDArray[Any]], Any]] = {
+    NUMBER: _numbers,
+    BOOLEAN: _booleans,
+    CATEGORY: _categories,
+}

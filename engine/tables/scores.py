@@ -1,4 +1,4 @@
-"""How good predictions are, beside a baseline that has not looked at the columns."""
+"""Scores of predictions, and of a baseline that ignores the columns."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from engine.tables.kinds import SMALLEST
+from engine.tables.column_kinds import SMALLEST
 from engine.tables.target import CLASSIFICATION
 
 # Name, and whether more is better.
@@ -61,7 +61,7 @@ def check_scores(task: str, said: Any) -> None:
 
 
 def baseline(task: str, y: NDArray[Any]) -> dict[str, Any]:
-    """What is known of a target without any column: shares of the classes, or the mean.
+    """The baseline: shares of the classes, or the mean of the target.
 
     Examples
     --------

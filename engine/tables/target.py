@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.tables import kinds
-from engine.tables.kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
-from engine.tables.reading import Words
-from engine.tables.words import AS_VALUE, count_as_missing, counted
+from engine.tables import column_kinds
+from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
+from engine.tables.csv_and_parquet import MissingTexts
+from engine.tables.messages import AS_VALUE, count_as_missing, counted
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What is known of a column once all of it has been seen; values as those of its kind.
+    """Facts about a whole column as a target, with its values as its kind.
 
     `words` are those of a CSV file that count as missing.
     """
@@ -44,17 +44,19 @@ class TargetFacts:
     a_value: object = None
     all_whole: bool = False
     beyond_largest: bool = False
-    words: Words = field(default_factory=dict)
+    words: MissingTexts = field(default_factory=dict)
     no_spread: str = ""
 
 
-def decided(series: pl.Series, task: str | None, words: Words = MappingProxyType({})) -> Target:
+def target_of(
+    series: pl.Series, task: str | None, words: MissingTexts = MappingProxyType({})
+) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
-    name, kind = series.name, kinds.kind_of(series)
+    name, kind = series.name, column_kinds.kind_of(series)
     refuse_what_is_no_target(name, kind, words)
-    values = kinds.as_kind(series, kind).values.drop_nulls()
+    values = column_kinds.as_kind(series, kind).values.drop_nulls()
     is_number = kind == NUMBER
-    return decided_by(
+    return target_by(
         TargetFacts(
             name,
             kind,
@@ -63,16 +65,16 @@ def decided(series: pl.Series, task: str | None, words: Words = MappingProxyType
             n_distinct=values.n_unique(),
             a_value=values[0],
             all_whole=is_number and all_whole(values),
-            beyond_largest=is_number and bool((values.abs() > kinds.LARGEST).any()),
+            beyond_largest=is_number and bool((values.abs() > column_kinds.LARGEST).any()),
             words=words,
-            no_spread=kinds.no_spread_of(values) if is_number else "",
+            no_spread=column_kinds.no_spread_of(values) if is_number else "",
         ),
         task,
     )
 
 
-def decided_by(facts: TargetFacts, task: str | None) -> Target:
-    """The same, by what is known of the column."""
+def target_by(facts: TargetFacts, task: str | None) -> Target:
+    """The same, from facts about the column."""
     name, kind = facts.name, facts.kind
     refuse_what_is_no_target(name, kind, facts.words)
     if facts.n_distinct == 1:
@@ -84,7 +86,8 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
     _refuse_many_missing(facts)
     if facts.beyond_largest:
         raise ValueError(
-            f"The target {name!r} is beyond {kinds.LARGEST:g} in some rows; mend or remove them."
+            f"The target {name!r} is beyond {column_kinds.LARGEST:g} in some rows; mend or remove "
+            "them."
         )
     inferred, reason = _inferred(facts)
     if (task or inferred) == REGRESSION and facts.no_spread:
@@ -94,33 +97,33 @@ def decided_by(facts: TargetFacts, task: str | None) -> Target:
         target = replace(target, kind=CATEGORY)  # as scikit-learn takes fractions for no classes
     if target.task == REGRESSION and kind != NUMBER:
         raise ValueError(
-            f"The target {name!r} holds {kinds.IN_WORDS[kind]}; regression needs numbers. Leave "
-            "--task out, or name another column."
+            f"The target {name!r} holds {column_kinds.IN_WORDS[kind]}; regression needs numbers. "
+            "Leave --task out, or name another column."
         )
     if target.task == CLASSIFICATION:
         _refuse_almost_all_distinct(facts)
     return target
 
 
-def left_out(n_unknown: int, words: Words, how: str = AS_VALUE) -> list[str]:
-    """What is to be said of rows whose target is not known."""
+def left_out(n_unknown: int, words: MissingTexts, how: str = AS_VALUE) -> list[str]:
+    """A note about rows whose target is missing."""
     if not n_unknown:
         return []
     why = f": {count_as_missing(words, how)}" if words else ""
     return [f"{counted(n_unknown, 'row')} without a target left out{why}."]
 
 
-def _but_for(words: Words, joined_by: str) -> str:
+def _but_for(words: MissingTexts, joined_by: str) -> str:
     return f"{joined_by}{count_as_missing(words)}" if words else ""
 
 
 def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     """The target without missing values: classes as int, float, bool or str, or float64 numbers."""
-    converted = kinds.as_kind(series, target.kind)
+    converted = column_kinds.as_kind(series, target.kind)
     if len(converted.wrong):
         row = int(converted.wrong[0])
         raise ValueError(
-            f"The target {target.name!r} must hold {kinds.IN_WORDS[target.kind]}; came "
+            f"The target {target.name!r} must hold {column_kinds.IN_WORDS[target.kind]}; came "
             f"{series[row]!r} in row {row + 1}."
         )
     values = converted.values
@@ -132,7 +135,7 @@ def values_of(series: pl.Series, target: Target) -> NDArray[Any]:
     return numbers
 
 
-def refuse_what_is_no_target(name: str, kind: str, words: Words) -> None:
+def refuse_what_is_no_target(name: str, kind: str, words: MissingTexts) -> None:
     """ValueError for a kind that cannot be predicted."""
     if kind == EMPTY:
         raise ValueError(
@@ -140,7 +143,7 @@ def refuse_what_is_no_target(name: str, kind: str, words: Words) -> None:
         )
     if kind in (DATE, OTHER):
         raise ValueError(
-            f"The target {name!r} holds {kinds.IN_WORDS[kind]}, which cannot be predicted; "
+            f"The target {name!r} holds {column_kinds.IN_WORDS[kind]}, which cannot be predicted; "
             "turn it into a number, such as days since a date, or name another column."
         )
 

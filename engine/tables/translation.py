@@ -13,17 +13,17 @@ import polars as pl
 from sklearn.base import BaseEstimator
 
 from engine.model_files.table_columns import require_columns
-from engine.tables import dates, notation
-from engine.tables.kinds import CATEGORY, kind_of_type
-from engine.tables.reading import without_missing
-from engine.tables.words import counted
+from engine.tables import dates, number_notation
+from engine.tables.column_kinds import CATEGORY, kind_of_type
+from engine.tables.csv_and_parquet import without_missing
+from engine.tables.messages import counted
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
 DATED = (dates.DATE, dates.TIME, dates.DURATION)
 PART = "part"  # what is made of a date besides its number
 READINGS = ("", NUMBER, *DATED, PART)
 
-Reading = notation.Reading | dates.Reading | str
+Reading = number_notation.NumberReading | dates.DateReading | str
 
 
 class Translation(BaseEstimator):  # type: ignore[misc]
@@ -119,7 +119,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
             reading = reading_of(stored)
             values = read(frame[name], reading, first_row)
             made.append(values)
-            if isinstance(reading, dates.Reading):
+            if isinstance(reading, dates.DateReading):
                 made += dates.derived(name, values, reading)
         return frame.with_columns(made) if made else frame
 
@@ -138,7 +138,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return {
             made: name
             for name, reading in readings
-            if isinstance(reading, dates.Reading)
+            if isinstance(reading, dates.DateReading)
             for made in dates.names_of_derived(name, reading)
         }
 
@@ -170,7 +170,9 @@ class Translation(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"column {name!r:.40} is read as {stored!r:.80}")
         if self.source_of().keys() & {*names}:
             raise ValueError("a translation that makes columns which are there")
-        if self.target is not None and not isinstance(reading_of(self.target), notation.Reading):
+        if self.target is not None and not isinstance(
+            reading_of(self.target), number_notation.NumberReading
+        ):
             raise ValueError(f"the target is read as {self.target!r:.80}")
 
 
@@ -182,24 +184,24 @@ def reading_of(stored: Mapping[str, Any]) -> Reading:
     if kind == NUMBER:
         decimal, mark = stored["decimal"], stored["mark"]
         if (
-            decimal in (*notation.DECIMALS, notation.EITHER)
+            decimal in (*number_notation.DECIMALS, number_notation.EITHER)
             and type(mark) is str
-            and len(mark) <= notation.LONGEST_MARK
+            and len(mark) <= number_notation.LONGEST_MARK
         ):
-            return notation.Reading(decimal, mark)
+            return number_notation.NumberReading(decimal, mark)
     if kind in DATED:
         order, parts = stored["order"], stored["parts"]
         known = type(parts) is list and all(part in dates.PARTS for part in parts)
         if order in (*dates.ORDERS, dates.EITHER) and known and len(parts) <= len(dates.PARTS):
-            return dates.Reading(kind, order, tuple(parts))
+            return dates.DateReading(kind, order, tuple(parts))
     raise ValueError(f"a column that is read as {stored!r:.80}")
 
 
 def stored_form(reading: Reading) -> dict[str, Any]:
     """A reading as it is stored: of plain types."""
-    if isinstance(reading, notation.Reading):
+    if isinstance(reading, number_notation.NumberReading):
         return {"kind": NUMBER, "decimal": reading.decimal, "mark": reading.mark}
-    if isinstance(reading, dates.Reading):
+    if isinstance(reading, dates.DateReading):
         return {"kind": reading.kind, "order": reading.order, "parts": list(reading.parts)}
     return {"kind": TEXT}
 
@@ -220,22 +222,24 @@ def read(series: pl.Series, reading: Reading, first_row: int | None = None) -> p
         if len(wrong) > 1 and first_row is None:  # of a part of a table nobody knows how many
             more = f" (and in {counted(len(wrong) - 1, 'other row')})"
         text = series.dtype == pl.String
-        came = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
+        actual = f"{series[row]!r}" if text else f"{series[row]!s} ({series.dtype})"
         raise ValueError(
-            f"Column {series.name!r} must hold {reading.in_words}; came {came} in row "
+            f"Column {series.name!r} must hold {reading.in_words}; came {actual} in row "
             f"{row + (first_row or 1):,}{more}. Mend the values, or leave them empty if they are "
             "not known."
         )
     return values.alias(series.name)
 
 
-def _values(series: pl.Series, reading: notation.Reading | dates.Reading) -> pl.Series:
+def _values(
+    series: pl.Series, reading: number_notation.NumberReading | dates.DateReading
+) -> pl.Series:
     dtype = series.dtype
-    if isinstance(reading, notation.Reading):
+    if isinstance(reading, number_notation.NumberReading):
         if dtype.is_numeric():
             return series.cast(pl.Float64)
         if dtype == pl.String:
-            return notation.numbers(series, reading)
+            return number_notation.numbers(series, reading)
     elif dtype == pl.String or dates.kind_of(dtype) == reading.kind:
         return dates.numbers(series, reading)
     return pl.Series(series.name, [None] * len(series), dtype=pl.Float64)
@@ -254,9 +258,9 @@ def _written(value: float, reading: Reading) -> str | None:
     """A number in the form of a reading."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
-    if isinstance(reading, notation.Reading):
+    if isinstance(reading, number_notation.NumberReading):
         text = f"{value:.6f}"  # three decimals might be thousands
-        text = text.replace(".", ",") if reading.decimal == notation.COMMA else text
+        text = text.replace(".", ",") if reading.decimal == number_notation.COMMA else text
         return f"{text} {reading.mark}".strip()
     if isinstance(reading, str):
         return str(value)

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.network import Network
+if TYPE_CHECKING:
+    from engine.network import Network
 
 History = dict[str, NDArray[np.float64]]
 
@@ -140,7 +141,7 @@ class DivergedError(ArithmeticError):
         return type(self), (str(self), self.theta, self.epoch, self.step, self.history)
 
 
-def fingerprint(network: Network, theta: NDArray[Any]) -> str:
+def fingerprint(network: "Network", theta: NDArray[Any]) -> str:
     """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
     return fingerprint_of(array for layer in network.views(theta) for array in layer)
 

@@ -1,4 +1,4 @@
-"""engine/boundary.py: what is refused, and in which words; what is accepted, and as what.
+"""engine/boundary/: what is refused, and in which words; what is accepted, and as what.
 
 Messages are compared as plain text, not as patterns: they are full of brackets.
 """

@@ -14,9 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, verify
-from engine.checks import agreement, differences, problems, rounding, thread_bits
-from engine.checks.outcomes import Check
-from engine.checks.parts import parts_of
+from engine.checks import backends as checks_backends
+from engine.checks import gradient as checks_gradient
+from engine.checks import problem as checks_problem
+from engine.checks import rounding, threads
+from engine.checks.problem import parts_of
+from engine.checks.report import Check
 from engine.equations import backends
 from engine.estimators.rows import Rows
 from engine.sums.chunks import ChunkSums
@@ -112,7 +115,7 @@ def test_fitted_values_are_those_of_the_estimator():
     regressor = MLPRegressor(**SMALL, max_iter=2).fit(X, np.ones(30))
     for array in (*regressor.coefs_, *regressor.intercepts_):
         array[...] = 0
-    problem = problems.problem_of(regressor, X, np.ones(30), None)
+    problem = checks_problem.problem_of(regressor, X, np.ones(30), None)
     assert not problem.points["fitted values"].any()
     assert problem.points["initial values"].all()
 
@@ -288,7 +291,7 @@ def test_threads_have_something_to_share(monkeypatch):
         return right(self, task, theta, order, n_samples, activations)
 
     monkeypatch.setattr(ChunkSums, "_run", run)
-    thread_bits.check_threads(problems.problem_of(MLPClassifier(**SMALL), X, CLASSES, None))
+    threads.check_threads(checks_problem.problem_of(MLPClassifier(**SMALL), X, CLASSES, None))
     shared = [n_samples for n_threads, n_samples in shares if n_threads == 2]
     assert {4096, 2048} <= set(shared)
     assert min(shared) > 1024
@@ -303,7 +306,9 @@ def test_rounding_is_measured_where_terms_cancel():
     signs = np.repeat([1e6, -1e6], 10)
     noise = rounding.noise_of(lambda t: float(signs @ t), theta)
     assert 1e6 * 2**-52 < noise < 20e6 * 2**-52
-    allowed = rounding.tolerance(np.zeros(1), [signs @ t for t in rounding.moved(theta)], 4, 2**-52)
+    allowed = rounding.tolerance(
+        np.zeros(1), [signs @ t for t in rounding.perturbed(theta)], 4, 2**-52
+    )
     assert allowed == pytest.approx(16 * noise)
 
 
@@ -312,7 +317,7 @@ def test_rounding_is_measured_where_terms_cancel():
 
 def slope(cost, at, noise=1e-16):
     theta = np.array([at])
-    slopes = differences.slopes_of(lambda t: float(cost(t[0])), theta, np.array([0]), noise)
+    slopes = checks_gradient.slopes_of(lambda t: float(cost(t[0])), theta, np.array([0]), noise)
     assert theta == at
     return slopes.get(0)
 
@@ -340,7 +345,7 @@ def test_no_slope_at_a_kink():
 @pytest.mark.parametrize("share", [0.001, 0.2, 1 / 3, 0.45, 0.5, 0.55, 0.9])
 @pytest.mark.parametrize("jump", [1.0, 1e-3, 1e-6])
 def test_a_kink_within_the_step_makes_it_shorter(share, jump):
-    kink = 1 + share * differences.STEPS[0]
+    kink = 1 + share * checks_gradient.STEPS[0]
     measured = slope(lambda t: np.sin(t) + jump * max(t - kink, 0.0), 1.0)
     assert measured is None or abs(measured.value - np.cos(1)) <= measured.tolerance
 
@@ -370,14 +375,14 @@ def test_a_kink_excuses_no_wrong_gradient(monkeypatch):
 
 
 def test_rows_that_stand_on_a_kink_are_no_matter_for_the_comparison():
-    problem = problems.problem_of(
+    problem = checks_problem.problem_of(
         MLPRegressor(**SMALL | {"activation": "relu"}), X.astype(np.float32), X[:, 0], None
     )
     theta = problem.points["initial values"]
     (W, b), _ = problem.network.views(theta)
     b[:] = 1
     b[0] = -(W[0] @ problem.rows.X[7])  # row 7 is at the kink of unit 0, but for rounding
-    kept = agreement.off_kinks(problem, theta, problem.rows)
+    kept = checks_backends.off_kinks(problem, theta, problem.rows)
     assert 25 <= kept.n_rows < 30
     assert not np.equal(kept.X, problem.rows.X[7]).all(axis=1).any()
 
@@ -393,23 +398,23 @@ def test_a_gradient_too_small_for_differences_is_said():
 
 
 def test_some_entries_of_each_part_are_looked_at_always_alike():
-    network = problems.problem_of(
+    network = checks_problem.problem_of(
         MLPClassifier(**SMALL | {"hidden_layer_sizes": (40,)}), X, CLASSES, None
     ).network
     parts = parts_of(network)
-    chosen = differences.selection(parts, 50)
+    chosen = checks_gradient.selection(parts, 50)
     assert sum(map(len, chosen)) == 50
     for part, entries in zip(parts, chosen):
         assert len(set(entries)) == len(entries) == min(part.size, len(entries)) >= 3
         assert part.first <= min(entries)
         assert max(entries) < part.first + part.size
-    for one, other in zip(chosen, differences.selection(parts, 50)):
+    for one, other in zip(chosen, checks_gradient.selection(parts, 50)):
         np.testing.assert_array_equal(one, other)
-    assert sum(map(len, differences.selection(parts, 10_000))) == network.n_parameters
+    assert sum(map(len, checks_gradient.selection(parts, 10_000))) == network.n_parameters
 
 
 def test_entries_have_the_names_that_estimators_give_them():
-    problem = problems.problem_of(MLPClassifier(**SMALL), X, CLASSES, None)
+    problem = checks_problem.problem_of(MLPClassifier(**SMALL), X, CLASSES, None)
     theta = problem.points["initial values"]
     copy = MLPClassifier(**SMALL, max_iter=1)
     with pytest.warns(ConvergenceWarning):
@@ -422,7 +427,7 @@ def test_entries_have_the_names_that_estimators_give_them():
 
 def test_rows_are_evenly_spread_but_not_at_equal_distances():
     rows = Rows(np.arange(3000)[:, None], np.arange(3000) % 3, None)
-    some = problems.spread(rows, 1000)  # every third would be all of one class
+    some = checks_problem.evenly_spread(rows, 1000)  # every third would be all of one class
     assert some.n_rows == 1000
     assert set(some.targets) == {0, 1, 2}
     numbers = some.X[:, 0]
@@ -434,7 +439,7 @@ def test_rows_are_evenly_spread_but_not_at_equal_distances():
 def test_rows_without_weight_are_not_drawn():
     weights = np.zeros(3000)
     weights[1234] = 1
-    some = problems.spread(Rows(np.zeros((3000, 1)), np.zeros(3000), weights), 300)
+    some = checks_problem.evenly_spread(Rows(np.zeros((3000, 1)), np.zeros(3000), weights), 300)
     np.testing.assert_array_equal(some.weights, [1])
 
 
@@ -483,10 +488,10 @@ def test_a_pipeline_that_is_not_fitted_stays_so():
 def test_a_pipeline_hands_on_what_its_steps_make_of_X():
     scaled = make_pipeline(StandardScaler(), MLPClassifier(**SMALL, max_iter=2))
     for pipeline in (scaled, scaled.fit(100 + X, CLASSES)):
-        rows = problems.problem_of(pipeline, 100 + X, CLASSES, None).rows
+        rows = checks_problem.problem_of(pipeline, 100 + X, CLASSES, None).rows
         np.testing.assert_allclose(rows.X.mean(axis=0), 0, atol=1e-12)
     alone = make_pipeline(MLPClassifier(**SMALL))
-    np.testing.assert_array_equal(problems.problem_of(alone, X, CLASSES, None).rows.X, X)
+    np.testing.assert_array_equal(checks_problem.problem_of(alone, X, CLASSES, None).rows.X, X)
 
 
 @pytest.mark.parametrize("seed", [None, 0, np.random.RandomState(3)])

@@ -16,14 +16,14 @@ from sklearn import datasets
 
 from engine import MLPRegressor, ModelFileError, save
 from engine.cli import main
-from engine.cli.table_memory import ON_DISK, TRAINED, check_fits_memory
-from engine.cli.table_words import COMPILED
+from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
+from engine.cli.table_report import COMPILED
 from engine.estimators.classifier import MLPClassifier
-from engine.model_files import pipeline_file
+from engine.model_files import skops_file
 from engine.tables import fitting
+from engine.tables.csv_and_parquet import LoadedTable
 from engine.tables.model import read
 from engine.tables.pipeline import fitted_network
-from engine.tables.reading import Table
 from tests.processes import ROOT, TIMEOUT, complaints, engine, run, start
 
 pytestmark = pytest.mark.compiled
@@ -164,7 +164,7 @@ def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
     """The pipeline's numbers are those of the training rows; held-out rows may be anything."""
     model = read(folder / "people.skops")
     frame = pl.read_csv(folder / "people.csv")
-    plan = fitting.planned(Table(folder / "people.csv", frame), "churn")
+    plan = fitting.prepared(LoadedTable(folder / "people.csv", frame), "churn")
     rows = fitting.split(plan, 0.2, seed=0)
     ages = rows.training.inputs["age"].fill_nan(None)
     imputer = model.pipeline.named_steps["columns"].named_transformers_["number"][0]
@@ -178,7 +178,7 @@ def test_the_held_out_rows_are_not_learnt_from(folder, tmp_path, done):
 def test_the_held_out_scores_are_those_of_the_saved_model_on_those_rows(folder):
     model = read(folder / "diabetes.skops")
     frame = pl.read_parquet(folder / "diabetes.parquet")
-    plan = fitting.planned(Table(folder / "diabetes.parquet", frame), "progress")
+    plan = fitting.prepared(LoadedTable(folder / "diabetes.parquet", frame), "progress")
     held_out = fitting.split(plan, 0.2, seed=0).held_out
     assert held_out is not None
     errors = held_out.y - model.predict(held_out.inputs).values
@@ -690,9 +690,9 @@ def test_a_model_with_parameters_of_other_shapes_is_refused(folder, tmp_path):
     ids=str,
 )
 def test_a_header_that_makes_no_sense_is_refused(folder, tmp_path, changes):
-    stored = pipeline_file.read_model(folder / "iris.skops")
+    stored = skops_file.read_model(folder / "iris.skops")
     path = tmp_path / "model.skops"
-    pipeline_file.write_model(path, stored._replace(header={**stored.header, **changes}))
+    skops_file.write_model(path, stored._replace(header={**stored.header, **changes}))
     with pytest.raises(ModelFileError, match="what it says of the model cannot be"):
         read(path)
 
@@ -884,9 +884,9 @@ def test_what_cannot_be_converted_is_refused(on_disk, arguments, message):
 def test_a_table_too_large_for_memory_is_refused_with_advice(on_disk, monkeypatch):
     monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 10_000.0)
     with pytest.raises(ValueError, match=r"would take about .* Add --on-disk FOLDER"):
-        check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
+        check_fits_memory(on_disk / "flats.csv", TIMES_TRAINED, ON_DISK)
     monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 1e9)
-    check_fits_memory(on_disk / "flats.csv", TRAINED, ON_DISK)
+    check_fits_memory(on_disk / "flats.csv", TIMES_TRAINED, ON_DISK)
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

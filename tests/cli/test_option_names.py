@@ -1,11 +1,11 @@
-"""engine/cli/option_names.py: errors on the command line name options, not parameters of Python."""
+"""engine/cli/table_options.py: errors of commands name options, not parameters of Python."""
 
 import re
 
 import pytest
 from typer.main import get_command
 
-from engine.cli import main, option_names
+from engine.cli import main, table_options
 from engine.tables.conversion import convert_table
 
 TABLE = "x,y\n" + "".join(f"{i % 9},{2 * (i % 9) + 0.5}\n" for i in range(100))
@@ -32,7 +32,7 @@ def test_every_option_that_is_named_is_one_of_train_or_convert():
     parameters = [*commands["train"].params, *commands["convert"].params]
     known = {option for parameter in parameters for option in parameter.opts}
     assert {
-        *re.findall("--[a-z-]+", " ".join((option_names.OPTIONS | option_names.PARTS).values()))
+        *re.findall("--[a-z-]+", " ".join((table_options.OPTIONS | table_options.PARTS).values()))
     } <= known
 
 

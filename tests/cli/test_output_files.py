@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from engine.cli import main, table_train
+from engine.cli import main, training
 from engine.cli.output_files import ModelPlace
 from engine.examples import breast_cancer, xnor
-from engine.model_files import pipeline_file
+from engine.model_files import skops_file
 from engine.tables import fitting
 from engine.tables.model import read
 from tests import report_figures
@@ -39,13 +39,13 @@ def fail(*_, **__):
 def no_work(monkeypatch):
     """Any work is an error, of another status than that of a wrong argument."""
     for place, name in (
-        (fitting, "planned"),
+        (fitting, "prepared"),
         (breast_cancer, "fit"),
         (xnor, "fit"),
-        (table_train, "show_plan"),
+        (training, "show_plan"),
     ):
         monkeypatch.setattr(place, name, fail)
-    monkeypatch.setattr("engine.comparison.launch.measured", fail)
+    monkeypatch.setattr("engine.comparison.measuring_process.measured", fail)
     monkeypatch.setattr("engine.comparison.report.page.render", fail)
 
 
@@ -150,13 +150,13 @@ def test_the_same_command_with_a_checkpoint_replaces_the_model_that_it_saved(her
 def test_a_model_that_is_there_is_read_once_before_the_training(here, monkeypatch):
     kept = ("--checkpoint", "run.ckpt")
     assert ended(*TRAIN, *kept) == 0
-    opened, read_model = [], pipeline_file.read_model
+    opened, read_model = [], skops_file.read_model
 
     def counted(path):
         opened.append(path)
         return read_model(path)
 
-    monkeypatch.setattr(pipeline_file, "read_model", counted)
+    monkeypatch.setattr(skops_file, "read_model", counted)
     for checkpoint in ("run.ckpt", "another.ckpt"):
         ModelPlace(here / "t.skops", force=False, checkpoint=here / checkpoint)
     assert opened == [here / "t.skops"] * 2

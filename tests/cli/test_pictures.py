@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from engine import Network, plots
 from engine.cli import pictures as of_commands
 from engine.cli.console import Console
-from engine.cli.table_pictures import draw_predictions
+from engine.cli.pictures import draw_predictions
 from engine.tables import pictures
 from engine.tables.target import CLASSIFICATION, REGRESSION, Target
 

@@ -14,26 +14,24 @@ import pytest
 from rich.console import Console
 
 from engine.comparison import (
-    contenders,
-    fresh_process,
-    gradient_runs,
     jobs,
-    launch,
+    libraries,
     machine,
-    measure,
-    memory_runs,
+    measuring_process,
+    memory_peaks,
     pass_tables,
+    pass_timings,
     process_tables,
-    resident,
-    startup_runs,
-    thread_runs,
-    training_runs,
-    training_table,
+    resident_memory,
+    startup_timings,
+    timing,
+    training_tables,
+    training_timings,
 )
-from engine.comparison.contenders import entrants
 from engine.comparison.jobs import KNOWN, OURS, PEERS, Job
-from engine.comparison.problems import NAMED, SUITES, Problem, Task, draw, parse_shape
-from engine.comparison.report import kept
+from engine.comparison.libraries import available_libraries
+from engine.comparison.problems import NAMED, SUITES, Problem, TrainingTask, draw, parse_shape
+from engine.comparison.report import figures_file
 from engine.equations.backends import BACKENDS
 from tests.processes import engine, run
 from tests.test_public_names import modules_after
@@ -75,39 +73,39 @@ class FakeClock:
 def test_contenders_act_in_turns_and_each_act_is_timed_by_itself():
     clock = FakeClock()
     acts = {"a": clock.act("a", [1.0, 2.0]), "b": clock.act("b", [4.0, 8.0])}
-    assert measure.in_turns(acts, rounds=2, clock=clock) == {"a": [1.0, 2.0], "b": [4.0, 8.0]}
+    assert timing.in_turns(acts, rounds=2, clock=clock) == {"a": [1.0, 2.0], "b": [4.0, 8.0]}
     assert clock.order == ["a", "b", "a", "b"]
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios_and_not_a_ratio_of_medians():
     ours, theirs = [1.0, 10.0, 2.0], [3.0, 20.0, 8.0]  # ratios 3, 2, 4; medians 2 and 8
-    assert measure.ratio(theirs, to=ours) == (3.0, 2.5, 3.5)
+    assert timing.ratio(theirs, to=ours) == (3.0, 2.5, 3.5)
 
 
 def test_a_drift_that_both_meet_cancels_out():
     drift = np.linspace(1, 2, 7)
-    assert measure.ratio(list(3 * drift), to=list(drift)) == pytest.approx((3.0, 3.0, 3.0))
+    assert timing.ratio(list(3 * drift), to=list(drift)) == pytest.approx((3.0, 3.0, 3.0))
 
 
 def test_a_ratio_needs_as_many_rounds_of_both():
     with pytest.raises(ValueError, match="zip"):
-        measure.ratio([1.0, 2.0], to=[1.0])
+        timing.ratio([1.0, 2.0], to=[1.0])
 
 
 def test_differences_are_taken_round_by_round():
-    assert measure.difference([3.0, 30.0, 5.0], [1.0, 10.0, 4.0]).median == 2.0
+    assert timing.difference([3.0, 30.0, 5.0], [1.0, 10.0, 4.0]).median == 2.0
 
 
 def test_the_geometric_mean_of_inverse_ratios_is_the_inverse():
     values = [0.5, 3.0, 7.0]
-    mean = measure.geometric_mean(values)
+    mean = timing.geometric_mean(values)
     assert mean == pytest.approx((0.5 * 3 * 7) ** (1 / 3))
-    assert measure.geometric_mean([1 / value for value in values]) == pytest.approx(1 / mean)
+    assert timing.geometric_mean([1 / value for value in values]) == pytest.approx(1 / mean)
 
 
 @pytest.mark.parametrize(("once", "times"), [(0.02, 3), (0.05, 1), (0.06, 1), (10.0, 1)])
 def test_what_is_short_is_repeated_and_what_is_long_is_done_once(once, times):
-    assert measure.repeats(once, wanted=0.05) == times
+    assert timing.repeats(once, wanted=0.05) == times
 
 
 # Problems.
@@ -170,7 +168,7 @@ def test_data_fit_the_network_and_leave_no_class_out(problem, dtype):
 
 
 def test_the_cost_of_parameters_is_computed_in_float64_whoever_found_them():
-    task = Task(SMALL, "float32")
+    task = TrainingTask(SMALL, "float32")
     X = task.data.rows.T.astype(np.float64)
     A = task.network.forward(task.theta.astype(np.float64), X)[0]
     y = task.data.targets
@@ -230,7 +228,7 @@ class ReferenceJob:
         return theta
 
 
-def trained_cost(task: Task, job: Job, epochs: int, shuffle: bool) -> float:
+def trained_cost(task: TrainingTask, job: Job, epochs: int, shuffle: bool) -> float:
     theta = job.parameters(job.prepare(epochs, shuffle)())
     assert theta.shape == task.theta.shape
     return task.cost(theta)
@@ -248,7 +246,7 @@ def trained_cost(task: Task, job: Job, epochs: int, shuffle: bool) -> float:
 )
 def test_a_peer_takes_the_steps_of_the_reference(name, problem, dtype):
     pytest.importorskip(PEERS[name].imports)
-    task = Task(problem, dtype)
+    task = TrainingTask(problem, dtype)
     start = task.cost(task.theta)
     job = jobs.job(name, task)
     expected = trained_cost(task, ReferenceJob(task), 10, False)
@@ -265,7 +263,7 @@ def test_a_peer_takes_the_steps_of_the_reference(name, problem, dtype):
 
 @pytest.mark.parametrize("name", list(BACKENDS))
 def test_this_package_takes_the_steps_of_the_reference(name):
-    task = Task(SMALL, "float64")
+    task = TrainingTask(SMALL, "float64")
     job = jobs.job(name, task)
     try:
         cost = trained_cost(task, job, 10, False)
@@ -279,20 +277,20 @@ def test_this_package_takes_the_steps_of_the_reference(name):
 
 def without(monkeypatch, *missing):
     monkeypatch.setattr(
-        contenders, "installed_version", lambda name: None if name in missing else "1.0"
+        libraries, "installed_version", lambda name: None if name in missing else "1.0"
     )
-    monkeypatch.setattr(contenders, "own_python", lambda name: None)
+    monkeypatch.setattr(libraries, "own_python", lambda name: None)
 
 
 def test_everybody_who_is_installed_takes_part_in_a_fixed_order(monkeypatch):
     without(monkeypatch)
     ours = [name for name in OURS if name in BACKENDS]
-    assert entrants() == ([*ours, "sklearn", "torch", "torch-compiled", "jax"], [])
+    assert available_libraries() == ([*ours, "sklearn", "torch", "torch-compiled", "jax"], [])
 
 
 def test_a_missing_peer_is_named_in_one_line_with_the_command(monkeypatch):
     without(monkeypatch, "torch", "scikit-learn")
-    names, absent = entrants(["jax", "torch", "sklearn"])
+    names, absent = available_libraries(["jax", "torch", "sklearn"])
     assert names == ["jax"]
     assert absent == [
         "torch is not installed: pip install torch, or engine compare environments torch",
@@ -304,25 +302,29 @@ def test_a_missing_peer_is_named_in_one_line_with_the_command(monkeypatch):
 def test_nobody_to_compare_is_refused(monkeypatch):
     without(monkeypatch, "jax")
     with pytest.raises(ValueError, match="nobody to compare: jax is not installed: pip install"):
-        entrants(["jax"])
+        available_libraries(["jax"])
 
 
 def test_an_unknown_contender_is_refused():
     with pytest.raises(ValueError, match=r"--contenders must be of tiled, .*, jax; got 'tensor'"):
-        entrants(["jax", "tensor"])
+        available_libraries(["jax", "tensor"])
 
 
 def test_a_backend_that_is_not_there_is_named_only_if_asked_for(monkeypatch):
-    monkeypatch.setattr(contenders, "BACKENDS", {"numpy": None})
+    monkeypatch.setattr(libraries, "BACKENDS", {"numpy": None})
     without(monkeypatch)
-    assert entrants(["tiled", "numpy"]).absent == ["tiled is not a backend of this version"]
-    assert entrants().names[:2] == ["numpy", "sklearn"]
-    assert entrants().absent == []
+    assert available_libraries(["tiled", "numpy"]).absent == [
+        "tiled is not a backend of this version"
+    ]
+    assert available_libraries().names[:2] == ["numpy", "sklearn"]
+    assert available_libraries().absent == []
 
 
 @pytest.mark.compiled
 def test_no_peer_is_imported_to_find_out_who_is_there():
-    loaded = modules_after("from engine.comparison import contenders; contenders.entrants()")
+    loaded = modules_after(
+        "from engine.comparison import libraries; libraries.available_libraries()"
+    )
     assert loaded & {"jax", "sklearn", "torch"} == set()
 
 
@@ -331,13 +333,13 @@ def test_no_peer_is_imported_to_find_out_who_is_there():
 
 def costs(**of_names):
     return {
-        name: training_runs.Entry(cost=cost, cost_shuffled=shuffled, first_call=0.0)
+        name: training_timings.TrainingEntry(cost=cost, cost_shuffled=shuffled, first_call=0.0)
         for name, (cost, shuffled) in of_names.items()
     }
 
 
 def void_names(entries, dtype="float64"):
-    training_runs.mark_void(entries, "tiled", start=0.7, dtype=dtype)
+    training_timings.mark_void(entries, "tiled", start=0.7, dtype=dtype)
     return {name for name, entry in entries.items() if "void" in entry}
 
 
@@ -395,14 +397,14 @@ JOBS = {
 
 @pytest.fixture
 def fake_jobs(monkeypatch):
-    monkeypatch.setattr(training_runs, "job", lambda name, task: JOBS[name](task))
-    monkeypatch.setattr(training_runs, "CHECKED_STEPS", 12)
-    monkeypatch.setattr(training_runs, "SECONDS_PER_TIMING", 1e-9)
-    monkeypatch.setattr(training_runs, "EPOCHS_PER_TIMING", 1e-9)
+    monkeypatch.setattr(training_timings, "job", lambda name, task: JOBS[name](task))
+    monkeypatch.setattr(training_timings, "CHECKED_STEPS", 12)
+    monkeypatch.setattr(training_timings, "SECONDS_PER_TIMING", 1e-9)
+    monkeypatch.setattr(training_timings, "EPOCHS_PER_TIMING", 1e-9)
 
 
 def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
-    row = training_runs.compare(SMALL, "float64", list(JOBS), rounds=2, n_threads=1)
+    row = training_timings.compare(SMALL, "float64", list(JOBS), rounds=2, n_threads=1)
     entries = row["entries"]
     assert row["base"] == "tiled"
     assert row["checked_steps"] == 12
@@ -424,7 +426,7 @@ def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
 def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
     seconds, took, epochs, fake_jobs, monkeypatch
 ):
-    check, per_epoch = training_runs._check, {"tiled": 0.01, "sklearn": 0.1}
+    check, per_epoch = training_timings._check, {"tiled": 0.01, "sklearn": 0.1}
     in_order = iter(per_epoch.values())
 
     def taking_so_long(*arguments):
@@ -437,12 +439,12 @@ def test_a_timing_takes_many_epochs_of_the_first_or_as_long(
         act()
         return took
 
-    monkeypatch.setattr(training_runs, "_check", taking_so_long)
-    monkeypatch.setattr(measure, "seconds", seconds_of)
-    monkeypatch.setattr(training_runs, "EPOCHS_PER_TIMING", 20)
-    monkeypatch.setattr(training_runs, "SECONDS_PER_TIMING", seconds)
-    monkeypatch.setattr(measure, "in_turns", in_turns)
-    row = training_runs.compare(SMALL, "float64", list(per_epoch), rounds=2, n_threads=1)
+    monkeypatch.setattr(training_timings, "_check", taking_so_long)
+    monkeypatch.setattr(timing, "seconds", seconds_of)
+    monkeypatch.setattr(training_timings, "EPOCHS_PER_TIMING", 20)
+    monkeypatch.setattr(training_timings, "SECONDS_PER_TIMING", seconds)
+    monkeypatch.setattr(timing, "in_turns", in_turns)
+    row = training_timings.compare(SMALL, "float64", list(per_epoch), rounds=2, n_threads=1)
     assert tuple(row["entries"][name]["epochs"] for name in per_epoch) == epochs
 
 
@@ -456,14 +458,14 @@ def test_several_calls_of_an_act_take_what_each_of_them_says():
         def __call__(self):
             pytest.fail("its own clock says what it takes")
 
-    assert measure.seconds(measure.several(Remote(), 3)) == 1.75
+    assert timing.seconds(timing.several(Remote(), 3)) == 1.75
 
 
 def test_where_the_first_does_not_run_the_next_is_compared_with(fake_jobs):
     names = ["numpy", "loops", "sklearn"]
-    row = training_runs.compare(SMALL, "float32", names, rounds=1, n_threads=1)
+    row = training_timings.compare(SMALL, "float32", names, rounds=1, n_threads=1)
     assert row["base"] == "sklearn"
-    nobody = training_runs.compare(SMALL, "float32", ["numpy"], rounds=1, n_threads=1)
+    nobody = training_timings.compare(SMALL, "float32", ["numpy"], rounds=1, n_threads=1)
     assert (nobody["base"], nobody["rates"]) == (None, None)
 
 
@@ -472,8 +474,8 @@ def test_rates_are_worked_out_as_by_hand(fake_jobs, monkeypatch):
         assert list(acts) == ["tiled", "sklearn", "gemm"]
         return {"tiled": [0.004] * rounds, "sklearn": [0.02] * rounds, "gemm": [0.01] * rounds}
 
-    monkeypatch.setattr(measure, "in_turns", in_turns)
-    row = training_runs.compare(SMALL, "float64", ["tiled", "sklearn"], rounds=3, n_threads=1)
+    monkeypatch.setattr(timing, "in_turns", in_turns)
+    row = training_timings.compare(SMALL, "float64", ["tiled", "sklearn"], rounds=3, n_threads=1)
     tiled, sklearn = row["entries"]["tiled"], row["entries"]["sklearn"]
     assert (tiled["epochs"], sklearn["epochs"]) == (1, 1)
     assert tiled["us_per_step"] == pytest.approx(4000 / 3)  # three steps an epoch
@@ -490,10 +492,10 @@ def test_a_contender_that_trains_for_more_epochs_is_compared_by_the_sample(fake_
     def in_turns(acts, rounds):
         return {"tiled": [0.004], "sklearn": [0.02], "gemm": [0.01]}
 
-    monkeypatch.setattr(measure, "in_turns", in_turns)
+    monkeypatch.setattr(timing, "in_turns", in_turns)
     epochs = iter([10, 5])
-    monkeypatch.setattr(measure, "repeats", lambda once, wanted: next(epochs))
-    row = training_runs.compare(SMALL, "float64", ["tiled", "sklearn"], rounds=1, n_threads=1)
+    monkeypatch.setattr(timing, "repeats", lambda once, wanted: next(epochs))
+    row = training_timings.compare(SMALL, "float64", ["tiled", "sklearn"], rounds=1, n_threads=1)
     assert row["entries"]["sklearn"]["ratio"] == pytest.approx((10.0, 10.0, 10.0))
 
 
@@ -541,7 +543,7 @@ WON_AND_LOST = training_found(
 
 
 def test_the_table_says_its_direction_and_divides_the_peer_s_time_by_ours():
-    text = page(training_table.show, "engine compare training", WON_AND_LOST)
+    text = page(training_tables.show, "engine compare training", WON_AND_LOST)
     assert "Time a sample / tiled's (higher: tiled is faster); below it the quartiles" in text
     row = next(line for line in text.splitlines() if line.startswith(" 20-100-1"))
     assert row.split() == ["20-100-1", "float32", "33.0", "50.0", "0.5000", "4.00"]
@@ -552,7 +554,7 @@ def test_the_table_says_its_direction_and_divides_the_peer_s_time_by_ours():
 
 
 def test_a_loss_is_printed_as_plainly_as_a_win():
-    text = page(training_table.show, "c", WON_AND_LOST)
+    text = page(training_tables.show, "c", WON_AND_LOST)
     row = next(line for line in text.splitlines() if line.startswith(" 784-128-1"))
     assert row.split()[-1] == "0.80"
     # Half of gemm's rate, at 0.8 of our time: gemm would need 0.5 / 0.8 of JAX's time.
@@ -565,7 +567,9 @@ def test_a_loss_is_printed_as_plainly_as_a_win():
 
 def test_a_table_without_a_loss_says_so():
     found = training_found(WON_AND_LOST["rows"][0])
-    assert "tiled is behind nobody on any row that counts." in page(training_table.show, "c", found)
+    assert "tiled is behind nobody on any row that counts." in page(
+        training_tables.show, "c", found
+    )
 
 
 def test_a_void_or_failed_entry_is_printed_as_such_and_counts_for_nothing():
@@ -579,7 +583,7 @@ def test_a_void_or_failed_entry_is_printed_as_such_and_counts_for_nothing():
         )
         for name in ("2-4-1", "20-100-1")
     ]
-    text = page(training_table.show, "c", training_found(*rows))
+    text = page(training_tables.show, "c", training_found(*rows))
     assert re.search(r"^ 2-4-1 .* void +failed +9.00 *$", text, flags=re.MULTILINE)
     assert "jax void: cost 0.6, not 0.5  (all problems)" in text
     assert "torch failed: no memory  (all problems)" in text
@@ -592,7 +596,7 @@ def test_a_row_in_which_ours_did_not_run_shows_no_ratio_to_another():
         training_row(tiled=timed(33.0, 1.0, 1.0, 1.0), jax=timed(66.0, 2.0, 2.0, 2.0)),
         training_row("9-9-1", base="jax", tiled={"failed": "oh"}, jax=timed(9.0, 1.0, 1.0, 1.0)),
     ]
-    text = page(training_table.show, "c", training_found(*rows))
+    text = page(training_tables.show, "c", training_found(*rows))
     (row,) = [line for line in text.splitlines() if line.startswith(" 9-9-1")]
     assert row.split() == ["9-9-1", "float32", "failed"]
     assert re.search(r"^ jax +2.00 +2.00 +1 ", text, flags=re.MULTILINE)
@@ -600,21 +604,21 @@ def test_a_row_in_which_ours_did_not_run_shows_no_ratio_to_another():
 
 def test_a_run_without_anybody_prints_why():
     found = training_found(training_row(base=None, tiled={"failed": "not there"}))
-    assert "tiled failed: not there  (all problems)" in page(training_table.show, "c", found)
+    assert "tiled failed: not there  (all problems)" in page(training_tables.show, "c", found)
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_widest_table_is_not_cut_at_any_usual_width(width):
     entries = {name: timed(12345.0, 123.4, 120.1, 130.2) for name in KNOWN}
     rows = [training_row("10-20-20-20-20-20-1", dtype, **entries) for dtype in DTYPES]
-    text = page(training_table.show, "c", training_found(*rows), width=width)
+    text = page(training_tables.show, "c", training_found(*rows), width=width)
     assert "…" not in text
     assert text.count("120-130") == 2 * (len(KNOWN) - 1)
 
 
 def test_the_top_names_the_command_machine_versions_threads_and_who_is_absent():
     found = training_found(*WON_AND_LOST["rows"], absent=["torch is not installed: pip ..."])
-    text = page(training_table.show, "engine compare training --dtype float32", found)
+    text = page(training_tables.show, "engine compare training --dtype float32", found)
     assert text.splitlines()[:6] == [
         "engine compare training --dtype float32",
         "A Processor",
@@ -630,7 +634,7 @@ def test_the_top_names_the_command_machine_versions_threads_and_who_is_absent():
 
 
 def test_a_process_is_held_to_its_threads():
-    one, two = launch.fixed_threads(1), launch.fixed_threads(2)
+    one, two = measuring_process.fixed_threads(1), measuring_process.fixed_threads(2)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         assert (one[name], two[name]) == ("1", "2")
     assert "multi_thread_eigen=false" in one["XLA_FLAGS"]
@@ -638,11 +642,11 @@ def test_a_process_is_held_to_its_threads():
 
 
 def test_more_threads_than_cores_are_refused(monkeypatch):
-    monkeypatch.setattr(launch, "usable_cores", lambda: [2, 5, 7])
-    assert launch.cores_for(2) == [5, 7]
+    monkeypatch.setattr(measuring_process, "usable_cores", lambda: [2, 5, 7])
+    assert measuring_process.cores_for(2) == [5, 7]
     for count in (0, 4):
         with pytest.raises(ValueError, match=f"--threads must be from 1 to 3, .* got {count}"):
-            launch.cores_for(count)
+            measuring_process.cores_for(count)
 
 
 def test_this_process_stays_as_it_was(monkeypatch):
@@ -655,23 +659,23 @@ def test_this_process_stays_as_it_was(monkeypatch):
 
     before = dict(os.environ)
     monkeypatch.setattr("subprocess.run", run_nothing)
-    assert launch.measured("training", 1) == 5
+    assert measuring_process.measured("training", 1) == 5
     assert seen[0]["OMP_NUM_THREADS"] == "1"
     assert dict(os.environ) == before
 
 
 @pytest.mark.compiled
 def test_a_measuring_process_that_dies_is_told_of(monkeypatch, capfd):
-    monkeypatch.setattr(launch, "WORKER", "engine.comparison.no_such_worker")
+    monkeypatch.setattr(measuring_process, "WORKER", "engine.comparison.no_such_worker")
     with pytest.raises(ChildProcessError, match=r"ended with status 1 and no answer; .* Try"):
-        launch.measured("training", 1)
+        measuring_process.measured("training", 1)
     assert "no_such_worker" in capfd.readouterr().err
 
 
 @pytest.mark.compiled
 def test_what_the_measuring_process_refuses_is_refused_here():
     with pytest.raises(ValueError, match="a sigmoid output has one unit here"):
-        launch.measured(
+        measuring_process.measured(
             "training",
             1,
             problems=[{"sizes": [2, 2], "n_samples": 4, "batch_size": 2}],
@@ -691,8 +695,8 @@ def test_the_yardstick_multiplies_in_the_dtype_that_is_asked_for():
 
 
 def test_gradients_of_the_backends_agree_and_are_timed(monkeypatch):
-    monkeypatch.setattr(gradient_runs, "SECONDS_PER_TIMING", 1e-9)
-    row = gradient_runs.compare(Task(Problem((3, 4, 1), 300, 300), "float64"), rounds=2)
+    monkeypatch.setattr(pass_timings, "SECONDS_PER_GRADIENT", 1e-9)
+    row = pass_timings.compare(TrainingTask(Problem((3, 4, 1), 300, 300), "float64"), rounds=2)
     for name in BACKENDS:
         entry = row["entries"][name]
         assert set(entry) == {"n_samples", "ns_per_sample", "gflops", "share_of_gemm", "ratio"}
@@ -703,15 +707,15 @@ def test_gradients_of_the_backends_agree_and_are_timed(monkeypatch):
 
 
 def test_a_gradient_that_disagrees_is_void(monkeypatch):
-    evaluation = gradient_runs.evaluation
+    evaluation = pass_timings.evaluation
     name = next(iter(set(BACKENDS) - {"numpy"}))
 
     def off(task, backend, n_samples=None):
         J, dtheta = evaluation(task, backend, n_samples)()
         return lambda: (J, dtheta * (1.001 if backend == name else 1))
 
-    monkeypatch.setattr(gradient_runs, "evaluation", off)
-    row = gradient_runs.compare(Task(SMALL, "float64"), rounds=1)
+    monkeypatch.setattr(pass_timings, "evaluation", off)
+    row = pass_timings.compare(TrainingTask(SMALL, "float64"), rounds=1)
     assert row["entries"][name] == {"void": "its gradient is off by 1.0e-03"}
     found = {"about": ABOUT, "rounds": 1, "rows": [row]}
     text = page(pass_tables.show_gradient, "c", found)
@@ -719,20 +723,22 @@ def test_a_gradient_that_disagrees_is_void(monkeypatch):
 
 
 def test_a_slow_backend_gets_fewer_samples(monkeypatch):
-    monkeypatch.setattr(gradient_runs, "SECONDS_PER_TIMING", 1e-9)
-    monkeypatch.setattr(gradient_runs, "LONGEST_TIMING", 1e-9)
-    _, n_samples = gradient_runs.timing(Task(Problem((3, 4, 1), 300, 300), "float64"), "numpy")
-    assert n_samples == gradient_runs.FEW_SAMPLES
+    monkeypatch.setattr(pass_timings, "SECONDS_PER_GRADIENT", 1e-9)
+    monkeypatch.setattr(pass_timings, "LONGEST_TIMING", 1e-9)
+    _, n_samples = pass_timings.act_to_time(
+        TrainingTask(Problem((3, 4, 1), 300, 300), "float64"), "numpy"
+    )
+    assert n_samples == pass_timings.FEW_SAMPLES
 
 
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6])])
 def test_thread_counts_double_up_to_the_most(most, counts):
-    assert thread_runs.thread_counts(most) == counts
+    assert pass_timings.thread_counts(most) == counts
 
 
 def test_threads_are_compared_with_gemm_s_own_speed_up(monkeypatch):
-    monkeypatch.setattr(thread_runs, "_evaluation", lambda *_: lambda: (1.0, np.zeros(2)))
-    monkeypatch.setattr(thread_runs, "_calls", lambda act: 10)
+    monkeypatch.setattr(pass_timings, "_evaluation", lambda *_: lambda: (1.0, np.zeros(2)))
+    monkeypatch.setattr(pass_timings, "_calls", lambda act: 10)
 
     def in_turns(acts, rounds):
         seconds = {
@@ -745,8 +751,8 @@ def test_threads_are_compared_with_gemm_s_own_speed_up(monkeypatch):
         assert set(acts) == set(seconds)
         return {name: [time] * rounds for name, time in seconds.items()}
 
-    monkeypatch.setattr(measure, "in_turns", in_turns)
-    row = thread_runs.scaling(Task(SMALL, "float32"), "numpy", [1, 2], rounds=3)
+    monkeypatch.setattr(timing, "in_turns", in_turns)
+    row = pass_timings.scaling(TrainingTask(SMALL, "float32"), "numpy", [1, 2], rounds=3)
     assert row["ms_on_one"] == pytest.approx(30)
     assert row["speed_up"]["2"].median == pytest.approx(1.5)
     assert row["gemm_speed_up"]["2"] == pytest.approx(1.6)  # the better way
@@ -758,23 +764,23 @@ def test_other_bits_on_more_threads_are_seen(monkeypatch):
     def evaluation(task, backend, n_threads):
         return lambda: (1.0, np.full(2, 1 + n_threads * 1e-16 * 2))
 
-    monkeypatch.setattr(thread_runs, "_evaluation", evaluation)
-    monkeypatch.setattr(thread_runs, "SECONDS_PER_TIMING", 1e-9)
-    row = thread_runs.scaling(Task(SMALL, "float32"), "numpy", [1, 2], rounds=1)
+    monkeypatch.setattr(pass_timings, "_evaluation", evaluation)
+    monkeypatch.setattr(pass_timings, "SECONDS_PER_TIMING", 1e-9)
+    row = pass_timings.scaling(TrainingTask(SMALL, "float32"), "numpy", [1, 2], rounds=1)
     assert not row["same_bits"]
 
 
 def test_threads_are_shown_with_their_direction(monkeypatch):
-    monkeypatch.setattr(thread_runs, "SECONDS_PER_TIMING", 1e-9)
-    task = Task(SMALL, "float32")
-    large = thread_runs.scaling(task, "numpy", [1, 2], rounds=1)
-    small = thread_runs.by_default(task, "numpy", rounds=1)
+    monkeypatch.setattr(pass_timings, "SECONDS_PER_TIMING", 1e-9)
+    task = TrainingTask(SMALL, "float32")
+    large = pass_timings.scaling(task, "numpy", [1, 2], rounds=1)
+    small = pass_timings.by_default(task, "numpy", rounds=1)
     found = {
         "about": ABOUT,
         "rounds": 1,
         "backend": "numpy",
         "counts": [1, 2],
-        "large": [large, thread_runs.scaling(task, "numpy", [1], rounds=1)],
+        "large": [large, pass_timings.scaling(task, "numpy", [1], rounds=1)],
         "small": [small],
     }
     if "failed" not in large:
@@ -789,7 +795,7 @@ def test_threads_are_shown_with_their_direction(monkeypatch):
 
 
 def test_gemm_gives_the_same_product_whoever_splits_it():
-    acts = thread_runs.gemms("float64", [1, 2])
+    acts = pass_timings.gemms("float64", [1, 2])
     assert set(acts) == {"gemm 1 blas", "gemm 2 blas", "gemm 2 rows"}
     for act in acts.values():
         act()
@@ -797,12 +803,14 @@ def test_gemm_gives_the_same_product_whoever_splits_it():
 
 @pytest.mark.compiled
 def test_start_up_is_told_in_imports_of_numba(monkeypatch):
-    monkeypatch.setattr(startup_runs, "XNOR", "pass  # {solver!r}")
-    found = startup_runs.measure_all(rounds=1, n_threads=1, solver="gd")
+    monkeypatch.setattr(startup_timings, "XNOR", "pass  # {solver!r}")
+    found = startup_timings.measure_startup(rounds=1, n_threads=1, solver="gd")
     entries = found["entries"]
-    assert entries[startup_runs.NUMBA]["in_numba_imports"] == (1.0, 1.0, 1.0)
-    assert entries[startup_runs.BARE]["over_bare"] == 0
-    assert entries[startup_runs.NUMBA]["over_bare"] > entries[startup_runs.ENGINE]["over_bare"]
+    assert entries[startup_timings.NUMBA]["in_numba_imports"] == (1.0, 1.0, 1.0)
+    assert entries[startup_timings.BARE]["over_bare"] == 0
+    assert (
+        entries[startup_timings.NUMBA]["over_bare"] > entries[startup_timings.ENGINE]["over_bare"]
+    )
     text = page(process_tables.show_startup, "c", found)
     assert "(lower is better)" in text
     assert re.search(r"^ import numba .* 1.00 *$", text, flags=re.MULTILINE)
@@ -810,21 +818,21 @@ def test_start_up_is_told_in_imports_of_numba(monkeypatch):
 
 @pytest.mark.compiled
 def test_the_program_that_start_up_times_works():
-    done = run("-c", startup_runs.XNOR.format(solver="gd"))
+    done = run("-c", startup_timings.XNOR.format(solver="gd"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.compiled
 def test_a_fresh_process_that_fails_is_no_measurement():
     with pytest.raises(ValueError, match=r"a fresh process that was timed failed: .*no_such"):
-        fresh_process.answer_of("import no_such_module")
+        startup_timings.answer_of("import no_such_module")
 
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(("output", "n_out"), [("sigmoid", 1), ("softmax", 10)])
 def test_memory_is_what_training_adds_to_its_data(output, n_out):
     problem = Problem((20, 4, n_out), 20_000, 256, output)
-    row = memory_runs.probe(problem, "float32", "gd", 1)
+    row = memory_peaks.probe(problem, "float32", "gd", 1)
     assert row["data"] == 20_000 * (80 + (8 if output == "softmax" else 4))
     assert 0 <= row["extra"] < 16e6
 
@@ -832,13 +840,13 @@ def test_memory_is_what_training_adds_to_its_data(output, n_out):
 @pytest.mark.compiled
 def test_a_run_that_fails_in_its_own_process_is_told_of():
     with pytest.raises(ValueError, match=r"process that trains on 50 samples: .*solver"):
-        memory_runs.probe(Problem((3, 1), 50, 10), "float32", "newton", 1)
+        memory_peaks.probe(Problem((3, 1), 50, 10), "float32", "newton", 1)
 
 
 def test_a_peak_is_seen_after_what_caused_it_is_gone():
-    before = resident.start_counting()
+    before = resident_memory.start_counting()
     np.ones(8_000_000)  # 64 MB
-    assert resident.peak() - before > 60e6
+    assert resident_memory.peak() - before > 60e6
 
 
 def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
@@ -846,7 +854,7 @@ def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
         {**row, "problem": "p", "output": "o", "dtype": "d", "data": 10**6}
         for row in ({"n_samples": n, "extra": 12 * n + 3_000_000} for n in (10**5, 3 * 10**5))
     ]
-    assert memory_runs.line(rows) == pytest.approx((12, 3e6))
+    assert memory_peaks.line(rows) == pytest.approx((12, 3e6))
     text = page(process_tables.show_memory, "c", {"about": ABOUT, "solver": "gd", "rows": rows})
     assert "p d: 12.0 bytes a sample and 3.0 MB" in text
     assert "(lower is better)" in text
@@ -939,7 +947,7 @@ def test_a_whole_comparison_is_kept_as_figures_that_make_its_page(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    found = kept.read(figures)
+    found = figures_file.read(figures)
     assert list(found["contenders"]) == ["numpy", "sklearn"]
     assert {"training", "sizes", "start_up", "curves", "memory"} <= set(found)
     for row in (*found["training"], *found["sizes"]):

@@ -12,25 +12,18 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from engine.comparison import (
-    contenders,
-    environments,
-    idioms,
-    machine,
-    new_process_runs,
-    part_runs,
-    whole_tables,
-)
+from engine.comparison import environments, machine, report_tables, report_timings
+from engine.comparison import libraries as comparison_libraries
+from engine.comparison.library_processes import Interpreter, LibraryFailed
 from engine.comparison.machine import installed_version, usable_cores
-from engine.comparison.problems import Problem, Task
-from engine.comparison.process import ContenderFailed, Home
-from engine.comparison.thread_runs import thread_counts
-from engine.comparison.turns import LONGEST, Turns, in_one_line
+from engine.comparison.pass_timings import thread_counts
+from engine.comparison.problems import Problem, TrainingTask
+from engine.comparison.timing import LONGEST, Turns, in_one_line
 from tests.fake_peer import fake
 from tests.processes import engine
 
 SMALL = Problem((3, 4, 1), 40, 16)
-TASK = Task(SMALL, "float32")
+TASK = TrainingTask(SMALL, "float32")
 TWO = ["numpy", "sklearn"]
 
 
@@ -103,7 +96,7 @@ def idle(tmp_path, monkeypatch):
 
 @pytest.mark.compiled
 def test_start_up_is_told_of_those_who_start(failing):
-    found = new_process_runs.start_up(TASK, TWO, 1, {})
+    found = report_timings.start_up(TASK, TWO, 1, {})
     assert found["sklearn"] == failing
     numpy = found["numpy"]
     assert list(numpy) == ["imports", "empty_cache", "warm_cache", "epoch"]
@@ -116,10 +109,10 @@ def test_start_up_goes_by_turns(monkeypatch):
 
     def start(task, name, setting):
         order.append(name)
-        return new_process_runs.Start(1.0, 4.0, 2.0, float(len(order)))
+        return report_timings.Start(1.0, 4.0, 2.0, float(len(order)))
 
-    monkeypatch.setattr(new_process_runs, "_start", start)
-    found = new_process_runs.start_up(TASK, TWO, 2, {})
+    monkeypatch.setattr(report_timings, "_start", start)
+    found = report_timings.start_up(TASK, TWO, 2, {})
     assert order == TWO * 2
     assert found["sklearn"]["epoch"].median == 3.0  # of 2 and 4
 
@@ -131,13 +124,13 @@ def test_imports_are_those_of_the_contenders_own_python(tmp_path):
     python, note = tmp_path / "python", tmp_path / "note"
     python.write_text(f'#!/bin/sh\necho "$2" >> {note}\n', encoding="utf-8")
     python.chmod(0o755)
-    new_process_runs._imports("jax", Home(python, str(tmp_path)))
+    report_timings._imports("jax", Interpreter(python, str(tmp_path)))
     assert note.read_text().splitlines() == ["import jax", "pass"]
 
 
 @pytest.mark.compiled
 def test_curves_are_told_of_those_who_train(failing):
-    found = part_runs.curves(TASK, "data", TWO, (1, 3), 1, {})
+    found = report_timings.curves(TASK, "data", TWO, (1, 3), 1, {})
     assert found["entries"]["sklearn"] == failing
     numpy = found["entries"]["numpy"]
     assert numpy["epochs"] == [0, 1, 3]
@@ -149,8 +142,8 @@ def test_curves_are_told_of_those_who_train(failing):
 
 @pytest.mark.compiled
 def test_memory_is_told_of_those_who_train(failing):
-    large = Task(Problem(SMALL.sizes, 5000, 16), "float32")
-    found = part_runs.memory(TASK, large, TWO, {})
+    large = TrainingTask(Problem(SMALL.sizes, 5000, 16), "float32")
+    found = report_timings.memory(TASK, large, TWO, {})
     assert found["entries"]["sklearn"] == failing
     numpy = found["entries"]["numpy"]
     assert numpy["peak"] >= numpy["imports"] > 0
@@ -159,7 +152,7 @@ def test_memory_is_told_of_those_who_train(failing):
 
 def scalings():
     counts = thread_counts(min(2, len(usable_cores())))
-    return counts, part_runs.threads(SMALL, "float32", TWO, counts, 1, {}, {})
+    return counts, report_timings.threads(SMALL, "float32", TWO, counts, 1, {}, {})
 
 
 @pytest.mark.compiled
@@ -180,34 +173,34 @@ def test_a_speed_up_of_other_work_does_not_count(idle):
 
 def test_the_cost_must_be_that_of_the_first():
     expected: list[float] = []
-    part_runs._check(0.5, expected, 1)
-    part_runs._check(0.5001, expected, 2)
-    with pytest.raises(ContenderFailed, match=r"cost 0\.502 on 2 threads, not 0\.5"):
-        part_runs._check(0.502, expected, 2)
-    with pytest.raises(ContenderFailed, match="nan"):
-        part_runs._check(float("nan"), expected, 2)
+    report_timings._check(0.5, expected, 1)
+    report_timings._check(0.5001, expected, 2)
+    with pytest.raises(LibraryFailed, match=r"cost 0\.502 on 2 threads, not 0\.5"):
+        report_timings._check(0.502, expected, 2)
+    with pytest.raises(LibraryFailed, match="nan"):
+        report_timings._check(float("nan"), expected, 2)
 
 
 # Who takes part.
 
 
 def test_an_environment_that_is_asked_for_and_not_there_is_a_missing_contender(monkeypatch):
-    for module in (contenders, environments):
+    for module in (comparison_libraries, environments):
         monkeypatch.setattr(module, "own_python", lambda name: None)
-    monkeypatch.setattr(contenders, "installed_version", lambda name: "1.0")
-    names, absent = contenders.entrants(["numpy", "jax"], own=["jax"])
+    monkeypatch.setattr(comparison_libraries, "installed_version", lambda name: "1.0")
+    names, absent = comparison_libraries.available_libraries(["numpy", "jax"], own=["jax"])
     assert names == ["numpy"]
     assert absent == ["jax has no environment of its own: engine compare environments jax"]
-    found = idioms.described(["numpy", "jax"], own=["jax"])
+    found = comparison_libraries.described(["numpy", "jax"], own=["jax"])
     assert found["jax"]["missing"] == absent[0].removeprefix("jax ")
     assert "missing" not in found["numpy"]
 
 
 def test_contenders_are_described_with_what_they_are_and_where(monkeypatch, tmp_path):
-    for module in (contenders, environments):
+    for module in (comparison_libraries, environments):
         monkeypatch.setattr(module, "own_python", lambda name: tmp_path if name == "jax" else None)
-    monkeypatch.setattr(idioms, "version_in", lambda python, name: "0.9")
-    found = idioms.described(["tiled", "sklearn", "jax"], own=["jax"])
+    monkeypatch.setattr(comparison_libraries, "version_in", lambda python, name: "0.9")
+    found = comparison_libraries.described(["tiled", "sklearn", "jax"], own=["jax"])
     assert [one["label"] for one in found.values()] == ["engine, tiled", "scikit-learn", "JAX"]
     assert found["jax"]["python"] == "an environment of its own"
     assert found["jax"]["versions"] == {"jax": "0.9"}
@@ -227,8 +220,8 @@ def test_a_reason_is_printed_below_its_table():
     }
     file = io.StringIO()
     console = Console(file=file, width=100, highlight=False)
-    console.print(whole_tables.curves(entries))
-    whole_tables.reasons(console, entries)
+    console.print(report_tables.curves(entries))
+    report_tables.reasons(console, entries)
     lines = [line.split() for line in file.getvalue().splitlines() if line.strip()]
     assert lines[0] == ["epochs", "1", "2"]
     assert lines[2:] == [

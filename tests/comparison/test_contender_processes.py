@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.comparison import contenders, environments, jobs, training_runs
-from engine.comparison.problems import Problem, Task
-from engine.comparison.process import ContenderFailed
-from engine.comparison.processes import Processes
+from engine.comparison import environments, jobs, libraries, training_timings
+from engine.comparison.library_processes import LibraryFailed, LibraryProcesses
+from engine.comparison.problems import Problem, TrainingTask
 from tests.fake_peer import fake
 from tests.processes import start
 from tests.test_public_names import modules_after
@@ -38,21 +37,21 @@ def faking(tmp_path, monkeypatch):
         "SECONDS_PER_TIMING": 1e-9,
         "EPOCHS_PER_TIMING": 1,
     }.items():
-        monkeypatch.setattr(training_runs, name, value)
+        monkeypatch.setattr(training_timings, name, value)
     return lambda action: fake(action, tmp_path, monkeypatch)
 
 
 def compared(names, limit=300.0, rounds=2):
-    with Processes(limit=limit) as started:
-        return training_runs.compare(SMALL, "float64", names, rounds, 1, started.job)
+    with LibraryProcesses(limit=limit) as started:
+        return training_timings.compare(SMALL, "float64", names, rounds, 1, started.job)
 
 
 @pytest.mark.parametrize("name", ["tiled", "numpy", "sklearn"])
 def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
-    task = Task(SMALL, "float32", seed=3)
+    task = TrainingTask(SMALL, "float32", seed=3)
     here = jobs.job(name, task)
     expected = here.parameters(here.prepare(4, True)())
-    with Processes() as started:
+    with LibraryProcesses() as started:
         there = started.job(name, task)
         found = there.parameters(there.prepare(4, True)())
     assert found.tobytes() == expected.tobytes()
@@ -60,16 +59,16 @@ def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
 
 
 def test_earlier_results_are_kept_beside_later_ones():
-    with Processes() as started:
-        job = started.job("numpy", Task(SMALL, "float64"))
+    with LibraryProcesses() as started:
+        job = started.job("numpy", TrainingTask(SMALL, "float64"))
         few, many = job.prepare(1, False), job.prepare(30, False)
         few(), many()
         assert not np.array_equal(job.parameters(few), job.parameters(many))
 
 
 def test_the_time_is_the_contenders_own_and_within_the_one_seen_here():
-    with Processes() as started:
-        act = started.job("numpy", Task(SMALL, "float64")).prepare(20, True)
+    with LibraryProcesses() as started:
+        act = started.job("numpy", TrainingTask(SMALL, "float64")).prepare(20, True)
         act()
         start = time.perf_counter()
         took = act.seconds()
@@ -77,9 +76,11 @@ def test_the_time_is_the_contenders_own_and_within_the_one_seen_here():
 
 
 def test_a_task_that_is_saved_and_loaded_is_the_same_to_the_bit(tmp_path):
-    task = Task(Problem((3, 5, 4), 30, 7, "softmax", "relu"), "float32", n_threads=2, seed=9)
+    task = TrainingTask(
+        Problem((3, 5, 4), 30, 7, "softmax", "relu"), "float32", n_threads=2, seed=9
+    )
     task.save(tmp_path / "task.npz")
-    again = Task.loaded(tmp_path / "task.npz")
+    again = TrainingTask.loaded(tmp_path / "task.npz")
     assert again == task
     for one, other in zip((*task.data, task.theta), (*again.data, again.theta), strict=True):
         assert (one.dtype, one.tobytes()) == (other.dtype, other.tobytes())
@@ -118,7 +119,7 @@ def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
     # It trains nobody, so its costs would be void; without a check, it comes to the rounds.
     faking("if calls > 4: os._exit(9)")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_runs, "mark_void", lambda *_: None)
+        patch.setattr(training_timings, "mark_void", lambda *_: None)
         row = compared(["tiled", "sklearn", "numpy"], rounds=5)
     assert row["entries"]["sklearn"] == {"failed": "its process ended with status 9"}
     assert row["entries"]["numpy"]["ratio"].median > 0
@@ -127,7 +128,7 @@ def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
 def test_where_the_base_dies_in_the_rounds_nobody_is_compared_with_it(faking):
     faking("if calls > 4: os._exit(9)")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_runs, "mark_void", lambda *_: None)
+        patch.setattr(training_timings, "mark_void", lambda *_: None)
         row = compared(["sklearn", "numpy"], rounds=5)
     assert (row["base"], row["rates"]) == (None, None)
     assert "failed" in row["entries"]["sklearn"]
@@ -136,26 +137,26 @@ def test_where_the_base_dies_in_the_rounds_nobody_is_compared_with_it(faking):
 
 def test_who_died_takes_part_again_in_the_next_problem(faking):
     faking("if self.task.seed == 1: os._exit(5)")
-    with Processes() as started:
-        job = started.job("sklearn", Task(SMALL, "float64", seed=1))
-        with pytest.raises(ContenderFailed, match="status 5"):
+    with LibraryProcesses() as started:
+        job = started.job("sklearn", TrainingTask(SMALL, "float64", seed=1))
+        with pytest.raises(LibraryFailed, match="status 5"):
             job.prepare(1, False)()
-        job = started.job("sklearn", Task(SMALL, "float64", seed=2))
+        job = started.job("sklearn", TrainingTask(SMALL, "float64", seed=2))
         assert job.prepare(1, False)()
 
 
 def test_what_a_library_prints_is_no_answer(faking, capfd):
     faking('print("{\\"found\\": 1}"); sys.stdout.flush()')
-    task = Task(SMALL, "float64")
-    with Processes() as started:
+    task = TrainingTask(SMALL, "float64")
+    with LibraryProcesses() as started:
         job = started.job("sklearn", task)
         np.testing.assert_array_equal(job.parameters(job.prepare(1, False)()), task.theta)
     assert '{"found": 1}' in capfd.readouterr().err
 
 
 def test_no_process_is_left_behind():
-    with Processes() as started:
-        started.job("numpy", Task(SMALL, "float64"))
+    with LibraryProcesses() as started:
+        started.job("numpy", TrainingTask(SMALL, "float64"))
         process = started._processes["numpy"]
         assert process.is_alive
     assert not process.is_alive
@@ -175,8 +176,8 @@ def gone(number):
 def test_what_a_contender_started_ends_with_it(faking, tmp_path):
     note = tmp_path / "note"
     faking(f"open({str(note)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid))")
-    with Processes() as started:
-        started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
+    with LibraryProcesses() as started:
+        started.job("sklearn", TrainingTask(SMALL, "float64")).prepare(1, False)()
         assert Path(f"/proc/{note.read_text()}").exists()
     assert gone(note.read_text())
 
@@ -187,8 +188,8 @@ def hang(note):
         action = f"open({note!r} + '.new', 'w').write(str(os.getpid()))"
         action += f"; os.rename({note!r} + '.new', {note!r}); time.sleep(600)"
         fake(action, Path(note).parent, patch)
-        with Processes() as started:
-            started.job("sklearn", Task(SMALL, "float64")).prepare(1, False)()
+        with LibraryProcesses() as started:
+            started.job("sklearn", TrainingTask(SMALL, "float64")).prepare(1, False)()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are seen in /proc")
@@ -212,7 +213,7 @@ def test_contenders_end_with_the_one_who_asks(how, tmp_path):
 
 
 def test_a_peers_process_loads_nothing_that_has_to_be_compiled():
-    loaded = modules_after("import engine.comparison.contender_process")
+    loaded = modules_after("import engine.comparison.library_worker")
     assert loaded & {"numba", "scipy", "sklearn", "torch", "jax"} == set()
 
 
@@ -243,9 +244,9 @@ def own_sklearn(cache):
 
 def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkeypatch):
     monkeypatch.setattr(environments, "installed_version", lambda name: None)
-    task = Task(SMALL, "float64")
+    task = TrainingTask(SMALL, "float64")
     here = jobs.job("sklearn", task)
-    with Processes() as started:
+    with LibraryProcesses() as started:
         there = started.job("sklearn", task)
         found = there.parameters(there.prepare(2, False)())
         given = Path(own_sklearn.read_text().strip())
@@ -254,27 +255,27 @@ def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkey
 
 
 def test_a_peer_that_is_here_runs_here_unless_told_otherwise(own_sklearn):
-    task = Task(SMALL, "float64")
-    with Processes() as started:
+    task = TrainingTask(SMALL, "float64")
+    with LibraryProcesses() as started:
         started.job("sklearn", task)
     assert not own_sklearn.exists()
-    with Processes(own_environments=("scikit-learn",)) as started:
+    with LibraryProcesses(own_environments=("scikit-learn",)) as started:
         started.job("sklearn", task)
     assert own_sklearn.exists()
 
 
 def test_an_environment_that_is_asked_for_and_not_there_is_said_with_the_command(cache):
     with (
-        Processes(own_environments=("torch",)) as started,
-        pytest.raises(ContenderFailed, match="engine compare environments torch"),
+        LibraryProcesses(own_environments=("torch",)) as started,
+        pytest.raises(LibraryFailed, match="engine compare environments torch"),
     ):
-        started.job("torch", Task(SMALL, "float64"))
+        started.job("torch", TrainingTask(SMALL, "float64"))
 
 
 def test_a_peer_in_an_environment_of_its_own_takes_part(own_sklearn, monkeypatch):
-    monkeypatch.setattr(contenders, "own_python", environments.own_python)
-    monkeypatch.setattr(contenders, "installed_version", lambda name: None)
-    names, absent = contenders.entrants(["sklearn", "jax"])
+    monkeypatch.setattr(libraries, "own_python", environments.own_python)
+    monkeypatch.setattr(libraries, "installed_version", lambda name: None)
+    names, absent = libraries.available_libraries(["sklearn", "jax"])
     assert names == ["sklearn"]
     assert absent == ["jax is not installed: pip install jax, or engine compare environments jax"]
 

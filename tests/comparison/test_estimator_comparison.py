@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from engine.comparison import (
-    call_runs,
-    estimator_agreement,
-    estimator_data,
-    estimator_tables,
-    fit_runs,
-    measure,
+from engine.comparison import estimator_agreement, estimator_tables, estimator_timings, timing
+from engine.comparison.estimator_agreement import (
+    BOTH,
+    CLASSIFIER,
+    KINDS,
+    OURS,
+    REGRESSOR,
+    THEIRS,
+    FitOutcome,
+    agreement,
+    disagreement,
+    estimator,
+    silent,
 )
-from engine.comparison.estimator_agreement import Outcome, agreement, disagreement
-from engine.comparison.estimator_data import CLASSIFIER, KINDS, REGRESSOR
-from engine.comparison.estimator_pair import BOTH, OURS, THEIRS, estimator, silent
 from engine.comparison.machine import About
 from tests.processes import engine
 
@@ -36,7 +39,9 @@ def test_inputs_and_numbers_to_predict_are_standardised_over_the_training_rows(n
 
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     training = np.arange(0, len(X), 2)
-    data = estimator_data.standardised(estimator_data.load(name, dtype), training)
+    data = estimator_agreement.standardised(
+        estimator_agreement.load_data_set(name, dtype), training
+    )
     assert data.X.dtype == dtype
     numbers = [(data.X, X)]
     if data.kind == REGRESSOR:
@@ -51,7 +56,7 @@ def test_inputs_and_numbers_to_predict_are_standardised_over_the_training_rows(n
 
 
 def test_held_out_rows_take_no_part_in_the_scaling(monkeypatch):
-    iris = estimator_data.load("iris", "float64")
+    iris = estimator_agreement.load_data_set("iris", "float64")
     seen = []
 
     class Model:
@@ -86,7 +91,7 @@ def test_both_estimators_have_the_defaults_but_for_what_is_given(kind, name):
 
 
 def outcomes(ours, theirs=((10, 0.5, 0.9), (12, 0.4, 0.8))):
-    return {OURS: [Outcome(*one) for one in ours], THEIRS: [Outcome(*one) for one in theirs]}
+    return {OURS: [FitOutcome(*one) for one in ours], THEIRS: [FitOutcome(*one) for one in theirs]}
 
 
 def reason(ours, kind=CLASSIFIER, dtype="float64"):
@@ -125,7 +130,7 @@ def test_a_regressor_s_score_may_differ_by_rounding_and_a_classifier_s_not():
 
 
 def test_losses_are_those_of_the_predictions_whatever_the_estimator_says():
-    iris = estimator_data.standardised(estimator_data.load("iris", "float64"))
+    iris = estimator_agreement.standardised(estimator_agreement.load_data_set("iris", "float64"))
     model = estimator(THEIRS, CLASSIFIER, random_state=0, max_iter=30)
     with silent():
         model.fit(iris.X, iris.y)
@@ -135,7 +140,9 @@ def test_losses_are_those_of_the_predictions_whatever_the_estimator_says():
     assert estimator_agreement.loss(model, iris.X, iris.y) == pytest.approx(expected)
     model.coefs_[0][0, 0] = np.nan
     assert estimator_agreement.loss(model, iris.X, iris.y) == np.inf
-    diabetes = estimator_data.standardised(estimator_data.load("diabetes", "float64"))
+    diabetes = estimator_agreement.standardised(
+        estimator_agreement.load_data_set("diabetes", "float64")
+    )
     model = estimator(THEIRS, REGRESSOR, random_state=0, max_iter=2)
     with silent():
         model.fit(diabetes.X, diabetes.y)
@@ -149,14 +156,14 @@ def test_losses_are_those_of_the_predictions_whatever_the_estimator_says():
 def test_the_least_time_counts_each_product_of_a_fit_once():
     # Of each sample: first layer Z and dW, second layer Z, dW and dA; two flops each.
     flops = 2 * (2 * 4 * 100 + 3 * 100 * 3)
-    assert fit_runs.least_seconds((4, 100, 3), 150, [200, 50], [1e-9, 2e-9]) == pytest.approx(
-        [flops * 150 * 200 * 1e-9, flops * 150 * 50 * 2e-9]
-    )
+    assert estimator_timings.least_seconds(
+        (4, 100, 3), 150, [200, 50], [1e-9, 2e-9]
+    ) == pytest.approx([flops * 150 * 200 * 1e-9, flops * 150 * 50 * 2e-9])
 
 
 @pytest.mark.parametrize(("ceiling", "wanted"), [(9.0, 4.5), (20.0, 10.0), (47.0, 10.0)])
 def test_the_reach_is_ten_or_half_the_ceiling_where_that_is_less(ceiling, wanted):
-    assert fit_runs.reach(ceiling) == wanted
+    assert estimator_timings.reach(ceiling) == wanted
 
 
 # Times of fits.
@@ -202,17 +209,21 @@ def stubbed_clock(monkeypatch):
         assert rounds == 1
         for act in acts.values():
             act()
-        return {name: [{THEIRS: 0.3, OURS: 0.03, fit_runs.GEMM: 0.02}[name]] for name in acts}
+        return {
+            name: [{THEIRS: 0.3, OURS: 0.03, estimator_timings.GEMM: 0.02}[name]] for name in acts
+        }
 
-    monkeypatch.setattr(measure, "in_turns", in_turns)
-    monkeypatch.setattr(measure, "repeats", lambda once, wanted: 1)
-    monkeypatch.setattr(fit_runs, "gemm", lambda dtype: lambda: None)
-    for module in (fit_runs, estimator_agreement):
+    monkeypatch.setattr(timing, "in_turns", in_turns)
+    monkeypatch.setattr(timing, "repeats", lambda once, wanted: 1)
+    monkeypatch.setattr(estimator_timings, "gemm", lambda dtype: lambda: None)
+    for module in (estimator_timings, estimator_agreement):
         monkeypatch.setattr(module, "loss", lambda model, X, y: model.loss)
 
 
 def row_of(make: Any, dtype="float64", rounds=2, seeds=1):
-    return fit_runs.compare(estimator_data.load("iris", dtype), rounds, seeds, 1, make)
+    return estimator_timings.compare_fit(
+        estimator_agreement.load_data_set("iris", dtype), rounds, seeds, 1, make
+    )
 
 
 def test_fits_take_turns_and_a_round_has_the_same_random_state_on_both_sides(stubbed_clock):
@@ -234,7 +245,7 @@ def test_a_ratio_stands_beside_the_ceiling_worked_out_by_hand(stubbed_clock):
 
 def test_a_fit_that_was_repeated_is_timed_by_the_fit(stubbed_clock, monkeypatch):
     repeats = iter([1, 5])  # of theirs, of ours
-    monkeypatch.setattr(measure, "repeats", lambda once, wanted: next(repeats))
+    monkeypatch.setattr(timing, "repeats", lambda once, wanted: next(repeats))
     assert row_of(maker(), rounds=1)["times"]["ratio"].median == pytest.approx(50.0)
 
 
@@ -276,21 +287,23 @@ def test_an_estimator_that_fails_is_a_result(stubbed_clock):
 
 def call(ours, theirs, reach=None):
     acts = {OURS: ours, THEIRS: theirs}
-    return call_runs.Call("a call", lambda whose: acts[whose], reach)
+    return estimator_timings.Call("a call", lambda whose: acts[whose], reach)
 
 
 @pytest.fixture
 def calls_in_turns(monkeypatch):
-    monkeypatch.setattr(measure, "repeats", lambda once, wanted: 10)
+    monkeypatch.setattr(timing, "repeats", lambda once, wanted: 10)
     monkeypatch.setattr(
-        measure,
+        timing,
         "in_turns",
         lambda acts, rounds: {THEIRS: [0.004] * rounds, OURS: [0.00004] * rounds},
     )
 
 
 def test_a_call_is_timed_in_microseconds_beside_scikit_learn_s(calls_in_turns):
-    row = call_runs.compare(call(lambda: [0.1, 0.9], lambda: [0.1, 0.9], 5.0), "float64", 3)
+    row = estimator_timings.compare_call(
+        call(lambda: [0.1, 0.9], lambda: [0.1, 0.9], 5.0), "float64", 3
+    )
     assert row["us"][OURS].median == pytest.approx(4)
     assert row["us"][THEIRS].median == pytest.approx(400)
     assert row["ratio"].median == pytest.approx(100)
@@ -303,20 +316,20 @@ def test_a_call_is_timed_in_microseconds_beside_scikit_learn_s(calls_in_turns):
 
 @pytest.mark.parametrize("other", [[0.1, 0.8], [[0.1, 0.9]], [0.1, np.nan]])
 def test_a_call_that_returns_something_else_is_void(other, calls_in_turns):
-    row = call_runs.compare(call(lambda: other, lambda: [0.1, 0.9]), "float64", 1)
+    row = estimator_timings.compare_call(call(lambda: other, lambda: [0.1, 0.9]), "float64", 1)
     assert row["void"] == "it returns something else than scikit-learn's"
     assert "us" not in row
     assert "a call float64 void: it returns" in page(found(calls=[row]))
 
 
 def test_a_call_that_fails_is_a_result():
-    row = call_runs.compare(call(lambda: 1 / 0, lambda: 1.0), "float64", 1)
+    row = estimator_timings.compare_call(call(lambda: 1 / 0, lambda: 1.0), "float64", 1)
     assert row["failed"] == "division by zero"
 
 
 def test_calls_are_a_short_fit_predictions_and_the_predictor(monkeypatch):
-    monkeypatch.setattr(call_runs, "SECONDS_PER_TIMING", 1e-9)
-    monkeypatch.setattr(call_runs, "MANY_ROWS", 1000)
+    monkeypatch.setattr(estimator_timings, "SECONDS_PER_TIMING", 1e-9)
+    monkeypatch.setattr(estimator_timings, "MANY_ROWS", 1000)
 
     class WithPredictor:
         def __init__(self, model):
@@ -331,7 +344,7 @@ def test_calls_are_a_short_fit_predictions_and_the_predictor(monkeypatch):
         model.predictor = lambda: WithPredictor(model)
         return model
 
-    rows = call_runs.calls(DTYPES, 1, 1, make)
+    rows = estimator_timings.time_calls(DTYPES, 1, 1, make)
     assert [row["dtype"] for row in rows] == ["float64"] * 4 + ["float32"] * 4
     assert len({row["call"] for row in rows}) == 4
     for row in rows:
@@ -364,7 +377,7 @@ def page(measured, width=80):
 def fit_row(name="iris", dtype="float64", ratio=12.0, ceiling=47.0):
     scores = {OURS: [0.9, 0.5, -13.6], THEIRS: [0.9, 0.8, -13.5]}
     epochs = {OURS: [200, 107], THEIRS: [200, 107]}
-    wanted = fit_runs.reach(ceiling)
+    wanted = estimator_timings.reach(ceiling)
     return {
         "data": name,
         "kind": KINDS[name],

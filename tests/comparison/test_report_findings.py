@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.comparison.measure import Spread
 from engine.comparison.report.axes import apart
 from engine.comparison.report.break_even import (
     ALWAYS,
@@ -17,10 +16,18 @@ from engine.comparison.report.break_even import (
     break_even,
     in_words,
 )
-from engine.comparison.report.limits import distance, multiply_adds, share_of_gemm
-from engine.comparison.report.memory_picture import parts
-from engine.comparison.report.row_table import row_table
-from engine.comparison.report.standing import fastest, headline, losses, standings
+from engine.comparison.report.resource_pictures import parts
+from engine.comparison.report.results import (
+    distance,
+    fastest,
+    headline,
+    losses,
+    multiply_adds,
+    share_of_gemm,
+    standings,
+)
+from engine.comparison.report.results_table import row_table
+from engine.comparison.timing import Spread
 from tests.report_figures import BASE, LABELS, figures, two_rows
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine.comparison.measure import Spread, geometric_mean
-from engine.comparison.report import kept, page
+from engine.comparison.report import figures_file, page
 from engine.comparison.report.drawing import NEEDED
-from engine.comparison.report.standing import losses, standings
-from engine.comparison.report.words import digits
+from engine.comparison.report.formatting import digits
+from engine.comparison.report.results import losses, standings
+from engine.comparison.timing import Spread, geometric_mean
 from tests.report_figures import (
     BASE,
     FAILED,
@@ -216,7 +216,7 @@ def test_the_page_carries_its_figures_and_can_be_made_again_from_them(found, tex
     (link,) = re.findall(r'href="data:application/json;base64,([^"]*)"', text)
     assert json.loads(base64.b64decode(link)) == json.loads(script, parse_constant=pytest.fail)
     assert json.loads(script)["rounds"] == found["rounds"]
-    again = page.render(kept.checked(json.loads(script)))
+    again = page.render(figures_file.checked(json.loads(script)))
     assert again == text
 
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from engine.cli import compare_page
-from engine.comparison.report import kept, page
+from engine.cli import compare_report
+from engine.comparison.report import figures_file, page
 from tests.processes import engine
 from tests.report_figures import figures, without
 
@@ -64,7 +64,7 @@ def spoiled(change):
             "threads[0]: expected numbers of threads as keys; got 'two'",
         ),
         (
-            lambda f: [f.pop(part) for part in kept.PARTS],
+            lambda f: [f.pop(part) for part in figures_file.PARTS],
             "expected at least one of training, sizes, start_up, curves, memory, threads",
         ),
     ],
@@ -73,9 +73,9 @@ def test_what_is_not_as_agreed_is_said_with_its_place(tmp_path, change, said):
     path = tmp_path / "figures.json"
     path.write_text(json.dumps(spoiled(change)))
     with pytest.raises(ValueError, match=re.escape(said)) as raised:
-        kept.read(path)
+        figures_file.read(path)
     assert str(raised.value).startswith(f"{path}: ")
-    assert kept.REMEDY in str(raised.value)
+    assert figures_file.REMEDY in str(raised.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"<html>"])
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_json_is_said(tmp_path, content):
     path = tmp_path / "figures.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="expected the JSON file of a comparison"):
-        kept.read(path)
+        figures_file.read(path)
 
 
 # The command.
@@ -133,5 +133,5 @@ def test_a_page_that_fails_leaves_the_one_before(tmp_path, small, monkeypatch):
     output.write_text("the page from before")
     monkeypatch.setattr(page, "render", lambda found: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        compare_page.page(small, output, force=True)
+        compare_report.page(small, output, force=True)
     assert output.read_text() == "the page from before"

@@ -24,9 +24,9 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from engine import MLPClassifier, MLPRegressor, distributed
-from engine.distributed import cluster, holding, source
+from engine.distributed import cluster, remote_chunks, training_data
 from engine.distributed.cluster import ClusterError, WorkerLost
-from engine.distributed.sums import DaskSums
+from engine.distributed.remote_samples import DaskSums
 from engine.equations.backends import TILED
 from tests.dask_clusters import Received, by_hand, two_workers
 from tests.kernels import loaded_and_compiled
@@ -758,7 +758,7 @@ def test_a_fit_leaves_nothing_at_the_workers(
             )
     else:
         name = "value_of" if "places" in end else "near_their_rows"
-        monkeypatch.setattr(holding, name, interrupted)
+        monkeypatch.setattr(remote_chunks, name, interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit()
     for _ in range(50):  # workers hear of it a little later
@@ -774,7 +774,7 @@ def test_a_worker_lost_while_rows_are_looked_at_costs_users_nothing_that_they_ho
 ):
     X, y, _ = dask_of(*rows(5000))
     persisted = client.persist(X)
-    original, calls = vars(source)["wait_for"], []
+    original, calls = vars(training_data)["wait_for"], []
 
     def lost_once(*arguments, **named):
         calls.append(1)
@@ -782,7 +782,7 @@ def test_a_worker_lost_while_rows_are_looked_at_costs_users_nothing_that_they_ho
             raise WorkerLost("as if")
         return original(*arguments, **named)
 
-    monkeypatch.setattr(source, "wait_for", lost_once)
+    monkeypatch.setattr(training_data, "wait_for", lost_once)
     distributed.fit(model(), persisted if held == "as given" else X, y, client=client)
     assert len(calls) > 2
     assert {future.status for future in futures_of(persisted)} == {"finished"}
@@ -792,7 +792,7 @@ def test_a_worker_lost_while_shards_are_built_leaves_the_scheduler_well(tmp_path
     """Dask's scheduler drops a client that cancels what others depend on that nobody wants."""
     X, y, weights = dask_of(*rows(20_000))
     with by_hand(tmp_path, 2) as (client, _):
-        patch, original, calls = pytest.MonkeyPatch(), vars(holding)["value_of"], []
+        patch, original, calls = pytest.MonkeyPatch(), vars(remote_chunks)["value_of"], []
 
         def lost_once(*arguments, **named):
             calls.append(1)
@@ -800,7 +800,7 @@ def test_a_worker_lost_while_shards_are_built_leaves_the_scheduler_well(tmp_path
                 raise WorkerLost("as if")
             return original(*arguments, **named)
 
-        patch.setattr(holding, "value_of", lost_once)
+        patch.setattr(remote_chunks, "value_of", lost_once)
         connected = client.scheduler_comm
         try:
             fit_both(model(), X, y, weights, client=client)

@@ -12,9 +12,9 @@ from sklearn.preprocessing import StandardScaler
 from engine import MLPClassifier, MLPRegressor, ModelFileError, load, save
 from engine.cli import main
 from engine.comparison.tables import as_json
-from engine.model_files import archive, network_file, onnx_file, pipeline_file
-from engine.model_files.pipeline_file import StoredModel, read_model, write_model
-from engine.tables import facts
+from engine.model_files import onnx_file, safetensors_file, skops_archive, skops_file
+from engine.model_files.skops_file import StoredModel, read_model, write_model
+from engine.tables import metadata
 from engine.tables.columns import Column
 from engine.tables.model import TableModel, read
 from engine.tables.scores import (
@@ -102,13 +102,15 @@ def test_numbers_that_json_has_not_become_null_in_a_model_file(tmp_path):
     found = read_model(path).header["training"]
     assert found == {"score": None, "scores": [None, None, 1.5], "more": {"x": [None, "NaN"]}}
     with zipfile.ZipFile(path) as parts:
-        strict(parts.read(archive.HEADER))
+        strict(parts.read(skops_archive.HEADER))
 
 
 def test_facts_of_a_converted_table_and_figures_of_a_comparison_are_json(tmp_path):
     target = Target("y", "number", REGRESSION)
     with pytest.raises(ValueError, match="JSON"):
-        facts.write_facts(tmp_path, target, [Column("x", "number")], {"target": {"mean": NAN}})
+        metadata.write_metadata(
+            tmp_path, target, [Column("x", "number")], {"target": {"mean": NAN}}
+        )
     found = strict(as_json("engine compare", {"cost": INF, "costs": [1.0, NAN], "of": {"x": NAN}}))
     assert found == {"command": "engine compare", "costs": [1.0, None], "of": {}}
 
@@ -158,9 +160,9 @@ def test_a_file_that_cannot_be_read_back_is_an_error_and_the_one_before_stays(
     save(path, fitted)
     before = path.read_bytes()
     for module, name in (
-        (network_file, "written"),
-        (pipeline_file, "archive_of"),
-        (onnx_file, "exported"),
+        (safetensors_file, "network_bytes"),
+        (skops_file, "archive_of"),
+        (onnx_file, "network_bytes"),
     ):
         right = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, _right=right, **k: cut(_right(*a, **k)))
@@ -224,9 +226,9 @@ SMALL = ("--max-iter", "2", "--hidden", "2", "--model", "m.skops", "--force")
 def seed_for(folder, name):
     """A seed that holds out what leaves a score undefined."""
     from engine.tables import fitting
-    from engine.tables.reading import read_table
+    from engine.tables.csv_and_parquet import read_table
 
-    plan = fitting.planned(read_table(folder / f"{name}.csv"), name[:-1])
+    plan = fitting.prepared(read_table(folder / f"{name}.csv"), name[:-1])
     for seed in range(200):
         held_out = fitting.split(plan, 0.2, seed).held_out
         assert held_out is not None

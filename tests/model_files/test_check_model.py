@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, Network, save
 from engine.cli import main
-from engine.model_files import archive, examples, tensor_file, trials
+from engine.model_files import check_model, safetensors_file, skops_archive, stored_network
 from engine.training.result import fingerprint_of
 from tests import processes
 from tests.processes import run
@@ -76,9 +76,9 @@ def test_a_pipeline_is_tried_as_a_whole(tmp_path, capsys, monkeypatch):
 
 
 def with_other_outputs(path, change):
-    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    metadata, tensors = safetensors_file.read_tensors(path, path.read_bytes())
     tensors["examples.outputs"] = change(tensors["examples.outputs"])
-    path.write_bytes(tensor_file.written(metadata, tensors))
+    path.write_bytes(safetensors_file.tensor_bytes(metadata, tensors))
 
 
 def test_outputs_that_differ_by_more_than_rounding_end_with_1(tmp_path, capsys, monkeypatch):
@@ -119,18 +119,18 @@ def test_other_weights_with_right_checksums_are_found_by_the_examples(
     path = tmp_path / "net.safetensors"
     network = Network((2, 3, 1))
     save(path, network, network.initial_parameters(seed=0))
-    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    metadata, tensors = safetensors_file.read_tensors(path, path.read_bytes())
     tensors["layers.0.weight"] = tensors["layers.0.weight"] * 1.001
     layers = [tensors[f"layers.{l}.{part}"] for l in (0, 1) for part in ("weight", "bias")]
     metadata["fingerprint"] = fingerprint_of(layers)
-    path.write_bytes(tensor_file.written(metadata, tensors))
+    path.write_bytes(safetensors_file.tensor_bytes(metadata, tensors))
     assert checked(path, capsys, monkeypatch)[0] == 1
 
 
 def test_labels_of_onnxruntime_count_as_well(tmp_path, capsys, monkeypatch):
     path = tmp_path / "flowers.onnx"
     save(path, model(), X=ROWS)
-    monkeypatch.setattr(trials, "decoded", lambda about, A: np.full(len(A), "rose"))
+    monkeypatch.setattr(check_model, "decoded", lambda about, A: np.full(len(A), "rose"))
     status, told, _ = checked(path, capsys, monkeypatch)
     assert status == 1
     assert "DIFFERS: its labels are not those of its probabilities" in told
@@ -158,9 +158,9 @@ def test_a_missing_file_and_another_ending_end_with_2(tmp_path, capsys, monkeypa
 def test_a_file_without_examples_cannot_be_tried(tmp_path, capsys, monkeypatch):
     path = tmp_path / "flowers.skops"
     save(path, model(), X=ROWS)
-    parts = archive.parts_of(path, path.read_bytes())
-    del parts[archive.EXAMPLES]
-    path.write_bytes(archive.archive_of(parts))
+    parts = skops_archive.parts_of(path, path.read_bytes())
+    del parts[skops_archive.EXAMPLES]
+    path.write_bytes(skops_archive.archive_of(parts))
     status, _, complaints = checked(path, capsys, monkeypatch)
     assert status == 2
     assert "carries no examples" in complaints
@@ -183,28 +183,28 @@ def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task)
     assert f"{task} of 'target' from a table's columns" in told
     assert "8, made-up rows of the table, tried by" in told
     with zipfile.ZipFile(path) as archived:
-        header = json.loads(archived.read(archive.HEADER))
-    parts = archive.parts_of(path, path.read_bytes())
-    parts[archive.HEADER] = json.dumps({**header, "columns": []}).encode()
-    path.write_bytes(archive.archive_of(parts))
+        header = json.loads(archived.read(skops_archive.HEADER))
+    parts = skops_archive.parts_of(path, path.read_bytes())
+    parts[skops_archive.HEADER] = json.dumps({**header, "columns": []}).encode()
+    path.write_bytes(skops_archive.archive_of(parts))
     assert checked(path, capsys, monkeypatch)[0] == 2  # as `engine predict` would say
 
 
 def test_the_unit_is_that_of_the_largest_number():
     one = np.array([[1.0, 1e-9]])
-    assert examples.last_place(one) == 2**-52
-    assert examples.last_place(one.astype("f")) == 2**-23
-    assert examples.last_place(one, one * 2) == 2**-51
-    assert examples.last_place(one * np.nan, one) == 2**-52
-    assert examples.last_place(one * 0) == np.finfo(float).smallest_subnormal
+    assert stored_network.last_place(one) == 2**-52
+    assert stored_network.last_place(one.astype("f")) == 2**-23
+    assert stored_network.last_place(one, one * 2) == 2**-51
+    assert stored_network.last_place(one * np.nan, one) == 2**-52
+    assert stored_network.last_place(one * 0) == np.finfo(float).smallest_subnormal
 
 
 def test_outputs_of_another_shape_and_no_numbers_are_infinitely_far():
     one = np.array([[1.0, 1e-9]])
-    assert examples.apart(one, one + np.array([0.5, 0])) == 0.5
-    assert examples.apart(one, one[:, :1]) == np.inf
-    assert examples.apart(one, one * np.nan) == np.inf
-    assert examples.apart(one, one * np.inf) == np.inf
+    assert stored_network.largest_difference(one, one + np.array([0.5, 0])) == 0.5
+    assert stored_network.largest_difference(one, one[:, :1]) == np.inf
+    assert stored_network.largest_difference(one, one * np.nan) == np.inf
+    assert stored_network.largest_difference(one, one * np.inf) == np.inf
 
 
 @pytest.mark.parametrize("expected", [0.0, 5e-324, 1e-300, 1e300])
@@ -236,9 +236,9 @@ def test_a_file_that_does_not_say_where_its_examples_come_from_ends_with_2(
 ):
     path = tmp_path / "flowers.safetensors"
     save(path, model(), X=ROWS)
-    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    metadata, tensors = safetensors_file.read_tensors(path, path.read_bytes())
     del metadata["examples"]
-    path.write_bytes(tensor_file.written(metadata, tensors))
+    path.write_bytes(safetensors_file.tensor_bytes(metadata, tensors))
     status, _, complaints = checked(path, capsys, monkeypatch)
     assert status == 2
     assert "none that say where they come from" in complaints
@@ -247,15 +247,15 @@ def test_a_file_that_does_not_say_where_its_examples_come_from_ends_with_2(
 def test_what_a_file_says_does_not_move_about_in_the_terminal(tmp_path, capsys, monkeypatch):
     path = tmp_path / "flowers.safetensors"
     save(path, model(), X=ROWS)
-    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    metadata, tensors = safetensors_file.read_tensors(path, path.read_bytes())
     names = ["\x1b[2Jlength", "b", "c", "\ud800"]
     metadata["feature_names"] = json.dumps(names)
-    path.write_bytes(tensor_file.written(metadata, tensors))
+    path.write_bytes(safetensors_file.tensor_bytes(metadata, tensors))
     status, told, _ = checked(path, capsys, monkeypatch)
     assert status == 0
     assert r"features     \x1b[2Jlength, b, c, \ud800" in told
     metadata["format_version"] = "2\x1b[2J"
-    path.write_bytes(tensor_file.written(metadata, tensors))
+    path.write_bytes(safetensors_file.tensor_bytes(metadata, tensors))
     status, _, complaints = checked(path, capsys, monkeypatch)
     assert status == 2
     assert r"format version 2\x1b[2J" in complaints

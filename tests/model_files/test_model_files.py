@@ -20,9 +20,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import engine as package
 from engine import ModelFileError
-from engine.model_files import pipeline_file, trusted
-from engine.model_files.archive import HEADER, SCHEMA
-from engine.model_files.pipeline_file import StoredModel, read_model, write_model
+from engine.model_files import skops_file, trusted_types
+from engine.model_files.skops_archive import HEADER, SCHEMA
+from engine.model_files.skops_file import StoredModel, read_model, write_model
 from engine.system import atomic_files
 
 HEADER_OF_TEST = {"what": "a test, naïve", "columns": ["a"]}
@@ -74,7 +74,7 @@ def test_a_model_is_read_as_it_was_written(tmp_path):
 def test_what_a_file_says_of_its_model_is_plain_json(tmp_path):
     with zipfile.ZipFile(written(tmp_path / "model.skops")) as archive:
         header = json.loads(archive.read(HEADER))
-    assert header["format"] == pipeline_file.FORMAT
+    assert header["format"] == skops_file.FORMAT
     assert header["versions"]["mlp-engine"] == package.__version__
     assert header["what"] == "a test, naïve"
 
@@ -161,9 +161,11 @@ def test_an_array_that_is_a_pickle_is_refused(tmp_path):
 
 
 def test_skops_is_never_asked_to_trust_what_a_file_asks_for():
-    assert "os.system" not in trusted.TRUSTED
-    assert all(not name.startswith(("os.", "posix.", "subprocess.")) for name in trusted.TRUSTED)
-    assert not {"MethodNode", "OperatorFuncNode", "PartialNode"} & set(trusted.TYPES)
+    assert "os.system" not in trusted_types.TRUSTED
+    assert all(
+        not name.startswith(("os.", "posix.", "subprocess.")) for name in trusted_types.TRUSTED
+    )
+    assert not {"MethodNode", "OperatorFuncNode", "PartialNode"} & set(trusted_types.TYPES)
 
 
 # Files that are damaged, of another kind or of another version.
@@ -237,13 +239,13 @@ def test_parts_that_make_no_sense_are_refused(tmp_path, part, held):
 @pytest.mark.parametrize("package", ["mlp-engine", "scikit-learn"])
 def test_a_file_from_another_version_says_which(tmp_path, package):
     path = written(tmp_path / "model.skops")
-    versions = {**pipeline_file._versions(), package: "77.1.2"}
+    versions = {**skops_file._versions(), package: "77.1.2"}
     with pytest.raises(ModelFileError, match=rf"written with {package} 77\.1\.2, and this is \d"):
         read_model(with_header(path, versions=versions))
 
 
 def test_a_patch_of_the_same_version_is_read(tmp_path):
-    ours = pipeline_file._versions()
+    ours = skops_file._versions()
     patched = {name: ".".join([*version.split(".")[:2], "77"]) for name, version in ours.items()}
     assert patched != ours
     read_model(with_header(written(tmp_path / "model.skops"), versions=patched))

@@ -16,8 +16,9 @@ from sklearn.exceptions import NotFittedError
 import engine
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save, train
 from engine.equations import backends
-from engine.model_files import description, plain, tensor_file
-from engine.model_files.stored import layers_of
+from engine.model_files import description, safetensors_file
+from engine.model_files import model as model_files_model
+from engine.model_files.stored_network import layers_of
 from tests.processes import output, result_of
 from tests.test_public_names import modules_after
 
@@ -141,14 +142,14 @@ def test_labels_that_were_sparse_are_sparse_again(path):
     assert light.predict(ROWS, backend="tiled").tolist() == model.predict(ROWS).toarray().tolist()
 
 
-@pytest.mark.parametrize("unit", plain.HIDDEN_UNITS)
-@pytest.mark.parametrize("output", plain.OUTPUT_UNITS)
+@pytest.mark.parametrize("unit", description.HIDDEN_UNITS)
+@pytest.mark.parametrize("output", description.OUTPUT_UNITS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_first_answer_has_the_bits_of_numpys_backend(unit, output, dtype):
     network = Network((3, 5, 4), hidden=unit, output=output)
     theta = 3 * network.initial_parameters(seed=1, dtype=dtype)
     X = np.random.default_rng(0).standard_normal((3, 50)).astype(dtype)
-    light = plain.forward(layers_of(theta, [(5, 3), (4, 5)]), (unit, output), X)
+    light = model_files_model.forward(layers_of(theta, [(5, 3), (4, 5)]), (unit, output), X)
     with np.errstate(all="ignore"):
         reference = network.forward(theta, X, backend="numpy")
     np.testing.assert_array_equal(light, reference, strict=True)
@@ -157,8 +158,8 @@ def test_the_first_answer_has_the_bits_of_numpys_backend(unit, output, dtype):
 def test_units_that_files_know_are_those_of_the_equations():
     from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 
-    assert set(plain.HIDDEN_UNITS) == set(HIDDEN_UNITS)
-    assert set(plain.OUTPUT_UNITS) == set(OUTPUT_UNITS)
+    assert set(description.HIDDEN_UNITS) == set(HIDDEN_UNITS)
+    assert set(description.OUTPUT_UNITS) == set(OUTPUT_UNITS)
     assert list(backends.BACKENDS) == ["numpy", "loops", "tiled"]
 
 
@@ -366,10 +367,10 @@ def test_many_rows_go_through_in_blocks(path):
 
 def resealed(path, change):
     """The file with other texts and tensors, and a checksum that is right."""
-    metadata, tensors = tensor_file.read(path, path.read_bytes())
+    metadata, tensors = safetensors_file.read_tensors(path, path.read_bytes())
     metadata, tensors = dict(metadata), dict(tensors)
     change(metadata, tensors)
-    path.write_bytes(tensor_file.written(metadata, tensors))
+    path.write_bytes(safetensors_file.tensor_bytes(metadata, tensors))
 
 
 def replaced(**texts):

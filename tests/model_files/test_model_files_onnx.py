@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
-from engine.model_files import onnx_file, plain, wire
-from engine.model_files.reading import content_of
+from engine.model_files import description, onnx_file, protobuf
+from engine.model_files.safe_reading import content_of
 from tests.processes import run
 
 pytestmark = [
@@ -51,8 +51,8 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("output", plain.OUTPUT_UNITS)
-@pytest.mark.parametrize("hidden", plain.HIDDEN_UNITS)
+@pytest.mark.parametrize("output", description.OUTPUT_UNITS)
+@pytest.mark.parametrize("hidden", description.HIDDEN_UNITS)
 def test_every_unit_is_computed_to_rounding(path, hidden, output, dtype):
     network = Network((5, 7, 6, 3), hidden=hidden, output=output)
     theta = network.initial_parameters(seed=1, dtype=dtype)
@@ -243,7 +243,7 @@ def test_a_graph_of_hardly_anything_is_refused_before_protobuf_sees_it(path, mes
 )
 def test_what_is_no_message_is_refused(message, said):
     with pytest.raises(ValueError, match=said):
-        list(wire.fields(memoryview(message)))
+        list(protobuf.fields(memoryview(message)))
 
 
 def test_without_onnx_it_says_what_to_install(tmp_path):

@@ -35,9 +35,9 @@ from sklearn.preprocessing import (
 )
 
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
-from engine.model_files import archive, trusted
-from engine.model_files.pipeline_file import read_model
-from engine.model_files.soundness import check_model
+from engine.model_files import skops_archive, trusted_types
+from engine.model_files.estimator_checks import check_model
+from engine.model_files.skops_file import read_model
 from engine.model_files.table_columns import TableColumns
 from engine.tables.translation import Translation
 from tests.processes import result_of
@@ -138,7 +138,7 @@ def whole(path):
     """A file of a pipeline, and its parts."""
     model = make_pipeline(StandardScaler(), classifier()).fit(ROWS, CODES)
     save(path, model)
-    return archive.parts_of(path, path.read_bytes())
+    return skops_archive.parts_of(path, path.read_bytes())
 
 
 def examples_in(path):
@@ -195,12 +195,12 @@ def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
     for number, (model, X, y) in enumerate(models.values()):
         path = tmp_path / f"{number}.skops"
         save(path, model.fit(X, y), X=X)
-        schema = json.loads(archive.parts_of(path, path.read_bytes())[archive.SCHEMA])
-        for node in archive.nodes_of(schema):
+        schema = json.loads(skops_archive.parts_of(path, path.read_bytes())[skops_archive.SCHEMA])
+        for node in skops_archive.nodes_of(schema):
             name = f"{node['__module__']}.{node['__class__']}"
             asked.setdefault(node["__loader__"], set()).add(name)
     scalars = {f"numpy.{name}" for name in ("float32", "float64", "int32", "int64")}
-    for loader, known in trusted.TYPES.items():
+    for loader, known in trusted_types.TYPES.items():
         assert known - asked[loader] <= (scalars if loader != "ObjectNode" else set()), loader
 
 
@@ -324,7 +324,7 @@ def test_without_skops_it_says_what_to_install(path, monkeypatch):
 
 
 def refused(path, parts, message):
-    path.write_bytes(archive.archive_of(parts))
+    path.write_bytes(skops_archive.archive_of(parts))
     with pytest.raises(ModelFileError, match=message):
         load(path)
 
@@ -395,10 +395,10 @@ def test_parameters_that_are_not_sound_are_refused(path, whole, change, message)
 
 @pytest.mark.parametrize("attribute", ["mean_", "scale_"])
 def test_a_scaler_with_nan_is_refused(path, whole, attribute):
-    schema = json.loads(whole[archive.SCHEMA])
+    schema = json.loads(whole[skops_archive.SCHEMA])
     (name,) = {
         node["content"]["content"][attribute]["file"]
-        for node in archive.nodes_of(schema)
+        for node in skops_archive.nodes_of(schema)
         if node["__class__"] == "StandardScaler"
     }
     refused(path, changed_array(whole, name, lambda a: a * np.nan), f"{attribute} holds NaN")
@@ -406,21 +406,21 @@ def test_a_scaler_with_nan_is_refused(path, whole, attribute):
 
 def attributes_of(parts, kind):
     """The schema, and the attributes in it of the first object of that type."""
-    schema = json.loads(parts[archive.SCHEMA])
-    node = next(n for n in archive.nodes_of(schema) if n["__class__"] == kind)
+    schema = json.loads(parts[skops_archive.SCHEMA])
+    node = next(n for n in skops_archive.nodes_of(schema) if n["__class__"] == kind)
     return schema, node["content"]
 
 
 def with_attribute(parts, kind, name, value):
     """An attribute of an object set to a plain value."""
     schema, content = attributes_of(parts, kind)
-    free = 1 + max(node["__id__"] for node in archive.nodes_of(schema))
+    free = 1 + max(node["__id__"] for node in skops_archive.nodes_of(schema))
     text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
     if name not in content["content"]:
         key = {**text, "__loader__": "TypeNode", "__id__": free}
         content["key_types"]["content"].append(key)
     content["content"][name] = {**text, "content": json.dumps(value), "__id__": free + 1}
-    return {**parts, archive.SCHEMA: json.dumps(schema).encode()}
+    return {**parts, skops_archive.SCHEMA: json.dumps(schema).encode()}
 
 
 @pytest.mark.parametrize(
@@ -451,20 +451,20 @@ def test_attributes_that_someone_set_are_refused(path, whole, kind, name, value,
 def test_processes_are_not_started_for_a_file(path):
     model, X, y = MODELS["slices"]
     save(path, model.fit(X, y), X=X)
-    parts = archive.parts_of(path, path.read_bytes())
+    parts = skops_archive.parts_of(path, path.read_bytes())
     refused(path, with_attribute(parts, "ColumnTransformer", "n_jobs", 1000), r"n_jobs=1000")
 
 
 def changed(path, model, X, y, change):
     """The parts of a file of a fitted model, to which something was done that `save` refuses."""
     save(path, model.fit(X, y), X=X)
-    parts = archive.parts_of(path, path.read_bytes())
+    parts = skops_archive.parts_of(path, path.read_bytes())
     estimator = load(path)
     change(estimator)
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archived:
         made = {name: archived.read(name) for name in archived.namelist()}
-    kept = {name: parts[name] for name in (archive.HEADER, archive.EXAMPLES)}
-    return {**kept, **archive.renumbered(made)}
+    kept = {name: parts[name] for name in (skops_archive.HEADER, skops_archive.EXAMPLES)}
+    return {**kept, **skops_archive.renumbered(made)}
 
 
 def test_a_network_that_was_used_is_sound_and_is_saved_and_copied(path):
@@ -618,19 +618,19 @@ def test_directions_that_someone_added_count_as_features(path):
 def test_a_file_of_no_model_is_not_loaded(path, whole, model):
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archived:
         made = {name: archived.read(name) for name in archived.namelist()}
-    parts = {archive.HEADER: whole[archive.HEADER], **archive.renumbered(made)}
+    parts = {skops_archive.HEADER: whole[skops_archive.HEADER], **skops_archive.renumbered(made)}
     refused(path, parts, "holds no fitted MLPClassifier or MLPRegressor")
 
 
 def test_a_model_without_examples_is_not_loaded(path, whole):
-    refused(path, {n: p for n, p in whole.items() if n != archive.EXAMPLES}, "no examples")
+    refused(path, {n: p for n, p in whole.items() if n != skops_archive.EXAMPLES}, "no examples")
 
 
 def test_texts_are_made_of_letters_and_answers_of_yes_and_no(path):
     model = classifier()
     for y, bad in [(np.array(["l", "m"])[CODES % 2], b"\xff\xff\xff\x7f"), (CODES > 0, b"\2")]:
         save(path, model.fit(ROWS, y))
-        parts = archive.parts_of(path, path.read_bytes())
+        parts = skops_archive.parts_of(path, path.read_bytes())
         kind = b"<U1" if y.dtype.kind == "U" else b"|b1"
         name = next(n for n, part in parts.items() if kind in part[:40])
         part = parts[name][: -len(bad)] + bad
@@ -651,7 +651,7 @@ def test_a_long_text_is_not_as_long_in_every_column(path):
 def test_a_few_features_do_not_become_millions(path, name, value):
     model = make_pipeline(PolynomialFeatures(2), StandardScaler(), classifier()).fit(ROWS, CODES)
     save(path, model)
-    parts = archive.parts_of(path, path.read_bytes())
+    parts = skops_archive.parts_of(path, path.read_bytes())
     refused(path, with_attribute(parts, "PolynomialFeatures", name, value), "polynomials of")
 
 
@@ -663,23 +663,23 @@ def test_parts_within_parts_that_share_a_number_are_refused_at_once(path, whole)
         again = {**kept, "__id__": 10**6 + level, "content": []}
         part = {**kept, "__id__": 10**6 + level + 1, "content": [part, again]}
     content["content"]["more"] = part
-    parts = {**whole, archive.SCHEMA: json.dumps(schema).encode()}
+    parts = {**whole, skops_archive.SCHEMA: json.dumps(schema).encode()}
     refused(path, parts, "two parts of the model have one number")
 
 
 def test_one_array_is_read_once(path, whole):
-    schema = json.loads(whole[archive.SCHEMA])
-    one, other, *_ = [node for node in archive.nodes_of(schema) if "file" in node]
+    schema = json.loads(whole[skops_archive.SCHEMA])
+    one, other, *_ = [node for node in skops_archive.nodes_of(schema) if "file" in node]
     other["file"] = one["file"]
-    parts = {**whole, archive.SCHEMA: json.dumps(schema).encode()}
+    parts = {**whole, skops_archive.SCHEMA: json.dumps(schema).encode()}
     refused(path, parts, "is asked for more than once")
 
 
 @pytest.mark.parametrize("name", ["../../x.npy", "/etc/passwd", "C:\\x", "schema.json"])
 def test_an_array_is_not_looked_for_elsewhere(path, whole, name):
-    schema = json.loads(whole[archive.SCHEMA])
-    next(node for node in archive.nodes_of(schema) if "file" in node)["file"] = name
-    parts = {**whole, archive.SCHEMA: json.dumps(schema).encode()}
+    schema = json.loads(whole[skops_archive.SCHEMA])
+    next(node for node in skops_archive.nodes_of(schema) if "file" in node)["file"] = name
+    parts = {**whole, skops_archive.SCHEMA: json.dumps(schema).encode()}
     refused(path, parts, "is asked for that is not there|is asked for more than once|no part of")
 
 
@@ -744,14 +744,14 @@ def test_parts_that_lie_over_each_other_are_refused(path, whole):
     ids=str,
 )
 def test_examples_that_make_no_sense_are_refused(path, whole, change, message):
-    value = {**json.loads(whole[archive.EXAMPLES]), **change}
-    refused(path, {**whole, archive.EXAMPLES: json.dumps(value).encode()}, message)
+    value = {**json.loads(whole[skops_archive.EXAMPLES]), **change}
+    refused(path, {**whole, skops_archive.EXAMPLES: json.dumps(value).encode()}, message)
 
 
 def test_a_model_that_cannot_predict_its_examples_is_refused(path, whole):
-    value = json.loads(whole[archive.EXAMPLES])
+    value = json.loads(whole[skops_archive.EXAMPLES])
     value["columns"] = value["columns"][:-1]
-    refused(path, {**whole, archive.EXAMPLES: json.dumps(value).encode()}, "X has 5 features")
+    refused(path, {**whole, skops_archive.EXAMPLES: json.dumps(value).encode()}, "X has 5 features")
 
 
 @pytest.mark.parametrize(
@@ -764,9 +764,9 @@ def test_a_model_that_cannot_predict_its_examples_is_refused(path, whole):
     ],
 )
 def test_another_protocol_of_skops_is_refused(path, whole, protocol, message):
-    schema = json.loads(whole[archive.SCHEMA])
+    schema = json.loads(whole[skops_archive.SCHEMA])
     text = json.dumps({**schema, "protocol": protocol}).encode()
-    refused(path, {**whole, archive.SCHEMA: text}, message)
+    refused(path, {**whole, skops_archive.SCHEMA: text}, message)
 
 
 def test_skops_sees_nothing_of_a_file_but_what_passed(path, whole, monkeypatch):
@@ -783,5 +783,5 @@ def test_skops_sees_nothing_of_a_file_but_what_passed(path, whole, monkeypatch):
     load(path)
     assert seen[0].startswith(b"PK")
     names = zipfile.ZipFile(io.BytesIO(seen[0])).namelist()
-    assert archive.HEADER not in names
-    assert archive.EXAMPLES not in names
+    assert skops_archive.HEADER not in names
+    assert skops_archive.EXAMPLES not in names

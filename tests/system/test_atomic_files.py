@@ -9,7 +9,7 @@ import pytest
 import engine as package
 from engine import Network
 from engine.system import atomic_files
-from engine.tables import on_disk
+from engine.tables import converted_table
 from tests.processes import ROOT
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
@@ -48,7 +48,7 @@ def test_new_files_and_folders_have_the_mode_of_any_other(tmp_path):
     assert has_ordinary_mode(tmp_path / "run")
     (tmp_path / "group").mkdir()
     (tmp_path / "group").chmod(0o2777)  # whose files and folders belong to its group
-    with on_disk.new_folder(tmp_path / "group" / "table"):
+    with converted_table.new_folder(tmp_path / "group" / "table"):
         pass
     assert has_ordinary_mode(tmp_path / "group" / "table")
 

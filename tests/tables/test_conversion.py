@@ -13,17 +13,18 @@ import polars as pl
 import pytest
 
 from engine import MLPClassifier, convert_table, open_table
-from engine.model_files.pipeline_file import read_model
-from engine.tables import fitting, on_disk, stream
+from engine.model_files.skops_file import read_model
+from engine.tables import converted_table, fitting
 from engine.tables import pipeline as parts
+from engine.tables import table_files as tables_table_files
+from engine.tables.column_statistics import Moments, TableStatistics
 from engine.tables.columns import described
-from engine.tables.facts import PARTS
+from engine.tables.converted_table import PIPELINE
+from engine.tables.csv_and_parquet import MISSING, LoadedTable, read_table
 from engine.tables.fitting_on_disk import trained_on_disk
-from engine.tables.on_disk import PIPELINE
-from engine.tables.reading import MISSING, Table, read_table
-from engine.tables.stream import table_files
-from engine.tables.survey import Moments, Survey
-from engine.tables.target import decided
+from engine.tables.metadata import PARTS
+from engine.tables.table_files import table_files
+from engine.tables.target import target_of
 from tests.processes import environment
 
 pytestmark = pytest.mark.compiled
@@ -34,8 +35,8 @@ N_ROWS = 3000
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch):
     """Several batches of small tables."""
-    monkeypatch.setattr(stream, "PART_BYTES", 10_000)
-    monkeypatch.setattr(stream, "CELLS", 700)
+    monkeypatch.setattr(tables_table_files, "PART_BYTES", 10_000)
+    monkeypatch.setattr(tables_table_files, "CELLS", 700)
 
 
 def frame(n_rows=N_ROWS, seed=0):
@@ -98,7 +99,7 @@ def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, tar
     table = frame()
     path = written(table, tmp_path, ending)
     converted = convert_table(path, tmp_path / "folder", target, dtype="float64")
-    plan = fitting.planned(Table(path, table), target)
+    plan = fitting.prepared(LoadedTable(path, table), target)
     read = plan.inputs
     part = parts_of(table, target)
     known = part[part >= 0]
@@ -155,14 +156,14 @@ def test_classes_are_numbered(tmp_path, labels, classes, ending):
 def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     table = frame().with_columns(opened=pl.lit("31.1.2024"), fee=pl.lit("1,50 €"))
     converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
-    expected = fitting.planned(read_table(tmp_path / "table.csv"), "rent").columns
+    expected = fitting.prepared(read_table(tmp_path / "table.csv"), "rent").columns
     assert [(c.name, c.kind, c.note) for c in converted.columns] == [
         (c.name, c.kind, c.note) for c in expected.used
     ]
     assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
     assert ["opened", "is '31.1.2024' everywhere"] in converted.facts["left out"]
     assert ["fee", "is '1,50 €' everywhere"] in converted.facts["left out"]
-    assert converted.target == decided(table["rent"], None)
+    assert converted.target == target_of(table["rent"], None)
 
 
 @pytest.mark.parametrize("n_categories", [48, 49, 50, 51, 60])
@@ -188,7 +189,7 @@ def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
     tmp_path, monkeypatch, first, n_distinct
 ):
     for size in (300, 1 << 20):
-        monkeypatch.setattr(stream, "PART_BYTES", size)
+        monkeypatch.setattr(tables_table_files, "PART_BYTES", size)
         values = [str(k % n_distinct + 0.5) for k in range(120)]
         values[first : first + 10] = ["none"] * 10
         table = pl.DataFrame({"x": values, "z": ["ab"[k % 2] for k in range(120)], "y": range(120)})
@@ -259,7 +260,7 @@ def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted
     path = written(table, tmp_path, ".csv")
     found = []
     for size in (300, 1001, 1 << 20):
-        monkeypatch.setattr(stream, "PART_BYTES", size)
+        monkeypatch.setattr(tables_table_files, "PART_BYTES", size)
         batches = list(table_files(path, MISSING).batches())
         assert [b.first_row for b in batches] == list(
             1 + np.cumsum([0, *(b.frame.height for b in batches[:-1])])
@@ -271,7 +272,7 @@ def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted
 
 
 def test_parts_of_a_file_grow_with_its_columns(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "PART_BYTES", 2000)
+    monkeypatch.setattr(tables_table_files, "PART_BYTES", 2000)
     path = tmp_path / "table.csv"
     n_rows, found = 100, {}
     for n_columns in (10, 1000):
@@ -281,7 +282,7 @@ def test_parts_of_a_file_grow_with_its_columns(tmp_path, monkeypatch):
         assert sum(batch.frame.height for batch in batches) == n_rows
         found[n_columns] = max(batch.frame.height * 2 * n_columns for batch in batches)
     assert found[10] <= 2000
-    assert 2000 < found[1000] <= 2000 * (1 + 1000 // stream.COLUMNS)
+    assert 2000 < found[1000] <= 2000 * (1 + 1000 // tables_table_files.COLUMNS)
 
 
 def test_empty_rows_are_left_out_and_counted(tmp_path):
@@ -294,7 +295,7 @@ def test_empty_rows_are_left_out_and_counted(tmp_path):
 
 
 def test_medians_of_many_rows_are_those_of_a_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.tables.survey.SAMPLE_ROWS", 500)
+    monkeypatch.setattr("engine.tables.column_statistics.SAMPLE_ROWS", 500)
     table = frame()
     converted = convert_table(written(table, tmp_path, ".parquet"), tmp_path / "folder", "rent")
     learnt = table.filter(parts_of(table, "rent") == 0)["area"].drop_nulls()
@@ -305,8 +306,8 @@ def test_medians_of_many_rows_are_those_of_a_sample(tmp_path, monkeypatch):
 
 
 def test_a_sample_is_drawn_over_all_rows_and_holds_each_once(monkeypatch):
-    monkeypatch.setattr("engine.tables.survey.SAMPLE_ROWS", 500)
-    survey = Survey("y", {}, 3, np.random.default_rng(0))
+    monkeypatch.setattr("engine.tables.column_statistics.SAMPLE_ROWS", 500)
+    survey = TableStatistics("y", {}, 3, np.random.default_rng(0))
     sizes = [1, 300, 250, 2, 4000, 7]
     rows = np.split(np.arange(float(sum(sizes))), np.cumsum(sizes)[:-1])
     for numbers in rows:
@@ -381,7 +382,9 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path, wrong, message):
 
 
 def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.tables.reading.HEADER_BYTES", 1000)  # that are looked at first
+    monkeypatch.setattr(
+        "engine.tables.csv_and_parquet.HEADER_BYTES", 1000
+    )  # that are looked at first
     lines = lines_of()
     lines.insert(2501, "1,\xe9,3")
     path = tmp_path / "table.csv"
@@ -390,7 +393,7 @@ def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path, monkeypatch)
 
 
 def test_a_quotation_mark_that_is_never_closed_does_not_take_the_whole_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "MOST_ROW_BYTES", 20_000)
+    monkeypatch.setattr(tables_table_files, "MOST_ROW_BYTES", 20_000)
     lines = lines_of(20_000)
     lines.insert(2501, '1,"2,3')
     path = tmp_path / "table.csv"
@@ -449,8 +452,8 @@ def test_arguments_out_of_range_are_refused(tmp_path, given, message):
     ],
 )
 def test_a_header_that_cannot_be_read_is_said(tmp_path, monkeypatch, text, message):
-    monkeypatch.setattr("engine.tables.reading.HEADER_BYTES", 100)
-    monkeypatch.setattr("engine.tables.reading.MOST_ROW_BYTES", 1000)
+    monkeypatch.setattr("engine.tables.csv_and_parquet.HEADER_BYTES", 100)
+    monkeypatch.setattr("engine.tables.csv_and_parquet.MOST_ROW_BYTES", 1000)
     path = tmp_path / "table.csv"
     path.write_bytes(text.encode())
     refused(rf"table.csv cannot be read as CSV{message}", path, tmp_path)
@@ -584,7 +587,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path, monkeypatch, late):
         def write(writer, part, X, y):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(on_disk.Writer, "write", write)
+        monkeypatch.setattr(converted_table.ArrayWriter, "write", write)
         refused("The disk is full. What was written is removed", path, tmp_path, error=OSError)
     else:
         monkeypatch.setattr("shutil.disk_usage", lambda folder: _Free(1000))
@@ -614,8 +617,8 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
     code = (
         "import sys, time\n"
         "from engine import convert_table\n"
-        "from engine.tables import stream\n"
-        "stream.PART_BYTES = 10_000\n"
+        "from engine.tables import table_files\n"
+        "table_files.PART_BYTES = 10_000\n"
         "def wait(what, rows):\n"
         "    if what == 'write':\n"
         "        print('writing', flush=True)\n"
@@ -850,7 +853,7 @@ def replaced_codes(folder, change, part="training"):
 def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch, damage, message):
     damage(converted_classes.folder)
     monkeypatch.setattr(MLPClassifier, "fit", None)
-    monkeypatch.setattr("engine.tables.on_disk.CODES_AT_A_TIME", 100)
+    monkeypatch.setattr("engine.tables.converted_table.CODES_AT_A_TIME", 100)
     with pytest.raises(ValueError, match=message):
         trained_on_disk(open_table(converted_classes.folder), {})
 
@@ -882,7 +885,9 @@ def test_one_row_is_none_to_stop_by(tmp_path):
 
 
 def test_all_files_are_closed_where_one_cannot_be(tmp_path):
-    writer = on_disk.Writer(tmp_path, {"training": 2, "held-out": 2}, 3, (np.float32, np.int32))
+    writer = converted_table.ArrayWriter(
+        tmp_path, {"training": 2, "held-out": 2}, 3, (np.float32, np.int32)
+    )
     files = [file for file, _ in writer._files.values() if file is not None]
 
     class Full:
@@ -899,7 +904,7 @@ def test_all_files_are_closed_where_one_cannot_be(tmp_path):
     assert all(file.closed for file in files)
 
 
-@pytest.mark.parametrize("what", ["write_model", "write_facts"])
+@pytest.mark.parametrize("what", ["write_model", "write_metadata"])
 def test_a_disk_that_is_full_at_the_end_is_said_too(tmp_path, monkeypatch, what):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from engine.tables import dates, fitting
-from engine.tables.dates import CLOCK, DAY_FIRST, MONTH_FIRST, WEEK, YEAR, Reading
-from engine.tables.reading import Table
+from engine.tables.csv_and_parquet import LoadedTable
+from engine.tables.dates import CLOCK, DAY_FIRST, MONTH_FIRST, WEEK, YEAR, DateReading
 
 N = 60
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -27,8 +27,8 @@ def planned(x, told=(), order=None):
     """A plan of a table with the column x."""
     n = len(x)
     columns = {"y": [i * 1.25 for i in range(n)], "plain": [i * 7 % 11 for i in range(n)], "x": x}
-    table = Table(Path("table.parquet"), pl.DataFrame(columns))
-    return fitting.planned(table, "y", None, told, dates=order)
+    table = LoadedTable(Path("table.parquet"), pl.DataFrame(columns))
+    return fitting.prepared(table, "y", None, told, dates=order)
 
 
 def used(plan, name="x"):
@@ -81,7 +81,9 @@ READ = [
 
 @pytest.mark.parametrize(("text", "instant"), READ)
 def test_a_date_is_the_same_number_in_every_form(text, instant):
-    found = {dates.numbers(pl.Series([text]), Reading("date", order))[0] for order in dates.ORDERS}
+    found = {
+        dates.numbers(pl.Series([text]), DateReading("date", order))[0] for order in dates.ORDERS
+    }
     assert found - {None} == (set() if instant is None else {days_since(instant)})
 
 
@@ -89,7 +91,9 @@ def test_all_days_of_four_centuries_are_those_of_the_calendar():
     first = datetime.date(1800, 1, 1)
     days = pl.Series([first + datetime.timedelta(days=i) for i in range(0, 146_097, 7)])
     texts = days.dt.to_string("%d.%m.%Y")
-    assert dates.numbers(texts, Reading("date")).equals(dates.numbers(days, Reading("date")))
+    assert dates.numbers(texts, DateReading("date")).equals(
+        dates.numbers(days, DateReading("date"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_all_days_of_four_centuries_are_those_of_the_calendar():
     [("12:30", 12.5), ("6:45 pm", 18.75), ("12:00 AM", 0), ("23:59:60", None), ("24:00", None)],
 )
 def test_a_time_of_day_is_hours_since_midnight(text, hours):
-    assert dates.numbers(pl.Series([text]), Reading("time"))[0] == hours
+    assert dates.numbers(pl.Series([text]), DateReading("time"))[0] == hours
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_a_time_of_day_is_hours_since_midnight(text, hours):
     [("1 day, 12:00:00", 1.5), ("-1 days +12:00:00", -0.5), ("2 days", 2), ("6:00:00", 0.25)],
 )
 def test_a_duration_is_days(text, days):
-    assert dates.numbers(pl.Series([text]), Reading("duration"))[0] == days
+    assert dates.numbers(pl.Series([text]), DateReading("duration"))[0] == days
 
 
 FORMS = {
@@ -155,7 +159,7 @@ def test_angles_are_sine_and_cosine_of_year_week_and_day():
     values = pl.Series([0.0, 365.2425 / 4, 7.75, None])
     found = {
         series.name: series.to_list()
-        for series in dates.derived("x", values, Reading("date", parts=(YEAR, WEEK, CLOCK)))
+        for series in dates.derived("x", values, DateReading("date", parts=(YEAR, WEEK, CLOCK)))
     }
     assert list(found) == [
         f"x, {part} ({what})" for part in (YEAR, WEEK, CLOCK) for what in ("sine", "cosine")
@@ -251,10 +255,10 @@ def test_one_value_is_named_as_the_table_writes_it(value):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_dates_are_no_target(form):
-    table = Table(Path("t.parquet"), pl.DataFrame({"y": FORMS[form], "x": range(N)}))
+    table = LoadedTable(Path("t.parquet"), pl.DataFrame({"y": FORMS[form], "x": range(N)}))
     for task in (None, "regression"):
         with pytest.raises(ValueError, match="'y' holds dates, which cannot be predicted"):
-            fitting.planned(table, "y", task)
+            fitting.prepared(table, "y", task)
 
 
 def test_times_and_durations_of_either_type_are_numbers():
@@ -268,16 +272,16 @@ def test_times_and_durations_of_either_type_are_numbers():
 
 
 def test_a_name_that_a_date_would_take_is_refused():
-    table = Table(
+    table = LoadedTable(
         Path("t.parquet"),
         pl.DataFrame({"y": range(N), "x": DAYS, "x, time of year (sine)": range(N)}),
     )
     with pytest.raises(ValueError, match="would be made of a date; rename them"):
-        fitting.planned(table, "y")
+        fitting.prepared(table, "y")
 
 
 def test_what_training_did_not_tell_is_not_guessed_later():
-    either = Reading("date", dates.EITHER)
+    either = DateReading("date", dates.EITHER)
     texts = pl.Series(["1970-01-02", "2.1.1970", "2 Jan 1970", "2/2/1970", "3/4/1970"])
     assert dates.numbers(texts, either).to_list() == [1, 1, 1, 32, None]
     orders = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.tables import fitting, notation
-from engine.tables.notation import COMMA, POINT, Reading
-from engine.tables.reading import Table
+from engine.tables import fitting, number_notation
+from engine.tables.csv_and_parquet import LoadedTable
+from engine.tables.number_notation import COMMA, POINT, NumberReading
 
 N = 60
 
@@ -16,8 +16,8 @@ N = 60
 def planned(y=None, told=(), task=None, decimal=None, **columns):
     """A plan for text as if read from a file; `y` is the target, of plain numbers if left out."""
     y = [f"{i * 1.25}" for i in range(N)] if y is None else y
-    table = Table(Path("table.csv"), pl.DataFrame({"y": y, **columns}))
-    return fitting.planned(table, "y", task, told, decimal)
+    table = LoadedTable(Path("table.csv"), pl.DataFrame({"y": y, **columns}))
+    return fitting.prepared(table, "y", task, told, decimal)
 
 
 def with_plain(**columns):
@@ -82,7 +82,7 @@ READ = [
 @pytest.mark.parametrize(("text", "comma", "point"), READ)
 def test_a_number_is_read_by_its_decimal_comma_or_point(text, comma, point):
     for decimal, value in ((COMMA, comma), (POINT, point)):
-        assert notation.numbers(pl.Series([text]), Reading(decimal))[0] == value
+        assert number_notation.numbers(pl.Series([text]), NumberReading(decimal))[0] == value
 
 
 @pytest.mark.parametrize(
@@ -109,19 +109,19 @@ def test_a_number_is_read_by_its_decimal_comma_or_point(text, comma, point):
     ],
 )
 def test_a_currency_or_percent_may_stand_beside_a_number(text, mark):
-    assert notation.mark_of(text) == mark
-    assert notation.numbers(pl.Series([text]), Reading(POINT, mark)).to_list() == [12]
-    assert notation.numbers(pl.Series([text]), Reading(POINT)).to_list() == [None]
+    assert number_notation.mark_of(text) == mark
+    assert number_notation.numbers(pl.Series([text]), NumberReading(POINT, mark)).to_list() == [12]
+    assert number_notation.numbers(pl.Series([text]), NumberReading(POINT)).to_list() == [None]
 
 
 def test_a_sign_may_stand_on_either_side_of_a_currency():
     texts = pl.Series(["-$12", "$-12", "$ -12", "($12)", "\u2212$12"])
-    assert notation.numbers(texts, Reading(POINT, "$")).to_list() == [-12.0] * 5
+    assert number_notation.numbers(texts, NumberReading(POINT, "$")).to_list() == [-12.0] * 5
 
 
 def test_without_percent_beside_percent_only_0_is_certain():
     texts = pl.Series(["12%", "0", "0.3"])
-    assert notation.numbers(texts, Reading(POINT, "%")).to_list() == [12, 0, None]
+    assert number_notation.numbers(texts, NumberReading(POINT, "%")).to_list() == [12, 0, None]
 
 
 COLUMNS: dict[str, tuple[list[str | None], float, str]] = {
@@ -256,9 +256,9 @@ def test_plain_tables_are_not_translated():
 
 
 def test_what_training_did_not_tell_is_not_guessed_later():
-    either = Reading(notation.EITHER, "%")
+    either = NumberReading(number_notation.EITHER, "%")
     texts = pl.Series(["12 %", "1,5 %", "1.5 %", "1,234 %", "1.234 %"])
-    assert notation.numbers(texts, either).to_list() == [12, 1.5, 1.5, None, None]
+    assert number_notation.numbers(texts, either).to_list() == [12, 1.5, 1.5, None, None]
     plan = planned(x=[f"{i} %" for i in range(N)])
     assert plan.translation.readings["x"]["decimal"] == ""
     assert planned(x=[f"{i} %" for i in range(N)], decimal=COMMA).translation.readings["x"] == {

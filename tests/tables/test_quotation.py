@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tables import stream
-from engine.tables.quotation import QuotationError, is_regular, mended
-from engine.tables.reading import MISSING, read_table
-from engine.tables.stream import table_files
+from engine.tables import table_files as tables_table_files
+from engine.tables.csv_and_parquet import MISSING, read_table
+from engine.tables.csv_quotation import QuotationError, is_regular, mended
+from engine.tables.table_files import table_files
 
 PIECES = ['"', '""', ",", "a", "\n", "\r\n", '","', '"\n"']
 
@@ -61,7 +61,7 @@ def written(path, rows, ending="\n"):
 
 
 def in_parts(path, monkeypatch, size):
-    monkeypatch.setattr(stream, "PART_BYTES", size)
+    monkeypatch.setattr(tables_table_files, "PART_BYTES", size)
     return pl.concat(batch.frame for batch in table_files(path, MISSING).batches())
 
 

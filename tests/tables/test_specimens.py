@@ -4,12 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.model_files.pipeline_file import read_model
+from engine.model_files.skops_file import read_model
 from engine.tables import columns as of_columns
 from engine.tables import fitting
-from engine.tables.pipeline import preprocessing
-from engine.tables.reading import Table
-from engine.tables.specimens import specimens
+from engine.tables.csv_and_parquet import LoadedTable
+from engine.tables.pipeline import made_up_rows, preprocessing
 
 ROWS = 500
 generator = np.random.default_rng(3)
@@ -30,7 +29,7 @@ def made():
     used = of_columns.described(FRAME, "", {}).used
     inputs = of_columns.inputs(FRAME, used)
     fitted = preprocessing(used).fit(inputs)
-    return specimens(fitted), inputs, fitted
+    return made_up_rows(fitted), inputs, fitted
 
 
 def test_specimens_have_the_columns_and_types_of_the_inputs(made):
@@ -64,8 +63,8 @@ def test_gaps_are_where_columns_had_some(made):
 @pytest.mark.compiled
 def test_no_row_of_a_table_goes_into_its_model(tmp_path):
     y = FRAME["salary"] / 1000 + pl.Series(np.where(FRAME["owner"], 3.0, 0.0))
-    table = Table(tmp_path / "table.csv", FRAME.with_columns(rent=y))
-    plan = fitting.planned(table, "rent")
+    table = LoadedTable(tmp_path / "table.csv", FRAME.with_columns(rent=y))
+    plan = fitting.prepared(table, "rent")
     trained = fitting.trained(plan, fitting.split(plan, 0.2, seed=0), {"max_iter": 30}, {})
     trained.model.write(tmp_path / "model.skops")
     examples = read_model(tmp_path / "model.skops").examples

@@ -12,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tables import columns, fitting, kinds, model, pipeline, reading, scores, target
-from engine.tables.reading import read_table
+from engine.tables import (
+    column_kinds,
+    columns,
+    csv_and_parquet,
+    fitting,
+    model,
+    pipeline,
+    scores,
+    target,
+)
+from engine.tables.csv_and_parquet import read_table
 
 
 def csv_file(tmp_path, text, name="table.csv"):
@@ -24,7 +33,7 @@ def csv_file(tmp_path, text, name="table.csv"):
 
 def table_of(**named):
     """As if read from a file."""
-    return reading.Table(Path("table.parquet"), pl.DataFrame(named))
+    return csv_and_parquet.LoadedTable(Path("table.parquet"), pl.DataFrame(named))
 
 
 def described(**named):
@@ -166,22 +175,22 @@ DAY = datetime.date(2024, 2, 29)
     ],
 )
 def test_the_kind_of_a_column_is_what_all_of_its_values_are(values, kind):
-    assert kinds.kind_of(pl.Series(values)) == kind
+    assert column_kinds.kind_of(pl.Series(values)) == kind
 
 
 def test_values_of_another_kind_are_found_by_their_place():
-    converted = kinds.as_kind(pl.Series(["1", None, "x", "2", "y"]), "number")
+    converted = column_kinds.as_kind(pl.Series(["1", None, "x", "2", "y"]), "number")
     assert converted.values.to_list() == [1, None, None, 2, None]
     assert converted.wrong.to_list() == [2, 4]
-    assert kinds.as_kind(pl.Series(["true", "1"]), "boolean").wrong.to_list() == [1]
-    assert kinds.as_kind(pl.Series([1.0, 2.0]), "boolean").wrong.to_list() == [0, 1]
-    assert kinds.as_kind(pl.Series([DAY]), "number").wrong.to_list() == [0]
+    assert column_kinds.as_kind(pl.Series(["true", "1"]), "boolean").wrong.to_list() == [1]
+    assert column_kinds.as_kind(pl.Series([1.0, 2.0]), "boolean").wrong.to_list() == [0, 1]
+    assert column_kinds.as_kind(pl.Series([DAY]), "number").wrong.to_list() == [0]
 
 
 def test_numbers_that_are_categories_have_one_form():
-    assert kinds.as_kind(pl.Series([1.0, None]), "category").values.to_list() == ["1", None]
-    assert kinds.as_kind(pl.Series([1, 2]), "category").values.to_list() == ["1", "2"]
-    assert kinds.as_kind(pl.Series([1.5, 2.0]), "category").values.to_list() == ["1.5", "2"]
+    assert column_kinds.as_kind(pl.Series([1.0, None]), "category").values.to_list() == ["1", None]
+    assert column_kinds.as_kind(pl.Series([1, 2]), "category").values.to_list() == ["1", "2"]
+    assert column_kinds.as_kind(pl.Series([1.5, 2.0]), "category").values.to_list() == ["1.5", "2"]
 
 
 # Columns.
@@ -225,7 +234,7 @@ def test_numbers_that_rise_by_one_from_elsewhere_are_no_row_numbers():
 
 def test_a_column_s_kind_can_be_told():
     frame = pl.DataFrame({"zip": [1, 2, 1, 2], "id": [1, 2, 3, 4], "a": [1, 3, 3, 1], "y": [0] * 4})
-    told = columns.parse_told(["zip=category", "id=number", "a=out"], frame.columns)
+    told = columns.parse_kinds(["zip=category", "id=number", "a=out"], frame.columns)
     found = columns.described(frame, "y", told)
     assert [(column.name, column.kind) for column in found.used] == [
         ("zip", "category"),
@@ -245,7 +254,7 @@ def test_a_column_s_kind_can_be_told():
 )
 def test_a_kind_that_cannot_be_understood_is_refused(told, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        columns.parse_told([told], ["zip", "y"])
+        columns.parse_kinds([told], ["zip", "y"])
 
 
 def test_a_told_kind_that_does_not_fit_names_row_and_value():
@@ -286,16 +295,16 @@ def test_a_number_too_large_to_be_standardised_is_refused_with_its_row(value):
     ],
 )
 def test_the_task_is_inferred_from_the_target_and_the_reason_said(values, task, reason):
-    found = target.decided(pl.Series("y", values), None)
+    found = target.target_of(pl.Series("y", values), None)
     assert (found.task, found.reason) == (task, reason)
 
 
 def test_the_task_can_be_told():
     whole, fractions = pl.Series("y", [0, 1, 2] * 9), pl.Series("y", [0.5, 1.0] * 9)
-    found = target.decided(whole, "regression")
+    found = target.target_of(whole, "regression")
     assert (found.task, found.reason) == ("regression", "as you asked")
     assert target.values_of(whole, found).dtype == np.float64
-    found = target.decided(fractions, "classification")
+    found = target.target_of(fractions, "classification")
     assert set(target.values_of(fractions, found)) == {"0.5", "1"}
 
 
@@ -305,7 +314,7 @@ def test_the_task_can_be_told():
 )
 def test_classes_keep_their_type(values, dtype):
     series = pl.Series("y", values)
-    assert target.values_of(series, target.decided(series, None)).dtype == dtype
+    assert target.values_of(series, target.target_of(series, None)).dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -329,7 +338,7 @@ def test_classes_keep_their_type(values, dtype):
 )
 def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        target.decided(pl.Series("y", values), task)
+        target.target_of(pl.Series("y", values), task)
 
 
 # A value against nothing, codes, words that count as missing, and numbers out of the ordinary.
@@ -341,11 +350,11 @@ def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, 
 @pytest.mark.parametrize("kind", [None, "obeyed"])
 def test_one_value_or_none_is_learnt_from(values, kind):
     frame = pl.DataFrame({"a": values * 10, "y": range(20)})
-    told = {} if kind is None else {"a": kinds.kind_of(frame["a"])}
+    told = {} if kind is None else {"a": column_kinds.kind_of(frame["a"])}
     (column,) = columns.described(frame, "y", told).used
     assert column.note == (
-        f"{kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and both "
-        "are learnt from"
+        f"{column_kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and "
+        "both are learnt from"
     )
     X = pipeline.preprocessing([column]).fit_transform(columns.inputs(frame, [column]))
     assert len(np.unique(X, axis=0)) == 2
@@ -358,7 +367,7 @@ def test_a_kind_that_is_told_is_obeyed_or_refused():
     with pytest.raises(ValueError, match="Column 'empty' has no values; it cannot be used as num"):
         columns.described(frame, "y", {"empty": "number"})
     with pytest.raises(ValueError, match="--column gives 'a' two kinds, number and category"):
-        columns.parse_told(["a=number", "a=category"], frame.columns)
+        columns.parse_kinds(["a=number", "a=category"], frame.columns)
 
 
 @pytest.mark.parametrize(
@@ -373,15 +382,15 @@ def test_a_whole_number_is_one_code_in_whichever_spelling(values, beside):
     series = pl.Series(values)
     if series.dtype == pl.String:
         series = pl.concat([series, pl.Series(beside, dtype=pl.String)])
-    found = kinds.as_kind(series, "category").values.to_list()
+    found = column_kinds.as_kind(series, "category").values.to_list()
     assert found[:3] == ["1", "2", None]
     assert found[3:] == (beside if series.dtype == pl.String else [])
-    y = target.decided(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
+    y = target.target_of(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
     assert {str(one) for one in target.values_of(series.drop_nulls(), y)} >= {"1", "2"}
 
 
 def test_whole_numbers_that_floats_cannot_hold_stay_apart():
-    found = kinds.as_kind(pl.Series([2**60, 2**60 + 1]), "category").values.to_list()
+    found = column_kinds.as_kind(pl.Series([2**60, 2**60 + 1]), "category").values.to_list()
     assert found == [str(2**60), str(2**60 + 1)]
 
 
@@ -394,18 +403,18 @@ def test_words_that_take_values_away_are_said_with_the_way_round_it(tmp_path):
         "rows (--not-missing 'NA' makes it a value); there is nothing to learn."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        fitting.planned(table, "area")
-    notes = {column.name: column.note for column in fitting.planned(table, "y").columns.used}
+        fitting.prepared(table, "area")
+    notes = {column.name: column.note for column in fitting.prepared(table, "y").columns.used}
     assert notes["area"].endswith(
         "; 'NA' counts as missing in 20 rows (--not-missing 'NA' makes it a value)"
     )
-    kept = read_table(table.path, reading.missing_words([], ["NA"]))
-    assert fitting.planned(kept, "area").target.task == "classification"
+    kept = read_table(table.path, csv_and_parquet.missing_words([], ["NA"]))
+    assert fitting.prepared(kept, "area").target.task == "classification"
 
 
 def test_rows_that_a_word_leaves_without_a_target_are_said_to_be_that(tmp_path):
     rows = [f"{i % 5},{['p', 'q', 'NA'][i % 3]}" for i in range(60)]
-    plan = fitting.planned(read_table(csv_file(tmp_path, "a,y\n" + "\n".join(rows))), "y")
+    plan = fitting.prepared(read_table(csv_file(tmp_path, "a,y\n" + "\n".join(rows))), "y")
     (note,) = plan.notes
     assert note.startswith("20 rows without a target left out: 'NA' counts as missing in 20 rows (")
 
@@ -419,7 +428,7 @@ def test_rows_that_a_word_leaves_without_a_target_are_said_to_be_that(tmp_path):
 )
 def test_words_that_are_both_missing_and_not_are_refused(missing, not_missing, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        reading.missing_words(missing, not_missing)
+        csv_and_parquet.missing_words(missing, not_missing)
 
 
 SPREADS = [
@@ -434,7 +443,7 @@ SPREADS = [
 def test_numbers_that_cannot_be_scaled_are_refused_or_left_out_in_words(values, message):
     frame = pl.DataFrame({"x": values, "a": [k % 7 for k in range(40)]})
     with pytest.raises(ValueError, match=re.escape(f"The target 'x' {message}")):
-        target.decided(frame["x"], "regression")
+        target.target_of(frame["x"], "regression")
     (out,) = described(x=values, a=frame["a"], y=list(range(40))).left_out
     assert out.note.startswith(message)
     with pytest.raises(ValueError, match=re.escape(f"Column 'x' {message}")):
@@ -451,7 +460,7 @@ def test_small_and_large_numbers_are_scaled(values):
 @pytest.mark.parametrize("n", [20_000])
 def test_names_of_many_columns_are_read_at_once(n):
     start = time.process_time()
-    reading.column_names(Path("x.csv"), [f"c{k}" for k in range(n)])
+    csv_and_parquet.column_names(Path("x.csv"), [f"c{k}" for k in range(n)])
     frame = pl.DataFrame({f"c{k}": [0.0] for k in range(n)})
     model._refuse_missing_columns(frame, [columns.Column(f"c{k}", "number") for k in range(n)])
     assert time.process_time() - start < 2  # half a minute, where each name looks through all
@@ -462,7 +471,7 @@ def test_names_of_many_columns_are_read_at_once(n):
 
 def test_a_plan_leaves_rows_without_a_target_out_and_says_so():
     table = table_of(a=[1, 2, 4, 7, 9], y=["p", "q", None, "p", "q"])
-    plan = fitting.planned(table, "y")
+    plan = fitting.prepared(table, "y")
     assert plan.inputs["a"].to_list() == [1, 2, 7, 9]
     assert plan.y.tolist() == ["p", "q", "p", "q"]
     assert plan.notes == ["1 row without a target left out."]
@@ -478,16 +487,16 @@ def test_a_plan_leaves_rows_without_a_target_out_and_says_so():
 )
 def test_a_target_that_the_table_lacks_is_refused_with_near_names(name, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        fitting.planned(table_of(a=[1, 2], species=["p", "q"]), name)
+        fitting.prepared(table_of(a=[1, 2], species=["p", "q"]), name)
 
 
 def test_a_target_is_no_column_to_be_told():
     with pytest.raises(ValueError, match="'y' is the target; use --task for it"):
-        fitting.planned(table_of(a=[1, 2], y=["p", "q"]), "y", None, ["y=out"])
+        fitting.prepared(table_of(a=[1, 2], y=["p", "q"]), "y", None, ["y=out"])
 
 
 def split_of(y, fraction=0.2, seed=0):
-    plan = fitting.planned(table_of(a=[i * i for i in range(len(y))], y=y), "y")
+    plan = fitting.prepared(table_of(a=[i * i for i in range(len(y))], y=y), "y")
     return plan, fitting.split(plan, fraction, seed)
 
 

@@ -11,11 +11,11 @@ import pytest
 
 import engine
 from engine import ModelFileError, convert_table
-from engine.model_files import archive, transformers
-from engine.tables import fitting, stream, translation
+from engine.model_files import estimator_checks, skops_archive
+from engine.tables import fitting, table_files, translation
+from engine.tables.csv_and_parquet import read_table
 from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.model import read
-from engine.tables.reading import read_table
 from engine.tables.translation import Translation
 
 pytestmark = pytest.mark.compiled
@@ -42,7 +42,7 @@ def as_written():
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("translation")
     as_written().write_csv(folder / "table.csv")
-    plan = fitting.planned(read_table(folder / "table.csv"), "y")
+    plan = fitting.prepared(read_table(folder / "table.csv"), "y")
     rows = fitting.split(plan, 0.2, 0)
     told = {"missing": ["NA"]}
     fitting.trained(plan, rows, SETTINGS, told).model.write(folder / "table.skops")
@@ -138,7 +138,7 @@ def test_a_part_of_a_date_that_says_nothing_is_no_column_of_the_table(tmp_path):
     at = [datetime.datetime(2024, 1, 1) + datetime.timedelta(hours=12 * (i % 9)) for i in range(N)]
     table = as_written().with_columns(when=pl.Series(map(str, at)))  # the sine is always 0
     table.write_csv(tmp_path / "table.csv")
-    plan = fitting.planned(read_table(tmp_path / "table.csv"), "y")
+    plan = fitting.prepared(read_table(tmp_path / "table.csv"), "y")
     assert [column.name for column in plan.columns.used if column.reading == "part"] == [
         "when, time of day (cosine)"
     ]
@@ -150,7 +150,7 @@ def test_a_name_may_look_like_a_pattern_for_names(tmp_path):
     names = {"price": "*", "when": "^.*$"}
     path = tmp_path / "table.csv"
     as_written().rename(names).write_csv(path)
-    plan = fitting.planned(read_table(path), "y")
+    plan = fitting.prepared(read_table(path), "y")
     model = fitting.trained(plan, fitting.split(plan, 0, 0), SETTINGS, {"missing": ["NA"]}).model
     model.write(tmp_path / "table.skops")
     for frame in (as_written().rename(names), as_written().rename(names).to_pandas()):
@@ -195,8 +195,8 @@ def test_the_model_file_says_what_was_read(path):
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(stream, "PART_BYTES", 500)  # several batches
-    monkeypatch.setattr(stream, "CELLS", 60)
+    monkeypatch.setattr(table_files, "PART_BYTES", 500)  # several batches
+    monkeypatch.setattr(table_files, "CELLS", 60)
     frame = as_written().with_columns(
         price=pl.when(pl.arange(N) % 9 > 0).then("price"),
         when=pl.when(pl.arange(N) % 7 > 0).then("when"),
@@ -206,7 +206,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
     source = tmp_path / f"table{ending}"
     frame.write_csv(source) if ending == ".csv" else frame.write_parquet(source)
     table = convert_table(source, tmp_path / "table", "y", dtype="float64", test_fraction=0)
-    plan = fitting.planned(read_table(source), "y")
+    plan = fitting.prepared(read_table(source), "y")
     assert table.target == plan.target
     assert [(c.name, c.kind, c.reading, c.note) for c in table.columns] == [
         (c.name, c.kind, c.reading, c.note) for c in plan.columns.used
@@ -229,7 +229,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
 
 
 def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "PART_BYTES", 500)
+    monkeypatch.setattr(table_files, "PART_BYTES", 500)
     x = [f"{i + 1},{i * 7 % 1000:03}" for i in range(N)]
     dates = [f"{i % 12 + 1}/{i % 11 + 1}/2024" for i in range(N)]
 
@@ -280,10 +280,10 @@ def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
 def test_readings_that_no_table_has_are_refused(readings):
     sound = {"price": {"kind": "number", "decimal": "comma", "mark": "€"}}
     step = Translation(sound).of_columns(["price", "letter"])
-    transformers.check_transformer(step, 10**6)
+    estimator_checks.check_transformer(step, 10**6)
     step.readings = readings
     with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
-        transformers.check_transformer(step, 10**6)
+        estimator_checks.check_transformer(step, 10**6)
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,9 @@ def test_readings_that_no_table_has_are_refused(readings):
     [("target", "comma"), ("readings", "comma"), ("n_features_in_", 10**9), ("transform", 1)],
 )
 def test_a_forged_translation_is_damaged(path, name, value):
-    parts = archive.parts_of(path, path.read_bytes())
-    schema = json.loads(parts[archive.SCHEMA])
-    nodes = [*archive.nodes_of(schema)]
+    parts = skops_archive.parts_of(path, path.read_bytes())
+    schema = json.loads(parts[skops_archive.SCHEMA])
+    nodes = [*skops_archive.nodes_of(schema)]
     node = next(one for one in nodes if one["__class__"] == "Translation")["content"]
     free = 1 + max(one["__id__"] for one in nodes)
     text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
@@ -306,7 +306,9 @@ def test_a_forged_translation_is_damaged(path, name, value):
         for key, part in parts.items()
         if not key.endswith(".npy") or key in json.dumps(schema)
     }
-    forged.write_bytes(archive.archive_of({**left, archive.SCHEMA: json.dumps(schema).encode()}))
+    forged.write_bytes(
+        skops_archive.archive_of({**left, skops_archive.SCHEMA: json.dumps(schema).encode()})
+    )
     with pytest.raises(ModelFileError, match="damaged"):
         engine.load(forged)
     forged.unlink()
@@ -316,10 +318,10 @@ def test_a_forged_translation_is_damaged(path, name, value):
     ("old", "new"), [('"reading": "part"', '"reading": ""'), ('"reading": "date"', '"reading": 1')]
 )
 def test_a_description_that_does_not_fit_the_translation_is_damaged(path, old, new):
-    parts = archive.parts_of(path, path.read_bytes())
-    changed = parts[archive.HEADER].decode().replace(old, new)
+    parts = skops_archive.parts_of(path, path.read_bytes())
+    changed = parts[skops_archive.HEADER].decode().replace(old, new)
     forged = path.with_name("described.skops")
-    forged.write_bytes(archive.archive_of({**parts, archive.HEADER: changed.encode()}))
+    forged.write_bytes(skops_archive.archive_of({**parts, skops_archive.HEADER: changed.encode()}))
     with pytest.raises(ModelFileError, match="damaged"):
         read(forged)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.comparison.estimator_data import KINDS
+from engine.comparison.estimator_agreement import KINDS
 from engine.comparison.tables import finite
 from tests import report_figures
 from tools import performance_page as page

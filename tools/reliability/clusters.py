@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.tables.words import counted
+from engine.tables.messages import counted
 from tools.reliability.commands import killed
 from tools.reliability.lines import Line
 

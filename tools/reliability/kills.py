@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import Checkpoint
-from engine.tables.words import counted
+from engine.tables.messages import counted
 from tools.reliability.children import RENAMING, WRITING, outcome_of, struck
 from tools.reliability.commands import QUIET, engine_command, killed
 from tools.reliability.jobs import Job, epochs_for, jobs_for

@@ -1,4 +1,4 @@
-"""The page's colours, light and dark, and how a contender is told from the others.
+"""The page's colours, light and dark, and how a library is told from the others.
 
 Pictures are drawn in stand-in colours, which become CSS variables: one drawing serves both themes.
 The hues are near those of Okabe and Ito; lightness differs as well, so that people of any colour
@@ -77,7 +77,7 @@ def stand_in(number: int) -> str:
 
 
 class Series(NamedTuple):
-    """How one contender is drawn, in every picture."""
+    """How one library is drawn, in every picture."""
 
     name: str
     label: str
@@ -97,17 +97,17 @@ class Series(NamedTuple):
 
 
 def all_series(figures: Figures) -> dict[str, Series]:
-    """By contender; the base has the thickest line."""
+    """By library; the base has the thickest line."""
     return {
         name: Series(
             name,
-            contender["label"],
+            library["label"],
             number % len(SERIES_LIGHT),
             MARKERS[number % len(MARKERS)],
             DASHES[(number + number // len(SERIES_LIGHT)) % len(DASHES)],
             2.6 if number == 0 else 1.7,
         )
-        for number, (name, contender) in enumerate(figures["contenders"].items())
+        for number, (name, library) in enumerate(figures["contenders"].items())
     }
 
 

@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.comparison.figures import Figures, StartUp
-from engine.comparison.measure import Spread
-from engine.comparison.report import colours, standing
-from engine.comparison.report.break_even import CACHES, break_even, in_words, trainings
-from engine.comparison.report.break_even_picture import totals
+from engine.comparison.report import colours, results
+from engine.comparison.report.break_even import CACHES, break_even, in_words, totals, trainings
 from engine.comparison.report.colours import all_series
-from engine.comparison.report.curve_picture import curves
 from engine.comparison.report.drawing import Picture, require_drawing
-from engine.comparison.report.limits import distance, multiply_adds
-from engine.comparison.report.memory_picture import MEGABYTE, memory
-from engine.comparison.report.ratio_picture import ratios
-from engine.comparison.report.row_table import row_table
-from engine.comparison.report.scaling_picture import counts, scaling
-from engine.comparison.report.size_picture import sizes
-from engine.comparison.report.start_up_picture import start_up
-from engine.comparison.report.words import digits, duration, durations, moment, quartiles
+from engine.comparison.report.formatting import digits, duration, durations, moment, quartiles
+from engine.comparison.report.resource_pictures import MEGABYTE, counts, memory, scaling, start_up
+from engine.comparison.report.results import distance, multiply_adds
+from engine.comparison.report.results_table import row_table
+from engine.comparison.report.speed_pictures import curves, ratios, sizes
 from engine.comparison.tables import finite
+from engine.comparison.timing import Spread
 
 HERE = Path(__file__).parent
 
@@ -63,11 +58,11 @@ def render(figures: Figures) -> str:
 def _said(figures: Figures) -> dict[str, Any]:
     """All that the template shows; a part that is absent is None or empty."""
     series = all_series(figures)
-    base = standing.base_of(figures)
+    base = results.base_of(figures)
     rows = figures.get("training", [])
     sized = figures.get("sizes", [])
     found = figures.get("start_up", {})
-    found_standings = standing.standings(figures) if rows else []
+    found_standings = results.standings(figures) if rows else []
     labels = {name: one["label"] for name, one in figures["contenders"].items()}
     return {
         "figures": figures,
@@ -76,11 +71,11 @@ def _said(figures: Figures) -> dict[str, Any]:
         "series": series,
         "labels": labels,
         "base": base,
-        "title": standing.title(figures),
-        "headline": standing.headline(figures) if rows else "",
+        "title": results.title(figures),
+        "headline": results.headline(figures) if rows else "",
         "standings": found_standings,
         "dtypes": list(dict.fromkeys(row["dtype"] for row in rows)),
-        "losses": standing.losses(found_standings),
+        "losses": results.losses(found_standings),
         "rows": row_table(rows, figures["contenders"], base) if rows else None,
         "ratio_picture": ratios(figures, series) if rows else None,
         "distance_of_rows": distance(rows, base, labels[base]),
@@ -117,7 +112,7 @@ def _dtypes(rows: Any) -> list[str]:
 
 
 def _break_even(found: Mapping[str, StartUp], base: str) -> dict[str, dict[str, tuple[str, str]]]:
-    """By contender and cache: when the base is ahead, and the time that the epochs take."""
+    """By library and cache: when the base is ahead, and the time that the epochs take."""
     said: dict[str, dict[str, tuple[str, str]]] = {}
     for cache in CACHES:
         known = trainings(found, cache)

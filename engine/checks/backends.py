@@ -1,0 +1,132 @@
+"""The backends against each other: the same equations in matrix algebra, as loops, and tiled."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from engine.checks.problem import CheckProblem, evenly_spread, parts_of
+from engine.checks.report import BACKENDS, Check, unusable, worst
+from engine.checks.rounding import SAFETY, perturbed, tolerance
+from engine.equations import backends
+from engine.equations.activations import activate_numpy
+from engine.equations.backends import Backend
+from engine.estimators.rows import Rows
+from engine.sums.chunks import ChunkSums
+from engine.sums.samples import Samples
+from engine.sums.workers import SPAN_SAMPLES
+
+LOSS, GRADIENT, ACTIVATIONS = "loss", "gradient", "activations"
+MOST_ROWS, FEWEST_ROWS = 4096, 64
+MULTIPLY_ADDS = 500_000_000  # of a gradient on all rows: half a second in plain loops
+
+Figures = dict[str, dict[str, NDArray[Any]]]  # what is compared, place by place
+
+
+class BackendsCheck(NamedTuple):
+    """The checks, their number of rows, and how many rows were left out at a kink of relu."""
+
+    checks: list[Check]
+    n_rows: int
+    on_kinks: int
+
+
+def check_backends(problem: CheckProblem, at: str) -> BackendsCheck:
+    """J, gradient and output activations of all backends, in the estimator's dtype."""
+    theta = problem.points[at]
+    most = MULTIPLY_ADDS // problem.network.layers.multiply_adds
+    rows = evenly_spread(problem.rows, min(max(most, FEWEST_ROWS), MOST_ROWS))
+    kept = off_kinks(problem, theta, rows)
+    on_kinks = rows.n_rows - kept.n_rows
+    samples = kept.samples(theta.dtype)
+    found = {
+        name: figures(problem, backend, samples, theta)
+        for name, backend in backends.BACKENDS.items()
+    }
+    reference = found["numpy"]
+    if not all(
+        np.isfinite(array).all() for places in reference.values() for array in places.values()
+    ):
+        there = float(reference[LOSS][LOSS])
+        checks = [unusable(BACKENDS, at, what, there) for what in reference]
+        return BackendsCheck(checks, rows.n_rows, on_kinks)
+    numpy = backends.BACKENDS["numpy"]
+    near = [figures(problem, numpy, samples, other) for other in perturbed(theta)]
+    checks = [compare(problem, at, what, found, near, theta.dtype) for what in reference]
+    return BackendsCheck(checks, rows.n_rows, on_kinks)
+
+
+def figures(
+    problem: CheckProblem, backend: Backend, samples: Samples, theta: NDArray[Any]
+) -> Figures:
+    """J, the gradient by parts, and the activations by output units."""
+    cost, dtheta = problem.objective(samples, backend).cost_and_gradient(theta)
+    with np.errstate(all="ignore"):
+        activations = ChunkSums(backend, problem.network.layers, samples).forward(theta)
+    return {
+        LOSS: {LOSS: np.array(cost)},
+        GRADIENT: {part.name: dtheta[part.entries] for part in parts_of(problem.network)},
+        ACTIVATIONS: {f"output {j}": row for j, row in enumerate(activations)},
+    }
+
+
+def compare(
+    problem: CheckProblem,
+    at: str,
+    what: str,
+    found: dict[str, Figures],
+    near: list[Figures],
+    dtype: Any,
+) -> Check:
+    """The place where two backends differ most, in units of what rounding may change there."""
+    length = max(*problem.network.sizes, min(problem.rows.n_rows, SPAN_SAMPLES))
+    epsilon = float(np.finfo(dtype).eps)
+    checks = []
+    for place, there in found["numpy"][what].items():
+        allowed = tolerance(there, [other[what][place] for other in near], length, epsilon)
+        for one, other in itertools.combinations(found, 2):
+            apart = np.abs(found[one][what][place] - found[other][what][place])
+            where = f"{place}, {one} and {other}" if place != what else f"{one} and {other}"
+            deviation = float(apart.max())
+            checks.append(Check(BACKENDS, at, what, deviation, allowed, where))
+    return worst(checks)
+
+
+def off_kinks(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> Rows:
+    """The rows without a relu unit so near its kink that rounding decides on which side it is.
+
+    At the kink a unit may or may not count in the gradient, and neither is wrong.
+    """
+    if "relu" not in problem.network.hidden:
+        return rows
+    near = [pre_activations(problem, other, rows) for other in perturbed(theta)]
+    on_kink = np.zeros(rows.n_rows, bool)
+    for l, Z in enumerate(pre_activations(problem, theta, rows)):
+        if problem.network.hidden[l] == "relu":
+            moved_by = max(float(np.abs(other[l] - Z).max()) for other in near)
+            margin = SAFETY * math.sqrt(problem.network.sizes[l]) * moved_by
+            on_kink |= (np.abs(Z) <= margin).any(axis=0)
+    kept = np.flatnonzero(~on_kink)
+    if rows.weights is not None and not np.any(rows.weights[kept]):
+        return rows
+    return rows.chosen(kept) if len(kept) else rows
+
+
+def pre_activations(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> list[NDArray[Any]]:
+    """Z (n_l, m) of each hidden layer."""
+    layers = problem.network.views(theta)[:-1]
+    X = rows.X.astype(theta.dtype, copy=False)
+    A: Any = X.T.tocsc() if scipy.sparse.issparse(X) else X.T
+    found = []
+    activate: Callable[..., Any] = activate_numpy
+    with np.errstate(all="ignore"):
+        for (W, b), unit in zip(layers, problem.network.layers.units, strict=False):
+            Z = (W @ A) + b[:, np.newaxis]
+            A = np.empty_like(Z)
+            activate(unit, Z, A)
+            found.append(Z)
+    return found

@@ -1,0 +1,176 @@
+"""An estimator and a user's data, as the checks take them; neither is changed."""
+
+import inspect
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from engine.boundary.samples import weights as checked_weights
+from engine.equations.backends import Backend
+from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.draws import Draws
+from engine.estimators.rows import Rows
+from engine.network import Network
+from engine.sums.objective import Objective
+from engine.sums.samples import Samples
+
+INITIAL, FITTED = "initial values", "fitted values"
+
+
+class CheckProblem(NamedTuple):
+    """A model and data to check.
+
+    Attributes
+    ----------
+    blank : estimator
+        A copy that was never fitted.
+    network : Network
+    rows : Rows
+        All of the user's, those that are sparse as CSR.
+    points : dict
+        Parameters to check at, in the estimator's dtype, by what they are called.
+    """
+
+    blank: Any
+    network: Network
+    rows: Rows
+    points: dict[str, NDArray[Any]]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.points[INITIAL].dtype
+
+    @property
+    def backend(self) -> Backend:
+        """The one that the estimator trains with."""
+        backend: Backend = self.blank._backend
+        return backend
+
+    def objective(self, samples: Samples, backend: Backend, n_threads: int = 1) -> Objective:
+        """J of samples, with the estimator's penalty."""
+        alpha = float(self.blank.alpha)
+        return Objective(backend, self.network.layers, samples, alpha, n_threads)
+
+
+def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProblem:
+    """The problem of an estimator, fitted or not, and its data."""
+    require_ours(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator)
+    if isinstance(estimator, Pipeline):
+        estimator, X = _last_step(estimator, X, y)
+    blank = clone(estimator)
+    blank.__dict__.pop("_skl_callbacks", None)
+    if blank.random_state is None:
+        blank.random_state = 0  # NumPy's own generator is the user's
+    copy = clone(blank)
+    copy._validate_params()
+    fitted = hasattr(estimator, "coefs_")
+    if fitted:
+        names = ("y", "the y of fit")
+        rows = estimator._validation_rows(X, y, sample_weight, names)
+        network, dtype = estimator._network, estimator.coefs_[0].dtype
+    else:
+        rows = copy._checked_rows(X, y, sample_weight, incremental=False, reset=True)
+        network, dtype = copy._network_for(rows), rows.X.dtype
+    checked_weights(rows.weights, rows.n_rows, dtype)
+    if hasattr(rows.X, "tocsr"):
+        rows = rows._replace(X=rows.X.tocsr())
+    copy._draws = Draws(copy.random_state)
+    copy._begin(network, dtype)
+    points = {INITIAL: copy._theta()}
+    if fitted:
+        points[FITTED] = estimator._theta()
+    _keep_labels(blank, estimator if fitted else copy)
+    return CheckProblem(blank, network, rows, points)
+
+
+def require_ours(estimator: Any) -> None:
+    """Refuse anything but an MLPClassifier or MLPRegressor of the engine."""
+    if isinstance(estimator, MultilayerPerceptron):
+        return
+    wanted = (
+        "verify takes an engine.MLPClassifier or an engine.MLPRegressor, fitted or not, or a "
+        "Pipeline that ends in one"
+    )
+    if inspect.isclass(estimator):
+        name = estimator.__name__
+        raise TypeError(f"{wanted}; got the class {name}: pass an object of it, {name}().")
+    kind = type(estimator)
+    if kind.__module__.startswith("sklearn.neural_network.") and kind.__name__.startswith("MLP"):
+        raise TypeError(
+            f"{wanted}; got scikit-learn's {kind.__name__}, which has no second backend and no "
+            f"threads to compare. Make one of the engine's with the same parameters: "
+            f"engine.{kind.__name__}(**estimator.get_params())."
+        )
+    inner = [name for name in ("best_estimator_", "estimator") if hasattr(estimator, name)]
+    advice = f" Pass its {inner[0]}." if inner else ""
+    raise TypeError(f"{wanted}; got {kind.__name__}.{advice}")
+
+
+def _last_step(pipeline: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """The last step of a pipeline, and X as the steps before hand it on."""
+    last = pipeline.steps[-1][1]
+    if len(pipeline.steps) == 1:
+        return last, X
+    before = pipeline[:-1]
+    if hasattr(last, "coefs_"):
+        return last, before.transform(X)
+    return last, clone(before).fit_transform(X, y)
+
+
+def _keep_labels(blank: Any, estimator: Any) -> None:
+    """What turns targets back into labels, for training on some of the rows."""
+    if hasattr(estimator, "_labels"):
+        blank._labels, blank.classes_ = estimator._labels, estimator.classes_
+
+
+def evenly_spread(rows: Rows, count: int) -> Rows:
+    """At most so many rows, evenly spread: one from each of as many equal stretches.
+
+    Which one of a stretch is drawn, always alike: rows at equal distances might all be of one class
+    where the classes take turns. Rows of weight 0 are left out where not all rows are taken.
+    """
+    if count >= rows.n_rows:
+        return rows
+    taken = np.arange(rows.n_rows) if rows.weights is None else np.flatnonzero(rows.weights > 0)
+    count = min(count, len(taken))
+    within = np.random.default_rng(0).random(count)
+    return rows.chosen(taken[((np.arange(count) + within) * len(taken) / count).astype(np.int64)])
+
+
+class Part(NamedTuple):
+    """A weight matrix or a vector of intercepts: entries first ... first + size - 1 of theta."""
+
+    name: str
+    first: int
+    size: int
+    n_in: int  # 0 for intercepts
+
+    @property
+    def entries(self) -> slice:
+        return slice(self.first, self.first + self.size)
+
+    def entry(self, p: int) -> str:
+        """What users call entry p of theta.
+
+        >>> Part("coefs_[0]", first=0, size=6, n_in=3).entry(4)
+        'coefs_[0][1, 1]'
+        """
+        if not self.n_in:
+            return f"{self.name}[{p - self.first}]"
+        j, k = divmod(p - self.first, self.n_in)
+        return f"{self.name}[{k}, {j}]"
+
+
+def parts_of(network: Network) -> list[Part]:
+    """All parts, in the order of theta."""
+    parts, first = [], 0
+    for l, (n_in, n_out) in enumerate(itertools.pairwise(network.sizes)):
+        parts.append(Part(f"coefs_[{l}]", first, n_out * n_in, n_in))
+        first += n_out * n_in
+        parts.append(Part(f"intercepts_[{l}]", first, n_out, 0))
+        first += n_out
+    return parts

@@ -1,0 +1,92 @@
+"""`engine predict`: a saved model's predictions for the rows of a table."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.output_files import Force, check_new
+from engine.cli.table_options import Model
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from engine.tables.model import TableModel
+    from engine.tables.scores import Predicted
+
+
+def predict(
+    model: Model,
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where predictions go (.csv, .tsv, .parquet); if left out, to standard output.",
+        ),
+    ] = None,
+    force: Force = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A column of TABLE to copy beside the predictions. May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Predict the target for each row of a table: CSV on standard output, or a file.
+
+    For classes, with the probability of each. The table needs the columns that the model was
+    trained on, in any order; missing and mistyped ones are refused with their names, others
+    ignored, and categories that training had not seen are counted.
+    """
+    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
+    from engine.cli.table_report import say_all
+    from engine.tables import model as models
+    from engine.tables.csv_and_parquet import check_ending, read_table, write_table
+    from engine.tables.messages import counted, named_column
+
+    if output is not None:
+        check_ending(output)
+        check_new(output, "--output", force)
+    loaded = models.read(model)
+    check_fits_memory(table, TIMES_PREDICTED, IN_PARTS)
+    read = read_table(table, loaded.missing, keep_empty_rows=True)
+    kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
+    matched = loaded.matched(read.frame)
+    say_all([*read.notes, *matched.notes])
+    found = predictions(loaded, loaded.predict(matched.inputs), [read.frame[name] for name in kept])
+    if output is None:
+        sys.stdout.write(found.write_csv())
+    else:
+        write_table(found, output)
+        say_all([f"{counted(found.height, 'prediction')} in {output}"])
+
+
+def predictions(
+    model: "TableModel", predicted: "Predicted", kept: "list[pl.Series]"
+) -> "pl.DataFrame":
+    """The table of predictions: kept columns, prediction, probabilities."""
+    import polars as pl
+
+    from engine.tables.messages import quoted
+    from engine.tables.scores import label_of
+
+    columns = [*kept, pl.Series(f"predicted_{model.target.name}", predicted.values)]
+    if predicted.classes is not None and predicted.probabilities is not None:
+        columns += [
+            pl.Series(f"probability_{label_of(label)}", share)
+            for label, share in zip(predicted.classes, predicted.probabilities.T, strict=True)
+        ]
+    names = [column.name for column in columns]
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    if twice:
+        raise ValueError(
+            f"The predictions would have more than one column called {quoted(sorted(twice))}; "
+            "rename the one that is kept, or leave --keep out."
+        )
+    return pl.DataFrame(columns)

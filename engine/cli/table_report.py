@@ -1,0 +1,190 @@
+"""What the commands on tables print: what was inferred, a trained network, scores."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from engine.cli import console
+from engine.cli.console import Console
+
+if TYPE_CHECKING:
+    from engine.tables.columns import Column
+    from engine.tables.model import TableModel
+    from engine.tables.scores import ClassScore
+    from engine.tables.target import Target
+
+
+PERCENT = ("accuracy", "balanced accuracy")
+MOST_CLASSES = 40
+
+
+def summary_table(facts: Mapping[str, str]) -> Table:
+    """A table of names and facts."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, said in facts.items():
+        table.add_row(name, console.cell(said))
+    return table
+
+
+def show_scores(
+    out: console.Console, task: str, columns: Mapping[str, Mapping[str, float | None]]
+) -> None:
+    """The scores, and why some are not defined."""
+    from engine.tables.messages import quoted
+    from engine.tables.scores import NOT_DEFINED
+
+    out.print(score_table(task, columns))
+    for name in next(iter(columns.values())):
+        where = [column for column, scores in columns.items() if scores[name] is None]
+        if where:
+            too_large = columns[where[0]].get("RMSE", 0) is None
+            reason = NOT_DEFINED["RMSE" if too_large else name]
+            out.print_lines(f"{name} is not defined for {quoted(where)}: {reason}.")
+
+
+def score_table(task: str, columns: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """A row for each score of the task, a column for each set of rows or predictor."""
+    from engine.tables.scores import CLASSIFICATION_SCORES, REGRESSION_SCORES
+    from engine.tables.target import CLASSIFICATION
+
+    known = CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES
+    table = Table("score", "better", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(console.cell(name), justify="right")
+    for name, more_is_better in known.items():
+        direction = "higher" if more_is_better else "lower"
+        shown = [_shown(name, scores[name]) for scores in columns.values()]
+        table.add_row(name, direction, *shown)
+    return table
+
+
+def in_words(scores: Mapping[str, float | None]) -> str:
+    """The scores in one line."""
+    return ", ".join(f"{name} {_shown(name, value)}" for name, value in scores.items())
+
+
+def baseline_name(known: dict[str, Any]) -> str:
+    """What the baseline predicts."""
+    from engine.tables.scores import label_of
+
+    if "mean" in known:
+        return f"always {known['mean']:.4g}"
+    return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
+
+
+def class_table(scores: list["ClassScore"]) -> Table:
+    """How well each class is found."""
+    table = Table("class", box=None, pad_edge=False)
+    for name in ("precision", "recall", "F1", "rows"):
+        table.add_column(name, justify="right")
+    for score in scores[:MOST_CLASSES]:
+        shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
+        table.add_row(console.cell(score.label), *shares, f"{score.n_rows:,}")
+    if len(scores) > MOST_CLASSES:
+        table.caption = f"and {len(scores) - MOST_CLASSES:,} more classes"
+        table.caption_justify = "left"
+    return table
+
+
+def say_all(notes: Iterable[str]) -> None:
+    """Print notes on standard error, a line each."""
+    for note in notes:
+        console.say(note)
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "not defined"
+    return f"{value:.1%}" if name in PERCENT else f"{value:.4g}"
+
+
+# What `engine train` and `engine convert` say of a table, and of a network trained on it.
+
+COMPILED = ", most of it to compile kernels, which the next run loads"
+MOST_LEFT_OUT = 20  # columns that are named one by one
+KINDS = {
+    "number": "numbers",
+    "category": "categories",
+    "boolean": "true and false",
+    "date": "dates",
+}
+
+
+def inference_lines(
+    target: "Target",
+    columns: Sequence["Column"],
+    more: str,
+    left_out: Sequence[tuple[str, str]],
+    notes: Iterable[str],
+) -> list[str]:
+    """What the target and each column were taken for, line by line.
+
+    `more` follows the columns' kinds; `left_out` are names and reasons.
+    """
+    from engine.tables.messages import counted
+    from engine.tables.translation import DATED, PART
+
+    columns = [column for column in columns if column.reading != PART]
+    kinds = Counter("date" if column.reading in DATED else column.kind for column in columns)
+    said = ", ".join(f"{count:,} of {KINDS[kind]}" for kind, count in kinds.most_common())
+    lines = [
+        f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
+        "(--task overrules)",
+        f"Learnt from {counted(len(columns), 'column')}: {said}{more}",
+    ]
+    lines += [f"  {column.name!r}: {column.note}" for column in columns if column.note]
+    lines += [f"Left out: {name!r} {note}" for name, note in left_out[:MOST_LEFT_OUT]]
+    if len(left_out) > MOST_LEFT_OUT:
+        lines.append(f"Left out: {len(left_out) - MOST_LEFT_OUT:,} more columns")
+    return lines + [f"Note: {note}" for note in notes]
+
+
+def show_trained(
+    console: Console, model: "TableModel", trained: Any, rows: str, more: Mapping[str, str]
+) -> None:
+    """A summary and the scores; `more` are facts that come last.
+
+    `trained` has `network`, `resumed`, `seconds`, `compiled` and `scores`.
+    """
+    from engine.tables.messages import counted
+    from engine.tables.translation import PART
+
+    n_columns = sum(column.reading != PART for column in model.columns)
+    network, known, target = trained.network, model.baseline, model.target
+    sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
+    classes = f", {len(known['classes'])} classes" if "classes" in known else ""
+    console.print(
+        summary_table(
+            {
+                "rows": rows,
+                "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
+                "task": f"{target.task} of {target.name!r}{classes}",
+                "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
+                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
+                f"{_best_epoch(network)}{trained.resumed}",
+                "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
+                **more,
+            }
+        )
+    )
+    console.print()
+    scores = trained.scores
+    columns = {"training": scores["training"]}
+    if "held_out" in scores:
+        columns = {
+            "held-out": scores["held_out"],
+            **columns,
+            f"{baseline_name(known)}, held-out": scores["baseline"],
+        }
+    show_scores(console, target.task, columns)
+    console.print()
+
+
+def _best_epoch(network: Any) -> str:
+    """The epoch whose parameters were kept, in words."""
+    scores = network.validation_scores_
+    return "" if scores is None else f"; kept: epoch {scores.argmax() + 1:,}"

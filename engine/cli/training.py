@@ -1,0 +1,371 @@
+"""`engine train`: from a table to a trained, scored and saved model."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.console import Console, say
+from engine.cli.output_files import Force, ModelPlace
+from engine.cli.table_options import (
+    NO_OPTIONS,
+    TableOptions,
+    TestFraction,
+    at_command_line,
+    takes_table_options,
+)
+
+if TYPE_CHECKING:
+    from engine.cli.output_files import ModelPlace
+    from engine.tables.converted_table import ConvertedTable
+    from engine.tables.fitting import PreparedTable, Split
+    from engine.tables.fitting_on_disk import TrainedOnDisk
+    from engine.tables.target import Target
+
+
+INTERRUPTED = 130  # as shells report Ctrl-C
+
+
+class Activation(StrEnum):
+    """Hidden units."""
+
+    relu = "relu"
+    tanh = "tanh"
+    logistic = "logistic"
+    identity = "identity"
+
+
+class EarlyStopping(StrEnum):
+    """Whether rows are set aside to stop by."""
+
+    auto = "auto"
+    yes = "yes"
+    no = "no"
+
+
+class Weights(StrEnum):
+    """How much classes count."""
+
+    balanced = "balanced"
+
+
+# Share set aside to stop by, of a table that is converted; None is by the number of rows.
+VALIDATION_FRACTION = {EarlyStopping.auto: None, EarlyStopping.yes: 0.1, EarlyStopping.no: 0.0}
+EARLY_STOPPING = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
+
+
+@takes_table_options
+def train(
+    context: typer.Context,
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            help="A table: .csv, .tsv, .parquet or .pq; or a folder that engine convert made.",
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The column to be predicted; of a converted table it is known."
+        ),
+    ] = None,
+    on_disk: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For tables larger than memory: convert to arrays there, and train on those. What "
+            "the same command has converted is there already.",
+        ),
+    ] = None,
+    how: TableOptions = NO_OPTIONS,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the model goes; if left out, TABLE's name with .skops. A model that is "
+            "there is kept as NAME.previous.skops.",
+        ),
+    ] = None,
+    force: Force = False,
+    test_fraction: TestFraction = 0.2,
+    hidden: Annotated[
+        str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
+    ] = "100",
+    activation: Annotated[
+        Activation,
+        typer.Option(metavar="NAME", help="Hidden units: relu, tanh, logistic or identity."),
+    ] = Activation.relu,
+    alpha: Annotated[
+        float, typer.Option(metavar="X", min=0, help="Strength of the L2 penalty.")
+    ] = 1e-4,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="X", help="First step size of Adam.")
+    ] = 1e-3,
+    max_iter: Annotated[int, typer.Option(metavar="N", min=1, help="Most epochs.")] = 500,
+    max_time: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="When training ends at the latest.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keeps what was reached; the same command goes on from there after any stop.",
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="How often; every 30 seconds if left out."),
+    ] = None,
+    early_stopping: Annotated[
+        EarlyStopping,
+        typer.Option(
+            metavar="WHEN",
+            help="Set a tenth of the rows aside to stop by: yes, no, or auto, from 50 rows on.",
+        ),
+    ] = EarlyStopping.auto,
+    class_weight: Annotated[
+        Weights | None,
+        typer.Option(
+            metavar="HOW",
+            help="balanced: each class counts alike in all, so that rare ones are found; more of "
+            "the others are then taken for them. Left out: each row counts alike.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="As many as pay if left out.")
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=2**32 - 1, help="Seed of the split and of the network."
+        ),
+    ] = 0,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="For the learning curve and the confusion matrix or residuals."
+        ),
+    ] = None,
+) -> None:
+    """Train a network on a table, judge it on rows held out, and save it.
+
+    Says what it takes the target and each column for, and why columns are left out; numbers are
+    standardised, categories one-hot, missing values imputed. All of that is learnt from the
+    training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
+    With a checkpoint, the same command goes on from there, after Ctrl-C or any other end, and
+    replaces the model that it has saved. Another model that is there is kept as
+    NAME.previous.skops; a file that is no model is replaced with --force alone.
+    """
+    from engine import Checkpoint
+    from engine.cli.convert import converted, show_converted
+    from engine.cli.pictures import check_folder, draw_training
+    from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
+    from engine.cli.table_report import show_trained
+    from engine.model_files import skops_file
+    from engine.system import atomic_files
+    from engine.tables import fitting
+    from engine.tables.converted_table import open_table
+    from engine.tables.csv_and_parquet import read_table, sha256_of
+    from engine.tables.metadata import is_converted
+    from engine.training.checkpoint import place_of
+
+    if table.is_dir() and not is_converted(table) and on_disk is None:
+        raise ValueError(
+            f"{table} is a folder that engine convert has not made. For a folder of tables: "
+            f"engine convert {table} --target NAME --to FOLDER, then engine train FOLDER."
+        )
+    if not is_converted(table) and target is None:
+        raise ValueError("Missing option '--target': name the column to be predicted.")
+    model = model or Path(table.resolve().with_suffix(skops_file.ENDING).name)
+    skops_file.check_ending(model)
+    place = ModelPlace(model, force, checkpoint)
+    if checkpoint is not None:
+        place_of(Checkpoint(checkpoint))
+        atomic_files.check_writable(checkpoint)
+    elif checkpoint_every is not None:
+        raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")
+    if pictures is not None:
+        check_folder(pictures, force)
+    words = how.missing_values
+    settings: dict[str, Any] = {
+        "hidden_layer_sizes": _units(hidden),
+        "activation": str(activation),
+        "alpha": _finite("--alpha", alpha),
+        "learning_rate_init": _above_zero("--learning-rate", learning_rate),
+        "max_iter": max_iter,
+        "max_time": None if max_time is None else _above_zero("--max-time", max_time),
+        "n_threads": threads,
+        "random_state": seed,
+        "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
+    }
+    if class_weight is not None:
+        settings["class_weight"] = str(class_weight)
+    console = Console()
+    if is_converted(table) or on_disk is not None:
+        if is_converted(table):
+            source = context.get_parameter_source("test_fraction")
+            was_given = source is not None and source.name == "COMMANDLINE"
+            others = {"--test-fraction": test_fraction if was_given else None, "--on-disk": on_disk,
+                      "--pictures": pictures}  # fmt: skip
+            refuse_given(table, {"--target": target, **how.given, **others})
+            converted_table = open_table(table)
+        else:
+            assert on_disk is not None
+            assert target is not None
+            if pictures is not None:
+                raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
+            converted_table = converted(
+                [table], on_disk, target, how, test_fraction, VALIDATION_FRACTION[early_stopping],
+                seed, reuse=True,
+            )  # fmt: skip
+        show_converted(console, converted_table)
+        stopping = EARLY_STOPPING[early_stopping]
+        _check_weights(class_weight, converted_table.target)
+        on_disk_trained = train_on_disk(console, converted_table, settings, stopping, place)
+        finish(on_disk_trained, checkpoint)
+        return
+    check_fits_memory(table, TIMES_TRAINED, ON_DISK)
+    assert target is not None
+    plan = fitting.prepared(
+        read_table(table, words), target, how.task and str(how.task), how.column or [],
+        how.decimal and str(how.decimal), how.dates and str(how.dates),
+    )  # fmt: skip
+    _check_weights(class_weight, plan.target)
+    rows = fitting.split(plan, test_fraction, seed, EARLY_STOPPING[early_stopping])
+    show_plan(console, plan)
+    about = {
+        "table": table.name,
+        "table_sha256": sha256_of(table),
+        "missing": words,
+        "settings": {name: value for name, value in settings.items() if name != "checkpoint"},
+    }
+    with at_command_line():
+        trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
+    place.write(trained.model)
+    show_trained(console, trained.model, trained, rows_of(trained.split), {})
+    place.say(console)
+    if pictures is not None:
+        draw_training(console, trained, pictures)
+    finish(trained, checkpoint)
+
+
+def _check_weights(class_weight: Weights | None, target: "Target") -> None:
+    from engine.tables.target import CLASSIFICATION
+
+    if class_weight is not None and target.task != CLASSIFICATION:
+        raise ValueError(
+            f"--class-weight is for classes, and {target.name!r} is learnt as numbers: leave it "
+            "out, or pass --task classification."
+        )
+
+
+def finish(trained: Any, checkpoint: Path | None) -> None:
+    """Print the warnings; after Ctrl-C, end with its status."""
+    from engine.tables import fitting
+
+    for message in trained.warnings:
+        if fitting.INTERRUPTED not in message:
+            say(message)
+    if trained.interrupted:
+        epochs = trained.network.n_iter_
+        go_on = f" The same command goes on from {checkpoint}." if checkpoint else ""
+        say(f"stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}")
+        raise SystemExit(INTERRUPTED)  # without the line that main adds
+
+
+def refuse_given(table: Path, given: dict[str, Any]) -> None:
+    """Refuse options that were decided when the table was converted."""
+    names = [name for name, value in given.items() if value is not None and value != []]
+    if names:
+        raise ValueError(
+            f"{table} is a converted table, for which {' and '.join(names)} cannot be given: "
+            "engine convert has decided on target, columns and rows."
+        )
+
+
+def show_plan(console: Console, plan: "PreparedTable") -> None:
+    """Print what was inferred."""
+    from engine.cli.table_report import inference_lines
+    from engine.tables.messages import counted
+
+    frame, columns = plan.table.frame, plan.columns
+    n_missing = sum(column.n_missing for column in columns.used)
+    more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
+    left_out = [(column.name, column.note) for column in columns.left_out]
+    lines = [
+        f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
+        *inference_lines(plan.target, columns.used, more, left_out, plan.notes),
+    ]
+    console.print_lines(*lines)
+    console.print()
+
+
+def rows_of(split: "Split") -> str:
+    """The numbers of training, validation and held-out rows."""
+    aside, held_out = split.validation, split.held_out
+    return (
+        f"{len(split.training.y):,} to learn from, "
+        + (f"{len(aside.y):,} to stop by, " if aside else "")
+        + (f"{len(held_out.y):,} held out ({split.how})" if held_out else "none held out")
+    )
+
+
+def _units(hidden: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in hidden.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"--hidden must be whole numbers above 0, joined by ','; got {hidden!r}.")
+    return tuple(map(int, parts))
+
+
+def _finite(option: str, value: float) -> float:
+    if value == float("inf"):
+        raise ValueError(f"{option} must be finite.")
+    return value
+
+
+def _above_zero(option: str, value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{option} must be above 0; got {value:g}.")
+    return value
+
+
+# A table that is converted, or is to be: it is never loaded.
+
+
+def train_on_disk(
+    console: Console,
+    table: "ConvertedTable",
+    settings: dict[str, Any],
+    early_stopping: bool | None,
+    place: "ModelPlace",
+) -> "TrainedOnDisk":
+    """Train, save, and print the result."""
+    from engine.tables.fitting_on_disk import trained_on_disk
+
+    with at_command_line():
+        trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
+    place.write(trained.model)
+    _show(console, table, trained)
+    place.say(console)
+    return trained
+
+
+def _show(console: Console, table: "ConvertedTable", trained: "TrainedOnDisk") -> None:
+    from engine.cli.table_report import show_trained
+
+    rows, judged = table.facts["rows"], trained.rows_judged
+    judged_on = [f"{judged['training']:,} of those to learn from"]
+    if judged.get("held_out"):
+        judged_on.append(f"{judged['held_out']:,} of those held out")
+    console.print()
+    show_trained(
+        console,
+        trained.model,
+        trained,
+        f"{rows['training']:,} to learn from, {rows['validation']:,} to stop by, "
+        f"{rows['held-out']:,} held out; shuffled by blocks",
+        {"scores": f"from {', '.join(judged_on)}"},
+    )

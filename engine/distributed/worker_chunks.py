@@ -1,0 +1,266 @@
+"""What a worker of Dask holds: chunks of samples, and their sums at any theta.
+
+The kernels are those of a local fit, and so are the cut into chunks and the block within one: the
+sums of a chunk have the same bits here as there.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.distributed.partitions import ARRAYS, joined
+from engine.equations.backends import BACKENDS, NUMPY
+from engine.estimators.class_weights import ClassWeights
+from engine.estimators.labels import Labels
+from engine.estimators.rows import samples_of
+from engine.sums.blas import limit_own_thread, one_blas_thread
+from engine.sums.blocks import FORWARD, GRADIENT
+from engine.sums.chunks import IN_ORDER, Total, weight_of_chunk
+from engine.sums.samples import Layers, Samples, columns_of
+from engine.sums.threads import ThreadTeam
+from engine.sums.workers import Worker, new_worker
+from engine.training.run_identity import Identity, identities_of_chunk
+
+
+class Recipe(NamedTuple):
+    """How rows of users' data become samples.
+
+    Attributes
+    ----------
+    dtype : dtype
+        That of training.
+    labels : Labels or None
+        A classifier's; None for a regressor.
+    class_weights : ClassWeights or None
+    """
+
+    dtype: np.dtype[Any]
+    labels: Labels | None
+    class_weights: ClassWeights | None
+
+
+class Chunk(NamedTuple):
+    """A chunk of samples.
+
+    Attributes
+    ----------
+    number : int
+    first : int
+        The number of its first row, among all.
+    samples : Samples
+    """
+
+    number: int
+    first: int
+    samples: Samples
+
+
+def build(
+    number: int,
+    first: int,
+    X: Sequence[Any],
+    y: Sequence[Any],
+    sample_weight: Sequence[Any],
+    recipe: Recipe,
+) -> Chunk:
+    """A chunk from its pieces of rows. Where all of X lies in one part, it is not copied."""
+    kind = "numbers" if recipe.labels is None else "labels"
+    inputs = joined([ARRAYS["X"](piece) for piece in X])
+    targets = joined([ARRAYS[kind](piece) for piece in y])
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    weights = joined([ARRAYS["sample_weight"](w) for w in sample_weight]) if sample_weight else None
+    if recipe.class_weights is not None:
+        factors = recipe.class_weights.of_samples(targets)
+        weights = factors if weights is None else weights * factors
+    if recipe.labels is None:
+        targets = targets.reshape(len(targets), -1)
+    else:
+        targets = recipe.labels.targets(targets)
+    if weights is not None:
+        weights = weights.astype(recipe.dtype)
+    try:
+        return Chunk(number, first, samples_of(inputs, targets, weights, recipe.dtype))
+    except ValueError as error:
+        last = first + len(inputs) - 1
+        raise ValueError(f"In rows {first} to {last}, counted from the first: {error}") from None
+
+
+class ChunkWeights(NamedTuple):
+    """What the client needs to know of a chunk: the sum and the largest of its weights."""
+
+    number: int
+    weight: float
+    largest: float
+
+
+class Answer(NamedTuple):
+    """The sums of a worker's chunks.
+
+    Attributes
+    ----------
+    numbers : list of int
+        Of the chunks; of those that are already added up, in their order, the last.
+    added : int
+        Chunks that are added up in the first row: those from number 0 on.
+    costs : ndarray (n,)
+    gradients : ndarray (n, n_parameters) float64, or (n, 0)
+    activations : list of ndarray
+        Of each chunk (n_L, its samples), for a forward pass.
+    failed : str
+        What went wrong, else "".
+    """
+
+    numbers: list[int]
+    added: int
+    costs: NDArray[np.float64]
+    gradients: NDArray[np.float64]
+    activations: list[NDArray[Any]]
+    failed: str = ""
+
+
+NOTHING = np.empty(0)
+
+
+class WorkerChunks:
+    """The chunks of one worker.
+
+    Parameters
+    ----------
+    chunks : Chunk
+        In the order of their numbers.
+    """
+
+    def __init__(self, *chunks: Chunk) -> None:
+        self.chunks = chunks
+        self._workers: list[Worker] = []
+        self._are_for: Any = None
+
+    def measures(self) -> list[ChunkWeights]:
+        """Of each chunk."""
+        found = []
+        for number, _, samples in self.chunks:
+            weights = samples.weights
+            weight = float(samples.n_samples) if weights is None else weight_of_chunk(weights)
+            largest = 1.0 if weights is None else float(weights.max())
+            found.append(ChunkWeights(number, weight, largest))
+        return found
+
+    def identities(self) -> list[tuple[int, list[Identity | None]]]:
+        """Number of each chunk, and what its inputs, targets and weights are."""
+        return [
+            (number, identities_of_chunk(samples, 0, samples.n_samples))
+            for number, _, samples in self.chunks
+        ]
+
+    def spread(self, step: int) -> dict[int, NDArray[Any]]:
+        """Every `step`-th of all rows, as columns; by the number of the chunk."""
+        return {
+            number: columns_of(samples.X, slice(-first % step, None, step)).copy()
+            for number, first, samples in self.chunks
+        }
+
+    def run(
+        self,
+        task: int,
+        theta: NDArray[Any],
+        backend: str,
+        layers: Layers,
+        n_threads: int,
+    ) -> Answer:
+        """Sums at theta: of the chunks from number 0 on their total, of each other its own."""
+        try:
+            with one_blas_thread() if BACKENDS[backend] is NUMPY else contextlib.nullcontext():
+                return self._run(task, theta, backend, layers, n_threads)
+        except Exception as error:  # else Dask would take it for the loss of this worker
+            reason = f"{type(error).__name__}: {error}"
+            return Answer([], 0, NOTHING, NOTHING.reshape(0, 0), [], reason)
+
+    def compile(self, task: int, theta: NDArray[Any], backend: str, layers: Layers) -> None:
+        """Have the kernels of a pass compiled, by one of a sample; what fails will do so there."""
+        with contextlib.suppress(Exception):
+            (worker,) = self._workers_for(backend, layers, 1)
+            worker.go_over_to(self.chunks[0].samples)
+            worker.run(task, theta, IN_ORDER, 0, 1, np.empty((layers.sizes[-1], 1), theta.dtype))
+
+    def _run(
+        self, task: int, theta: NDArray[Any], backend: str, layers: Layers, n_threads: int
+    ) -> Answer:
+        n_parameters = theta.size if task == GRADIENT else 0
+        n_added = 0
+        while n_added < len(self.chunks) and self.chunks[n_added].number == n_added:
+            n_added += 1
+        total = Total(n_parameters, n_added)
+        others = len(self.chunks) - n_added
+        rows = n_added > 0  # the total's row
+        costs, gradients = np.zeros(rows + others), np.zeros((rows + others, n_parameters))
+        n_out = int(layers.sizes[-1]) if task == FORWARD else 0
+        activations = [
+            np.empty((n_out, chunk.samples.n_samples if n_out else 0), theta.dtype)
+            for chunk in self.chunks
+        ]
+        turn = threading.Lock()
+        rest = iter(range(n_added, len(self.chunks)))
+
+        def next_rest() -> int | None:
+            with turn:
+                return next(rest, None)
+
+        def one(worker: Worker, place: int) -> float:
+            chunk = self.chunks[place].samples
+            worker.go_over_to(chunk)
+            return worker.run(task, theta, IN_ORDER, 0, chunk.n_samples, activations[place])
+
+        def work(worker: Worker) -> None:
+            with np.errstate(all="ignore"):  # a setting of each thread
+                try:
+                    while (place := total.next_chunk()) is not None:
+                        total.add(place, one(worker, place), worker.gradient_sum)
+                    while (place := next_rest()) is not None:
+                        row = rows + place - n_added
+                        costs[row] = one(worker, place)
+                        if n_parameters:
+                            gradients[row] = worker.gradient_sum
+                except BaseException:
+                    total.give_up()
+                    raise
+
+        workers = self._workers_for(backend, layers, min(n_threads, len(self.chunks)))
+        _all(work, workers)
+        if rows:
+            costs[0] = total.cost
+            gradients[0] = total.gradient
+        numbers = [chunk.number for chunk in self.chunks[max(n_added - 1, 0) :]]
+        return Answer(numbers, n_added, costs, gradients, activations if n_out else [])
+
+    def _workers_for(self, backend: str, layers: Layers, number: int) -> list[Worker]:
+        """The memory of so many threads, kept from one call to the next."""
+        asked = backend, *(np.asarray(part).tolist() for part in layers)
+        if self._are_for != asked:
+            self._workers, self._are_for = [], asked
+        while len(self._workers) < number:
+            self._workers.append(
+                new_worker(BACKENDS[backend], layers, self.chunks[0].samples, of_more=True)
+            )
+        return self._workers[:number]
+
+
+def _all(work: Callable[[Worker], None], workers: Sequence[Worker]) -> None:
+    """Run the work for each worker, in a thread of its own."""
+    if len(workers) == 1:
+        return work(workers[0])
+    team = ThreadTeam(limit_own_thread)
+    handed = team.hand_out([partial(work, worker) for worker in workers[1:]])
+    try:
+        work(workers[0])
+    finally:
+        errors = [task.finish() for task in handed]
+    for error in errors:
+        if error is not None:
+            raise error
+    return None

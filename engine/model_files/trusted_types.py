@@ -1,0 +1,58 @@
+"""All that the models in .skops files are made of.
+
+skops makes objects in some thirty ways, and trusts by itself several hundred types and functions.
+Models need a few of either: for each way, what may be made by it. None of these ways calls a
+function that a file names, and none of the functions is called when a model predicts.
+"""
+
+PREPROCESSING = frozenset(
+    {
+        "engine.model_files.table_columns.TableColumns",
+        "sklearn.compose._column_transformer.ColumnTransformer",
+        "sklearn.compose._target.TransformedTargetRegressor",
+        "sklearn.decomposition._pca.PCA",
+        "sklearn.feature_selection._univariate_selection.SelectKBest",
+        "sklearn.feature_selection._variance_threshold.VarianceThreshold",
+        "sklearn.impute._base.MissingIndicator",
+        "sklearn.impute._base.SimpleImputer",
+        "sklearn.pipeline.FeatureUnion",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.MaxAbsScaler",
+        "sklearn.preprocessing._data.MinMaxScaler",
+        "sklearn.preprocessing._data.Normalizer",
+        "sklearn.preprocessing._data.RobustScaler",
+        "sklearn.preprocessing._data.StandardScaler",
+        "sklearn.preprocessing._encoders.OneHotEncoder",
+        "sklearn.preprocessing._encoders.OrdinalEncoder",
+        "sklearn.preprocessing._function_transformer.FunctionTransformer",
+        "sklearn.preprocessing._polynomial.PolynomialFeatures",
+    }
+)
+# A step of ours, which says by itself whether what it holds is sound: estimator_checks.py asks it.
+TABLES = frozenset({"engine.tables.translation.Translation"})
+NETWORKS = frozenset(
+    {
+        "engine.estimators.classifier.MLPClassifier",
+        "engine.estimators.labels.Labels",
+        "engine.estimators.regressor.MLPRegressor",
+        "engine.network.Network",
+    }
+)
+SCALARS = frozenset(f"numpy.{name}" for name in ("float32", "float64", "int32", "int64"))
+
+TYPES: dict[str, frozenset[str]] = {
+    "DTypeNode": frozenset({"numpy.dtype"}),
+    "DictNode": frozenset({"builtins.dict"}),
+    "FunctionNode": frozenset(
+        f"sklearn.feature_selection._univariate_selection.{name}"
+        for name in ("chi2", "f_classif", "f_regression")
+    ),
+    "JsonNode": frozenset({"builtins.str"}),
+    "ListNode": frozenset({"builtins.list"}),
+    "NdArrayNode": frozenset({"numpy.ndarray"}) | SCALARS,
+    "ObjectNode": NETWORKS | PREPROCESSING | TABLES,
+    "SliceNode": frozenset({"builtins.slice"}),
+    "TupleNode": frozenset({"builtins.tuple"}),
+    "TypeNode": frozenset({"builtins.int", "builtins.str"}) | SCALARS,
+}
+TRUSTED = sorted(frozenset().union(*TYPES.values()))
