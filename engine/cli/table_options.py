@@ -183,11 +183,11 @@ def at_command_line() -> Iterator[None]:
 
 def with_option_names(error: ValueError) -> str:
     """The message of an error, in the words of the command line."""
-    from engine.estimators import remedies
+    from engine.estimators import findings
 
     finding = getattr(error, "finding", None)
     if finding is not None:
-        return remedies.at_command_line(finding)
+        return findings.at_command_line(finding)
     said = str(error)
     for difference in getattr(error, "differences", ()):
         said = said.replace(difference, named(difference, OPTIONS | PARTS), 1)

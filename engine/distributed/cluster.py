@@ -23,7 +23,7 @@ from distributed.client import ClosedClientError
 
 from engine.compiler.identity import differences, identity
 from engine.sums.threads import usable_cores
-from engine.training.run_identity import identity_of_blas
+from engine.training.identity import identity_of_blas
 
 POLL_SECONDS = 1.0  # between looks at who is still there
 SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead

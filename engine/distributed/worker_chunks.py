@@ -24,7 +24,7 @@ from engine.sums.chunks import IN_ORDER, Total, weight_of_chunk
 from engine.sums.samples import Layers, Samples, columns_of
 from engine.sums.threads import ThreadTeam
 from engine.sums.workers import Worker, new_worker
-from engine.training.run_identity import Identity, identities_of_chunk
+from engine.training.identity import Identity, identities_of_chunk
 
 
 class Recipe(NamedTuple):

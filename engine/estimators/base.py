@@ -18,16 +18,16 @@ from sklearn.utils.validation import check_is_fitted
 import engine
 from engine.boundary import settings
 from engine.equations.backends import NUMPY, Backend
-from engine.estimators import endings, parameters
+from engine.estimators import outcomes, parameters
 from engine.estimators.callbacks import Tasks
 from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
+from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import refuse_too_few, scorer_of, split, validation_findings
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
-from engine.estimators.prediction import blocks_of
+from engine.estimators.predictor import blocks_of
 from engine.estimators.progress import progress_bar
-from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated_inputs
 from engine.estimators.training import Trained, loss_so_far, settings_of, train
 from engine.estimators.watch import Epoch, FitWatch
@@ -40,9 +40,8 @@ from engine.sums.samples import Samples
 from engine.sums.threads import Threads, choose
 from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
-from engine.training.planning import plan_of
-from engine.training.result import fingerprint
-from engine.training.run_identity import Identity
+from engine.training.identity import Identity
+from engine.training.result import fingerprint, plan_of
 from engine.training.watch import Validation
 
 # Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
@@ -167,7 +166,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         before = Snapshot(self)
         try:
             to_say = self._fit_on(X, y, sample_weight, incremental, validation, rows_of)
-        except endings.DivergedFit as diverged:
+        except outcomes.DivergedFit as diverged:
             error: Any = ValueError(str(diverged))
             error.finding = diverged.finding
             raise error from None
@@ -185,7 +184,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool,
         validation: tuple[Any, Any, Any],
         rows_of: RowsOf | None,
-    ) -> endings.ToSay:
+    ) -> outcomes.ToSay:
         """Train; what is to be said once the estimator holds what was reached."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if incremental and self.early_stopping:
@@ -262,7 +261,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         first: bool,
         incremental: bool,
         keeper: Keeper | None,
-    ) -> endings.ToSay:
+    ) -> outcomes.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if first:
             self._begin(network, rows.X.dtype)
@@ -427,7 +426,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         watch: FitWatch,
         incremental: bool,
         keeper: Keeper | None,
-    ) -> endings.ToSay:
+    ) -> outcomes.ToSay:
         """Train; what is to be said of it."""
         solver = SOLVERS[self.solver]
         if solver.update == ADAM:
@@ -461,26 +460,26 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         )
         max_iter = 1 if incremental else self.max_iter
         told = self.verbose and numbers.schedule == ADAPTIVE
-        why_rate = endings.not_improved(self) if told else None
+        why_rate = outcomes.not_improved(self) if told else None
         ended = train(solver, problem, state, numbers, watch, max_iter, keeper, why_rate)
         if ended.error is not None and ended.error.step == optimiser.steps:
-            raise ValueError(f"{endings.NON_FINITE} The loss of the first batch is {ended.error}.")
+            raise ValueError(f"{outcomes.NON_FINITE} The loss of the first batch is {ended.error}.")
         theta = ended.theta
         if self._scored:
             theta = watch.best if watch.best is not None else self._without_better(start, ended)
         if not np.isfinite(theta).all():
-            raise ValueError(endings.NON_FINITE)
+            raise ValueError(outcomes.NON_FINITE)
         self._put(theta)
         if solver.by_steps:
             self._take(watch, ended, numbers)
         else:
             self._take_minimum(watch, ended)
-        to_say = endings.of_batch_size(self, samples.n_samples)
+        to_say = outcomes.of_batch_size(self, samples.n_samples)
         if ended.error is None:
-            return to_say + endings.of_run(self, ended, incremental)
+            return to_say + outcomes.of_run(self, ended, incremental)
         if self._scored:
-            return to_say + endings.of_divergence(self, ended.error)
-        raise endings.diverged(self, ended.error)
+            return to_say + outcomes.of_divergence(self, ended.error)
+        raise outcomes.diverged(self, ended.error)
 
     def _without_better(self, start: NDArray[Any], ended: Trained) -> NDArray[Any]:
         """What early stopping leaves if no epoch of this fit beat the best score so far.
@@ -540,7 +539,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._optimizer
         return new_optimiser(numbers, n_parameters, dtype)
 
-    def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> endings.ToSay:
+    def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> outcomes.ToSay:
         """What keeps training from its goal; `own` is as for `validation_findings`."""
         theta = self._theta()
         found = findings(
@@ -565,7 +564,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 self.validation_fraction,
                 own,
             )
-        return endings.of_findings(found)
+        return outcomes.of_findings(found)
 
     def _outputs_of(self, X: NDArray[Any]) -> NDArray[Any]:
         """A[L] (m, n_outputs) of a few samples X (n_0, m), without a kernel to compile."""

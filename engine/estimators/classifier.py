@@ -15,13 +15,17 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from engine.estimators import parameters, scores
+from engine.estimators import held_out, parameters
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
+from engine.estimators.findings import Finding
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
+from engine.estimators.prediction_diagnosis import (
+    MOST_FEATURES,
+    hardly_ever_predicted,
+    rare_classes,
+)
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.rare_classes import MOST_FEATURES, hardly_ever_predicted, rare_classes
-from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
 
 
@@ -454,11 +458,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
         if self._labels.kind == MULTICLASS:
-            return scores.accuracy(activations.argmax(axis=1), rows.targets, rows.weights)
+            return held_out.accuracy(activations.argmax(axis=1), rows.targets, rows.weights)
         if self._labels.kind == MULTILABEL:
-            return scores.accuracy(activations > 0.5, rows.targets, rows.weights)
+            return held_out.accuracy(activations > 0.5, rows.targets, rows.weights)
         codes = self._labels.binary_codes(activations)
-        return scores.accuracy(codes, rows.targets[:, 0], rows.weights)
+        return held_out.accuracy(codes, rows.targets[:, 0], rows.weights)
 
     def _labels_of(self, rows: Rows) -> Any:
         if self._labels.kind == MULTILABEL:

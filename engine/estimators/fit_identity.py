@@ -14,7 +14,7 @@ from engine.network import Network
 from engine.solvers.solver import SOLVERS
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Samples
-from engine.training.run_identity import (
+from engine.training.identity import (
     MACHINE,
     Identity,
     identity_of_array,

@@ -9,12 +9,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.estimators import parameters, scores
+from engine.estimators import held_out, parameters
 from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
+from engine.estimators.findings import Finding
+from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
 from engine.estimators.predictor import RowRegressor
-from engine.estimators.remedies import Finding
 from engine.estimators.rows import Rows, validated, validated_weights
-from engine.estimators.unscaled_targets import is_off_scale, unscaled_targets
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -340,7 +340,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return False
 
     def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
-        return scores.r2(activations, rows.targets, rows.weights)
+        return held_out.r2(activations, rows.targets, rows.weights)
 
     def _labels_of(self, rows: Rows) -> Any:
         return rows.targets[:, 0] if rows.targets.shape[1] == 1 else rows.targets

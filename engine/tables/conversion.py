@@ -47,7 +47,7 @@ from engine.tables.number_notation import DECIMALS
 from engine.tables.pipeline import COLUMNS, TRANSLATION
 from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
-from engine.training.run_identity import differences
+from engine.training.identity import differences
 
 # Reads the name of what is done, and the rows that are done.
 Progress = Callable[[str, int], Any]

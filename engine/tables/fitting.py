@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 
 from engine.compiler.cache import CheckedCache
-from engine.estimators.remedies import said_at_command_line
+from engine.estimators.findings import said_at_command_line
 from engine.model_files import table_examples
 from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns

@@ -20,6 +20,7 @@ from engine.boundary import settings
 from engine.system.atomic_files import new_of
 from engine.system.file_locks import FileLock, InUse
 from engine.system.regular_files import other_kind
+from engine.training.checkpoint_checks import Expected, Verifier
 from engine.training.checkpoint_files import (
     Arrays,
     CheckpointError,
@@ -30,10 +31,9 @@ from engine.training.checkpoint_files import (
     read,
     write,
 )
-from engine.training.evaluations import EvaluationLog
+from engine.training.evaluation_log import EvaluationLog
+from engine.training.identity import Identity, differences
 from engine.training.result import DivergedError
-from engine.training.run_identity import Identity, differences
-from engine.training.verification import Expected, Verifier
 
 SECONDS = 30.0  # between checkpoints, where nobody says more,
 SHARE = 0.01  # or as many as let writing them take no more than this share of the time

@@ -39,8 +39,8 @@ from engine.solvers.state import (
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Samples
 from engine.training.checkpoint import Keeper
+from engine.training.checkpoint_checks import ANY, NOT_NAN, Expected, Verifier
 from engine.training.checkpoint_files import Arrays, CheckpointError
-from engine.training.verification import ANY, NOT_NAN, Expected, Verifier
 from engine.training.watch import Watch
 
 # Shuffles are drawn again if that takes some seconds at most: so many numbers in all, where each

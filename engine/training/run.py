@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Solver
 from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
+from engine.training.checkpoint_checks import Expected
 from engine.training.restoration import replayed, restored_descent
-from engine.training.verification import Expected
 from engine.training.watch import Mark, Watch
 
 SomeWatch = TypeVar("SomeWatch", bound=Watch)

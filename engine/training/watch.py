@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.solvers.solver import Arrays, Budget, Diverged, Minimisation, Progress
+from engine.training.checkpoint_checks import ANY, Expected, Verifier
 from engine.training.result import DivergedError, History, Iteration
-from engine.training.verification import ANY, Expected, Verifier
 
 Callback = Callable[[Iteration], Any]
 

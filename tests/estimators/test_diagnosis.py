@@ -17,9 +17,13 @@ from sklearn.preprocessing import StandardScaler
 from engine import MLPClassifier, MLPRegressor, Network
 from engine.cli.main import app
 from engine.estimators.diagnosis import TrainingWarning, findings
-from engine.estimators.rare_classes import hardly_ever_predicted, rare_classes, scores_by_other_rows
-from engine.estimators.remedies import REMEDIES, Finding, at_command_line, in_python
-from engine.estimators.unscaled_targets import unscaled_targets
+from engine.estimators.findings import REMEDIES, Finding, at_command_line, in_python
+from engine.estimators.prediction_diagnosis import (
+    hardly_ever_predicted,
+    rare_classes,
+    scores_by_other_rows,
+    unscaled_targets,
+)
 
 DOWN = np.geomspace(1.0, 0.05, 40).tolist()
 RNG = np.random.default_rng(7)

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, make_scorer, top_k_accuracy_score
 
 from engine import MLPClassifier, MLPRegressor
 from engine.estimators.diagnosis import TrainingWarning
-from engine.estimators.remedies import said_at_command_line
+from engine.estimators.findings import said_at_command_line
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

@@ -541,7 +541,7 @@ def test_many_rows_go_through_in_blocks_with_the_same_bits(monkeypatch):
         return forward(sums, theta)
 
     monkeypatch.setattr(ChunkSums, "forward", counted)
-    monkeypatch.setattr("engine.estimators.prediction.ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr("engine.estimators.predictor.ROWS_AT_A_TIME", 7)
     np.testing.assert_array_equal(model.predict_proba(X), at_once)
     assert len(seen) == 8
     np.testing.assert_array_equal(model.predict(X), model.classes_[at_once.argmax(axis=1)])

@@ -37,7 +37,7 @@ from engine.estimators.watch import FitWatch
 from engine.solvers.state import POSITION
 from engine.sums.objective import Objective
 from engine.system.file_locks import FileLock, InUse
-from engine.training import checkpoint_files, evaluations, run_identity
+from engine.training import checkpoint_files, evaluation_log, identity
 from engine.training.checkpoint import Keeper
 from tests import processes
 
@@ -523,7 +523,7 @@ def test_numbers_of_numpy_are_numbers(path):
 def test_another_blas_is_refused_where_it_takes_part(path, monkeypatch):
     run(path, backend="numpy")
     run(path.with_name("tiled"), backend="tiled")
-    monkeypatch.setattr(run_identity, "identity_of_blas", lambda: ["abacus 1"])
+    monkeypatch.setattr(identity, "identity_of_blas", lambda: ["abacus 1"])
     with pytest.raises(CheckpointError, match=r"BLAS is \['abacus 1'\] and was \['"):
         run(path, backend="numpy")
     assert "went on" in run(path.with_name("tiled"), backend="tiled").plan.why
@@ -609,8 +609,8 @@ def test_another_network_is_refused(path):
 def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
     told = {"solver": "adam", "batch_size": 16}
     run(path, **told)
-    there = {**run_identity.identity_of_machine(False), "numba": "0.1", "processor": "abacus"}
-    monkeypatch.setattr(run_identity, "identity_of_machine", lambda blas: there)
+    there = {**identity.identity_of_machine(False), "numba": "0.1", "processor": "abacus"}
+    monkeypatch.setattr(identity, "identity_of_machine", lambda blas: there)
     with pytest.raises(CheckpointError) as caught:
         run(path, **told)
     assert "numba is '0.1' and was '0." in str(caught.value)
@@ -623,13 +623,13 @@ def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
 
 def test_other_settings_of_the_compiler_and_features_of_the_processor_are_named(path, monkeypatch):
     run(path, solver="gd")
-    identity = machine()
-    there = {**identity, "NUMBA_OPT": "7"}
-    there["processor's features"] = identity["processor's features"] + ",+warp"
-    monkeypatch.setattr("engine.training.run_identity.identity", lambda: there)
+    ours = machine()
+    there = {**ours, "NUMBA_OPT": "7"}
+    there["processor's features"] = ours["processor's features"] + ",+warp"
+    monkeypatch.setattr("engine.training.identity.identity", lambda: there)
     with pytest.raises(CheckpointError) as caught:
         run(path, solver="gd")
-    assert f"NUMBA_OPT is '7' and was '{identity['NUMBA_OPT']}'" in str(caught.value)
+    assert f"NUMBA_OPT is '7' and was '{ours['NUMBA_OPT']}'" in str(caught.value)
     assert "; processor's features: with warp. Nothing was changed" in str(caught.value)
 
 
@@ -823,7 +823,7 @@ def test_lost_or_damaged_evaluations_are_named(path):
 
 def test_another_way_of_scipys_is_noticed(path, monkeypatch):
     crash_lbfgs(path)
-    monkeypatch.setattr(evaluations, "_digest", lambda theta: bytes(4))
+    monkeypatch.setattr(evaluation_log, "_digest", lambda theta: bytes(4))
     with pytest.raises(CheckpointError, match="evaluation 0 was at another point"):
         run(path, solver="lbfgs")
 
@@ -898,14 +898,14 @@ def test_a_disk_that_recovers_is_written_to_again(path, monkeypatch):
 
 
 def test_evaluations_in_memory_have_a_bound(path, monkeypatch):
-    monkeypatch.setattr(evaluations, "MOST_WAITING", 800)
-    monkeypatch.setattr(evaluations, "BYTES_A_WRITE", 200)
+    monkeypatch.setattr(evaluation_log, "MOST_WAITING", 800)
+    monkeypatch.setattr(evaluation_log, "BYTES_A_WRITE", 200)
 
     def fail(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(evaluations.EvaluationLog, "_write", fail)
-    log = evaluations.EvaluationLog(path.with_name("log"), 10, "float64", 0)
+    monkeypatch.setattr(evaluation_log.EvaluationLog, "_write", fail)
+    log = evaluation_log.EvaluationLog(path.with_name("log"), 10, "float64", 0)
     for _ in range(30):
         log.add(np.zeros(10), 0.0, np.zeros(10))
         assert sum(map(len, log._waiting)) < 900

@@ -15,9 +15,9 @@ from unittest import mock
 import numpy as np
 
 from engine import Network, train
-from engine.training import run_identity
+from engine.training import identity
 from engine.training.checkpoint import Keeper
-from engine.training.evaluations import EvaluationLog
+from engine.training.evaluation_log import EvaluationLog
 
 # (what, layers, samples, solver and its settings)
 CASES: list[tuple[str, tuple[int, ...], int, dict[str, Any]]] = [
@@ -95,8 +95,8 @@ def timed() -> Iterator[Spent]:
         return call
 
     with contextlib.ExitStack() as patches:
-        identity = timing(run_identity.identity_of_training, spent)
-        patches.enter_context(mock.patch("engine.training.trainer.identity_of_training", identity))
+        timed = timing(identity.identity_of_training, spent)
+        patches.enter_context(mock.patch("engine.training.trainer.identity_of_training", timed))
         for owner, name in [
             (Keeper, "open"),
             (Keeper, "reached"),

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
 from engine.estimators.diagnosis import TrainingWarning
-from engine.estimators.remedies import REMEDIES, Finding, in_python
+from engine.estimators.findings import REMEDIES, Finding, in_python
 from engine.estimators.training import Trained
 from engine.solvers.solver import SOLVERS
 from engine.training.result import DivergedError
