@@ -36,7 +36,7 @@ from engine.solvers.state import (
     new_state,
     watch,
 )
-from engine.sums.blocks import allocate, block_for, data_of
+from engine.sums.blocks import allocate, block_for
 from engine.sums.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
@@ -62,7 +62,7 @@ class Slices:
         self._layers = layers
         self._samples = samples
         self.inputs = samples.X
-        self._data = data_of(*samples)
+        self._data = samples.for_kernels()
         dtype = samples.X.dtype
         self._block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
         self._workspace = allocate(layers.sizes, layers.n_parameters, dtype, self._block)

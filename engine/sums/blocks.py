@@ -9,7 +9,6 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from engine.compiler import tiles
@@ -34,33 +33,6 @@ ROW_BYTES = 1024  # samples of one unit in a block: 256 float32, 128 float64
 WORKSPACE_BYTES = 2**20  # activations of all units, where that leaves at least four vectors a row
 
 
-class Table(NamedTuple):
-    """A matrix (units, samples) of any memory order: numbers[k * unit_step + i * sample_step].
-
-    One type whatever the order, so that no order compiles anew.
-    """
-
-    numbers: NDArray[Any]
-    unit_step: int
-    sample_step: int
-
-
-class Data(NamedTuple):
-    """Samples as compiled kernels take them; what is absent is an empty array.
-
-    Sparse inputs have their values in X.numbers, and `features` and `starts` beside them;
-    `entries_alone` is 1 where layer 1 goes over these, and no block of inputs is made dense.
-    """
-
-    X: Table
-    Y: Table
-    codes: NDArray[np.int32]
-    weights: NDArray[Any]
-    features: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    entries_alone: int
-
-
 class Workspace(NamedTuple):
     """Arrays for one block, in rows of `width` numbers that begin on the boundary of a vector."""
 
@@ -70,57 +42,6 @@ class Workspace(NamedTuple):
     s: NDArray[Any]  # (width,)
     starts: NDArray[np.int64]  # (width,) where each sample begins in the numbers of X
     dtheta: NDArray[Any]  # (n_parameters,)
-
-
-def table_of(matrix: NDArray[Any]) -> Table:
-    """A matrix (units, samples) as a Table: of the same memory, or a copy if steps are negative."""
-    itemsize = matrix.itemsize
-    if (
-        matrix.size == 0
-        or not matrix.flags.aligned
-        or any(stride % itemsize or stride < 0 for stride in matrix.strides)
-    ):
-        matrix = np.ascontiguousarray(matrix)
-    unit_step, sample_step = (stride // itemsize for stride in matrix.strides)
-    if matrix.flags.contiguous:
-        numbers = matrix.reshape(-1)
-    elif matrix.flags.f_contiguous:
-        numbers = matrix.T.reshape(-1)
-    else:
-        n_units, n_samples = matrix.shape
-        extent = 1 + (n_units - 1) * unit_step + (n_samples - 1) * sample_step
-        numbers = as_strided(matrix, (extent,), (itemsize,))
-    return Table(read_only(numbers), unit_step, sample_step)
-
-
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The same memory, always of the type that kernels were compiled for."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
-
-
-def data_of(
-    X: Inputs,
-    Y: NDArray[Any] | None,
-    codes: NDArray[np.int32] | None,
-    weights: NDArray[Any] | None,
-) -> Data:
-    """The arrays of checked samples for the kernels; copied only where their order is backward."""
-    nothing = np.empty(0, X.dtype)
-    features, starts, entries_alone = np.empty(0, np.int32), np.empty(0, np.int64), 0
-    if isinstance(X, SparseColumns):
-        features, starts, entries_alone = X.features, X.starts, int(X.has_few_entries)
-        X = X.values.reshape(1, -1)
-    return Data(
-        table_of(X),
-        table_of(nothing.reshape(0, 0) if Y is None else Y),
-        read_only(np.empty(0, np.int32) if codes is None else codes),
-        read_only(nothing if weights is None else weights),
-        read_only(features),
-        read_only(starts),
-        entries_alone,
-    )
 
 
 def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:

@@ -1,8 +1,9 @@
-"""A network's layers and checked samples, as the modules below the boundary hand them on."""
+"""A network's layers and checked samples, as Python hands them on and as kernels take them."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 
@@ -81,6 +82,61 @@ def columns_of(X: Inputs, samples: slice | NDArray[Any]) -> NDArray[Any]:
     return X.dense(samples)
 
 
+class Strided(NamedTuple):
+    """A matrix (units, samples) of any memory order: numbers[k * unit_step + i * sample_step].
+
+    One type whatever the order, so that no order compiles anew.
+    """
+
+    numbers: NDArray[Any]
+    unit_step: int
+    sample_step: int
+
+
+class KernelSamples(NamedTuple):
+    """Samples as compiled kernels take them; what is absent is an empty array.
+
+    Sparse inputs have their values in X.numbers, and `features` and `starts` beside them;
+    `entries_alone` is 1 where layer 1 goes over these, and no block of inputs is made dense.
+    """
+
+    X: Strided
+    Y: Strided
+    codes: NDArray[np.int32]
+    weights: NDArray[Any]
+    features: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    entries_alone: int
+
+
+def strided(matrix: NDArray[Any]) -> Strided:
+    """A matrix (units, samples) of the same memory, or a copy if steps are negative."""
+    itemsize = matrix.itemsize
+    if (
+        matrix.size == 0
+        or not matrix.flags.aligned
+        or any(stride % itemsize or stride < 0 for stride in matrix.strides)
+    ):
+        matrix = np.ascontiguousarray(matrix)
+    unit_step, sample_step = (stride // itemsize for stride in matrix.strides)
+    if matrix.flags.contiguous:
+        numbers = matrix.reshape(-1)
+    elif matrix.flags.f_contiguous:
+        numbers = matrix.T.reshape(-1)
+    else:
+        n_units, n_samples = matrix.shape
+        extent = 1 + (n_units - 1) * unit_step + (n_samples - 1) * sample_step
+        numbers = as_strided(matrix, (extent,), (itemsize,))
+    return Strided(read_only(numbers), unit_step, sample_step)
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory, always of the type that kernels were compiled for."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 class Samples(NamedTuple):
     """Checked data, samples as columns, all floats of one dtype.
 
@@ -100,3 +156,20 @@ class Samples(NamedTuple):
     @property
     def n_samples(self) -> int:
         return int(self.X.shape[1])
+
+    def for_kernels(self) -> KernelSamples:
+        """The same arrays as kernels take them; copied only where their order is backward."""
+        X, nothing = self.X, np.empty(0, self.dtype)
+        features, starts, entries_alone = np.empty(0, np.int32), np.empty(0, np.int64), 0
+        if isinstance(X, SparseColumns):
+            features, starts, entries_alone = X.features, X.starts, int(X.has_few_entries)
+            X = X.values.reshape(1, -1)
+        return KernelSamples(
+            strided(X),
+            strided(nothing.reshape(0, 0) if self.Y is None else self.Y),
+            read_only(np.empty(0, np.int32) if self.codes is None else self.codes),
+            read_only(nothing if self.weights is None else self.weights),
+            read_only(features),
+            read_only(starts),
+            entries_alone,
+        )

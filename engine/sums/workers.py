@@ -20,7 +20,6 @@ from engine.sums.blocks import (
     GRADIENT,
     allocate,
     block_for,
-    data_of,
     run_blocks_tiled,
 )
 from engine.sums.samples import Layers, Samples, columns_of
@@ -41,7 +40,7 @@ class TiledWorker:
         n_parameters = layers.n_parameters
         dtype = samples.X.dtype
         self._layers = layers
-        self._data = data_of(*samples)
+        self._data = samples.for_kernels()
         # Other samples may come, and be more than these.
         most = SPAN_SAMPLES if of_more else min(samples.n_samples, SPAN_SAMPLES)
         self._block = block_for(sizes, samples.X, most)
@@ -50,7 +49,7 @@ class TiledWorker:
 
     def go_over_to(self, samples: Samples) -> None:
         """Take other samples, of the same dtype, with the same memory."""
-        self._data = data_of(*samples)
+        self._data = samples.for_kernels()
 
     def let_go(self) -> None:
         """Keep none of the samples; others must come before the next chunk."""

@@ -139,7 +139,7 @@ def test_the_number_of_a_loss_reaches_the_tiled_cost_and_gradient(monkeypatch):
 
     layers: Layers = Network((1, 2), output="identity").layers
     layers = layers._replace(parameter=np.array([0.1, 0.9]))
-    data = blocks.data_of(np.ones((1, 3)), np.zeros((2, 3)), None, None)
+    data = Samples(np.ones((1, 3)), np.zeros((2, 3))).for_kernels()
     block = blocks.block_samples(layers.sizes, np.float64, 3)
     workspace = blocks.allocate(layers.sizes, layers.n_parameters, np.float64, block)
     monkeypatch.setattr(blocks, "cost_sum_tiled", cost_sum)
