@@ -18,25 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from engine.solvers.full_batch import FullBatch
 from engine.solvers.solver import Arrays, Budget, Diverged, Problem, Progress
-from engine.solvers.state import STAGNANT, Settings, State, euclidean_norm, watch
+from engine.solvers.state import Settings, State, euclidean_norm
 from engine.sums.blas import hold_blas, limit_own_thread
-from engine.sums.objective import Objective
 
 # J and dJ/dtheta at a point, by the function that evaluates them, or from a log of an earlier run.
 Evaluate = Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
 Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
 
-class LBFGS:
+class LBFGS(FullBatch):
     """L-BFGS under way (a `Minimisation`): an iteration in each `advance`.
-
-    Parameters
-    ----------
-    problem : Problem
-    state : State
-        Its theta is where the run begins, and its counts tell of stagnation. Changed in place.
-    settings : Settings
 
     Attributes
     ----------
@@ -51,15 +44,10 @@ class LBFGS:
     """
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
-        backend, layers, samples, alpha, n_threads = problem
-        self.objective = Objective(backend, layers, samples, alpha, n_threads)
-        self.ended: str | None = None
+        super().__init__(problem, state, settings)
         self.result: Any = None
         self.evaluated: Evaluated = lambda theta, evaluate: evaluate(theta)
-        self.n_iter = 0
         self.n_evaluations = 0
-        self._state = state
-        self._settings = settings
         self._last: Point | None = None  # evaluated last
         self._reached: Point | None = None  # at the end of the last iteration
         self._confirmed: Arrays | None = None
@@ -71,22 +59,6 @@ class LBFGS:
         }
         self._loop = ScipyLoop(state.theta.astype(np.float64), options)
         self._asked: Asked | None = None
-
-    @property
-    def n_steps(self) -> int:
-        return self.n_iter
-
-    @property
-    def theta(self) -> NDArray[Any]:
-        return self._state.theta
-
-    @property
-    def stagnant(self) -> bool:
-        return bool(self._state.counts[STAGNANT])
-
-    def observe(self, cost: float) -> None:
-        """Count an iteration by a cost from elsewhere."""
-        watch(self._state, self._settings, cost)
 
     def advance(self, budget: Budget) -> Progress:
         """To the end of the next iteration, or of the run. Each point tried is a pass."""
@@ -114,7 +86,7 @@ class LBFGS:
         self._reached = point = self._at(x)
         self.theta[:] = point.theta
         self.n_iter += 1
-        if not self._settings.judged:
+        if not self.settings.judged:
             self.observe(before.cost)
         row = np.array([[before.cost, euclidean_norm(before.dtheta)]])
         return Progress(row, self.theta, self.n_iter, before.theta, point.cost)
@@ -130,15 +102,10 @@ class LBFGS:
 
     def _evaluate(self, theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         cost, dtheta = self.objective.cost_and_gradient(theta)
-        if self._settings.finite and not math.isfinite(cost):
+        if self.settings.finite and not math.isfinite(cost):
             step = 0 if self._last is None else self.n_iter + 1
-            last = theta if self._reached is None else self._reached.theta
-            raise Diverged(cost, last.copy(), step, step)
+            raise Diverged(cost, self.last_finite().copy(), step, step)
         return cost, dtheta
-
-    def missed(self, n_iter: int) -> Progress:
-        """Nothing: an iteration that was left in its midst has not ended."""
-        return Progress(np.zeros((0, 2)), self.theta, self.n_iter)
 
     def confirmed(self) -> Callable[[], Arrays] | None:
         """Where the latest `advance` began."""
@@ -147,18 +114,10 @@ class LBFGS:
 
     def arrays(self) -> Arrays:
         """Its parameters, and how many evaluations have led to them."""
-        theta = self.theta if self._reached is None else self._reached.theta
-        return {"theta": theta, "evaluations": np.array([self.n_evaluations])}
+        return {"theta": self.last_finite(), "evaluations": np.array([self.n_evaluations])}
 
-    arrays_at_end = arrays
-
-    def cost_of(self, theta: NDArray[Any]) -> float:
-        """J at the parameters that come back. Raises Diverged if it is not finite."""
-        cost = self.objective.cost(theta)
-        if not math.isfinite(cost):
-            last = theta if self._reached is None else self._reached.theta
-            raise Diverged(cost, last.copy(), self.n_iter, self.n_iter)
-        return cost
+    def last_finite(self) -> NDArray[Any]:
+        return self.theta if self._reached is None else self._reached.theta
 
     def close(self) -> None:
         """End SciPy's thread."""

@@ -152,8 +152,9 @@ class Solver(NamedTuple):
         The same in scikit-learn's estimators.
     uses_blas : bool
         Whether the solver itself computes with BLAS.
-    replays : bool
-        Whether it resumes by taking its steps again, from a log of its evaluations.
+    resumes_by : str or None
+        What it resumes by: "state", of which a checkpoint holds all; "evaluations", from whose log
+        it takes its steps again; None if it cannot.
     ends : tuple of str
         Reasons for which a run may end, beside those for which it may be resumed.
     """
@@ -166,7 +167,7 @@ class Solver(NamedTuple):
     takes_schedule: bool = False
     takes_schedule_in_sklearn: bool = False
     uses_blas: bool = False
-    replays: bool = False
+    resumes_by: str | None = None
     ends: tuple[str, ...] = ("max_iter", "tol", "callback")
 
     @property
@@ -198,7 +199,7 @@ def _lbfgs(problem: Problem, state: State, settings: Settings) -> Minimisation:
 SOLVERS = {
     solver.name: solver
     for solver in (
-        Solver("gd", _descent, full_batch=True, update=PLAIN),
+        Solver("gd", _descent, full_batch=True, update=PLAIN, resumes_by="state"),
         Solver(
             "sgd",
             _descent,
@@ -206,14 +207,15 @@ SOLVERS = {
             takes_momentum=True,
             takes_schedule=True,
             takes_schedule_in_sklearn=True,
+            resumes_by="state",
         ),
-        Solver("adam", _descent, update=ADAM, takes_schedule=True),
+        Solver("adam", _descent, update=ADAM, takes_schedule=True, resumes_by="state"),
         Solver(
             "lbfgs",
             _lbfgs,
             full_batch=True,
             uses_blas=True,
-            replays=True,
+            resumes_by="evaluations",
             ends=("max_iter", "tol", "callback", "converged"),
         ),
     )

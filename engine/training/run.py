@@ -13,6 +13,7 @@ from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Solve
 from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_checks import Expected
+from engine.training.checkpoint_files import CheckpointError
 from engine.training.restoration import replayed, restored_descent
 from engine.training.watch import Mark, Watch
 
@@ -132,13 +133,14 @@ def begin(
     what was found.
     """
     result = result or {}
-    if solver.replays:
-        minimisation = solver.start(problem, state, settings)
-        found = (
-            None
-            if keeper is None
-            else replayed(keeper, minimisation, state, settings, watch, result, over)
+    if keeper is not None and solver.resumes_by is None:
+        raise CheckpointError(
+            f"solver={solver.name!r} cannot resume a run. Nothing was trained; pass "
+            "checkpoint=None."
         )
+    if keeper is not None and solver.resumes_by == "evaluations":
+        minimisation = solver.start(problem, state, settings)
+        found = replayed(keeper, minimisation, state, settings, watch, result, over)
         return Begun(minimisation, found)
     if keeper is None or found_by(keeper) is None:
         return Begun(solver.start(problem, state, settings), None)

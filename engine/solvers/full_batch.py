@@ -1,0 +1,86 @@
+"""What solvers have in common that take all samples in each step and need no order of them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.solvers.solver import Arrays, Diverged, Problem, Progress
+from engine.solvers.state import STAGNANT, Settings, State, watch
+from engine.sums.objective import Objective
+
+
+class FullBatch:
+    """A `Minimisation` without its `advance` and `arrays`.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+        Its theta is where the run begins, and its counts tell of stagnation. Changed in place.
+    settings : Settings
+
+    Attributes
+    ----------
+    objective : Objective
+        J and its gradient, as functions of theta.
+    n_iter : int
+        `advance` counts it.
+    ended : str or None
+    """
+
+    def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
+        backend, layers, samples, alpha, n_threads = problem
+        self.objective = Objective(backend, layers, samples, alpha, n_threads)
+        self.state = state
+        self.settings = settings
+        self.ended: str | None = None
+        self.n_iter = 0
+
+    @property
+    def n_steps(self) -> int:
+        return self.n_iter
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        return self.state.theta
+
+    @property
+    def stagnant(self) -> bool:
+        return bool(self.state.counts[STAGNANT])
+
+    def observe(self, cost: float) -> None:
+        """Count an iteration by a cost from elsewhere."""
+        watch(self.state, self.settings, cost)
+
+    def missed(self, n_iter: int) -> Progress:
+        """Nothing: an iteration that was left in its midst has not ended."""
+        return Progress(np.zeros((0, 2)), self.theta, self.n_iter)
+
+    def confirmed(self) -> Callable[[], Arrays] | None:
+        """Nothing to resume from, unless a solver says more."""
+        return None
+
+    def arrays(self) -> Arrays:
+        """Its parameters."""
+        return {"theta": self.theta}
+
+    def arrays_at_end(self) -> Arrays:
+        """The same."""
+        return self.arrays()
+
+    def cost_of(self, theta: NDArray[Any]) -> float:
+        """J at the parameters that come back. Raises Diverged if it is not finite."""
+        cost = self.objective.cost(theta)
+        if not math.isfinite(cost):
+            raise Diverged(cost, self.last_finite().copy(), self.n_iter, self.n_iter)
+        return cost
+
+    def last_finite(self) -> NDArray[Any]:
+        """The latest parameters whose cost is known to be finite; else the initial ones."""
+        return self.theta
+
+    def close(self) -> None:
+        """Nothing to let go of."""

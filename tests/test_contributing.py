@@ -1,0 +1,182 @@
+"""CONTRIBUTING.md: its worked examples, followed to the letter."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from engine import CheckpointError, MLPRegressor, Network, train
+from engine.solvers.solver import SOLVERS, Solver
+from engine.solvers.state import PLAIN
+from tests.processes import ROOT, output
+
+EXAMPLES = (ROOT / "CONTRIBUTING.md").read_text().partition("## Worked examples")[2]
+
+
+def blocks(title: str) -> list[str]:
+    """The Python of an example, a text a block."""
+    text = EXAMPLES.partition(f"### {title}")[2].partition("\n### ")[0]
+    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def snippets(block: str) -> dict[str, str]:
+    """What an example adds to each function, by its name."""
+    parts = re.split(r"^# (\w+)\n", block, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+class Copy:
+    """A copy of the package that an example changes."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "engine", folder / "engine", ignore=unwanted)
+
+    def change(self, file, old, new):
+        path = self.folder / "engine" / file
+        source = path.read_text()
+        assert source.count(old) == 1, (file, old)
+        path.write_text(source.replace(old, new))
+
+    def add(self, file, function, snippet):
+        """Put lines before the last word of a function: its `else`, or the error at its end."""
+        path = self.folder / "engine" / file
+        source = path.read_text()
+        start = source.index(f"\ndef {function}(")
+        end = source.find("\n\n\n", start + 1)
+        end = len(source) if end < 0 else end
+        body = source[start:end]
+        place = list(re.finditer(LAST, body, re.MULTILINE))[-1].start()
+        lines = "".join(f"    {line}\n" if line else "\n" for line in snippet.splitlines())
+        path.write_text(source[:start] + body[:place] + lines + body[place:] + source[end:])
+
+    def run(self, code):
+        """Code on this copy, interpreted; what it prints."""
+        changes = {"PYTHONPATH": self.folder, "NUMBA_DISABLE_JIT": "1"}
+        return output("-c", code, cwd=self.folder, env=changes)
+
+
+LAST = (
+    r"^    else:$|^    elif unit != IDENTITY:$|^    raise ValueError|"
+    r"^    if loss not in WITH_RESIDUAL_SLOPE:$|^    if loss in WITH_RESIDUAL_SLOPE:$"
+)
+
+# The gradient by differences of the cost, for each backend in turn.
+DIFFERENCES = """
+import numpy as np
+from engine.equations.backends import BACKENDS
+from engine.sums.objective import Objective
+from engine.sums.samples import Samples
+
+def compare(layers, Y):
+    generator = np.random.default_rng(0)
+    X, theta = generator.normal(size=(3, 17)), generator.normal(size=layers.n_parameters)
+    costs = []
+    for backend in BACKENDS.values():
+        objective = Objective(backend, layers, Samples(X, Y))
+        cost, gradient = objective.cost_and_gradient(theta)
+        for p in range(theta.size):
+            step = np.zeros_like(theta)
+            step[p] = 1e-6
+            slope = (objective.cost(theta + step) - objective.cost(theta - step)) / 2e-6
+            assert abs(slope - gradient[p]) < 1e-7, (backend.name, p, slope, gradient[p])
+        costs.append(cost)
+    assert np.ptp(costs) < 1e-12, costs
+    print("same", costs[0])
+"""
+
+
+@pytest.mark.compiled
+def test_an_activation_is_added_as_it_is_written(tmp_path):
+    row, functions = blocks("An activation")
+    copy = Copy(tmp_path)
+    units = "equations/units.py"
+    copy.change(units, "SOFTMAX, EXP = range(6)", "SOFTMAX, EXP, SOFTPLUS = range(7)")
+    copy.change(
+        units, '        Unit(RELU, "relu"', f'        {row.strip()}\n        Unit(RELU, "relu"'
+    )
+    activations = "equations/activations.py"
+    copy.change(activations, "SOFTMAX, TANH\n", "SOFTMAX, SOFTPLUS, TANH\n")
+    for function, lines in snippets(functions).items():
+        copy.add(activations, function, lines)
+    code = DIFFERENCES + (
+        "from engine import Network\n"
+        "network = Network((3, 5, 2), hidden='softplus', output='identity')\n"
+        "compare(network.layers, np.ones((2, 17)))\n"
+        "from engine import MLPRegressor\n"
+        "X = np.linspace(-1, 1, 60)[:, None]\n"
+        "model = MLPRegressor(hidden_layer_sizes=4, activation='softplus', solver='lbfgs')\n"
+        "y = X[:, 0] ** 2\n"
+        "print(model.set_params(random_state=0).fit(X, y).score(X, y) > 0.9)\n"
+    )
+    assert re.fullmatch(r"same [\d.]+\nTrue\n", copy.run(code))
+
+
+@pytest.mark.compiled
+def test_a_loss_is_added_as_it_is_written(tmp_path):
+    row, values, slopes = blocks("A loss")
+    copy, losses = Copy(tmp_path), "equations/losses.py"
+    copy.change(losses, "POISSON = range(3)", "POISSON, HUBER = range(4)")
+    last = '        Loss(POISSON, "poisson", "poisson", ("exp",), 0),\n'
+    copy.change(losses, last, f"{last}        {row.strip()},\n")
+    for function, lines in {**snippets(values), **snippets(slopes)}.items():
+        copy.add(losses, function, lines)
+    code = DIFFERENCES + (
+        "from engine import Network\n"
+        "from engine.equations.losses import LOSSES\n"
+        "layers = Network((3, 4, 2), output='identity').layers\n"
+        "Y = np.random.default_rng(1).normal(0, 3, (2, 17))\n"
+        "delta = np.array([0.5, 1.5])\n"
+        "compare(layers._replace(loss=LOSSES['huber'].code, parameter=delta), Y)\n"
+        "compare(layers._replace(loss=LOSSES['huber'].code, parameter=delta + 1e9), Y)\n"
+        "compare(layers, Y)\n"
+    )
+    small, whole, squared = re.findall(r"same ([\d.]+)", copy.run(code))
+    assert float(small) < float(whole) == float(squared)
+
+
+@pytest.fixture
+def backtracking(monkeypatch):
+    """The example's solver, among the solvers."""
+    file, row = blocks("A solver")
+    names: dict[str, type] = {}
+    exec(file, names)
+    known = {"Solver": Solver, "PLAIN": PLAIN, "_backtracking": names["Backtracking"]}
+    solver: Solver = eval(row.strip(), known)
+    monkeypatch.setitem(SOLVERS, solver.name, solver)
+    return solver.name
+
+
+def test_a_solver_is_added_as_it_is_written(backtracking, tmp_path):
+    X = np.random.default_rng(0).normal(size=(3, 80))
+    Y = np.sin(X[0]) + X[1] * X[2]
+    network = Network((3, 8, 1), output="identity")
+    heard = []
+    given = {"solver": backtracking, "learning_rate": 4.0, "max_iter": 60}
+    result = train(network, X, Y, callback=lambda told: heard.append(told.cost), **given)
+    assert (result.n_iter, len(heard)) == (60, 60)
+    assert (np.diff(result.history["cost"]) < 0).all()
+    assert result.cost < 0.5 * result.history["cost"][0]
+    stopped = train(network, X, Y, tol=1e-2, n_iter_no_change=2, **given)
+    assert stopped.stopped == "tol"
+    assert stopped.n_iter < 60
+    with pytest.raises(CheckpointError, match="solver='backtracking' cannot resume a run"):
+        train(network, X, Y, checkpoint=tmp_path / "run.ckpt", **given)
+
+
+def test_the_estimators_know_that_solver(backtracking):
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    model = MLPRegressor(hidden_layer_sizes=8, learning_rate_init=4.0, max_iter=40, random_state=0)
+    constraints = MLPRegressor._parameter_constraints["solver"][0].options
+    constraints.add(backtracking)
+    try:
+        with pytest.warns(ConvergenceWarning):
+            model.set_params(solver=backtracking, tol=0).fit(X, X[:, 0])
+    finally:
+        constraints.discard(backtracking)
+    assert model.n_iter_ == 40
+    assert (np.diff(model.loss_curve_) < 0).all()
