@@ -97,7 +97,7 @@ def test_an_activation_is_added_as_it_is_written(tmp_path):
     units = "equations/units.py"
     copy.change(units, "SOFTMAX, EXP = range(6)", "SOFTMAX, EXP, SOFTPLUS = range(7)")
     copy.change(
-        units, '        Unit(RELU, "relu"', f'        {row.strip()}\n        Unit(RELU, "relu"'
+        units, '        Unit(RELU, "relu"', f'        {row.strip()},\n        Unit(RELU, "relu"'
     )
     activations = "equations/activations.py"
     copy.change(activations, "SOFTMAX, TANH\n", "SOFTMAX, SOFTPLUS, TANH\n")
