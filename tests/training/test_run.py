@@ -1,0 +1,120 @@
+"""engine/training/run.py: the loop of every run, and many runs in turns."""
+
+import math
+
+import numpy as np
+import pytest
+
+from engine import Network, train
+from engine.equations.backends import BACKENDS
+from engine.solvers import descent
+from engine.solvers.solver import SOLVERS, Problem
+from engine.solvers.state import Settings, new_state
+from engine.sums.samples import Samples
+from engine.training.run import Run, begin
+from engine.training.watch import TrainingWatch
+
+N_SAMPLES = 200
+NETWORK = Network((3, 6, 1), output="identity")
+X = np.random.default_rng(0).normal(size=(3, N_SAMPLES))
+Y = np.sin(X[:1]) + X[1:2] * X[2:]
+RATE = 0.01
+
+
+def run_of(name: str, max_iter: int, seed: int = 0, backend: str = "tiled") -> Run[TrainingWatch]:
+    """A run as `train` begins it, but not advanced."""
+    solver = SOLVERS[name]
+    full = int(solver.full_batch)
+    settings = Settings(
+        update=solver.update_for(0.9, True),
+        batch_size=N_SAMPLES if full else 32,
+        shuffle=1 - full,
+        learning_rate=RATE,
+        momentum=0.9,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        full_batch=full,
+    )
+    problem = Problem(BACKENDS[backend], NETWORK.layers, Samples(X, Y), 0.0, 1)
+    start = NETWORK.initial_parameters(seed=seed)
+    state = new_state(start, settings, N_SAMPLES, seed, ordered=not full)
+    watch = TrainingWatch(None, math.inf, None, solver.full_batch, "")
+    return Run(begin(solver, problem, state, settings, watch).solver, watch, None, max_iter)
+
+
+def alone(name: str, max_iter: int, seed: int, backend: str) -> np.ndarray:
+    theta: np.ndarray = train(
+        NETWORK,
+        X,
+        Y,
+        solver=name,
+        batch_size=32,
+        learning_rate=RATE,
+        max_iter=max_iter,
+        seed=seed,
+        backend=backend,
+    ).theta
+    return theta
+
+
+@pytest.mark.parametrize("backend", ["tiled", "numpy"])
+def test_runs_advanced_in_turns_have_the_bits_of_each_alone(monkeypatch, backend):
+    """Two of each solver, of different lengths, by one scheduler; a turn takes few steps."""
+    monkeypatch.setattr(descent, "SLICE_SECONDS", 0.0)
+    asked = [(name, 3 + 2 * n, n) for n in range(2) for name in SOLVERS]
+    waiting = {number: run_of(*one, backend=backend) for number, one in enumerate(asked)}
+    ended: dict[int, str] = {}
+    order = []
+    runs = dict(waiting)
+    while waiting:
+        for number, run in list(waiting.items()):
+            order.append(number)
+            if (reason := run.advance()) is not None:
+                ended[number] = reason
+                run.solver.close()
+                del waiting[number]
+    assert order[: len(asked)] == list(range(len(asked)))
+    assert len(order) > 3 * len(asked)
+    assert set(ended.values()) == {"max_iter"}
+    for number, (name, max_iter, seed) in enumerate(asked):
+        assert runs[number].solver.n_iter == runs[number].watch.n_iter == max_iter
+        expected = alone(name, max_iter, seed, backend)
+        np.testing.assert_array_equal(runs[number].solver.theta, expected, err_msg=name)
+
+
+def test_an_lbfgs_run_that_is_left_alone_leaves_no_thread(recwarn):
+    """The thread of SciPy's loop ends with the run, also if nobody closes it."""
+    import _thread
+    import gc
+    import time
+
+    before = _thread._count()
+    for _ in range(5):
+        run = run_of("lbfgs", 10)
+        run.advance()
+        assert _thread._count() == before + 1
+        del run
+        gc.collect()
+        end = time.monotonic() + 10
+        while _thread._count() > before and time.monotonic() < end:
+            time.sleep(0.01)
+        assert _thread._count() == before
+
+
+def test_an_error_of_scipys_loop_is_the_callers(monkeypatch):
+    def fail(*arguments, **options):
+        raise MemoryError("no room for its matrices")
+
+    monkeypatch.setattr("engine.solvers.lbfgs.minimize", fail)
+    with pytest.raises(MemoryError, match="no room for its matrices"):
+        run_of("lbfgs", 5).to_its_end()
+
+
+def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
+    def fail(function, arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("engine.solvers.lbfgs._thread.start_new_thread", fail)
+    with pytest.raises(MemoryError, match="The thread that L-BFGS runs in could not be started"):
+        run_of("lbfgs", 5).to_its_end()
