@@ -23,7 +23,16 @@ from engine.cli import info, main, pictures
 from engine.cli.console import Console
 from engine.equations.backends import BACKENDS
 from engine.examples import breast_cancer, xnor
-from tests.processes import ROOT, TIMEOUT, complaints, engine, environment, output, start
+from tests.processes import (
+    ROOT,
+    TIMEOUT,
+    complaints,
+    engine,
+    engine_output,
+    environment,
+    output,
+    start,
+)
 
 pytestmark = pytest.mark.compiled
 
@@ -62,7 +71,7 @@ def test_the_bare_command_prints_the_list_of_commands(tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_says_more_than_a_line(command, tmp_path):
-    help_text = output("-m", "engine", command, "--help", cwd=tmp_path)
+    help_text = engine_output(command, "--help", cwd=tmp_path)
     before_options, _, options = help_text.partition("Options")
     words = re.findall(r"^.*[a-z]{3}.*$", before_options, flags=re.MULTILINE)
     assert words[0].strip().startswith(f"Usage: engine {command}")
@@ -72,7 +81,7 @@ def test_the_help_of_a_command_says_more_than_a_line(command, tmp_path):
 
 @pytest.mark.parametrize("command", ["demo", "xnor"])
 def test_every_option_is_explained(command, tmp_path):
-    help_text = output("-m", "engine", command, "--help", cwd=tmp_path)
+    help_text = engine_output(command, "--help", cwd=tmp_path)
     rows = re.findall(r"^\W*(--[a-z]+) .*", help_text, flags=re.MULTILINE)
     assert {"--seed", "--picture", "--help"} < set(rows)
     for option in rows:
@@ -89,7 +98,7 @@ def test_listing_the_commands_loads_neither_the_compiler_nor_scikit_learn():
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "demo"]])
 def test_the_version_is_printed(arguments, tmp_path):
-    text = output("-m", "engine", *arguments, cwd=tmp_path)
+    text = engine_output(*arguments, cwd=tmp_path)
     assert text == f"mlp-engine {package.__version__}\n"
 
 
@@ -201,7 +210,7 @@ def test_an_error_is_one_line_and_an_old_picture_is_kept(
     for picture in ("old.png", "new.png"):
         with pytest.raises(SystemExit) as end:
             main.main(["xnor", "--picture", picture, "--force"])
-        message = capsys.readouterr().err
+        message = complaints(capsys.readouterr().err)
         assert re.fullmatch(r"engine: \S.*\n", message)
         assert "  " not in message
         assert end.value.code == status

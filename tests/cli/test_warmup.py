@@ -72,7 +72,7 @@ def test_after_a_warmup_nothing_is_compiled(tmp_path):
 def test_the_listener_sees_what_is_compiled(tmp_path):
     """The test above would not be worth much if this were empty."""
     code = (
-        "import json; from tests import test_warmup;"
+        "import json; from tests.cli import test_warmup;"
         "print(json.dumps(test_warmup.compiled_by_users()))"
     )
     printed = processes.output("-c", code, env={"NUMBA_CACHE_DIR": str(tmp_path)})

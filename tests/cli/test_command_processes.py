@@ -1,0 +1,58 @@
+"""Each command once as a process of its own. Other tests run commands in their own process."""
+
+import pytest
+
+from engine.cli import main
+from tests.processes import complaints, engine, engine_process
+
+pytestmark = pytest.mark.compiled
+
+QUICK = ("--max-iter", "3", "--hidden", "4")
+CALLS = {
+    "demo": ("demo", "--splits", "0"),
+    "xnor": ("xnor", "--picture", "xnor.png"),
+    "train": ("train", "flats.csv", "--target", "rent", "--model", "new.skops", *QUICK),
+    "convert": ("convert", "flats.csv", "--target", "rent", "--to", "arrays"),
+    "predict": ("predict", "flats.skops", "flats.csv"),
+    "evaluate": ("evaluate", "flats.skops", "flats.csv"),
+    "check-model": ("check-model", "flats.skops"),
+    "info": ("info",),
+    "warmup": ("warmup", "--backend", "loops", "--dtype", "float32"),
+    "compare": ("compare", "environments"),
+}
+PRINTED = {
+    "demo": "accuracy, held-out",
+    "xnor": "Picture: xnor.png",
+    "train": "Model: new.skops",
+    "convert": "Target 'rent'",
+    "predict": "predicted_rent",
+    "evaluate": "R2",
+    "check-model": "regression of 'rent'",
+    "info": "compile cache",
+    "warmup": "import numba",
+    "compare": "scikit-learn: here",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A table, and a model of it."""
+    folder = tmp_path_factory.mktemp("processes")
+    lines = [f"{k % 50},{'ns'[k % 2]},{k % 50 + k % 2}" for k in range(200)]
+    (folder / "flats.csv").write_text("\n".join(["area,side,rent", *lines]))
+    done = engine("train", "flats.csv", "--target", "rent", *QUICK, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_every_command_is_called():
+    groups = [group.typer_instance.info.name for group in main.app.registered_groups]
+    assert [*CALLS] == [*(command.name for command in main.app.registered_commands), *groups]
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_command_works_in_a_process_of_its_own(folder, command):
+    done = engine_process(*CALLS[command], cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert PRINTED[command] in done.stdout
+    assert "Traceback" not in complaints(done.stderr)
