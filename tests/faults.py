@@ -98,7 +98,7 @@ FAULTS = [
     Fault("biases read one place off", "equations/layout.py",
           "b = vector_at(theta, start + n_out * n_in, n_out)",
           "b = vector_at(theta, start + n_out * n_in - 1, n_out)"),
-    Fault("weights of another span kept", "workers.py",
+    Fault("weights of another span kept", "sums/workers.py",
           "span.s[:] = weights[chosen]", "span.s[:] = weights[:count]"),
     Fault("initial values from twice the range", "network.py",
           "W[:] = generator.uniform(-r, r, W.shape)",
@@ -106,23 +106,23 @@ FAULTS = [
     Fault("tiled: sum over units below stops one short", "equations/products.py",
           "for k in range(first, last):", "for k in range(first, max(last - 1, first + 1)):"),
     Fault("tiled: units below the first block left out", "equations/products.py",
-          "tile = _tile.load(Z, j, at + s, rows, vectors)", "tile = _tile.zeros(Z, rows, vectors)"),
+          "tile = tiles.load(Z, j, at + s, rows, vectors)", "tile = _tile.zeros(Z, rows, vectors)"),
     Fault("tiled: bias left out", "equations/products.py",
-          "tile = _tile.spread(b, j, rows, vectors)", "tile = _tile.zeros(Z, rows, vectors)"),
+          "tile = tiles.spread(b, j, rows, vectors)", "tile = _tile.zeros(Z, rows, vectors)"),
     Fault("tiled: dW of the blocks before forgotten", "equations/products.py",
           "no_bias, onto = vector_at(dW, 0, 0), np.bool_(True)",
           "no_bias, onto = vector_at(dW, 0, 0), np.bool_(False)"),
     Fault("tiled: the last tile of a group of samples left out", "equations/products.py",
           "for s in range(group, stop, N_COLUMNS * n_lanes):",
           "for s in range(group, stop - N_COLUMNS * n_lanes, N_COLUMNS * n_lanes):"),
-    Fault("tiled: samples side by side taken from the first feature", "blocks.py",
+    Fault("tiled: samples side by side taken from the first feature", "sums/blocks.py",
           "row = vector_at(numbers, starts[0] + k * unit_step, count)",
           "row = vector_at(numbers, starts[0], count)"),
     Fault("tiled: turned columns summed once more", "equations/products.py",
           "reduce_over_samples(dZ, A, dW, n_turned, m)", "reduce_over_samples(dZ, A, dW, 0, m)"),
     Fault("tiled: first vector of samples left out of dW", "equations/products.py",
-          "for s in range(0, m, _tile.lanes(A)):",
-          "for s in range(_tile.lanes(A), m, _tile.lanes(A)):"),
+          "for s in range(0, m, tiles.lanes(A)):",
+          "for s in range(tiles.lanes(A), m, _tile.lanes(A)):"),
     Fault("tiled: tanh' without the square", "equations/activations.py",
           "dZ[j, i] *= one - A[j, i] * A[j, i]  # B4 B5", "dZ[j, i] *= one - A[j, i]"),
     Fault("tiled: relu' is 1 at 0", "equations/activations.py",
@@ -132,12 +132,12 @@ FAULTS = [
           "others if ties[i] > one else rest[i]", "rest[i]"),
     Fault("tiled: weight of a sample left out of dZ", "equations/losses.py",
           "weighted = s[i] * (A[j, i] - Y[j, i])", "weighted = A[j, i] - Y[j, i]"),
-    Fault("tiled: columns that fill a block up count", "blocks.py",
+    Fault("tiled: columns that fill a block up count", "sums/blocks.py",
           "workspace.s[c] = 0", "workspace.s[c] = 1"),
-    Fault("tiled: order of samples ignored", "blocks.py",
+    Fault("tiled: order of samples ignored", "sums/blocks.py",
           "starts[c] = order[first + c] if order.size > 0 else first + c",
           "starts[c] = first + c"),
-    Fault("tiled: class codes of other samples", "blocks.py",
+    Fault("tiled: class codes of other samples", "sums/blocks.py",
           "Y[data.codes[samples[c]], c] = 1", "Y[data.codes[c], c] = 1"),
     Fault("tiled: penalty left out of a minibatch", "equations/mean.py",
           "dW[p] = (dW[p] + decay * W[p]) * scale  # B9", "dW[p] *= scale"),
@@ -156,14 +156,14 @@ FAULTS = [
           "z2 += W[j + 2, k] * x", "z2 += W[j + 1, k] * x"),
     Fault("sparse: gradient of the last units left out", "equations/sparse.py",
           "dW[j, features[p]] += dZ[j, c] * values[p]", "pass"),
-    Fault("sparse: entries that stand twice count once", "blocks.py",
+    Fault("sparse: entries that stand twice count once", "sums/blocks.py",
           "X[data.features[place], c] += data.X.numbers[place]",
           "X[data.features[place], c] = data.X.numbers[place]"),
-    Fault("Mersenne Twister: a word not tempered to the end", "training/mersenne.py",
+    Fault("Mersenne Twister: a word not tempered to the end", "solvers/mersenne.py",
           "word ^= word >> np.uint64(18)", "pass"),
-    Fault("Mersenne Twister: numbers that are too large are taken", "training/mersenne.py",
+    Fault("Mersenne Twister: numbers that are too large are taken", "solvers/mersenne.py",
           "while other > np.uint64(last):", "if other > np.uint64(last):"),
-    Fault("epochs' losses by weights where rows should count", "training/state.py",
+    Fault("epochs' losses by weights where rows should count", "solvers/state.py",
           "if settings.counts_samples == 1:", "if settings.counts_samples == 2:"),
     Fault("estimators: one f for all layers forgotten", "estimators/draws.py",
           "factor = 2.0 if", "factor = 6.0 if"),
@@ -174,11 +174,19 @@ FAULTS = [
 
 
 def first_red(tree: Path) -> str | None:
-    """The first test that fails in `tree`, or None."""
-    tests = sorted(str(path.relative_to(tree)) for path in (tree / "tests").glob("test_*.py"))
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "ENGINE_TEST_PASS": "interpreted"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not compiled", *tests]
-    run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    """The first test that fails in `tree`, or None: on samples of the grids, then on whole ones."""
+    found = (red_on(tree, variables) for variables in ({}, {"ENGINE_TEST_GRID": "full"}))
+    return next(filter(None, found), None)
+
+
+def red_on(tree: Path, variables: dict[str, str]) -> str | None:
+    """The first test that fails, those of the equations, sums and solvers first, or None."""
+    rooms = [f"tests/{room}" for room in ("equations", "sums", "solvers")]
+    interpreted = {"NUMBA_DISABLE_JIT": "1", "ENGINE_TEST_PASS": "interpreted"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not compiled", *rooms, "tests"]
+    run = subprocess.run(
+        command, cwd=tree, env=os.environ | interpreted | variables, capture_output=True, text=True
+    )
     red = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if run.returncode == 0:
         return None

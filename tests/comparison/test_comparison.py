@@ -242,7 +242,7 @@ def trained_cost(task: Task, job: Job, epochs: int, shuffle: bool) -> float:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name == "torch-compiled" else [])
+        pytest.param(name, marks=[pytest.mark.proof] if name == "torch-compiled" else [])
         for name in PEERS
     ],
 )

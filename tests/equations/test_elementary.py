@@ -1,6 +1,6 @@
 """Elementary functions: how exact they are, where their edges are, and what they are compiled to.
 
-The proof over every float32 and the dense sweeps take minutes: `make test-slow`.
+The proof over every float32 and the dense sweeps take minutes: `make proofs`.
 """
 
 import math
@@ -84,7 +84,7 @@ def test_float64_is_exact_to_a_few_ulp_at_every_edge(name):
     assert worst.ulp <= limit(name, np.float64), worst
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_float32_is_exact_to_a_few_ulp_at_every_number(name):
@@ -92,7 +92,7 @@ def test_float32_is_exact_to_a_few_ulp_at_every_number(name):
     assert worst.ulp <= limit(name, np.float32), worst
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_float64_is_exact_to_a_few_ulp_at_many_numbers(name):
@@ -241,7 +241,7 @@ def test_monotone_over_sampled_neighbours(name, dtype):
     assert neighbours_go_the_wrong_way(case, both_sides(case, x)).size == 0
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_monotone_over_every_float32(name):
@@ -252,7 +252,7 @@ def test_monotone_over_every_float32(name):
         assert neighbours_go_the_wrong_way(case, both_sides(case, x)).size == 0, start
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_monotone_over_many_neighbours_in_float64(name):

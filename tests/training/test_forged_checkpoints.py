@@ -368,7 +368,7 @@ def checkpoint_files_order(case):
     return arrays["state.order"].tolist() if "state.order" in arrays else []
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_the_command_finds_nothing(tmp_path):
     counts = tmp_path / "fuzz.json"
     arguments = ("--files", "3000", "--seed", "5", "--json", counts)
