@@ -6,6 +6,8 @@ filled, one after the other, by the case that has the most values that no kept c
 Between equals the hash of the case's name decides. Values of the fields of a named tuple count as
 those of parameters.
 
+A test whose cases take long keeps fewer: `@pytest.mark.sample(6)`.
+
 `ENGINE_TEST_GRID` is the number of cases to keep, or `full`.
 """
 
@@ -80,14 +82,17 @@ def split(items: Iterable[Any], at_most: int | None) -> tuple[list[Any], list[An
     if at_most is None:
         return items, []
     grids: dict[str, dict[str, frozenset[Hashable]]] = {}
+    sizes: dict[str, int] = {}
     for item in items:
         if hasattr(item, "callspec"):
             function = item.nodeid.removesuffix(f"[{item.callspec.id}]")
             grids.setdefault(function, {})[item.nodeid] = values_of(item.callspec.params)
+            wanted = [at_most, *(mark.args[0] for mark in item.iter_markers("sample"))]
+            sizes[function] = min(wanted)
     left_out: set[str] = set()
-    for cases in grids.values():
-        if len(cases) > at_most:
-            left_out |= set(cases) - sample(cases, at_most)
+    for function, cases in grids.items():
+        if len(cases) > sizes[function]:
+            left_out |= set(cases) - sample(cases, sizes[function])
     return (
         [item for item in items if item.nodeid not in left_out],
         [item for item in items if item.nodeid in left_out],

@@ -25,16 +25,20 @@ class Items:
     """Collected items of a parametrised function, as far as the sample looks at them."""
 
     class Item:
-        def __init__(self, nodeid, params=None):
-            self.nodeid = nodeid
+        def __init__(self, nodeid, params=None, marks=()):
+            self.nodeid, self.marks = nodeid, marks
             if params is not None:
                 self.nodeid = f"{nodeid}[{'-'.join(map(str, params.values()))}]"
                 self.callspec = type("CallSpec", (), {"params": params})()
                 self.callspec.id = "-".join(map(str, params.values()))
 
+        def iter_markers(self, name):
+            assert name == "sample"
+            return iter(self.marks)
+
     @classmethod
-    def of(cls, function, cases):
-        return [cls.Item(function, dict(zip("xyz", case))) for case in cases]
+    def of(cls, function, cases, marks=()):
+        return [cls.Item(function, dict(zip("xyz", case)), marks) for case in cases]
 
 
 def cases_of(grid):
@@ -84,6 +88,13 @@ def test_small_grids_and_tests_without_parameters_are_whole():
     }
     assert set(left_out) == set(items) - set(kept)
     assert [item for item in items if item in kept] == kept
+
+
+def test_a_test_whose_cases_take_long_has_a_sample_of_its_own():
+    for n, n_kept in ((5, 5), (AT_MOST + 1, AT_MOST)):
+        items = Items.of("t.py::test_it", GRID, [pytest.mark.sample(n).mark])
+        assert len(grid_sample.split(items, AT_MOST)[0]) == n_kept
+        assert grid_sample.split(items, None) == (items, [])
 
 
 def test_functions_of_one_name_in_two_files_are_two_grids():

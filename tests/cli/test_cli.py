@@ -238,6 +238,7 @@ def test_an_error_in_the_program_itself_is_not_hidden(monkeypatch, error):
         main.main(["info"])
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize(
     ("arguments", "begun"),
@@ -452,6 +453,7 @@ def test_a_picture_may_be_another_format(tmp_path):
     assert "<svg" in (tmp_path / "xnor.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("command", ["xnor", "demo"])
 def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, command):
     blocked = tmp_path / "blocked" / "matplotlib"
@@ -466,6 +468,7 @@ def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, c
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("arguments", [["--help"], ["info"], ["demo"]])
 def test_a_terminal_that_knows_ascii_alone_is_no_obstacle(tmp_path, arguments):
     text = output("-m", "engine", *arguments, cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})

@@ -223,6 +223,7 @@ def test_no_rows_need_be_held_out(done, tmp_path):
     assert predictions_of(out)["predicted_y"].to_list() == [1, 0, 0, 1]
 
 
+@pytest.mark.proof
 def test_time_that_was_spent_on_compiling_is_said_to_be_that(folder, tmp_path):
     options = ("train", folder / "iris.csv", "--target", "species", "--model", "m.skops", *QUICK)
     changes = {"NUMBA_CACHE_DIR": tmp_path / "kernels"}

@@ -412,6 +412,7 @@ def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
     assert entries["tiled"]["ratio"] == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("seconds", "took", "epochs"),
     [
@@ -820,6 +821,7 @@ def test_a_fresh_process_that_fails_is_no_measurement():
         fresh_process.answer_of("import no_such_module")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(("output", "n_out"), [("sigmoid", 1), ("softmax", 10)])
 def test_memory_is_what_training_adds_to_its_data(output, n_out):
@@ -858,6 +860,7 @@ def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
 TINY = ["--shape", "3-4-1", "--samples", "24", "--batch", "10", "--rounds", "1"]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
     arguments = ["compare", "training", *TINY, "--contenders", "numpy,sklearn", "--json", "f.json"]
@@ -928,6 +931,7 @@ def test_listing_the_comparisons_loads_nothing_that_takes_time():
     assert loaded & {"jax", "numba", "numpy", "sklearn", "torch"} == set()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_whole_comparison_is_kept_as_figures_that_make_its_page(tmp_path):
     figures, page = tmp_path / "figures.json", tmp_path / "page.html"

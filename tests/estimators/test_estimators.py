@@ -523,6 +523,7 @@ def test_the_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_tests_of_the_installed_scikit_learn_pass_with_the_import_changed(tmp_path):
     """All but the two that call private methods."""

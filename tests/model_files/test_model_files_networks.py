@@ -243,6 +243,7 @@ def answers(path):
     return [light.predict_proba(ROWS).tolist(), light.predictor().predict_proba(ROWS[0]).tolist()]
 
 
+@pytest.mark.proof
 def test_another_process_gives_the_same_bits(path):
     save(path, fitted(CODES))
     assert result_of(answers, path) == answers(path)

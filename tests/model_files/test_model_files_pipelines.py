@@ -214,6 +214,7 @@ def predicted(path):
     return load(path).predict_proba(ROWS).tolist()
 
 
+@pytest.mark.proof
 def test_another_process_gives_the_same_bits(path, whole):
     assert result_of(predicted, path) == predicted(path)
 

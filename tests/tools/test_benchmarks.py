@@ -191,7 +191,16 @@ def test_every_equation_runs_on_every_backend(of, parameters):
     prepared(of, parameters).act()
 
 
-@pytest.mark.parametrize("one", [one for one in FOUND if one.type == "timeraw"], ids=str)
+@pytest.mark.parametrize(
+    "one",
+    [
+        # With an empty cache of kernels it takes long.
+        pytest.param(one, marks=[pytest.mark.proof] if "empty_cache" in one.name else [])
+        for one in FOUND
+        if one.type == "timeraw"
+    ],
+    ids=str,
+)
 def test_the_code_of_a_process_of_its_own_runs(one):
     instance = one.of()
     given = [instance.setup_cache()] if hasattr(instance, "setup_cache") else []
@@ -358,6 +367,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "of"), WRONG, ids=lambda one: getattr(one, "__name__", one)
 )

@@ -38,6 +38,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.proof
 def test_no_fault_costs_more_than_it_should(tmp_path):
     """In a process of its own: forks and limits are nothing for this one."""
     figures = tmp_path / "lines.json"
@@ -49,6 +50,7 @@ def test_no_fault_costs_more_than_it_should(tmp_path):
     assert done.stdout.count("\n| ") == len(FAULTS) + 1
 
 
+@pytest.mark.proof
 def test_ctrl_c_does_no_harm_at_any_line():
     done = processes.run("-m", "tools.reliability", "ctrl_c_everywhere", "--times", "2")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -138,6 +138,7 @@ def path(tmp_path):
 # Runs that go on.
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize("backend", ["tiled", "numpy"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", RUNS)
@@ -177,6 +178,7 @@ def test_a_run_that_its_time_limit_ended_goes_on(path, solver):
     assert_same_run(run(path, **told), run(**told))
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("backend", ["tiled", "numpy"])
 @pytest.mark.parametrize("name", RUNS)
 def test_a_time_limit_at_the_very_end_changes_nothing(path, name, backend):
@@ -477,6 +479,7 @@ def scorers_in_words() -> list[str]:
     return [json.dumps(in_words(scorer)) for scorer in SCORERS]
 
 
+@pytest.mark.proof
 def test_scorers_are_told_apart_and_known_in_another_process():
     words = scorers_in_words()
     assert len(set(words)) == len(words)
