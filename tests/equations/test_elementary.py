@@ -343,6 +343,7 @@ def compute_all_six():
     return [results, *loaded_and_compiled(all_six)]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_kernel_that_calls_them_is_loaded_by_a_second_process(tmp_path):
     first, second = (
@@ -372,6 +373,7 @@ def test_a_function_that_falls_would_be_found():
     assert neighbours_go_the_wrong_way(case, np.array([3.0, 5.0])).tolist() == [3, 5]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_coefficients_are_those_that_the_tool_writes():
     done = run(ROOT / "tools" / "fit_elementary.py", "--check")

@@ -580,6 +580,7 @@ def doubled(step):
     return FeatureUnion([("one", step), ("other", "passthrough")])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "step",
     [

@@ -24,6 +24,7 @@ from engine.tables.reading import MISSING, Table, read_table
 from engine.tables.stream import table_files
 from engine.tables.survey import Moments, Survey
 from engine.tables.target import decided
+from tests import grid_sample
 from tests.processes import environment
 
 pytestmark = pytest.mark.compiled
@@ -33,9 +34,10 @@ N_ROWS = 3000
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch):
-    """Several batches of small tables."""
-    monkeypatch.setattr(stream, "PART_BYTES", 10_000)
-    monkeypatch.setattr(stream, "CELLS", 700)
+    """Several batches of small tables; many for the proofs."""
+    many = grid_sample.size_of_sample() is None
+    monkeypatch.setattr(stream, "PART_BYTES", 10_000 if many else 50_000)
+    monkeypatch.setattr(stream, "CELLS", 700 if many else 7_000)
 
 
 def frame(n_rows=N_ROWS, seed=0):
@@ -92,6 +94,7 @@ def parts_of(table, target, shares=(0.2, 0.08), seed=0):
     return part
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("target", ["rent", "kind"])
 def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, target):
@@ -133,6 +136,7 @@ def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path)
     ]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
@@ -182,6 +186,7 @@ def test_the_rarest_categories_share_an_input_as_in_memory(tmp_path, n_categorie
     np.testing.assert_array_equal(converted.training.X, expected.transform(learnt))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("first", [0, 105])
 @pytest.mark.parametrize("n_distinct", [110, 40, 15])
 def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
@@ -199,6 +204,7 @@ def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
         assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("word", ["NAN", "-nan", "Nan"])
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
@@ -492,6 +498,7 @@ def far_out(tmp_path, name, part):
     return written(table.with_columns(pl.Series(name, values)), tmp_path, ".csv"), row + 1
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("part", [1, 2])
 @pytest.mark.parametrize("name", ["area", "rent"])
 def test_a_number_too_far_out_for_the_dtype_is_refused_with_its_row(tmp_path, part, name):
@@ -608,6 +615,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, when):
     refused(None, path, tmp_path, error=KeyboardInterrupt, progress=stop)
 
 
+@pytest.mark.proof
 def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines_of(3000)))
@@ -687,6 +695,7 @@ def test_the_same_call_may_open_what_it_has_made(converted, tmp_path):
         convert_table(source, converted.folder, "rent")
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -713,6 +722,7 @@ def test_what_was_made_of_a_table_that_has_changed_is_not_opened(converted, tmp_
         convert_table(tmp_path / "table.csv", converted.folder, "rent", reuse=True)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -791,6 +801,7 @@ def test_facts_that_lack_anything_or_hold_another_type_are_refused(request, kind
     assert open_table(table.folder) == table
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -831,6 +842,7 @@ def replaced_codes(folder, change, part="training"):
     np.save(path, change(np.load(path)).astype(np.int32))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -318,6 +318,7 @@ def assert_same_fit(one, other, draws=True):
         np.testing.assert_array_equal(one._draws.words(), other._draws.words())
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
