@@ -130,6 +130,14 @@ def test_the_benchmark_jobs_run_what_a_person_runs_and_see_the_whole_history():
         assert job["concurrency"]["group"]
 
 
+def test_a_workflow_takes_every_proof_each_night():
+    workflow = YAML(typ="safe").load((WORKFLOWS / "proofs.yml").read_text(encoding="utf-8"))
+    assert workflow["on"]["schedule"]
+    (job,) = workflow["jobs"].values()
+    assert job["env"] == {"ENGINE_BROWSER": "required"}
+    assert any(re.match(r"make proofs\b", step.get("run", "")) for step in job["steps"])
+
+
 def test_ci_run_is_the_readme_s_test_command():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     commands = [line for line in script.splitlines() if line and not line.startswith("#")]
