@@ -59,11 +59,11 @@ demo: $(VENV)/with-plots | build
 # Python keeps the bytecode of modules, whatever the environment says: tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-# pytest with an empty compile cache of its own, a file of tests on each core:
+# pytest with an empty compile cache of its own, a file of tests on each core, in the order of tests/conftest.py:
 # $(call pass,compiled | interpreted | bounds,variables,options and files)
 define pass
 rm -rf build/kernels-$(1)
-ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) $(2) $(RUN) -m pytest -n logical --dist loadfile $(3)
+ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) $(2) $(RUN) -m pytest -n logical --dist loadfile --no-loadscope-reorder $(3)
 endef
 # Plain Python, for true coverage of the equations; and compiled code whose every index is checked.
 # Both leave out tests that need the real compiler or a process of their own.

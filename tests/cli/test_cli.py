@@ -272,6 +272,7 @@ def test_ctrl_c_ends_a_command_at_once_with_one_line(tmp_path, arguments, begun)
     assert picture.read_text() == LATER
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("arguments", "example", "training_run"),
     [

@@ -348,6 +348,7 @@ def read_inputs(model, table):
     return read(model).matched(pl.read_csv(table)).inputs
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
     draw = np.random.default_rng(0)

@@ -271,6 +271,7 @@ WAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.sample(12)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", GOING_ON)
 @pytest.mark.parametrize("way", WAYS)
