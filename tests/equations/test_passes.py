@@ -93,9 +93,13 @@ def test_each_pass_has_an_empty_cache_of_its_own(target):
     assert emptied == "rm -rf build/kernels-$(1)"
     assert run.startswith("ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) ")
     passes = re.findall(
-        rf"^{target}-(\w+):.*\n\t\$\(call pass,(\w+)[,)]", recipe, flags=re.MULTILINE
+        rf"^{target}-(\w+):.*\n\t\$\(call pass,(\w+)(.*)\)$", recipe, flags=re.MULTILINE
     )
-    assert passes == [(name, name) for name in ("compiled", "interpreted", "bounds")]
+    names = ["compiled", "interpreted", "bounds"]
+    assert [name for name, _, _ in passes] == [name for _, name, _ in passes] == names
+    for _, _, told in passes:
+        assert ("ENGINE_TEST_GRID=full" in told) == (target == "proofs")
+        assert target == "test" or "not proof" not in told
 
 
 @pytest.mark.compiled
