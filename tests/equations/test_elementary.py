@@ -229,6 +229,7 @@ def run_of_floats(dtype, start, count):
     return (bits(first) + np.arange(count, dtype=bits(first).dtype)).view(dtype)
 
 
+@pytest.mark.sample(6)
 @both_dtypes
 @every_function
 def test_monotone_over_sampled_neighbours(name, dtype):

@@ -483,6 +483,7 @@ def test_all_backends_go_the_same_way(output, update, dtype):
         assert other.cost == pytest.approx(results[0].cost, rel=close["rtol"])
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("update", UPDATES)
 def test_how_a_run_is_cut_into_slices_does_not_change_its_bits(update, backend, monkeypatch):
     case = problem("sigmoid", 7, "some")
