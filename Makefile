@@ -85,10 +85,10 @@ test-compiled: lint
 	$(call pass,compiled)
 
 test-interpreted: test-compiled
-	$(call pass,interpreted,ENGINE_TEST_GRID=24 $(PLAIN),$(ROOMS) -m "not compiled and not proof" $(COVERAGE))
+	$(call pass,interpreted,ENGINE_TEST_GRID=16 $(PLAIN),$(ROOMS) -m "not compiled and not proof" $(COVERAGE))
 
 test-bounds: test-interpreted
-	$(call pass,bounds,ENGINE_TEST_GRID=24 $(CHECKED),$(ROOMS) -m "not compiled and not proof")
+	$(call pass,bounds,ENGINE_TEST_GRID=16 $(CHECKED),$(ROOMS) -m "not compiled and not proof")
 
 # Everything, unreduced: each test in the passes where it belongs, with all cases of its grid; then
 # what no test does. Hours.

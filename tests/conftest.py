@@ -1,6 +1,7 @@
 """What all tests share: a look at which of the three passes this is, the sample, the backends."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -9,6 +10,10 @@ from engine.equations.backends import BACKENDS
 from tests import grid_sample
 
 PASS = os.environ.get("ENGINE_TEST_PASS", "compiled")
+
+# Shells ignore Ctrl-C in what runs in the background; tests send it to themselves and to others.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine makes no test fail.
 hypothesis.settings.register_profile("engine", deadline=None)
