@@ -378,6 +378,7 @@ def test_xnor_prints_that_logistic_regression_stays_at_log_2(xnor_run):
     assert "outputs 0.5000 0.5000 0.5000 0.5000" in text
 
 
+@pytest.mark.proof
 def test_xnor_counts_the_seeds_that_learn(xnor_run):
     (learned,) = re.findall(r"^(\d+) of 5 seeds .* below J = 0\.05$", xnor_run[0].stdout, re.M)
     assert int(learned) == xnor.seeds_that_learn(5)
@@ -454,6 +455,7 @@ def test_a_picture_may_be_another_format(tmp_path):
     assert "<svg" in (tmp_path / "xnor.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.proof
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("command", ["xnor", "demo"])
 def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, command):

@@ -708,6 +708,7 @@ def without(package: str, *arguments, cwd):
     return run("-c", code, *arguments, cwd=cwd)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("package", ["polars", "skops"])
 @pytest.mark.parametrize(
     "arguments",
@@ -724,6 +725,7 @@ def test_a_missing_package_is_said_with_the_way_to_install_it(tmp_path, package,
     )
 
 
+@pytest.mark.proof
 def test_other_commands_need_no_package_for_tables(tmp_path):
     for package in ("polars", "skops"):
         finished = without(package, "xnor", cwd=tmp_path)
@@ -758,6 +760,7 @@ def without_digits(text: str) -> list[str]:
     return [re.sub(r" +", " ", line).strip() for line in masked.strip().splitlines()]
 
 
+@pytest.mark.proof
 def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
     done, tmp_path, monkeypatch
 ):

@@ -796,6 +796,7 @@ def test_gemm_gives_the_same_product_whoever_splits_it():
         act()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_start_up_is_told_in_imports_of_numba(monkeypatch):
     monkeypatch.setattr(startup_runs, "XNOR", "pass  # {solver!r}")
@@ -809,6 +810,7 @@ def test_start_up_is_told_in_imports_of_numba(monkeypatch):
     assert re.search(r"^ import numba .* 1.00 *$", text, flags=re.MULTILINE)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_program_that_start_up_times_works():
     done = run("-c", startup_runs.XNOR.format(solver="gd"))

@@ -136,6 +136,7 @@ def test_a_fit_on_dask_has_the_bits_of_a_fit_here(client, solver, dtype, weighte
     assert "2 Dask workers" in there.plan_.why
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "kind", ["binary", "classes", "objects", "labels", "numbers", "outputs", "counts"]
 )
@@ -158,6 +159,7 @@ def test_sizes_around_the_borders_of_chunks(client, n_samples):
         assert there.plan_ == here.plan_
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("n_samples", [64 * CHUNK, 64 * CHUNK + 1, 64 * CHUNK + 5000])
 def test_more_samples_than_64_chunks_of_the_smallest(client, n_samples):
     X, y, weights = dask_of(*rows(n_samples, 3, dtype="float32"), chunks=20_011)
@@ -747,6 +749,7 @@ def interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("end", ["well", "diverged", "interrupted", "interrupted while it places"])
 def test_a_fit_leaves_nothing_at_the_workers(
     client, monkeypatch, without_collections_of_garbage, end
@@ -972,6 +975,7 @@ def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):
     assert "Traceback" not in messages, messages
 
 
+@pytest.mark.proof
 def test_where_dask_is_not_installed_the_error_says_what_to_install(tmp_path):
     code = """
 import sys

@@ -363,6 +363,7 @@ class Failing:
             raise RuntimeError("out of order")
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @settings(PROPERTY, max_examples=60)
 @given(
@@ -511,6 +512,7 @@ THREADED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sample(8)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", THREADED)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -267,6 +267,7 @@ REFITS = {
 }
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("name", REFITS)
 @pytest.mark.parametrize("kind", ["binary", "labels", "multilabel", "regression"])
 def test_refits_with_early_stopping_in_scikit_learns_way_give_its_numbers(kind, name):

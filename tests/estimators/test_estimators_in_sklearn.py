@@ -461,6 +461,7 @@ def sparse_forms():
     }
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize("form", sparse_forms()[1])
 @pytest.mark.parametrize("parameters", [{"batch_size": 17}, {"solver": "lbfgs"}], ids=str)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

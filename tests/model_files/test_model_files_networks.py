@@ -589,6 +589,7 @@ def test_reading_takes_a_few_times_the_memory_of_the_file(path):
     tracemalloc.stop()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("value", ["[]", "{}", "1", "[1,2]"])
 def test_a_header_takes_a_few_times_its_own_memory(path, value):
     """A pair of brackets takes thirty times the memory of its two letters."""

@@ -247,6 +247,7 @@ def test_what_is_no_message_is_refused(message, said):
         list(wire.fields(memoryview(message)))
 
 
+@pytest.mark.proof
 def test_without_onnx_it_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['onnx'] = None\n"

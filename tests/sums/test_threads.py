@@ -858,12 +858,14 @@ def test_a_child_by_fork_of_a_threaded_process_trains_to_the_same_bits(backend):
     assert processes.result_of(forks, backend) == [[True, True]] * 4
 
 
+@pytest.mark.proof
 @needs_fork
 @pytest.mark.compiled
 def test_a_child_by_fork_in_the_middle_of_a_threaded_run_trains_to_the_same_bits():
     assert processes.result_of(forks_during_a_run, "tiled") == [True] * 7
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_thread_may_train_on_after_the_main_thread_has_ended():
     code = (

@@ -221,6 +221,7 @@ def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
         assert (area.kind, area.n_missing > 0) == ("number", True)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fractions", [True, False])
 def test_numbers_told_to_be_categories_are_written_alike_in_all_batches(tmp_path, fractions):
     size = [k % 3 + (0.5 if fractions and k > 2900 else 0) for k in range(N_ROWS)]
@@ -243,6 +244,7 @@ def test_columns_can_be_left_out_by_hand(tmp_path):
     assert ["area", "is left out as you asked"] in converted.facts["left out"]
 
 
+@pytest.mark.proof
 def test_several_files_and_a_folder_of_them_are_one_table(tmp_path):
     table = frame()
     (tmp_path / "parts").mkdir()
@@ -276,6 +278,7 @@ def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted
     assert found[0]["floor"].to_list()[5] == table["floor"].to_list()[5]
 
 
+@pytest.mark.proof
 def test_parts_of_a_file_grow_with_its_columns(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "PART_BYTES", 2000)
     path = tmp_path / "table.csv"
@@ -509,6 +512,7 @@ def test_a_number_too_far_out_for_the_dtype_is_refused_with_its_row(tmp_path, pa
     assert all(np.isfinite(array).all() for array in rows_of(converted))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("part", [0, -1])
 def test_it_is_not_where_it_is_learnt_from_or_not_written(tmp_path, part):
     path, _ = far_out(tmp_path, "area", part)
@@ -516,6 +520,7 @@ def test_it_is_not_where_it_is_learnt_from_or_not_written(tmp_path, part):
     assert all(np.isfinite(array).all() for array in rows_of(converted))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("factor", [1e40, 1e-45])
 def test_a_target_that_predictions_could_not_reach_is_refused(tmp_path, factor):
     table = frame().with_columns(pl.col("rent") * factor)

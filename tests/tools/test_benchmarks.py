@@ -165,6 +165,7 @@ def runs_here(one: Found) -> bool:
     return one.type != "timeraw" and one.of.__module__ != "benchmarks.equations"
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("one", list(filter(runs_here, FOUND)), ids=str)
 def test_it_runs(one, monkeypatch):
     monkeypatch.setattr(cases, "LEAST", 0.0)  # seconds of a timing
@@ -367,6 +368,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "of"), WRONG, ids=lambda one: getattr(one, "__name__", one)

@@ -1099,6 +1099,7 @@ def test_the_file_can_be_read_without_the_package(path):
     assert json.loads(header["facts"])["run"]["learning_rate"] == 0.01
 
 
+@pytest.mark.proof
 def test_training_with_a_checkpoint_needs_no_scikit_learn(tmp_path):
     code = f"""
 import sys, numpy as np

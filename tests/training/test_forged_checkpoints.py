@@ -331,6 +331,7 @@ def tried(trials, number, folder):
         return case, trials.outcome_of(case, folder)
 
 
+@pytest.mark.proof
 def test_a_checkpoint_of_any_seed_is_refused_or_of_no_consequence(trials, tmp_path):
     kinds = set()
     for number in range(250):

@@ -449,6 +449,7 @@ print(result.cost == J <= result.history["cost"].min())
 """
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 def test_ctrl_c_in_a_long_run_returns_the_best_so_far():
