@@ -101,6 +101,7 @@ def idle(tmp_path, monkeypatch):
     fake("pass", tmp_path, monkeypatch)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_start_up_is_told_of_those_who_start(failing):
     found = new_process_runs.start_up(TASK, TWO, 1, {})
@@ -252,6 +253,7 @@ def test_environments_are_listed_with_what_is_here(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", ["sklearn", "scikit-learn"])
 def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, name):
@@ -264,6 +266,7 @@ def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, 
     assert not place.exists()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -282,6 +285,7 @@ def test_wrong_use_of_environments_is_one_line(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_problem_is_taken_by_its_name(tmp_path):
     done = engine(

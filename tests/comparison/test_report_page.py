@@ -211,6 +211,7 @@ def test_the_means_of_the_table_are_those_of_the_ratios(found, read):
     assert f"JAX ▲ {TIMES} {digits(mean)}" in read.words
 
 
+@pytest.mark.proof
 def test_the_page_carries_its_figures_and_can_be_made_again_from_them(found, text, read):
     (script,) = read.scripts
     (link,) = re.findall(r'href="data:application/json;base64,([^"]*)"', text)
@@ -243,6 +244,7 @@ def test_hostile_text_stays_text(read):
     assert not set("<>&") & set(hostile.scripts[0])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("part", SECTIONS)
 def test_an_absent_part_leaves_no_trace(part, read):
     others = [other for other in SECTIONS if other != part]

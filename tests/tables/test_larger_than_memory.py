@@ -368,6 +368,7 @@ def test_only_views_of_files_are_mapped(tmp_path):
         assert mapped_files.mapping_of(array) is None
 
 
+@pytest.mark.proof
 def test_memory_that_is_left_is_known_and_limits_count():
     assert 0 < free_memory.memory_left() < 1e14
     assert result_of(_left_under_a_limit) <= 64 * MB

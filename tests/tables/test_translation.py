@@ -85,12 +85,14 @@ FRAMES = {
 }
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_loaded_model_predicts_as_the_command_in_whatever_form_values_come(path, name):
     expected = predicted(path, as_written())
     np.testing.assert_array_equal(engine.load(path).predict(FRAMES[name]), expected)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, "", " ", "NA"])
 def test_missing_values_are_imputed_in_whatever_form_they_come(path, missing):
     empty = as_written().with_columns(price=pl.lit(None, pl.String), when=pl.lit(None, pl.String))
