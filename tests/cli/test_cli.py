@@ -29,6 +29,7 @@ from tests.processes import (
     complaints,
     engine,
     engine_output,
+    engine_process,
     environment,
     output,
     start,
@@ -317,6 +318,7 @@ def test_ctrl_c_in_any_training_run_ends_the_command(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.proof
 def test_a_reader_who_leaves_early_gets_no_traceback(tmp_path):
     with start("-m", "engine", "info", cwd=tmp_path) as process:
         assert process.stdout is not None
@@ -353,7 +355,7 @@ x1  x2  x1 AND x2  NOT x1 AND NOT x2  a1 OR a2
 @pytest.fixture(scope="module")
 def xnor_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("xnor")
-    return engine("xnor", "--seeds", "5", cwd=folder), folder
+    return engine_process("xnor", "--seeds", "5", cwd=folder), folder
 
 
 def test_xnor_prints_the_document_s_truth_table(xnor_run):
@@ -402,7 +404,7 @@ def test_the_picture_of_xnor_shows_both_answers_and_none(xnor_run):
 @pytest.fixture(scope="module")
 def demo_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    done = engine("demo", "--splits", "2", "--picture", "curve.png", cwd=folder)
+    done = engine_process("demo", "--splits", "2", "--picture", "curve.png", cwd=folder)
     return done, folder
 
 
@@ -448,6 +450,7 @@ def test_the_picture_of_demo_shows_both_curves(demo_run):
         assert share_of_colour(pixels, colour) > 0.001, colour
 
 
+@pytest.mark.proof
 def test_a_picture_may_be_another_format(tmp_path):
     with pytest.raises(SystemExit) as end:
         main.main(["xnor", "--picture", str(tmp_path / "xnor.svg")])

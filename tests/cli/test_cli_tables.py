@@ -187,6 +187,7 @@ def test_the_held_out_scores_are_those_of_the_saved_model_on_those_rows(folder):
     assert said["RMSE"] < 0.9 * model.training["scores"]["baseline"]["RMSE"]
 
 
+@pytest.mark.proof
 def test_the_same_seed_gives_the_same_model(folder, tmp_path, done):
     models = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -254,6 +255,7 @@ def test_training_ends_after_max_time(done, folder, tmp_path):
 PYTHON_WORDS = re.compile(r"StandardScaler|learning_rate|make_pipeline|MLP[CR]|max_(iter|time)=")
 
 
+@pytest.mark.proof
 def test_a_class_that_is_never_found_is_told_of_with_the_option_that_helps(done, tmp_path):
     draw = np.random.default_rng(0)
     X = draw.normal(size=(1500, 2))

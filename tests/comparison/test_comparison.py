@@ -320,6 +320,7 @@ def test_a_backend_that_is_not_there_is_named_only_if_asked_for(monkeypatch):
     assert entrants().absent == []
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_no_peer_is_imported_to_find_out_who_is_there():
     loaded = modules_after("from engine.comparison import contenders; contenders.entrants()")
@@ -669,6 +670,7 @@ def test_a_measuring_process_that_dies_is_told_of(monkeypatch, capfd):
     assert "no_such_worker" in capfd.readouterr().err
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_what_the_measuring_process_refuses_is_refused_here():
     with pytest.raises(ValueError, match="a sigmoid output has one unit here"):
@@ -823,6 +825,7 @@ def test_a_fresh_process_that_fails_is_no_measurement():
         fresh_process.answer_of("import no_such_module")
 
 
+@pytest.mark.proof
 @pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(("output", "n_out"), [("sigmoid", 1), ("softmax", 10)])
@@ -833,6 +836,7 @@ def test_memory_is_what_training_adds_to_its_data(output, n_out):
     assert 0 <= row["extra"] < 16e6
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_run_that_fails_in_its_own_process_is_told_of():
     with pytest.raises(ValueError, match=r"process that trains on 50 samples: .*solver"):

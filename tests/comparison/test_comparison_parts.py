@@ -148,6 +148,7 @@ def test_curves_are_told_of_those_who_train(failing):
     assert numpy["costs"] == sorted(numpy["costs"], reverse=True)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_memory_is_told_of_those_who_train(failing):
     large = Task(Problem(SMALL.sizes, 5000, 16), "float32")
@@ -163,6 +164,7 @@ def scalings():
     return counts, part_runs.threads(SMALL, "float32", TWO, counts, 1, {}, {})
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_threads_are_told_of_those_who_train(failing):
     counts, found = scalings()
@@ -172,6 +174,7 @@ def test_threads_are_told_of_those_who_train(failing):
     assert list(numpy["speed_up"]) == [str(count) for count in counts[1:]]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_speed_up_of_other_work_does_not_count(idle):
     _, found = scalings()

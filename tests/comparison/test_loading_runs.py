@@ -7,7 +7,7 @@ import pytest
 from engine.comparison import fresh_process, loading_runs, process_tables
 from tests.comparison.test_comparison import page
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.compiled, pytest.mark.proof]
 
 
 def test_every_process_is_compared_with_scikit_learns():

@@ -221,6 +221,7 @@ def test_the_page_carries_its_figures_and_can_be_made_again_from_them(found, tex
     assert again == text
 
 
+@pytest.mark.proof
 def test_the_same_figures_give_the_same_page(found, text):
     assert page.render(copy.deepcopy(found)) == text
 

@@ -872,6 +872,7 @@ def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch
         trained_on_disk(open_table(converted_classes.folder), {})
 
 
+@pytest.mark.proof
 def test_rows_to_stop_by_are_used_as_asked(tmp_path):
     path = written(frame(600), tmp_path, ".csv")
     without = convert_table(path, tmp_path / "without", "kind", validation_fraction=0)

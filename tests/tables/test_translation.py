@@ -195,6 +195,7 @@ def test_the_model_file_says_what_was_read(path):
     assert columns["when, time of day (sine)"].reading == "part"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, ending):
     monkeypatch.setattr(stream, "PART_BYTES", 500)  # several batches
@@ -230,6 +231,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
     )
 
 
+@pytest.mark.proof
 def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "PART_BYTES", 500)
     x = [f"{i + 1},{i * 7 % 1000:03}" for i in range(N)]

@@ -204,6 +204,7 @@ def test_a_measurement_of_each_kind_is_in_the_suite():
     assert files == {"test_kernels", "test_passes", "test_estimators"}
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_each_equation_that_asv_measures_is_in_the_suite_by_backend_and_dtype():
     """That asv measures each equation of the package, tests/tools/test_benchmarks.py holds."""

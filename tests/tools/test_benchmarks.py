@@ -142,6 +142,7 @@ print([name for name in ("sklearn", "torch", "jax") if name in sys.modules])
 """
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("absent", [("asv", "asv_runner"), ("engine",)], ids=str)
 def test_modules_import_without_asv_on_any_commit_and_load_no_peer(absent):
     # A module that did not import would stop asv on that commit; each benchmark's process inherits
@@ -187,6 +188,7 @@ EQUATIONS = [
 ]
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("of", "parameters"), EQUATIONS, ids=str)
 def test_every_equation_runs_on_every_backend(of, parameters):
     prepared(of, parameters).act()
@@ -208,6 +210,7 @@ def test_the_code_of_a_process_of_its_own_runs(one):
     assert output("-c", getattr(instance, one.name)(*given)) == ""
 
 
+@pytest.mark.proof
 def test_the_code_that_trains_in_a_process_of_its_own_checks_what_it_trained():
     from benchmarks import startup
 
@@ -280,6 +283,7 @@ def test_an_equation_that_a_commit_lacks_is_none_of_its_results():
 # A wrong result is found before it is timed.
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("of", "parameters"), EQUATIONS, ids=str)
 def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch):
     right = layer_equations.function

@@ -203,6 +203,7 @@ def test_results_of_another_history_are_refused_and_the_old_site_stays(project, 
     assert (site / "index.html").exists()
 
 
+@pytest.mark.proof
 def test_a_shallow_clone_is_refused(project, tmp_path):
     clone = tmp_path / "shallow"
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{project}", str(clone))

@@ -97,6 +97,7 @@ def test_a_group_holds_what_its_processes_hold_and_goes_away():
     assert not group.exists()
 
 
+@pytest.mark.proof
 def test_where_no_group_can_be_made_the_reason_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("engine.system.control_groups.folders", lambda controller: [tmp_path])
     with (
