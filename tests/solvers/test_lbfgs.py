@@ -55,6 +55,7 @@ def by_scipy(network, n_steps, weights=None):
     return visited, [cost_and_gradient(theta) for theta in visited]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.output)
 def test_steps_are_those_of_scipy_on_the_oracle(network, weights, backend):
