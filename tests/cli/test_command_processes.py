@@ -51,7 +51,14 @@ def test_every_command_is_called():
     assert ["demo", "xnor", *CALLS] == [*commands, *groups]
 
 
-@pytest.mark.parametrize("command", CALLS)
+# All commands on tables import the same libraries, which takes long; two of them stand for the others.
+LONG = ("convert", "evaluate", "check-model")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(name, marks=[pytest.mark.proof] if name in LONG else []) for name in CALLS],
+)
 def test_a_command_works_in_a_process_of_its_own(folder, command):
     done = engine_process(*CALLS[command], cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -103,6 +103,7 @@ def read(text):
 # Pictures.
 
 
+@pytest.mark.proof
 def test_each_picture_has_a_name_and_is_drawn_for_both_widths(text, read):
     found = re.findall(r'<svg class="(wide|narrow)" viewBox="0 0 (\d+) ', text)
     assert found == [("wide", "960"), ("narrow", "360")] * 9
@@ -226,6 +227,7 @@ def test_the_same_figures_give_the_same_page(found, text):
     assert page.render(copy.deepcopy(found)) == text
 
 
+@pytest.mark.proof
 def test_hostile_text_stays_text(read):
     whole: Any = figures(command=HOSTILE, commit=HOSTILE, unequal=[HOSTILE])
     whole["contenders"][BASE] |= {"label": HOSTILE, "idiom": HOSTILE, "python": HOSTILE}
