@@ -51,7 +51,7 @@ def test_every_command_is_called():
     assert ["demo", "xnor", *CALLS] == [*commands, *groups]
 
 
-# All commands on tables import the same libraries, which takes long; two of them stand for the others.
+# Commands on tables import the same libraries, which takes long: two of them stand for the others.
 LONG = ("convert", "evaluate", "check-model")
 
 
