@@ -201,6 +201,7 @@ def test_partitions_of_any_length_empty_ones_and_several_blocks_of_columns(clien
     fit_both(model(), X, y, weights, client=client)
 
 
+@pytest.mark.proof
 def test_a_dataframe_of_unknown_lengths(client):
     X, y, _ = rows(5000, kind="objects")
     frame = pd.DataFrame(X.copy(), columns=list("abcde"))

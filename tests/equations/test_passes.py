@@ -74,6 +74,7 @@ def read_past_the_end():
     return [seen, *loaded_and_compiled(element)]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_code_cached_without_bounds_checks_is_not_loaded_where_checks_are_asked_for(tmp_path):
     unchecked = {"NUMBA_CACHE_DIR": tmp_path}

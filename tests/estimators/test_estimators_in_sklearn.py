@@ -96,6 +96,7 @@ OF_REGRESSORS: dict[str, Any] = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
 def test_estimators_of_classifiers_predict_as_with_scikit_learns(name):
     data = np.column_stack([X, np.arange(60) % 3]) if name == "columns" else X
