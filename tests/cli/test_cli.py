@@ -459,7 +459,6 @@ def test_a_picture_may_be_another_format(tmp_path):
 
 
 @pytest.mark.proof
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("command", ["xnor", "demo"])
 def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, command):
     blocked = tmp_path / "blocked" / "matplotlib"

@@ -826,7 +826,6 @@ def test_a_fresh_process_that_fails_is_no_measurement():
 
 
 @pytest.mark.proof
-@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(("output", "n_out"), [("sigmoid", 1), ("softmax", 10)])
 def test_memory_is_what_training_adds_to_its_data(output, n_out):

@@ -205,7 +205,6 @@ def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(2)
 @pytest.mark.parametrize("word", ["NAN", "-nan", "Nan"])
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):

@@ -373,7 +373,6 @@ WRONG = [
 
 
 @pytest.mark.sample(3)
-@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "of"), WRONG, ids=lambda one: getattr(one, "__name__", one)
 )
