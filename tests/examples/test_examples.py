@@ -224,6 +224,7 @@ def test_each_backend_is_timed_on_the_same_run(split):
 # The figures that the project promises; `make demo` prints them.
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_at_least_95_of_100_seeds_learn_xnor():
     assert xnor.seeds_that_learn(100) >= 95
