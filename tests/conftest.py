@@ -24,10 +24,10 @@ hypothesis.settings.load_profile("engine")
 # need none, or few. Then what takes longest, so that both cores end at about the same time.
 FIRST = (
     "tests/solvers/test_minibatches.py",
-    "tests/tools/",
     "tests/equations/test_equations_document.py",
     "tests/comparison/",
     "tests/tables/",
+    "tests/tools/",
     "tests/training/",
     "tests/cli/",
     "tests/",
