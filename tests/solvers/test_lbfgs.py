@@ -228,6 +228,7 @@ def bits_of_a_wide_run(n_threads, backend):
     return [result.fingerprint, result.cost.hex()]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("backend_name", ["tiled", "numpy"])
 def test_bits_do_not_depend_on_threads_nor_on_those_of_blas(backend_name):
