@@ -10,15 +10,16 @@ endif
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-compiled test-interpreted test-bounds test-slow faults fingerprints reliability fuzz fuzz-checkpoints bench gate \
-    history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
+.PHONY: help demo test lint test-compiled test-interpreted test-bounds proofs proofs-compiled proofs-interpreted proofs-bounds faults \
+    fingerprints reliability fuzz fuzz-checkpoints bench gate history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
-	@echo "make test    style, types, import layers, then all tests, three times over"
+	@echo "make test    style, types, import layers, then the tests on samples of large grids; at most five minutes"
+	@echo "make proofs  every test with every case, three times over, faults put in, fuzzing, what faults cost; hours"
 	@echo "make lint    only style, types and import layers"
-	@echo "make test-compiled | test-interpreted | test-bounds    one of the three passes"
-	@echo "make test-slow  proofs that take minutes: elementary functions at every float32"
+	@echo "make test-compiled | test-interpreted | test-bounds    make test up to one of its three passes"
+	@echo "make proofs-compiled | proofs-interpreted | proofs-bounds    the same of make proofs"
 	@echo "make faults  put faults into the kernels, one at a time, and see the tests find each"
 	@echo "make reliability  kill runs, fill disks, take rights away; what was lost goes into docs/reliability.md"
 	@echo "make fuzz    load 100 000 damaged and forged model files; FILES=n for fewer, JSON=file keeps the counts"
@@ -55,35 +56,57 @@ demo: $(VENV)/with-plots | build
 	$(BIN)/engine demo --splits 20 --picture build/engine-demo.png --force
 	$(BIN)/engine xnor --seeds 100 --picture build/engine-xnor.png --force
 
-# The same tests three times, each with an empty cache of its own: compiled, as users run them; as plain
-# Python, for true coverage of the equations; and with every index of the compiled code checked. The last
-# two leave out tests with processes of their own. A file of tests runs on each core.
-PARALLEL := -n auto --dist loadfile
+# Python keeps the bytecode of modules, whatever the environment says: tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
+
+# pytest with an empty compile cache of its own, a file of tests on each core, in the order of tests/conftest.py:
+# $(call pass,compiled | interpreted | bounds,variables,options and files)
+define pass
+rm -rf build/kernels-$(1)
+ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) $(2) $(RUN) -m pytest -n logical --dist loadfile --no-loadscope-reorder $(3)
+endef
+# Plain Python, for true coverage of the equations; and compiled code whose every index is checked.
+# Both leave out tests that need the real compiler or a process of their own.
+PLAIN := NUMBA_DISABLE_JIT=1
+CHECKED := NUMBA_BOUNDSCHECK=1
+COVERAGE := --cov --cov-report=term
+# `make test` takes these rooms alone a second and a third time, on small samples of their grids, and
+# shares single tests among the cores. Indices are checked in code that LLVM did not optimise, which compiles sooner.
+ROOMS := tests/equations tests/sums tests/solvers -m "not compiled and not proof" --dist worksteal
 
 test: lint test-compiled test-interpreted test-bounds
 
 lint: $(VENV)/with-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
 	$(BIN)/lint-imports --cache-dir build/import-linter
+	$(RUN) -m mypy
 
 test-compiled: lint
-	rm -rf build/kernels-compiled
-	ENGINE_TEST_PASS=compiled NUMBA_CACHE_DIR=build/kernels-compiled $(RUN) -m pytest $(PARALLEL)
+	$(call pass,compiled)
 
 test-interpreted: test-compiled
-	rm -rf build/kernels-interpreted
-	ENGINE_TEST_PASS=interpreted NUMBA_DISABLE_JIT=1 NUMBA_CACHE_DIR=build/kernels-interpreted \
-	    $(RUN) -m pytest tests -m "not compiled" $(PARALLEL) --cov --cov-report=term
+	$(call pass,interpreted,ENGINE_TEST_GRID=16 $(PLAIN),$(ROOMS) $(COVERAGE))
 
 test-bounds: test-interpreted
-	rm -rf build/kernels-bounds
-	ENGINE_TEST_PASS=bounds NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/kernels-bounds \
-	    $(RUN) -m pytest tests -m "not compiled" $(PARALLEL)
+	$(call pass,bounds,ENGINE_TEST_GRID=16 NUMBA_OPT=0 $(CHECKED),$(ROOMS))
 
-test-slow: $(VENV)/with-test
-	$(RUN) -m pytest tests -m slow
+# Everything, unreduced: each test in the passes where it belongs, with all cases of its grid; then
+# what no test does. Hours.
+proofs: proofs-compiled proofs-interpreted proofs-bounds
+	$(RUN) -m tests.faults
+	$(RUN) -m tools.fuzz_models --files 10000
+	$(RUN) -m tools.fuzz_checkpoints --files 2000
+	$(RUN) -m tools.reliability --times 10
+
+proofs-compiled: lint
+	$(call pass,compiled,ENGINE_TEST_GRID=full,-m "")
+
+proofs-interpreted: proofs-compiled
+	$(call pass,interpreted,ENGINE_TEST_GRID=full $(PLAIN),tests -m "not compiled" $(COVERAGE))
+
+proofs-bounds: proofs-interpreted
+	$(call pass,bounds,ENGINE_TEST_GRID=full $(CHECKED),tests -m "not compiled")
 
 faults: $(VENV)/with-test
 	$(RUN) -m tests.faults
@@ -124,9 +147,9 @@ dashboard: $(VENV)/with-benchmarks
 record: $(VENV)/with-benchmarks
 	$(RUN) -m tools.record $(if $(PUSH),--push)
 
-# With a browser, or not at all: where there is none, the tests of `make test` leave this one out.
+# With a browser: where there is none, `make proofs` leaves out the tests that need it.
 test-dashboard: $(VENV)/with-test
-	ENGINE_BROWSER=required $(RUN) -m pytest tests/tools/test_dashboard.py
+	ENGINE_BROWSER=required $(RUN) -m pytest tests/tools/test_dashboard.py -m ""
 
 format: $(VENV)/with-test
 	$(RUN) -m ruff check --fix .

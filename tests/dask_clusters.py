@@ -10,6 +10,7 @@ from pathlib import Path
 from distributed import Client, LocalCluster
 from distributed.comm import tcp
 
+from tests import grid_sample
 from tests.processes import Changes, environment
 
 SECONDS = 60
@@ -17,10 +18,13 @@ SECONDS = 60
 
 @contextlib.contextmanager
 def two_workers():
-    """The client of two worker processes of a thread each."""
+    """The client of two workers of a thread each: in this process, or processes for the proofs."""
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+            n_workers=2,
+            threads_per_worker=1,
+            processes=grid_sample.size_of_sample() is None,
+            dashboard_address="127.0.0.1:0",
         ) as two,
         Client(two, set_as_default=False) as one,
     ):

@@ -1,13 +1,19 @@
 """Other processes, for what one process cannot show: imports, caches, commands, Ctrl-C."""
 
+import contextlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 300  # seconds; a process that takes longer hangs
@@ -100,6 +106,57 @@ def result_of(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def engine(*arguments: str | Path, cwd: Path, env: Changes | None = None) -> Completed:
-    """Run a command of the package."""
+def engine_process(*arguments: str | Path, cwd: Path, env: Changes | None = None) -> Completed:
+    """Run a command of the package in a new process, as users do."""
     return run("-m", "engine", *arguments, cwd=cwd, env=env)
+
+
+def engine(*arguments: str | Path, cwd: Path, env: Changes | None = None) -> Completed:
+    """Run a command of the package, and see how it ends.
+
+    This process runs it, which saves the imports. Changes to the environment are for a new process,
+    since modules read most variables as they are imported.
+    """
+    if env:
+        return engine_process(*arguments, cwd=cwd, env=env)
+    from engine.cli import main
+
+    argv = ["engine", *map(str, arguments)]
+    printed, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n") for _ in range(2))
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, environment(), clear=True),
+        mock.patch.object(sys, "argv", argv),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(said),
+        warnings.catch_warnings(),
+    ):
+        _filter_warnings_as_a_new_process()
+        with pytest.raises(SystemExit) as end:
+            main.main()
+    out, err = (_written(stream) for stream in (printed, said))
+    return Completed(argv, int(end.value.code or 0), out, err)
+
+
+def engine_output(*arguments: str | Path, cwd: Path) -> str:
+    """What a command prints that ends well and complains of nothing."""
+    done = engine(*arguments, cwd=cwd)
+    assert (done.returncode, complaints(done.stderr)) == (0, ""), done.stderr
+    return done.stdout
+
+
+def _filter_warnings_as_a_new_process() -> None:
+    """Show each warning once a place, but for those that are meant for developers."""
+    warnings.resetwarnings()
+    for category in (
+        *(DeprecationWarning, PendingDeprecationWarning),
+        *(ImportWarning, ResourceWarning),
+    ):
+        warnings.simplefilter("ignore", category)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()

@@ -130,6 +130,14 @@ def test_the_benchmark_jobs_run_what_a_person_runs_and_see_the_whole_history():
         assert job["concurrency"]["group"]
 
 
+def test_a_workflow_takes_every_proof_each_night():
+    workflow = YAML(typ="safe").load((WORKFLOWS / "proofs.yml").read_text(encoding="utf-8"))
+    assert workflow["on"]["schedule"]
+    (job,) = workflow["jobs"].values()
+    assert job["env"] == {"ENGINE_BROWSER": "required"}
+    assert any(re.match(r"make proofs\b", step.get("run", "")) for step in job["steps"])
+
+
 def test_ci_run_is_the_readme_s_test_command():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     commands = [line for line in script.splitlines() if line and not line.startswith("#")]
@@ -222,6 +230,7 @@ def read(wheel: Path, ending: str) -> str:
         return archive.read(name).decode()
 
 
+@pytest.mark.proof
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     with ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -233,6 +242,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert {name for name in names if name.startswith("engine/")} == sources | others
 
 
+@pytest.mark.proof
 def test_the_wheel_names_its_version_licence_and_commands(wheel):
     metadata = HeaderParser().parsestr(read(wheel, "METADATA"))
     assert metadata["Name"] == "mlp-engine"
@@ -244,6 +254,7 @@ def test_the_wheel_names_its_version_licence_and_commands(wheel):
     assert "\nmlp-engine = engine.cli.main:main" in commands
 
 
+@pytest.mark.proof
 def test_the_wheel_works_outside_the_clone(installed, tmp_path):
     env = {"PYTHONPATH": installed}
     code = "import engine; print(engine.__file__, engine.__version__, engine.Network((2, 4, 1)))"
@@ -254,6 +265,7 @@ def test_the_wheel_works_outside_the_clone(installed, tmp_path):
     assert network == repr(package.Network((2, 4, 1)))
 
 
+@pytest.mark.proof
 def test_the_commands_of_the_wheel_work_outside_the_clone(installed, tmp_path):
     # The same sources have the same cache, wherever they lie.
     printed = output("-m", "engine", "xnor", cwd=tmp_path, env={"PYTHONPATH": installed})
@@ -263,6 +275,7 @@ def test_the_commands_of_the_wheel_work_outside_the_clone(installed, tmp_path):
     assert f"({installed / 'engine'})" in told
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(os.name == "nt", reason="pip makes .exe files there")
 @pytest.mark.parametrize("name", ["engine", "mlp-engine"])
 def test_the_scripts_of_the_wheel_run(installed, tmp_path, name):

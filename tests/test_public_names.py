@@ -29,6 +29,7 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(listed.splitlines()[-1]))
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", NAMES)
 def test_a_public_name_stays_the_same_object_when_every_submodule_is_imported(name):

@@ -127,7 +127,7 @@ def measure(folder: Path, kept: Path, only: str | None) -> None:
             f"--benchmark-histogram={folder / 'histogram'}",
         ],
         cwd=ROOT,
-        env={**os.environ, **one_thread},
+        env={**os.environ, **one_thread, "ENGINE_TEST_GRID": "full"},
         check=False,
     )
     if only and done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED:

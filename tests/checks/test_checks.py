@@ -72,6 +72,7 @@ KINDS = {
 }
 
 
+@pytest.mark.sample(5)
 @pytest.mark.compiled
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,7 +23,17 @@ from engine.cli import info, main, pictures
 from engine.cli.console import Console
 from engine.equations.backends import BACKENDS
 from engine.examples import breast_cancer, xnor
-from tests.processes import ROOT, TIMEOUT, complaints, engine, environment, output, start
+from tests.processes import (
+    ROOT,
+    TIMEOUT,
+    complaints,
+    engine,
+    engine_output,
+    engine_process,
+    environment,
+    output,
+    start,
+)
 
 pytestmark = pytest.mark.compiled
 
@@ -62,7 +72,7 @@ def test_the_bare_command_prints_the_list_of_commands(tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_says_more_than_a_line(command, tmp_path):
-    help_text = output("-m", "engine", command, "--help", cwd=tmp_path)
+    help_text = engine_output(command, "--help", cwd=tmp_path)
     before_options, _, options = help_text.partition("Options")
     words = re.findall(r"^.*[a-z]{3}.*$", before_options, flags=re.MULTILINE)
     assert words[0].strip().startswith(f"Usage: engine {command}")
@@ -72,7 +82,7 @@ def test_the_help_of_a_command_says_more_than_a_line(command, tmp_path):
 
 @pytest.mark.parametrize("command", ["demo", "xnor"])
 def test_every_option_is_explained(command, tmp_path):
-    help_text = output("-m", "engine", command, "--help", cwd=tmp_path)
+    help_text = engine_output(command, "--help", cwd=tmp_path)
     rows = re.findall(r"^\W*(--[a-z]+) .*", help_text, flags=re.MULTILINE)
     assert {"--seed", "--picture", "--help"} < set(rows)
     for option in rows:
@@ -89,7 +99,7 @@ def test_listing_the_commands_loads_neither_the_compiler_nor_scikit_learn():
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "demo"]])
 def test_the_version_is_printed(arguments, tmp_path):
-    text = output("-m", "engine", *arguments, cwd=tmp_path)
+    text = engine_output(*arguments, cwd=tmp_path)
     assert text == f"mlp-engine {package.__version__}\n"
 
 
@@ -201,7 +211,7 @@ def test_an_error_is_one_line_and_an_old_picture_is_kept(
     for picture in ("old.png", "new.png"):
         with pytest.raises(SystemExit) as end:
             main.main(["xnor", "--picture", picture, "--force"])
-        message = capsys.readouterr().err
+        message = complaints(capsys.readouterr().err)
         assert re.fullmatch(r"engine: \S.*\n", message)
         assert "  " not in message
         assert end.value.code == status
@@ -229,6 +239,7 @@ def test_an_error_in_the_program_itself_is_not_hidden(monkeypatch, error):
         main.main(["info"])
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize(
     ("arguments", "begun"),
@@ -262,6 +273,7 @@ def test_ctrl_c_ends_a_command_at_once_with_one_line(tmp_path, arguments, begun)
     assert picture.read_text() == LATER
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("arguments", "example", "training_run"),
     [
@@ -306,6 +318,7 @@ def test_ctrl_c_in_any_training_run_ends_the_command(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.proof
 def test_a_reader_who_leaves_early_gets_no_traceback(tmp_path):
     with start("-m", "engine", "info", cwd=tmp_path) as process:
         assert process.stdout is not None
@@ -342,7 +355,7 @@ x1  x2  x1 AND x2  NOT x1 AND NOT x2  a1 OR a2
 @pytest.fixture(scope="module")
 def xnor_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("xnor")
-    return engine("xnor", "--seeds", "5", cwd=folder), folder
+    return engine_process("xnor", "--seeds", "5", cwd=folder), folder
 
 
 def test_xnor_prints_the_document_s_truth_table(xnor_run):
@@ -367,6 +380,7 @@ def test_xnor_prints_that_logistic_regression_stays_at_log_2(xnor_run):
     assert "outputs 0.5000 0.5000 0.5000 0.5000" in text
 
 
+@pytest.mark.proof
 def test_xnor_counts_the_seeds_that_learn(xnor_run):
     (learned,) = re.findall(r"^(\d+) of 5 seeds .* below J = 0\.05$", xnor_run[0].stdout, re.M)
     assert int(learned) == xnor.seeds_that_learn(5)
@@ -390,7 +404,7 @@ def test_the_picture_of_xnor_shows_both_answers_and_none(xnor_run):
 @pytest.fixture(scope="module")
 def demo_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    done = engine("demo", "--splits", "2", "--picture", "curve.png", cwd=folder)
+    done = engine_process("demo", "--splits", "2", "--picture", "curve.png", cwd=folder)
     return done, folder
 
 
@@ -436,6 +450,7 @@ def test_the_picture_of_demo_shows_both_curves(demo_run):
         assert share_of_colour(pixels, colour) > 0.001, colour
 
 
+@pytest.mark.proof
 def test_a_picture_may_be_another_format(tmp_path):
     with pytest.raises(SystemExit) as end:
         main.main(["xnor", "--picture", str(tmp_path / "xnor.svg")])
@@ -443,6 +458,7 @@ def test_a_picture_may_be_another_format(tmp_path):
     assert "<svg" in (tmp_path / "xnor.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("command", ["xnor", "demo"])
 def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, command):
     blocked = tmp_path / "blocked" / "matplotlib"
@@ -457,6 +473,7 @@ def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, c
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("arguments", [["--help"], ["info"], ["demo"]])
 def test_a_terminal_that_knows_ascii_alone_is_no_obstacle(tmp_path, arguments):
     text = output("-m", "engine", *arguments, cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})

@@ -187,6 +187,7 @@ def test_the_held_out_scores_are_those_of_the_saved_model_on_those_rows(folder):
     assert said["RMSE"] < 0.9 * model.training["scores"]["baseline"]["RMSE"]
 
 
+@pytest.mark.proof
 def test_the_same_seed_gives_the_same_model(folder, tmp_path, done):
     models = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -223,6 +224,7 @@ def test_no_rows_need_be_held_out(done, tmp_path):
     assert predictions_of(out)["predicted_y"].to_list() == [1, 0, 0, 1]
 
 
+@pytest.mark.proof
 def test_time_that_was_spent_on_compiling_is_said_to_be_that(folder, tmp_path):
     options = ("train", folder / "iris.csv", "--target", "species", "--model", "m.skops", *QUICK)
     changes = {"NUMBA_CACHE_DIR": tmp_path / "kernels"}
@@ -253,6 +255,7 @@ def test_training_ends_after_max_time(done, folder, tmp_path):
 PYTHON_WORDS = re.compile(r"StandardScaler|learning_rate|make_pipeline|MLP[CR]|max_(iter|time)=")
 
 
+@pytest.mark.proof
 def test_a_class_that_is_never_found_is_told_of_with_the_option_that_helps(done, tmp_path):
     draw = np.random.default_rng(0)
     X = draw.normal(size=(1500, 2))
@@ -347,6 +350,7 @@ def read_inputs(model, table):
     return read(model).matched(pl.read_csv(table)).inputs
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
     draw = np.random.default_rng(0)
@@ -706,6 +710,7 @@ def without(package: str, *arguments, cwd):
     return run("-c", code, *arguments, cwd=cwd)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("package", ["polars", "skops"])
 @pytest.mark.parametrize(
     "arguments",
@@ -722,6 +727,7 @@ def test_a_missing_package_is_said_with_the_way_to_install_it(tmp_path, package,
     )
 
 
+@pytest.mark.proof
 def test_other_commands_need_no_package_for_tables(tmp_path):
     for package in ("polars", "skops"):
         finished = without(package, "xnor", cwd=tmp_path)
@@ -756,6 +762,7 @@ def without_digits(text: str) -> list[str]:
     return [re.sub(r" +", " ", line).strip() for line in masked.strip().splitlines()]
 
 
+@pytest.mark.proof
 def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
     done, tmp_path, monkeypatch
 ):

@@ -87,6 +87,7 @@ class Model:
         self.target = Target(name, "category", task)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "name", ["$y_^", "y\x1b[31m\n", "x" * 500, "価格 🙂", "y\ud800"], ids=range(5)
 )

@@ -49,6 +49,7 @@ def compiled_by_users():
     return names
 
 
+@pytest.mark.proof
 @COMPILED
 def test_after_a_warmup_nothing_is_compiled(tmp_path):
     cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -68,11 +69,12 @@ def test_after_a_warmup_nothing_is_compiled(tmp_path):
     assert {path.name for path in tmp_path.rglob("*.kernel")} == entries
 
 
+@pytest.mark.proof
 @COMPILED
 def test_the_listener_sees_what_is_compiled(tmp_path):
     """The test above would not be worth much if this were empty."""
     code = (
-        "import json; from tests import test_warmup;"
+        "import json; from tests.cli import test_warmup;"
         "print(json.dumps(test_warmup.compiled_by_users()))"
     )
     printed = processes.output("-c", code, env={"NUMBA_CACHE_DIR": str(tmp_path)})
@@ -100,6 +102,7 @@ def warm_up_on_a_full_disk():
     return end.value.code
 
 
+@pytest.mark.proof
 @COMPILED
 def test_kernels_that_were_compiled_and_not_kept_are_an_error(tmp_path):
     done = processes.run_function(warm_up_on_a_full_disk, env={"NUMBA_CACHE_DIR": str(tmp_path)})

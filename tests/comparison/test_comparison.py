@@ -240,7 +240,7 @@ def trained_cost(task: TrainingTask, job: Job, epochs: int, shuffle: bool) -> fl
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name == "torch-compiled" else [])
+        pytest.param(name, marks=[pytest.mark.proof] if name == "torch-compiled" else [])
         for name in PEERS
     ],
 )
@@ -320,6 +320,7 @@ def test_a_backend_that_is_not_there_is_named_only_if_asked_for(monkeypatch):
     assert available_libraries().absent == []
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_no_peer_is_imported_to_find_out_who_is_there():
     loaded = modules_after(
@@ -414,6 +415,7 @@ def test_a_comparison_times_only_those_whose_costs_agree(fake_jobs):
     assert entries["tiled"]["ratio"] == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("seconds", "took", "epochs"),
     [
@@ -672,6 +674,7 @@ def test_a_measuring_process_that_dies_is_told_of(monkeypatch, capfd):
     assert "no_such_worker" in capfd.readouterr().err
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_what_the_measuring_process_refuses_is_refused_here():
     with pytest.raises(ValueError, match="a sigmoid output has one unit here"):
@@ -801,6 +804,7 @@ def test_gemm_gives_the_same_product_whoever_splits_it():
         act()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_start_up_is_told_in_imports_of_numba(monkeypatch):
     monkeypatch.setattr(startup_timings, "XNOR", "pass  # {solver!r}")
@@ -816,6 +820,7 @@ def test_start_up_is_told_in_imports_of_numba(monkeypatch):
     assert re.search(r"^ import numba .* 1.00 *$", text, flags=re.MULTILINE)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_program_that_start_up_times_works():
     done = run("-c", startup_timings.XNOR.format(solver="gd"))
@@ -828,6 +833,7 @@ def test_a_fresh_process_that_fails_is_no_measurement():
         startup_timings.answer_of("import no_such_module")
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize(("output", "n_out"), [("sigmoid", 1), ("softmax", 10)])
 def test_memory_is_what_training_adds_to_its_data(output, n_out):
@@ -837,6 +843,7 @@ def test_memory_is_what_training_adds_to_its_data(output, n_out):
     assert 0 <= row["extra"] < 16e6
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_run_that_fails_in_its_own_process_is_told_of():
     with pytest.raises(ValueError, match=r"process that trains on 50 samples: .*solver"):
@@ -866,6 +873,7 @@ def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
 TINY = ["--shape", "3-4-1", "--samples", "24", "--batch", "10", "--rounds", "1"]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
     arguments = ["compare", "training", *TINY, "--contenders", "numpy,sklearn", "--json", "f.json"]
@@ -936,6 +944,7 @@ def test_listing_the_comparisons_loads_nothing_that_takes_time():
     assert loaded & {"jax", "numba", "numpy", "sklearn", "torch"} == set()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_whole_comparison_is_kept_as_figures_that_make_its_page(tmp_path):
     figures, page = tmp_path / "figures.json", tmp_path / "page.html"

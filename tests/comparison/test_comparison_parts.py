@@ -94,6 +94,7 @@ def idle(tmp_path, monkeypatch):
     fake("pass", tmp_path, monkeypatch)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_start_up_is_told_of_those_who_start(failing):
     found = report_timings.start_up(TASK, TWO, 1, {})
@@ -140,6 +141,7 @@ def test_curves_are_told_of_those_who_train(failing):
     assert numpy["costs"] == sorted(numpy["costs"], reverse=True)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_memory_is_told_of_those_who_train(failing):
     large = TrainingTask(Problem(SMALL.sizes, 5000, 16), "float32")
@@ -155,6 +157,7 @@ def scalings():
     return counts, report_timings.threads(SMALL, "float32", TWO, counts, 1, {}, {})
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_threads_are_told_of_those_who_train(failing):
     counts, found = scalings()
@@ -164,6 +167,7 @@ def test_threads_are_told_of_those_who_train(failing):
     assert list(numpy["speed_up"]) == [str(count) for count in counts[1:]]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_speed_up_of_other_work_does_not_count(idle):
     _, found = scalings()
@@ -245,6 +249,7 @@ def test_environments_are_listed_with_what_is_here(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", ["sklearn", "scikit-learn"])
 def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, name):
@@ -257,6 +262,7 @@ def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, 
     assert not place.exists()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -275,6 +281,7 @@ def test_wrong_use_of_environments_is_one_line(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_problem_is_taken_by_its_name(tmp_path):
     done = engine(

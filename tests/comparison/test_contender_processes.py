@@ -46,6 +46,7 @@ def compared(names, limit=300.0, rounds=2):
         return training_timings.compare(SMALL, "float64", names, rounds, 1, started.job)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["tiled", "numpy", "sklearn"])
 def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
     task = TrainingTask(SMALL, "float32", seed=3)
@@ -90,6 +91,7 @@ def test_a_task_that_is_saved_and_loaded_is_the_same_to_the_bit(tmp_path):
         np.testing.assert_array_equal(b, c)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("action", "reason"),
     [
@@ -115,6 +117,7 @@ def test_the_limit_is_for_all_that_a_contender_does_with_a_problem(faking):
     assert "took too long: more than 3 seconds" in row["entries"]["sklearn"]["failed"]
 
 
+@pytest.mark.proof
 def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
     # It trains nobody, so its costs would be void; without a check, it comes to the rounds.
     faking("if calls > 4: os._exit(9)")
@@ -125,6 +128,7 @@ def test_who_dies_in_the_rounds_is_a_marked_row_as_well(faking):
     assert row["entries"]["numpy"]["ratio"].median > 0
 
 
+@pytest.mark.proof
 def test_where_the_base_dies_in_the_rounds_nobody_is_compared_with_it(faking):
     faking("if calls > 4: os._exit(9)")
     with pytest.MonkeyPatch.context() as patch:
@@ -192,6 +196,7 @@ def hang(note):
             started.job("sklearn", TrainingTask(SMALL, "float64")).prepare(1, False)()
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are seen in /proc")
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_contenders_end_with_the_one_who_asks(how, tmp_path):
@@ -242,6 +247,7 @@ def own_sklearn(cache):
     return note
 
 
+@pytest.mark.proof
 def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkeypatch):
     monkeypatch.setattr(environments, "installed_version", lambda name: None)
     task = TrainingTask(SMALL, "float64")
@@ -254,6 +260,7 @@ def test_a_peer_that_is_not_here_runs_in_its_own_environment(own_sklearn, monkey
     assert found.tobytes() == here.parameters(here.prepare(2, False)()).tobytes()
 
 
+@pytest.mark.proof
 def test_a_peer_that_is_here_runs_here_unless_told_otherwise(own_sklearn):
     task = TrainingTask(SMALL, "float64")
     with LibraryProcesses() as started:

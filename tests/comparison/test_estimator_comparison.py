@@ -455,6 +455,7 @@ def test_the_summary_has_a_row_for_each_data_set_and_names_command_and_machine()
 # The command.
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_estimators_are_compared_by_the_command_and_kept_in_a_file(tmp_path):
     options = ["--data", "iris", "--dtype", "float64", "--rounds", "1", "--seeds", "1"]

@@ -7,7 +7,7 @@ import pytest
 from engine.comparison import process_tables, startup_timings
 from tests.comparison.test_comparison import page
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.compiled, pytest.mark.proof]
 
 
 def test_every_process_is_compared_with_scikit_learns():

@@ -103,6 +103,7 @@ def read(text):
 # Pictures.
 
 
+@pytest.mark.proof
 def test_each_picture_has_a_name_and_is_drawn_for_both_widths(text, read):
     found = re.findall(r'<svg class="(wide|narrow)" viewBox="0 0 (\d+) ', text)
     assert found == [("wide", "960"), ("narrow", "360")] * 9
@@ -211,6 +212,7 @@ def test_the_means_of_the_table_are_those_of_the_ratios(found, read):
     assert f"JAX ▲ {TIMES} {digits(mean)}" in read.words
 
 
+@pytest.mark.proof
 def test_the_page_carries_its_figures_and_can_be_made_again_from_them(found, text, read):
     (script,) = read.scripts
     (link,) = re.findall(r'href="data:application/json;base64,([^"]*)"', text)
@@ -220,10 +222,12 @@ def test_the_page_carries_its_figures_and_can_be_made_again_from_them(found, tex
     assert again == text
 
 
+@pytest.mark.proof
 def test_the_same_figures_give_the_same_page(found, text):
     assert page.render(copy.deepcopy(found)) == text
 
 
+@pytest.mark.proof
 def test_hostile_text_stays_text(read):
     whole: Any = figures(command=HOSTILE, commit=HOSTILE, unequal=[HOSTILE])
     whole["contenders"][BASE] |= {"label": HOSTILE, "idiom": HOSTILE, "python": HOSTILE}
@@ -243,6 +247,7 @@ def test_hostile_text_stays_text(read):
     assert not set("<>&") & set(hostile.scripts[0])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("part", SECTIONS)
 def test_an_absent_part_leaves_no_trace(part, read):
     others = [other for other in SECTIONS if other != part]

@@ -149,11 +149,13 @@ def first_and_second_process(tmp_path_factory):
     return [result_of(fit_in_every_layout, env=cache) for _ in range(2)]
 
 
+@pytest.mark.proof
 def test_the_first_process_compiles_each_kernel_of_the_table_once(first_and_second_process):
     first = first_and_second_process[0]
     assert first["table"] == [[kernel.__name__, 1, 0, 1] for kernel in FITTED]
 
 
+@pytest.mark.proof
 def test_a_second_process_loads_each_kernel_of_the_table_and_compiles_none(
     first_and_second_process,
 ):
@@ -162,6 +164,7 @@ def test_a_second_process_loads_each_kernel_of_the_table_and_compiles_none(
     assert [name for name, _, _, compilations in second["all"] if compilations] == []
 
 
+@pytest.mark.proof
 def test_a_fit_leaves_one_signature_for_every_kernel_whatever_the_layout_of_the_data(
     first_and_second_process,
 ):
@@ -170,6 +173,7 @@ def test_a_fit_leaves_one_signature_for_every_kernel_whatever_the_layout_of_the_
     assert [(name, signatures) for name, signatures, *_ in kernels if signatures != 1] == []
 
 
+@pytest.mark.proof
 def test_loaded_kernels_give_the_same_bits_as_compiled_ones(first_and_second_process):
     first, second = first_and_second_process
     assert first["results"] == second["results"]
@@ -324,6 +328,7 @@ def damages(tmp_path_factory):
     return {name: outcome for name, *outcome in lines}, done
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_entry_is_compiled_anew_and_mended(damages, damage):
     seen, done = damages
@@ -334,6 +339,7 @@ def test_a_damaged_entry_is_compiled_anew_and_mended(damages, damage):
     assert leftovers == []
 
 
+@pytest.mark.proof
 def test_damaged_entries_raise_and_say_nothing(damages):
     _, done = damages
     assert (done.returncode, done.stderr) == (0, "")
@@ -352,6 +358,7 @@ def home_at(path: Path) -> dict[str, Path | None]:
     return {"NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": None, **dict.fromkeys(names, path)}
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "HOME"])
 def test_kernels_work_where_the_cache_folder_cannot_be_made(tmp_path, variable):
     # Below a regular file no folder can be made, not even by root.
@@ -364,6 +371,7 @@ def test_kernels_work_where_the_cache_folder_cannot_be_made(tmp_path, variable):
     assert files_in(tmp_path) == ["file"]
 
 
+@pytest.mark.proof
 def test_a_home_folder_that_does_not_exist_is_no_obstacle(tmp_path):
     home = home_at(tmp_path / "no" / "such" / "home")
     assert result_of(sum_up, env=home) == COMPILED
@@ -919,6 +927,7 @@ def penalty_of_weights():
     return [J, mean.__file__, *loaded_and_compiled(mean.mean_cost_loops)]
 
 
+@pytest.mark.proof
 def test_a_changed_helper_in_another_file_is_never_used_stale(tmp_path):
     copy = copy_of_package(tmp_path)
     layout = copy / "equations" / "layout.py"
@@ -952,6 +961,7 @@ def sum_up_many_types_when_all_are_ready(folder, own_name, n_processes):
     return [results, *loaded_and_compiled(total)]
 
 
+@pytest.mark.proof
 def test_processes_that_fill_an_empty_folder_at_once_all_succeed(tmp_path):
     ready, cache = tmp_path / "ready", tmp_path / "cache"
     ready.mkdir()
@@ -999,6 +1009,7 @@ def compile_a_function_of_another_package(folder):
     return [from_engine, numbers, paths, numba.config.CACHE_DIR]
 
 
+@pytest.mark.proof
 def test_other_packages_functions_are_kept_where_numba_keeps_them(tmp_path):
     home, folder = tmp_path / "home", tmp_path / "package"
     folder.mkdir()

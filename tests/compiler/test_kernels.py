@@ -111,12 +111,14 @@ def entries_of(folder: Path, kernel: str) -> list[Path]:
     return [entry for entry in folder.rglob("*.kernel") if f".{kernel}" in entry.name]
 
 
+@pytest.mark.proof
 def test_a_second_process_loads_the_caller_and_what_it_calls(tmp_path):
     cache = {"NUMBA_CACHE_DIR": tmp_path}
     assert result_of(quadruple, env=cache) == [RESULT, [COMPILED, COMPILED]]
     assert result_of(quadruple, env=cache) == [RESULT, [LOADED, LOADED]]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("loss", ["unlink", "truncate"])
 def test_a_caller_whose_called_kernel_is_lost_from_the_cache_works(tmp_path, loss):
     """The called one is compiled anew, and if its symbol is another one the caller is, too."""
@@ -139,6 +141,7 @@ def quadruple_after_other_kernels():
     return quadruple()
 
 
+@pytest.mark.proof
 def test_a_caller_is_compiled_anew_where_the_symbol_it_calls_is_another(tmp_path):
     # With hashes as they come, one process in some counts as the other does, by chance.
     cache = {"NUMBA_CACHE_DIR": tmp_path, "PYTHONHASHSEED": "0"}

@@ -24,6 +24,7 @@ print(product.tolist(), "scipy.linalg" in sys.modules)
 """
 
 
+@pytest.mark.sample(2)
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("told", "loaded"),
@@ -40,6 +41,7 @@ def test_training_loads_scipy_only_for_its_optimiser_and_never_scikit_learn(told
     assert json.loads(processes.output("-c", TRAIN.format(told=told))) == loaded
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_dot_product_compiled_later_finds_its_blas():
     assert processes.output("-c", DOT).strip() == "[[11.0]] True"

@@ -28,7 +28,7 @@ from engine.distributed import cluster, remote_chunks, training_data
 from engine.distributed.cluster import ClusterError, WorkerLost
 from engine.distributed.remote_samples import DaskSums
 from engine.equations.backends import TILED
-from tests.dask_clusters import Received, by_hand, two_workers
+from tests.dask_clusters import Received, by_hand
 from tests.kernels import loaded_and_compiled
 from tests.processes import ROOT, environment
 
@@ -40,12 +40,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX does"),
 ]
 CHUNK = 1024
-
-
-@pytest.fixture(scope="module")
-def client():
-    with two_workers() as one:
-        yield one
 
 
 @functools.cache
@@ -127,6 +121,7 @@ SOLVERS = {
 LARGE_BATCH = pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning")
 
 
+@pytest.mark.sample(8)
 @LARGE_BATCH
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -141,6 +136,7 @@ def test_a_fit_on_dask_has_the_bits_of_a_fit_here(client, solver, dtype, weighte
     assert "2 Dask workers" in there.plan_.why
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "kind", ["binary", "classes", "objects", "labels", "numbers", "outputs", "counts"]
 )
@@ -163,6 +159,7 @@ def test_sizes_around_the_borders_of_chunks(client, n_samples):
         assert there.plan_ == here.plan_
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("n_samples", [64 * CHUNK, 64 * CHUNK + 1, 64 * CHUNK + 5000])
 def test_more_samples_than_64_chunks_of_the_smallest(client, n_samples):
     X, y, weights = dask_of(*rows(n_samples, 3, dtype="float32"), chunks=20_011)
@@ -170,6 +167,7 @@ def test_more_samples_than_64_chunks_of_the_smallest(client, n_samples):
     assert there.plan_.n_chunks == (64 if n_samples == 64 * CHUNK else -(-n_samples // 2048))
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("n_workers", [1, 3])
 def test_any_number_of_workers(tmp_path, n_workers):
     X, y, weights = dask_of(*rows(10_000, kind="classes"), chunks=1700)
@@ -179,6 +177,7 @@ def test_any_number_of_workers(tmp_path, n_workers):
         assert there.n_threads_ == n_workers
 
 
+@pytest.mark.proof
 def test_several_threads_of_each_worker_and_no_more_than_asked_for():
     X, y, weights = dask_of(*rows(20_000, kind="classes"), chunks=3000)
     with (
@@ -202,6 +201,7 @@ def test_partitions_of_any_length_empty_ones_and_several_blocks_of_columns(clien
     fit_both(model(), X, y, weights, client=client)
 
 
+@pytest.mark.proof
 def test_a_dataframe_of_unknown_lengths(client):
     X, y, _ = rows(5000, kind="objects")
     frame = pd.DataFrame(X.copy(), columns=list("abcde"))
@@ -313,6 +313,7 @@ def test_a_fit_in_a_task_uses_the_cluster_that_the_task_runs_on(client, how):
     assert [fit.result(timeout=60) for fit in fits] == [here, here]
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("_no_cluster_of_its_own")
 def test_rows_that_another_cluster_holds_are_refused_at_once(client):
     X, y, _ = client.persist(dask_of(*rows()))
@@ -474,6 +475,7 @@ def test_numbers_where_labels_belong_are_refused_as_here(client):
 # What the workers compile.
 
 
+@pytest.mark.proof
 def test_kernels_are_compiled_by_one_worker_of_a_host(tmp_path):
     X, y, _ = dask_of(*rows(5000))
 
@@ -491,6 +493,7 @@ def test_kernels_are_compiled_by_one_worker_of_a_host(tmp_path):
 # What travels, and what stays.
 
 
+@pytest.mark.proof
 def test_only_sums_travel_after_the_start(tmp_path, monkeypatch):
     n_samples, n_chunks = 32 * CHUNK, 32
     arrays = rows(n_samples, 20, kind="numbers")[:2]
@@ -521,6 +524,7 @@ def sent_by_workers(client):
     return sum(client.run(sent).values())
 
 
+@pytest.mark.proof
 def test_the_client_does_not_hold_the_rows(tmp_path):
     code = """
 import resource, sys, warnings
@@ -571,6 +575,7 @@ def kill_in_pass(number, kill):
     return patch
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("nanny", [False, True])
 def test_a_worker_that_is_killed_changes_no_bit(tmp_path, nanny):
     X, y, weights = dask_of(*rows(20_000, kind="classes"), chunks=3000)
@@ -591,6 +596,7 @@ def test_a_worker_that_is_killed_changes_no_bit(tmp_path, nanny):
         assert killed
 
 
+@pytest.mark.proof
 def test_a_worker_that_freezes_is_done_without(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "SILENT_SECONDS", 4.0)
     X = da.random.default_rng(0).normal(size=(20_000, 5), chunks=(3000, 5))
@@ -607,6 +613,7 @@ def test_a_worker_that_freezes_is_done_without(tmp_path, monkeypatch):
         assert 4 < time.monotonic() - start < 150  # Dask would wait for 300 at least
 
 
+@pytest.mark.proof
 def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_was(
     tmp_path, monkeypatch
 ):
@@ -625,6 +632,7 @@ def test_where_no_worker_is_left_the_error_says_so_and_the_estimator_is_as_it_wa
     assert estimator.get_params() == model(max_iter=50, tol=0).get_params()
 
 
+@pytest.mark.proof
 def test_a_scheduler_that_dies_is_an_error_and_no_hang(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "SCHEDULER_SECONDS", 10.0)
     X, y, _ = dask_of(*rows(20_000))
@@ -639,6 +647,7 @@ def test_a_scheduler_that_dies_is_an_error_and_no_hang(tmp_path, monkeypatch):
         assert time.monotonic() - start < 90
 
 
+@pytest.mark.proof
 def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
     X, y, _ = rows(20_000)
     with by_hand(tmp_path, 2) as (client, _):
@@ -698,6 +707,7 @@ def test_an_error_of_the_rows_own_is_raised_as_it_is(client):
         distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
 
 
+@pytest.mark.proof
 def test_a_cluster_that_adapts_is_asked_for_workers_and_keeps_them(monkeypatch):
     here = cluster.identity_of_worker(False)
 
@@ -740,6 +750,7 @@ def interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("end", ["well", "diverged", "interrupted", "interrupted while it places"])
 def test_a_fit_leaves_nothing_at_the_workers(
     client, monkeypatch, without_collections_of_garbage, end
@@ -788,6 +799,7 @@ def test_a_worker_lost_while_rows_are_looked_at_costs_users_nothing_that_they_ho
     assert {future.status for future in futures_of(persisted)} == {"finished"}
 
 
+@pytest.mark.proof
 def test_a_worker_lost_while_shards_are_built_leaves_the_scheduler_well(tmp_path):
     """Dask's scheduler drops a client that cancels what others depend on that nobody wants."""
     X, y, weights = dask_of(*rows(20_000))
@@ -829,6 +841,7 @@ def mixed(client, monkeypatch):
     return address
 
 
+@pytest.mark.proof
 def test_workers_with_another_processor_are_refused(client, mixed):
     X, y, _ = dask_of(*rows())
     message = (
@@ -838,6 +851,7 @@ def test_workers_with_another_processor_are_refused(client, mixed):
         distributed.fit(model(), X, y, client=client)
 
 
+@pytest.mark.proof
 def test_mixed_workers_may_be_taken_with_a_warning(client, mixed):
     X, y, _ = dask_of(*rows())
     with pytest.warns(UserWarning, match="may not be those of a fit here.*older") as caught:
@@ -855,6 +869,7 @@ sys.meta_path.insert(0, Missing())
 """
 
 
+@pytest.mark.proof
 def test_a_worker_without_the_package_is_named(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_ENGINE)
     X, y, _ = dask_of(*rows())
@@ -865,6 +880,7 @@ def test_a_worker_without_the_package_is_named(tmp_path):
             distributed.fit(model(), X, y, client=client)
 
 
+@pytest.mark.proof
 def test_workers_with_another_blas_are_refused_where_it_computes(tmp_path):
     X, y, _ = dask_of(*rows())
     with by_hand(tmp_path, 2, changes={"OPENBLAS_CORETYPE": "Prescott"}) as (client, _):
@@ -896,6 +912,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.proof
 def test_without_a_client_there_is_a_cluster_of_processes_for_the_fit_alone(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -911,6 +928,7 @@ def test_without_a_client_there_is_a_cluster_of_processes_for_the_fit_alone(tmp_
     assert done.stdout.splitlines()[-1] == "True"
 
 
+@pytest.mark.proof
 def test_a_script_without_the_line_for_its_processes_is_told_of_it(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
@@ -930,6 +948,7 @@ def test_a_script_without_the_line_for_its_processes_is_told_of_it(tmp_path):
     assert done.stderr.count("An attempt has been made to start a new process") == 0
 
 
+@pytest.mark.proof
 def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("model.fit(X.compute", "model and not model.fit(X.compute"))
@@ -957,6 +976,7 @@ def test_ctrl_c_ends_a_fit_with_a_warning_and_keeps_what_was_reached(tmp_path):
     assert "Traceback" not in messages, messages
 
 
+@pytest.mark.proof
 def test_where_dask_is_not_installed_the_error_says_what_to_install(tmp_path):
     code = """
 import sys

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from engine import Checkpoint, CheckpointError, MLPClassifier, distributed
 from engine.distributed import cluster
 from engine.distributed.cluster import ClusterError
-from tests.dask_clusters import by_hand, two_workers
+from tests.dask_clusters import by_hand
 from tests.distributed.test_distributed import kill_in_pass
 from tests.processes import environment
 
@@ -34,12 +34,6 @@ SOLVERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def client():
-    with two_workers() as one:
-        yield one
-
-
 def rows(n_rows=N_ROWS, dtype="float64"):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n_rows, 5)).astype(dtype)
@@ -57,6 +51,7 @@ def on_dask(estimator, arrays, client, chunks=700):
     return distributed.fit(estimator, *collections, client=client)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("places", ["there there", "there here", "here there"])
@@ -105,6 +100,7 @@ def bits_after(n_iter, arrays, **parameters):
     return model(**{**LONG, "max_iter": n_iter}, **parameters).fit(*arrays).fingerprint_
 
 
+@pytest.mark.proof
 def test_where_no_worker_is_left_the_error_says_what_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "NEW_WORKER_SECONDS", 1.0)
     arrays, path = rows(20_000), tmp_path / "run.ckpt"
@@ -122,6 +118,7 @@ def test_where_no_worker_is_left_the_error_says_what_is_kept(tmp_path, monkeypat
     assert bits_after(reached + 3, arrays, checkpoint=path) == bits_after(reached + 3, arrays)
 
 
+@pytest.mark.proof
 def test_a_fit_whose_client_is_killed_goes_on_in_another(tmp_path):
     arrays, path = rows(20_000), tmp_path / "run.ckpt"
     np.savez(tmp_path / "arrays.npz", *arrays)

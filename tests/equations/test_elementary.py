@@ -1,6 +1,6 @@
 """Elementary functions: how exact they are, where their edges are, and what they are compiled to.
 
-The proof over every float32 and the dense sweeps take minutes: `make test-slow`.
+The proof over every float32 and the dense sweeps take minutes: `make proofs`.
 """
 
 import math
@@ -84,7 +84,7 @@ def test_float64_is_exact_to_a_few_ulp_at_every_edge(name):
     assert worst.ulp <= limit(name, np.float64), worst
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_float32_is_exact_to_a_few_ulp_at_every_number(name):
@@ -92,7 +92,7 @@ def test_float32_is_exact_to_a_few_ulp_at_every_number(name):
     assert worst.ulp <= limit(name, np.float32), worst
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_float64_is_exact_to_a_few_ulp_at_many_numbers(name):
@@ -229,6 +229,7 @@ def run_of_floats(dtype, start, count):
     return (bits(first) + np.arange(count, dtype=bits(first).dtype)).view(dtype)
 
 
+@pytest.mark.sample(6)
 @both_dtypes
 @every_function
 def test_monotone_over_sampled_neighbours(name, dtype):
@@ -241,7 +242,7 @@ def test_monotone_over_sampled_neighbours(name, dtype):
     assert neighbours_go_the_wrong_way(case, both_sides(case, x)).size == 0
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_monotone_over_every_float32(name):
@@ -252,7 +253,7 @@ def test_monotone_over_every_float32(name):
         assert neighbours_go_the_wrong_way(case, both_sides(case, x)).size == 0, start
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.compiled
 @every_function
 def test_monotone_over_many_neighbours_in_float64(name):
@@ -343,6 +344,7 @@ def compute_all_six():
     return [results, *loaded_and_compiled(all_six)]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_kernel_that_calls_them_is_loaded_by_a_second_process(tmp_path):
     first, second = (
@@ -372,6 +374,7 @@ def test_a_function_that_falls_would_be_found():
     assert neighbours_go_the_wrong_way(case, np.array([3.0, 5.0])).tolist() == [3, 5]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_coefficients_are_those_that_the_tool_writes():
     done = run(ROOT / "tools" / "fit_elementary.py", "--check")

@@ -74,6 +74,7 @@ def read_past_the_end():
     return [seen, *loaded_and_compiled(element)]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_code_cached_without_bounds_checks_is_not_loaded_where_checks_are_asked_for(tmp_path):
     unchecked = {"NUMBA_CACHE_DIR": tmp_path}
@@ -86,17 +87,20 @@ def test_code_cached_without_bounds_checks_is_not_loaded_where_checks_are_asked_
 
 
 @pytest.mark.compiled
-def test_each_pass_of_make_test_has_an_empty_cache_of_its_own():
-    recipes = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    runs = re.findall(
-        r"^\trm -rf (\S+)\n\tENGINE_TEST_PASS=(\w+) .*\bNUMBA_CACHE_DIR=(\S+) .*-m pytest",
-        recipes,
-        flags=re.MULTILINE,
+@pytest.mark.parametrize("target", ["test", "proofs"])
+def test_each_pass_has_an_empty_cache_of_its_own(target):
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    ((emptied, run),) = re.findall(r"^define pass\n(.*)\n(.*)\nendef", recipe, flags=re.MULTILINE)
+    assert emptied == "rm -rf build/kernels-$(1)"
+    assert run.startswith("ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) ")
+    passes = re.findall(
+        rf"^{target}-(\w+):.*\n\t\$\(call pass,(\w+)(.*)\)$", recipe, flags=re.MULTILINE
     )
-    emptied, passes, caches = zip(*runs)
-    assert passes == ("compiled", "interpreted", "bounds")
-    assert len(set(caches)) == 3
-    assert emptied == caches
+    names = ["compiled", "interpreted", "bounds"]
+    assert [name for name, _, _ in passes] == [name for _, name, _ in passes] == names
+    for _, _, told in passes:
+        assert ("ENGINE_TEST_GRID=full" in told) == (target == "proofs")
+        assert target == "test" or "not proof" not in told
 
 
 @pytest.mark.compiled

@@ -86,6 +86,7 @@ def products_of_every_shape():
     return tiles.VECTOR_BYTES
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_products_are_exact_where_vectors_have_sixteen_bytes(tmp_path):
     """On the same processor, told to do without its longer vectors."""

@@ -595,7 +595,7 @@ def test_a_rare_class_is_named_unless_it_is_weighed_or_noise():
 
 
 @pytest.mark.compiled
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("hidden", [(100,), (30, 20)], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("name", RAW)

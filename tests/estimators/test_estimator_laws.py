@@ -271,6 +271,7 @@ WAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.sample(12)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", GOING_ON)
 @pytest.mark.parametrize("way", WAYS)
@@ -362,6 +363,7 @@ class Failing:
             raise RuntimeError("out of order")
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @settings(PROPERTY, max_examples=60)
 @given(
@@ -510,6 +512,7 @@ THREADED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sample(8)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", THREADED)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

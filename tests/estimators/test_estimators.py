@@ -267,6 +267,7 @@ REFITS = {
 }
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("name", REFITS)
 @pytest.mark.parametrize("kind", ["binary", "labels", "multilabel", "regression"])
 def test_refits_with_early_stopping_in_scikit_learns_way_give_its_numbers(kind, name):
@@ -523,6 +524,7 @@ def test_the_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_tests_of_the_installed_scikit_learn_pass_with_the_import_changed(tmp_path):
     """All but the two that call private methods."""

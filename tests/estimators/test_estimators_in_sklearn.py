@@ -96,6 +96,7 @@ OF_REGRESSORS: dict[str, Any] = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
 def test_estimators_of_classifiers_predict_as_with_scikit_learns(name):
     data = np.column_stack([X, np.arange(60) % 3]) if name == "columns" else X
@@ -461,6 +462,7 @@ def sparse_forms():
     }
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize("form", sparse_forms()[1])
 @pytest.mark.parametrize("parameters", [{"batch_size": 17}, {"solver": "lbfgs"}], ids=str)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -264,6 +264,7 @@ def test_a_model_whose_held_out_scores_are_not_defined_loads_and_says_so(
     done("predict", "m.skops", table)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_rows_that_leave_scores_undefined_are_evaluated(done, tmp_path):
     grades(tmp_path)

@@ -88,6 +88,7 @@ SEEDS = range(3) if PASS == "compiled" else range(2)
 LEARNING_BACKENDS = list(BACKENDS) if PASS == "compiled" else ["numpy"]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("learner", LEARNING_BACKENDS)
 def test_logistic_regression_ends_at_log_2_and_one_half(seed, learner):
@@ -97,6 +98,7 @@ def test_logistic_regression_ends_at_log_2_and_one_half(seed, learner):
     np.testing.assert_allclose(outputs, 0.5, rtol=0, atol=1e-4)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("learner", LEARNING_BACKENDS)
 def test_the_seed_s_network_learns_xnor(seed, learner):
@@ -222,6 +224,7 @@ def test_each_backend_is_timed_on_the_same_run(split):
 # The figures that the project promises; `make demo` prints them.
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_at_least_95_of_100_seeds_learn_xnor():
     assert xnor.seeds_that_learn(100) >= 95

@@ -14,7 +14,7 @@ from engine.cli import main
 from engine.model_files import check_model, safetensors_file, skops_archive, stored_network
 from engine.training.result import fingerprint_of
 from tests import processes
-from tests.processes import run
+from tests.processes import engine
 
 pytestmark = [
     pytest.mark.compiled,
@@ -176,7 +176,7 @@ def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task)
     ]
     table.write_text("\n".join(lines))
     path = tmp_path / "table.skops"
-    done = run("-m", "engine", "train", table, "--target", "target", "--model", path)
+    done = engine("train", table, "--target", "target", "--model", path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     status, told, complaints = checked(path, capsys, monkeypatch)
     assert (status, complaints) == (0, "")

@@ -244,6 +244,7 @@ def answers(path):
     return [light.predict_proba(ROWS).tolist(), light.predictor().predict_proba(ROWS[0]).tolist()]
 
 
+@pytest.mark.proof
 def test_another_process_gives_the_same_bits(path):
     save(path, fitted(CODES))
     assert result_of(answers, path) == answers(path)
@@ -589,6 +590,7 @@ def test_reading_takes_a_few_times_the_memory_of_the_file(path):
     tracemalloc.stop()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("value", ["[]", "{}", "1", "[1,2]"])
 def test_a_header_takes_a_few_times_its_own_memory(path, value):
     """A pair of brackets takes thirty times the memory of its two letters."""

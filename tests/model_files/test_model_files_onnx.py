@@ -219,6 +219,7 @@ def test_bytes_that_two_readers_might_read_differently_are_refused(path, proto, 
         onnx_file.read(path, path.read_bytes())
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("message", [b"\x0a\x00", b"\x2a\x00", b"\x0a\x02\x2a\x00"], ids=repr)
 def test_a_graph_of_hardly_anything_is_refused_before_protobuf_sees_it(path, message):
     graph = message * 500_000
@@ -246,6 +247,7 @@ def test_what_is_no_message_is_refused(message, said):
         list(protobuf.fields(memoryview(message)))
 
 
+@pytest.mark.proof
 def test_without_onnx_it_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['onnx'] = None\n"

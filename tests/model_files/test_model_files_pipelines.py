@@ -214,6 +214,7 @@ def predicted(path):
     return load(path).predict_proba(ROWS).tolist()
 
 
+@pytest.mark.proof
 def test_another_process_gives_the_same_bits(path, whole):
     assert result_of(predicted, path) == predicted(path)
 
@@ -579,6 +580,7 @@ def doubled(step):
     return FeatureUnion([("one", step), ("other", "passthrough")])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "step",
     [

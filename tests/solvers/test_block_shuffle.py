@@ -91,6 +91,7 @@ def test_with_few_samples_every_order_is_equally_likely():
     assert chi_squared < 49.7  # 0.1 % of 23 degrees of freedom lie beyond
 
 
+@pytest.mark.proof
 def test_every_sample_is_equally_likely_in_every_buffer():
     block, n_blocks, n_epochs = 2, 2 * BUFFER_BLOCKS, 400
     half = block * n_blocks // 2

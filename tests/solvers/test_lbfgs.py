@@ -55,6 +55,7 @@ def by_scipy(network, n_steps, weights=None):
     return visited, [cost_and_gradient(theta) for theta in visited]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.output)
 def test_steps_are_those_of_scipy_on_the_oracle(network, weights, backend):
@@ -227,6 +228,7 @@ def bits_of_a_wide_run(n_threads, backend):
     return [result.fingerprint, result.cost.hex()]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("backend_name", ["tiled", "numpy"])
 def test_bits_do_not_depend_on_threads_nor_on_those_of_blas(backend_name):

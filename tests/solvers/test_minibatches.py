@@ -236,6 +236,7 @@ def test_batches_of_every_kind_are_those_of_the_equations(case, dtype, backend):
     assert_trajectory(result, told_of, epochs, dtype)
 
 
+@pytest.mark.sample(6)
 @DTYPES
 @pytest.mark.parametrize("batch_size", [1025, 1024, None, 1100])
 @pytest.mark.compiled
@@ -427,6 +428,7 @@ def below(n, words):
             yield product >> 32
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_order_is_the_same_interpreted_and_compiled():
     interpreted = processes.result_of(orders, 100, 3, 8, env={"NUMBA_DISABLE_JIT": "1"})
@@ -482,6 +484,7 @@ def test_all_backends_go_the_same_way(output, update, dtype):
         assert other.cost == pytest.approx(results[0].cost, rel=close["rtol"])
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("update", UPDATES)
 def test_how_a_run_is_cut_into_slices_does_not_change_its_bits(update, backend, monkeypatch):
     case = problem("sigmoid", 7, "some")

@@ -237,6 +237,7 @@ def expected(n_samples, weighted):
     return oracle.cost(*described, weights, 0.5), oracle.gradient(*described, weights, 0.5)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("n_samples", "weighted"), [(1025, True), (2048, False), (2500, True)])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_cost_and_gradient_of_several_chunks_equal_the_oracle(n_samples, weighted, dtype, backend):
@@ -255,6 +256,7 @@ def test_cost_and_gradient_of_several_chunks_equal_the_oracle(n_samples, weighte
     np.testing.assert_allclose(dtheta, expected_dtheta, rtol=0, atol=tolerance(dtype))
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("n_samples", [1025, 2048, 2500])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_cost_and_gradient_are_the_sums_over_chunks_bit_for_bit(n_samples, dtype, backend):

@@ -233,6 +233,7 @@ def fingerprints(n_threads):
     return found
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_fresh_processes_train_to_the_same_bits_whatever_their_threads_and_those_of_blas():
     found = [
@@ -630,6 +631,7 @@ def test_after_ctrl_c_while_chunks_are_handed_out_no_two_threads_share_a_worker(
     assert evaluated(objective) == expected
 
 
+@pytest.mark.proof
 @posix
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", ["gd", "adam"])
@@ -747,6 +749,7 @@ def most_threads_here(_):
     return most_threads()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("kind", ["loky", "threading"])
 def test_runs_under_joblib_have_the_bits_of_runs_alone(kind):
@@ -759,6 +762,7 @@ def test_runs_under_joblib_have_the_bits_of_runs_alone(kind):
             joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_processes_of_joblib_take_their_share_of_the_cores():
     joblib = pytest.importorskip("joblib")
@@ -772,12 +776,14 @@ def test_processes_of_joblib_take_their_share_of_the_cores():
     assert found == [1, 1]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_runs_in_spawned_processes_have_the_bits_of_runs_alone():
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         assert list(pool.map(job, range(4), timeout=TIMEOUT)) == alone(6)[:4]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_runs_under_dask_have_the_bits_of_runs_alone():
     """dask is not among the packages of the tests: this one is for those who have it."""
@@ -845,18 +851,21 @@ def forks_during_a_run(backend):
     return found
 
 
+@pytest.mark.sample(1)
 @needs_fork
 @pytest.mark.compiled
 def test_a_child_by_fork_of_a_threaded_process_trains_to_the_same_bits(backend):
     assert processes.result_of(forks, backend) == [[True, True]] * 4
 
 
+@pytest.mark.proof
 @needs_fork
 @pytest.mark.compiled
 def test_a_child_by_fork_in_the_middle_of_a_threaded_run_trains_to_the_same_bits():
     assert processes.result_of(forks_during_a_run, "tiled") == [True] * 7
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_thread_may_train_on_after_the_main_thread_has_ended():
     code = (

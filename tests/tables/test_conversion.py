@@ -25,6 +25,7 @@ from engine.tables.fitting_on_disk import trained_on_disk
 from engine.tables.metadata import PARTS
 from engine.tables.table_files import table_files
 from engine.tables.target import target_of
+from tests import grid_sample
 from tests.processes import environment
 
 pytestmark = pytest.mark.compiled
@@ -34,9 +35,10 @@ N_ROWS = 3000
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch):
-    """Several batches of small tables."""
-    monkeypatch.setattr(tables_table_files, "PART_BYTES", 10_000)
-    monkeypatch.setattr(tables_table_files, "CELLS", 700)
+    """Several batches of small tables; many for the proofs."""
+    many = grid_sample.size_of_sample() is None
+    monkeypatch.setattr(tables_table_files, "PART_BYTES", 10_000 if many else 50_000)
+    monkeypatch.setattr(tables_table_files, "CELLS", 700 if many else 7_000)
 
 
 def frame(n_rows=N_ROWS, seed=0):
@@ -93,6 +95,7 @@ def parts_of(table, target, shares=(0.2, 0.08), seed=0):
     return part
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("target", ["rent", "kind"])
 def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, target):
@@ -134,6 +137,7 @@ def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path)
     ]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
@@ -183,6 +187,7 @@ def test_the_rarest_categories_share_an_input_as_in_memory(tmp_path, n_categorie
     np.testing.assert_array_equal(converted.training.X, expected.transform(learnt))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("first", [0, 105])
 @pytest.mark.parametrize("n_distinct", [110, 40, 15])
 def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
@@ -200,6 +205,7 @@ def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
         assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("word", ["NAN", "-nan", "Nan"])
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
@@ -216,6 +222,7 @@ def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
         assert (area.kind, area.n_missing > 0) == ("number", True)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fractions", [True, False])
 def test_numbers_told_to_be_categories_are_written_alike_in_all_batches(tmp_path, fractions):
     size = [k % 3 + (0.5 if fractions and k > 2900 else 0) for k in range(N_ROWS)]
@@ -238,6 +245,7 @@ def test_columns_can_be_left_out_by_hand(tmp_path):
     assert ["area", "is left out as you asked"] in converted.facts["left out"]
 
 
+@pytest.mark.proof
 def test_several_files_and_a_folder_of_them_are_one_table(tmp_path):
     table = frame()
     (tmp_path / "parts").mkdir()
@@ -271,6 +279,7 @@ def test_rows_are_the_same_however_the_file_is_cut(tmp_path, monkeypatch, quoted
     assert found[0]["floor"].to_list()[5] == table["floor"].to_list()[5]
 
 
+@pytest.mark.proof
 def test_parts_of_a_file_grow_with_its_columns(tmp_path, monkeypatch):
     monkeypatch.setattr(tables_table_files, "PART_BYTES", 2000)
     path = tmp_path / "table.csv"
@@ -495,6 +504,7 @@ def far_out(tmp_path, name, part):
     return written(table.with_columns(pl.Series(name, values)), tmp_path, ".csv"), row + 1
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("part", [1, 2])
 @pytest.mark.parametrize("name", ["area", "rent"])
 def test_a_number_too_far_out_for_the_dtype_is_refused_with_its_row(tmp_path, part, name):
@@ -505,6 +515,7 @@ def test_a_number_too_far_out_for_the_dtype_is_refused_with_its_row(tmp_path, pa
     assert all(np.isfinite(array).all() for array in rows_of(converted))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("part", [0, -1])
 def test_it_is_not_where_it_is_learnt_from_or_not_written(tmp_path, part):
     path, _ = far_out(tmp_path, "area", part)
@@ -512,6 +523,7 @@ def test_it_is_not_where_it_is_learnt_from_or_not_written(tmp_path, part):
     assert all(np.isfinite(array).all() for array in rows_of(converted))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("factor", [1e40, 1e-45])
 def test_a_target_that_predictions_could_not_reach_is_refused(tmp_path, factor):
     table = frame().with_columns(pl.col("rent") * factor)
@@ -611,6 +623,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, when):
     refused(None, path, tmp_path, error=KeyboardInterrupt, progress=stop)
 
 
+@pytest.mark.proof
 def test_a_process_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines_of(3000)))
@@ -690,6 +703,7 @@ def test_the_same_call_may_open_what_it_has_made(converted, tmp_path):
         convert_table(source, converted.folder, "rent")
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -716,6 +730,7 @@ def test_what_was_made_of_a_table_that_has_changed_is_not_opened(converted, tmp_
         convert_table(tmp_path / "table.csv", converted.folder, "rent", reuse=True)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -794,6 +809,7 @@ def test_facts_that_lack_anything_or_hold_another_type_are_refused(request, kind
     assert open_table(table.folder) == table
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -834,6 +850,7 @@ def replaced_codes(folder, change, part="training"):
     np.save(path, change(np.load(path)).astype(np.int32))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -858,6 +875,7 @@ def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch
         trained_on_disk(open_table(converted_classes.folder), {})
 
 
+@pytest.mark.proof
 def test_rows_to_stop_by_are_used_as_asked(tmp_path):
     path = written(frame(600), tmp_path, ".csv")
     without = convert_table(path, tmp_path / "without", "kind", validation_fraction=0)

@@ -65,12 +65,14 @@ SOLVERS = [
 ]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("settings", SOLVERS, ids=str)
 def test_mapped_arrays_are_trained_without_a_copy_and_with_the_same_bits(folder, settings):
     limited = result_of(limited_memory.trained, folder, settings, ALLOWED)
     assert limited == result_of(limited_memory.trained, folder, settings, None)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("backend", ["loops", "numpy"])
 def test_the_other_backends_copy_nothing_either(folder, backend):
     settings = {"solver": "gd", "backend": backend}
@@ -78,6 +80,7 @@ def test_the_other_backends_copy_nothing_either(folder, backend):
     result_of(limited_memory.trained, folder, settings, ALLOWED + blas, env=FEW_THREADS)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.parametrize(
     "settings", [{"solver": "gd"}, {"solver": "lbfgs"}, {"shuffle": "blocks"}], ids=str
@@ -87,6 +90,7 @@ def test_estimators_fit_and_predict_mapped_arrays_with_the_same_bits(folder, kin
     assert limited == result_of(limited_memory.fitted, folder, kind, settings, None)
 
 
+@pytest.mark.proof
 def test_a_copy_of_the_data_would_not_fit(folder):
     assert result_of(limited_memory.copied, folder, ALLOWED) == "MemoryError"
     assert result_of(limited_memory.copied, folder, 4 * ALLOWED + 64 * MB) != "MemoryError"
@@ -128,6 +132,7 @@ def tables(request, tmp_path_factory):
         path.unlink()
 
 
+@pytest.mark.proof
 def test_tables_are_converted_in_bounded_memory(tables, tmp_path):
     large, small = tables
     assert TABLE_ROWS / 1000 * table(1000).estimated_size() > 4 * CONVERSION_ALLOWED
@@ -172,6 +177,7 @@ def in_a_group(folder, name, *arguments):
         pytest.skip(f"no control group with a limit of memory: {reason}")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "settings", [{"solver": "gd"}, {"batch_size": 200, "shuffle": "blocks"}], ids=str
 )
@@ -185,11 +191,13 @@ def test_a_group_of_processes_with_a_quarter_of_the_memory_trains_to_the_same_bi
     assert held > 0.9 * GROUP  # the limit was met, and files dropped from the cache
 
 
+@pytest.mark.proof
 def test_such_a_group_has_no_room_for_a_copy(very_large):
     done, _ = in_a_group(very_large, "copied", None)
     assert done.returncode == -signal.SIGKILL
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("tables", [".parquet"], indirect=True)
 def test_a_limit_on_addresses_is_none_on_conversions_and_is_named_where_files_are_mapped(
     tables, tmp_path
@@ -360,6 +368,7 @@ def test_only_views_of_files_are_mapped(tmp_path):
         assert mapped_files.mapping_of(array) is None
 
 
+@pytest.mark.proof
 def test_memory_that_is_left_is_known_and_limits_count():
     assert 0 < free_memory.memory_left() < 1e14
     assert result_of(_left_under_a_limit) <= 64 * MB
@@ -370,6 +379,7 @@ def _left_under_a_limit():
     return free_memory.memory_left()
 
 
+@pytest.mark.proof
 def test_a_conversion_that_kept_its_batches_would_not_fit(tables, tmp_path):
     asked = (*tables, tmp_path, CONVERSION_ALLOWED, True)
     done = run_function(limited_memory.converted, *asked, env=FEW_THREADS)

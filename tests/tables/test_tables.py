@@ -134,6 +134,7 @@ def test_a_table_that_is_not_there_is_an_os_error(tmp_path):
         read_table(tmp_path / "folder.csv")
 
 
+@pytest.mark.proof
 @given(
     st.lists(
         st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]))),

@@ -85,12 +85,14 @@ FRAMES = {
 }
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_loaded_model_predicts_as_the_command_in_whatever_form_values_come(path, name):
     expected = predicted(path, as_written())
     np.testing.assert_array_equal(engine.load(path).predict(FRAMES[name]), expected)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, "", " ", "NA"])
 def test_missing_values_are_imputed_in_whatever_form_they_come(path, missing):
     empty = as_written().with_columns(price=pl.lit(None, pl.String), when=pl.lit(None, pl.String))
@@ -193,6 +195,7 @@ def test_the_model_file_says_what_was_read(path):
     assert columns["when, time of day (sine)"].reading == "part"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, ending):
     monkeypatch.setattr(table_files, "PART_BYTES", 500)  # several batches
@@ -228,6 +231,7 @@ def test_a_table_on_disk_is_translated_as_in_memory(tmp_path, monkeypatch, endin
     )
 
 
+@pytest.mark.proof
 def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
     monkeypatch.setattr(table_files, "PART_BYTES", 500)
     x = [f"{i + 1},{i * 7 % 1000:03}" for i in range(N)]

@@ -143,6 +143,7 @@ def test_make_passes_a_value_with_spaces_on_as_one(variable):
     assert shlex.split(command)[-1] == f"--{variable.lower()}=tanh and loops"
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_real_run_leaves_figures_and_a_picture(tmp_path):
     only = ["--only", "test_equation and adam and float32"]
@@ -157,6 +158,7 @@ def test_a_real_run_leaves_figures_and_a_picture(tmp_path):
     assert "<svg" in (tmp_path / "histogram-adam_float32.svg").read_text()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_real_run_is_compared_in_a_table_with_percentages(tmp_path, capfd):
     part = "test_equation and float32 and numpy"
@@ -178,6 +180,7 @@ def test_a_real_run_is_compared_in_a_table_with_percentages(tmp_path, capfd):
     assert "ERROR" not in printed.out + printed.err
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_part_that_nothing_is_called_by_is_refused(tmp_path, capfd):
     assert bench_in(tmp_path, "--only", "nothing_of_that_name") == 3
@@ -185,6 +188,7 @@ def test_a_part_that_nothing_is_called_by_is_refused(tmp_path, capfd):
     assert not (tmp_path / "last.json").exists()
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_a_part_that_pytest_does_not_understand_is_refused(tmp_path, capfd):
     assert bench_in(tmp_path, "--only", "tanh and (") == 3
@@ -200,11 +204,13 @@ def test_a_measurement_of_each_kind_is_in_the_suite():
     assert files == {"test_kernels", "test_passes", "test_estimators"}
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_each_equation_that_asv_measures_is_in_the_suite_by_backend_and_dtype():
     """That asv measures each equation of the package, tests/tools/test_benchmarks.py holds."""
     kernels = f"{bench.SUITE}/test_kernels.py"
-    collected = output("-m", "pytest", kernels, "--collect-only", "-q").splitlines()
+    whole = {"ENGINE_TEST_GRID": "full"}
+    collected = output("-m", "pytest", kernels, "--collect-only", "-q", env=whole).splitlines()
     there = {line.partition("::")[2] for line in collected if "::" in line}
     dense = itertools.product({**EQUATIONS, **OVER_PARAMETERS}, BACKENDS, ("float32", "float64"))
     sparse = itertools.product(SPARSE, ("float32", "float64"))

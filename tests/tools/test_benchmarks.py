@@ -142,6 +142,7 @@ print([name for name in ("sklearn", "torch", "jax") if name in sys.modules])
 """
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("absent", [("asv", "asv_runner"), ("engine",)], ids=str)
 def test_modules_import_without_asv_on_any_commit_and_load_no_peer(absent):
     # A module that did not import would stop asv on that commit; each benchmark's process inherits
@@ -165,6 +166,7 @@ def runs_here(one: Found) -> bool:
     return one.type != "timeraw" and one.of.__module__ != "benchmarks.equations"
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("one", list(filter(runs_here, FOUND)), ids=str)
 def test_it_runs(one, monkeypatch):
     monkeypatch.setattr(cases, "LEAST", 0.0)  # seconds of a timing
@@ -186,18 +188,29 @@ EQUATIONS = [
 ]
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("of", "parameters"), EQUATIONS, ids=str)
 def test_every_equation_runs_on_every_backend(of, parameters):
     prepared(of, parameters).act()
 
 
-@pytest.mark.parametrize("one", [one for one in FOUND if one.type == "timeraw"], ids=str)
+@pytest.mark.parametrize(
+    "one",
+    [
+        # With an empty cache of kernels it takes long.
+        pytest.param(one, marks=[pytest.mark.proof] if "empty_cache" in one.name else [])
+        for one in FOUND
+        if one.type == "timeraw"
+    ],
+    ids=str,
+)
 def test_the_code_of_a_process_of_its_own_runs(one):
     instance = one.of()
     given = [instance.setup_cache()] if hasattr(instance, "setup_cache") else []
     assert output("-c", getattr(instance, one.name)(*given)) == ""
 
 
+@pytest.mark.proof
 def test_the_code_that_trains_in_a_process_of_its_own_checks_what_it_trained():
     from benchmarks import startup
 
@@ -270,6 +283,7 @@ def test_an_equation_that_a_commit_lacks_is_none_of_its_results():
 # A wrong result is found before it is timed.
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("of", "parameters"), EQUATIONS, ids=str)
 def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch):
     right = layer_equations.function
@@ -358,6 +372,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "of"), WRONG, ids=lambda one: getattr(one, "__name__", one)
 )

@@ -95,6 +95,7 @@ DRAWN = """() => [...document.querySelectorAll('canvas')].map(canvas => {
 })"""
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_every_page_draws_in_a_browser_that_hears_no_error_and_asks_nobody(site):
     with visit(site, viewport={"width": 1280, "height": 900}) as browser:
@@ -136,6 +137,7 @@ def test_every_page_draws_in_a_browser_that_hears_no_error_and_asks_nobody(site)
         assert browser.outside == []
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
@@ -168,6 +170,7 @@ def test_a_machine_without_results_is_refused_and_the_ones_there_are_named(proje
     assert "no results of a machine called 'laptop': it has 'reference'" in done.stderr
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_where_no_comparison_is_kept_the_front_page_says_so_and_links_to_none(project, tmp_path):
     kept = tmp_path / "results"
@@ -186,6 +189,7 @@ def test_a_folder_without_results_is_refused(project, tmp_path):
     assert "it has none. Measure with `make history`" in done.stderr
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_results_of_another_history_are_refused_and_the_old_site_stays(project, site, tmp_path):
     kept = tmp_path / "results"
@@ -199,6 +203,7 @@ def test_results_of_another_history_are_refused_and_the_old_site_stays(project, 
     assert (site / "index.html").exists()
 
 
+@pytest.mark.proof
 def test_a_shallow_clone_is_refused(project, tmp_path):
     clone = tmp_path / "shallow"
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{project}", str(clone))

@@ -39,12 +39,14 @@ def loaded(case, folder):
     return outcome
 
 
+@pytest.mark.proof
 @SETTINGS
 @given(number=st.integers(0, 10**9))
 def test_a_file_of_any_seed_is_refused_or_whole(corpus, folder, number):
     loaded(fuzz_models.case_of(number, 0, corpus), folder)
 
 
+@pytest.mark.proof
 @SETTINGS
 @given(data=st.data())
 def test_a_file_that_hypothesis_damages_is_refused_or_whole(corpus, folder, data):
@@ -65,6 +67,7 @@ def test_every_format_is_in_the_corpus(corpus):
     assert len(corpus) >= 15
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_way_to_damage_and_to_forge_is_tried_and_does_something(corpus, folder, ending):
     wholes = [path for path in corpus if path.suffix == ending]
@@ -130,6 +133,7 @@ def test_a_refusal_for_lack_of_memory_is_a_failure(corpus, folder, monkeypatch):
     assert (outcome, "refused only after MemoryError" in reason) == ("FAILURE", True)
 
 
+@pytest.mark.proof
 def test_the_command_counts_what_it_found(tmp_path):
     counts = tmp_path / "fuzz.json"
     done = run("-m", "tools.fuzz_models", "--files", "200", "--seed", "3", "--json", counts)

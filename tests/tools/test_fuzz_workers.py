@@ -75,6 +75,7 @@ def command_and_published(tmp_path, monkeypatch):
     return fuzz_workers.Command("fuzz", "Try.", N_FILES, trials_in, published.append), published
 
 
+@pytest.mark.proof
 def test_a_process_that_crashes_hangs_or_takes_memory_is_found(
     command_and_published, tmp_path, capsys
 ):

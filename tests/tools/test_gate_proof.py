@@ -14,7 +14,7 @@ import pytest
 from tests.repositories import committed, copy_of_project, git
 from tools import asv_runs
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.compiled, pytest.mark.proof]
 
 SLOW = (
     "        for i in range(m):\n"

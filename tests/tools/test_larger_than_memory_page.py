@@ -37,6 +37,7 @@ def test_every_run_of_the_page_ended_within_the_limit_and_with_the_same_bits():
         assert run.get("same_bits", True)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("way", rates.WAYS)
 def test_rates_are_taken_of_each_state_of_the_cache(tmp_path, monkeypatch, way):
     monkeypatch.setattr(rates, "ROUNDS", 1)
@@ -61,6 +62,7 @@ def test_costs_are_taken_after_each_epoch():
     assert orders.table(found).count("\n") == 9
 
 
+@pytest.mark.proof
 def test_a_command_runs_within_the_limit_or_an_error_says_how_it_ended(tmp_path, monkeypatch):
     source, arrays = tmp_path / "source.csv", tmp_path / "arrays"
     monkeypatch.setattr(limits, "PART", 2000)
@@ -95,6 +97,7 @@ def test_a_group_holds_what_its_processes_hold_and_goes_away():
     assert not group.exists()
 
 
+@pytest.mark.proof
 def test_where_no_group_can_be_made_the_reason_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("engine.system.control_groups.folders", lambda controller: [tmp_path])
     with (

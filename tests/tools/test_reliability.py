@@ -38,6 +38,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.proof
 def test_no_fault_costs_more_than_it_should(tmp_path):
     """In a process of its own: forks and limits are nothing for this one."""
     figures = tmp_path / "lines.json"
@@ -49,11 +50,13 @@ def test_no_fault_costs_more_than_it_should(tmp_path):
     assert done.stdout.count("\n| ") == len(FAULTS) + 1
 
 
+@pytest.mark.proof
 def test_ctrl_c_does_no_harm_at_any_line():
     done = processes.run("-m", "tools.reliability", "ctrl_c_everywhere", "--times", "2")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
+@pytest.mark.proof
 def test_a_fault_that_is_not_known_is_refused():
     done = processes.run("-m", "tools.reliability", "earthquake")
     assert done.returncode == 1
@@ -96,6 +99,7 @@ def killed_with(name: str, broken: str, tries: int) -> list[str]:
     return line.failures
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("name", "broken", "found"),
     [
@@ -121,6 +125,7 @@ def filled_with_a_broken_writer() -> list[str]:
         return disks.full_disk(2).failures
 
 
+@pytest.mark.proof
 def test_a_writer_that_damages_the_file_before_is_found_out():
     failures = processes.result_of(filled_with_a_broken_writer)
     assert any("the checkpoint before is damaged" in failure for failure in failures)
@@ -139,6 +144,7 @@ def saved_with_a_broken_writer() -> list[list[str]]:
         return [saved_models.saving_killed(30).failures, saved_models.saving_fails(1).failures]
 
 
+@pytest.mark.proof
 def test_a_save_that_damages_the_older_model_is_found_out():
     killed, failed = processes.result_of(saved_with_a_broken_writer)
     assert any("half a file" in failure for failure in killed)

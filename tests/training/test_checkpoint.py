@@ -138,6 +138,7 @@ def path(tmp_path):
 # Runs that go on.
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize("backend", ["tiled", "numpy"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", RUNS)
@@ -177,6 +178,7 @@ def test_a_run_that_its_time_limit_ended_goes_on(path, solver):
     assert_same_run(run(path, **told), run(**told))
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("backend", ["tiled", "numpy"])
 @pytest.mark.parametrize("name", RUNS)
 def test_a_time_limit_at_the_very_end_changes_nothing(path, name, backend):
@@ -316,6 +318,7 @@ def assert_same_fit(one, other, draws=True):
         np.testing.assert_array_equal(one._draws.words(), other._draws.words())
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
@@ -477,6 +480,7 @@ def scorers_in_words() -> list[str]:
     return [json.dumps(in_words(scorer)) for scorer in SCORERS]
 
 
+@pytest.mark.proof
 def test_scorers_are_told_apart_and_known_in_another_process():
     words = scorers_in_words()
     assert len(set(words)) == len(words)
@@ -1097,6 +1101,7 @@ def test_the_file_can_be_read_without_the_package(path):
     assert json.loads(header["facts"])["run"]["learning_rate"] == 0.01
 
 
+@pytest.mark.proof
 def test_training_with_a_checkpoint_needs_no_scikit_learn(tmp_path):
     code = f"""
 import sys, numpy as np

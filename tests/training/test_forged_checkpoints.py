@@ -334,6 +334,7 @@ def tried(trials, number, folder):
         return case, trials.outcome_of(case, folder)
 
 
+@pytest.mark.proof
 def test_a_checkpoint_of_any_seed_is_refused_or_of_no_consequence(trials, tmp_path):
     kinds = set()
     for number in range(250):
@@ -371,7 +372,7 @@ def checkpoint_files_order(case):
     return arrays["state.order"].tolist() if "state.order" in arrays else []
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_the_command_finds_nothing(tmp_path):
     counts = tmp_path / "fuzz.json"
     arguments = ("--files", "3000", "--seed", "5", "--json", counts)

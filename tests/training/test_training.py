@@ -402,6 +402,7 @@ def interrupted_at_line(number):
         sys.settrace(outer)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("n_samples", [7, 1030, 2048])
 def test_ctrl_c_between_any_two_lines_returns_parameters_with_their_own_cost(n_samples):
@@ -458,6 +459,7 @@ print(result.cost == J <= result.history["cost"].min())
 """
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 def test_ctrl_c_in_a_long_run_returns_the_best_so_far():
@@ -863,6 +865,7 @@ def call_kernels_by_themselves():
         input_gradient_loops(W, Z, A)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_bits_are_the_same_whether_kernels_are_compiled_or_kept_and_whatever_ran_before(tmp_path):
     """Of two copies of a helper a process uses the one it loaded first: both must be alike."""
@@ -966,6 +969,7 @@ def fingerprint_of_a_wide_run(dtype):
     return [result.fingerprint, result.cost.hex()]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_bits_do_not_depend_on_the_number_of_threads_that_blas_may_use(dtype):
