@@ -41,7 +41,8 @@ from engine.sums.threads import Threads, choose
 from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.identity import Identity
-from engine.training.result import fingerprint, plan_of
+from engine.training.plan import plan_of
+from engine.training.result import fingerprint
 from engine.training.watch import Validation
 
 # Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.

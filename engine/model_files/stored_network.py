@@ -62,7 +62,7 @@ def largest_difference(expected: NDArray[Any], actual: NDArray[Any]) -> float:
 
     Examples
     --------
-    >>> apart(np.array([0.5, 1.0]), np.array([0.5, 0.75]))
+    >>> largest_difference(np.array([0.5, 1.0]), np.array([0.5, 0.75]))
     0.25
     """
     if expected.shape != actual.shape:

@@ -278,7 +278,8 @@ class Descent:
         """One step, and as many more as fit into the time; no more than a slice."""
         epochs_before = self.n_iter
         n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
-        self._rows = np.full((min(n_epochs, MOST_EPOCHS_A_SLICE), 2), math.nan)
+        self._rows = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
+        self._rows[:, 0] = math.nan  # no cost yet
         self._rows_begin, self._confirmed = epochs_before, None
         if self._n_steps:
             limit = min(SLICE_SECONDS, max(budget.seconds, 0.0))

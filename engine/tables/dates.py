@@ -111,11 +111,11 @@ def numbers(values: pl.Series, reading: DateReading) -> pl.Series:
     Examples
     --------
     >>> texts = pl.Series(["1970-01-02", "2.1.1970 12:00", "Jan 2, 1970", "2/1/1970 6:00 PM", "?"])
-    >>> numbers(texts, Reading("date", "day-first")).to_list()
+    >>> numbers(texts, DateReading("date", "day-first")).to_list()
     [1.0, 1.5, 1.0, 1.75, None]
-    >>> numbers(pl.Series(["2/1/1970"]), Reading("date", "month-first")).to_list()
+    >>> numbers(pl.Series(["2/1/1970"]), DateReading("date", "month-first")).to_list()
     [31.0]
-    >>> numbers(pl.Series(["12:30", "6:45:00 pm"]), Reading("time")).to_list()
+    >>> numbers(pl.Series(["12:30", "6:45:00 pm"]), DateReading("time")).to_list()
     [12.5, 18.75]
     """
     if reading.kind == TIME:
@@ -131,7 +131,7 @@ def derived(name: str, values: pl.Series, reading: DateReading) -> list[pl.Serie
 
     Examples
     --------
-    >>> spring, _ = derived("when", pl.Series([365.2425 / 4]), Reading("date", parts=(YEAR,)))
+    >>> spring, _ = derived("when", pl.Series([365.2425 / 4]), DateReading("date", parts=(YEAR,)))
     >>> spring.name, spring.to_list()
     ('when, time of year (sine)', [1.0])
     """

@@ -78,9 +78,9 @@ def numbers(texts: pl.Series, reading: NumberReading) -> pl.Series:
     Examples
     --------
     >>> texts = pl.Series(["1.234,5", "-3", "(2,5)", "\u22127", None, "1.5", "12 kg"])
-    >>> numbers(texts, Reading("comma")).to_list()
+    >>> numbers(texts, NumberReading("comma")).to_list()
     [1234.5, -3.0, -2.5, -7.0, None, None, None]
-    >>> numbers(pl.Series(["12 %", "0", "3"]), Reading("point", "%")).to_list()
+    >>> numbers(pl.Series(["12 %", "0", "3"]), NumberReading("point", "%")).to_list()
     [12.0, 0.0, None]
     """
     value = pl.col(reading.decimal)

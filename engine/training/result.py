@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from engine.network import Network
 
-from engine.equations.backends import Backend
-from engine.sums.chunks import chunk_bounds, chunk_samples
-from engine.sums.threads import Threads
 
 History = dict[str, NDArray[np.float64]]
 
@@ -165,34 +162,3 @@ def fingerprint_of(parameters: Iterable[NDArray[Any]]) -> str:
         digest.update(f"{array.shape} {little_endian.dtype.str} ".encode())
         digest.update(little_endian.tobytes())
     return digest.hexdigest()
-
-
-def plan_of(
-    backend: Backend,
-    asked: str | None,
-    n_samples: int,
-    at_a_time: int,
-    threads: Threads,
-    resumed: str = "",
-) -> Plan:
-    """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
-
-    `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says where
-    the run went on from, if it did.
-    """
-    chosen = "the fastest" if asked is None else "as asked"
-    size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
-    number = min(threads.number, n_chunks)
-    why = threads.why
-    if number < threads.number:
-        why = f"{threads.number} asked for, and a step has {n_chunks} chunk{'s' * (n_chunks != 1)}"
-    return Plan(
-        backend=backend.name,
-        n_threads=number,
-        chunk_samples=size,
-        n_chunks=n_chunks,
-        why=(
-            f"backend {backend.name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} "
-            f"of {n_samples} samples, in chunks of {size}{resumed}"
-        ),
-    )

@@ -21,8 +21,9 @@ from engine.sums.samples import Samples
 from engine.sums.threads import choose
 from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
 from engine.training.identity import Identity, identity_of_training
+from engine.training.plan import plan_of
 from engine.training.restoration import expected_of_result
-from engine.training.result import DivergedError, TrainResult, fingerprint, plan_of
+from engine.training.result import DivergedError, TrainResult, fingerprint
 from engine.training.run import Run, begin
 from engine.training.watch import Callback, TrainingWatch
 

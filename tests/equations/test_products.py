@@ -126,8 +126,8 @@ def test_a_tiled_pass_over_one_block_is_the_numpy_pass(case):
     np.testing.assert_allclose(of_tiles, dtheta, rtol=0, atol=1e-12 * max(1, abs(dtheta).max()))
     cost = TILED.cost_pass(data.theta, *layers, padded_A, padded_Y, padded_s, m)
     assert cost == pytest.approx(expected, rel=1e-13)
-    NUMPY.forward_pass(data.theta, *layers, A)
-    TILED.forward_pass(data.theta, *layers, padded_A, m)
+    NUMPY.forward_pass(data.theta, layers.sizes, layers.units, A)
+    TILED.forward_pass(data.theta, layers.sizes, layers.units, padded_A, m)
     output = slice(n_units - case.sizes[-1], n_units)
     np.testing.assert_allclose(
         padded_A[output, : case.n_samples], A[output], rtol=1e-12, atol=1e-15

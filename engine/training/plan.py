@@ -1,0 +1,37 @@
+"""The plan of a run: what was chosen, and why, in words."""
+
+from engine.equations.backends import Backend
+from engine.sums.chunks import chunk_bounds, chunk_samples
+from engine.sums.threads import Threads
+from engine.training.result import Plan
+
+
+def plan_of(
+    backend: Backend,
+    asked: str | None,
+    n_samples: int,
+    at_a_time: int,
+    threads: Threads,
+    resumed: str = "",
+) -> Plan:
+    """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
+
+    `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says where
+    the run went on from, if it did.
+    """
+    chosen = "the fastest" if asked is None else "as asked"
+    size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
+    number = min(threads.number, n_chunks)
+    why = threads.why
+    if number < threads.number:
+        why = f"{threads.number} asked for, and a step has {n_chunks} chunk{'s' * (n_chunks != 1)}"
+    return Plan(
+        backend=backend.name,
+        n_threads=number,
+        chunk_samples=size,
+        n_chunks=n_chunks,
+        why=(
+            f"backend {backend.name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} "
+            f"of {n_samples} samples, in chunks of {size}{resumed}"
+        ),
+    )
