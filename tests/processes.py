@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from numba.core import config
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 300  # seconds; a process that takes longer hangs
@@ -134,6 +135,7 @@ def engine(*arguments: str | Path, cwd: Path, env: Changes | None = None) -> Com
         _filter_warnings_as_a_new_process()
         with pytest.raises(SystemExit) as end:
             main.main()
+    config.reload_config()  # Numba's settings follow the environment, but at a compilation alone
     out, err = (_written(stream) for stream in (printed, said))
     return Completed(argv, int(end.value.code or 0), out, err)
 
