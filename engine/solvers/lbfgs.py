@@ -4,7 +4,8 @@ Limited-memory BFGS keeps the last ten pairs of steps and changes of the gradien
 tries one or more points a step (Byrd, Lu, Nocedal & Zhu 1995; Zhu et al. 1997, algorithm 778).
 
 SciPy runs its own loop, and a run here is advanced from outside. So SciPy's loop has a thread of
-its own, which waits while a point is evaluated: at any time one of the two works.
+its own, which waits while a point is evaluated: at any time one of the two works. A run that is
+alone is driven by SciPy's loop in the caller's thread, which is faster.
 """
 
 import _thread
@@ -51,13 +52,13 @@ class LBFGS(FullBatch):
         self._last: Point | None = None  # evaluated last
         self._reached: Point | None = None  # at the end of the last iteration
         self._confirmed: Arrays | None = None
-        options = {
+        self._options = {
             "maxiter": settings.most_iterations,
             "maxfun": settings.most_evaluations,
             "ftol": settings.ftol,
             "gtol": settings.gtol,
         }
-        self._loop = ScipyLoop(state.theta.astype(np.float64), options)
+        self._loop = ScipyLoop(state.theta.astype(np.float64), self._options)
         self._asked: Asked | None = None
 
     def advance(self, budget: Budget) -> Progress:
@@ -78,6 +79,48 @@ class LBFGS(FullBatch):
                 self._reached = point
                 self._confirmed = self.arrays()
             self._asked = self._loop.answer(point.cost, point.dtheta.astype(np.float64))
+
+    def drive(self, between: Callable[[Progress], bool]) -> None:
+        """To the end of the run, in the caller's thread: `between` is called after each iteration.
+
+        For a run that nobody advances in turns with others: to hand over each point to another
+        thread and back takes as long as a small network's pass. `between` ends the run by returning
+        True. SciPy ends it at a StopIteration, whoever raises it: one of a user's comes through.
+        """
+        stopped, raised = False, None
+
+        def value(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            point = self._at(x)
+            if self._reached is None:
+                self._reached = point
+                self._confirmed = self.arrays()
+            hold_blas()  # SciPy goes on with it
+            return point.cost, point.dtheta.astype(np.float64)
+
+        def callback(intermediate_result: Any) -> None:
+            nonlocal stopped, raised
+            progress = self._iteration(intermediate_result.x)
+            try:
+                stopped = between(progress)
+            except StopIteration as error:
+                raised = error
+                raise
+            if stopped:
+                raise StopIteration
+            self._confirmed = self.arrays()
+            hold_blas()
+
+        start = self.theta.astype(np.float64)
+        result = minimise(value, start, callback, self._options)
+        if raised is not None:
+            raise raised
+        if not stopped:
+            self.result, self.ended = result, "converged"
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has been advanced: then it goes on in SciPy's thread."""
+        return self._asked is not None
 
     def _iteration(self, x: NDArray[np.float64]) -> Progress:
         """What an iteration has done that ended at x."""
@@ -122,6 +165,16 @@ class LBFGS(FullBatch):
     def close(self) -> None:
         """End SciPy's thread."""
         self._loop.close()
+
+
+def minimise(
+    value: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
+    start: NDArray[np.float64],
+    callback: Callable[[Any], None],
+    options: dict[str, Any],
+) -> Any:
+    """SciPy's L-BFGS-B."""
+    return minimize(value, start, method="L-BFGS-B", jac=True, callback=callback, options=options)
 
 
 class Point(NamedTuple):
@@ -228,14 +281,7 @@ class Exchange:
 
     def _minimise(self) -> None:
         limit_own_thread()
-        result = minimize(
-            self._value,
-            self._start,
-            method="L-BFGS-B",
-            jac=True,
-            callback=self._note,
-            options=self._options,
-        )
+        result = minimise(self._value, self._start, self._note, self._options)
         self._question = Asked(None, self._taken(), result)
 
     def _value(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -5,11 +5,12 @@ turn: what one call of `Run.advance` does takes some fifty milliseconds.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
-from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Solver
+from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Progress, Solver
 from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_checks import Expected
@@ -45,6 +46,9 @@ class Run(Generic[SomeWatch]):
     def to_its_end(self) -> str:
         """Advance until it stops; returns why."""
         try:
+            drive = getattr(self.solver, "drive", None)
+            if drive is not None and not getattr(self.solver, "begun", False):
+                return self._driven(drive)
             while (reason := self.advance()) is None:
                 pass
         except KeyboardInterrupt:  # which may come between an iteration and its record
@@ -60,10 +64,8 @@ class Run(Generic[SomeWatch]):
         Raises the watch's error if the cost stops being finite.
         """
         solver, watch = self.solver, self.watch
-        if solver.stagnant:  # also of a run whose time was over at the same iteration
-            return "tol"
-        if solver.n_iter >= self._max_iter:
-            return "max_iter"
+        if (reason := self._reason_before()) is not None:
+            return reason
         n_iter, mark = solver.n_iter, watch.mark()
         try:
             progress = solver.advance(watch.budget(self._most_iterations()))
@@ -74,7 +76,42 @@ class Run(Generic[SomeWatch]):
             self._keep(n_iter, mark)
         if solver.ended is not None:
             return solver.ended
-        reason = watch.consider(solver, progress)
+        return self._considered(progress)
+
+    def _driven(self, drive: Callable[[Callable[[Progress], bool]], None]) -> str:
+        """The same as to advance, for a solver whose own loop calls back."""
+        solver, watch = self.solver, self.watch
+        reason = self._reason_before()
+        if reason is not None:
+            return reason
+        n_iter, mark = solver.n_iter, watch.mark()
+
+        def between(progress: Progress) -> bool:
+            nonlocal reason, n_iter, mark
+            self._keep(n_iter, mark)
+            reason = self._considered(progress) or self._reason_before()
+            n_iter, mark = solver.n_iter, watch.mark()
+            return reason is not None
+
+        try:
+            drive(between)
+        except Diverged as found:
+            watch.record(found.rows)
+            raise watch.diverged(found) from None
+        finally:
+            if reason is None:
+                self._keep(n_iter, mark)
+        return reason or solver.ended or "converged"
+
+    def _reason_before(self) -> str | None:
+        """Why no further step may begin, or None."""
+        if self.solver.stagnant:  # also of a run whose time was over at the same iteration
+            return "tol"
+        return "max_iter" if self.solver.n_iter >= self._max_iter else None
+
+    def _considered(self, progress: Progress) -> str | None:
+        """The watch's reason to stop, or None."""
+        reason = self.watch.consider(self.solver, progress)
         self.cost = progress.cost
         return reason
 

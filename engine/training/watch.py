@@ -180,9 +180,12 @@ class Watch(ABC):
         self.record(missed.rows)
 
     def _timed(self, costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = np.full((len(costs_and_norms), N_COLUMNS), math.nan)
-        rows[:, : NORM + 1] = costs_and_norms
+        rows = np.empty((len(costs_and_norms), N_COLUMNS))
+        rows[:, : NORM + 1], rows[:, SECONDS:] = costs_and_norms, math.nan
         now = time.perf_counter() - self._start
+        if len(rows) == 1:
+            rows[0, SECONDS] = now
+            return rows
         earlier = float(self.rows[-1, SECONDS]) if self.n_iter else 0.0
         share = np.arange(1, len(rows) + 1) / max(len(rows), 1)
         rows[:, SECONDS] = earlier + (now - earlier) * share

@@ -109,6 +109,8 @@ def test_an_error_of_scipys_loop_is_the_callers(monkeypatch):
     monkeypatch.setattr("engine.solvers.lbfgs.minimize", fail)
     with pytest.raises(MemoryError, match="no room for its matrices"):
         run_of("lbfgs", 5).to_its_end()
+    with pytest.raises(MemoryError, match="no room for its matrices"):
+        run_of("lbfgs", 5).advance()
 
 
 def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
@@ -116,5 +118,6 @@ def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("engine.solvers.lbfgs._thread.start_new_thread", fail)
+    assert run_of("lbfgs", 5).to_its_end() == "max_iter"  # alone, it needs none
     with pytest.raises(MemoryError, match="The thread that L-BFGS runs in could not be started"):
-        run_of("lbfgs", 5).to_its_end()
+        run_of("lbfgs", 5).advance()
