@@ -355,7 +355,11 @@ class Descent:
 
     def _copied_state(self) -> State:
         """A copy, of the order once an epoch: that of many samples takes longer than a slice."""
-        epoch, position = (int(self.state.counts[place]) for place in (EPOCHS, POSITION))
+        state = self.state
+        if self._settings.full_batch:  # nothing else changes
+            theta, counts, sums = state.theta.copy(), state.counts.copy(), state.sums.copy()
+            return state._replace(theta=theta, counts=counts, sums=sums)
+        epoch, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         if position and self._order is not None and self._order[0] == epoch:
             return self.state.copy(self._order[1])
         copied = self.state.copy()
