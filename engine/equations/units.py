@@ -21,8 +21,8 @@ class Unit(NamedTuple):
         What users write.
     sklearn : str
         What scikit-learn calls it.
-    onnx : str or None
-        The operator of ONNX; None where there is nothing to compute.
+    onnx : str
+        The operator of ONNX.
     hidden, output : bool
         Whether hidden layers, and the output layer, can have it.
     gain : float
@@ -34,7 +34,7 @@ class Unit(NamedTuple):
     code: int
     name: str
     sklearn: str
-    onnx: str | None
+    onnx: str
     hidden: bool = False
     output: bool = False
     gain: float = 6.0
@@ -57,7 +57,7 @@ UNITS = {
         ),
         Unit(RELU, "relu", "relu", "Relu", hidden=True),
         Unit(SOFTMAX, "softmax", "softmax", "Softmax", output=True),
-        Unit(IDENTITY, "identity", "identity", None, hidden=True, output=True),
+        Unit(IDENTITY, "identity", "identity", "Identity", hidden=True, output=True),
         Unit(EXP, "exp", "exp", "Exp", output=True),
     )
 }

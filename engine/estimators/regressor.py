@@ -9,12 +9,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
+from engine.equations.losses import LOSSES
+from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
 from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
 from engine.estimators.findings import Finding
 from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
 from engine.estimators.predictor import RowRegressor
 from engine.estimators.rows import Rows, validated, validated_weights
+
+# Those that a regressor may have; the others are of probabilities.
+LOSSES_OF_NUMBERS = [loss for loss in LOSSES.values() if loss.high > 1]
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -164,7 +169,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({loss.name for loss in LOSSES_OF_NUMBERS})],
     }
 
     def __init__(
@@ -308,9 +313,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     ) -> Rows:
         X, y = validated(self, X, y, reset=reset, y_numeric=True)
         y = y.reshape(len(y), -1)
-        if self.loss == "poisson" and y.min() < 0:
+        smallest = y.min()
+        if smallest < LOSSES[self.loss].low:
             raise ValueError(
-                f"loss='poisson' needs y that is not negative; its smallest entry is {y.min():g}."
+                f"loss={self.loss!r} needs y that is not negative; its smallest entry is "
+                f"{smallest:g}."
             )
         return Rows(X, y, validated_weights(sample_weight, X))
 
@@ -326,7 +333,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return rows
 
     def _outputs(self, rows: Rows) -> tuple[int, str]:
-        return rows.targets.shape[1], "exp" if self.loss == "poisson" else "identity"
+        return rows.targets.shape[1], UNITS[LOSSES[self.loss].units[0]].sklearn
 
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         if self.out_activation_ != "identity":

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import __version__
+from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.model_files.safe_reading import parsed
 
 FORMAT, FORMAT_VERSION = "mlp-engine", "1"
-HIDDEN_UNITS = ("tanh", "sigmoid", "relu", "identity")
-OUTPUT_UNITS = ("sigmoid", "softmax", "identity", "exp")
 NETWORK, CLASSIFIER, REGRESSOR = "network", "classifier", "regressor"
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
 TEXT, OBJECT = "text", "text objects"

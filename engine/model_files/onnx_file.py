@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.equations.units import UNITS
 from engine.model_files import protobuf
 from engine.model_files.description import (
     BINARY,
@@ -39,7 +40,6 @@ from engine.training.result import fingerprint_of
 
 OPSET, IR_VERSION = 18, 9  # of 2022 and 2023: read by onnxruntime 1.15 and newer
 INPUT, LABEL, PROBABILITIES, VALUES, OUTPUTS = "X", "label", "probabilities", "variable", "outputs"
-OPERATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "exp": "Exp"}
 EXAMPLES_X, EXAMPLES_OUTPUTS, EXAMPLES_ARE = "examples_X", "examples_outputs", "examples"
 MOST_BYTES = (1 << 31) - (1 << 20)  # of a protocol buffer
 MEAN, SCALE = "scaler.mean", "scaler.scale"
@@ -278,12 +278,8 @@ def _nodes(
         of_one = is_last and about.labels == BINARY
         name = ("probability" if of_one else last) if is_last else f"A{l + 1}"
         A = result("Gemm", A, Wl, bl, name=f"Z{l + 1}", transB=1)  # as F1
-        if unit == "softmax":
-            A = result("Softmax", A, name=name, axis=1)  # as F6
-        elif unit == "identity":
-            A = result("Identity", A, name=name)  # as F5
-        else:
-            A = result(OPERATIONS[unit], A, name=name)  # as F2 F3 F4 F7
+        over_units = {"axis": 1} if unit == "softmax" else {}
+        A = result(UNITS[unit].onnx, A, name=name, **over_units)  # as F2 F3 F4 F5 F6 F7
     if about.kind != CLASSIFIER:
         return nodes, constants
     classes = _classes_of(about)

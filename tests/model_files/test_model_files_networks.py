@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 import engine
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save, train
 from engine.equations import backends
+from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 from engine.model_files import description, safetensors_file
 from engine.model_files import model as model_files_model
 from engine.model_files.stored_network import layers_of
@@ -142,8 +143,8 @@ def test_labels_that_were_sparse_are_sparse_again(path):
     assert light.predict(ROWS, backend="tiled").tolist() == model.predict(ROWS).toarray().tolist()
 
 
-@pytest.mark.parametrize("unit", description.HIDDEN_UNITS)
-@pytest.mark.parametrize("output", description.OUTPUT_UNITS)
+@pytest.mark.parametrize("unit", HIDDEN_UNITS)
+@pytest.mark.parametrize("output", OUTPUT_UNITS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_first_answer_has_the_bits_of_numpys_backend(unit, output, dtype):
     network = Network((3, 5, 4), hidden=unit, output=output)
@@ -156,10 +157,9 @@ def test_the_first_answer_has_the_bits_of_numpys_backend(unit, output, dtype):
 
 
 def test_units_that_files_know_are_those_of_the_equations():
-    from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
-
-    assert set(description.HIDDEN_UNITS) == set(HIDDEN_UNITS)
-    assert set(description.OUTPUT_UNITS) == set(OUTPUT_UNITS)
+    assert set(vars(description)["HIDDEN_UNITS"]) == set(HIDDEN_UNITS)
+    known = {unit for units in description.OUTPUTS.values() for unit in units}
+    assert known == set(OUTPUT_UNITS) == set(description.OUTPUTS[description.NETWORK])
     assert list(backends.BACKENDS) == ["numpy", "loops", "tiled"]
 
 

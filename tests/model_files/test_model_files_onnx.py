@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
-from engine.model_files import description, onnx_file, protobuf
+from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
+from engine.model_files import onnx_file, protobuf
 from engine.model_files.safe_reading import content_of
 from tests.processes import run
 
@@ -51,8 +52,8 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("output", description.OUTPUT_UNITS)
-@pytest.mark.parametrize("hidden", description.HIDDEN_UNITS)
+@pytest.mark.parametrize("output", OUTPUT_UNITS)
+@pytest.mark.parametrize("hidden", HIDDEN_UNITS)
 def test_every_unit_is_computed_to_rounding(path, hidden, output, dtype):
     network = Network((5, 7, 6, 3), hidden=hidden, output=output)
     theta = network.initial_parameters(seed=1, dtype=dtype)
