@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
 from engine.solvers.mersenne import WORDS
-from engine.solvers.solver import Budget, Minimisation
+from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
     COST,
     EPOCHS,
@@ -122,6 +122,16 @@ def restored_descent(
     elif between and found.epochs > 0:
         watch.verify_latest(state.theta, verifier)
     return Restored(state, last_finite, arrays)
+
+
+def verify_best(verifier: Verifier, watch: Watch, solver: Minimisation) -> None:
+    """Raise CheckpointError unless the best parameters have the training cost that is kept."""
+    assert watch.best is not None
+    try:
+        cost = solver.cost_of(watch.best)
+    except Diverged as found:
+        cost = found.cost
+    verifier.require_result("watch.best's cost", watch.best_value, cost)
 
 
 def replayed(

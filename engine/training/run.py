@@ -15,7 +15,7 @@ from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_checks import Expected
 from engine.training.checkpoint_files import CheckpointError
-from engine.training.restoration import replayed, restored_descent
+from engine.training.restoration import replayed, restored_descent, verify_best
 from engine.training.watch import Mark, Watch
 
 SomeWatch = TypeVar("SomeWatch", bound=Watch)
@@ -70,8 +70,7 @@ class Run(Generic[SomeWatch]):
         try:
             progress = solver.advance(watch.budget(self._most_iterations()))
         except Diverged as found:
-            watch.record(found.rows)
-            raise watch.diverged(found) from None
+            raise self._error(found) from None
         finally:
             self._keep(n_iter, mark)
         if solver.ended is not None:
@@ -96,8 +95,7 @@ class Run(Generic[SomeWatch]):
         try:
             drive(between)
         except Diverged as found:
-            watch.record(found.rows)
-            raise watch.diverged(found) from None
+            raise self._error(found) from None
         finally:
             if reason is None:
                 self._keep(n_iter, mark)
@@ -115,12 +113,17 @@ class Run(Generic[SomeWatch]):
         self.cost = progress.cost
         return reason
 
+    def _error(self, found: Diverged) -> Exception:
+        """The watch's error for a cost that is not finite, once it knows all iterations."""
+        self.watch.record(found.rows)
+        return self.watch.diverged(found)
+
     def cost_of(self, theta: NDArray[Any]) -> float:
         """J at parameters that come back. Raises the watch's error if it is not finite."""
         try:
             return self.solver.cost_of(theta)
         except Diverged as found:
-            raise self.watch.diverged(found) from None
+            raise self._error(found) from None
 
     def _most_iterations(self) -> int:
         """Iterations after which an `advance` must end."""
@@ -183,6 +186,8 @@ def begin(
         return Begun(solver.start(problem, state, settings), None)
     restored = restored_descent(keeper, state, settings, watch, problem.samples, result)
     minimisation = solver.start(problem, restored.state, settings)
+    if settings.full_batch and watch.best is not None and not watch.judges:
+        verify_best(keeper.verifier, watch, minimisation)
     if restored.last_finite is not None:
         minimisation.last_finite = restored.last_finite  # type: ignore[attr-defined]
     return Begun(minimisation, restored.arrays)

@@ -148,6 +148,11 @@ class Watch(ABC):
         return self._best
 
     @property
+    def best_value(self) -> float:
+        """Their value."""
+        return self._best_value
+
+    @property
     def seconds_left(self) -> float:
         """Until max_time, which counts from the call: a run resumed has all of it again."""
         return self._max_time - (time.perf_counter() - self._begun)

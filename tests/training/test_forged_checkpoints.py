@@ -307,6 +307,15 @@ def test_a_run_that_a_callback_ended_gives_its_result_again(path, solver):
     assert (again.fingerprint, again.stopped) == (ended.fingerprint, "callback")
 
 
+def test_the_best_of_gradient_descent_must_have_its_cost(path):
+    """Ctrl-C would give it back; no other number depends on it."""
+    run(path, solver="gd", max_iter=3)
+    best = checkpoint_files.read(path).arrays["watch.best"]
+    forged(path, arrays={"watch.best": best + 1})
+    with pytest.raises(CheckpointError, match="watch.best's cost is"):
+        run(path, solver="gd")
+
+
 def test_a_run_that_had_ended_by_tol_does_not_go_on(path):
     for solver in ("gd", "adam", "lbfgs"):
         path.unlink(missing_ok=True)
