@@ -33,7 +33,7 @@ from engine.estimators.training import Trained, loss_so_far, settings_of, train
 from engine.estimators.watch import Epoch, FitWatch
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver
-from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings, State
+from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings
 from engine.sums.chunks import Elsewhere, chunk_bounds
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
@@ -493,7 +493,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _take(self, watch: FitWatch, ended: Trained, numbers: Settings) -> None:
         """The curves of a descent, and what the next one goes on from."""
-        state: State = ended.solver.state  # type: ignore[attr-defined]
+        state = ended.solver.state
         self._draws.go_on_from(state.random)
         self._optimizer, self.t_ = optimiser_of(state, numbers), int(state.counts[SEEN])
         self._no_improvement_count = int(state.counts[FAILURES])

@@ -105,7 +105,7 @@ def train(
             minimisation.close()
             return Trained(minimisation.theta, keeper.found.stopped or "", minimisation, None)
         if why_rate is not None:
-            running: State = minimisation.state  # type: ignore[attr-defined]
+            running = minimisation.state
             watch.follow(lambda: float(running.sums[RATE]), why_rate)
         run = Run(minimisation, watch, keeper, max_iter if solver.by_steps else np.inf)
         steps_before = minimisation.n_steps

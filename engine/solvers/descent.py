@@ -18,7 +18,7 @@ from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
 from engine.solvers.read_ahead import ReadAhead
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
-from engine.solvers.solver import Arrays, Budget, Diverged, Problem, Progress
+from engine.solvers.solver import Arrays, Budget, Diverged, OfState, Problem, Progress
 from engine.solvers.state import (
     ADAM,
     EPOCHS,
@@ -224,7 +224,7 @@ def way_of(problem: Problem, settings: Settings) -> Slices | Steps:
     return Steps(backend, layers, samples, n_threads)
 
 
-class Descent:
+class Descent(OfState):
     """A descent under way (a `Minimisation`): one step and then a slice of steps in each `advance`.
 
     Parameters
@@ -241,10 +241,9 @@ class Descent:
     """
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
-        self.state = state
+        super().__init__(state, settings)
         self.last_finite = self._begun = state.copy()
         self.ended = None
-        self._settings = settings
         self._way = way_of(problem, settings)
         self._ahead = ReadAhead.of(self._way.inputs, settings.block)
         self._order: tuple[int, NDArray[Any]] | None = None  # a copy, and its epoch
@@ -261,18 +260,6 @@ class Descent:
     @property
     def n_steps(self) -> int:
         return int(self.state.counts[STEPS])
-
-    @property
-    def theta(self) -> NDArray[Any]:
-        return self.state.theta
-
-    @property
-    def stagnant(self) -> bool:
-        return bool(self.state.counts[STAGNANT])
-
-    def observe(self, cost: float) -> None:
-        """Count an epoch by a cost from elsewhere."""
-        watch(self.state, self._settings, cost)
 
     def advance(self, budget: Budget) -> Progress:
         """One step, and as many more as fit into the time; no more than a slice."""
@@ -294,14 +281,14 @@ class Descent:
         rows = self._rows[: self.n_iter - epochs_before]
         if ended == DIVERGED:
             raise self._diverged(float(self._rows[len(rows), 0]), self.n_iter + 1, rows)
-        before = self.last_finite.theta if self._settings.full_batch else None
+        before = self.last_finite.theta if self.settings.full_batch else None
         return Progress(rows, self.state.theta, self.n_steps, before)
 
     def missed(self, n_iter: int) -> Progress:
         """The epochs after these, of the latest slice."""
         rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
         rows = rows[~np.isnan(rows[:, 0])]  # Ctrl-C may come before a cost is noted
-        before = self._begun.theta if self._settings.full_batch else None
+        before = self._begun.theta if self.settings.full_batch else None
         return Progress(rows, self.theta, self.n_steps, before)
 
     def confirmed(self) -> Callable[[], Arrays] | None:
@@ -319,7 +306,7 @@ class Descent:
 
     def cost_of(self, theta: NDArray[Any]) -> float:
         """J at the parameters that come back. Raises Diverged if it is not finite."""
-        cost = self._way.cost(theta, self._settings.alpha)
+        cost = self._way.cost(theta, self.settings.alpha)
         if not math.isfinite(cost):
             begun = self.state.counts[POSITION] > 0
             raise self._diverged(cost, int(self.n_iter + begun))
@@ -335,7 +322,7 @@ class Descent:
         epochs_before = self.n_iter
         self._begun = self._copied_state()
         start = time.perf_counter()
-        ended = self._way.advance(self.state, self._settings, 1, len(history), history)
+        ended = self._way.advance(self.state, self.settings, 1, len(history), history)
         self._read_ahead()
         seconds = time.perf_counter() - start
         if ended == DIVERGED:
@@ -345,10 +332,10 @@ class Descent:
         if ended == UNFINISHED:
             rest = history[self.n_iter - epochs_before :]
             if self._ahead is not None:
-                position, batch_size = int(self.state.counts[POSITION]), self._settings.batch_size
+                position, batch_size = int(self.state.counts[POSITION]), self.settings.batch_size
                 n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))
             start = time.perf_counter()
-            ended = self._way.advance(self.state, self._settings, n_steps, len(rest), rest)
+            ended = self._way.advance(self.state, self.settings, n_steps, len(rest), rest)
             seconds += time.perf_counter() - start
             self._read_ahead()
         return ended, seconds
@@ -356,13 +343,13 @@ class Descent:
     def _copied_state(self) -> State:
         """A copy, of the order once an epoch: that of many samples takes longer than a slice."""
         state = self.state
-        if self._settings.full_batch:  # nothing else changes
+        if self.settings.full_batch:  # nothing else changes
             theta, counts, sums = state.theta.copy(), state.counts.copy(), state.sums.copy()
             return state._replace(theta=theta, counts=counts, sums=sums)
         epoch, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         if position and self._order is not None and self._order[0] == epoch:
-            return self.state.copy(self._order[1])
-        copied = self.state.copy()
+            return state.copy(self._order[1])
+        copied = state.copy()
         self._order = (epoch, copied.order) if position else None  # at 0, a new one is to come
         return copied
 
@@ -384,8 +371,8 @@ class Descent:
             state.restore(self.last_finite)
             nowhere = np.zeros((1, 2))
             while state.counts[STEPS] < step - 1:
-                self._way.advance(state, self._settings, 1, 1, nowhere)
-        if self._settings.full_batch:
+                self._way.advance(state, self.settings, 1, 1, nowhere)
+        if self.settings.full_batch:
             epoch = step
         return Diverged(
             cost, state.theta.copy(), epoch, step, np.zeros((0, 2)) if rows is None else rows

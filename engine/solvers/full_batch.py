@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.solvers.solver import Arrays, Diverged, Problem, Progress
-from engine.solvers.state import STAGNANT, Settings, State, watch
+from engine.solvers.solver import Arrays, Diverged, OfState, Problem, Progress
+from engine.solvers.state import Settings, State
 from engine.sums.objective import Objective
 
 
-class FullBatch:
+class FullBatch(OfState):
     """A `Minimisation` without its `advance` and `arrays`.
 
     Parameters
@@ -32,28 +32,15 @@ class FullBatch:
     """
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
+        super().__init__(state, settings)
         backend, layers, samples, alpha, n_threads = problem
         self.objective = Objective(backend, layers, samples, alpha, n_threads)
-        self.state = state
-        self.settings = settings
         self.ended: str | None = None
         self.n_iter = 0
 
     @property
     def n_steps(self) -> int:
         return self.n_iter
-
-    @property
-    def theta(self) -> NDArray[Any]:
-        return self.state.theta
-
-    @property
-    def stagnant(self) -> bool:
-        return bool(self.state.counts[STAGNANT])
-
-    def observe(self, cost: float) -> None:
-        """Count an iteration by a cost from elsewhere."""
-        watch(self.state, self.settings, cost)
 
     def missed(self, n_iter: int) -> Progress:
         """Nothing: an iteration that was left in its midst has not ended."""

@@ -58,16 +58,18 @@ class LBFGS(FullBatch):
             "ftol": settings.ftol,
             "gtol": settings.gtol,
         }
-        self._loop = ScipyLoop(state.theta.astype(np.float64), self._options)
+        self._loop: ScipyLoop | None = None  # that of a run which is advanced
         self._asked: Asked | None = None
 
     def advance(self, budget: Budget) -> Progress:
         """To the end of the next iteration, or of the run. Each point tried is a pass."""
         self._confirmed = None if self._reached is None else self.arrays()
-        if self._asked is None:
+        if self._loop is None:
+            self._loop = ScipyLoop(self.theta.astype(np.float64), self._options)
             self._asked = self._loop.begin()
         while True:
             asked = self._asked
+            assert asked is not None
             if asked.iterate is not None:
                 self._asked = asked._replace(iterate=None)
                 return self._iteration(asked.iterate)
@@ -120,7 +122,7 @@ class LBFGS(FullBatch):
     @property
     def begun(self) -> bool:
         """Whether it has been advanced: then it goes on in SciPy's thread."""
-        return self._asked is not None
+        return self._loop is not None
 
     def _iteration(self, x: NDArray[np.float64]) -> Progress:
         """What an iteration has done that ended at x."""
@@ -163,8 +165,9 @@ class LBFGS(FullBatch):
         return self.theta if self._reached is None else self._reached.theta
 
     def close(self) -> None:
-        """End SciPy's thread."""
-        self._loop.close()
+        """End SciPy's thread, if there is one."""
+        if self._loop is not None:
+            self._loop.close()
 
 
 def minimise(

@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.equations.backends import Backend
-from engine.solvers.state import ADAM, MOMENTUM, NESTEROV, PLAIN, Settings, State
+from engine.solvers.state import (
+    ADAM,
+    MOMENTUM,
+    NESTEROV,
+    PLAIN,
+    STAGNANT,
+    Settings,
+    State,
+    watch,
+)
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Layers, Samples
 
@@ -86,6 +95,10 @@ class Minimisation(Protocol):
     """A solver at work. It knows neither who watches it nor who keeps what it has reached."""
 
     @property
+    def state(self) -> State:
+        """Its parameters and counts, changed in place."""
+
+    @property
     def n_iter(self) -> int:
         """Iterations that have ended: epochs of minibatches, or steps."""
 
@@ -131,6 +144,26 @@ class Minimisation(Protocol):
 
     def close(self) -> None:
         """Let go of threads and files."""
+
+
+class OfState:
+    """What every `Minimisation` here says of its state, which is changed in place."""
+
+    def __init__(self, state: State, settings: Settings) -> None:
+        self.state = state
+        self.settings = settings
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        return self.state.theta
+
+    @property
+    def stagnant(self) -> bool:
+        return bool(self.state.counts[STAGNANT])
+
+    def observe(self, cost: float) -> None:
+        """Count an iteration by a cost from elsewhere."""
+        watch(self.state, self.settings, cost)
 
 
 class Solver(NamedTuple):
