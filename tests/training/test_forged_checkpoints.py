@@ -312,7 +312,7 @@ def test_the_best_of_gradient_descent_must_have_its_cost(path):
     run(path, solver="gd", max_iter=3)
     best = checkpoint_files.read(path).arrays["watch.best"]
     forged(path, arrays={"watch.best": best + 1})
-    with pytest.raises(CheckpointError, match="watch.best's cost is"):
+    with pytest.raises(CheckpointError, match=r"watch\.best's cost is"):
         run(path, solver="gd")
 
 
