@@ -251,7 +251,7 @@ def startup(
 
     In units of `import numba`, which none that compiles can do without.
     """
-    from engine.comparison.process_tables import show_startup
+    from engine.comparison.startup_and_memory_tables import show_startup
 
     _report("startup", show_startup, 1, json, force, rounds=rounds, solver=_solver(solver))
 
@@ -262,7 +262,7 @@ def loading(rounds: Rounds = 7, json: Json = None, force: Force = False) -> None
 
     scikit-learn's from a pickle, ours from a file, with a warm and with an empty compile cache.
     """
-    from engine.comparison.process_tables import show_loading
+    from engine.comparison.startup_and_memory_tables import show_loading
 
     _report("loading", show_loading, 1, json, force, rounds=rounds)
 
@@ -283,7 +283,7 @@ def memory(
 
     One output, and ten classes, each for several numbers of samples.
     """
-    from engine.comparison.process_tables import show_memory
+    from engine.comparison.startup_and_memory_tables import show_memory
 
     _report(
         "memory",

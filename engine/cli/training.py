@@ -16,6 +16,7 @@ from engine.cli.table_options import (
     at_command_line,
     takes_table_options,
 )
+from engine.equations.units import UNITS
 
 if TYPE_CHECKING:
     from engine.cli.output_files import ModelPlace
@@ -28,13 +29,10 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # as shells report Ctrl-C
 
 
-class Activation(StrEnum):
-    """Hidden units."""
-
-    relu = "relu"
-    tanh = "tanh"
-    logistic = "logistic"
-    identity = "identity"
+# scikit-learn's names of hidden units.
+ACTIVATIONS = [unit.sklearn for unit in UNITS.values() if unit.hidden]
+Activation = StrEnum("Activation", [(name, name) for name in ACTIVATIONS])  # type: ignore[misc]
+RELU = Activation("relu")
 
 
 class EarlyStopping(StrEnum):
@@ -96,8 +94,11 @@ def train(
     ] = "100",
     activation: Annotated[
         Activation,
-        typer.Option(metavar="NAME", help="Hidden units: relu, tanh, logistic or identity."),
-    ] = Activation.relu,
+        typer.Option(
+            metavar="NAME",
+            help=f"Hidden units: {', '.join(ACTIVATIONS[:-1])} or {ACTIVATIONS[-1]}.",
+        ),
+    ] = RELU,
     alpha: Annotated[
         float, typer.Option(metavar="X", min=0, help="Strength of the L2 penalty.")
     ] = 1e-4,

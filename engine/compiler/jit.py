@@ -113,11 +113,22 @@ def in_order(part: Callable[..., Any]) -> Callable[..., Any]:
     The function stays plain Python; kernels that call it take it in, and its instructions keep
     their order there, whatever freedom the kernel has.
     """
+    return _taken_in(part, IN_ORDER)
 
+
+def shared(part: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of kernels that Python calls, too, with arguments for which compiling would not pay.
+
+    The function stays plain Python; kernels that call it take it in.
+    """
+    return _taken_in(part, OPTIONS)
+
+
+def _taken_in(part: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     def choose(*arguments: Any) -> Callable[..., Any]:
         return part
 
-    overload(part, jit_options=IN_ORDER, strict=False)(choose)
+    overload(part, jit_options=options, strict=False)(choose)
     return part
 
 

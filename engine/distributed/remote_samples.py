@@ -1,4 +1,4 @@
-"""Rows that workers hold, as the estimators' way to a model takes them, and their sums."""
+"""Rows that workers hold, as the estimators' way to a model takes them."""
 
 from collections.abc import Callable
 from operator import itemgetter
@@ -10,95 +10,17 @@ from distributed import Client
 from numpy.typing import NDArray
 
 from engine.boundary.samples import weights as checked_weights
-from engine.distributed.cluster import ClusterError
 from engine.distributed.partitions import distinct, extremes
 from engine.distributed.remote_chunks import RemoteChunks, WorkerFilter
+from engine.distributed.sums import DaskSums
 from engine.distributed.training_data import TrainingData
-from engine.distributed.worker_chunks import Answer, Recipe
+from engine.distributed.worker_chunks import Recipe
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
-from engine.estimators.rows import spread_step
+from engine.estimators.validated_rows import spread_step
 from engine.solvers.solver import SOLVERS
-from engine.sums.blocks import COST, FORWARD, GRADIENT
-from engine.sums.chunks import IN_ORDER
 from engine.sums.samples import Layers
 from engine.sums.threads import Threads
-
-
-class DaskSums:
-    """As `engine.sums.chunks.ChunkSums`, with the same bits: cost and gradient by theta.
-
-    Parameters
-    ----------
-    backend : Backend
-    layers : Layers
-    chunks : RemoteChunks
-    begin_pass : callable
-        Called before each pass.
-    """
-
-    def __init__(
-        self,
-        backend: Backend,
-        layers: Layers,
-        chunks: RemoteChunks,
-        begin_pass: Callable[[], Any] = lambda: None,
-    ) -> None:
-        self._backend = backend
-        self._layers = layers
-        self._chunks = chunks
-        self._begin_pass = begin_pass
-        self._compiled: set[int] = set()  # tasks
-
-    def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
-        """A[L] (n_L, m), all of it brought here."""
-        parts: dict[int, NDArray[Any]] = {}
-        for answer in self._answers(FORWARD, theta):
-            alone = answer.numbers[1:] if answer.added else answer.numbers
-            numbers = [*range(answer.added), *alone]
-            parts |= dict(zip(numbers, answer.activations, strict=True))
-        return np.concatenate([parts[number] for number in sorted(parts)], axis=1)
-
-    def cost(self, theta: NDArray[Any]) -> float:
-        """sum_i s_i J_i."""
-        return self._sum(COST, theta)[0]
-
-    def cost_and_gradient(
-        self, theta: NDArray[Any], order: NDArray[Any] = IN_ORDER
-    ) -> tuple[float, NDArray[np.float64]]:
-        """sum_i s_i J_i and its gradient by theta, over all samples."""
-        if order.size:
-            raise ValueError("a pass over samples that other processes hold takes all of them")
-        return self._sum(GRADIENT, theta)
-
-    def _sum(self, task: int, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
-        """Add the chunks up in their order: those from 0 on that one worker has added come first.
-
-        A sum in float64 goes on from there as if all of it were made here.
-        """
-        rows: list[tuple[int, float, NDArray[np.float64]]] = []
-        for answer in self._answers(task, theta):
-            rows += zip(answer.numbers, answer.costs.tolist(), answer.gradients, strict=True)
-        rows.sort(key=lambda row: row[0])
-        cost, gradient = 0.0, np.zeros(theta.size if task == GRADIENT else 0)
-        with np.errstate(all="ignore"):
-            for _, of_chunk, gradient_sum in rows:
-                cost += of_chunk
-                gradient += gradient_sum
-        return cost, gradient
-
-    def _answers(self, task: int, theta: NDArray[Any]) -> list[Answer]:
-        self._begin_pass()
-        asked = task, theta, self._backend.name, self._layers
-        if task not in self._compiled:  # by one; the others find the machine code on their disk
-            self._chunks.of_one_a_host("compile", *asked)
-            self._compiled.add(task)
-        answers: list[Answer] = self._chunks.each("run", *asked, threaded=True)
-        for answer in answers:
-            if answer.failed:
-                raise ClusterError(f"a worker of Dask failed ({answer.failed})")
-        return answers
-
 
 # Copies of each label that stand for all rows: scikit-learn warns where half of all are distinct.
 COPIES = 3
@@ -132,7 +54,7 @@ class RemoteSamples:
 
 
 class RemoteRows:
-    """Rows of a fit: what the estimators ask of `engine.estimators.rows.Rows`, and no more.
+    """Rows of a fit: what the estimators ask of `Rows`, and no more.
 
     Parameters
     ----------

@@ -28,8 +28,8 @@ from engine.estimators.held_out import refuse_too_few, scorer_of, split, validat
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.predictor import blocks_of
 from engine.estimators.progress import progress_bar
-from engine.estimators.rows import Rows, validated_inputs
 from engine.estimators.training import Trained, loss_so_far, settings_of, train
+from engine.estimators.validated_rows import Rows, validated_inputs
 from engine.estimators.watch import Epoch, FitWatch
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver

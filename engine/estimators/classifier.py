@@ -26,7 +26,7 @@ from engine.estimators.prediction_diagnosis import (
     rare_classes,
 )
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.rows import Rows, validated, validated_weights
+from engine.estimators.validated_rows import Rows, validated, validated_weights
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):

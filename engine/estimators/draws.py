@@ -10,8 +10,8 @@ from engine.equations.units import UNITS
 from engine.network import Network
 from engine.solvers.mersenne import WORDS as N_WORDS
 from engine.solvers.mersenne import put_words, words_of
-from engine.training.checkpoint_checks import Expected, Verifier
 from engine.training.checkpoint_files import Arrays
+from engine.training.checkpoint_verifier import Expected, Verifier
 
 # The generator's state before a fit, in a checkpoint.
 WORDS = "draws"

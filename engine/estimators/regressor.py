@@ -16,7 +16,7 @@ from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
 from engine.estimators.findings import Finding
 from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
 from engine.estimators.predictor import RowRegressor
-from engine.estimators.rows import Rows, validated, validated_weights
+from engine.estimators.validated_rows import Rows, validated, validated_weights
 
 # Those that a regressor may have; the others are of probabilities.
 LOSSES_OF_NUMBERS = [loss for loss in LOSSES.values() if loss.high > 1]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from engine.equations.backends import NUMPY
 from engine.estimators.watch import FitWatch
 from engine.solvers.batches import samples_of_a_block
+from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import Minimisation, Problem, Solver
-from engine.solvers.state import COST, RATE, SCHEDULES, WEIGHT, Settings, State
+from engine.solvers.state import COST, RATE, WEIGHT, Settings, State
 from engine.sums.blas import one_blas_thread
 from engine.training.checkpoint import Keeper, is_over
 from engine.training.result import DivergedError

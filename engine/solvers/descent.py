@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
+from engine.solvers.learning_rate import scale_rate
 from engine.solvers.read_ahead import ReadAhead
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
 from engine.solvers.solver import Arrays, Budget, Diverged, OfState, Problem, Progress
@@ -34,8 +35,8 @@ from engine.solvers.state import (
     end_of_step,
     euclidean_norm,
     new_state,
-    watch,
 )
+from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import allocate, block_for
 from engine.sums.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
@@ -126,6 +127,17 @@ class Steps:
         history: NDArray[np.float64],
     ) -> int:
         """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended. As `descend_tiled`."""
+        with np.errstate(all="ignore"):  # what overflows shows in a cost
+            return self._advance(state, settings, n_steps, n_epochs, history)
+
+    def _advance(
+        self,
+        state: State,
+        settings: Settings,
+        n_steps: int,
+        n_epochs: int,
+        history: NDArray[np.float64],
+    ) -> int:
         counts = state.counts
         epochs_before = counts[EPOCHS]
         for _ in range(n_steps):
@@ -145,8 +157,9 @@ class Steps:
             of_epoch = end_of_step(state, settings, cost, weight, last)
             if last == state.order.size:
                 history[row, 0] = of_epoch
+                scale_rate(state, settings)
                 if not settings.judged:
-                    watch(state, settings, of_epoch)
+                    count_improvement(state, settings, of_epoch)
                 if row + 1 == n_epochs or counts[STAGNANT]:
                     return FINISHED
         return UNFINISHED
@@ -177,39 +190,33 @@ class Steps:
         else:
             weight = float(np.sum(self._weights[batch], dtype=np.float64))
         dtheta = np.empty_like(theta)
-        with np.errstate(all="ignore"):  # a cost that overflows is inf or NaN, and says so itself
-            if weight == 0:
-                return 0.0, weight, dtheta
-            cost_sum, gradient_sum = self._sums.cost_and_gradient(theta, batch)
-            sizes = self._layers.sizes
-            self._backend.mean_gradient(gradient_sum, theta, sizes, alpha, weight, dtheta)
-            cost = self._backend.mean_cost(cost_sum, theta, sizes, alpha, weight)
+        if weight == 0:
+            return 0.0, weight, dtheta
+        cost_sum, gradient_sum = self._sums.cost_and_gradient(theta, batch)
+        sizes = self._layers.sizes
+        self._backend.mean_gradient(gradient_sum, theta, sizes, alpha, weight, dtheta)
+        cost = self._backend.mean_cost(cost_sum, theta, sizes, alpha, weight)
         return float(cost), weight, dtheta
 
     def _update(self, state: State, settings: Settings, dtheta: NDArray[Any]) -> None:
-        theta, rate = state.theta, state.sums[RATE]
-        with np.errstate(all="ignore"):  # a step that overflows shows in the next cost
-            if settings.update == ADAM:
-                self._backend.adam(
-                    theta,
-                    dtheta,
-                    state.first,
-                    state.second,
-                    int(state.counts[STEPS]) + 1,
-                    rate,
-                    settings.beta_1,
-                    settings.beta_2,
-                    settings.epsilon,
-                )
-            elif settings.update in (MOMENTUM, NESTEROV):
-                step = (
-                    self._backend.nesterov
-                    if settings.update == NESTEROV
-                    else self._backend.momentum
-                )
-                step(theta, dtheta, state.first, rate, settings.momentum)
-            else:
-                self._backend.gradient_descent(theta, dtheta, rate)
+        backend, theta, rate = self._backend, state.theta, state.sums[RATE]
+        if settings.update == ADAM:
+            backend.adam(
+                theta,
+                dtheta,
+                state.first,
+                state.second,
+                int(state.counts[STEPS]) + 1,
+                rate,
+                settings.beta_1,
+                settings.beta_2,
+                settings.epsilon,
+            )
+        elif settings.update in (MOMENTUM, NESTEROV):
+            step = backend.nesterov if settings.update == NESTEROV else backend.momentum
+            step(theta, dtheta, state.first, rate, settings.momentum)
+        else:
+            backend.gradient_descent(theta, dtheta, rate)
 
 
 def way_of(problem: Problem, settings: Settings) -> Slices | Steps:
@@ -263,7 +270,7 @@ class Descent(OfState):
 
     def advance(self, budget: Budget) -> Progress:
         """One step, and as many more as fit into the time; no more than a slice."""
-        epochs_before = self.n_iter
+        epochs_before, steps_before = self.n_iter, self.n_steps
         n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
         self._rows = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
         self._rows[:, 0] = math.nan  # no cost yet
@@ -275,14 +282,14 @@ class Descent(OfState):
             self._n_steps = 1 + int(min(most, by_the_clock))
         else:
             self._n_steps = 1
-        steps_before = self.n_steps
         ended, self._seconds = self._slice(self._n_steps, self._rows)
-        self._taken = self.n_steps - steps_before
-        rows = self._rows[: self.n_iter - epochs_before]
+        n_iter, n_steps = self.n_iter, self.n_steps
+        self._taken = n_steps - steps_before
+        rows = self._rows[: n_iter - epochs_before]
         if ended == DIVERGED:
-            raise self._diverged(float(self._rows[len(rows), 0]), self.n_iter + 1, rows)
+            raise self._diverged(float(self._rows[len(rows), 0]), n_iter + 1, rows)
         before = self.last_finite.theta if self.settings.full_batch else None
-        return Progress(rows, self.state.theta, self.n_steps, before)
+        return Progress(rows, self.state.theta, n_steps, before)
 
     def missed(self, n_iter: int) -> Progress:
         """The epochs after these, of the latest slice."""
@@ -319,7 +326,6 @@ class Descent(OfState):
 
     def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
         """One step, and up to n_steps more; how it ended, and the seconds that it took."""
-        epochs_before = self.n_iter
         self._begun = self._copied_state()
         start = time.perf_counter()
         ended = self._way.advance(self.state, self.settings, 1, len(history), history)
@@ -330,7 +336,7 @@ class Descent(OfState):
         # That the cost is finite where it began, only the first step has shown.
         self.last_finite = self._confirmed = self._begun
         if ended == UNFINISHED:
-            rest = history[self.n_iter - epochs_before :]
+            rest = history[self.n_iter - self._rows_begin :]
             if self._ahead is not None:
                 position, batch_size = int(self.state.counts[POSITION]), self.settings.batch_size
                 n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))

@@ -18,6 +18,7 @@ from engine.equations.update import (
     nesterov_loops,
 )
 from engine.solvers.batches import shuffle_blocks_loops, shuffle_loops
+from engine.solvers.learning_rate import scale_rate
 from engine.solvers.state import (
     ADAM,
     EPOCHS,
@@ -28,9 +29,9 @@ from engine.solvers.state import (
     RATE,
     STAGNANT,
     STEPS,
-    end_of_step_loops,
-    watch_loops,
+    end_of_step,
 )
+from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import COST, GRADIENT, run_blocks_tiled
 
 # Parameters that are updated before the next ones are: with their gradient and their moments they
@@ -131,11 +132,12 @@ def take_steps_tiled(
                     history[row, 1] = norm(dtheta)
         else:
             cost = 0.0
-        of_epoch = end_of_step_loops(state, settings, cost, weight, last)
+        of_epoch = end_of_step(state, settings, cost, weight, last)
         if last == state.order.size:
             history[row, 0] = of_epoch
+            scale_rate(state, settings)
             if settings.judged == 0:
-                watch_loops(state, settings, of_epoch)
+                count_improvement(state, settings, of_epoch)
             if row + 1 == n_epochs or counts[STAGNANT] == 1:
                 return FINISHED
     return UNFINISHED

@@ -15,8 +15,8 @@ from engine.solvers.state import (
     STAGNANT,
     Settings,
     State,
-    watch,
 )
+from engine.solvers.stopping import count_improvement
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Layers, Samples
 
@@ -163,7 +163,7 @@ class OfState:
 
     def observe(self, cost: float) -> None:
         """Count an iteration by a cost from elsewhere."""
-        watch(self.state, self.settings, cost)
+        count_improvement(self.state, self.settings, cost)
 
 
 class Solver(NamedTuple):

@@ -1,4 +1,4 @@
-"""What minibatch descent is told, what it carries from step to step, and the end of an epoch."""
+"""Settings and state of a solver: what it is given, and what it carries from step to step."""
 
 import math
 from typing import Any, NamedTuple
@@ -6,16 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiler.jit import jit
+from engine.compiler.jit import shared
 from engine.solvers.batches import in_order, no_order, random_state
 
 EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
 UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam")
 CONSTANT, INVSCALING, ADAPTIVE = range(3)
-
-SCHEDULES = {"constant": CONSTANT, "invscaling": INVSCALING, "adaptive": ADAPTIVE}
-
-SMALLEST_ADAPTIVE_RATE = 1e-6  # an adaptive rate is not divided any more below
 
 
 class Settings(NamedTuple):
@@ -115,6 +111,7 @@ def new_state(
     )
 
 
+@shared
 def end_of_step(state, settings, cost, weight, last):
     """Count a step whose batch ended at `last`; the cost of the epoch if it ended too, else NaN."""
     counts, sums = state.counts, state.sums
@@ -132,29 +129,7 @@ def end_of_step(state, settings, cost, weight, last):
     counts[POSITION] = 0
     sums[COST] = 0
     sums[WEIGHT] = 0
-    if settings.schedule == INVSCALING:
-        sums[RATE] = settings.learning_rate / (counts[SEEN] + 1) ** settings.power_t  # U6
     return of_epoch
-
-
-def watch(state, settings, cost):
-    """Count an epoch that has not improved on the lowest cost by tol, and act on too many.
-
-    As scikit-learn counts: an epoch improves if its cost is below the lowest before it by at least
-    tol. Too many divide an adaptive rate by 5, or end the run if the settings say so.
-    """
-    counts, sums = state.counts, state.sums
-    improved = cost <= sums[LOWEST] - settings.tol and cost < np.inf  # a NaN has not
-    counts[FAILURES] = 0 if improved else counts[FAILURES] + 1
-    if cost < sums[LOWEST]:
-        sums[LOWEST] = cost
-    if counts[FAILURES] < settings.patience:
-        return
-    if settings.schedule == ADAPTIVE and sums[RATE] > SMALLEST_ADAPTIVE_RATE:
-        sums[RATE] /= 5  # U7
-        counts[FAILURES] = 0
-    elif settings.stops == 1:
-        counts[STAGNANT] = 1
 
 
 def euclidean_norm(vector: NDArray[Any]) -> float:
@@ -162,12 +137,7 @@ def euclidean_norm(vector: NDArray[Any]) -> float:
 
     Not np.linalg.norm: it goes through BLAS, which may change its bits with its threads.
     """
-    largest = float(np.max(np.abs(vector)))
+    largest = float(np.maximum.reduce(np.abs(vector)))
     if not 0 < largest < math.inf:
         return largest  # 0, inf or NaN
-    return largest * math.sqrt(np.sum(np.square(vector.astype(np.float64) / largest)))
-
-
-# The same two for compiled callers.
-end_of_step_loops = jit(end_of_step)
-watch_loops = jit(watch)
+    return largest * math.sqrt(np.add.reduce(np.square(vector.astype(np.float64) / largest)))

@@ -180,7 +180,10 @@ class ChunkSums:
         chunks = chunk_bounds(n_samples)
         if activations is None:
             activations = np.empty((0, 0), theta.dtype)
-        total = Total(theta.size if task == GRADIENT else 0, len(chunks))
+        n_summed = theta.size if task == GRADIENT else 0
+        if len(chunks) == 1:
+            return self._run_alone(task, theta, order, chunks[0], activations, n_summed)
+        total = Total(n_summed, len(chunks))
 
         def work(worker: Worker) -> None:
             with np.errstate(all="ignore"):  # a setting of each thread
@@ -216,6 +219,29 @@ class ChunkSums:
         finally:
             handed.clear()  # an error's traceback holds this frame, and would keep threads alive
         return total.cost, total.gradient
+
+    def _run_alone(
+        self,
+        task: int,
+        theta: NDArray[Any],
+        order: NDArray[Any],
+        chunk: tuple[int, int],
+        activations: NDArray[Any],
+        n_summed: int,
+    ) -> tuple[float, NDArray[np.float64]]:
+        """The same for a single chunk, whose sums wait for no others: a third of a small pass."""
+        gradient = np.zeros(n_summed)
+        self._prepare(1)
+        worker = self._workers[0]
+        try:
+            with np.errstate(all="ignore"):
+                cost = worker.run(task, theta, order, *chunk, activations)
+        except BaseException:  # Ctrl-C may come while it loads samples
+            self._workers, self._team = [], None
+            raise
+        if n_summed:
+            gradient += worker.gradient_sum
+        return cost, gradient
 
     def _threads(self) -> ThreadTeam:
         if self._team is None:

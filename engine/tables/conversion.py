@@ -44,7 +44,7 @@ from engine.tables.dates import ORDERS
 from engine.tables.messages import named_column
 from engine.tables.metadata import OUTSIDE, PARTS, Metadata, is_converted, write_metadata
 from engine.tables.number_notation import DECIMALS
-from engine.tables.pipeline import COLUMNS, TRANSLATION
+from engine.tables.preprocessing import COLUMNS, TRANSLATION
 from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
 from engine.training.identity import differences

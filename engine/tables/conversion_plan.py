@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from sklearn.compose import ColumnTransformer
 
-from engine.tables import pipeline as parts
+from engine.tables import preprocessing as parts
 from engine.tables import target as of_target
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, NUMBER, SMALLEST
 from engine.tables.column_statistics import (

@@ -20,7 +20,7 @@ from engine.estimators.findings import said_at_command_line
 from engine.model_files import table_examples
 from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns
-from engine.tables import pipeline as parts
+from engine.tables import preprocessing as parts
 from engine.tables import target as of_target
 from engine.tables.column_kinds import SMALLEST
 from engine.tables.column_notation import NotationSurvey
@@ -28,7 +28,7 @@ from engine.tables.columns import Columns
 from engine.tables.csv_and_parquet import LoadedTable, is_parquet
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel
-from engine.tables.pipeline import made_up_rows
+from engine.tables.preprocessing import made_up_rows
 from engine.tables.scores import (
     Predicted,
     Scores,

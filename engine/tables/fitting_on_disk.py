@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from engine.model_files import table_examples
 from engine.model_files.estimator_state import remove_training_state
 from engine.model_files.skops_file import read_model
-from engine.tables import pipeline as parts
+from engine.tables import preprocessing as parts
 from engine.tables.converted_table import PIPELINE, ConvertedTable, RowsOnDisk
 from engine.tables.csv_and_parquet import is_parquet
 from engine.tables.fitting import (
@@ -26,7 +26,7 @@ from engine.tables.fitting import (
 )
 from engine.tables.metadata import METADATA_FILE, TRAINING, VALIDATION
 from engine.tables.model import TableModel
-from engine.tables.pipeline import made_up_rows
+from engine.tables.preprocessing import made_up_rows
 from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
 from engine.tables.target import CLASSIFICATION
 from engine.tables.translation import PART, Translation

@@ -21,7 +21,7 @@ from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import counted, named_column, quoted
-from engine.tables.pipeline import NETWORK, after_translation, fitted_network, translation_of
+from engine.tables.preprocessing import NETWORK, after_translation, fitted_network, translation_of
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation

@@ -20,7 +20,6 @@ from engine.boundary import settings
 from engine.system.atomic_files import new_of
 from engine.system.file_locks import FileLock, InUse
 from engine.system.regular_files import other_kind
-from engine.training.checkpoint_checks import Expected, Verifier
 from engine.training.checkpoint_files import (
     Arrays,
     CheckpointError,
@@ -31,6 +30,7 @@ from engine.training.checkpoint_files import (
     read,
     write,
 )
+from engine.training.checkpoint_verifier import Expected, Verifier
 from engine.training.evaluation_log import EvaluationLog
 from engine.training.identity import Identity, differences
 from engine.training.result import DivergedError

@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_info
 
 from engine.compiler.identity import FEATURES, identity, of_features
 from engine.network import Network
+from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import Solver
-from engine.solvers.state import SCHEDULES, UPDATES, Settings
+from engine.solvers.state import UPDATES, Settings
 from engine.sums.chunks import Elsewhere, chunk_bounds
 from engine.sums.samples import Inputs, Samples, SparseColumns
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Progress, Solver
 from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
-from engine.training.checkpoint_checks import Expected
 from engine.training.checkpoint_files import CheckpointError
-from engine.training.restoration import replayed, restored_descent, verify_best
+from engine.training.checkpoint_restoration import replayed, restored_descent, verify_best
+from engine.training.checkpoint_verifier import Expected
 from engine.training.watch import Mark, Watch
 
 SomeWatch = TypeVar("SomeWatch", bound=Watch)

@@ -12,17 +12,18 @@ from engine.boundary import arrays, settings
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.solvers.batches import samples_of_a_block
+from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import SOLVERS, Arrays, Problem, Solver
-from engine.solvers.state import ADAM, SCHEDULES, Settings, State, new_state
+from engine.solvers.state import ADAM, Settings, State, new_state
 from engine.sums.blas import one_blas_thread
 from engine.sums.chunks import chunk_bounds
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 from engine.sums.threads import choose
 from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
+from engine.training.checkpoint_restoration import expected_of_result
 from engine.training.identity import Identity, identity_of_training
 from engine.training.plan import plan_of
-from engine.training.restoration import expected_of_result
 from engine.training.result import DivergedError, TrainResult, fingerprint
 from engine.training.run import Run, begin
 from engine.training.watch import Callback, TrainingWatch

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.solvers.solver import Arrays, Budget, Diverged, Minimisation, Progress
-from engine.training.checkpoint_checks import ANY, Expected, Verifier
+from engine.training.checkpoint_verifier import ANY, Expected, Verifier
 from engine.training.result import DivergedError, History, Iteration
 
 Callback = Callable[[Iteration], Any]

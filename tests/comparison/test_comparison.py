@@ -21,8 +21,8 @@ from engine.comparison import (
     memory_peaks,
     pass_tables,
     pass_timings,
-    process_tables,
     resident_memory,
+    startup_and_memory_tables,
     startup_timings,
     timing,
     training_tables,
@@ -815,7 +815,7 @@ def test_start_up_is_told_in_imports_of_numba(monkeypatch):
     assert (
         entries[startup_timings.NUMBA]["over_bare"] > entries[startup_timings.ENGINE]["over_bare"]
     )
-    text = page(process_tables.show_startup, "c", found)
+    text = page(startup_and_memory_tables.show_startup, "c", found)
     assert "(lower is better)" in text
     assert re.search(r"^ import numba .* 1.00 *$", text, flags=re.MULTILINE)
 
@@ -862,7 +862,9 @@ def test_memory_is_told_by_the_sample_and_as_a_fixed_part():
         for row in ({"n_samples": n, "extra": 12 * n + 3_000_000} for n in (10**5, 3 * 10**5))
     ]
     assert memory_peaks.line(rows) == pytest.approx((12, 3e6))
-    text = page(process_tables.show_memory, "c", {"about": ABOUT, "solver": "gd", "rows": rows})
+    text = page(
+        startup_and_memory_tables.show_memory, "c", {"about": ABOUT, "solver": "gd", "rows": rows}
+    )
     assert "p d: 12.0 bytes a sample and 3.0 MB" in text
     assert "(lower is better)" in text
 

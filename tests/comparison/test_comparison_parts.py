@@ -129,6 +129,7 @@ def test_imports_are_those_of_the_contenders_own_python(tmp_path):
     assert note.read_text().splitlines() == ["import jax", "pass"]
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_curves_are_told_of_those_who_train(failing):
     found = report_timings.curves(TASK, "data", TWO, (1, 3), 1, {})

@@ -59,6 +59,7 @@ def test_a_contender_reaches_the_same_bits_in_a_process_of_its_own(name):
     assert found.dtype == expected.dtype
 
 
+@pytest.mark.proof
 def test_earlier_results_are_kept_beside_later_ones():
     with LibraryProcesses() as started:
         job = started.job("numpy", TrainingTask(SMALL, "float64"))
@@ -111,6 +112,7 @@ def test_who_fails_dies_or_hangs_is_a_marked_row_and_the_others_have_times(actio
     assert row["entries"]["numpy"]["ratio"].median > 0
 
 
+@pytest.mark.proof
 def test_the_limit_is_for_all_that_a_contender_does_with_a_problem(faking):
     faking("time.sleep(2)")  # twice, to be checked
     row = compared(["sklearn"], limit=3)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.comparison import process_tables, startup_timings
+from engine.comparison import startup_and_memory_tables, startup_timings
 from tests.comparison.test_comparison import page
 
 pytestmark = [pytest.mark.compiled, pytest.mark.proof]
@@ -17,7 +17,7 @@ def test_every_process_is_compared_with_scikit_learns():
     first = entries[startup_timings.FIRST]["in_sklearns"][0]
     assert first < 0.6  # a tenth; half leaves room for a machine that is busy
     assert entries[startup_timings.FIRST + startup_timings.EMPTY]["in_sklearns"][0] < 0.6
-    text = page(process_tables.show_loading, "c", found)
+    text = page(startup_and_memory_tables.show_loading, "c", found)
     assert "(lower is better)" in text
     assert re.search(r"^ scikit-learn, pickle .* 1.00 *$", text, flags=re.MULTILINE)
 

@@ -26,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 from engine import MLPClassifier, MLPRegressor, distributed
 from engine.distributed import cluster, remote_chunks, training_data
 from engine.distributed.cluster import ClusterError, WorkerLost
-from engine.distributed.remote_samples import DaskSums
+from engine.distributed.sums import DaskSums
 from engine.equations.backends import TILED
 from tests.dask_clusters import Received, by_hand
 from tests.kernels import loaded_and_compiled
@@ -121,7 +121,7 @@ SOLVERS = {
 LARGE_BATCH = pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning")
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @LARGE_BATCH
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -159,7 +159,7 @@ def test_sizes_around_the_borders_of_chunks(client, n_samples):
         assert there.plan_ == here.plan_
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.parametrize("n_samples", [64 * CHUNK, 64 * CHUNK + 1, 64 * CHUNK + 5000])
 def test_more_samples_than_64_chunks_of_the_smallest(client, n_samples):
     X, y, weights = dask_of(*rows(n_samples, 3, dtype="float32"), chunks=20_011)
@@ -305,6 +305,7 @@ def fitted_in_a_task(arrays, how):
     return distributed.fit(model(), X, y, client=own).fingerprint_
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", ["worker_client", "get_client", "none"])
 def test_a_fit_in_a_task_uses_the_cluster_that_the_task_runs_on(client, how):
     X, y, _ = rows()
@@ -750,7 +751,7 @@ def interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("end", ["well", "diverged", "interrupted", "interrupted while it places"])
 def test_a_fit_leaves_nothing_at_the_workers(
     client, monkeypatch, without_collections_of_garbage, end

@@ -51,7 +51,7 @@ def on_dask(estimator, arrays, client, chunks=700):
     return distributed.fit(estimator, *collections, client=client)
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("places", ["there there", "there here", "here there"])
@@ -79,6 +79,7 @@ def test_partitions_of_another_size_are_the_same_rows(client, tmp_path):
     )
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("changed", ["X", "y", "sample_weight"])
 def test_other_rows_are_refused_by_name(changed, client, tmp_path):
     arrays = dict(zip(("X", "y", "sample_weight"), rows(), strict=True))

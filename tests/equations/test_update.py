@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.equations.backends import BACKENDS
+from engine.solvers.learning_rate import scale_rate
 from engine.solvers.state import (
     ADAPTIVE,
     EVALUATE,
@@ -12,8 +13,8 @@ from engine.solvers.state import (
     Settings,
     end_of_step,
     new_state,
-    watch,
 )
+from engine.solvers.stopping import count_improvement
 from tests import cases
 
 
@@ -75,7 +76,8 @@ def rates_of(n_epochs, costs, **given):
     for epoch in range(n_epochs):
         end_of_step(state, settings, costs[epoch], 2.0, 2)
         assert end_of_step(state, settings, costs[epoch], 2.0, 4) == costs[epoch]
-        watch(state, settings, costs[epoch])
+        scale_rate(state, settings)
+        count_improvement(state, settings, costs[epoch])
         rates.append(float(state.sums[RATE]))
     return rates
 

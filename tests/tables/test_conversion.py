@@ -15,7 +15,7 @@ import pytest
 from engine import MLPClassifier, convert_table, open_table
 from engine.model_files.skops_file import read_model
 from engine.tables import converted_table, fitting
-from engine.tables import pipeline as parts
+from engine.tables import preprocessing as parts
 from engine.tables import table_files as tables_table_files
 from engine.tables.column_statistics import Moments, TableStatistics
 from engine.tables.columns import described
@@ -95,7 +95,7 @@ def parts_of(table, target, shares=(0.2, 0.08), seed=0):
     return part
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("target", ["rent", "kind"])
 def test_inputs_are_those_of_the_pipeline_fitted_in_memory(tmp_path, ending, target):
@@ -137,7 +137,7 @@ def test_a_regression_target_is_standardised_by_the_rows_to_learn_from(tmp_path)
     ]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
@@ -809,7 +809,7 @@ def test_facts_that_lack_anything_or_hold_another_type_are_refused(request, kind
     assert open_table(table.folder) == table
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -8,7 +8,7 @@ from engine.model_files.skops_file import read_model
 from engine.tables import columns as of_columns
 from engine.tables import fitting
 from engine.tables.csv_and_parquet import LoadedTable
-from engine.tables.pipeline import made_up_rows, preprocessing
+from engine.tables.preprocessing import made_up_rows, preprocessing
 
 ROWS = 500
 generator = np.random.default_rng(3)

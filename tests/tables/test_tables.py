@@ -18,7 +18,7 @@ from engine.tables import (
     csv_and_parquet,
     fitting,
     model,
-    pipeline,
+    preprocessing,
     scores,
     target,
 )
@@ -357,7 +357,7 @@ def test_one_value_or_none_is_learnt_from(values, kind):
         f"{column_kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and "
         "both are learnt from"
     )
-    X = pipeline.preprocessing([column]).fit_transform(columns.inputs(frame, [column]))
+    X = preprocessing.preprocessing([column]).fit_transform(columns.inputs(frame, [column]))
     assert len(np.unique(X, axis=0)) == 2
 
 
@@ -454,7 +454,7 @@ def test_numbers_that_cannot_be_scaled_are_refused_or_left_out_in_words(values, 
 @pytest.mark.parametrize("values", [[k * 1e-140 for k in range(40)], [1e9 + k for k in range(40)]])
 def test_small_and_large_numbers_are_scaled(values):
     (column,) = described(x=values[::-1], y=list(range(40))).used
-    X = pipeline.preprocessing([column]).fit_transform(pl.DataFrame({"x": values}))
+    X = preprocessing.preprocessing([column]).fit_transform(pl.DataFrame({"x": values}))
     np.testing.assert_allclose(X.std(), 1)
 
 
@@ -560,9 +560,9 @@ def test_preprocessing_makes_inputs_of_numbers_categories_and_missing_values():
         }
     )
     used = columns.described(frame, "y", {}).used
-    preprocessing = pipeline.preprocessing(used)
-    X = preprocessing.fit_transform(columns.inputs(frame, used))
-    names = preprocessing.get_feature_names_out().tolist()
+    inputs = preprocessing.preprocessing(used)
+    X = inputs.fit_transform(columns.inputs(frame, used))
+    names = inputs.get_feature_names_out().tolist()
     assert names == [
         "a",
         "missingindicator_a",
@@ -579,8 +579,8 @@ def test_preprocessing_makes_inputs_of_numbers_categories_and_missing_values():
     assert by_name["b_x"].tolist() == [1, 0, 0, 1]
     assert by_name["b_(missing)"].tolist() == [0, 0, 1, 0]
     new = pl.DataFrame({"b": ["z"], "a": [float("nan")], "c": [0.0]})
-    assert np.isfinite(preprocessing.transform(new)).all()
-    assert preprocessing.transform(new)[0, 4:].tolist() == [0, 0, 0]
+    assert np.isfinite(inputs.transform(new)).all()
+    assert inputs.transform(new)[0, 4:].tolist() == [0, 0, 0]
 
 
 def test_rare_categories_share_an_input():
@@ -588,7 +588,7 @@ def test_rare_categories_share_an_input():
     frame = pl.DataFrame({"b": texts, "y": [0, 1] * 300})
     used = columns.described(frame, "y", {}).used
     assert used[0].note == "200 categories, the rarest share one of 50 inputs"
-    X = pipeline.preprocessing(used).fit_transform(columns.inputs(frame, used))
+    X = preprocessing.preprocessing(used).fit_transform(columns.inputs(frame, used))
     assert X.shape == (600, 50)
 
 

@@ -138,7 +138,7 @@ def path(tmp_path):
 # Runs that go on.
 
 
-@pytest.mark.sample(24)
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("backend", ["tiled", "numpy"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", RUNS)
@@ -192,6 +192,7 @@ def test_a_time_limit_at_the_very_end_changes_nothing(path, name, backend):
     assert_same_run(run(path, **told), result)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("solver", ["adam", "sgd", "gd", "lbfgs"])
 def test_a_time_limit_at_the_very_end_of_a_fit_changes_nothing(path, solver):
     for _ in range(2 * MAX_ITER):
@@ -318,7 +319,7 @@ def assert_same_fit(one, other, draws=True):
         np.testing.assert_array_equal(one._draws.words(), other._draws.words())
 
 
-@pytest.mark.sample(20)
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])

@@ -22,9 +22,9 @@ from engine.cli import main
 from engine.estimators.fit_identity import in_words
 from engine.solvers.state import State
 from engine.system.regular_files import new_regular, open_regular
-from engine.training import checkpoint_files, evaluation_log, restoration
+from engine.training import checkpoint_files, checkpoint_restoration, evaluation_log
 from engine.training.checkpoint import EVALUATIONS
-from engine.training.restoration import Restoring
+from engine.training.checkpoint_restoration import Restoring
 from tests import processes
 from tools import fuzz_checkpoints, fuzz_workers
 from tools.fuzz_checkpoint_forgery import CHANGES, FILES
@@ -229,7 +229,7 @@ def test_a_fit_that_converged_at_its_first_point_gives_its_result_again(path):
 
 
 def test_an_order_too_long_to_be_drawn_again_must_be_one_of_all_samples(path, begun, monkeypatch):
-    monkeypatch.setattr(restoration, "MOST_DRAWS", 1)
+    monkeypatch.setattr(checkpoint_restoration, "MOST_DRAWS", 1)
     path.write_bytes(begun)
     assert run(path).fingerprint == run().fingerprint
     for change in ("order twice", "order beyond", "steps", "no random"):

@@ -26,7 +26,8 @@ from engine.equations.forward import affine_loops
 from engine.equations.losses import cost_sum_loops, loss_of, output_gradient_loops
 from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS, UNITS
 from engine.solvers.solver import Progress
-from engine.solvers.state import PLAIN, STAGNANT, Settings, new_state, watch
+from engine.solvers.state import PLAIN, STAGNANT, Settings, new_state
+from engine.solvers.stopping import count_improvement
 from engine.sums.blas import one_blas_thread
 from engine.sums.chunks import ChunkSums
 from engine.training.watch import TrainingWatch
@@ -490,7 +491,7 @@ def stops_at(costs, tol, patience):
     settings = Settings(PLAIN, 1, tol=tol, patience=patience, stops=int(tol > 0))
     state = new_state(np.zeros(1), settings, 1, seed=0)
     for place, cost in enumerate(costs):
-        watch(state, settings, cost)
+        count_improvement(state, settings, cost)
         if state.counts[STAGNANT]:
             return place
     return None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
+from engine.solvers.learning_rate import scale_rate
 from engine.solvers.mersenne import WORDS
 from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
@@ -34,13 +35,13 @@ from engine.solvers.state import (
     WEIGHT,
     Settings,
     State,
-    watch,
 )
+from engine.solvers.stopping import count_improvement
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Samples
 from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_checks import ANY, NOT_NAN, Expected, Verifier
 from engine.training.checkpoint_files import Arrays, CheckpointError
+from engine.training.checkpoint_verifier import ANY, NOT_NAN, Expected, Verifier
 from engine.training.watch import Watch
 
 # Shuffles are drawn again if that takes some seconds at most: so many numbers in all, where each
@@ -291,19 +292,18 @@ class Restoring:
         """Check counts and rates by the watched costs."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
+        derived = SimpleNamespace(counts=counts, sums=sums)
         multiplied = sums[RATE]  # as compiled code divides by 5
         for cost in self._watched[:epochs]:
             require(not counts[STAGNANT], "its run went on after it had ended")
             counts[SEEN] += state.order.size
             before = sums[RATE]
-            watch(SimpleNamespace(counts=counts, sums=sums), settings, cost)
+            count_improvement(derived, settings, cost)
             if sums[RATE] != before:
                 multiplied *= 1 / 5
-        if settings.schedule == INVSCALING and epochs:
+        if epochs:
             with np.errstate(over="ignore"):
-                sums[RATE] = settings.learning_rate / (
-                    np.float64(counts[SEEN] + 1) ** settings.power_t
-                )
+                scale_rate(derived, settings)
         for place in (SEEN, FAILURES, STAGNANT):
             same = state.counts[place] == counts[place]
             require(same, f"{prefix}.counts do not follow from its costs")
