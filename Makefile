@@ -59,11 +59,16 @@ demo: $(VENV)/with-plots | build
 # Python keeps the bytecode of modules, whatever the environment says: tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-# pytest with an empty compile cache of its own, a file of tests on each core, in the order of tests/conftest.py:
+# pytest with a compile cache of its own, a file of tests on each core, in the order of tests/conftest.py:
 # $(call pass,compiled | interpreted | bounds,variables,options and files)
 define pass
-rm -rf build/kernels-$(1)
 ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) $(2) $(RUN) -m pytest -n logical --dist loadfile --no-loadscope-reorder $(3)
+endef
+# An empty cache, and into it the kernels that most tests need, each dtype on a core of its own: otherwise
+# each process that pytest starts would compile them. $(call warm,the pass,variables,backends)
+define warm
+rm -rf build/kernels-$(1) && mkdir -p build
+for dtype in float64 float32; do NUMBA_CACHE_DIR=build/kernels-$(1) $(2) $(BIN)/engine warmup --dtype $$dtype $(3) > build/warmup-$(1)-$$dtype.txt & done; wait
 endef
 # Plain Python, for true coverage of the equations; and compiled code whose every index is checked.
 # Both leave out tests that need the real compiler or a process of their own.
@@ -71,7 +76,8 @@ PLAIN := NUMBA_DISABLE_JIT=1
 CHECKED := NUMBA_BOUNDSCHECK=1
 COVERAGE := --cov --cov-report=term
 # `make test` takes these rooms alone a second and a third time, on small samples of their grids, and
-# shares single tests among the cores. Indices are checked in code that LLVM did not optimise, which compiles sooner.
+# shares single tests among the cores. Indices are checked in the tiled form alone: NumPy checks its own, and Python
+# those of the loops, which are interpreted.
 ROOMS := tests/equations tests/sums tests/solvers -m "not compiled and not proof" --dist worksteal
 
 test: lint test-compiled test-interpreted test-bounds
@@ -83,13 +89,15 @@ lint: $(VENV)/with-test
 	$(RUN) -m mypy
 
 test-compiled: lint
+	$(call warm,compiled,,--backend tiled --backend loops)
 	$(call pass,compiled)
 
 test-interpreted: test-compiled
-	$(call pass,interpreted,ENGINE_TEST_GRID=16 $(PLAIN),$(ROOMS) $(COVERAGE))
+	$(call pass,interpreted,ENGINE_TEST_GRID=8 $(PLAIN),$(ROOMS) $(COVERAGE))
 
 test-bounds: test-interpreted
-	$(call pass,bounds,ENGINE_TEST_GRID=16 NUMBA_OPT=0 $(CHECKED),$(ROOMS))
+	$(call warm,bounds,NUMBA_OPT=1 $(CHECKED),--backend tiled)
+	$(call pass,bounds,ENGINE_TEST_GRID=8 NUMBA_OPT=1 $(CHECKED),$(ROOMS))
 
 # Everything, unreduced: each test in the passes where it belongs, with all cases of its grid; then
 # what no test does. Hours.
@@ -100,12 +108,14 @@ proofs: proofs-compiled proofs-interpreted proofs-bounds
 	$(RUN) -m tools.reliability --times 10
 
 proofs-compiled: lint
+	$(call warm,compiled,,--backend tiled --backend loops)
 	$(call pass,compiled,ENGINE_TEST_GRID=full,-m "")
 
 proofs-interpreted: proofs-compiled
 	$(call pass,interpreted,ENGINE_TEST_GRID=full $(PLAIN),tests -m "not compiled" $(COVERAGE))
 
 proofs-bounds: proofs-interpreted
+	$(call warm,bounds,$(CHECKED),--backend tiled --backend loops)
 	$(call pass,bounds,ENGINE_TEST_GRID=full $(CHECKED),tests -m "not compiled")
 
 faults: $(VENV)/with-test

@@ -42,6 +42,7 @@ print(type(before).__name__)
     assert output("-c", code).strip() not in ("", "module")
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_public_names_are_those_of_their_modules_when_every_submodule_was_imported_first():
     code = f"""{IMPORT_EVERY_SUBMODULE}

@@ -11,7 +11,7 @@ DTYPES = ["float32", "float64"]
 ALL = {**EQUATIONS, **OVER_PARAMETERS}
 
 
-@pytest.mark.sample(12)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("equation", ALL)

@@ -21,7 +21,7 @@ from engine.checks import rounding, threads
 from engine.checks.problem import parts_of
 from engine.checks.report import Check
 from engine.equations import backends
-from engine.estimators.rows import Rows
+from engine.estimators.validated_rows import Rows
 from engine.sums.chunks import ChunkSums
 from engine.sums.workers import TiledWorker
 
@@ -72,7 +72,7 @@ KINDS = {
 }
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 @pytest.mark.compiled
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,7 +23,7 @@ from engine.model_files import skops_file
 from engine.tables import fitting
 from engine.tables.csv_and_parquet import LoadedTable
 from engine.tables.model import read
-from engine.tables.pipeline import fitted_network
+from engine.tables.preprocessing import fitted_network
 from tests.processes import ROOT, TIMEOUT, complaints, engine, run, start
 
 pytestmark = pytest.mark.compiled
@@ -199,6 +199,7 @@ def test_the_same_seed_gives_the_same_model(folder, tmp_path, done):
     assert not np.array_equal(models[0], models[2])
 
 
+@pytest.mark.proof
 def test_pictures_are_saved_in_a_folder(done, folder, tmp_path):
     for table, target, second in (
         ("iris.csv", "species", "confusion-matrix.png"),
@@ -710,7 +711,7 @@ def without(package: str, *arguments, cwd):
     return run("-c", code, *arguments, cwd=cwd)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("package", ["polars", "skops"])
 @pytest.mark.parametrize(
     "arguments",
@@ -796,6 +797,7 @@ def on_disk(tmp_path_factory):
     return folder
 
 
+@pytest.mark.proof
 def test_a_converted_table_is_trained_on_and_its_model_is_as_any_other(on_disk):
     done = engine("convert", "flats.csv", "--target", "rent", "--to", "arrays", cwd=on_disk)
     assert (done.returncode, done.stderr) == (0, "")
@@ -845,6 +847,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(on_disk):
     assert parameters[0].fingerprint_ == parameters[1].fingerprint_
 
 
+@pytest.mark.proof
 def test_options_on_a_converted_table_are_obeyed_or_refused(on_disk):
     done = engine("convert", "flats.csv", "--target", "rent", "--to", "told", cwd=on_disk)
     assert done.returncode == 0

@@ -131,6 +131,7 @@ def test_a_device_is_no_place_for_a_file(here, capsys):
 # With a checkpoint.
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_the_same_command_with_a_checkpoint_replaces_the_model_that_it_saved(here, capsys):
     kept = ("--checkpoint", "run.ckpt", "--pictures", "p")
@@ -182,6 +183,7 @@ def test_a_model_that_is_there_is_kept_beside_and_given_up_with_force(here, caps
     assert previous.read_text() == KEPT
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_pictures_of_an_earlier_training_are_drawn_again(here):
     for _ in range(2):

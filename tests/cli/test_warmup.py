@@ -111,6 +111,7 @@ def test_kernels_that_were_compiled_and_not_kept_are_an_error(tmp_path):
     assert "set NUMBA_CACHE_DIR to a folder on another one." in done.stderr
 
 
+@pytest.mark.proof
 @COMPILED
 def test_without_the_compiler_there_is_nothing_to_warm_up(tmp_path):
     env = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}

@@ -229,7 +229,7 @@ def run_of_floats(dtype, start, count):
     return (bits(first) + np.arange(count, dtype=bits(first).dtype)).view(dtype)
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @both_dtypes
 @every_function
 def test_monotone_over_sampled_neighbours(name, dtype):
@@ -306,6 +306,7 @@ def instructions(name, dtype):
     return set(re.findall(r"^\t([a-z]\w*)", body, re.MULTILINE))
 
 
+@pytest.mark.sample(4)
 @pytest.mark.compiled
 @pytest.mark.skipif(not X86, reason="the names of instructions are those of x86")
 @both_dtypes

@@ -554,6 +554,7 @@ def warned(model, *rows):
     return [str(one.message) for one in caught if one.category is TrainingWarning]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_raw_target_of_diabetes_is_found_and_a_standardised_one_is_healthy(seed):

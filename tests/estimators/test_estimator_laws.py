@@ -271,7 +271,7 @@ WAYS: dict[str, Any] = {
 }
 
 
-@pytest.mark.sample(12)
+@pytest.mark.sample(6)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", GOING_ON)
 @pytest.mark.parametrize("way", WAYS)
@@ -512,7 +512,7 @@ THREADED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", THREADED)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

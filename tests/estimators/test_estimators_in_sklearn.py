@@ -33,7 +33,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 import engine
-from engine.estimators.rows import evenly_spread
+from engine.estimators.validated_rows import evenly_spread
 from tests.estimators.test_estimators import rows, targets
 
 pytestmark = [
@@ -64,6 +64,15 @@ def same_bits(one, other, data=X):
 
 
 # Estimators made of estimators
+
+
+def in_processes_at_night(names):
+    """Names for parametrize: new processes load everything anew, which takes seconds."""
+    return [
+        pytest.param(name, marks=[pytest.mark.proof] if "over processes" in name else [])
+        for name in names
+    ]
+
 
 GRID = {"alpha": [1e-4, 1.0], "hidden_layer_sizes": [(3,), (4, 2)]}
 COLUMNS = ColumnTransformer(
@@ -97,7 +106,7 @@ OF_REGRESSORS: dict[str, Any] = {
 
 
 @pytest.mark.sample(4)
-@pytest.mark.parametrize("name", OF_CLASSIFIERS)
+@pytest.mark.parametrize("name", in_processes_at_night(OF_CLASSIFIERS))
 def test_estimators_of_classifiers_predict_as_with_scikit_learns(name):
     data = np.column_stack([X, np.arange(60) % 3]) if name == "columns" else X
     wrap = OF_CLASSIFIERS[name]
@@ -141,7 +150,7 @@ MEASURES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", in_processes_at_night(MEASURES))
 def test_tools_of_scikit_learn_measure_what_they_do_of_its_own(name):
     measure = MEASURES[name]
     np.testing.assert_allclose(
@@ -462,7 +471,7 @@ def sparse_forms():
     }
 
 
-@pytest.mark.sample(10)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("form", sparse_forms()[1])
 @pytest.mark.parametrize("parameters", [{"batch_size": 17}, {"solver": "lbfgs"}], ids=str)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -95,7 +95,7 @@ FRAMES = {
 }
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 def test_a_loaded_model_gives_for_frames_what_engine_predict_gives_for_the_file(
     folder, predicted, frame
@@ -161,6 +161,7 @@ def test_codes_are_known_in_whichever_spelling(predicted):
     assert rents("9") == rents("9.0")  # a code that is not known, alone
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("beside", ["", "three"])
 def test_classes_are_known_in_whichever_spelling(folder, tmp_path, capsys, beside):
     def rows(one, two):

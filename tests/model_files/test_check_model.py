@@ -166,6 +166,7 @@ def test_a_file_without_examples_cannot_be_tried(tmp_path, capsys, monkeypatch):
     assert "carries no examples" in complaints
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_models_of_engine_train_are_checked(tmp_path, capsys, monkeypatch, task):
     table = tmp_path / "table.csv"

@@ -225,6 +225,7 @@ def test_the_same_model_gives_the_same_bytes(path, whole):
     assert path.read_bytes() == first
 
 
+@pytest.mark.proof
 def test_what_belongs_to_a_process_is_left_out_of_the_file_alone(path):
     model = make_pipeline(
         ColumnTransformer([("s", StandardScaler(), [0, 1])], n_jobs=2),
@@ -639,6 +640,7 @@ def test_texts_are_made_of_letters_and_answers_of_yes_and_no(path):
         refused(path, {**parts, name: part}, "no array of numbers or text")
 
 
+@pytest.mark.proof
 def test_a_long_text_is_not_as_long_in_every_column(path):
     """Texts side by side in one array take as much as the longest of them, each."""
     rows = np.array([["x" * 1000] + ["y"] * 299] * 80)

@@ -55,7 +55,7 @@ def by_scipy(network, n_steps, weights=None):
     return visited, [cost_and_gradient(theta) for theta in visited]
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.output)
 def test_steps_are_those_of_scipy_on_the_oracle(network, weights, backend):
@@ -256,6 +256,7 @@ print(json.dumps([before, during, blas_threads()]))
 """
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_every_blas_is_held_at_one_thread_and_let_go_again():
     """SciPy's too, which the run itself is the first to load."""

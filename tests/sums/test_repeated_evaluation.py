@@ -94,6 +94,7 @@ def test_parameters_that_take_the_computation_out_of_range_are_no_error():
     assert not np.isfinite(dtheta).all()
 
 
+@pytest.mark.sample(1)
 def test_no_data_are_kept(backend):
     network = Network((50, 4, 1))
     theta = network.initial_parameters()

@@ -671,6 +671,7 @@ def test_threads_end_with_their_objective():
         gc.enable()
 
 
+@pytest.mark.proof
 def test_threads_end_with_their_objective_after_an_error_too():
     before = threads_before()
     objective = objective_of(3)
@@ -685,6 +686,7 @@ def test_threads_end_with_their_objective_after_an_error_too():
         gc.collect()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("solver", ["gd", "adam"])
 def test_threads_end_when_train_returns_or_raises(solver):
     before = threads_before()

@@ -166,7 +166,7 @@ def runs_here(one: Found) -> bool:
     return one.type != "timeraw" and one.of.__module__ != "benchmarks.equations"
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("one", list(filter(runs_here, FOUND)), ids=str)
 def test_it_runs(one, monkeypatch):
     monkeypatch.setattr(cases, "LEAST", 0.0)  # seconds of a timing
@@ -188,12 +188,13 @@ EQUATIONS = [
 ]
 
 
-@pytest.mark.sample(12)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("of", "parameters"), EQUATIONS, ids=str)
 def test_every_equation_runs_on_every_backend(of, parameters):
     prepared(of, parameters).act()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "one",
     [
@@ -283,7 +284,7 @@ def test_an_equation_that_a_commit_lacks_is_none_of_its_results():
 # A wrong result is found before it is timed.
 
 
-@pytest.mark.sample(12)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("of", "parameters"), EQUATIONS, ids=str)
 def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch):
     right = layer_equations.function

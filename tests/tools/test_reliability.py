@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_checks import Verifier
+from engine.training.checkpoint_restoration import Restoring
+from engine.training.checkpoint_verifier import Verifier
 from engine.training.evaluation_log import EvaluationLog
-from engine.training.restoration import Restoring
 from tests import processes
 from tools.reliability import disks, kills, saved_models
 from tools.reliability.__main__ import COST, FIGURES_OF_FAULTS, PAGE
