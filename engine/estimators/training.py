@@ -57,8 +57,8 @@ def settings_of(
         judged=int(scored),
         ftol=FTOL_OF_SCIPY,
         gtol=float(given["tol"]),
-        most_iterations=given["max_iter"],
-        most_evaluations=given["max_fun"],
+        most_iterations=float(given["max_iter"]),
+        most_evaluations=float(given["max_fun"]),
         finite=int(by_steps),
     )
 

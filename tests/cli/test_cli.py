@@ -11,6 +11,7 @@ import threading
 import time
 from importlib.metadata import entry_points, version
 from pathlib import Path
+from unittest import mock
 
 import matplotlib.colors
 import matplotlib.image
@@ -29,7 +30,6 @@ from tests.processes import (
     complaints,
     engine,
     engine_output,
-    engine_process,
     environment,
     output,
     start,
@@ -355,7 +355,7 @@ x1  x2  x1 AND x2  NOT x1 AND NOT x2  a1 OR a2
 @pytest.fixture(scope="module")
 def xnor_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("xnor")
-    return engine_process("xnor", "--seeds", "1", cwd=folder), folder
+    return engine("xnor", "--seeds", "1", cwd=folder), folder
 
 
 def test_xnor_prints_the_document_s_truth_table(xnor_run):
@@ -405,7 +405,8 @@ def test_the_picture_of_xnor_shows_both_answers_and_none(xnor_run):
 @pytest.fixture(scope="module")
 def demo_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    done = engine_process("demo", "--splits", "2", "--picture", "curve.png", cwd=folder)
+    with mock.patch.object(breast_cancer, "ROUNDS", 1):
+        done = engine("demo", "--splits", "2", "--picture", "curve.png", cwd=folder)
     return done, folder
 
 

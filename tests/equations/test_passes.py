@@ -90,17 +90,18 @@ def test_code_cached_without_bounds_checks_is_not_loaded_where_checks_are_asked_
 @pytest.mark.parametrize("target", ["test", "proofs"])
 def test_each_pass_has_an_empty_cache_of_its_own(target):
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    ((emptied, run),) = re.findall(r"^define pass\n(.*)\n(.*)\nendef", recipe, flags=re.MULTILINE)
-    assert emptied == "rm -rf build/kernels-$(1)"
+    (run,) = re.findall(r"^define pass\n(.*)\nendef", recipe, flags=re.MULTILINE)
     assert run.startswith("ENGINE_TEST_PASS=$(1) NUMBA_CACHE_DIR=build/kernels-$(1) ")
-    passes = re.findall(
-        rf"^{target}-(\w+):.*\n\t\$\(call pass,(\w+)(.*)\)$", recipe, flags=re.MULTILINE
-    )
-    names = ["compiled", "interpreted", "bounds"]
-    assert [name for name, _, _ in passes] == [name for _, name, _ in passes] == names
-    for _, _, told in passes:
-        assert ("ENGINE_TEST_GRID=full" in told) == (target == "proofs")
-        assert target == "test" or "not proof" not in told
+    (emptied,) = re.findall(r"^define warm\n(.*)\n.*\nendef", recipe, flags=re.MULTILINE)
+    assert emptied.startswith("rm -rf build/kernels-$(1)")
+    for name in ("compiled", "interpreted", "bounds"):
+        (steps,) = re.findall(rf"^{target}-{name}:.*\n((?:\t.*\n)+)", recipe, flags=re.MULTILINE)
+        calls = re.findall(r"\$\(call (\w+),(\w+)(.*)\)$", steps, flags=re.MULTILINE)
+        *warmed, (_, _, given) = calls
+        assert {called for _, called, _ in calls} == {name}
+        assert [kind for kind, _, _ in warmed] == ([] if name == "interpreted" else ["warm"])
+        assert ("ENGINE_TEST_GRID=full" in given) == (target == "proofs")
+        assert target == "test" or "not proof" not in given
 
 
 @pytest.mark.compiled

@@ -167,7 +167,15 @@ def runs_here(one: Found) -> bool:
 
 
 @pytest.mark.sample(2)
-@pytest.mark.parametrize("one", list(filter(runs_here, FOUND)), ids=str)
+@pytest.mark.parametrize(
+    "one",
+    [
+        # Eleven fits of each library take long.
+        pytest.param(one, marks=[pytest.mark.proof] if "peers" in one.of.__module__ else [])
+        for one in filter(runs_here, FOUND)
+    ],
+    ids=str,
+)
 def test_it_runs(one, monkeypatch):
     monkeypatch.setattr(cases, "LEAST", 0.0)  # seconds of a timing
     monkeypatch.setattr(threads, "usable_cores", lambda: 2)

@@ -90,7 +90,7 @@ def test_an_lbfgs_run_that_is_left_alone_leaves_no_thread(recwarn):
     import time
 
     before = _thread._count()
-    for _ in range(5):
+    for _ in range(2):
         run = run_of("lbfgs", 10)
         run.advance()
         assert _thread._count() == before + 1
