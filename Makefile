@@ -93,11 +93,11 @@ test-compiled: lint
 	$(call pass,compiled)
 
 test-interpreted: test-compiled
-	$(call pass,interpreted,ENGINE_TEST_GRID=8 $(PLAIN),$(ROOMS) $(COVERAGE))
+	$(call pass,interpreted,ENGINE_TEST_GRID=6 $(PLAIN),$(ROOMS) $(COVERAGE))
 
 test-bounds: test-interpreted
 	$(call warm,bounds,NUMBA_OPT=1 $(CHECKED),--backend tiled)
-	$(call pass,bounds,ENGINE_TEST_GRID=8 NUMBA_OPT=1 $(CHECKED),$(ROOMS))
+	$(call pass,bounds,ENGINE_TEST_GRID=6 NUMBA_OPT=1 $(CHECKED),$(ROOMS))
 
 # Everything, unreduced: each test in the passes where it belongs, with all cases of its grid; then
 # what no test does. Hours.

@@ -1,5 +1,6 @@
 """What all tests share: a look at which of the three passes this is, the sample, the backends."""
 
+import gc
 import os
 import signal
 
@@ -57,6 +58,12 @@ def pytest_collection_modifyitems(config, items):
     items[:] = sorted(kept, key=place)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish():
+    """Keep what was collected out of each search for garbage: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=list(BACKENDS))

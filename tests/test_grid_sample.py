@@ -112,6 +112,7 @@ def test_the_environment_says_how_many():
             grid_sample.size_of_sample({"ENGINE_TEST_GRID": wrong})
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(("size", "n_run"), [("10", 10), ("full", 60)])
 def test_pytest_runs_the_sample_or_the_whole_grid(tmp_path, size, n_run):

@@ -70,6 +70,7 @@ def check_workflow(path: Path) -> subprocess.CompletedProcess[str]:
     return run("-m", "check_jsonschema", *schema, path, env=blocked)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.iterdir()), ids=lambda path: path.stem)
 def test_the_workflow_is_valid(path):
     done = check_workflow(path)

@@ -39,10 +39,18 @@ def find_blas() -> None:
 
 import_arraymath()
 
+
+class FlagSet(set[str]):
+    """Flags, written in the same order in every process: Numba writes them into symbols."""
+
+    def __repr__(self) -> str:
+        return repr(sorted(self))
+
+
 # Floating-point freedoms that vectorise a sum or fuse a multiply-add. The two that are left out,
 # nnan and ninf, would let the compiler assume that no NaN or infinity ever occurs, and with that
 # remove the checks by which a diverging training run is noticed.
-FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+FASTMATH = FlagSet({"reassoc", "contract", "nsz", "arcp"})
 
 OPTIONS = {
     "fastmath": FASTMATH,

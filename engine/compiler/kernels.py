@@ -69,7 +69,8 @@ class Called(registry.CPUDispatcher):  # type: ignore[misc]
     """Compiled by itself, and referred to by its symbol."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
-        super().__init__(function, targetoptions={**options, **WITHOUT_WRAPPERS, "nopython": True})
+        alone = {**options, **WITHOUT_WRAPPERS, "nopython": True}
+        super().__init__(function, targetoptions=alone, pipeline_class=CompilerOfCalled)
         self._cache = CheckedCache(function, form="called")
 
     def compile(self, sig: Any) -> Any:
@@ -84,6 +85,19 @@ class Called(registry.CPUDispatcher):  # type: ignore[misc]
 
     def add_overload(self, compiled: Any) -> None:
         self.overloads[tuple(compiled.signature.args)] = compiled
+
+
+class CompilerOfCalled(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, but a kernel has the same symbol in every process.
+
+    Numba counts the functions that a process compiles, and puts the number into the symbol. Then
+    two processes that fill an empty cache at the same time keep callers that refer to different
+    symbols, and only one of the kernels that they call, so that a later process compiles again.
+    """
+
+    def _compile_bytecode(self) -> Any:
+        self.state.func_id.unique_id = 0
+        return super()._compile_bytecode()
 
 
 class TakenIn(registry.CPUDispatcher):  # type: ignore[misc]

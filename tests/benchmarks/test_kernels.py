@@ -23,6 +23,7 @@ def test_equation(equation, backend, dtype, timed, benchmark):
     timed(act, SAMPLES, backend=backend, dtype=dtype)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("equation", SPARSE)
 def test_sparse_equation(equation, dtype, timed, benchmark):

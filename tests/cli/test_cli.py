@@ -475,7 +475,7 @@ def test_without_matplotlib_a_command_works_and_says_what_is_missing(tmp_path, c
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.parametrize("arguments", [["--help"], ["info"], ["demo"]])
 def test_a_terminal_that_knows_ascii_alone_is_no_obstacle(tmp_path, arguments):
     text = output("-m", "engine", *arguments, cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})

@@ -711,7 +711,7 @@ def without(package: str, *arguments, cwd):
     return run("-c", code, *arguments, cwd=cwd)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.parametrize("package", ["polars", "skops"])
 @pytest.mark.parametrize(
     "arguments",

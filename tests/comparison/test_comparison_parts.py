@@ -250,7 +250,7 @@ def test_environments_are_listed_with_what_is_here(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", ["sklearn", "scikit-learn"])
 def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, name):
@@ -263,7 +263,7 @@ def test_an_environment_goes_by_the_name_of_contender_or_distribution(tmp_path, 
     assert not place.exists()
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("arguments", "message"),

@@ -68,6 +68,7 @@ def test_earlier_results_are_kept_beside_later_ones():
         assert not np.array_equal(job.parameters(few), job.parameters(many))
 
 
+@pytest.mark.proof
 def test_the_time_is_the_contenders_own_and_within_the_one_seen_here():
     with LibraryProcesses() as started:
         act = started.job("numpy", TrainingTask(SMALL, "float64")).prepare(20, True)

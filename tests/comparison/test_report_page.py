@@ -113,6 +113,7 @@ def test_each_picture_has_a_name_and_is_drawn_for_both_widths(text, read):
     assert text.count("<title>") == 1 + 18
 
 
+@pytest.mark.proof
 def test_pictures_bring_no_font_and_no_colour_of_their_own(text):
     for svg in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
         assert "font-family" not in svg

@@ -11,7 +11,7 @@ import pytest
 from numba.core import config, registry
 
 from engine.compiler import jit as compiler
-from engine.compiler.cache import cache_folder, called_by
+from engine.compiler.cache import cache_folder, called_by, is_loaded
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
 
@@ -111,6 +111,23 @@ def entries_of(folder: Path, kernel: str) -> list[Path]:
     return [entry for entry in folder.rglob("*.kernel") if f".{kernel}" in entry.name]
 
 
+def symbol_of_called(n_before):
+    """The symbol of a called kernel in a process that has compiled so many kernels before."""
+    for _ in range(int(n_before)):
+        jit(doubled.py_func)(1.0)
+    quadruple()
+    return compilation(double_all.within).fndesc.llvm_func_name
+
+
+def test_a_kernel_that_is_called_has_the_same_symbol_in_every_process(tmp_path):
+    """Processes that fill a cache at the same time keep callers of each other's kernels."""
+    first, second = (
+        result_of(symbol_of_called, n, env={"NUMBA_CACHE_DIR": tmp_path / n, "PYTHONHASHSEED": n})
+        for n in ("0", "2")
+    )
+    assert first == second
+
+
 @pytest.mark.proof
 def test_a_second_process_loads_the_caller_and_what_it_calls(tmp_path):
     cache = {"NUMBA_CACHE_DIR": tmp_path}
@@ -134,24 +151,20 @@ def test_a_caller_whose_called_kernel_is_lost_from_the_cache_works(tmp_path, los
     assert result_of(quadruple, env=cache)[0] == RESULT
 
 
-def quadruple_after_other_kernels():
-    """In a process that has compiled another kernel before, symbols are numbered otherwise."""
-    for other in (1.0, 1, np.float32(1), np.int32(1), np.int8(1)):
-        doubled(other)
-    return quadruple()
-
-
 @pytest.mark.proof
-def test_a_caller_is_compiled_anew_where_the_symbol_it_calls_is_another(tmp_path):
-    # With hashes as they come, one process in some counts as the other does, by chance.
-    cache = {"NUMBA_CACHE_DIR": tmp_path, "PYTHONHASHSEED": "0"}
-    result_of(quadruple, env=cache)
+def test_a_caller_calls_what_another_process_has_compiled_anew(tmp_path):
+    result_of(quadruple, env={"NUMBA_CACHE_DIR": tmp_path, "PYTHONHASHSEED": "0"})
     (entry,) = entries_of(tmp_path, "double_all.called")
     entry.unlink()
-    result, [of_caller, of_called] = result_of(quadruple_after_other_kernels, env=cache)
-    assert result == RESULT
-    assert of_called == COMPILED
-    assert of_caller == COMPILED
+    again = {"NUMBA_CACHE_DIR": tmp_path, "PYTHONHASHSEED": "1"}
+    assert result_of(quadruple, env=again) == [RESULT, [LOADED, COMPILED]]
+
+
+def test_a_caller_that_refers_to_another_symbol_is_not_used():
+    quadruple()
+    (called,) = called_by(compilation(quadruple_all).library)
+    assert is_loaded(called)
+    assert not is_loaded(called._replace(symbol="another"))
 
 
 def test_nothing_is_kept_of_kernels_that_are_taken_in(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ print(product.tolist(), "scipy.linalg" in sys.modules)
 """
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("told", "loaded"),

@@ -51,7 +51,7 @@ def on_dask(estimator, arrays, client, chunks=700):
     return distributed.fit(estimator, *collections, client=client)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("places", ["there there", "there here", "here there"])

@@ -71,6 +71,7 @@ def test_float32_is_exact_to_a_few_ulp_at_every_edge(name):
     assert worst.ulp <= limit(name, np.float32), worst
 
 
+@pytest.mark.sample(3)
 @every_function
 def test_float64_is_exact_to_a_few_ulp_against_mpmath(name):
     x = spread(CASES[name], np.float64, 2000 if INTERPRETED else 4000, seed=1)

@@ -271,7 +271,7 @@ WAYS: dict[str, Any] = {
 }
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", GOING_ON)
 @pytest.mark.parametrize("way", WAYS)

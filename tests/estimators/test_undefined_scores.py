@@ -237,6 +237,7 @@ def seed_for(folder, name):
     raise AssertionError("no such seed")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("name", "score", "why"),

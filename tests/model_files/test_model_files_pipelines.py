@@ -162,6 +162,7 @@ def test_a_pipeline_comes_back_with_the_same_bits(path, name):
     assert 0 < len(examples_in(path).outputs) <= 8
 
 
+@pytest.mark.proof
 def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
     asked: dict[str, set[str]] = {}
     models = dict(MODELS)
@@ -581,7 +582,7 @@ def doubled(step):
     return FeatureUnion([("one", step), ("other", "passthrough")])
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "step",
     [
@@ -697,6 +698,7 @@ def test_an_array_that_no_part_asks_for_is_refused(path, whole):
     refused(path, parts, r"no part of the model asks for 99999\.npy")
 
 
+@pytest.mark.proof
 def test_a_bomb_is_refused_unread(path, whole):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archived:
         for name, part in whole.items():

@@ -94,6 +94,7 @@ def trained(solver="lbfgs", **settings):
     return result.fingerprint, set(within)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("settings", BY_BLAS)
 def test_a_run_has_the_same_bits_in_any_thread_and_gives_blas_its_threads_back(settings):
     here = trained(**settings)
@@ -104,6 +105,7 @@ def test_a_run_has_the_same_bits_in_any_thread_and_gives_blas_its_threads_back(s
         assert numbers() == [THREADS_OF_BLAS] * len(numbers())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("settings", BY_BLAS)
 def test_runs_in_a_pool_of_threads_have_the_bits_of_runs_alone(settings):
     alone = trained(**settings)
@@ -111,6 +113,7 @@ def test_runs_in_a_pool_of_threads_have_the_bits_of_runs_alone(settings):
     assert found == [alone] * 6
 
 
+@pytest.mark.sample(1)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # it has not converged
 @pytest.mark.parametrize("settings", BY_BLAS)
 def test_an_estimator_fits_to_the_same_bits_in_any_thread(settings):
@@ -125,6 +128,7 @@ def test_an_estimator_fits_to_the_same_bits_in_any_thread(settings):
     assert fitted().fingerprint_ == in_thread(fitted).fingerprint_
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("settings", BY_BLAS)
 def test_a_checkpoint_of_one_thread_is_gone_on_with_in_another(settings, tmp_path):
     whole = trained(max_iter=8, **settings)[0]

@@ -853,7 +853,7 @@ def forks_during_a_run(backend):
     return found
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @needs_fork
 @pytest.mark.compiled
 def test_a_child_by_fork_of_a_threaded_process_trains_to_the_same_bits(backend):

@@ -889,6 +889,7 @@ def test_rows_to_stop_by_are_used_as_asked(tmp_path):
         assert len(trained.network.validation_loss_curve_) == 2
 
 
+@pytest.mark.proof
 def test_one_row_is_none_to_stop_by(tmp_path):
     table = frame(60)
     seeds = (seed for seed in range(100) if (parts_of(table, "rent", seed=seed) == 1).sum() == 1)

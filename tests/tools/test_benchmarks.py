@@ -381,7 +381,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "of"), WRONG, ids=lambda one: getattr(one, "__name__", one)
 )

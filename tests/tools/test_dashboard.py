@@ -164,6 +164,7 @@ def test_the_headlines_are_lines_over_the_commits_in_their_order(project):
     assert found[1].values == pytest.approx([10.0] * 12)
 
 
+@pytest.mark.proof
 def test_a_machine_without_results_is_refused_and_the_ones_there_are_named(project):
     done = build(project, "--machine", "laptop")
     assert done.returncode == 3
@@ -183,6 +184,7 @@ def test_where_no_comparison_is_kept_the_front_page_says_so_and_links_to_none(pr
     assert 'href="compare/' not in page
 
 
+@pytest.mark.proof
 def test_a_folder_without_results_is_refused(project, tmp_path):
     done = build(project, "--results", str(tmp_path))
     assert done.returncode == 3
