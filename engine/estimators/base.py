@@ -45,15 +45,15 @@ from engine.training.plan import plan_of
 from engine.training.result import fingerprint
 from engine.training.watch import Validation
 
-# Rows of a fit, wherever they are, from whether what is known of the targets is to be set anew.
+# Gives the rows of a fit, here or on Dask; the argument says whether to learn the classes anew.
 RowsOf = Callable[[bool], Rows]
 
-# What fits change in place. All else they replace.
+# Attributes that a fit extends in place; it replaces all others.
 CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
-# Rows that warnings are drawn from, at most.
+# Rows that warnings are based on, at most.
 ROWS_LOOKED_AT = 1000
-# After fewer epochs, nobody expects good predictions.
+# After fewer epochs, poor predictions are not reported.
 FEWEST_EPOCHS = 10
 
 
@@ -66,21 +66,21 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     n_iter_: int
     validation_loss_curve_: Any
 
-    # What the two kinds differ in.
+    # What the classifier and the regressor define.
 
     @abstractmethod
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
-        """Rows to train on; with `reset`, what is known of the targets is set anew."""
+        """Checked rows to train on; with `reset`, features and classes are learnt anew."""
 
     @abstractmethod
     def _validation_rows(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
     ) -> Rows:
-        """Rows of other data than those of the fit; nothing of the estimator changes.
+        """Checked rows that are not trained on; the estimator does not change.
 
-        `names` are what messages call their y and that of the fit.
+        `names` are the names of their y, and of the y of the fit, in messages.
         """
 
     @abstractmethod
@@ -122,16 +122,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
             float32 is trained in float32, all else in float64. Never written to, and copied only
-            where early stopping splits it, or where it is not float32 or float64, or backward in
-            memory. Of a sparse matrix at most a block of rows is dense at a time.
+            if early stopping splits it, or if it is not float32 or float64, or backward in memory.
+            Of a sparse matrix at most a block of rows is dense at a time.
         y : array_like (n_samples,) or (n_samples, n_outputs)
-            For a classifier labels, numbers or text, or columns of 0 and 1, one for each of several
-            labels; for a regressor numbers.
+            For a classifier: labels, which are numbers or text, or a column of 0 and 1 for each of
+            several labels. For a regressor: numbers.
         sample_weight : array_like (n_samples,), optional
             Not negative. They count in the loss, and in the score of early stopping.
         X_val, y_val, sample_weight_val : array_like, optional
-            Held-out rows of your own, whose loss goes into `validation_loss_curve_`; early stopping
-            takes them in place of a share of X.
+            Your own validation rows. Their loss goes into `validation_loss_curve_`, and early
+            stopping uses them in place of a share of X.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         validation: tuple[Any, Any, Any] = (None, None, None),
         rows_of: RowsOf | None = None,
     ) -> None:
-        """A fit. With `rows_of`, in place of X, y and weights, the rows may be anywhere."""
+        """Fit on X, y and weights, or on the rows that `rows_of` gives, which may be on Dask."""
         before = Snapshot(self)
         try:
             to_say = self._fit_on(X, y, sample_weight, incremental, validation, rows_of)
@@ -174,7 +174,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         except BaseException:  # a fit that fails leaves the estimator as it was
             before.put_back(self)
             raise
-        for say in to_say:  # after all else: a warning may be an error, which must lose nothing
+        for say in to_say:  # last: a warning may be raised as an error, which must lose nothing
             say()
 
     def _fit_on(
@@ -186,7 +186,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         validation: tuple[Any, Any, Any],
         rows_of: RowsOf | None,
     ) -> outcomes.ToSay:
-        """Train; what is to be said once the estimator holds what was reached."""
+        """Train; returns the messages to give once the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -211,7 +211,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return self._fit_rows(rows, own, network, first, incremental, keeper)
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
-        """What makes a fit the fit that it is, before anything was drawn or trained."""
+        """The identity of a fit, before a number is drawn or a step is taken."""
         samples = rows.samples(rows.X.dtype if first else self._dtype)
         earlier = None
         if not first:
@@ -285,7 +285,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
 
     def _network_for(self, rows: Rows) -> Network:
-        """The network that these rows ask for."""
+        """The network for these rows."""
         hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
         hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
@@ -298,12 +298,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     @property
     def _scored(self) -> bool:
-        """Whether a score on held-out rows decides when to stop."""
+        """Whether a score on validation rows decides when to stop."""
         return bool(self.early_stopping) and self._stochastic
 
     @property
     def _continues(self) -> bool:
-        """Whether a fit that is not the first goes on exactly where the last one ended."""
+        """Whether a fit that is not the first continues exactly where the last one ended."""
         return self.continuation == "exact" and not self._scored
 
     @property
@@ -315,7 +315,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return settings.find_backend(self.backend)
 
     def _begin(self, network: Network, dtype: Any) -> None:
-        """The attributes before the first step."""
+        """Set the attributes of a new fit, before its first step."""
         named = isinstance(self.activation, str)
         fallback = parameters.hidden_units(self.activation, 1)[0] if named else "relu"
         self._network = network
@@ -330,27 +330,27 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.__dict__.pop("_optimizer", None)
 
     def _resume(self) -> None:
-        """The same for a fit that goes on, for which early stopping may be new, or no more."""
+        """Set them for a fit that continues; early stopping may have been switched on or off."""
         was_scored = self.best_loss_ is None
         if self._scored != was_scored:
             self.validation_scores_ = [] if self._scored else None
             self.best_validation_score_ = -math.inf if self._scored else None
             self.best_loss_ = None if self._scored else math.inf
             self._no_improvement_count = 0
-        for name in CURVES:  # of a model file they are arrays
+        for name in CURVES:  # a model file holds arrays
             if getattr(self, name) is not None:
                 setattr(self, name, list(getattr(self, name)))
 
     def _require_same(self, network: Network) -> None:
         if network != self._network:
             raise ValueError(
-                f"This estimator was fitted as {self._network}, and is to go on as {network}; "
+                f"This estimator was fitted as {self._network} and cannot continue as {network}; "
                 "leave hidden_layer_sizes, activation, and the number of features and outputs as "
                 "they were, or fit anew with warm_start=False."
             )
 
     def _own_held_out(self, validation: tuple[Any, Any, Any]) -> Rows | None:
-        """The user's own held-out rows."""
+        """The user's own validation rows, checked; or None."""
         X_val, y_val, sample_weight_val = validation
         if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
             raise ValueError(
@@ -359,7 +359,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return None if X_val is None else self._validation_rows(X_val, y_val, sample_weight_val)
 
     def _held_out(self, rows: Rows, own: Rows | None) -> tuple[Rows, Rows | None]:
-        """Rows to train on, and those held out: the user's own, or for early stopping a share."""
+        """Training and validation rows; the latter are the user's own, or held out of the rows."""
         if own is None and self._scored:
             return split(rows, self.validation_fraction, self._draws.generator, self._stratifies())
         return rows, own
@@ -392,7 +392,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return Validation(objective.cost, default_score)
 
     def _tasks(self, rows: Rows) -> Tasks | None:
-        """The tasks that callbacks hear of, if there are callbacks."""
+        """The tasks for scikit-learn's callbacks; None if there are no callbacks."""
         context = self._init_callback_context(max_subtasks=self.max_iter)
         if not getattr(self, "_skl_callbacks", []):
             return None
@@ -404,7 +404,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _planned(
         self, samples: Samples | Elsewhere, at_a_time: int, keeper: Keeper | None
     ) -> Threads:
-        """The threads of a step, and the plan of the run."""
+        """Set `plan_` and `n_threads_`; returns the threads of a step."""
         if isinstance(samples, Samples):
             work = self._network.layers.multiply_adds * at_a_time
             threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
@@ -428,7 +428,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool,
         keeper: Keeper | None,
     ) -> outcomes.ToSay:
-        """Train; what is to be said of it."""
+        """Train; returns the messages about it."""
         solver = SOLVERS[self.solver]
         if solver.update == ADAM:
             settings.representable("epsilon", self.epsilon, samples.dtype)
@@ -483,16 +483,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         raise outcomes.diverged(self, ended.error)
 
     def _without_better(self, start: NDArray[Any], ended: Trained) -> NDArray[Any]:
-        """What early stopping leaves if no epoch of this fit beat the best score so far.
+        """The parameters that early stopping keeps if no epoch beat the best score so far.
 
-        The parameters of that score, where this fit started. A second fit of scikit-learn has
-        written over them by then, and leaves those of its last epoch.
+        They are those of that score, from which this fit started. In a second fit, scikit-learn
+        overwrites them, and keeps those of its last epoch.
         """
         refit = self.t_ > 0 and self.continuation == "sklearn"
         return ended.theta if refit and ended.error is None else start
 
     def _take(self, watch: FitWatch, ended: Trained, numbers: Settings) -> None:
-        """The curves of a descent, and what the next one goes on from."""
+        """Store the curves of a descent, and what the next fit continues from."""
         state = ended.solver.state
         self._draws.go_on_from(state.random)
         self._optimizer, self.t_ = optimiser_of(state, numbers), int(state.counts[SEEN])
@@ -517,7 +517,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.validation_loss_curve_ += watch.validation_losses
 
     def _take_minimum(self, watch: FitWatch, ended: Trained) -> None:
-        """The loss and the curve of L-BFGS."""
+        """Store the loss and the curves of L-BFGS."""
         result = ended.result
         self.n_iter_ = ended.solver.n_iter
         self.loss_ = watch.losses[-1] if result is None else float(result.fun)
@@ -533,7 +533,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return min(int(self.batch_size), n_samples)
 
     def _optimiser(self, solver: Solver, numbers: Settings, incremental: bool) -> Optimiser:
-        """The optimiser that goes on, or a new one."""
+        """The optimiser of the last fit, if it continues, or a new one."""
         n_parameters, dtype = self._network.n_parameters, self._dtype
         goes_on = (incremental or self._continues) and hasattr(self, "_optimizer")
         if goes_on and solver.by_steps and self._optimizer.fits(numbers, n_parameters, dtype):
@@ -541,7 +541,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return new_optimiser(numbers, n_parameters, dtype)
 
     def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> outcomes.ToSay:
-        """What keeps training from its goal; `own` is as for `validation_findings`."""
+        """Warnings of what kept the fit from training well; `own` as in `validation_findings`."""
         theta = self._theta()
         found = findings(
             self._network,
@@ -553,7 +553,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             names=getattr(self, "feature_names_in_", None),
         )
         few_epochs = self.n_iter_ == self.max_iter < FEWEST_EPOCHS
-        if not few_epochs and isinstance(rows, Rows):  # rows at Dask's workers are not judged
+        if not few_epochs and isinstance(rows, Rows):  # not for rows on Dask
             found += self._poorly_predicted(rows)
         if held_out is not None and self._scored:
             scores = self.validation_scores_ or []
@@ -576,19 +576,19 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     # Parameters, as scikit-learn shows them and as the engine takes them.
 
     def _put(self, theta: NDArray[Any]) -> None:
-        """Show theta: views of it, weights (inputs, units) and intercepts (units,)."""
+        """Set coefs_ (inputs, units) and intercepts_ (units,) to views of theta."""
         layers = self._network.views(theta)
         self.coefs_ = [W.T for W, _ in layers]
         self.intercepts_ = [b for _, b in layers]
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        """What the network computes in, whatever a user has put into coefs_."""
+        """The dtype of training and predictions: float32 if all of coefs_ are, else float64."""
         is_single = all(coef.dtype == np.float32 for coef in self.coefs_)
         return np.dtype(np.float32 if is_single else np.float64)
 
     def _theta(self) -> NDArray[Any]:
-        """A new flat vector of what coefs_ and intercepts_ hold, whoever put it there."""
+        """The numbers in coefs_ and intercepts_ as a new flat vector (n_parameters,)."""
         theta = np.empty(self._network.n_parameters, self._dtype)
         layers = zip(self._network.views(theta), self.coefs_, self.intercepts_, strict=True)
         for (W, b), coef, intercept in layers:
@@ -596,7 +596,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return theta
 
     def _as_of(self, theta: NDArray[Any]) -> Self:
-        """This estimator as if training had ended with theta; without names of features."""
+        """A copy of this estimator with the parameters theta, and without feature names."""
         fitted = copy.copy(self)
         fitted.__dict__.pop("feature_names_in_", None)
         fitted._put(theta)
@@ -612,7 +612,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     # Prediction.
 
     def _activations(self, X: Any) -> NDArray[Any]:
-        """A[L] (m, n_outputs) of users' rows."""
+        """A[L] (m, n_outputs) of the rows X."""
         blocks = list(self._blocks(X))
         return np.ascontiguousarray(blocks[0]) if len(blocks) == 1 else np.concatenate(blocks)
 
@@ -629,7 +629,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     @classmethod
     @functools.cache
     def _get_param_names(cls) -> list[str]:
-        """As scikit-learn reads them from __init__, which takes longer than a small fit: once."""
+        """Cached: scikit-learn reads them from __init__, which takes longer than a small fit."""
         names: list[str] = super()._get_param_names()
         return names
 
@@ -664,9 +664,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
 
 class Snapshot:
-    """An estimator before a fit, to be that again should the fit fail.
+    """The state of an estimator before a fit, to be restored if the fit fails.
 
-    Its attributes, the lengths of its curves, and its generator's state.
+    It holds the attributes, the lengths of the curves, and the state of the generator.
     """
 
     def __init__(self, estimator: Any) -> None:
@@ -677,7 +677,7 @@ class Snapshot:
         self._words = None if self._draws is None else self._draws.words()
 
     def put_back(self, estimator: Any) -> None:
-        """Undo a fit, but for what callbacks still need of it to be torn down."""
+        """Undo a fit, except for what scikit-learn needs to end its callbacks."""
         attributes = vars(estimator)
         callbacks = {name: value for name, value in attributes.items() if "callback" in name}
         attributes.clear()

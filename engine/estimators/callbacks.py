@@ -7,18 +7,18 @@ from engine.network import Network
 
 
 class Tasks:
-    """The tasks of a fit that an estimator's callbacks hear of.
+    """The tasks of a fit, as scikit-learn's callbacks receive them.
 
     Parameters
     ----------
     estimator : estimator with callbacks
     network : Network
     fit : sklearn.callback.CallbackContext
-        The task that is the fit itself.
+        The task of the whole fit.
     name : str
-        Of the tasks within: "epoch" or "iteration".
+        Name of the inner tasks: "epoch" or "iteration".
     most : int
-        How many there may be.
+        The most inner tasks.
     data : dict
         X, y and metadata, as the hooks take them.
     """
@@ -47,7 +47,7 @@ class Tasks:
         self._task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
     def tell(self, epoch: Epoch) -> bool:
-        """End a task and begin the next; whether a callback asks to stop."""
+        """End an inner task and begin the next; whether a callback asks to stop."""
         stop = self._end(self._task, epoch)
         self._task = None
         if epoch.number < self._most and not stop:
@@ -55,7 +55,7 @@ class Tasks:
         return stop
 
     def close(self, epoch: Epoch) -> None:
-        """End the fit, and before it a task that was begun but did not come about."""
+        """End the fit, and before it an inner task that has begun but will not take place."""
         if self._task is not None:
             self._task.call_on_fit_task_end(estimator=self._estimator)
         self._end(self._fit, epoch)
@@ -70,7 +70,7 @@ class Tasks:
 
 
 def attributes_at(network: Network, epoch: Epoch) -> dict[str, Any]:
-    """The fitted attributes of an estimator as it was then."""
+    """The fitted attributes of an estimator at the end of an epoch."""
     layers = network.views(epoch.theta.copy())
     return {
         "coefs_": [W.T for W, _ in layers],

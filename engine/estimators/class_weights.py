@@ -15,8 +15,8 @@ class ClassWeights:
     Parameters
     ----------
     class_weight : dict, list of dicts, or "balanced"
-        As scikit-learn takes it; "balanced" counts rows by their weights, so that a weight of 2 is
-        a row twice here as well.
+        As scikit-learn takes it; "balanced" counts rows by their weights, so that a row of weight 2
+        counts as two rows.
     labels : Labels
     y : array
     weights : ndarray (m,) or None
@@ -27,8 +27,8 @@ class ClassWeights:
         self._of_classes: Any = class_weight
         if isinstance(class_weight, list) and labels.kind != MULTILABEL:
             raise ValueError(
-                "class_weight is a list, which is for several labels, a dict each; for one column "
-                f"of classes pass one dict, of {labels.classes} to their weights."
+                "class_weight is a list: one dict for each of several labels. y has one column of "
+                f"classes; pass one dict, from {labels.classes} to their weights."
             )
         if labels.kind != MULTILABEL:
             if isinstance(class_weight, str):
@@ -52,7 +52,7 @@ class ClassWeights:
 
 
 def balanced(classes: NDArray[Any], y: NDArray[Any], weights: Any) -> NDArray[Any]:
-    """scikit-learn's "balanced" weight of each class; 1 for one whose rows weigh nothing."""
+    """scikit-learn's "balanced" weight of each class; 1 if all rows of a class have weight 0."""
     if weights is not None:
         y, weights = y[weights > 0], weights[weights > 0]
     present = np.unique(y)

@@ -53,10 +53,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     batch_size : int or "auto", default="auto"
         Rows of a step of "adam" and "sgd"; "auto" is min(200, n_samples).
     learning_rate : "constant", "invscaling" or "adaptive", default="constant"
-        How the rate of "sgd" goes on: as given; divided by (rows seen + 1)^power_t after each epoch
-        (U6); or divided by 5 whenever `n_iter_no_change` epochs running have not improved (U7).
+        The learning rate of "sgd": constant; divided by (rows seen + 1)^power_t after each epoch
+        (U6); or divided by 5 whenever `n_iter_no_change` epochs in a row have not improved (U7).
     learning_rate_init : float, default=0.001
-        Length of the steps of "adam", "sgd" and "gd".
+        The learning rate of "adam" and "gd", and the initial one of "sgd".
     power_t : float, default=0.5
         For "invscaling".
     max_iter : int, default=200
@@ -66,41 +66,42 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         blocks of consecutive rows, and the rows of 256 blocks at a time among themselves: for X
         that is read from a disk (docs/larger-than-memory.md).
     random_state : int, RandomState or None, default=None
-        Of the initial parameters, the split for early stopping, and the shuffles: the numbers that
-        scikit-learn draws.
+        For the initial parameters, the split for early stopping, and the shuffles. They draw the
+        same numbers as scikit-learn.
     tol : float, default=1e-4
-        "adam", "sgd" and "gd" end, or an adaptive rate falls, once the training loss (with early
-        stopping the score) has failed to improve by it for more than `n_iter_no_change` epochs
-        running; "lbfgs" ends where no entry of the gradient is larger.
+        "adam", "sgd" and "gd" stop, or divide an adaptive rate, when the training loss (with early
+        stopping the score) has not improved by it for more than `n_iter_no_change` epochs in a row;
+        "lbfgs" stops when no entry of the gradient is larger.
     verbose : bool or int, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
-        Go on from the last fit; how, `continuation` says.
+        Continue from the last fit, as `continuation` says.
     momentum : float, default=0.9
-        Share of its velocity that "sgd" keeps.
+        Share of the velocity that "sgd" keeps in each step.
     nesterovs_momentum : bool, default=True
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
-        Hold rows out (or take `X_val`), end once their score no longer improves, and keep the
-        parameters that scored best. For "adam", "sgd" and "gd".
+        Hold validation rows out (or use `X_val`), stop when their score no longer improves, and
+        keep the parameters with the best score. For "adam", "sgd" and "gd".
     validation_fraction : float, default=0.1
         Share of the rows that early stopping holds out. Rows of weight 0 are left out first.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Shares that Adam's moments keep of themselves.
+        Shares of its first and second moment that Adam keeps in each step.
     epsilon : float, default=1e-8
         Adam's; outside the bias correction.
     n_iter_no_change : int or inf, default=10
-        Epochs without improvement that are allowed, running: one more acts, as in scikit-learn.
+        Epochs in a row without improvement that are allowed. One more stops the fit, as in
+        scikit-learn.
     max_fun : int, default=15000
-        Evaluations of the loss by "lbfgs", at most.
+        The most evaluations of the loss by "lbfgs".
     backend : "tiled", "loops", "numpy" or None, default=None
         Which form of the equations computes; None is the fastest, "tiled".
     n_threads : int or None, default=None
-        Threads that share the rows of a step where those are more than 1024; None is as many as
-        pay. The bits of the results do not depend on it.
+        Threads that share the rows of a step, if it has more than 1024. None uses as many as pay.
+        The bits of the results do not depend on it.
     class_weight : dict, "balanced", list of dicts or None, default=None
-        Weights of the classes, which multiply those of the samples; "balanced" gives each class the
-        same weight in all. They count in the score of early stopping, too.
+        Weights of the classes, which multiply those of the samples. "balanced" gives each class the
+        same total weight. They also count in the score of early stopping.
     progress : bool, default=False
         Show a bar with loss and time left on standard error.
     max_time : float or None, default=None
@@ -110,25 +111,25 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         own must take `sample_weight` if there are weights. None is
         accuracy.
     checkpoint : Checkpoint or path, default=None
-        A file that keeps what `fit` has reached, every 30 seconds or as the `engine.Checkpoint`
-        says. A fit that was stopped at any moment goes on from there if it is started again with
-        the same data and parameters, and ends with the same bits; one that had ended gives its
-        result again. Another fit's file, such as that of another fold of a cross-validation, is an
-        `engine.CheckpointError`. `partial_fit` takes no note of it.
+        A file that `fit` is saved to, every 30 seconds or as the `engine.Checkpoint` says. If a fit
+        was stopped at any moment, the same call with the same data and parameters resumes it, and
+        it ends with the same bits. If it had ended, the same call gives its result again. The file
+        of another fit, such as another fold of a cross-validation, raises an
+        `engine.CheckpointError`. `partial_fit` ignores it.
     continuation : "exact" or "sklearn", default="exact"
-        What `warm_start` and `partial_fit` go on from. "exact": from everything that the last call
-        ended with, optimiser, generator and order of the rows, so that n then m epochs are n + m at
-        once, bit for bit. "sklearn": from the parameters, with the generator begun anew from
-        `random_state` and, for `warm_start`, a new optimiser. With early stopping both begin so,
-        with the same split of the rows in each fit; if no epoch of a refit beats the best score so
-        far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
+        What `warm_start` and `partial_fit` continue from. "exact": from all that the last call
+        ended with, including optimiser, generator and order of the rows, so that n and then m
+        epochs have the bits of n + m at once. "sklearn": from the parameters, with a new generator
+        of `random_state` and, for `warm_start`, a new optimiser. With early stopping both do the
+        latter, with the same split of the rows in each fit; if no epoch of a refit beats the best
+        score so far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
     coefs_, intercepts_ : list of ndarray
         Of each layer: weights (inputs, units) and intercepts (units,), float32 or float64 as X.
-        What is written to them, or put in their place, counts.
+        You may change or replace them: predictions and further fits use what they hold.
     loss_ : float
         Of the last epoch: the mean over its batches, each before its step, penalty included. Of
         "lbfgs": at the end.
@@ -137,7 +138,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     best_loss_ : float or None
         The lowest; None with early stopping.
     validation_loss_curve_ : list of float or None
-        Loss of the held-out rows after each epoch that had some, without penalty; None if none had.
+        Loss of the validation rows after each epoch, without penalty; None if no fit had such rows.
     validation_scores_, best_validation_score_ : list of float, float; or None
         Of early stopping.
     n_iter_, t_ : int
@@ -155,12 +156,12 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     Notes
     -----
-    What is not as in scikit-learn, docs/estimators.md lists.
+    docs/estimators.md lists what differs from scikit-learn.
 
     Two to three sum_l n_l n_{l-1} multiply-adds a row and epoch. A fit that fails leaves the
     estimator as it was; if it fails because the loss stops being finite, `coefs_` and `intercepts_`
     are the last ones with a finite loss. Ctrl-C ends a fit with a warning, and keeps what was
-    reached. `TrainingWarning` tells of inputs, units and rates that keep training from its goal.
+    reached. `TrainingWarning` warns of inputs, units and rates that keep a fit from training well.
 
     Examples
     --------
@@ -252,14 +253,14 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> "MLPClassifier":
-        """One epoch more on these rows, from where the last call ended.
+        """Train one epoch more, on these rows, from where the last call ended.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`; the rows may be others each time.
         classes : array_like (n_classes,), optional
-            All classes that there will be; needed in the first call.
+            All classes of all calls; required in the first call.
 
         Returns
         -------
@@ -285,7 +286,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return self
 
     def predict(self, X: Any) -> Any:
-        """The label of each row, of those with the highest probability.
+        """The label with the highest probability, for each row.
 
         Parameters
         ----------
@@ -297,8 +298,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
         Notes
         -----
-        sum_l n_l n_{l-1} multiply-adds a row. Rows go through in blocks: beyond the result, memory
-        does not grow with them.
+        sum_l n_l n_{l-1} multiply-adds a row. Rows are taken in blocks, so that only the result
+        grows with their number.
         """
         blocks = self._blocks(X)
         return self._labels.joined([self._labels.decode(block) for block in blocks])
@@ -353,7 +354,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         check_is_fitted(self)
         return RowClassifier(self._network, self._theta(), self._labels)
 
-    # What training asks for.
+    # What the base class calls.
 
     def _set_labels(self, labels: Labels) -> None:
         self._labels = labels
@@ -372,7 +373,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return Rows(X, self._labels.targets(y), weights)
 
     def _require_kind(self, y: Any, names: tuple[str, str]) -> None:
-        """Refuse one label a row where there were several, and the other way round."""
+        """Refuse y with one label a row if that of the fit had several, and the other way round."""
         columns = (self._labels.n_outputs,) if self._labels.kind == MULTILABEL else ()
         if y.shape[1:] != columns:
             before = f"(n_samples, {columns[0]})" if columns else "(n_samples,)"

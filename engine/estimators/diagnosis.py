@@ -23,7 +23,7 @@ LARGE_FEATURE = 30
 # so many of the samples.
 NEARLY_ALL = 0.95
 SATURATED = "saturated: within 1 % of a limit for nearly all samples"
-# A layer suffers when nearly all of its units are idle; half of them idle costs next to nothing.
+# A layer is reported if this share of its units is idle: half of them costs next to nothing.
 MANY_UNITS = 0.9
 # Over fewer samples, units are idle by chance.
 FEWEST_SAMPLES = 20
@@ -50,7 +50,7 @@ def findings(
     learning_rate: float | None,
     names: Sequence[str] | None = None,
 ) -> list[Finding]:
-    """What kept a fit from training well; nothing for a healthy fit.
+    """Findings of what kept a fit from training well; empty for a healthy fit.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def findings(
     loss_curve : sequence of float
         The loss of each epoch of this one fit; NaN or infinite at its end if the fit diverged.
     solver : "sgd", "adam", "gd" or "lbfgs"
-        The curve of "lbfgs" is not looked at: its steps are as long as the loss allows.
+        The curve of "lbfgs" is not checked: its line search chooses the length of the steps.
     learning_rate : float or None
         None where the solver has none.
     names : sequence of str, optional
@@ -129,7 +129,7 @@ def _unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:
 
 
 def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
-    """A sentence for each hidden layer with hardly a unit whose gradient is not practically 0."""
+    """A sentence for each hidden layer in which nearly all units have practically no gradient."""
     found: list[str] = []
     n_hidden = len(network.hidden)
     if X.shape[1] < FEWEST_SAMPLES or n_hidden == 0:
@@ -147,7 +147,7 @@ def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
                 f"{'is' if number == 1 else 'are'} {state}. "
                 f"Their gradient is practically 0, so that they no longer learn."
             )
-        if l < n_hidden:  # of the last, only Z is looked at
+        if l < n_hidden:  # of the last hidden layer, only Z is needed
             activate_numpy(UNITS[unit].code, Z, Z)  # type: ignore[no-untyped-call]
             A = Z
     return found
@@ -157,7 +157,7 @@ def _saturated(Z: Samples, limit: float) -> int:
     """Units whose |z| is beyond the limit for nearly all samples."""
     beyond = np.abs(Z) > limit
     if np.count_nonzero(beyond) < MANY_UNITS * NEARLY_ALL * Z.size:
-        return 0  # or few: the count by unit, ten times as dear, is for the fits in doubt
+        return 0  # or few: the count by unit takes ten times as long, and is for fits in doubt
     return int(np.count_nonzero(np.count_nonzero(beyond, axis=1) >= NEARLY_ALL * Z.shape[1]))
 
 
@@ -170,15 +170,16 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-# Too high if the loss rises to so many times that of the first epoch,
+# The learning rate is too high in each of these four cases.
+# The loss rises to more than this multiple of that of the first epoch.
 RISE = 2.0
-# ends at so many times its lowest, by medians of windows of so many epochs,
+# It ends at more than this multiple of its lowest, by medians of windows of so many epochs.
 FALLBACK, WINDOW = 2.0, 5
-# ends at so many times that of a classifier that knows nothing, and does not come down,
+# It ends above this multiple of that of a classifier that knows nothing, and does not come down.
 UNINFORMED = 1.5
-# or rises by more than a share in so many of the last epochs.
+# It rises by more than this share in so many of the last so many epochs.
 JUMP, JUMPS, LAST_STEPS = 0.4, 3, 10
-# Below this share of the first loss, differences are small.
+# Differences below this share of the first loss do not count.
 SMALL = 0.05
 
 
@@ -211,7 +212,7 @@ def too_high(network: Network, curve: Sequence[float], rate: float) -> list[Find
 
 
 def _seen(network: Network, curve: Sequence[float]) -> str | None:
-    """What the curve shows that a good rate would not, or None."""
+    """What the curve shows of a rate that is too high, in words; None if nothing."""
     if not all(map(math.isfinite, curve)):
         epoch, loss = next((t, J) for t, J in enumerate(curve, 1) if not math.isfinite(J))
         return f"the loss is {loss:g} in epoch {epoch}"
@@ -240,7 +241,7 @@ def _seen(network: Network, curve: Sequence[float]) -> str | None:
 
 
 def _lowest_and_last(curve: Sequence[float]) -> tuple[float, float]:
-    """Of the medians of windows, so that neither is a matter of one epoch."""
+    """The lowest and the last of the medians of windows, so that no single epoch decides."""
     windows = np.array(curve[len(curve) % WINDOW :]).reshape(-1, WINDOW)
     windows.sort(axis=1)
     medians = windows[:, WINDOW // 2]
@@ -248,7 +249,7 @@ def _lowest_and_last(curve: Sequence[float]) -> tuple[float, float]:
 
 
 def _uninformed(network: Network) -> float:
-    """The loss of a classifier that gives all classes the same probability; else no bound."""
+    """The loss of a classifier that gives all classes the same probability; else infinity."""
     if network.output == "softmax":
         return math.log(network.sizes[-1])
     return network.sizes[-1] * math.log(2) if network.output == "sigmoid" else math.inf

@@ -18,13 +18,13 @@ WORDS = "draws"
 
 
 class Draws:
-    """An estimator's generator, that NumPy and compiled shuffles draw from in turn.
+    """The generator of an estimator, from which NumPy and compiled shuffles draw in turn.
 
     Parameters
     ----------
     random_state : int, RandomState or None
-        A new generator, the caller's, or NumPy's own. Compiled shuffles know MT19937 alone: a
-        RandomState of another bit generator gives the seed of one.
+        A new generator, the caller's, or NumPy's own. Compiled shuffles only have MT19937: from a
+        RandomState of another bit generator, the seed of a new MT19937 is drawn.
     """
 
     def __init__(self, random_state: Any) -> None:
@@ -45,18 +45,18 @@ class Draws:
 
     @property
     def generator(self) -> np.random.RandomState:
-        """For NumPy."""
+        """The generator, for draws by NumPy."""
         if self._words is not None:
             put_words(self._generator, self._words)
             self._words = None
         return self._generator
 
     def words(self) -> NDArray[np.uint64]:
-        """For shuffles: a copy of the state."""
+        """A copy of its state, for compiled shuffles."""
         return words_of(self._generator) if self._words is None else self._words.copy()
 
     def go_on_from(self, words: NDArray[np.uint64]) -> None:
-        """Take the state that shuffles left; at once where others draw from the generator, too."""
+        """Take over the state after shuffles; at once if other code may use the generator."""
         self._words = words
         if self._shared:
             _ = self.generator
@@ -75,10 +75,10 @@ def words_found(arrays: Arrays, verifier: Verifier) -> NDArray[np.uint64]:
 def initial_parameters(
     network: Network, generator: np.random.RandomState, dtype: Any, activation: str
 ) -> NDArray[Any]:
-    """scikit-learn's initial values: I1, where f goes by the hidden units, for the output as well.
+    """theta (n_parameters,) with scikit-learn's initial values (I1).
 
-    Each layer's W is drawn input by input, then its b. The output goes by the last hidden layer;
-    `activation` is what it goes by where there is none.
+    Each layer's W is drawn input by input, then its b. The output layer has the factor f of the
+    last hidden layer or, if there is none, that of `activation`.
     """
     hidden = network.hidden or (activation,)
     theta = np.empty(network.n_parameters)

@@ -1,4 +1,4 @@
-"""What to do about a finding of a fit, in the words of Python and of the command line."""
+"""Findings about a fit and what to do about them, worded for Python and for the command line."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

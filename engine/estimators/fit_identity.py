@@ -1,4 +1,4 @@
-"""What makes a fit the fit that it is, for checkpoints: parameters, rows, and where it starts."""
+"""The identity of a fit, for checkpoints: its parameters, its rows, and where it starts."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ from engine.training.identity import (
     identity_of_samples,
 )
 
-# Parameters that may be others when a fit goes on: they change no bits, or only where it ends.
+# Parameters that may differ when a fit resumes: they change no bits, or only where it ends.
 FREE = frozenset(
     {
         "checkpoint",
@@ -64,15 +64,15 @@ def identity_of_fit(
     backend : str
     batch_size : int
     earlier : sequence or None
-        All that an earlier fit has left to go on from, its parameters first; None if it is the
-        first one.
+        What an earlier fit has left for this one to continue, its parameters first; None for a
+        first fit.
     """
     given = {
         name: in_words(value) for name, value in parameters.items() if name not in FREE | RESOLVED
     }
     given["random_state"] = _seed(parameters["random_state"])
     given["backend"], given["batch_size"] = backend, batch_size
-    if not network.hidden:  # then the initial values go by it
+    if not network.hidden:  # then the initial values depend on it
         given["activation"] = in_words(parameters["activation"])
     names_held_out = ("X_val", "y_val", "sample_weight_val")
     blas = SOLVERS[parameters["solver"]].uses_blas or backend == "numpy"
@@ -151,7 +151,7 @@ def _digest(words: Any) -> str:
 
 
 def _code(code: types.CodeType) -> list[Any]:
-    """What a function does, without where it stands."""
+    """The code of a function, without file names and line numbers."""
     constants: list[Any] = []
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
@@ -162,7 +162,7 @@ def _code(code: types.CodeType) -> list[Any]:
 
 
 def _seed(random_state: Any) -> Any:
-    """A number, or the state of a generator; NumPy's own may be anywhere."""
+    """random_state in words: a number, a generator with its state, or NumPy's own, without."""
     if random_state is None:
         return "NumPy's own generator"
     if isinstance(random_state, np.random.RandomState):

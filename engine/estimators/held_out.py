@@ -1,4 +1,4 @@
-"""Rows held out from training: the split for early stopping, their loss and their score."""
+"""Validation rows: the split for early stopping, and their scores."""
 
 import copy
 import inspect
@@ -29,7 +29,7 @@ def split(
 ) -> tuple[Rows, Rows]:
     """Rows to train on, and rows for early stopping, as scikit-learn draws them.
 
-    Rows of weight 0 are as good as left out, so they are.
+    Rows of weight 0 are left out.
     """
     if isinstance(rows.X, np.ndarray):
         check_copy_fits(
@@ -59,7 +59,7 @@ def split(
 
 
 def refuse_too_few(n_rows: int, asked: Any) -> None:
-    """Refuse held-out rows for which R^2, or the scoring that was asked for, is not defined."""
+    """Refuse validation rows for which R^2, or the given scoring, is not defined."""
     if n_rows < LEAST_FOR_R2:
         raise ValueError(_undefined_score(asked, n_rows, [], several=False))
 
@@ -74,8 +74,8 @@ def scorer_of(
 ) -> Callable[[NDArray[Any]], float]:
     """The scorer that the user asked for, as a function of theta.
 
-    If the rows lack a class, a scorer of scikit-learn gets all classes of the fit, if its metric
-    takes them. It is tried before training, so that a score that is not defined is an error then.
+    If the rows lack a class, a scorer of scikit-learn receives all classes of the fit, if its
+    metric takes them. It is called once before training, so that an undefined score is an error.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def scorer_of(
         try:
             scored = _score_before_training(score, start, y)
         except ValueError:
-            # If the rows are not to blame, this raises the scorer's own error.
+            # If the rows are not the reason, this raises the scorer's own error.
             _score_before_training(score, start, _of_all_classes(labels, y))
             scored = math.nan
         if math.isnan(scored):
@@ -123,7 +123,7 @@ def _score_before_training(score: Any, start: NDArray[Any], y: Any) -> float:
 
 
 def _of_all_classes(labels: Labels | None, y: Any) -> Any:
-    """As many labels, with each class among them if there are enough rows."""
+    """Labels in place of y, of the same length, with all classes if there are enough rows."""
     return y if labels is None or y.ndim == 2 else np.resize(labels.classes, len(y))
 
 
@@ -139,7 +139,7 @@ def validation_findings(
 
     `scores` are those of this fit, `fraction` is the share of rows that were held out, and `own`
     says that the user passed them. If there are few rows in all, no more of them can be held out,
-    and nothing is said.
+    and there is no finding.
     """
     found = []
     if len(scores) and np.isnan(scores).all():
@@ -223,7 +223,7 @@ def mean(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
 
 
 def accuracy(labels: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> float:
-    """The share of samples whose labels, all of them, are right."""
+    """The share of samples whose labels are all right."""
     right = labels == y
     return mean(right if right.ndim == 1 else right.all(axis=1), weights)
 
@@ -231,7 +231,7 @@ def accuracy(labels: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None
 def r2(predicted: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> float:
     """Coefficient of determination, the mean over outputs (m, n_outputs); NaN if not finite.
 
-    An output that does not vary counts 1 where it is met exactly, else 0.
+    An output that does not vary counts 1 if it is predicted exactly, else 0.
     """
     if not np.isfinite(predicted).all():
         return float("nan")

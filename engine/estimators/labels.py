@@ -18,7 +18,7 @@ class Labels:
     classes : ndarray (n_classes,)
         Sorted; for multi-label targets the numbers of the columns.
     kind : str
-        "binary" (one output unit, also where there is one class only), "multiclass" (softmax) or
+        "binary" (one output unit, also if there is only one class), "multiclass" (softmax) or
         "multilabel-indicator" (a sigmoid unit a label).
     """
 
@@ -31,7 +31,7 @@ class Labels:
         return 1 if self.kind == BINARY else len(self.classes)
 
     def codes(self, y: Any) -> NDArray[np.int32]:
-        """The number of each sample's class, of which there must be none but the known."""
+        """The class numbers (m,) of the samples, whose classes must all be known."""
         codes: NDArray[np.int32] = np.searchsorted(self.classes, y).astype(np.int32)
         return codes
 
@@ -42,7 +42,7 @@ class Labels:
         return indicators
 
     def targets(self, y: Any) -> NDArray[Any]:
-        """What the network is to give: codes (m,) for softmax, else columns of 0 and 1."""
+        """Targets of the network: class codes (m,) for softmax, else columns of 0 and 1."""
         if self.kind == MULTILABEL:
             return self.indicators(y)
         codes = self.codes(y)
@@ -70,9 +70,9 @@ class Labels:
 
 
 def kind_and_classes(y: Any) -> tuple[str, NDArray[Any]]:
-    """What kind of targets these are, and their classes. Raises for what are no labels."""
+    """The kind of these targets, and their classes. Raises ValueError if they are no labels."""
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iub":
-        classes = np.unique(y)  # most targets, without a longer look
+        classes = np.unique(y)  # a shortcut for most targets
         if 2 * len(classes) <= len(y):
             return (BINARY if len(classes) <= 2 else MULTICLASS), classes
     check_classification_targets(y)

@@ -36,12 +36,12 @@ class Optimiser:
         Velocity, or Adam's moments.
     steps : int
     rate_init, schedule : float, int
-        The rate that it was told, and how that goes on.
+        The initial learning rate, and the code of its schedule.
     rate : float
-        That which its schedule has reached.
+        The current learning rate.
     beta_1, beta_2 : float
     order : ndarray (n_samples,)
-        Numbers of the samples, as they were last shuffled.
+        The order of the samples after the last shuffle.
     """
 
     update: int
@@ -57,14 +57,14 @@ class Optimiser:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the last step; for Adam with both bias corrections in it."""
+        """The learning rate of the last step; for Adam, both bias corrections are included."""
         if self.update != ADAM or self.steps == 0:
             return self.rate
         t = self.steps
         return self.rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
     def fits(self, settings: Settings, n_parameters: int, dtype: Any) -> bool:
-        """Whether it can go on under these settings."""
+        """Whether it can continue with these settings."""
         remembers = n_parameters if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
         return (
             (self.update == ADAM) == (settings.update == ADAM)
@@ -74,7 +74,7 @@ class Optimiser:
 
 
 def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimiser:
-    """Before its first step."""
+    """An optimiser before its first step."""
     remembered = n_parameters if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
     return Optimiser(
         update=settings.update,
@@ -103,10 +103,10 @@ def state_of(
     lowest: float,
     failures: int,
 ) -> State:
-    """The state of a descent that goes on from here. `theta` is taken over, the rest copied.
+    """The state of a descent that continues from here. It holds `theta` itself, not a copy.
 
-    With `same_order`, the order of the samples goes on where their number is as before; where they
-    are not `ordered`, since each step takes all of them, none is kept.
+    With `same_order`, it continues the order of the samples if their number is as before. If they
+    are not `ordered`, since each step takes all of them, no order is kept.
     """
     goes_on = ordered and same_order and settings.shuffle == 1 and optimiser.order.size == n_samples
     counts = np.zeros(N_COUNTS, np.int64)
@@ -129,7 +129,7 @@ def state_of(
 
 
 def optimiser_of(state: State, settings: Settings) -> Optimiser:
-    """What a descent leaves behind; it shares the state's arrays."""
+    """The optimiser at the end of a descent; it shares the arrays of the state."""
     return Optimiser(
         update=settings.update,
         first=state.first,

@@ -1,7 +1,7 @@
-"""What a fit says when it has ended: scikit-learn's warnings and words, and reasons of our own.
+"""Messages at the end of a fit: scikit-learn's warnings and lines, and warnings of our own.
 
-Each function gives what is to be said, as functions of no arguments that print or warn; they are
-called once the estimator holds what was reached.
+Each function returns messages as functions without arguments, which print or warn. They are called
+once the estimator holds the result.
 """
 
 import warnings
@@ -27,9 +27,9 @@ NON_FINITE = (
 
 
 class DivergedFit(ValueError):
-    """The loss stopped being finite; the estimator keeps the last parameters for which it was.
+    """The loss stopped being finite; the estimator keeps the last parameters with a finite one.
 
-    `finding` is what the command line says in place of the message.
+    `finding` is the same for the command line, which words it differently.
     """
 
     def __init__(self, message: str, finding: Finding) -> None:
@@ -40,9 +40,9 @@ class DivergedFit(ValueError):
 def warning(
     message: str, category: type[Warning] = UserWarning, finding: Finding | None = None
 ) -> Callable[[], None]:
-    """A warning that points at the line that called fit, through scikit-learn's decorator.
+    """A warning at the line that called fit, which is outside of scikit-learn's decorator.
 
-    `finding` is what the command line says in place of the message.
+    `finding` is the same for the command line, which words it differently.
     """
     said: Any = category(message)
     said.finding = finding
@@ -55,7 +55,7 @@ def of_findings(findings: list[Finding]) -> ToSay:
 
 
 def of_batch_size(estimator: Any, n_samples: int) -> ToSay:
-    """Of a batch that cannot be as large as was asked for."""
+    """A warning if batch_size is larger than the number of samples."""
     asked = estimator.batch_size
     if SOLVERS[estimator.solver].full_batch or asked == "auto" or asked <= n_samples:
         return []
@@ -67,7 +67,7 @@ def of_batch_size(estimator: Any, n_samples: int) -> ToSay:
 
 
 def not_improved(estimator: Any) -> str:
-    """That neither score nor loss has improved for too long."""
+    """The line that says which score or loss has not improved, and for how long."""
     watched = "Validation score" if estimator.early_stopping else "Training loss"
     return (
         f"{watched} did not improve more than tol={estimator.tol:f} for "
@@ -76,7 +76,7 @@ def not_improved(estimator: Any) -> str:
 
 
 def of_run(estimator: Any, ended: Trained, incremental: bool) -> ToSay:
-    """Why a run ended."""
+    """Messages about why a run ended."""
     if SOLVERS[estimator.solver].by_steps:
         return of_descent(estimator, ended.stopped, incremental)
     if ended.result is None:
@@ -85,7 +85,7 @@ def of_run(estimator: Any, ended: Trained, incremental: bool) -> ToSay:
 
 
 def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
-    """Why a run by steps ended."""
+    """Messages about why a run of "gd", "sgd" or "adam" ended."""
     if stopped == "tol" and estimator.verbose:
         scheduled = SOLVERS[estimator.solver].takes_schedule_in_sklearn
         adaptive = scheduled and estimator.learning_rate == "adaptive"
@@ -108,7 +108,7 @@ def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
 
 
 def of_limits(estimator: Any, stopped: str) -> ToSay:
-    """Of a run that its time limit or Ctrl-C ended."""
+    """A warning if the time limit or Ctrl-C ended the run."""
     if stopped == "interrupted":
         return [warning("Training interrupted by user.")]
     if stopped == "max_time":
@@ -144,7 +144,7 @@ def diverged(estimator: Any, error: DivergedError) -> DivergedFit:
 
 
 def of_divergence(estimator: Any, error: DivergedError) -> ToSay:
-    """With early stopping there are parameters to fall back on."""
+    """The warning for a fit with early stopping, which keeps its best parameters."""
     kept = "The parameters with the best validation score are kept."
     return of_findings([_of_divergence(estimator, f"{where(error)} {kept}")])
 

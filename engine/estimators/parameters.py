@@ -74,6 +74,6 @@ def hidden_units(given: Any, n_hidden: int) -> tuple[str, ...]:
     for name in names:
         if name not in ACTIVATIONS:
             raise ValueError(
-                f"activation must be made of {', '.join(map(repr, ACTIVATIONS))}; got {name!r}."
+                f"activation must name {', '.join(map(repr, ACTIVATIONS))} only; got {name!r}."
             )
     return tuple(ACTIVATIONS[name] for name in names)

@@ -12,9 +12,9 @@ from sklearn.metrics import roc_auc_score
 
 from engine.estimators.findings import Finding
 
-# A class is rare if it has less than this share of what each class would have if all were equal.
+# A class is rare if it has less than this share of the rows that each of equal classes has.
 SHARE = 0.5
-# The rarest classes are judged, so many of them, if they have so many rows, by a part of these.
+# So many of the rarest classes are checked, if each has so many rows, on so many of its rows.
 MOST_CLASSES, FEWEST_ROWS, ROWS_OF_A_CLASS = 5, 20, 100
 # They are compared with so many rows of all classes.
 ROWS_OF_ALL = 300
@@ -41,7 +41,7 @@ class RareClass(NamedTuple):
 def rare_classes(
     targets: NDArray[Any], classes: NDArray[Any], weights: NDArray[Any] | None = None
 ) -> list[RareClass]:
-    """The rarest classes that have enough rows to be judged; rows of weight 0 do not count.
+    """The rarest classes that have enough rows to be checked; rows of weight 0 do not count.
 
     `targets` are codes (m,) or (m, 1), or columns (m, n_labels) of 0 and 1.
     """
@@ -91,7 +91,7 @@ def hardly_ever_predicted(
         if not _ranks_high(is_rare, score) or not _ranks_high(
             is_rare, scores_by_other_rows(X[:, ranked], is_rare)
         ):
-            continue  # nothing that weights could bring out
+            continue  # class weights would not help
         share = 100 * len(one.rows) / n_rows
         found.append(
             Finding(
@@ -112,8 +112,8 @@ def scores_by_other_rows(
     """A score for each of the samples X (n_0, m): high if it looks rare to the other samples.
 
     Kernel ridge regression on squares and products of the standardised features; the score of a
-    sample comes from a fit that leaves this sample out. A network that has learnt noise by heart
-    ranks its own training rows well; these scores do not.
+    sample comes from a fit that leaves this sample out. A network that has memorised noise ranks
+    its own training rows well; these scores do not.
     """
     with np.errstate(all="ignore"):
         rows = X.T.astype(np.float64)
@@ -142,7 +142,7 @@ def _evenly_spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 # square is above LARGE, its standard deviation below SMALL, its mean more than FAR standard
 # deviations from 0, or the standard deviation of another output more than BESIDE times as large.
 LARGE, SMALL, FAR, BESIDE = 10.0, 0.1, 10.0, 10.0
-# A fit is poor if its R^2 is so much below that of a straight line on the same rows, or below 0.
+# A fit is poor if its R^2 is this much below that of a straight line on the same rows, or below 0.
 DEFICIT = 0.2
 # A straight line is fitted only if there are so many rows for each feature.
 ROWS_A_FEATURE = 3
@@ -158,7 +158,7 @@ def unscaled_targets(
     predicted: NDArray[np.floating],
     weights: NDArray[np.floating] | None = None,
 ) -> list[Finding]:
-    """A finding if an output is not scaled, and predicted much worse than need be.
+    """A finding if an output is not scaled, and is predicted much worse than it could be.
 
     Parameters
     ----------

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# By a thread of rich's, so that the clock ticks through a long epoch.
+# A thread of rich redraws the bar, so that the clock also runs during a long epoch.
 REDRAWS_A_SECOND = 10
 
 
 class Report:
-    """What the trainer has said last."""
+    """The latest report of a fit."""
 
     def __init__(self) -> None:
         self.latest: tuple[int, float, float | None] | None = None
 
     def update(self, epoch: int, loss: float, validation: float | None = None) -> None:
-        """Take note of an epoch's end, at the cost of an assignment; the next redraw shows it.
+        """Store the numbers of an epoch that has ended; the next redraw shows them.
 
         Parameters
         ----------
@@ -52,9 +52,9 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
 
     Notes
     -----
-    At most ten redraws a second. On a terminal the bar is one line, which stays when the fit is
-    over or breaks off by an exception or Ctrl-C; into a pipe or a file goes the last line alone,
-    without control characters; a notebook shows it as it shows all bars of rich.
+    At most ten redraws a second. On a terminal the bar is one line, which stays after the fit, also
+    after an exception or Ctrl-C. A pipe or a file receives only the last line, without control
+    characters. A notebook shows it like any bar of rich.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
         try:
             yield report
         finally:
-            bar.columns = bar.columns[:-2]  # no time is left: the line that stays does not say so
+            bar.columns = bar.columns[:-2]  # the line that stays shows no time left
 
 
 COMPILING = "Compiling kernels, which may take a minute: {}."
@@ -82,9 +82,9 @@ _announcing = False
 
 @contextmanager
 def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
-    """Call `say` once, as soon as a kernel has to be compiled, since nothing else happens then.
+    """Call `say` once, when the first kernel has to be compiled, since training waits for it.
 
-    In a block within another one, only the outer block calls its `say`.
+    If such blocks are nested, only the outer one calls its `say`.
     """
     global _announcing
     if _announcing:
@@ -115,7 +115,7 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
 
 
 def _bar(total_epochs: int, report: Report) -> "Progress":
-    """A bar of rich's that takes the newest report whenever it draws itself."""
+    """A bar of rich that shows the latest report at each redraw."""
     from rich.console import Console, RenderableType
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""A fit's training: scikit-learn's parameters as settings of a solver, and a run to its end."""
+"""The training of a fit: settings from scikit-learn's parameters, and the run of a solver."""
 
 import sys
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from engine.training.checkpoint import Keeper, is_over
 from engine.training.result import DivergedError
 from engine.training.run import Run, begin
 
-# SciPy's own, which scikit-learn leaves as it is.
+# SciPy's default, which scikit-learn keeps.
 FTOL_OF_SCIPY = 2.2204460492503131e-09
 
 
@@ -31,10 +31,10 @@ def settings_of(
     batch_size: int,
     scored: bool,
 ) -> Settings:
-    """The settings of a run, from an estimator's parameters, which were checked."""
+    """The settings of a run, from the checked parameters of an estimator."""
     shuffle = given["shuffle"] if not solver.full_batch else False
     schedule = given["learning_rate"] if solver.takes_schedule_in_sklearn else "constant"
-    # scikit-learn stops at one failure more than it says.
+    # scikit-learn stops one epoch later than its n_iter_no_change says.
     patience = min(given["n_iter_no_change"] + 1, sys.maxsize)
     by_steps = solver.by_steps
     return Settings(
@@ -67,7 +67,7 @@ class Trained(NamedTuple):
     """How a fit's training ended.
 
     `stopped` is "max_iter", "tol", "callback", "max_time", "converged", "interrupted" or
-    "diverged"; then `error` says where, and theta is the last one with a finite loss.
+    "diverged". If it diverged, `error` says where, and theta is the last one with a finite loss.
     """
 
     theta: NDArray[Any]
@@ -77,7 +77,7 @@ class Trained(NamedTuple):
 
     @property
     def result(self) -> Any:
-        """SciPy's, if its loop has ended by itself; else None."""
+        """SciPy's result, if its loop has ended by itself; else None."""
         return getattr(self.solver, "result", None) if self.stopped == "converged" else None
 
 
@@ -91,10 +91,10 @@ def train(
     keeper: Keeper | None,
     why_rate: str | None,
 ) -> Trained:
-    """A run to its end; Ctrl-C and divergence are outcomes, not errors.
+    """Run a solver to its end. Ctrl-C and divergence are returned, not raised.
 
     With `why_rate`, each change of the learning rate is printed, after this reason. SciPy's loop
-    counts its own iterations, and says that there were too many.
+    counts its own iterations, so that its result says if there were too many.
     """
     stopped, error = "", None
     blas = solver.uses_blas or problem.backend is NUMPY
@@ -115,26 +115,26 @@ def train(
             run.keep_end(stopped, {})
         except KeyboardInterrupt:
             if minimisation.n_steps == steps_before:
-                raise  # nothing was reached that could be kept
+                raise  # there is nothing to keep
             if keeper is not None:
                 keeper.interrupted()
             stopped = "interrupted"
         except DivergedError as diverged:
             stopped, error = "diverged", diverged
     theta = minimisation.theta if error is None else error.theta
-    if stopped == "converged":  # float32 is rounded from here
+    if stopped == "converged":  # SciPy's result is float64, also if training is in float32
         theta = minimisation.result.x.astype(theta.dtype)  # type: ignore[attr-defined]
     return Trained(theta, stopped, minimisation, error)
 
 
 def _is_over(solver: Solver, keeper: Keeper | None, max_iter: int) -> bool:
-    """Whether a run that was found had ended. SciPy's loop says so itself."""
+    """Whether a run that was found has ended for good. SciPy's own end is found by a replay."""
     if solver.by_steps:
         return is_over(keeper, max_iter)
     return keeper is not None and keeper.found is not None and keeper.found.stopped == "callback"
 
 
 def loss_so_far(state: State) -> float | None:
-    """The loss of the epoch that was interrupted; None if it has not begun."""
+    """The loss of an interrupted epoch so far; None if it has taken no step."""
     weight = float(state.sums[WEIGHT])
     return float(state.sums[COST]) / weight if weight else None

@@ -1,4 +1,4 @@
-"""Rows of users' data, checked by scikit-learn, as the engine's samples in columns; no copies."""
+"""Rows of users' data: scikit-learn's checks, then samples as columns, without copies."""
 
 import math
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from engine.system.mapped_files import (
     conversion_advice,
 )
 
-# Entries of a sparse matrix that are made dense at a time, where it is done at all: 32 MB.
+# Entries of a sparse matrix that are made dense at a time, at most: 32 MB.
 MOST_DENSE_ENTRIES = 4_000_000
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -30,7 +30,7 @@ PLAIN_TARGETS = (*FLOATS, np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bo
 
 
 def is_plain(array: Any, ndim: int, dtypes: tuple[Any, ...]) -> bool:
-    """Whether this is an array of NumPy's own, of one of the dtypes, not empty, and finite."""
+    """Whether this is a plain NumPy array of one of the dtypes, not empty, and finite."""
     if type(array) is not np.ndarray or array.ndim != ndim or array.dtype not in dtypes:
         return False
     if array.size == 0:
@@ -42,9 +42,9 @@ def is_plain(array: Any, ndim: int, dtypes: tuple[Any, ...]) -> bool:
 
 
 def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Any, Any]:
-    """X and y by scikit-learn's checks, but for plain arrays, which they would leave alone.
+    """X and y, checked by scikit-learn. Plain arrays skip the checks, which would not change them.
 
-    With `reset`, the estimator takes note of the features; else they must be those it knows.
+    With `reset`, the estimator stores the features; else they must be those that it has stored.
     """
     X, y = _view(X, "X"), _view(y, "y")
     plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
@@ -74,7 +74,7 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
 
 
 def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
-    """X alone, for predictions: what the checks would leave alone costs less than they do."""
+    """X, checked for predictions. Plain arrays skip the checks, which take longer than a look."""
     X = _view(X, "X")
     plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
     if plain and not hasattr(estimator, "feature_names_in_"):
@@ -93,7 +93,7 @@ def validated_weights(sample_weight: Any, X: Any) -> Any:
 
 
 def _view(array: Any, argument: str) -> Any:
-    """What is mapped from a file, whole, as a plain array of the same memory."""
+    """An array that is mapped from a file, as a plain one of the same memory; all else as it is."""
     if not isinstance(array, np.ndarray):
         return array
     check_whole(argument, array)
@@ -102,7 +102,7 @@ def _view(array: Any, argument: str) -> Any:
 
 @contextmanager
 def _naming_the_row(X: Any, y: Any) -> Iterator[None]:
-    """Say which row, where scikit-learn's message is only that an array has a NaN or infinity."""
+    """Add the row to scikit-learn's message that an array has a NaN or infinity."""
     try:
         yield
     except ValueError as error:
@@ -126,7 +126,7 @@ def _first_bad(name: str, array: Any) -> str:
 
 
 class Rows(NamedTuple):
-    """Checked rows of users' data: inputs, what the network is to give for them, and weights.
+    """Checked rows of users' data: inputs, targets and weights.
 
     Attributes
     ----------
@@ -145,12 +145,12 @@ class Rows(NamedTuple):
         return int(self.X.shape[0])
 
     def chosen(self, numbers: NDArray[Any]) -> "Rows":
-        """The rows of those numbers, which may stand there more than once."""
+        """The rows with these numbers, which may repeat."""
         weights = None if self.weights is None else self.weights[numbers]
         return Rows(self.X[numbers], self.targets[numbers], weights)
 
     def samples(self, dtype: Any) -> Samples:
-        """The same for kernels, in float32 or float64."""
+        """The rows as samples in columns, in float32 or float64."""
         weights = checked_weights(self.weights, self.n_rows, dtype)
         return samples_of(self.X, self.targets, weights, dtype)
 
@@ -163,12 +163,12 @@ class Rows(NamedTuple):
         return evenly_spread(self.X, most, dtype), self.targets[::step], weights
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
-        """At most so many of them, as columns."""
+        """At most so many rows, evenly spread: X as columns."""
         return evenly_spread(self.X, most, dtype)
 
 
 def samples_of(X: Any, targets: NDArray[Any], weights: NDArray[Any] | None, dtype: Any) -> Samples:
-    """Rows for kernels, in float32 or float64, with weights that were checked."""
+    """Rows as samples in columns, in float32 or float64; the weights are checked already."""
     inputs = inputs_of(X, dtype)
     if targets.ndim == 1:
         return Samples(inputs, None, targets, weights)
@@ -178,8 +178,8 @@ def samples_of(X: Any, targets: NDArray[Any], weights: NDArray[Any] | None, dtyp
 def inputs_of(X: Any, dtype: Any) -> Inputs:
     """X (m, n_0), dense or sparse, as (n_0, m).
 
-    Of what is sparse no dense copy is made, but CSC becomes CSR: of the same size, with the numbers
-    of a sample together.
+    A sparse X is not made dense. CSC is converted to CSR, which has the same size and keeps the
+    numbers of a sample together.
     """
     if scipy.sparse.issparse(X):
         rows = X.tocsr()
@@ -191,14 +191,14 @@ def inputs_of(X: Any, dtype: Any) -> Inputs:
         )
     check_as_it_lies("X", X)
     if min(X.strides) < 0:
-        X = np.ascontiguousarray(X)  # once, where each thread would
+        X = np.ascontiguousarray(X)  # once, not in each thread
     with np.errstate(over="ignore"):
         columns: NDArray[Any] = X.T.astype(dtype, copy=False)
     return columns
 
 
 def spread_step(n_rows: int, n_features: int, most: int) -> int:
-    """Every how many rows to take, for at most so many, and fewer where rows are very long."""
+    """The step between rows, so that at most `most` are taken, and fewer if they are very long."""
     return -(-n_rows // min(most, max(1, MOST_DENSE_ENTRIES // n_features)))
 
 

@@ -1,4 +1,4 @@
-"""The rules of scikit-learn's estimators for a run: curves, scores, words, callbacks."""
+"""The watch of a fit, with scikit-learn's rules: curves, scores, printed lines, callbacks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from engine.training.watch import COST, SCORE, VALIDATION, Validation, Watch
 
 
 class Epoch(NamedTuple):
-    """What is known at the end of an epoch, or of an iteration of L-BFGS."""
+    """What callbacks receive at the end of an epoch, or of an iteration of L-BFGS."""
 
     number: int  # from 1, in this fit
     loss: float
@@ -24,23 +24,23 @@ Listener = Callable[[Epoch], bool]
 
 
 class FitWatch(Watch):
-    """The rules of a fit.
+    """The watch of a fit.
 
-    A score of held-out rows decides when to stop, if there is one; else the training loss does.
+    If there is a score of validation rows, it decides when to stop; else the training loss does.
 
     Parameters
     ----------
     validation : Validation or None
     best_score : float
-        The best so far, of earlier fits that this one goes on from.
+        The best score of the earlier fits that this one continues.
     max_time : float
         Seconds after which no further step begins.
     verbose : bool
         Print a line an epoch.
     listeners : list of callables
-        Each is told of every `Epoch`; one that returns True ends the fit.
+        Each is called with every `Epoch`; if one returns True, the fit ends.
     update_bar : callable or None
-        Is told of epochs, loss and validation loss, now and then.
+        Called with the number of epochs, the loss and the validation loss.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FitWatch(Watch):
         self._rate: Callable[[], float] | None = None
 
     def follow(self, rate: Callable[[], float], why: str) -> None:
-        """Print each change of an adaptive rate, and why it was changed."""
+        """Print each change of an adaptive learning rate, and the reason for it."""
         self._rate, self._why_rate, self._last_rate = rate, why, rate()
 
     @property
@@ -70,13 +70,13 @@ class FitWatch(Watch):
 
     @property
     def validation_losses(self) -> list[float]:
-        """The loss of the held-out rows after each epoch; none without such rows."""
+        """The loss of the validation rows after each epoch; empty without such rows."""
         losses: list[float] = self.rows[:, VALIDATION].tolist()
         return losses if self._validation is not None else []
 
     @property
     def scores(self) -> list[float]:
-        """The score after each epoch; none if no score decides."""
+        """The score after each epoch; empty if no score decides when to stop."""
         scores: list[float] = self.rows[:, SCORE].tolist()
         return scores if self._scored else []
 
@@ -117,12 +117,7 @@ class FitWatch(Watch):
         return value
 
     def _tell(self, progress: Progress, rows: NDArray[np.float64]) -> bool:
-        if self._verbose:
-            first = self.n_iter - len(rows)
-            for number, row in enumerate(rows, start=first + 1):
-                print(f"Iteration {number}, loss = {row[COST]:.8f}")
-                if self._scored:
-                    print(f"Validation score: {row[SCORE]:f}")
+        self._print(rows)
         if self._rate is not None and self._rate() != self._last_rate:
             self._last_rate = self._rate()
             print(f"{self._why_rate} Setting learning rate to {self._last_rate:f}")
@@ -136,6 +131,14 @@ class FitWatch(Watch):
         for listener in self._listeners:
             stop |= listener(Epoch(self.n_iter, loss, validation_loss, progress.theta))
         return stop
+
+    def _print(self, rows: NDArray[np.float64]) -> None:
+        if not self._verbose:
+            return
+        for number, row in enumerate(rows, start=self.n_iter - len(rows) + 1):
+            print(f"Iteration {number}, loss = {row[COST]:.8f}")
+            if self._scored:
+                print(f"Validation score: {row[SCORE]:f}")
 
     def diverged(self, found: Diverged) -> DivergedError:
         return DivergedError(

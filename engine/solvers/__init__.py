@@ -1,4 +1,4 @@
 """Solvers: how parameters move from one step to the next.
 
-A solver knows neither who watches a run nor who saves it: that is for `engine.training`.
+A solver does not know who watches a run or who saves it: `engine.training` does both.
 """

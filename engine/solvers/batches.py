@@ -2,13 +2,13 @@
 
 Every backend and every number of threads takes the same order. The numbers come from
 xoshiro256++ (Blackman & Vigna 2021), whose four words of state NumPy fills from the seed; a number
-below n is drawn without bias as in Lemire 2019, section 3. The exchanges are Fisher's and Yates'.
-Or they come from the Mersenne Twister, as NumPy's RandomState draws them (mersenne.py): which of
-the two, the length of the state says.
+below n is drawn without bias as in Lemire 2019, section 3. The shuffle is Fisher's and Yates'. If
+the state has 625 words, the numbers come from the Mersenne Twister instead, as NumPy's RandomState
+draws them (mersenne.py).
 
-A shuffle by blocks is one of two levels, after CorgiPile (Xu et al. 2022, section 4): the blocks of
-consecutive samples in a random order, then the samples of so many blocks at a time, a buffer, among
-themselves. What a buffer holds can be read from a disk block by block.
+A shuffle by blocks has two levels, after CorgiPile (Xu et al. 2022, section 4). It puts blocks of
+consecutive samples into a random order. Then it shuffles the samples within each buffer of 256
+blocks. So the samples of a buffer can be read from a disk block by block.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ BUFFER_BLOCKS = 256  # in a buffer: 64 MB, 128 MB
 
 
 def samples_of_a_block(n_features: int) -> int:
-    """Consecutive samples that a shuffle by blocks keeps near each other; by their length alone.
+    """Samples of a block, for inputs of so many features.
 
     >>> samples_of_a_block(20), samples_of_a_block(100_000)
     (3276, 1)
@@ -34,13 +34,13 @@ def samples_of_a_block(n_features: int) -> int:
 
 
 def random_state(seed: int) -> NDArray[np.uint64]:
-    """Four words of state, apart from the stream that initial parameters are drawn from."""
+    """Four words of state, of another random stream than that of the initial parameters."""
     sequence = np.random.SeedSequence(seed, spawn_key=(1,))
     return sequence.generate_state(4, np.uint64).astype(np.uint64)
 
 
 def in_order(n_samples: int) -> NDArray[Any]:
-    """0, 1, ..., n_samples - 1, in four bytes each where that is enough."""
+    """0, 1, ..., n_samples - 1, as int32 if that is enough, else as int64."""
     return np.arange(n_samples, dtype=np.int32 if n_samples < 2**31 else np.int64)
 
 
@@ -73,7 +73,7 @@ def random_below(n, state):
 
 @compiled_once
 def shuffle_loops(order, state):
-    """Put `order` into a random order, each of them equally likely."""
+    """Shuffle `order`; each order is equally likely."""
     if state.size > 4:
         shuffle_mersenne_loops(order, state)
         return
@@ -86,16 +86,16 @@ def shuffle_loops(order, state):
 
 @compiled_once
 def shuffle_blocks_loops(order, state, block):
-    """0 ... n - 1 in blocks of `block` at random, and each buffer of blocks at random within.
+    """Write 0 ... n - 1 into `order`: blocks in random order, each buffer of blocks shuffled.
 
-    What `order` held does not matter: an epoch's order depends on the generator alone.
+    The result depends on the generator alone, not on what `order` held.
     """
     n_blocks = -(-order.size // block)
     for number in range(n_blocks):
         order[number] = number
     shuffle_loops(vector_at(order, 0, n_blocks), state)
-    # From the last block to the first, in the place of their numbers: a block has samples enough to
-    # begin no earlier than at its number's place, so that none is overwritten before its turn.
+    # Go from the last block to the first, and write samples over the numbers of the blocks. A block
+    # has at least one sample, so no number is overwritten before it is read.
     stop = buffer_stop = order.size
     for place in range(n_blocks - 1, -1, -1):
         first = np.int64(order[place]) * block
@@ -109,17 +109,17 @@ def shuffle_blocks_loops(order, state, block):
 
 
 def no_order(n_samples: int) -> NDArray[Any]:
-    """A stand-in for an order that nobody asks for, since each step takes all samples.
+    """A read-only placeholder for the order, for runs in which each step takes all samples.
 
-    Read-only, and of no size in memory. A shuffle of it draws the numbers that a shuffle draws.
+    It takes no memory. `shuffle` does not change it, but draws the numbers of a real shuffle.
     """
     return np.broadcast_to(np.int32(0), (n_samples,))
 
 
 def shuffle(order: NDArray[Any], state: NDArray[np.uint64], block: int = 0) -> None:
-    """The same from Python: by blocks of so many samples, or all at once if `block` is 0.
+    """Shuffle `order` from Python: by blocks of so many samples, or all at once if `block` is 0.
 
-    Of what is read-only, only the generator goes on.
+    A read-only order stays as it is; only the generator advances.
     """
     with np.errstate(over="ignore"):  # words wrap around, which NumPy would warn of
         if not order.flags.writeable:
@@ -131,7 +131,7 @@ def shuffle(order: NDArray[Any], state: NDArray[np.uint64], block: int = 0) -> N
 
 
 def draw_order(n_samples: int, state: NDArray[np.uint64], block: int) -> None:
-    """Let the generator go on as a shuffle of so many samples would."""
+    """Advance the generator as a shuffle of so many samples would."""
     if not block:
         draw_order_mersenne_loops(n_samples, state)
         return

@@ -1,13 +1,12 @@
 """Descent by steps of a given length: "gd", "sgd" and "adam", on every backend.
 
-The tiled backend takes batches of up to one span of samples in compiled slices (slices.py). All
-else goes step by step from Python: the other backends, and larger batches, whose chunks may be
-shared by threads. Both ways take the same batches, and stop at the same places.
+The tiled backend takes batches of up to one span of samples in compiled slices (slices.py). The
+other backends, and larger batches, whose chunks threads may share, go step by step from Python.
+Both take the same batches and stop at the same places.
 """
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,15 @@ from engine.solvers.batches import shuffle
 from engine.solvers.learning_rate import scale_rate
 from engine.solvers.read_ahead import ReadAhead
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
-from engine.solvers.solver import Arrays, Budget, Diverged, OfState, Problem, Progress
+from engine.solvers.solver import (
+    Arrays,
+    Budget,
+    Confirmed,
+    Diverged,
+    OfState,
+    Problem,
+    Progress,
+)
 from engine.solvers.state import (
     ADAM,
     EPOCHS,
@@ -43,7 +50,7 @@ from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
 SLICE_SECONDS = 0.05
-# What a step takes, before a slice has shown it: seldom less than it really does.
+# Estimated seconds of a step, until a slice was timed; a step seldom takes longer.
 SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 2e-9
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
@@ -56,7 +63,7 @@ class Slices:
     inputs : ndarray or SparseColumns
         X of the samples.
     expected_seconds : float
-        Of a step, as far as one knows beforehand.
+        Of a step, estimated before any was timed.
     """
 
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
@@ -78,8 +85,8 @@ class Slices:
         n_epochs: int,
         history: NDArray[np.float64],
     ) -> int:
-        """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended."""
-        with np.errstate(all="ignore"):  # what overflows shows in the next cost
+        """Take up to `n_steps` steps, or `n_epochs` epochs; returns how the slice ended."""
+        with np.errstate(all="ignore"):  # an overflow shows in the next cost
             ended = descend_tiled(
                 state,
                 settings,
@@ -94,7 +101,7 @@ class Slices:
         return int(ended)
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
-        """J on all samples; without compiling anything but what the steps need."""
+        """J on all samples, by the kernels of the steps, so that no other one is compiled."""
         settings = Settings(update=EVALUATE, batch_size=SPAN_SAMPLES, judged=1)
         state = new_state(theta, settings, self._samples.n_samples, seed=0)
         history = np.zeros((1, 2))
@@ -116,7 +123,7 @@ class Steps:
         self._weights = samples.weights if isinstance(samples, Samples) else None
         self._total_weight = total_weight(samples)
         self._sums = sums_of(backend, layers, samples, n_threads)
-        self.expected_seconds = math.inf  # unknown: slices grow by what they took
+        self.expected_seconds = math.inf  # unknown: slices grow by their measured times
 
     def advance(
         self,
@@ -126,7 +133,7 @@ class Steps:
         n_epochs: int,
         history: NDArray[np.float64],
     ) -> int:
-        """Up to `n_steps` steps or `n_epochs` epochs; returns how it ended. As `descend_tiled`."""
+        """Take up to `n_steps` steps, or `n_epochs` epochs, as `descend_tiled`; how it ended."""
         with np.errstate(all="ignore"):  # what overflows shows in a cost
             return self._advance(state, settings, n_steps, n_epochs, history)
 
@@ -147,7 +154,7 @@ class Steps:
                 shuffle(state.order, state.random, settings.block)
             row = counts[EPOCHS] - epochs_before
             cost, weight, dtheta = self._mean(state.theta, settings.alpha, state.order, first, last)
-            if weight > 0:  # else no sample of the batch counts
+            if weight > 0:  # at weight 0, the batch counts for nothing
                 if not math.isfinite(cost):
                     history[row, 0] = cost
                     return DIVERGED
@@ -181,7 +188,7 @@ class Steps:
         self, theta: NDArray[Any], alpha: float, order: NDArray[Any], first: int, last: int
     ) -> tuple[float, float, NDArray[Any]]:
         """J of a batch, its weight S, and dJ/dtheta."""
-        everything = last - first == order.size  # in whatever order
+        everything = last - first == order.size  # then the order does not matter
         batch = IN_ORDER if everything else order[first:last]
         if everything:
             weight = self._total_weight
@@ -220,9 +227,9 @@ class Steps:
 
 
 def way_of(problem: Problem, settings: Settings) -> Slices | Steps:
-    """Compiled slices where there are such, for batches that one thread takes; else steps.
+    """Compiled slices, if the backend has them and one thread takes a batch; else steps.
 
-    Steps that are iterations sum by chunks, in float64, however few samples there are.
+    If each step is an iteration, it sums by chunks, in float64, even over few samples.
     """
     backend, layers, samples, _, n_threads = problem
     in_slices = backend is TILED and not settings.full_batch
@@ -238,13 +245,13 @@ class Descent(OfState):
     ----------
     problem : Problem
     state : State
-        Where it begins, or goes on. Changed in place, all the time.
+        Where it begins or resumes. Each step changes it in place.
     settings : Settings
 
     Attributes
     ----------
     last_finite : State
-        The latest state that was copied and whose cost is known to be finite.
+        The latest copied state whose cost is known to be finite.
     """
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
@@ -253,10 +260,10 @@ class Descent(OfState):
         self.ended = None
         self._way = way_of(problem, settings)
         self._ahead = ReadAhead.of(self._way.inputs, settings.block)
-        self._order: tuple[int, NDArray[Any]] | None = None  # a copy, and its epoch
+        self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self._confirmed: State | None = None
         self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
-        # Steps of a slice by what they should take: the first ones may have compiled.
+        # Steps of a slice by the estimate: the time of the first ones may include compiling.
         self._expected_steps = SLICE_SECONDS / self._way.expected_seconds
         self._n_steps, self._taken, self._seconds = 0, 0, math.inf
 
@@ -269,7 +276,7 @@ class Descent(OfState):
         return int(self.state.counts[STEPS])
 
     def advance(self, budget: Budget) -> Progress:
-        """One step, and as many more as fit into the time; no more than a slice."""
+        """Take one step, and as many more as fit into the budget and into a slice."""
         epochs_before, steps_before = self.n_iter, self.n_steps
         n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
         self._rows = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
@@ -292,16 +299,18 @@ class Descent(OfState):
         return Progress(rows, self.state.theta, n_steps, before)
 
     def missed(self, n_iter: int) -> Progress:
-        """The epochs after these, of the latest slice."""
+        """The epochs after the first `n_iter`, if the latest slice ended them."""
         rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
-        rows = rows[~np.isnan(rows[:, 0])]  # Ctrl-C may come before a cost is noted
+        rows = rows[~np.isnan(rows[:, 0])]  # Ctrl-C may come before a cost is written
         before = self._begun.theta if self.settings.full_batch else None
         return Progress(rows, self.theta, self.n_steps, before)
 
-    def confirmed(self) -> Callable[[], Arrays] | None:
-        """The state in which the latest `advance` began, once its first step has been taken."""
+    def confirmed(self) -> Confirmed | None:
+        """Where the latest `advance` began, once its first step has been taken."""
         state = self._confirmed
-        return None if state is None else lambda: state.arrays("state")
+        if state is None:
+            return None
+        return Confirmed(int(state.counts[EPOCHS]), lambda: state.arrays("state"))
 
     def arrays(self) -> Arrays:
         """Its state."""
@@ -312,7 +321,7 @@ class Descent(OfState):
         return {**self.arrays(), **self.last_finite.arrays("finite")}
 
     def cost_of(self, theta: NDArray[Any]) -> float:
-        """J at the parameters that come back. Raises Diverged if it is not finite."""
+        """J at the parameters to return. Raises Diverged if it is not finite."""
         cost = self._way.cost(theta, self.settings.alpha)
         if not math.isfinite(cost):
             begun = self.state.counts[POSITION] > 0
@@ -320,12 +329,12 @@ class Descent(OfState):
         return cost
 
     def close(self) -> None:
-        """Ask for no more data ahead of time."""
+        """Stop reading ahead."""
         if self._ahead is not None:
             self._ahead.close()
 
     def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
-        """One step, and up to n_steps more; how it ended, and the seconds that it took."""
+        """Take one step, and up to n_steps more; how the slice ended, and its seconds."""
         self._begun = self._copied_state()
         start = time.perf_counter()
         ended = self._way.advance(self.state, self.settings, 1, len(history), history)
@@ -333,7 +342,7 @@ class Descent(OfState):
         seconds = time.perf_counter() - start
         if ended == DIVERGED:
             return ended, seconds
-        # That the cost is finite where it began, only the first step has shown.
+        # The first step has shown that the cost is finite where the slice began.
         self.last_finite = self._confirmed = self._begun
         if ended == UNFINISHED:
             rest = history[self.n_iter - self._rows_begin :]
@@ -347,7 +356,7 @@ class Descent(OfState):
         return ended, seconds
 
     def _copied_state(self) -> State:
-        """A copy, of the order once an epoch: that of many samples takes longer than a slice."""
+        """A copy of the state; of a long order only once an epoch, since it takes long."""
         state = self.state
         if self.settings.full_batch:  # nothing else changes
             theta, counts, sums = state.theta.copy(), state.counts.copy(), state.sums.copy()
@@ -356,7 +365,7 @@ class Descent(OfState):
         if position and self._order is not None and self._order[0] == epoch:
             return state.copy(self._order[1])
         copied = state.copy()
-        self._order = (epoch, copied.order) if position else None  # at 0, a new one is to come
+        self._order = (epoch, copied.order) if position else None  # at 0, the next step shuffles
         return copied
 
     def _read_ahead(self) -> None:
@@ -369,7 +378,7 @@ class Descent(OfState):
     ) -> Diverged:
         """The error for a cost that is not finite, with the parameters one step earlier.
 
-        They are computed again, from the copy that was made when the slice began.
+        They are computed again from `last_finite`.
         """
         state = self.state
         step = int(state.counts[STEPS])

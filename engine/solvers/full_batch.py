@@ -1,13 +1,12 @@
-"""What solvers have in common that take all samples in each step and need no order of them."""
+"""The common part of solvers that take all samples in each step, and so need no order of them."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.solvers.solver import Arrays, Diverged, OfState, Problem, Progress
+from engine.solvers.solver import Arrays, Confirmed, Diverged, OfState, Problem, Progress
 from engine.solvers.state import Settings, State
 from engine.sums.objective import Objective
 
@@ -19,7 +18,7 @@ class FullBatch(OfState):
     ----------
     problem : Problem
     state : State
-        Its theta is where the run begins, and its counts tell of stagnation. Changed in place.
+        Its theta is where the run begins; its counts serve the stopping rule. Changed in place.
     settings : Settings
 
     Attributes
@@ -27,7 +26,7 @@ class FullBatch(OfState):
     objective : Objective
         J and its gradient, as functions of theta.
     n_iter : int
-        `advance` counts it.
+        Iterations that `advance` has counted.
     ended : str or None
     """
 
@@ -37,17 +36,20 @@ class FullBatch(OfState):
         self.objective = Objective(backend, layers, samples, alpha, n_threads)
         self.ended: str | None = None
         self.n_iter = 0
+        self._latest: Progress | None = None  # what the latest iteration has done
 
     @property
     def n_steps(self) -> int:
         return self.n_iter
 
     def missed(self, n_iter: int) -> Progress:
-        """Nothing: an iteration that was left in its midst has not ended."""
+        """The latest iteration, if it comes after the first `n_iter`."""
+        if self._latest is not None and self.n_iter > n_iter:
+            return self._latest
         return Progress(np.zeros((0, 2)), self.theta, self.n_iter)
 
-    def confirmed(self) -> Callable[[], Arrays] | None:
-        """Nothing to resume from, unless a solver says more."""
+    def confirmed(self) -> Confirmed | None:
+        """None, unless a solver overrides it."""
         return None
 
     def arrays(self) -> Arrays:
@@ -59,7 +61,7 @@ class FullBatch(OfState):
         return self.arrays()
 
     def cost_of(self, theta: NDArray[Any]) -> float:
-        """J at the parameters that come back. Raises Diverged if it is not finite."""
+        """J at the parameters to return. Raises Diverged if it is not finite."""
         cost = self.objective.cost(theta)
         if not math.isfinite(cost):
             raise Diverged(cost, self.last_finite().copy(), self.n_iter, self.n_iter)
@@ -70,4 +72,4 @@ class FullBatch(OfState):
         return self.theta
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""

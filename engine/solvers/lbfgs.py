@@ -3,9 +3,9 @@
 Limited-memory BFGS keeps the last ten pairs of steps and changes of the gradient, and a line search
 tries one or more points a step (Byrd, Lu, Nocedal & Zhu 1995; Zhu et al. 1997, algorithm 778).
 
-SciPy runs its own loop, and a run here is advanced from outside. So SciPy's loop has a thread of
-its own, which waits while a point is evaluated: at any time one of the two works. A run that is
-alone is driven by SciPy's loop in the caller's thread, which is faster.
+SciPy runs its own loop, but a run here is advanced from outside. So SciPy's loop has a thread of
+its own, which waits while the caller evaluates a point: only one of the two works at a time. If a
+run is not advanced in turns with others, SciPy's loop runs in the caller's thread, which is faster.
 """
 
 import _thread
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from engine.solvers.full_batch import FullBatch
-from engine.solvers.solver import Arrays, Budget, Diverged, Problem, Progress
+from engine.solvers.solver import Arrays, Budget, Confirmed, Diverged, Problem, Progress
 from engine.solvers.state import Settings, State, euclidean_norm
 from engine.sums.blas import hold_blas, limit_own_thread
 
-# J and dJ/dtheta at a point, by the function that evaluates them, or from a log of an earlier run.
+# J and dJ/dtheta at a point: evaluated, or taken from the log of an earlier run.
 Evaluate = Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
 Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
@@ -38,9 +38,9 @@ class LBFGS(FullBatch):
         "converged" once SciPy's loop has ended: its line search finds no lower cost, or one of
         SciPy's own limits was reached.
     result : OptimizeResult or None
-        SciPy's, then.
+        SciPy's result, once its loop has ended.
     evaluated : callable
-        What evaluates a point; another one may give evaluations again that an earlier run has made.
+        Evaluates a point, or returns what an earlier run has evaluated there.
     n_evaluations : int
     """
 
@@ -49,21 +49,21 @@ class LBFGS(FullBatch):
         self.result: Any = None
         self.evaluated: Evaluated = lambda theta, evaluate: evaluate(theta)
         self.n_evaluations = 0
-        self._last: Point | None = None  # evaluated last
+        self._last: Point | None = None  # the point evaluated last
         self._reached: Point | None = None  # at the end of the last iteration
-        self._confirmed: Arrays | None = None
+        self._confirmed: Confirmed | None = None
         self._options = {
             "maxiter": settings.most_iterations,
             "maxfun": settings.most_evaluations,
             "ftol": settings.ftol,
             "gtol": settings.gtol,
         }
-        self._loop: ScipyLoop | None = None  # that of a run which is advanced
+        self._loop: ScipyLoop | None = None  # SciPy's thread, if the run is advanced
         self._asked: Asked | None = None
 
     def advance(self, budget: Budget) -> Progress:
-        """To the end of the next iteration, or of the run. Each point tried is a pass."""
-        self._confirmed = None if self._reached is None else self.arrays()
+        """Run to the end of the next iteration, or of the run. Each point tried is a pass."""
+        self._confirmed = None if self._reached is None else self._here()
         if self._loop is None:
             self._loop = ScipyLoop(self.theta.astype(np.float64), self._options)
             self._asked = self._loop.begin()
@@ -79,15 +79,15 @@ class LBFGS(FullBatch):
             point = self._at(asked.x)
             if self._reached is None:
                 self._reached = point
-                self._confirmed = self.arrays()
+                self._confirmed = self._here()
             self._asked = self._loop.answer(point.cost, point.dtheta.astype(np.float64))
 
     def drive(self, between: Callable[[Progress], bool]) -> None:
-        """To the end of the run, in the caller's thread: `between` is called after each iteration.
+        """Run to the end in the caller's thread, and call `between` after each iteration.
 
-        For a run that nobody advances in turns with others: to hand over each point to another
-        thread and back takes as long as a small network's pass. `between` ends the run by returning
-        True. SciPy ends it at a StopIteration, whoever raises it: one of a user's comes through.
+        For a run that is not advanced in turns with others: handing each point to another thread
+        and back takes as long as a small network's pass. `between` returns True to end the run.
+        SciPy catches a StopIteration that a user's callback raises; it is raised again here.
         """
         stopped, raised = False, None
 
@@ -95,8 +95,8 @@ class LBFGS(FullBatch):
             point = self._at(x)
             if self._reached is None:
                 self._reached = point
-                self._confirmed = self.arrays()
-            hold_blas()  # SciPy goes on with it
+                self._confirmed = self._here()
+            hold_blas()  # SciPy uses BLAS next
             return point.cost, point.dtheta.astype(np.float64)
 
         def callback(intermediate_result: Any) -> None:
@@ -109,7 +109,7 @@ class LBFGS(FullBatch):
                 raise
             if stopped:
                 raise StopIteration
-            self._confirmed = self.arrays()
+            self._confirmed = self._here()
             hold_blas()
 
         start = self.theta.astype(np.float64)
@@ -121,20 +121,21 @@ class LBFGS(FullBatch):
 
     @property
     def begun(self) -> bool:
-        """Whether it has been advanced: then it goes on in SciPy's thread."""
+        """Whether it was advanced. If so, SciPy's loop runs in its own thread."""
         return self._loop is not None
 
     def _iteration(self, x: NDArray[np.float64]) -> Progress:
-        """What an iteration has done that ended at x."""
+        """The progress of an iteration that ended at x."""
         before = self._reached
         assert before is not None
         self._reached = point = self._at(x)
         self.theta[:] = point.theta
-        self.n_iter += 1
         if not self.settings.judged:
             self.observe(before.cost)
         row = np.array([[before.cost, euclidean_norm(before.dtheta)]])
-        return Progress(row, self.theta, self.n_iter, before.theta, point.cost)
+        self._latest = Progress(row, self.theta, self.n_iter + 1, before.theta, point.cost)
+        self.n_iter += 1  # last: Ctrl-C before this leaves the iteration unfinished
+        return self._latest
 
     def _at(self, x: NDArray[np.float64]) -> "Point":
         """J and its gradient at x, in the dtype of the data; the point evaluated last is kept."""
@@ -152,13 +153,17 @@ class LBFGS(FullBatch):
             raise Diverged(cost, self.last_finite().copy(), step, step)
         return cost, dtheta
 
-    def confirmed(self) -> Callable[[], Arrays] | None:
-        """Where the latest `advance` began."""
-        arrays = self._confirmed
-        return None if arrays is None else lambda: arrays
+    def confirmed(self) -> Confirmed | None:
+        """The arrays of where the latest `advance` began."""
+        return self._confirmed
+
+    def _here(self) -> Confirmed:
+        """Where it is now."""
+        arrays = self.arrays()
+        return Confirmed(self.n_iter, lambda: arrays)
 
     def arrays(self) -> Arrays:
-        """Its parameters, and how many evaluations have led to them."""
+        """The parameters, and the number of evaluations so far."""
         return {"theta": self.last_finite(), "evaluations": np.array([self.n_evaluations])}
 
     def last_finite(self) -> NDArray[Any]:
@@ -189,9 +194,9 @@ class Point(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What SciPy's loop wants: the value at x; or nothing more, when it has ended with `result`.
+    """A request of SciPy's loop: the value at x. If x is None, it has ended with `result`.
 
-    `iterate` is where an iteration has ended meanwhile.
+    `iterate` is where an iteration has ended since the last request, or None.
     """
 
     x: NDArray[np.float64] | None
@@ -200,27 +205,27 @@ class Asked(NamedTuple):
 
 
 class Abandoned(BaseException):
-    """Ends SciPy's loop from within, when nobody will answer it any more."""
+    """Raised in SciPy's thread, to end its loop when the run is closed."""
 
 
 class ScipyLoop:
-    """SciPy's L-BFGS-B in a thread of its own, which waits for an answer to each point it asks for.
+    """SciPy's L-BFGS-B in its own thread, which waits for the value at each point it requests.
 
     Parameters
     ----------
     start : ndarray (n_parameters,) float64
     options : dict
-        SciPy's.
+        Options of SciPy's L-BFGS-B.
     """
 
     def __init__(self, start: NDArray[np.float64], options: dict[str, Any]) -> None:
         self._exchange = Exchange(start, options)
-        # The thread knows the exchange alone, so that it does not keep this object.
+        # The thread holds only the exchange, so that this object can be garbage collected.
         self._close = weakref.finalize(self, self._exchange.abandon)
         self._close.atexit = False
 
     def begin(self) -> Asked:
-        """The first point."""
+        """Start the thread; returns its first request."""
         self._exchange.context = copy_context()
         try:
             _thread.start_new_thread(self._exchange.run, ())
@@ -232,8 +237,8 @@ class ScipyLoop:
         return self._exchange.wait()
 
     def answer(self, cost: float, gradient: NDArray[np.float64]) -> Asked:
-        """What it wants next, given J and its gradient at the point it asked for."""
-        hold_blas()  # SciPy goes on with it
+        """Give SciPy J and its gradient at the requested point; returns its next request."""
+        hold_blas()  # SciPy uses BLAS next
         self._exchange.answer = cost, gradient
         self._exchange.answered.release()
         return self._exchange.wait()
@@ -244,13 +249,13 @@ class ScipyLoop:
 
 
 class Exchange:
-    """What the two threads share. `answered` and `asked` are locks that one sets for the other."""
+    """What the two threads share. Each waits on a lock that the other one releases."""
 
     def __init__(self, start: NDArray[np.float64], options: dict[str, Any]) -> None:
         self._start = start
         self._options = options
         self.context = copy_context()
-        self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: nobody will
+        self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: the run is closed
         self._question: Asked | BaseException | None = None
         self._iterate: NDArray[np.float64] | None = None
         self.answered, self._asked = _thread.allocate_lock(), _thread.allocate_lock()
@@ -258,7 +263,7 @@ class Exchange:
         self._asked.acquire()
 
     def wait(self) -> Asked:
-        """Until SciPy's loop wants something."""
+        """Wait for the next request of SciPy's loop."""
         self._asked.acquire()
         question, self._question = self._question, None
         if isinstance(question, BaseException):
@@ -267,18 +272,18 @@ class Exchange:
         return question
 
     def abandon(self) -> None:
-        """Let the thread end at its next question, or now if it waits for an answer."""
+        """Make the thread end at its next request, or now if it waits for an answer."""
         self.answer = None
         if self.answered.locked():
             self.answered.release()
 
     def run(self) -> None:
-        """The thread."""
+        """What the thread runs."""
         try:
             self.context.run(self._minimise)
         except Abandoned:
             return
-        except BaseException as error:  # it is the caller's
+        except BaseException as error:  # raised again in the caller's thread
             self._question = error
         self._asked.release()
 

@@ -1,8 +1,9 @@
 """The Mersenne Twister MT19937, as NumPy's RandomState draws from it, for compiled shuffles.
 
 Matsumoto & Nishimura 1998. A state is 625 numbers: the 624 words of the generator, and how many of
-them have been drawn since they were made. A word w goes out tempered. A number below n is the next
-word's lowest bits, as many as n - 1 has, and words that give n or more are passed over.
+them have been drawn since they were made. Each word is tempered before it is used. A number below n
+consists of the lowest bits of the next word, as many as n - 1 has. Words that give n or more are
+skipped.
 """
 
 from typing import Any
@@ -25,7 +26,7 @@ def words_of(generator: np.random.RandomState) -> NDArray[np.uint64]:
 
 
 def put_words(generator: np.random.RandomState, words: NDArray[np.uint64]) -> None:
-    """Set a RandomState to a state (625,); a normal number that it has in store it keeps."""
+    """Set a RandomState to a state (625,). It keeps a normal number that it has drawn ahead."""
     state: Any = generator.get_state(legacy=False)
     state["state"]["key"] = words[:WORDS].astype(np.uint32)
     state["state"]["pos"] = int(words[WORDS])
@@ -34,7 +35,7 @@ def put_words(generator: np.random.RandomState, words: NDArray[np.uint64]) -> No
 
 @inlined
 def mixed(high, low, middle):
-    """A new word, from the top bit of one, the lower bits of the next, and one further on."""
+    """A new word from the top bit of `high`, the lower bits of `low`, and the word `middle`."""
     joined = (high & np.uint64(0x80000000)) | (low & np.uint64(0x7FFFFFFF))
     return middle ^ (joined >> np.uint64(1)) ^ ((joined & np.uint64(1)) * np.uint64(0x9908B0DF))
 
@@ -52,7 +53,7 @@ def next_words(state):
 
 @inlined
 def drawn_below(last, mask, state):
-    """The next number in 0 ... last, from the bits of the mask: what is too large is left out."""
+    """The next number in 0 ... last, from the bits of the mask; larger numbers are skipped."""
     other = np.uint64(last + 1)
     while other > np.uint64(last):
         if state[WORDS] == WORDS:
@@ -69,7 +70,7 @@ def drawn_below(last, mask, state):
 
 @inlined
 def mask_above(last):
-    """The smallest number of ones, in binary, that is not below `last`."""
+    """The smallest 2^k - 1, from 1, that is at least `last`."""
     mask = np.uint64(1)
     while mask < np.uint64(last):
         mask = (mask << np.uint64(1)) | np.uint64(1)
@@ -78,7 +79,7 @@ def mask_above(last):
 
 @compiled_once
 def shuffle_mersenne_loops(order, state):
-    """Put `order` into the random order that ``RandomState.shuffle`` would give it."""
+    """Shuffle `order` as ``RandomState.shuffle`` does."""
     mask = mask_above(order.size - 1)
     for last in range(order.size - 1, 0, -1):
         while mask >> np.uint64(1) >= np.uint64(last):
@@ -91,7 +92,7 @@ def shuffle_mersenne_loops(order, state):
 
 @jit
 def draw_order_mersenne_loops(n_samples, state):
-    """Draw what a shuffle of so many samples draws, and exchange nothing."""
+    """Draw the numbers that a shuffle of so many samples draws, without shuffling."""
     mask = mask_above(n_samples - 1)
     for last in range(n_samples - 1, 0, -1):
         while mask >> np.uint64(1) >= np.uint64(last):

@@ -1,8 +1,8 @@
-"""Reading ahead: inputs that are shuffled by blocks and mapped from a file, a buffer early.
+"""Reading ahead: while steps go through one buffer of blocks, the next is read from the disk.
 
-What a buffer of blocks holds is known once an epoch's order has been drawn. While steps go through
-one buffer, a thread asks the system for the blocks of the next: where many are wanted, asking takes
-as long as reading. Nothing that is computed depends on it.
+This is for inputs that are mapped from a file and shuffled by blocks. Once an epoch's order is
+drawn, the blocks of each buffer are known. A thread asks the system for those of the next buffer,
+since asking for many blocks takes as long as reading them. No result depends on it.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ from engine.system.mapped_files import address_of, ask_for, can_ask, expect, map
 
 
 class ReadAhead:
-    """The requests for one array of inputs (n_0, m), whose samples lie one after the other."""
+    """Requests to the system for one array of inputs (n_0, m), stored sample by sample."""
 
     def __init__(self, X: NDArray[Any], block: int) -> None:
         self._X = X  # which must stay mapped while it is asked for
@@ -28,18 +28,18 @@ class ReadAhead:
         self._block = block
         self._team = ThreadTeam()
         self._asking: Task | None = None
-        self._asked = (-1, -1)  # buffers: the one that steps are in, and its epoch
+        self._asked = (-1, -1)  # the buffer that steps are in, and its epoch
 
     @classmethod
     def of(cls, X: Inputs | None, block: int) -> Self | None:
-        """None where there is nothing to ask for."""
+        """The requests for X; None unless X is mapped from a file and shuffled by blocks."""
         if not block or not isinstance(X, np.ndarray) or not can_ask() or mapping_of(X) is None:
             return None
         in_rows = X.strides[0] == X.itemsize and X.strides[1] == X.shape[0] * X.itemsize
         return cls(X, block) if in_rows else None
 
     def follow(self, order: NDArray[Any], position: int, epoch: int) -> None:
-        """Ask for the buffer after that of `position`, once; at an epoch's start for both."""
+        """Ask once for the buffer after that of `position`; at an epoch's start for both."""
         buffer = position // (BUFFER_BLOCKS * self._block)
         if self._asked == (buffer, epoch) or position == 0:  # the order is that of the last epoch
             return
@@ -53,17 +53,17 @@ class ReadAhead:
         (self._asking,) = self._team.hand_out([partial(self._ask, blocks)])
 
     def steps_left(self, position: int, batch_size: int) -> int:
-        """Steps to the end of the buffer: what comes after the next has not been asked for."""
+        """Steps to the end of this buffer: the one after the next is not asked for yet."""
         size = BUFFER_BLOCKS * self._block
         return -(-(size - position % size) // batch_size)
 
     def close(self) -> None:
-        """Ask for no more."""
+        """Stop reading ahead."""
         self.wait()
         expect(self._address, self._X.nbytes, at_random=False)
 
     def wait(self) -> None:
-        """Until all that is wanted has been asked for: by the caller, if no thread has begun."""
+        """Wait until all blocks are asked for. The caller asks if no thread has begun to."""
         if self._asking is not None:
             self._asking.run()
             self._asking.finish()

@@ -1,8 +1,8 @@
 """Minibatch descent in compiled slices: many steps a call, for the tiled backend.
 
-A slice is some fifty milliseconds of steps, so that Ctrl-C, time limits and progress stay alive
-between slices, and what a call costs does not count. Gather, forward, backward and update of a step
-all happen inside; nothing is allocated.
+A slice takes about 50 ms, so that Ctrl-C, time limits and progress work between slices, and the
+cost of a call does not matter. Gather, forward, backward and update of a step all happen inside;
+nothing is allocated.
 """
 
 import numpy as np
@@ -34,8 +34,8 @@ from engine.solvers.state import (
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import COST, GRADIENT, run_blocks_tiled
 
-# Parameters that are updated before the next ones are: with their gradient and their moments they
-# stay in the second-level cache from one pass over them to the next.
+# Parameters that are updated at a time: with their gradient and their moments they stay in the
+# second-level cache from one pass over them to the next.
 PARAMETERS_AT_A_TIME = 8192
 
 # How a slice ended.
@@ -54,7 +54,7 @@ def descend_tiled(
     n_epochs,
     history,
 ):
-    """Up to n_steps steps, or the rest of n_epochs epochs; how it ended.
+    """Take up to n_steps steps, or to the end of n_epochs epochs; returns how the slice ended.
 
     Row e of `history` receives the cost and the gradient's norm of the e-th epoch that ends. A cost
     that is not finite ends the slice before its step, with the cost in the next row.
@@ -87,7 +87,7 @@ def take_steps_tiled(
     n_epochs,
     history,
 ):
-    """The same, with several places to return from: nothing is put back here."""
+    """The same, without the mode for subnormals; so it may return from several places."""
     theta, dtheta = state.theta, workspace.dtheta
     counts = state.counts
     epochs_before = counts[EPOCHS]
@@ -116,7 +116,7 @@ def take_steps_tiled(
         )
         weight = weight_of(data, state.order, first, last)
         row = counts[EPOCHS] - epochs_before
-        if weight > 0:  # else no sample of the batch counts
+        if weight > 0:  # at weight 0, the batch counts for nothing
             cost = mean_cost_loops(cost_sum, theta, layers.sizes, settings.alpha, weight)
             if task == GRADIENT:
                 if not np.isfinite(cost):
@@ -147,7 +147,7 @@ def take_steps_tiled(
 def update_tiled(state, settings, dtheta, start, stop):
     """The optimiser's step, for parameters start ... stop - 1.
 
-    The state says its number and the learning rate.
+    The state holds the number of the step and the learning rate.
     """
     rate = state.sums[RATE]
     n = stop - start
@@ -176,7 +176,7 @@ def update_tiled(state, settings, dtheta, start, stop):
 
 @jit
 def weight_of(data, order, first, last):
-    """S of the samples at those places in the order."""
+    """S, the sum of the weights, of the samples order[first:last]."""
     if data.weights.size == 0:
         return float(last - first)
     total = 0.0
@@ -193,7 +193,7 @@ def norm(dtheta):
         total += np.float64(dtheta[p]) ** 2
     if 1e-200 < total < np.inf:
         return np.sqrt(total)
-    # Squares that are out of range, or no number at all: once more, scaled by a power of two.
+    # The squares overflow, underflow or are NaN: sum again, scaled by a power of two.
     largest = 0.0
     for p in range(dtheta.size):
         largest = max(largest, abs(np.float64(dtheta[p])))

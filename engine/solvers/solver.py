@@ -1,4 +1,4 @@
-"""SOLVERS, and what a run asks of a solver: to start, and to be advanced step by step."""
+"""SOLVERS, and the interface between a run and a solver: it is started, then advanced."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Problem(NamedTuple):
-    """What is minimised: J of a network on some samples, by a backend, on so many threads."""
+    """What is minimised: J of a network on some samples, computed by a backend on some threads."""
 
     backend: Backend
     layers: Layers
@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """How far to go in one `advance`: seconds, about, and iterations, at most."""
+    """The limits of one `advance`: about so many seconds, and at most so many iterations."""
 
     seconds: float
     iterations: int
@@ -53,7 +53,7 @@ class Progress(NamedTuple):
     n_steps : int
         Steps taken since the run began.
     before : ndarray or None
-        Where the last iteration began: the parameters that its row is of. None for minibatches.
+        The parameters before the last iteration, whose cost its row holds. None for minibatches.
     cost : float or None
         J at theta, if the solver knows it already.
     """
@@ -74,7 +74,7 @@ class Diverged(ArithmeticError):
     theta : ndarray (n_parameters,)
         The last parameters with a finite cost; the initial ones if there are none.
     epoch, step : int
-        Where; step 0 is the initial cost.
+        Where it happened; step 0 is the initial cost.
     rows : ndarray (n, 2)
         As in `Progress`, of the iterations that had ended in this `advance`.
     """
@@ -91,8 +91,18 @@ class Diverged(ArithmeticError):
         self.cost, self.theta, self.epoch, self.step, self.rows = cost, theta, epoch, step, rows
 
 
+class Confirmed(NamedTuple):
+    """Where the last `advance` began, once the cost there is known to be finite.
+
+    `n_iter` is the number of finished iterations there; `arrays` returns its arrays.
+    """
+
+    n_iter: int
+    arrays: Callable[[], Arrays]
+
+
 class Minimisation(Protocol):
-    """A solver at work. It knows neither who watches it nor who keeps what it has reached."""
+    """A started solver. It does not know who watches it or who saves it."""
 
     @property
     def state(self) -> State:
@@ -100,7 +110,7 @@ class Minimisation(Protocol):
 
     @property
     def n_iter(self) -> int:
-        """Iterations that have ended: epochs of minibatches, or steps."""
+        """Finished iterations: epochs of minibatches, or else steps."""
 
     @property
     def n_steps(self) -> int:
@@ -119,19 +129,16 @@ class Minimisation(Protocol):
         """Why the solver can go no further; None if it can."""
 
     def advance(self, budget: Budget) -> Progress:
-        """Go on for a while. Raises Diverged if the cost stops being finite."""
+        """Take steps, within the budget. Raises Diverged if the cost stops being finite."""
 
     def observe(self, cost: float) -> None:
-        """Count an iteration by a cost from elsewhere, such as that of validation data."""
+        """Apply the stopping rule to a cost from outside, such as that of validation data."""
 
-    def confirmed(self) -> Callable[[], Arrays] | None:
-        """What gives the arrays of where the last `advance` began.
-
-        None if it has not shown that the cost there is finite.
-        """
+    def confirmed(self) -> Confirmed | None:
+        """Where the last `advance` began; None if the cost there is not known to be finite."""
 
     def missed(self, n_iter: int) -> Progress:
-        """The iterations after these, if Ctrl-C came before `advance` could return them."""
+        """The iterations after the first `n_iter`, if Ctrl-C kept `advance` from returning them."""
 
     def arrays(self) -> Arrays:
         """The arrays of where it is now, for a checkpoint."""
@@ -143,11 +150,11 @@ class Minimisation(Protocol):
         """J at some parameters. Raises Diverged if it is not finite."""
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Release threads and files."""
 
 
 class OfState:
-    """What every `Minimisation` here says of its state, which is changed in place."""
+    """The part of a `Minimisation` that depends on its state alone."""
 
     def __init__(self, state: State, settings: Settings) -> None:
         self.state = state
@@ -162,7 +169,7 @@ class OfState:
         return bool(self.state.counts[STAGNANT])
 
     def observe(self, cost: float) -> None:
-        """Count an iteration by a cost from elsewhere."""
+        """Apply the stopping rule to a cost from outside."""
         count_improvement(self.state, self.settings, cost)
 
 
@@ -177,7 +184,7 @@ class Solver(NamedTuple):
     full_batch : bool
         Whether each step takes all samples.
     update : int or None
-        What moves the parameters by a step of a given length; None if there is no such length.
+        Code of the update with a learning rate; None if the solver chooses the length of a step.
     takes_momentum : bool
     takes_schedule : bool
         Whether the learning rate may follow a schedule.
@@ -186,10 +193,10 @@ class Solver(NamedTuple):
     uses_blas : bool
         Whether the solver itself computes with BLAS.
     resumes_by : str or None
-        What it resumes by: "state", of which a checkpoint holds all; "evaluations", from whose log
-        it takes its steps again; None if it cannot.
+        How it resumes: "state" if a checkpoint holds all of it; "evaluations" if it takes its steps
+        again from a log of them; None if it cannot resume.
     ends : tuple of str
-        Reasons for which a run may end, beside those for which it may be resumed.
+        Reasons that end a run for good. After any other reason it can be resumed.
     """
 
     name: str
@@ -205,7 +212,7 @@ class Solver(NamedTuple):
 
     @property
     def by_steps(self) -> bool:
-        """Whether it goes by steps of a given length."""
+        """Whether it has a learning rate."""
         return self.update is not None
 
     def update_for(self, momentum: float, nesterov: bool) -> int:

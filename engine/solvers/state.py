@@ -15,7 +15,7 @@ CONSTANT, INVSCALING, ADAPTIVE = range(3)
 
 
 class Settings(NamedTuple):
-    """The numbers that `train` was given, for kernels: whole numbers and floats, no names."""
+    """The settings of a run as kernels take them: codes, whole numbers and floats."""
 
     update: int  # PLAIN, MOMENTUM, NESTEROV or ADAM; EVALUATE only sums up the costs
     batch_size: int
@@ -31,13 +31,13 @@ class Settings(NamedTuple):
     tol: float = 0.0
     patience: int = 1
     stops: int = 0  # whether a cost that does not improve ends the run
-    counts_samples: int = 0  # whether an epoch's cost weighs batches by their samples, not by S
-    block: int = 0  # samples of a block, where it is these that are shuffled; 0 is all at once
-    full_batch: int = 0  # whether a step is an iteration, whose cost is J before the step
-    judged: int = 0  # whether others say by which costs the run stagnates (`observe`)
+    counts_samples: int = 0  # whether an epoch's cost weights batches by their samples, not by S
+    block: int = 0  # samples of a block, for a shuffle by blocks; 0 shuffles all at once
+    full_batch: int = 0  # whether each step is an iteration, whose cost is J before the step
+    judged: int = 0  # whether the costs of the stopping rule come from outside (`observe`)
     # Of L-BFGS alone.
-    ftol: float = 0.0  # relative change of the cost that ends the run
-    gtol: float = 0.0  # entries of the gradient that end the run
+    ftol: float = 0.0  # stop if the relative change of the cost is smaller
+    gtol: float = 0.0  # stop if no entry of the gradient is larger
     most_iterations: float = math.inf
     most_evaluations: float = math.inf
     finite: int = 1  # whether a cost that is not finite is an error, not a point to avoid
@@ -52,10 +52,20 @@ RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 class State(NamedTuple):
     """All that the next step depends on; every array is changed in place.
 
-    `counts` holds the steps taken, the epochs finished, the samples in those, the position in the
-    order within the epoch, the epochs without improvement, and whether they were too many; `sums`
-    the learning rate, the lowest cost that was watched, and cost and weight summed over the epoch
-    so far.
+    Attributes
+    ----------
+    theta : ndarray (n_parameters,)
+    first, second : ndarray (n_parameters,) or (0,)
+        Empty if the update does not use them.
+    order : ndarray (n_samples,)
+        The samples in the order of this epoch; read-only if each step takes all of them.
+    random : ndarray (4,) or (625,) uint64
+        State of the generator (batches.py).
+    counts : ndarray (N_COUNTS,) int64
+        Steps taken; epochs finished; samples in those; position in `order`; epochs in a row
+        without improvement; 1 if these were too many.
+    sums : ndarray (N_SUMS,)
+        Learning rate; lowest cost so far; cost and weight summed over this epoch.
     """
 
     theta: NDArray[Any]
@@ -67,9 +77,9 @@ class State(NamedTuple):
     sums: NDArray[np.float64]
 
     def copy(self, order: NDArray[Any] | None = None) -> "State":
-        """The same state in other arrays; `order` is a copy of its order that there is already.
+        """A copy of the state. `order` is an existing copy of its order, to be used again.
 
-        What is read-only cannot change, and is shared.
+        Read-only arrays cannot change, and are shared.
         """
         copies = {
             name: array.copy() if array.flags.writeable else array
@@ -83,7 +93,7 @@ class State(NamedTuple):
         return {f"{prefix}.{name}": array for name, array in self._asdict().items()}
 
     def restore(self, earlier: "State") -> None:
-        """Become an earlier copy again."""
+        """Go back to an earlier copy."""
         for now, then in zip(self, earlier, strict=True):
             if now.flags.writeable:
                 now[:] = then
@@ -92,9 +102,9 @@ class State(NamedTuple):
 def new_state(
     theta: NDArray[Any], settings: Settings, n_samples: int, seed: int, ordered: bool = True
 ) -> State:
-    """The state before the first step; `theta` is taken over.
+    """The state before the first step. It holds `theta` itself, not a copy.
 
-    Where samples are not `ordered`, since each step takes all of them, no order is kept.
+    If the samples are not `ordered`, since each step takes all of them, no order is kept.
     """
     remembered = theta.size if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
     squares = theta.size if settings.update == ADAM else 0
@@ -113,9 +123,9 @@ def new_state(
 
 @shared
 def end_of_step(state, settings, cost, weight, last):
-    """Count a step whose batch ended at `last`; the cost of the epoch if it ended too, else NaN."""
+    """Count a step whose batch ended at `last`. Returns the cost of an epoch that ended, or NaN."""
     counts, sums = state.counts, state.sums
-    counts[STEPS] += 1 if weight > 0 else 0  # without weight, nothing has moved
+    counts[STEPS] += 1 if weight > 0 else 0  # at weight 0, no parameter has changed
     if settings.counts_samples == 1:
         weight = float(last - counts[POSITION]) if weight > 0 else 0.0
     counts[POSITION] = last

@@ -1,1 +1,1 @@
-"""From data to trained parameters: trainer.py checks and runs; the others do one job each."""
+"""Training: `train`, the loop of every run, what watches it, and checkpoints."""

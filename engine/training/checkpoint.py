@@ -1,7 +1,7 @@
-"""Exact resume: a run that was stopped goes on, and ends with the bits of one that was not.
+"""Checkpoints: a run that was stopped resumes, and ends with the bits of one that was not.
 
-A `Checkpoint` says where and how often; a `Keeper` holds the file while a run lasts. What a run
-consists of is up to the run: it hands over arrays, and gets them back.
+A `Checkpoint` says where and how often to save a run. A `Keeper` holds the file while the run
+lasts. The run decides what to save: it passes arrays, and gets them back.
 """
 
 import errno
@@ -35,10 +35,10 @@ from engine.training.evaluation_log import EvaluationLog
 from engine.training.identity import Identity, differences
 from engine.training.result import DivergedError
 
-SECONDS = 30.0  # between checkpoints, where nobody says more,
-SHARE = 0.01  # or as many as let writing them take no more than this share of the time
+SECONDS = 30.0  # between checkpoints, by default
+SHARE = 0.01  # of the time that writing checkpoints may take, by default
 
-# Runs that ended for one of these go on if they are started again; others have come to their end.
+# A run that stopped for one of these reasons resumes. Any other reason ends it for good.
 GOES_ON = ("interrupted", "max_time")
 GO_ON = "goes on from there"
 MOST_NAMED = 30  # differences between two runs, in a message
@@ -47,29 +47,28 @@ LOCK, EVALUATIONS = ".lock", ".evaluations"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run keeps what it has reached, and how often.
+    """Where a run is saved, and how often.
 
-    A run that finds its own checkpoint goes on from there and ends with the same bits as one that
-    was never stopped; one that had come to its end gives its result once more. Another run's is
-    refused: with other data, settings, versions or another processor the bits would be others.
-    To start anew, delete the file.
+    A run that finds its own checkpoint resumes from it, and ends with the same bits as one that was
+    never stopped. If the run had ended, it returns its result again. The checkpoint of another run
+    is refused, since other data, settings or versions, or another processor, give other bits. To
+    start anew, delete the file.
 
     Parameters
     ----------
     path : str or path
-        The file. Beside it stand, for as long as they are needed, `.previous` (the checkpoint
-        before), `.new`, `.lock` and, for "lbfgs", `.evaluations`. If `path` is a link, all files
-        stand where it leads. The files beside it must not be links, and no file a pipe, device or
-        folder.
+        The file. Beside it are, while they are needed, `.previous` (the checkpoint before), `.new`,
+        `.lock` and, for "lbfgs", `.evaluations`. If `path` is a link, all files are where it leads.
+        The files beside it must not be links, and none may be a pipe, device or folder.
     seconds : float, optional
-        Between checkpoints, at least 0; 0 is as often as can be. None is 30, or as many as let
-        writing take no more than a hundredth of the time.
+        Between checkpoints, at least 0; 0 saves as often as possible. None is 30, or more if
+        writing would take more than a hundredth of the time.
     epochs : int, optional
-        Write one after so many epochs (iterations of "gd" and "lbfgs") as well, at least 1. Each
-        write takes some milliseconds, and goes by the parameters, samples and epochs so far.
+        Also save after so many epochs (iterations of "gd" and "lbfgs"), at least 1. A write takes
+        some milliseconds, and longer with more parameters, samples and epochs.
     any_machine : bool
-        Also go on from a file that another processor, or other versions of mlp-engine's sources,
-        Numba, NumPy or SciPy, have written. The bits are then those of neither.
+        Also resume from a file that another processor has written, or other versions of
+        mlp-engine, Numba, NumPy or SciPy. The result then has the bits of neither.
 
     Raises
     ------
@@ -84,8 +83,8 @@ class Checkpoint:
     >>> X, Y = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]]), np.array([1, 0, 0, 1])
     >>> network, folder = Network((2, 4, 1)), tempfile.TemporaryDirectory()
     >>> kept = Checkpoint(f"{folder.name}/run.ckpt", epochs=100)
-    >>> def stop(told):  # stands for a power cut
-    ...     if told.epoch == 300:
+    >>> def stop(iteration):  # in place of a power cut
+    ...     if iteration.epoch == 300:
     ...         raise KeyboardInterrupt
     >>> train(network, X, Y, max_iter=1000, checkpoint=kept, callback=stop).stopped
     'interrupted'
@@ -119,7 +118,7 @@ def place_of(checkpoint: Checkpoint) -> Path:
     """The path of the file, without links. Raises CheckpointError if no file can be there."""
     given = Path(os.fsdecode(checkpoint.path))
     try:
-        with suppress(PermissionError):  # is said where the file is opened
+        with suppress(PermissionError):  # opening the file will report it
             if kind := other_kind(given, follow=True):
                 raise CheckpointError(f"{given} is {kind}; name a file. Nothing was trained.")
         path = given.resolve()
@@ -137,7 +136,7 @@ def place_of(checkpoint: Checkpoint) -> Path:
                 )
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
-                continue  # is said where the file is opened
+                continue  # opening the file will report it
             raise CheckpointError(
                 f"The name {path.name} is too long: the file beside it, whose name ends in "
                 f"{other.name[len(path.name) :]}, cannot be made. Choose a shorter name."
@@ -150,14 +149,14 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 class Keeper:
-    """The checkpoint of a run while the run lasts: what was found, and what is written.
+    """The checkpoint of a run while the run lasts: what was found in the file, and what is saved.
 
     Attributes
     ----------
     found : Saved or None
-        What an earlier process has left.
+        What an earlier process has saved.
     always : dict of arrays
-        That go into every checkpoint of the run.
+        Saved with every checkpoint of the run.
     every_epochs : int or None
         Epochs after which to call `reached`, at the latest.
     """
@@ -180,7 +179,7 @@ class Keeper:
         self._epochs_written = 0
 
     def open(self, run: Callable[[], Identity]) -> None:
-        """Lock the file, and see whether what is in it is that run's."""
+        """Lock the file, and read the checkpoint in it, which must be that run's."""
         self._lock = self._locked()
         try:
             self._run = run()  # reads all data, so only once the file is locked
@@ -199,19 +198,19 @@ class Keeper:
 
     @property
     def in_words(self) -> str:
-        """Where the run went on from, for its plan; empty for a new one."""
+        """Where the run resumed from, for its plan; empty for a new run."""
         return f"; went on from {self}, epoch {self.found.epochs}" if self.found else ""
 
     def kept_in_words(self, same_call: str) -> str:
-        """What is kept where, and what the same call does, for an error that ends the run."""
+        """A note for an error that ends the run: what is saved, and what the same call does."""
         if self._epochs_written:
             return f"{self} holds epoch {self._epochs_written}: the same call {same_call}."
         return f"{self} holds nothing of this run yet."
 
     def reached(self, epochs: int, arrays: Callable[[], Arrays]) -> None:
-        """Take note of where the run is, and write it down if that is due.
+        """Remember where the run is, and save it if that is due.
 
-        `arrays` gives what the run can go on from, for as long as nothing later was reached.
+        `arrays` returns what the run can resume from; it is valid until the next call.
         """
         self._latest = epochs, arrays
         waited = time.monotonic() - self._written
@@ -226,14 +225,14 @@ class Keeper:
             self._latest = None
 
     def interrupted(self) -> None:
-        """Write down what was reached last."""
+        """Save what was reached last."""
         if self._latest is not None:
             epochs, arrays = self._latest
             self._latest = None
             self._write(epochs, None, arrays)
 
     def ended(self, epochs: int, stopped: str, arrays: Callable[[], Arrays]) -> None:
-        """Write down the end of the run, and why it came."""
+        """Save the end of the run, and the reason for it."""
         self._latest = None
         self._write(epochs, None if stopped in GOES_ON else stopped, arrays)
 
@@ -248,15 +247,15 @@ class Keeper:
 
     @property
     def verifier(self) -> Verifier:
-        """It refuses what was found, where that is wrong."""
+        """Checks what was found, and refuses what is wrong."""
         exact = self.found is None or not differences(self.found.run, self._run)
         previous = previous_of(self._path)
         return Verifier(str(self), previous.name if previous.exists() else None, exact)
 
     def evaluations(self, n_parameters: int, dtype: Any) -> EvaluationLog:
-        """The log of evaluations beside this checkpoint; each write of it flushes the log first.
+        """The log of evaluations beside this checkpoint; each save flushes the log first.
 
-        Call `take` before, which checks how many of them count.
+        Call `take` before: it checks how many evaluations count.
         """
         path = _beside(self._path, EVALUATIONS)
         count = int(self.found.arrays["evaluations"][0]) if self.found else 0
@@ -269,7 +268,7 @@ class Keeper:
         return self._log
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Release the file."""
         try:
             if self._log is not None:
                 self._log.close()
@@ -295,9 +294,9 @@ class Keeper:
         )
 
     def _found(self) -> Saved | None:
-        """The run's checkpoint, if there is one; of a damaged one, the one before it.
+        """The run's checkpoint, if there is one. If it is damaged, the one before it.
 
-        Where there is none, the new one may have been about to take its place.
+        If it is missing, `.new` may hold one that was not renamed any more.
         """
         try:
             return self._own(self._path)
@@ -338,7 +337,7 @@ class Keeper:
         if differ:
             only_machine = not differences(found.run, self._run, any_machine=True)
             advice = (
-                "The bits may come out as others; Checkpoint(..., any_machine=True) goes on anyway."
+                "The result may have other bits; Checkpoint(..., any_machine=True) resumes anyway."
                 if only_machine
                 else "Pass what it was made with, name another file, or delete it. (Fits of a "
                 "search or of a cross-validation cannot share one: pass checkpoint=None there.)"
@@ -371,7 +370,7 @@ class Keeper:
         self._seconds_to_write = self._written - began
 
     def _say(self, reason: str) -> None:
-        """That a checkpoint was not written, once for each time that this begins."""
+        """Warn that a checkpoint was not saved: once, until one is saved again."""
         if self._failing:
             return
         self._failing = True
@@ -389,10 +388,10 @@ class Keeper:
 def kept(
     checkpoint: Any, run: Callable[[], Identity], max_epochs: int, ends: Collection[str]
 ) -> Iterator[Keeper | None]:
-    """The keeper of a run, if a checkpoint was asked for; its file is free again afterwards.
+    """The keeper of a run, or None without a checkpoint. Afterwards its file is free again.
 
-    `ends` are the reasons for which such a run may end. If an error or Ctrl-C ends this one, what
-    was reached is written first.
+    `ends` are the reasons that end such a run for good. If an error or Ctrl-C ends the run, what
+    was reached is saved first.
     """
     asked = checkpoint_of(checkpoint)
     if asked is None:
@@ -402,15 +401,15 @@ def kept(
     try:
         keeper.open(run)
         if keeper.found and keeper.found.stopped not in (None, *ends):
-            raise keeper.verifier.wrong("no such run ends for the reason that it names")
+            raise keeper.verifier.wrong("such a run cannot end for the reason that it names")
         if keeper.found and keeper.found.epochs > max_epochs:
             raise CheckpointError(
-                f"{keeper} has come to epoch {keeper.found.epochs}, and max_iter is {max_epochs}. "
+                f"{keeper} has reached epoch {keeper.found.epochs}, and max_iter is {max_epochs}. "
                 "Nothing was changed. Raise max_iter, name another file, or delete it."
             )
         yield keeper
     except CheckpointError:
-        raise  # which says itself what is there
+        raise  # its message says what is in the file
     except BaseException as error:
         if keeper.is_open:
             keeper.interrupted()
@@ -422,12 +421,12 @@ def kept(
 
 
 def found_by(keeper: Keeper | None) -> Saved | None:
-    """What a run has to go on from, if it has a keeper, and that has found something."""
+    """The checkpoint that a run resumes from, or None."""
     return None if keeper is None else keeper.found
 
 
 def is_over(keeper: Keeper | None, max_epochs: int) -> TypeGuard[Keeper]:
-    """Whether the run that was found had come to its end: more epochs are no reason to go on."""
+    """Whether the run that was found has ended for good, so that its result is returned again."""
     found = found_by(keeper)
     if found is None or found.stopped is None:
         return False

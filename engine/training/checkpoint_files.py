@@ -21,22 +21,22 @@ from engine.system.regular_files import open_regular
 from engine.system.tensor_layout import LENGTH_BYTES, NAMES, laid_out
 
 FORMAT = 2
-PREVIOUS = ".previous"  # the name of the file before goes on so,
-DAMAGED = ".damaged"  # and that of one that cannot be read, once there is another to go on from
-LONGEST, LONGEST_REASON = 60, 300  # letters in a message: of a text in a file, of what is wrong
+PREVIOUS = ".previous"  # ends the name of the checkpoint before
+DAMAGED = ".damaged"  # ends the name of a damaged one, once it is replaced by the one before
+LONGEST, LONGEST_REASON = 60, 300  # characters in a message: of a text in a file, of a reason
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that this run cannot go on from, or cannot write.
+    """A checkpoint that this run cannot resume from, or cannot write.
 
     Attributes
     ----------
     differences : sequence of str
-        Of a checkpoint of another run, in words.
+        How the checkpoint of another run differs, in words.
     advice : str
-        What the message says is to be done about these.
+        What to do about the differences, as in the message.
     """
 
     differences: Sequence[str] = ()
@@ -44,14 +44,14 @@ class CheckpointError(ValueError):
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A file that is not the whole of a checkpoint."""
+    """A file that is not a whole checkpoint."""
 
 
 class Saved(NamedTuple):
     """What a checkpoint holds.
 
-    `run` is what the run was told and given, `stopped` why it ended, None if it did not, and
-    `epochs` how far it had come.
+    `run` is the identity of the run; `stopped` is why it ended for good, None if it did not;
+    `epochs` is the number of finished epochs.
     """
 
     run: dict[str, Any]
@@ -63,7 +63,7 @@ class Saved(NamedTuple):
 def write(path: Path, saved: Saved, aside: Path | None = None) -> None:
     """Write a checkpoint, keeping the one before; raises OSError or MemoryError if that fails.
 
-    The one before goes to where `previous_of` says, or else `aside`.
+    The one before is renamed to `aside`, or else as `previous_of` says.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in saved.arrays.items()}
     facts = json.dumps({"run": saved.run, "stopped": saved.stopped, "epochs": saved.epochs})
@@ -133,7 +133,7 @@ def _read(path: Path, file: BinaryIO, size: int) -> Saved:
         raise ValueError("its arrays are not what follows its header")
     arrays = {name: _array(file, start, **about_one) for name, about_one in header.items()}
     if _checksum(about["facts"], arrays) != about["sha256"]:
-        raise ValueError("its checksum is another")
+        raise ValueError("its checksum is wrong")
     return _saved(json.loads(about["facts"]), arrays)
 
 
@@ -146,7 +146,7 @@ def _saved(facts: Any, arrays: Arrays) -> Saved:
     """Arrays and facts; only the types of the facts are checked."""
     run, stopped, epochs = facts["run"], facts["stopped"], facts["epochs"]
     if not isinstance(run, dict):
-        raise ValueError("it does not say whose it is")
+        raise ValueError("it does not say which run it is of")
     if not (stopped is None or isinstance(stopped, str)):
         raise ValueError("it does not say why its run ended")
     if type(epochs) is not int or epochs < 0:
@@ -176,7 +176,7 @@ def previous_of(path: Path) -> Path:
 
 
 def damaged_of(path: Path) -> Path:
-    """Where a file goes that could not be understood."""
+    """Where a damaged file is moved to."""
     return path.with_name(path.name + DAMAGED)
 
 

@@ -1,10 +1,10 @@
-"""Where a run stood from a checkpoint, if the run can have reached it.
+"""Restores a run from a checkpoint, and refuses one that the run cannot have written.
 
-Whatever follows from the start of a run is derived again and compared: the order of the samples and
-the random generator from the same shuffles, counts from the epochs and the place in the last one,
-the learning rate from the costs that were watched. What remains are numbers that only the same
-steps could give: parameters and moments. A solver that keeps its memory to itself takes its steps
-again, from a log of its evaluations.
+All that follows from the start of a run is derived again and compared: the order of the samples and
+the generator from the same shuffles, the counts from the epochs and the position in the last one,
+the learning rate from the recorded costs. Only parameters and moments are taken as they are, since
+only the same steps could give them. L-BFGS, whose memory SciPy does not expose, takes its steps
+again from a log of its evaluations.
 """
 
 import math
@@ -44,8 +44,8 @@ from engine.training.checkpoint_files import Arrays, CheckpointError
 from engine.training.checkpoint_verifier import ANY, NOT_NAN, Expected, Verifier
 from engine.training.watch import Watch
 
-# Shuffles are drawn again if that takes some seconds at most: so many numbers in all, where each
-# call takes as long as DRAWS_A_SHUFFLE numbers. Otherwise an order only has to be a permutation.
+# Shuffles are drawn again if that takes a few seconds at most: MOST_DRAWS numbers, where each call
+# counts as DRAWS_A_SHUFFLE numbers more. Otherwise an order only has to be a permutation.
 MOST_DRAWS, DRAWS_A_SHUFFLE = 2 * 10**8, 300
 WORDS_OF_XOSHIRO = 4
 
@@ -90,9 +90,9 @@ def restored_descent(
     samples: Samples | Elsewhere,
     result: dict[str, Expected],
 ) -> Restored:
-    """The state that the keeper has found, checked; `watch` takes back what it knew then.
+    """The state in the checkpoint that the keeper has found, checked. Also restores `watch`.
 
-    `result` names the arrays that a run writes at its end. Raises CheckpointError.
+    `result` names the arrays that a run saves at its end. Raises CheckpointError.
     """
     found, verifier = keeper.found, keeper.verifier
     assert found is not None
@@ -114,7 +114,7 @@ def restored_descent(
     stagnant, between = counts[STAGNANT] == 1, counts[POSITION] == 0
     if found.stopped is not None:
         can_be = between and found.epochs > 0 and stagnant == (found.stopped == "tol")
-        if found.stopped == "callback":  # which may be at the same epoch
+        if found.stopped == "callback":  # it may stop a run in the epoch in which tol would
             can_be = between and found.epochs > 0
         verifier.require(can_be, f"the run cannot have ended by {found.stopped!r} there")
     if settings.full_batch:
@@ -144,11 +144,10 @@ def replayed(
     result: dict[str, Expected],
     over: bool,
 ) -> Arrays | None:
-    """Let a solver take its steps again, from the log of its evaluations, if there are some.
+    """Replay the steps of a solver from the log of its evaluations, if there is a checkpoint.
 
-    Each step is compared with what the checkpoint says of it. What the solver evaluates from now on
-    goes into the log. A run that is `over` takes no steps: whoever asks has its result. Raises
-    CheckpointError.
+    Each step is compared with the checkpoint. New evaluations are added to the log. If the run is
+    `over`, no step is replayed, since the checkpoint holds the result. Raises CheckpointError.
     """
     found, verifier = keeper.found, keeper.verifier
     n_iter, arrays, at = 0, None, None
@@ -223,7 +222,7 @@ class Restoring:
         self._verifier = verifier
 
     def state(self, arrays: Arrays, prefix: str) -> State:
-        """The state whose arrays begin with `prefix`. Raises CheckpointError if it cannot be."""
+        """The state whose arrays begin with `prefix`. Raises CheckpointError if it is not valid."""
         state = State(*(arrays[f"{prefix}.{name}"] for name in State._fields))
         epochs, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         self._verifier.require(
@@ -238,7 +237,7 @@ class Restoring:
         return state
 
     def _with_order(self, state: State, prefix: str, epochs: int, position: int) -> State:
-        """The state with its order and generator, derived if that takes some seconds at most."""
+        """The state with order and generator checked, by the same shuffles if these are quick."""
         start, settings, require = self._start, self._settings, self._verifier.require
         n_samples = start.order.size
         everything = settings.batch_size >= n_samples
@@ -264,7 +263,7 @@ class Restoring:
         for stop in self._shuffled(order, random, epochs, position):
             n_steps += self._steps_of(order, stop)
         require(np.array_equal(random, state.random), f"{prefix}.random is not that of its epoch")
-        # If this fit keeps no order, one that began elsewhere may have kept it.
+        # A fit that keeps no order may resume one that began elsewhere and kept it.
         known = order.flags.writeable
         same = none_kept or np.array_equal(order, state.order)
         require(same or not known, f"{prefix}.order is not that of its epoch")
@@ -281,7 +280,7 @@ class Restoring:
             yield stop
 
     def _steps_of(self, order: NDArray[Any], stop: int) -> int:
-        """Steps among the first `stop` samples: batches of which some have weight."""
+        """Steps among the first `stop` samples: batches in which some sample has weight."""
         firsts = range(0, stop, self._settings.batch_size)
         if self._positive is None or not order.flags.writeable:
             return len(firsts)
@@ -289,7 +288,7 @@ class Restoring:
         return int(np.count_nonzero(counted))
 
     def _check_numbers(self, state: State, prefix: str, epochs: int) -> None:
-        """Check counts and rates by the watched costs."""
+        """Check the counts and the learning rate against the recorded costs."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
         derived = SimpleNamespace(counts=counts, sums=sums)

@@ -20,9 +20,9 @@ ROUNDING = 1e-3  # relative, between what two processors compute from the same p
 
 
 class Expected(NamedTuple):
-    """An array: its dtype, its shape, and the range of its numbers, both ends included.
+    """What an array must be: dtype, shape, and the range of its numbers, both ends included.
 
-    With `empty`, it may as well be an empty one of float64.
+    With `empty`, it may also be an empty float64 array.
     """
 
     dtype: Any
@@ -51,7 +51,7 @@ class Expected(NamedTuple):
 
 
 def fault_of(arrays: Arrays, expected: Mapping[str, Expected]) -> str | None:
-    """The first array that is missing, not expected, or not as expected, in words."""
+    """The first array that is missing, unknown or wrong, in words; None if there is none."""
     for name in sorted({*arrays, *expected}):
         if name not in arrays:
             return f"{name} is missing"
@@ -65,8 +65,8 @@ def fault_of(arrays: Arrays, expected: Mapping[str, Expected]) -> str | None:
 class Verifier(NamedTuple):
     """Refuses a checkpoint that contradicts itself, or what its run knows.
 
-    `previous` names the checkpoint before, if there is one; `exact` says that this machine computes
-    the bits of the one that wrote the file.
+    `previous` names the checkpoint before, if there is one; `exact` says whether this machine
+    computes the same bits as the one that wrote the file.
     """
 
     file: str
@@ -87,12 +87,12 @@ class Verifier(NamedTuple):
             raise self.wrong(fault)
 
     def require_arrays(self, arrays: Arrays, expected: Mapping[str, Expected]) -> None:
-        """Raise CheckpointError unless these are all the expected arrays, and as expected."""
+        """Raise CheckpointError unless these are exactly the expected arrays."""
         if fault := fault_of(arrays, expected):
             raise self.wrong(fault)
 
     def require_result(self, name: str, kept: float, computed: float) -> None:
-        """Raise CheckpointError unless a number is the one that is computed again."""
+        """Raise CheckpointError unless a saved number equals the one that is computed again."""
         same = kept == computed or (math.isnan(kept) and math.isnan(computed))
         if not self.exact:
             same = same or math.isclose(kept, computed, rel_tol=ROUNDING, abs_tol=ROUNDING)

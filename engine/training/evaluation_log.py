@@ -1,11 +1,11 @@
-"""Evaluations of an objective in a file, to be given again in their order.
+"""A log of evaluations in a file, from which a run of SciPy's L-BFGS is replayed.
 
-SciPy's L-BFGS keeps its memory to itself. But it is a function of the costs and gradients that it
-is given: given those of an earlier run, it does once more what it did then, bit by bit, in a small
-part of the time, and goes on from there.
+SciPy does not expose the memory of its L-BFGS. But its steps depend only on the costs and gradients
+that it receives. With those of an earlier run it takes the same steps again, bit for bit and in a
+small part of the time, and goes on from there.
 
 A record is the digest of the point, the cost, dJ/dtheta, and a checksum of these. Records are only
-ever appended; how many of them count, the checkpoint says.
+appended; the checkpoint says how many of them count.
 """
 
 import errno
@@ -24,11 +24,11 @@ from engine.system.regular_files import new_regular, open_regular
 from engine.training.checkpoint_files import CheckpointError
 
 DIGEST_BYTES = 4
-LOOKED_AT = 1000  # parameters that stand for a point: two that differ do so nearly everywhere
+LOOKED_AT = 1000  # parameters in a digest: two points that differ do so nearly everywhere
 COST = struct.Struct("<d")
 CHECKSUM = struct.Struct("<I")
 BYTES_A_WRITE = 1_000_000
-MOST_WAITING = 500_000_000  # bytes of records in memory, while the disk takes none
+MOST_WAITING = 500_000_000  # bytes of records in memory while the disk is full
 
 
 class Evaluation(NamedTuple):
@@ -48,10 +48,10 @@ class EvaluationLog:
     dtype : dtype
         Of dJ/dtheta.
     count : int
-        Records to be given again; what follows them in the file is written over.
+        Records to be replayed; later ones in the file are overwritten.
     exact : bool
-        Whether this machine computes the same bits. Then the last record is computed again and
-        compared, since no later point depends on it.
+        Whether this machine computes the same bits. If so, the last record is computed again and
+        compared, since no later point would show that it is wrong.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class EvaluationLog:
         self._record_bytes = DIGEST_BYTES + COST.size + self._gradient_bytes + CHECKSUM.size
         self.to_replay = count
         self._exact = exact
-        self.count = 0  # given again or added
+        self.count = 0  # replayed or added
         self._waiting: list[bytes] = []  # parts of records that are not in the file yet
         self._n_waiting = 0  # their bytes
         self._lost = False
@@ -81,14 +81,14 @@ class EvaluationLog:
     def _lost_evaluations(self) -> CheckpointError:
         return CheckpointError(
             f"{self._path} has lost evaluations: {self.to_replay} of them belong to the "
-            "checkpoint. Without them the run cannot go on with the same bits; delete the "
+            "checkpoint. Without them the run cannot resume with the same bits; delete the "
             "checkpoint to start anew."
         )
 
     def evaluated(
         self, theta: NDArray[Any], evaluate: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
     ) -> tuple[float, NDArray[Any]]:
-        """J and dJ/dtheta at theta: given again, or evaluated and added."""
+        """J and dJ/dtheta at theta: replayed, or evaluated and added."""
         if self.replays:
             is_last = self.count + 1 == self.to_replay
             given = self.next(theta)
@@ -106,7 +106,7 @@ class EvaluationLog:
 
     @property
     def replays(self) -> bool:
-        """Whether the next evaluation is given again."""
+        """Whether the next evaluation is replayed."""
         return self.count < self.to_replay
 
     def next(self, theta: NDArray[Any]) -> Evaluation:
@@ -130,7 +130,7 @@ class EvaluationLog:
         return Evaluation(cost, gradient.astype(self._dtype.newbyteorder("="), copy=True))
 
     def add(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> None:
-        """Append a record. A disk that fails is heard of at the next `flush`."""
+        """Append a record. If the disk fails, the next `flush` raises the error."""
         checked = self._checked(theta, cost, dtheta)
         self._waiting += (checked, CHECKSUM.pack(zlib.crc32(checked)))
         self._n_waiting += self._record_bytes
@@ -139,7 +139,7 @@ class EvaluationLog:
             with suppress(OSError):
                 self._write()
             if self._n_waiting >= MOST_WAITING:
-                self._forget()  # a disk that has been full for long: not the memory, too
+                self._forget()  # the disk has been full for long: do not fill the memory, too
                 self._lost = True
 
     def _checked(self, theta: NDArray[Any], cost: float, dtheta: NDArray[Any]) -> bytes:
@@ -148,7 +148,7 @@ class EvaluationLog:
         return b"".join((_digest(theta), COST.pack(cost), gradient.data))
 
     def flush(self) -> None:
-        """All records reach the disk. Raises OSError if they do not; they wait on, then."""
+        """Write all records to the disk. Raises OSError if that fails; they are kept then."""
         if self._lost:
             raise OSError(errno.ENOSPC, "evaluations were lost while the disk was full")
         self._write()
@@ -175,7 +175,7 @@ class EvaluationLog:
         self._n_waiting = 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 

@@ -1,9 +1,9 @@
-"""What makes a run the run that it is: data, settings, versions and processor, to be compared.
+"""The identity of a run: data, settings, versions and processor.
 
-Two runs with the same identity end with the same bits, so one may go on where the other stopped.
-An identity is a dict of what JSON can hold. Arrays stand in it as shape, dtype and a SHA-256 of
-their numbers, whatever their memory order; samples as a SHA-256 of those of their chunks, so that
-they may be told where they are, and a run begun on a cluster may go on here.
+Two runs with the same identity end with the same bits, so one may resume where the other stopped.
+An identity is a dict that JSON can hold. It holds the shape, the dtype and a SHA-256 of the numbers
+of each array, whatever its memory order. For samples this is a SHA-256 over those of their chunks:
+workers of a cluster can compute these, and a run that began there can resume here.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ MACHINE = "machine"  # versions and processor: only the bits depend on these
 DERIVED = frozenset(
     {"finite", "ftol", "full_batch", "gtol", "judged", "most_evaluations", "most_iterations"}
 )
-BYTES_AT_A_TIME = 4_000_000  # that are copied to be hashed, where the layout asks for it
+BYTES_AT_A_TIME = 4_000_000  # that are copied to be hashed, if the memory order needs a copy
 
 
 def identity_of_training(
@@ -68,7 +68,7 @@ def identity_of_network(network: Network) -> Identity:
 
 
 def identity_of_settings(told: Settings) -> Identity:
-    """The numbers that users have given, by the names that they know."""
+    """The settings that bits depend on, by the names of the parameters of `train`."""
     names = {name: value for name, value in told._asdict().items() if name not in DERIVED}
     schedules = {code: name for name, code in SCHEDULES.items()}
     names["schedule"] = schedules[told.schedule]
@@ -108,7 +108,7 @@ def _some_of(X: Inputs, first: int, last: int) -> Inputs:
 
 
 def _joined(parts: Iterable[Identity]) -> Identity:
-    """Of an array, by the identities of its parts; samples are the last axis."""
+    """The identity of an array from those of its parts; samples are the last axis."""
     parts = list(parts)
     digest = hashlib.sha256("".join(part["sha256"] for part in parts).encode())
     n_samples = sum(part["shape"][-1] for part in parts)
@@ -117,7 +117,7 @@ def _joined(parts: Iterable[Identity]) -> Identity:
 
 
 def identity_of_inputs(X: Inputs) -> Identity:
-    """Of a matrix with samples as columns, dense or sparse."""
+    """The identity of a matrix with samples as columns, dense or sparse."""
     if isinstance(X, SparseColumns):
         digest = hashlib.sha256()
         for part in (X.values, X.features, X.starts):
@@ -131,7 +131,7 @@ def identity_of_inputs(X: Inputs) -> Identity:
 
 
 def identity_of_array(array: Any) -> Identity:
-    """Of an array of any shape, in C order."""
+    """The identity of an array of any shape, hashed in C order."""
     array = np.ascontiguousarray(array)
     return _identity(array.shape, array.dtype, hashlib.sha256(array.data))
 
@@ -141,7 +141,7 @@ def _identity(shape: tuple[int, ...], dtype: Any, digest: Any) -> Identity:
 
 
 def identity_of_machine(blas: bool) -> Identity:
-    """What the bits of a sum depend on beside the data; and BLAS, if it takes part."""
+    """The versions and the processor, on which bits depend; and BLAS, if it is used."""
     import scipy
 
     found = {**identity(), "scipy": scipy.__version__}
@@ -150,7 +150,7 @@ def identity_of_machine(blas: bool) -> Identity:
 
 def identity_of_blas() -> list[str]:
     """The BLAS libraries that NumPy and SciPy bring, and the kernels that they have chosen."""
-    import scipy.linalg  # noqa: F401  # brings its own: it is there in every process, then
+    import scipy.linalg  # noqa: F401  # loads SciPy's BLAS, so that each process lists the same
 
     libraries = [found for found in threadpool_info() if found["user_api"] == "blas"]
     names = ("internal_api", "version", "architecture")
@@ -211,9 +211,9 @@ def _is_array(value: Any) -> bool:
 
 def _difference_of_arrays(name: str, earlier: Any, here: Any) -> str:
     if not _is_array(earlier):
-        return f"{name} was not given then"
+        return f"{name} was not given in that run"
     if not _is_array(here):
-        return f"{name} is not given, and was then"
+        return f"{name} was given in that run"
     if (layouts := (here.get("layout", "dense"), earlier.get("layout", "dense")))[0] != layouts[1]:
         return f"{name} is {layouts[0]} and was {layouts[1]}"
     if earlier["shape"] != here["shape"]:

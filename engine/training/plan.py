@@ -16,8 +16,8 @@ def plan_of(
 ) -> Plan:
     """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
 
-    `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says where
-    the run went on from, if it did.
+    `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says which
+    checkpoint the run resumed from, if any.
     """
     chosen = "the fastest" if asked is None else "as asked"
     size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))

@@ -1,4 +1,4 @@
-"""What training hands over: an iteration to the callback, the result, or the error."""
+"""What training passes to the caller: iterations for the callback, the result, or the error."""
 
 import hashlib
 from collections.abc import Iterable
@@ -39,9 +39,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Iteration:
-    """What a callback is told after each iteration.
+    """What a callback receives after each iteration.
 
-    That is a step of "gd" and "lbfgs", an epoch of "sgd" and "adam".
+    An iteration is a step of "gd" and "lbfgs", and an epoch of "sgd" and "adam".
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Iteration:
     cost : float
         J before the step; over an epoch, the mean of the batches' costs, each before its step.
     gradient_norm : float
-        Euclidean norm of dJ/dtheta before the step, the last one of an epoch.
+        Euclidean norm of dJ/dtheta before the step; of an epoch, before its last step.
     validation_cost : float
         Mean cost of the validation data, NaN where there are none: before the step of "gd" and
         "lbfgs", after the epoch of the others.
@@ -73,7 +73,7 @@ class Iteration:
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
-    """A trained network's parameters and how they came about.
+    """The parameters of a trained network, and how the training went.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class DivergedError(ArithmeticError):
     theta : ndarray (n_parameters,)
         The last parameters whose cost was finite.
     epoch : int
-        Passes over the data begun; for full-batch descent this is `step`.
+        Epochs begun; for "gd" and "lbfgs" this is `step`.
     step : int
         The step, from 1, that led to a cost that is not finite.
     history : dict of float64 arrays

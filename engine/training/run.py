@@ -1,7 +1,7 @@
-"""The one loop: a solver is advanced, a watch considers what came of it, a keeper writes it down.
+"""The one loop: advance the solver, let the watch consider its progress, let the keeper save it.
 
-`train`, the estimators and fits on Dask are faces of it. Whoever has many runs may advance each in
-turn: what one call of `Run.advance` does takes some fifty milliseconds.
+`train`, the estimators and fits on Dask use it. To train many networks at once, advance each run in
+turn: one call of `Run.advance` takes about 50 ms.
 """
 
 import math
@@ -22,16 +22,16 @@ SomeWatch = TypeVar("SomeWatch", bound=Watch)
 
 
 class Run(Generic[SomeWatch]):
-    """A run under way.
+    """A training run.
 
     Parameters
     ----------
     solver : Minimisation
     watch : Watch
     keeper : Keeper or None
-        Of the checkpoint. What it has found, solver and watch hold already.
+        Of the checkpoint. Solver and watch have already taken over what it has found.
     max_iter : float
-        Iterations at most.
+        The most iterations.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Run(Generic[SomeWatch]):
                 return self._driven(drive)
             while (reason := self.advance()) is None:
                 pass
-        except KeyboardInterrupt:  # which may come between an iteration and its record
+        except KeyboardInterrupt:  # it may come between an iteration and its record
             self.watch.catch_up(self.solver.missed(self.watch.n_iter))
             raise
         finally:
@@ -59,37 +59,37 @@ class Run(Generic[SomeWatch]):
         return reason
 
     def advance(self) -> str | None:
-        """Go on for a while; the reason to stop, or None.
+        """Advance the solver once; returns the reason to stop, or None.
 
         Raises the watch's error if the cost stops being finite.
         """
         solver, watch = self.solver, self.watch
         if (reason := self._reason_before()) is not None:
             return reason
-        n_iter, mark = solver.n_iter, watch.mark()
+        mark = watch.mark()
         try:
             progress = solver.advance(watch.budget(self._most_iterations()))
         except Diverged as found:
             raise self._error(found) from None
         finally:
-            self._keep(n_iter, mark)
+            self._keep(mark)
         if solver.ended is not None:
             return solver.ended
         return self._considered(progress)
 
     def _driven(self, drive: Callable[[Callable[[Progress], bool]], None]) -> str:
-        """The same as to advance, for a solver whose own loop calls back."""
+        """Run to the end a solver that has its own loop and calls back."""
         solver, watch = self.solver, self.watch
         reason = self._reason_before()
         if reason is not None:
             return reason
-        n_iter, mark = solver.n_iter, watch.mark()
+        mark = watch.mark()
 
         def between(progress: Progress) -> bool:
-            nonlocal reason, n_iter, mark
-            self._keep(n_iter, mark)
+            nonlocal reason, mark
+            self._keep(mark)
             reason = self._considered(progress) or self._reason_before()
-            n_iter, mark = solver.n_iter, watch.mark()
+            mark = watch.mark()
             return reason is not None
 
         try:
@@ -98,12 +98,12 @@ class Run(Generic[SomeWatch]):
             raise self._error(found) from None
         finally:
             if reason is None:
-                self._keep(n_iter, mark)
+                self._keep(mark)
         return reason or solver.ended or "converged"
 
     def _reason_before(self) -> str | None:
         """Why no further step may begin, or None."""
-        if self.solver.stagnant:  # also of a run whose time was over at the same iteration
+        if self.solver.stagnant:  # also if max_time was over at the same iteration
             return "tol"
         return "max_iter" if self.solver.n_iter >= self._max_iter else None
 
@@ -114,12 +114,12 @@ class Run(Generic[SomeWatch]):
         return reason
 
     def _error(self, found: Diverged) -> Exception:
-        """The watch's error for a cost that is not finite, once it knows all iterations."""
-        self.watch.record(found.rows)
+        """Record the last iterations; returns the watch's error for a cost that is not finite."""
+        self.watch.record(found.rows, reported=True)
         return self.watch.diverged(found)
 
     def cost_of(self, theta: NDArray[Any]) -> float:
-        """J at parameters that come back. Raises the watch's error if it is not finite."""
+        """J at the parameters to return. Raises the watch's error if it is not finite."""
         try:
             return self.solver.cost_of(theta)
         except Diverged as found:
@@ -132,14 +132,19 @@ class Run(Generic[SomeWatch]):
         most = left if every is None else min(left, every)
         return 1 if math.isinf(most) else int(most)
 
-    def _keep(self, n_iter: int, mark: Mark) -> None:
-        """Tell the keeper of where the latest `advance` began."""
-        if self._keeper is not None and (arrays := self.solver.confirmed()) is not None:
-            watch = self.watch
-            self._keeper.reached(n_iter, lambda: {**arrays(), **watch.arrays_at(mark)})
+    def _keep(self, mark: Mark) -> None:
+        """Pass the keeper the arrays of where the latest `advance` began.
+
+        If Ctrl-C came before the solver has taken note of that, they are of an earlier place.
+        """
+        if self._keeper is None or (confirmed := self.solver.confirmed()) is None:
+            return
+        if confirmed.n_iter == mark.n_iter:
+            watch, arrays = self.watch, confirmed.arrays
+            self._keeper.reached(mark.n_iter, lambda: {**arrays(), **watch.arrays_at(mark)})
 
     def keep_end(self, stopped: str, result: Arrays) -> None:
-        """Write down the end of the run, and what came of it."""
+        """Save the end of the run, and its result."""
         if self._keeper is not None:
             solver, watch, mark = self.solver, self.watch, self.watch.mark()
             self._keeper.ended(
@@ -150,7 +155,7 @@ class Run(Generic[SomeWatch]):
 
 
 class Begun(NamedTuple):
-    """A solver at work, and all arrays of the checkpoint that it goes on from, if there is one."""
+    """A started solver, and the arrays of the checkpoint that it resumes from, or None."""
 
     solver: Minimisation
     found: Arrays | None
@@ -166,11 +171,10 @@ def begin(
     result: dict[str, Expected] | None = None,
     over: bool = False,
 ) -> Begun:
-    """Start a solver, or let it go on from what the keeper has found.
+    """Start a solver, or resume it from the checkpoint that the keeper has found.
 
-    `result` names the arrays that such a run writes at its end; `over` says that it has ended, and
-    that its result is all that is wanted. Raises CheckpointError if the run cannot have written
-    what was found.
+    `result` names the arrays that such a run saves at its end. If the run is `over`, only its
+    result is wanted. Raises CheckpointError if the run cannot have written the checkpoint.
     """
     result = result or {}
     if keeper is not None and solver.resumes_by is None:

@@ -76,13 +76,13 @@ def train(
     learning_rate : float
         eta, above 0. Not used by "lbfgs", whose line search finds the length of each step.
     batch_size : int, optional
-        Samples of a step, at least 1; None, or more than there are, is all. Not used by "gd" and
-        "lbfgs". The last batch of an epoch may be shorter.
+        Samples of a step, at least 1. None, or a number above m, takes all samples. Not used by
+        "gd" and "lbfgs". The last batch of an epoch may be shorter.
     max_iter : int
         Epochs for "adam" and "sgd", steps for "gd" and "lbfgs"; at least 1.
     tol : float
-        Stop once the cost has failed to improve on the lowest so far by `tol` for
-        `n_iter_no_change` iterations running. 0 never stops early.
+        Stop when the cost has not improved on the lowest so far by `tol` for `n_iter_no_change`
+        iterations in a row. 0 never stops early.
     n_iter_no_change : int
         At least 1.
     alpha : float
@@ -90,63 +90,64 @@ def train(
     sample_weight : array_like (m,), optional
     X_val, Y_val : array_like, optional
         Validation data, shaped as X and Y. Their mean cost, without penalty, goes into the
-        history. With `tol` above 0 it is this cost that must improve, and the parameters that come
-        back are those for which it was lowest.
+        history. With `tol` above 0, this cost must improve, and the result holds the parameters
+        for which it was lowest.
     theta : array_like (n_parameters,), optional
-        Parameters to start from, of the dtype that X is trained in; they are copied. Drawn from
-        `seed` where not given.
+        Parameters to start from, of the dtype that X is trained in; they are copied. None draws
+        them from `seed`.
     schedule : "constant", "invscaling" or "adaptive"
-        The learning rate of "adam" and "sgd": as given; divided by (samples seen + 1)^power_t after
-        each epoch (U6); or divided by 5 whenever `n_iter_no_change` epochs running have not
+        The learning rate of "adam" and "sgd": constant; divided by (samples seen + 1)^power_t after
+        each epoch (U6); or divided by 5 whenever `n_iter_no_change` epochs in a row have not
         improved by `tol`, down to a millionth (U7).
     power_t : float
         At least 0, for "invscaling".
     momentum : float
-        Share of its velocity that "sgd" keeps, at least 0 and below 1; 0 is plain descent.
+        Share of the velocity that "sgd" keeps in each step, at least 0 and below 1; 0 is plain
+        gradient descent.
     nesterov : bool
         Whether that momentum is Nesterov's.
     beta_1, beta_2 : float
-        Shares that Adam's moments keep of themselves, at least 0 and below 1.
+        Shares of its first and second moment that Adam keeps in each step, at least 0 and below 1.
     epsilon : float
         Above 0; outside Adam's bias correction.
     shuffle : bool or "blocks"
         Take the samples in a new random order in each epoch, unless a step takes them all. "blocks"
-        shuffles blocks of consecutive samples, and the samples of 256 blocks at a time among
-        themselves: for X that is read from a disk (docs/larger-than-memory.md).
+        shuffles blocks of consecutive samples, then the samples within every 256 blocks, for X that
+        is read from a disk (docs/larger-than-memory.md).
     seed : int
         Seed of the initial parameters and of the order of the samples. The same seed and data give
         the same bits on one kind of processor, whatever the number of threads.
     backend : "tiled", "loops", "numpy" or None
         None is the fastest, "tiled".
     n_threads : int, optional
-        Threads that share the samples of a step, where they are more than 1024; None is as many as
-        pay. `plan` says how many those are.
+        Threads that share the samples of a step, if it has more than 1024. None uses as many as
+        pay; `plan` says how many.
     callback : callable, optional
         Called with an `Iteration` after each step of "gd" and "lbfgs" or epoch of the others;
         return True to stop.
     max_time : float, optional
         Seconds after which no further step begins, compile time included.
     checkpoint : Checkpoint or path, optional
-        A file that keeps what was reached, every 30 seconds or as the `Checkpoint` says, and at the
-        end. A run that was stopped at any moment, and is started again with the same arguments,
-        goes on from there and ends with the same bits; one that had ended gives its result again.
-        `max_iter` may be raised; `max_time`, `n_threads` and `callback` may be others. `callback`
-        hears of new iterations alone, and `max_time` counts from this call.
+        A file that the run is saved to, every 30 seconds or as the `Checkpoint` says, and at the
+        end. If a run was stopped at any moment, the same call resumes it, and it ends with the same
+        bits. If it had ended, the same call returns its result again. `max_iter` may be raised;
+        `max_time`, `n_threads` and `callback` may differ. `callback` is called only for new
+        iterations, and `max_time` counts from this call.
 
     Returns
     -------
     TrainResult
-        theta, history, n_iter, stopped, plan, fingerprint, cost. On Ctrl-C, what was reached, with
-        ``stopped="interrupted"``: a loop over many runs has to look at it. That is the best
-        parameters so far, or, without validation data, for "adam" and "sgd" the latest.
+        theta, history, n_iter, stopped, plan, fingerprint, cost. Ctrl-C returns the best parameters
+        so far (the latest for "adam" and "sgd" without validation data), with
+        ``stopped="interrupted"``: a loop over many runs must check it.
 
     Raises
     ------
     CheckpointError
-        A ValueError: when the file at `checkpoint` is of another run (the message says in what), is
-        damaged, not what such a run can have written, in use, no regular file, or cannot be
-        written. A disk that fails later is a warning: training goes on, and the checkpoint before
-        is kept.
+        A ValueError: if the file at `checkpoint` belongs to another run (the message names the
+        differences), is damaged, in use, or not a regular file; if such a run cannot have written
+        it; or if it cannot be written. A disk that fails later causes a warning: training goes on,
+        and the previous checkpoint is kept.
     DivergedError
         When the cost stops being finite; `.theta` holds the last parameters whose cost was.
     ValueError, TypeError
@@ -158,8 +159,8 @@ def train(
     -----
     Two to three sum_l n_l n_{l-1} multiply-adds a sample and iteration (two for the first layer,
     whose inputs need no gradient), and one a validation sample; "lbfgs" takes one or more passes an
-    iteration, and some 20 numbers a parameter. The arguments are never written to. While it runs
-    with NumPy or "lbfgs", BLAS is held at one thread in the whole process.
+    iteration, and some 20 numbers a parameter. The arguments are never written to. With the NumPy
+    backend or "lbfgs", BLAS uses one thread in the whole process while training lasts.
 
     Examples
     --------
@@ -227,7 +228,7 @@ def train(
         len(chunk_bounds(at_a_time)),
     )
     if row.uses_blas:
-        import scipy.optimize  # noqa: F401  # brings a BLAS of its own, to be held too
+        import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
     backends = (
         {objective.backend} if validation is None else {objective.backend, validation.backend}
     )
@@ -292,7 +293,7 @@ def _trained(
     keeper: Keeper | None,
     max_iter: int,
 ) -> Ended:
-    """A run of `train` from its beginning, or from what the keeper has found, to its end."""
+    """The run of `train`, from its start or from a checkpoint, to its end."""
     expected = expected_of_result(state.theta)
     over = is_over(keeper, max_iter)
     minimisation, found = begin(solver, problem, state, numbers, watch, keeper, expected, over)
@@ -308,7 +309,7 @@ def _trained(
         return ended
     except KeyboardInterrupt:
         if minimisation.n_steps == 0:
-            raise  # nothing was reached that could be returned
+            raise  # there is nothing to return
         if keeper is not None:
             keeper.interrupted()
     theta = minimisation.theta if watch.best is None else watch.best
@@ -318,7 +319,7 @@ def _trained(
 
 
 def _at_end(run: "Run[TrainingWatch]", numbers: Settings, stopped: str) -> Ended:
-    """What comes back of a run that has stopped: the best parameters, if it could stop early."""
+    """The result of a stopped run: the best parameters if it may stop early, else the last."""
     watch, latest = run.watch, run.solver.theta
     if not numbers.stops or not watch.judges:
         return Ended(latest, run.cost_of(latest), stopped)
@@ -331,7 +332,7 @@ def _at_end(run: "Run[TrainingWatch]", numbers: Settings, stopped: str) -> Ended
 
 
 def _verified(run: "Run[TrainingWatch]", numbers: Settings, keeper: Keeper, found: Arrays) -> Ended:
-    """The result that a checkpoint holds. Raises CheckpointError unless its run gives it."""
+    """The result in a checkpoint. Raises CheckpointError unless its run gives the same."""
     assert keeper.found is not None
     verifier = keeper.verifier
     try:
@@ -348,7 +349,7 @@ def _verified(run: "Run[TrainingWatch]", numbers: Settings, keeper: Keeper, foun
 def _checked_settings(
     solver: Solver, batch_size: int | None, n_samples: int, n_features: int, **given: Any
 ) -> Settings:
-    """The numbers of the solver, checked; each message names the range."""
+    """The checked settings of the solver; each message names the range."""
     nesterov = settings.yes_or_no("nesterov", given["nesterov"])
     momentum = settings.share("momentum", given["momentum"])
     batch_size = n_samples if batch_size is None else batch_size
@@ -381,7 +382,7 @@ def _checked_settings(
 
 
 def _advice(solver: Solver, learning_rate: float) -> str:
-    """What to do about a run that diverges."""
+    """What to do if a run diverges, for the error message."""
     if not solver.by_steps:
         return "Try inputs of mean 0 and variance 1, and smaller initial parameters."
     return (
@@ -397,7 +398,7 @@ def _available(name: str, schedule: str) -> Solver:
     if scheduled and not solver.takes_schedule:
         raise NotImplementedError(
             f"schedule={schedule!r} is not available for solver={name!r}; pass "
-            "schedule='constant', or solver='sgd' with momentum=0."
+            "schedule='constant', or solver='sgd' or 'adam'."
         )
     return solver
 

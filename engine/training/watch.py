@@ -1,8 +1,7 @@
-"""What watches over a run: its curves, its best parameters, who is told, and when it stops.
+"""The watch of a run: it records the curves, keeps the best parameters, calls back, and stops.
 
-`Watch` is what all runs share. What an iteration is judged by, and in which words it is told, are
-the rules of those who asked for the run: `TrainingWatch` has those of `train`, and the estimators
-have scikit-learn's (engine/estimators/watch.py).
+`Watch` is what all runs share. Its subclasses say how an iteration is measured and reported:
+`TrainingWatch` has the rules of `train`, and engine/estimators/watch.py has those of scikit-learn.
 """
 
 import math
@@ -22,7 +21,7 @@ Callback = Callable[[Iteration], Any]
 
 # Columns of the table: one row an iteration.
 COST, NORM, SECONDS, VALIDATION, SCORE, N_COLUMNS = range(6)
-CLOCK = 1e-6  # seconds: rounding may make a time earlier than the one before by so much
+CLOCK = 1e-6  # seconds by which rounding may put a time before the previous one
 
 
 class Validation(NamedTuple):
@@ -36,7 +35,7 @@ class Validation(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Where a watch stands; nothing in it changes later."""
+    """A snapshot of a watch, for a checkpoint; later iterations do not change it."""
 
     n_iter: int
     best_value: float
@@ -44,7 +43,7 @@ class Mark(NamedTuple):
 
 
 class Table:
-    """Rows that are only ever appended, one an iteration."""
+    """A table that grows by one row an iteration."""
 
     def __init__(self) -> None:
         self._rows = np.empty((64, N_COLUMNS))
@@ -56,7 +55,7 @@ class Table:
         return self._rows[: self.count]
 
     def append(self, rows: ArrayLike) -> None:
-        """Rows (n, N_COLUMNS) more. Ctrl-C in the middle adds none."""
+        """Append rows (n, N_COLUMNS). If Ctrl-C comes meanwhile, none is added."""
         added = np.asarray(rows, dtype=np.float64)
         count = self.count + len(added)
         if count > len(self._rows):
@@ -68,7 +67,7 @@ class Table:
 
 
 class Watch(ABC):
-    """Told of a run as it is advanced; says when to stop.
+    """Receives the progress of a run, and decides when it stops.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ class Watch(ABC):
     max_time : float
         Seconds after which no further step begins.
     best_value : float
-        The lowest value so far, of runs that this one goes on from.
+        The lowest value of the earlier runs that this one continues.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Watch(ABC):
     ) -> None:
         self._validation = validation
         self._max_time = max_time
-        self._begun = self._start = time.perf_counter()  # the latter earlier, for a run resumed
+        self._begun = self._start = time.perf_counter()  # _start is earlier if a run is resumed
         self._table = Table()
         self._best: NDArray[Any] | None = None
         self._best_value = self._earlier_best = best_value
@@ -96,23 +95,24 @@ class Watch(ABC):
     @property
     @abstractmethod
     def judges(self) -> bool:
-        """Whether something else than the solver's own costs decides when to stop."""
+        """Whether validation data decide when to stop, and not the training cost."""
 
     @property
     @abstractmethod
     def wants_each_iteration(self) -> bool:
-        """Whether somebody looks at the parameters after each iteration."""
+        """Whether the parameters are needed after each iteration."""
 
     @abstractmethod
     def _judge(self, progress: Progress, row: NDArray[np.float64]) -> float | None:
-        """Fill in what validation data say of an iteration; the value to become low, if `judges`.
+        """Evaluate the validation data, and write the results into `row`.
 
-        Parameters that are better than all before are kept.
+        Keeps the parameters if they are the best so far. Returns the value that is to become low;
+        None unless `judges`.
         """
 
     @abstractmethod
     def place_of(self, progress: Progress) -> NDArray[Any]:
-        """The parameters that the row of an iteration is of."""
+        """The parameters that the row of an iteration belongs to."""
 
     def rows_of(self, progress: Progress) -> NDArray[np.float64]:
         """Cost and norm of each iteration, as the curves have them."""
@@ -120,11 +120,11 @@ class Watch(ABC):
 
     @abstractmethod
     def _tell(self, progress: Progress, rows: NDArray[np.float64]) -> bool:
-        """Tell all who want to know of iterations; whether somebody asks to stop."""
+        """Report iterations to the user's callbacks; whether one of them asks to stop."""
 
     @abstractmethod
     def values(self) -> NDArray[np.float64]:
-        """Of each iteration so far the number that is to become low; none if no best is kept."""
+        """The value of each iteration, which is to become low; empty if no best is kept."""
 
     @abstractmethod
     def diverged(self, found: Diverged) -> Exception:
@@ -134,12 +134,12 @@ class Watch(ABC):
 
     @property
     def n_iter(self) -> int:
-        """Iterations that it has taken note of."""
+        """Recorded iterations."""
         return self._table.count
 
     @property
     def rows(self) -> NDArray[np.float64]:
-        """What is known of each iteration, by the columns above; a view."""
+        """The table (n_iter, N_COLUMNS), with the columns above; a view."""
         return self._table.rows
 
     @property
@@ -149,22 +149,22 @@ class Watch(ABC):
 
     @property
     def best_value(self) -> float:
-        """Their value."""
+        """The value of `best`."""
         return self._best_value
 
     @property
     def seconds_left(self) -> float:
-        """Until max_time, which counts from the call: a run resumed has all of it again."""
+        """Seconds until max_time, which counts from this call, also if the run is resumed."""
         return self._max_time - (time.perf_counter() - self._begun)
 
     def budget(self, iterations: int) -> Budget:
-        """For the next `advance`, if no more than so many iterations are left."""
+        """The budget of the next `advance`, with at most so many iterations."""
         return Budget(self.seconds_left, 1 if self.wants_each_iteration else iterations)
 
     def consider(self, solver: Minimisation, progress: Progress) -> str | None:
-        """Take note of iterations that ended; the reason to stop, or None.
+        """Record finished iterations; returns the reason to stop, or None.
 
-        Their ends lie evenly between now and the end of the one before: nobody looked at a clock.
+        Their times were not measured: they are spread evenly from the last recorded one to now.
         """
         rows = self._timed(self.rows_of(progress))
         if len(rows):
@@ -176,13 +176,19 @@ class Watch(ABC):
             return "callback"
         return "max_time" if self.seconds_left <= 0 else None
 
-    def record(self, rows: NDArray[np.float64]) -> None:
-        """Take note of iterations as the run ends by an error or Ctrl-C, and tell nobody."""
-        self._table.append(self._timed(rows))
+    def record(self, rows: NDArray[np.float64], reported: bool = False) -> None:
+        """Record iterations as the run ends by an error or Ctrl-C, without calling back."""
+        timed = self._timed(rows)
+        self._table.append(timed)
+        if reported:
+            self._print(timed)
+
+    def _print(self, rows: NDArray[np.float64]) -> None:  # noqa: B027  # not all print
+        """Print the latest rows, if that is wanted."""
 
     def catch_up(self, missed: Progress) -> None:
-        """The same for iterations that ended when Ctrl-C came."""
-        self.record(missed.rows)
+        """Record iterations that had ended, but were not yet recorded, when Ctrl-C came."""
+        self.record(self.rows_of(missed) if len(missed.rows) else missed.rows)
 
     def _timed(self, costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = np.empty((len(costs_and_norms), N_COLUMNS))
@@ -197,18 +203,18 @@ class Watch(ABC):
         return rows
 
     def _keep_if_best(self, value: float, theta: NDArray[Any]) -> None:
-        """Keep a copy of theta if its value is lower than all before; a NaN is not."""
+        """Keep a copy of theta if its value is the lowest so far; NaN never is."""
         if value < self._best_value or (self.keeps_first and self._best is None):
             self._best_value, self._best = math.inf if math.isnan(value) else value, theta.copy()
 
     # Checkpoints.
 
     def mark(self) -> Mark:
-        """Where it stands now."""
+        """A snapshot of it now."""
         return Mark(self.n_iter, self._best_value, self._best)
 
     def arrays_at(self, mark: Mark) -> Arrays:
-        """What it knew then, as a checkpoint holds it."""
+        """The arrays of a snapshot, for a checkpoint."""
         return {
             "watch.rows": self.rows[: mark.n_iter].copy(),
             "watch.best_value": np.array([mark.best_value]),
@@ -216,7 +222,7 @@ class Watch(ABC):
         }
 
     def expected(self, n_iter: int, theta: NDArray[Any]) -> dict[str, Expected]:
-        """Its arrays in a checkpoint, after so many iterations."""
+        """What its arrays in a checkpoint must be after so many iterations."""
         return {
             "watch.rows": Expected(np.float64, (n_iter, N_COLUMNS), numbers=ANY),
             "watch.best_value": Expected(np.float64, (1,), numbers=ANY),
@@ -224,7 +230,7 @@ class Watch(ABC):
         }
 
     def resume(self, arrays: Arrays, verifier: Verifier) -> int | None:
-        """Take back what a checkpoint holds. Raises CheckpointError if that cannot be.
+        """Restore it from a checkpoint. Raises CheckpointError if the arrays are contradictory.
 
         Returns the iteration whose value is the best; None if no parameters are kept.
         """
@@ -237,7 +243,7 @@ class Watch(ABC):
         verifier.require(forward, "watch.rows hold times that go back")
         for column, there in ((validation, self._validation is not None), (scores, self._scored)):
             none = np.isnan(column).all()
-            verifier.require(there or none, "watch.rows hold what validation data would have said")
+            verifier.require(there or none, "watch.rows hold results of absent validation data")
         self._table = Table()
         self._table.append(rows)
         self._start -= seconds[-1] if len(rows) else 0.0
@@ -257,11 +263,11 @@ class Watch(ABC):
 
     @property
     def _scored(self) -> bool:
-        """Whether it is a score that decides."""
+        """Whether a score decides when to stop."""
         return self._validation is not None and self._validation.score is not None
 
     def _iteration_of_best(self) -> int | None:
-        """Find the best iteration and its value once more, from the rows."""
+        """Derive the best iteration and its value from the rows."""
         self._best_value, found = self._earlier_best, None
         for number, value in enumerate(self.values().tolist()):
             if value < self._best_value or (self.keeps_first and found is None):
@@ -270,11 +276,11 @@ class Watch(ABC):
 
     @property
     def decisive(self) -> NDArray[np.float64]:
-        """Of each iteration the number that decides on stagnation."""
+        """The number of each iteration that the stopping rule applies to."""
         return self.values() if self.judges else self.rows[:, COST]
 
     def verify_row(self, n: int, progress: Progress, verifier: Verifier) -> None:
-        """Raise CheckpointError unless a row has the cost and norm of an iteration done again."""
+        """Raise CheckpointError unless a row has the cost and norm of its repeated iteration."""
         kept_cost, kept_norm = self.rows[n, : NORM + 1].tolist()
         cost, norm = self.rows_of(progress)[-1].tolist()
         verifier.require(kept_cost == cost, "watch.rows are not those of its evaluations")
@@ -290,8 +296,8 @@ class Watch(ABC):
 class TrainingWatch(Watch):
     """The rules of `train`.
 
-    The mean cost of validation data decides on stagnation and on which parameters are best; without
-    validation data the training cost decides.
+    The mean cost of the validation data decides when to stop, and which parameters are best.
+    Without validation data the training cost decides.
 
     Parameters
     ----------
@@ -300,11 +306,11 @@ class TrainingWatch(Watch):
     max_time : float
         Seconds after which no further step begins.
     callback : callable or None
-        Is told of each `Iteration`; returning True stops the run.
+        Called with each `Iteration`; if it returns True, the run stops.
     full_batch : bool
-        Whether a row is of the parameters before a step, as for solvers that take all samples.
+        Whether a row belongs to the parameters before a step, as if steps take all samples.
     advice : str
-        What to do about a run that diverges, a sentence for its message.
+        What to do if the run diverges: a sentence for the error message.
     """
 
     def __init__(
@@ -367,7 +373,7 @@ class TrainingWatch(Watch):
             self._keep_if_best(float(missed.rows[-1, COST]), missed.before)
 
     def best_with(self, theta: NDArray[Any], cost: float) -> NDArray[Any]:
-        """The best of those so far and of these, where a run with a row before each step ended."""
+        """The best parameters, if `theta`, where the run ended, may also be the best."""
         if self._full_batch:
             at_end = cost if self._validation is None else self._validation.loss(theta)
             if self._best is None or at_end < self._best_value:

@@ -151,7 +151,7 @@ def test_a_fit_whose_client_is_killed_goes_on_in_another(tmp_path):
             finally:
                 process.kill()
                 process.wait()
-        with pytest.raises(CheckpointError, match=r"has come to epoch \d+") as told:
+        with pytest.raises(CheckpointError, match=r"has reached epoch \d+") as told:
             on_dask(model(**{**LONG, "max_iter": 1}, checkpoint=path), arrays, client)
         reached = int(str(told.value).split("epoch ")[1].split(",")[0])
         asked = model(**{**LONG, "max_iter": reached + 5}, checkpoint=path)

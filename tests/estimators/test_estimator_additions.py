@@ -384,7 +384,7 @@ def test_other_layers_cannot_go_on_from_an_earlier_fit():
     y = targets("binary", X)
     model = MLPClassifier((3,), max_iter=2, warm_start=True).fit(X, y)
     model.set_params(hidden_layer_sizes=(4,))
-    with pytest.raises(ValueError, match=r"fitted as <Network 4-3-1.*go on as <Network 4-4-1"):
+    with pytest.raises(ValueError, match=r"fitted as <Network 4-3-1.*continue as <Network 4-4-1"):
         model.fit(X, y)
     assert model.coefs_[0].shape == (4, 3)
 

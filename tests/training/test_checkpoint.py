@@ -565,9 +565,9 @@ def test_rows_that_were_sparse_are_named_so(path):
         ({"batch_size": 17}, "batch_size is 17 and was 16"),
         ({"shuffle": False}, "shuffle is False and was True"),
         ({"tol": 0.1}, "tol is 0.1 and was 0.0; stops is 1 and was 0"),
-        ({"theta": NETWORK.initial_parameters(1)}, "theta was not given then"),
-        ({"sample_weight": np.ones(150)}, "sample_weight was not given then"),
-        (VALIDATION, "X_val was not given then; Y_val was not given then"),
+        ({"theta": NETWORK.initial_parameters(1)}, "theta was not given in that run"),
+        ({"sample_weight": np.ones(150)}, "sample_weight was not given in that run"),
+        (VALIDATION, "X_val was not given in that run; Y_val was not given in that run"),
         ({"dtype": "float32"}, "X is float32 and was float64"),
     ],
 )
@@ -620,7 +620,7 @@ def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
         run(path, **told)
     assert "numba is '0.1' and was '0." in str(caught.value)
     assert "processor is 'abacus' and was" in str(caught.value)
-    assert str(caught.value).endswith("Checkpoint(..., any_machine=True) goes on anyway.")
+    assert str(caught.value).endswith("Checkpoint(..., any_machine=True) resumes anyway.")
     settings = {"max_iter": MAX_ITER, "learning_rate": 0.01, **told}
     anyway = train(NETWORK, X, Y, checkpoint=Checkpoint(path, any_machine=True), **settings)
     assert "went on" in anyway.plan.why
@@ -640,9 +640,9 @@ def test_other_settings_of_the_compiler_and_features_of_the_processor_are_named(
 
 def test_fewer_epochs_than_were_reached_are_refused(path):
     run(path)
-    with pytest.raises(CheckpointError, match="has come to epoch 24, and max_iter is 10"):
+    with pytest.raises(CheckpointError, match="has reached epoch 24, and max_iter is 10"):
         run(path, max_iter=10)
-    with pytest.raises(CheckpointError, match="has come to epoch 24, and max_iter is 23"):
+    with pytest.raises(CheckpointError, match="has reached epoch 24, and max_iter is 23"):
         run(path, max_iter=23)
 
 
