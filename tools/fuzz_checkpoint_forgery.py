@@ -193,7 +193,8 @@ def all_numbers(generator: random.Random, held: Held, others: list[Path]) -> boo
 
 def another_order(generator: random.Random, held: Held, others: list[Path]) -> bool:
     """Two samples exchanged, one twice, or one beyond the data."""
-    name = generator.choice(sorted(n for n in held.arrays if n.endswith(".order")) or ["-"])
+    kept = sorted(n for n, array in held.arrays.items() if n.endswith(".order") and array.size)
+    name = generator.choice(kept or ["-"])
     if name == "-":
         return one_number(generator, held, others)
     order = held.arrays[name].copy()

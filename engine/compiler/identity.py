@@ -24,8 +24,19 @@ Identity = dict[str, str]
 PACKAGE = Path(__file__).resolve().parents[1]
 # Folders of the package that hold all kernels ...
 KERNELS = ("compiler", "equations", "sums", "solvers")
-# ... and the files that decide how far a run goes, and which of its parameters come back.
-RUNS = (*KERNELS, "training/run.py", "training/watch.py")
+# ... and the files that decide where a run begins, how far it goes, and which of its parameters
+# come back.
+RUNS = (
+    *KERNELS,
+    "network.py",
+    "training/run.py",
+    "training/trainer.py",
+    "training/watch.py",
+    "estimators/draws.py",
+    "estimators/optimiser.py",
+    "estimators/training.py",
+    "estimators/watch.py",
+)
 FEATURES = "processor's features"
 # Numba settings that change the machine code.
 COMPILER_SETTINGS = (

@@ -257,7 +257,6 @@ class Descent(OfState):
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         self.last_finite = self._begun = state.copy()
-        self.ended = None
         self._way = way_of(problem, settings)
         self._ahead = ReadAhead.of(self._way.inputs, settings.block)
         self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order

@@ -34,7 +34,6 @@ class FullBatch(OfState):
         super().__init__(state, settings)
         backend, layers, samples, alpha, n_threads = problem
         self.objective = Objective(backend, layers, samples, alpha, n_threads)
-        self.ended: str | None = None
         self.n_iter = 0
         self._latest: Progress | None = None  # what the latest iteration has done
 

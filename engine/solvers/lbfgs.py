@@ -63,7 +63,6 @@ class LBFGS(FullBatch):
 
     def advance(self, budget: Budget) -> Progress:
         """Run to the end of the next iteration, or of the run. Each point tried is a pass."""
-        self._confirmed = None if self._reached is None else self._here()
         if self._loop is None:
             self._loop = ScipyLoop(self.theta.astype(np.float64), self._options)
             self._asked = self._loop.begin()
@@ -82,13 +81,16 @@ class LBFGS(FullBatch):
                 self._confirmed = self._here()
             self._asked = self._loop.answer(point.cost, point.dtheta.astype(np.float64))
 
-    def drive(self, between: Callable[[Progress], bool]) -> None:
-        """Run to the end in the caller's thread, and call `between` after each iteration.
+    def drive(self, budget: Callable[[], Budget], stops: Callable[[Progress], bool]) -> None:
+        """As of every solver, but SciPy's loop runs in the caller's thread, if it has not begun.
 
         For a run that is not advanced in turns with others: handing each point to another thread
-        and back takes as long as a small network's pass. `between` returns True to end the run.
-        SciPy catches a StopIteration that a user's callback raises; it is raised again here.
+        and back takes as long as a small network's pass. SciPy catches a StopIteration that a
+        user's callback raises; it is raised again here.
         """
+        if self._loop is not None:
+            super().drive(budget, stops)
+            return
         stopped, raised = False, None
 
         def value(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -103,13 +105,12 @@ class LBFGS(FullBatch):
             nonlocal stopped, raised
             progress = self._iteration(intermediate_result.x)
             try:
-                stopped = between(progress)
+                stopped = stops(progress)
             except StopIteration as error:
                 raised = error
                 raise
             if stopped:
                 raise StopIteration
-            self._confirmed = self._here()
             hold_blas()
 
         start = self.theta.astype(np.float64)
@@ -118,11 +119,6 @@ class LBFGS(FullBatch):
             raise raised
         if not stopped:
             self.result, self.ended = result, "converged"
-
-    @property
-    def begun(self) -> bool:
-        """Whether it was advanced. If so, SciPy's loop runs in its own thread."""
-        return self._loop is not None
 
     def _iteration(self, x: NDArray[np.float64]) -> Progress:
         """The progress of an iteration that ended at x."""
@@ -134,7 +130,8 @@ class LBFGS(FullBatch):
             self.observe(before.cost)
         row = np.array([[before.cost, euclidean_norm(before.dtheta)]])
         self._latest = Progress(row, self.theta, self.n_iter + 1, before.theta, point.cost)
-        self.n_iter += 1  # last: Ctrl-C before this leaves the iteration unfinished
+        self.n_iter += 1  # Ctrl-C before this leaves the iteration unfinished
+        self._confirmed = self._here()
         return self._latest
 
     def _at(self, x: NDArray[np.float64]) -> "Point":
@@ -238,6 +235,8 @@ class ScipyLoop:
 
     def answer(self, cost: float, gradient: NDArray[np.float64]) -> Asked:
         """Give SciPy J and its gradient at the requested point; returns its next request."""
+        if self._exchange.closed:
+            raise RuntimeError("this run was closed: begin another one")
         hold_blas()  # SciPy uses BLAS next
         self._exchange.answer = cost, gradient
         self._exchange.answered.release()
@@ -258,6 +257,7 @@ class Exchange:
         self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: the run is closed
         self._question: Asked | BaseException | None = None
         self._iterate: NDArray[np.float64] | None = None
+        self.closed = False
         self.answered, self._asked = _thread.allocate_lock(), _thread.allocate_lock()
         self.answered.acquire()
         self._asked.acquire()
@@ -273,7 +273,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """Make the thread end at its next request, or now if it waits for an answer."""
-        self.answer = None
+        self.answer, self.closed = None, True
         if self.answered.locked():
             self.answered.release()
 

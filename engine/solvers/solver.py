@@ -131,6 +131,9 @@ class Minimisation(Protocol):
     def advance(self, budget: Budget) -> Progress:
         """Take steps, within the budget. Raises Diverged if the cost stops being finite."""
 
+    def drive(self, budget: Callable[[], Budget], stops: Callable[[Progress], bool]) -> None:
+        """Advance until `stops` says so of what an `advance` has done, or until it has ended."""
+
     def observe(self, cost: float) -> None:
         """Apply the stopping rule to a cost from outside, such as that of validation data."""
 
@@ -159,6 +162,7 @@ class OfState:
     def __init__(self, state: State, settings: Settings) -> None:
         self.state = state
         self.settings = settings
+        self.ended: str | None = None
 
     @property
     def theta(self) -> NDArray[Any]:
@@ -167,6 +171,17 @@ class OfState:
     @property
     def stagnant(self) -> bool:
         return bool(self.state.counts[STAGNANT])
+
+    def drive(self, budget: Callable[[], Budget], stops: Callable[[Progress], bool]) -> None:
+        """Advance until `stops` says so of what an `advance` has done, or until it has ended."""
+        while True:
+            progress = self.advance(budget())
+            if self.ended is not None or stops(progress):
+                return
+
+    def advance(self, budget: Budget) -> Progress:
+        """Train for a while."""
+        raise NotImplementedError
 
     def observe(self, cost: float) -> None:
         """Apply the stopping rule to a cost from outside."""

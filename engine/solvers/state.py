@@ -89,8 +89,11 @@ class State(NamedTuple):
         return State(**{"order": order, **copies})
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """Its arrays by name, as checkpoints hold them."""
-        return {f"{prefix}.{name}": array for name, array in self._asdict().items()}
+        """Its arrays by name, as checkpoints hold them; the order is empty where none is kept."""
+        arrays = self._asdict()
+        if not self.order.flags.writeable:
+            arrays["order"] = np.empty(0)
+        return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
     def restore(self, earlier: "State") -> None:
         """Go back to an earlier copy."""

@@ -40,7 +40,7 @@ from engine.solvers.stopping import count_improvement
 from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Samples
 from engine.training.checkpoint import Keeper
-from engine.training.checkpoint_files import Arrays, CheckpointError
+from engine.training.checkpoint_files import Arrays, CheckpointError, Saved
 from engine.training.checkpoint_verifier import ANY, NOT_NAN, Expected, Verifier
 from engine.training.watch import Watch
 
@@ -66,7 +66,9 @@ def expected_of_state(start: State, prefix: str) -> dict[str, Expected]:
         theta=Expected(theta.dtype, theta.shape),
         first=Expected(theta.dtype, start.first.shape),
         second=Expected(theta.dtype, start.second.shape, low=0, numbers=NOT_NAN),
-        order=Expected(start.order.dtype, start.order.shape, low=0, high=start.order.size - 1),
+        order=Expected(
+            start.order.dtype, start.order.shape, low=0, high=start.order.size - 1, empty=True
+        ),
         random=Expected(np.uint64, (n_words,), low=0, high=largest_word),
         counts=Expected(np.int64, (N_COUNTS,), low=0),
         sums=Expected(np.float64, (N_SUMS,), numbers=NOT_NAN),
@@ -168,13 +170,19 @@ def replayed(
         at = watch.resume(arrays, verifier)
         begun = at != 0 or np.array_equal(arrays["watch.best"], start.theta)
         verifier.require(begun, "watch.best is not where its run began")
+        moved = n_iter > 0 or np.array_equal(arrays["theta"], start.theta)
+        verifier.require(moved, "theta is not where its run began")
+        for cost in watch.decisive.tolist():
+            verifier.require(not solver.stagnant, "its run went on after it had ended")
+            solver.observe(cost)
+        require_reason(found, solver, verifier)
         start.theta[:] = arrays["theta"]
         return arrays
     log = keeper.evaluations(start.theta.size, start.theta.dtype)
     if log.to_replay > settings.most_evaluations:
         raise CheckpointError(
             f"{keeper} holds {log.to_replay} evaluations, and max_fun is "
-            f"{settings.most_evaluations:g}. Nothing was changed. Raise max_fun, name another "
+            f"{settings.most_evaluations:.0f}. Nothing was changed. Raise max_fun, name another "
             "file, or delete it."
         )
     solver.evaluated = log.evaluated  # type: ignore[attr-defined]
@@ -196,11 +204,15 @@ def replayed(
             watch.verify_latest(watch.place_of(progress), verifier)
     same = np.array_equal(solver.theta, arrays["theta"])
     verifier.require(same, "theta is not what its evaluations lead to")
-    assert found is not None
-    if found.stopped not in (None, "callback"):
+    require_reason(found, solver, verifier)
+    return arrays
+
+
+def require_reason(found: Saved | None, solver: Minimisation, verifier: Verifier) -> None:
+    """Raise CheckpointError if a replayed run cannot have ended for the reason that was saved."""
+    if found is not None and found.stopped not in (None, "callback"):
         same = solver.stagnant == (found.stopped == "tol")
         verifier.require(same, f"the run cannot have ended by {found.stopped!r} there")
-    return arrays
 
 
 class Restoring:
@@ -227,7 +239,7 @@ class Restoring:
         epochs, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         self._verifier.require(
             epochs <= len(self._watched)
-            and position < state.order.size
+            and position < self._start.order.size
             and position % self._settings.batch_size == 0,
             f"{prefix}.counts name a place where no step ends",
         )
@@ -247,7 +259,7 @@ class Restoring:
         if settings.shuffle and n_shuffles * (n_samples + DRAWS_A_SHUFFLE) > MOST_DRAWS:
             order = start.order if everything else state.order
             seen = np.zeros(n_samples, bool)
-            seen[state.order] = True
+            seen[state.order.astype(np.int64)] = True
             require(none_kept or seen.all(), f"{prefix}.order is no order of all samples")
             words = state.random
             is_state = words.any() and (words.size == WORDS_OF_XOSHIRO or words[-1] <= WORDS)

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
-from engine.solvers.solver import Arrays, Diverged, Minimisation, Problem, Progress, Solver
+from engine.solvers.solver import Arrays, Budget, Diverged, Minimisation, Problem, Progress, Solver
 from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
 from engine.training.checkpoint_files import CheckpointError
@@ -19,6 +19,7 @@ from engine.training.checkpoint_verifier import Expected
 from engine.training.watch import Mark, Watch
 
 SomeWatch = TypeVar("SomeWatch", bound=Watch)
+SomeResult = TypeVar("SomeResult")
 
 
 class Run(Generic[SomeWatch]):
@@ -42,20 +43,27 @@ class Run(Generic[SomeWatch]):
         self._keeper = keeper
         self._max_iter = max_iter
         self.cost: float | None = None  # J at the solver's parameters, if it knows it
+        self._mark: Mark | None = None  # where the watch stood when the latest `advance` began
 
     def to_its_end(self) -> str:
         """Advance until it stops; returns why."""
+        reason = self._reason_before()
+
+        def stops(progress: Progress) -> bool:
+            nonlocal reason
+            reason = self._after(progress)
+            return reason is not None
+
         try:
-            drive = getattr(self.solver, "drive", None)
-            if drive is not None and not getattr(self.solver, "begun", False):
-                return self._driven(drive)
-            while (reason := self.advance()) is None:
-                pass
+            if reason is None:
+                self._guarded(lambda: self.solver.drive(self._budget, stops))
+                reason = reason or self.solver.ended
         except KeyboardInterrupt:  # it may come between an iteration and its record
             self.watch.catch_up(self.solver.missed(self.watch.n_iter))
             raise
         finally:
             self.solver.close()
+        assert reason is not None
         return reason
 
     def advance(self) -> str | None:
@@ -63,55 +71,39 @@ class Run(Generic[SomeWatch]):
 
         Raises the watch's error if the cost stops being finite.
         """
-        solver, watch = self.solver, self.watch
         if (reason := self._reason_before()) is not None:
             return reason
-        mark = watch.mark()
+        progress = self._guarded(lambda: self.solver.advance(self._budget()))
+        return self.solver.ended or self._after(progress)
+
+    def _guarded(self, act: Callable[[], SomeResult]) -> SomeResult:
+        """Let the solver act. However that ends, the keeper is passed where it began."""
+        self._mark = self.watch.mark()
         try:
-            progress = solver.advance(watch.budget(self._most_iterations()))
+            return act()
         except Diverged as found:
             raise self._error(found) from None
         finally:
-            self._keep(mark)
-        if solver.ended is not None:
-            return solver.ended
-        return self._considered(progress)
+            self._keep()
 
-    def _driven(self, drive: Callable[[Callable[[Progress], bool]], None]) -> str:
-        """Run to the end a solver that has its own loop and calls back."""
-        solver, watch = self.solver, self.watch
-        reason = self._reason_before()
-        if reason is not None:
-            return reason
-        mark = watch.mark()
-
-        def between(progress: Progress) -> bool:
-            nonlocal reason, mark
-            self._keep(mark)
-            reason = self._considered(progress) or self._reason_before()
-            mark = watch.mark()
-            return reason is not None
-
-        try:
-            drive(between)
-        except Diverged as found:
-            raise self._error(found) from None
-        finally:
-            if reason is None:
-                self._keep(mark)
-        return reason or solver.ended or "converged"
+    def _after(self, progress: Progress) -> str | None:
+        """Save where an `advance` began, and record what it did; the reason to stop, or None."""
+        self._keep()
+        self.cost = None  # until the watch knows all
+        reason = self.watch.consider(self.solver, progress)
+        self.cost = progress.cost
+        if reason in (None, "max_time"):
+            reason = self._reason_before() or reason
+        self._mark = self.watch.mark()
+        if self.cost is not None:  # so the state now is known to be finite, too
+            self._keep()
+        return reason
 
     def _reason_before(self) -> str | None:
         """Why no further step may begin, or None."""
         if self.solver.stagnant:  # also if max_time was over at the same iteration
             return "tol"
         return "max_iter" if self.solver.n_iter >= self._max_iter else None
-
-    def _considered(self, progress: Progress) -> str | None:
-        """The watch's reason to stop, or None."""
-        reason = self.watch.consider(self.solver, progress)
-        self.cost = progress.cost
-        return reason
 
     def _error(self, found: Diverged) -> Exception:
         """Record the last iterations; returns the watch's error for a cost that is not finite."""
@@ -125,21 +117,23 @@ class Run(Generic[SomeWatch]):
         except Diverged as found:
             raise self._error(found) from None
 
-    def _most_iterations(self) -> int:
-        """Iterations after which an `advance` must end."""
+    def _budget(self) -> Budget:
+        """For the next `advance`: no more iterations than are left, and than a checkpoint waits."""
         left = self._max_iter - self.solver.n_iter
         every = None if self._keeper is None else self._keeper.every_epochs
         most = left if every is None else min(left, every)
-        return 1 if math.isinf(most) else int(most)
+        return self.watch.budget(1 if math.isinf(most) else int(most))
 
-    def _keep(self, mark: Mark) -> None:
-        """Pass the keeper the arrays of where the latest `advance` began.
+    def _keep(self) -> None:
+        """Pass the keeper the arrays of where the latest `advance` began, once.
 
         If Ctrl-C came before the solver has taken note of that, they are of an earlier place.
         """
-        if self._keeper is None or (confirmed := self.solver.confirmed()) is None:
+        mark, self._mark = self._mark, None
+        if self._keeper is None or mark is None:
             return
-        if confirmed.n_iter == mark.n_iter:
+        confirmed = self.solver.confirmed()
+        if confirmed is not None and confirmed.n_iter == mark.n_iter:
             watch, arrays = self.watch, confirmed.arrays
             self._keeper.reached(mark.n_iter, lambda: {**arrays(), **watch.arrays_at(mark)})
 
@@ -184,7 +178,11 @@ def begin(
         )
     if keeper is not None and solver.resumes_by == "evaluations":
         minimisation = solver.start(problem, state, settings)
-        found = replayed(keeper, minimisation, state, settings, watch, result, over)
+        try:
+            found = replayed(keeper, minimisation, state, settings, watch, result, over)
+        except BaseException:
+            minimisation.close()
+            raise
         return Begun(minimisation, found)
     if keeper is None or found_by(keeper) is None:
         return Begun(solver.start(problem, state, settings), None)

@@ -308,8 +308,8 @@ def _trained(
         run.keep_end(ended.stopped, ended.arrays())
         return ended
     except KeyboardInterrupt:
-        if minimisation.n_steps == 0:
-            raise  # there is nothing to return
+        if minimisation.n_steps == 0 and minimisation.confirmed() is None:
+            raise  # not even the cost of the initial parameters is known
         if keeper is not None:
             keeper.interrupted()
     theta = minimisation.theta if watch.best is None else watch.best

@@ -166,22 +166,22 @@ class Watch(ABC):
 
         Their times were not measured: they are spread evenly from the last recorded one to now.
         """
-        rows = self._timed(self.rows_of(progress))
+        rows = _table_rows(self.rows_of(progress))
         if len(rows):
             value = self._judge(progress, rows[-1])
             if value is not None:
                 solver.observe(value)
-        self._table.append(rows)
+        self._record(rows)
         if self._tell(progress, rows):
             return "callback"
         return "max_time" if self.seconds_left <= 0 else None
 
     def record(self, rows: NDArray[np.float64], reported: bool = False) -> None:
         """Record iterations as the run ends by an error or Ctrl-C, without calling back."""
-        timed = self._timed(rows)
-        self._table.append(timed)
+        found = _table_rows(rows)
+        self._record(found)
         if reported:
-            self._print(timed)
+            self._print(found)
 
     def _print(self, rows: NDArray[np.float64]) -> None:  # noqa: B027  # not all print
         """Print the latest rows, if that is wanted."""
@@ -190,17 +190,16 @@ class Watch(ABC):
         """Record iterations that had ended, but were not yet recorded, when Ctrl-C came."""
         self.record(self.rows_of(missed) if len(missed.rows) else missed.rows)
 
-    def _timed(self, costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = np.empty((len(costs_and_norms), N_COLUMNS))
-        rows[:, : NORM + 1], rows[:, SECONDS:] = costs_and_norms, math.nan
+    def _record(self, rows: NDArray[np.float64]) -> None:
+        """Append rows of iterations that ended evenly between the last recorded one and now."""
         now = time.perf_counter() - self._start
         if len(rows) == 1:
             rows[0, SECONDS] = now
-            return rows
-        earlier = float(self.rows[-1, SECONDS]) if self.n_iter else 0.0
-        share = np.arange(1, len(rows) + 1) / max(len(rows), 1)
-        rows[:, SECONDS] = earlier + (now - earlier) * share
-        return rows
+        elif len(rows):
+            earlier = float(self.rows[-1, SECONDS]) if self.n_iter else 0.0
+            share = np.arange(1, len(rows) + 1) / len(rows)
+            rows[:, SECONDS] = earlier + (now - earlier) * share
+        self._table.append(rows)
 
     def _keep_if_best(self, value: float, theta: NDArray[Any]) -> None:
         """Keep a copy of theta if its value is the lowest so far; NaN never is."""
@@ -291,6 +290,13 @@ class Watch(ABC):
         if self._validation is not None:
             kept = float(self.rows[-1, VALIDATION])
             verifier.require_result("the validation cost", kept, self._validation.loss(theta))
+
+
+def _table_rows(costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows (n, N_COLUMNS) with these costs and norms (n, 2), and NaN for what is not known yet."""
+    rows = np.empty((len(costs_and_norms), N_COLUMNS))
+    rows[:, : NORM + 1], rows[:, SECONDS:] = costs_and_norms, math.nan
+    return rows
 
 
 class TrainingWatch(Watch):

@@ -831,7 +831,16 @@ def test_without_source_files_there_is_no_identity_and_no_folder(copied, monkeyp
 # Rooms of the package whose files change compiled kernels; files that change only how far a run
 # goes; and rooms whose other files change neither.
 OF_KERNELS = {"compiler", "equations", "solvers", "sums"}
-OF_RUNS = {"training/run.py", "training/watch.py"}
+OF_RUNS = {
+    "network.py",
+    "training/run.py",
+    "training/trainer.py",
+    "training/watch.py",
+    "estimators/draws.py",
+    "estimators/optimiser.py",
+    "estimators/training.py",
+    "estimators/watch.py",
+}
 OF_NEITHER = {
     "boundary",
     "checks",

@@ -547,3 +547,18 @@ def test_the_tests_of_the_installed_scikit_learn_pass_with_the_import_changed(tm
     )
     assert ended.returncode == 0, ended.stdout[-3000:]
     assert re.search(r"\d\d passed", ended.stdout)
+
+
+def test_a_verbose_fit_that_diverges_prints_its_epochs(capsys):
+    X = rows()
+    model = engine.MLPRegressor(
+        hidden_layer_sizes=(3,),
+        solver="sgd",
+        learning_rate_init=1e3,
+        max_iter=30,
+        random_state=0,
+        verbose=True,
+    )
+    with pytest.raises(ValueError, match="non-finite"):
+        model.fit(X, 1e100 * X[:, 0])
+    assert capsys.readouterr().out.startswith("Iteration 1, loss = ")

@@ -1117,3 +1117,15 @@ def test_the_name_may_be_a_path_or_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train(NETWORK, X, Y, max_iter=1, checkpoint="a.ckpt")
     assert "went on" in train(NETWORK, X, Y, max_iter=1, checkpoint=Path("a.ckpt")).plan.why
+
+
+def test_a_checkpoint_of_gd_does_not_grow_with_the_samples(tmp_path):
+    """Each step takes all samples, so there is no order to keep."""
+    network, sizes = Network((1, 1), output="identity"), []
+    for n_samples in (10, 100_000):
+        path = tmp_path / f"{n_samples}.ckpt"
+        X = np.linspace(0, 1, n_samples)[None]
+        train(network, X, X, solver="gd", max_iter=2, checkpoint=path)
+        sizes.append(path.stat().st_size)
+        train(network, X, X, solver="gd", max_iter=4, checkpoint=path)  # it can be resumed
+    assert max(sizes) < 10_000

@@ -121,3 +121,19 @@ def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
     assert run_of("lbfgs", 5).to_its_end() == "max_iter"  # alone, it needs none
     with pytest.raises(MemoryError, match="The thread that L-BFGS runs in could not be started"):
         run_of("lbfgs", 5).advance()
+
+
+def test_a_run_that_was_closed_is_not_advanced():
+    run = run_of("lbfgs", 10)
+    run.advance()
+    run.solver.close()
+    with pytest.raises(RuntimeError, match="this run was closed"):
+        run.to_its_end()
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_run_that_was_advanced_goes_to_its_end_with_the_same_bits(name):
+    run = run_of(name, 7)
+    run.advance()
+    run.to_its_end()
+    assert run.solver.theta.tobytes() == alone(name, 7, 0, "tiled").tobytes()
