@@ -16,7 +16,7 @@ import os
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-AT_MOST = 12
+AT_MOST = 8
 FULL = "full"
 
 

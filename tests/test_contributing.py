@@ -90,11 +90,11 @@ def compare(layers, Y):
 """
 
 
-@pytest.mark.compiled
-def test_an_activation_is_added_as_it_is_written(tmp_path):
+@pytest.fixture
+def with_softplus(tmp_path):
+    """A copy of the package with the example's activation."""
     row, functions = blocks("An activation")
-    copy = Copy(tmp_path)
-    units = "equations/units.py"
+    copy, units = Copy(tmp_path), "equations/units.py"
     copy.change(units, "SOFTMAX, EXP = range(6)", "SOFTMAX, EXP, SOFTPLUS = range(7)")
     copy.change(
         units, '        Unit(RELU, "relu"', f'        {row.strip()},\n        Unit(RELU, "relu"'
@@ -103,18 +103,31 @@ def test_an_activation_is_added_as_it_is_written(tmp_path):
     copy.change(activations, "SOFTMAX, TANH\n", "SOFTMAX, SOFTPLUS, TANH\n")
     for function, lines in snippets(functions).items():
         copy.add(activations, function, lines)
+    return copy
+
+
+@pytest.mark.compiled
+def test_an_activation_is_added_as_it_is_written(with_softplus):
     code = DIFFERENCES + (
         "from engine import Network\n"
         "network = Network((3, 5, 2), hidden='softplus', output='identity')\n"
         "compare(network.layers, np.ones((2, 17)))\n"
+    )
+    assert re.fullmatch(r"same [\d.]+\n", with_softplus.run(code))
+
+
+@pytest.mark.proof
+@pytest.mark.compiled
+def test_the_estimators_know_that_activation(with_softplus):
+    code = (
+        "import numpy as np\n"
         "from engine import MLPRegressor\n"
         "X = np.linspace(-1, 1, 60)[:, None]\n"
         "model = MLPRegressor(hidden_layer_sizes=4, activation='softplus', solver='lbfgs')\n"
-        "model.set_params(backend='numpy')\n"
         "y = X[:, 0] ** 2\n"
         "print(model.set_params(random_state=0).fit(X, y).score(X, y) > 0.9)\n"
     )
-    assert re.fullmatch(r"same [\d.]+\nTrue\n", copy.run(code))
+    assert with_softplus.run(code) == "True\n"
 
 
 @pytest.mark.compiled

@@ -100,6 +100,7 @@ def test_small_estimators_pass_with_numbers_that_say_something():
     assert any(check.deviation > 0 for check in verification.checks)
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_digits_take_no_more_than_seconds():
     X, y = load_digits(return_X_y=True)

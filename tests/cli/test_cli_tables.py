@@ -393,6 +393,7 @@ def test_ctrl_c_in_a_process_saves_the_model(tmp_path):
 # Checkpoints.
 
 
+@pytest.mark.proof
 def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_path):
     table = ("train", folder / "diabetes.parquet", "--target", "progress", "--early-stopping", "no")
     kept = ("--checkpoint", tmp_path / "run.ckpt", "--checkpoint-every", "0", "--hidden", "8")

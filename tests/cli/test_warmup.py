@@ -81,6 +81,7 @@ def test_the_listener_sees_what_is_compiled(tmp_path):
     assert "descend_tiled" in json.loads(printed.splitlines()[-1])
 
 
+@pytest.mark.proof
 @COMPILED
 def test_a_cache_that_cannot_be_kept_is_an_error_with_advice(tmp_path):
     blocked = tmp_path / "file"

@@ -240,6 +240,7 @@ def test_a_reason_is_printed_below_its_table():
 # Environments, by the command.
 
 
+@pytest.mark.proof
 @pytest.mark.compiled
 def test_environments_are_listed_with_what_is_here(tmp_path):
     done = engine("compare", "environments", cwd=tmp_path, env={"NUMBA_CACHE_DIR": tmp_path})

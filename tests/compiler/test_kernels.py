@@ -119,6 +119,7 @@ def symbol_of_called(n_before):
     return compilation(double_all.within).fndesc.llvm_func_name
 
 
+@pytest.mark.proof
 def test_a_kernel_that_is_called_has_the_same_symbol_in_every_process(tmp_path):
     """Processes that fill a cache at the same time keep callers of each other's kernels."""
     first, second = (
@@ -167,6 +168,7 @@ def test_a_caller_that_refers_to_another_symbol_is_not_used():
     assert not is_loaded(called._replace(symbol="another"))
 
 
+@pytest.mark.proof
 def test_nothing_is_kept_of_kernels_that_are_taken_in(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     result_of(quadruple, env={"NUMBA_CACHE_DIR": tmp_path})

@@ -121,7 +121,7 @@ SOLVERS = {
 LARGE_BATCH = pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning")
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @LARGE_BATCH
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -136,7 +136,7 @@ def test_a_fit_on_dask_has_the_bits_of_a_fit_here(client, solver, dtype, weighte
     assert "2 Dask workers" in there.plan_.why
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "kind", ["binary", "classes", "objects", "labels", "numbers", "outputs", "counts"]
 )
@@ -237,6 +237,7 @@ def test_few_numbers_stand_for_all_whatever_the_number_of_partitions(client, mon
     assert np.array_equal(np.unique(seen[0], axis=0), np.sort([y.min(axis=0), y.max(axis=0)], 0))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("class_weight", ["balanced", {"no": 3.0}])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_class_weights(client, class_weight, weighted):
@@ -669,6 +670,7 @@ def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
         patch.undo()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("broken", "kind", "message"),
     [

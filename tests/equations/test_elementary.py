@@ -307,7 +307,7 @@ def instructions(name, dtype):
     return set(re.findall(r"^\t([a-z]\w*)", body, re.MULTILINE))
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.compiled
 @pytest.mark.skipif(not X86, reason="the names of instructions are those of x86")
 @both_dtypes
@@ -319,6 +319,7 @@ def test_a_loop_is_compiled_to_vectors_without_calls(name, dtype):
     assert not any(op.startswith("call") for op in found), found
 
 
+@pytest.mark.sample(2)
 @pytest.mark.compiled
 @pytest.mark.skipif(not X86, reason="the names of instructions are those of x86")
 @every_function

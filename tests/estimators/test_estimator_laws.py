@@ -168,6 +168,7 @@ def test_class_weights_are_the_sample_weights_that_they_stand_for(kind, weighted
         assert facts(by_class) != facts(unweighted)
 
 
+@pytest.mark.proof
 @PROPERTY
 @given(st.sampled_from(IS_CLASSIFIER), COUNTS)
 def test_balanced_class_weights_count_rows_by_their_weights(kind, counts):
@@ -454,6 +455,7 @@ def begun(kind, y, **parameters):
     return estimator.set_params(**{"max_iter": 4, **parameters})
 
 
+@pytest.mark.proof
 @PROPERTY
 @given(st.sampled_from(sorted(PERMUTED)), st.permutations(range(3)), st.booleans(), st.booleans())
 def test_permuting_classes_permutes_columns(solver, permutation, multilabel, replaced):

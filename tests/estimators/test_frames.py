@@ -95,7 +95,7 @@ FRAMES = {
 }
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 def test_a_loaded_model_gives_for_frames_what_engine_predict_gives_for_the_file(
     folder, predicted, frame

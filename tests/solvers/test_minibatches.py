@@ -236,7 +236,7 @@ def test_batches_of_every_kind_are_those_of_the_equations(case, dtype, backend):
     assert_trajectory(result, told_of, epochs, dtype)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @DTYPES
 @pytest.mark.parametrize("batch_size", [1025, 1024, None, 1100])
 @pytest.mark.compiled

@@ -237,7 +237,7 @@ def expected(n_samples, weighted):
     return oracle.cost(*described, weights, 0.5), oracle.gradient(*described, weights, 0.5)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("n_samples", "weighted"), [(1025, True), (2048, False), (2500, True)])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_cost_and_gradient_of_several_chunks_equal_the_oracle(n_samples, weighted, dtype, backend):

@@ -157,6 +157,7 @@ def test_classes_are_numbered(tmp_path, labels, classes, ending):
     assert converted.training.y.dtype == np.int32
 
 
+@pytest.mark.proof
 def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     table = frame().with_columns(opened=pl.lit("31.1.2024"), fee=pl.lit("1,50 €"))
     converted = convert_table(written(table, tmp_path, ".csv"), tmp_path / "folder", "rent")
@@ -504,7 +505,7 @@ def far_out(tmp_path, name, part):
     return written(table.with_columns(pl.Series(name, values)), tmp_path, ".csv"), row + 1
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.parametrize("part", [1, 2])
 @pytest.mark.parametrize("name", ["area", "rent"])
 def test_a_number_too_far_out_for_the_dtype_is_refused_with_its_row(tmp_path, part, name):
@@ -523,7 +524,7 @@ def test_it_is_not_where_it_is_learnt_from_or_not_written(tmp_path, part):
     assert all(np.isfinite(array).all() for array in rows_of(converted))
 
 
-@pytest.mark.sample(1)
+@pytest.mark.proof
 @pytest.mark.parametrize("factor", [1e40, 1e-45])
 def test_a_target_that_predictions_could_not_reach_is_refused(tmp_path, factor):
     table = frame().with_columns(pl.col("rent") * factor)
@@ -703,7 +704,7 @@ def test_the_same_call_may_open_what_it_has_made(converted, tmp_path):
         convert_table(source, converted.folder, "rent")
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -730,7 +731,7 @@ def test_what_was_made_of_a_table_that_has_changed_is_not_opened(converted, tmp_
         convert_table(tmp_path / "table.csv", converted.folder, "rent", reuse=True)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -835,6 +836,7 @@ def test_facts_that_do_not_fit_each_other_are_refused(converted_classes, change,
         open_table(converted_classes.folder)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("value", [float("nan"), 0, -1.0])
 def test_a_target_without_a_standard_deviation_is_refused(converted, value):
     path = converted.folder / "columns.json"

@@ -85,7 +85,7 @@ FRAMES = {
 }
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_loaded_model_predicts_as_the_command_in_whatever_form_values_come(path, name):
     expected = predicted(path, as_written())

@@ -155,6 +155,7 @@ def test_the_front_page_fits_its_window_in_light_and_in_dark(site, scheme, width
         assert colours[0] != colours[1]
 
 
+@pytest.mark.proof
 def test_the_headlines_are_lines_over_the_commits_in_their_order(project):
     by_commit = front_page.kept(project / "benchmarks" / "results", "reference")
     order = front_page.first_parents(project)

@@ -836,6 +836,7 @@ def test_another_way_of_scipys_is_noticed(path, monkeypatch):
 # Disks that fail.
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
 def test_a_full_disk_ends_no_run_and_is_said_once(path, solver, error, monkeypatch):

@@ -353,6 +353,7 @@ def test_a_checkpoint_of_any_seed_is_refused_or_of_no_consequence(trials, tmp_pa
     assert kinds == {*CHANGES, *FILES, "damaged"}
 
 
+@pytest.mark.proof
 def test_an_engine_that_believes_a_checkpoint_is_found_out(trials, tmp_path):
     def believing(self, arrays, prefix):
         return State(*(arrays[f"{prefix}.{name}"] for name in State._fields))
