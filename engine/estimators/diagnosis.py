@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from engine.equations.activations import activate_numpy
 from engine.equations.units import UNITS
-from engine.estimators import diagnosis
 from engine.estimators.findings import Finding
 from engine.network import Network
 from engine.solvers.solver import SOLVERS
@@ -107,8 +106,8 @@ def findings(
         else:
             remedy = "penalise large weights" if rate is None else "lower the rate"
         idle = [Finding(fact, remedy, values) for fact in _idle_units(network, theta, X)]
-    too_high = [] if rate is None else diagnosis.too_high(network, loss_curve, rate)
-    return unscaled + idle + too_high
+    fast = [] if rate is None else too_high(network, loss_curve, rate)
+    return unscaled + idle + fast
 
 
 def _unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:

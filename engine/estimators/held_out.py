@@ -214,9 +214,6 @@ def _undefined_score(scoring: Any, n_rows: int, absent: list[Any], several: bool
     )
 
 
-Score = Callable[[NDArray[Any]], float]  # of activations (m, n_outputs)
-
-
 def mean(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
     """The weighted mean."""
     return float(np.average(values, weights=weights))

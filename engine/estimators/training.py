@@ -78,7 +78,7 @@ class Trained(NamedTuple):
     @property
     def result(self) -> Any:
         """SciPy's result, if its loop has ended by itself; else None."""
-        return getattr(self.solver, "result", None) if self.stopped == "converged" else None
+        return self.solver.result if self.stopped == "converged" else None
 
 
 def train(
@@ -123,7 +123,7 @@ def train(
             stopped, error = "diverged", diverged
     theta = minimisation.theta if error is None else error.theta
     if stopped == "converged":  # SciPy's result is float64, also if training is in float32
-        theta = minimisation.result.x.astype(theta.dtype)  # type: ignore[attr-defined]
+        theta = minimisation.result.x.astype(theta.dtype)
     return Trained(theta, stopped, minimisation, error)
 
 

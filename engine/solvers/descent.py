@@ -274,6 +274,9 @@ class Descent(OfState):
     def n_steps(self) -> int:
         return int(self.state.counts[STEPS])
 
+    def resume(self, last_finite: State) -> None:
+        self.last_finite = last_finite
+
     def advance(self, budget: Budget) -> Progress:
         """Take one step, and as many more as fit into the budget and into a slice."""
         epochs_before, steps_before = self.n_iter, self.n_steps

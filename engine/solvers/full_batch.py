@@ -63,10 +63,10 @@ class FullBatch(OfState):
         """J at the parameters to return. Raises Diverged if it is not finite."""
         cost = self.objective.cost(theta)
         if not math.isfinite(cost):
-            raise Diverged(cost, self.last_finite().copy(), self.n_iter, self.n_iter)
+            raise Diverged(cost, self.last_finite_theta().copy(), self.n_iter, self.n_iter)
         return cost
 
-    def last_finite(self) -> NDArray[Any]:
+    def last_finite_theta(self) -> NDArray[Any]:
         """The latest parameters whose cost is known to be finite; else the initial ones."""
         return self.theta
 

@@ -20,13 +20,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from engine.solvers.full_batch import FullBatch
-from engine.solvers.solver import Arrays, Budget, Confirmed, Diverged, Problem, Progress
+from engine.solvers.solver import (
+    Arrays,
+    Budget,
+    Confirmed,
+    Diverged,
+    Evaluated,
+    Problem,
+    Progress,
+)
 from engine.solvers.state import Settings, State, euclidean_norm
 from engine.sums.blas import hold_blas, limit_own_thread
-
-# J and dJ/dtheta at a point: evaluated, or taken from the log of an earlier run.
-Evaluate = Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
-Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
 
 class LBFGS(FullBatch):
@@ -39,15 +43,12 @@ class LBFGS(FullBatch):
         SciPy's own limits was reached.
     result : OptimizeResult or None
         SciPy's result, once its loop has ended.
-    evaluated : callable
-        Evaluates a point, or returns what an earlier run has evaluated there.
     n_evaluations : int
     """
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(problem, state, settings)
-        self.result: Any = None
-        self.evaluated: Evaluated = lambda theta, evaluate: evaluate(theta)
+        self._evaluated: Evaluated = lambda theta, evaluate: evaluate(theta)
         self.n_evaluations = 0
         self._last: Point | None = None  # the point evaluated last
         self._reached: Point | None = None  # at the end of the last iteration
@@ -60,6 +61,9 @@ class LBFGS(FullBatch):
         }
         self._loop: ScipyLoop | None = None  # SciPy's thread, if the run is advanced
         self._asked: Asked | None = None
+
+    def replay(self, evaluated: Evaluated) -> None:
+        self._evaluated = evaluated
 
     def advance(self, budget: Budget) -> Progress:
         """Run to the end of the next iteration, or of the run. Each point tried is a pass."""
@@ -138,7 +142,7 @@ class LBFGS(FullBatch):
         """J and its gradient at x, in the dtype of the data; the point evaluated last is kept."""
         theta = x.astype(self.theta.dtype)
         if self._last is None or not np.array_equal(self._last.theta, theta):
-            cost, dtheta = self.evaluated(theta, self._evaluate)
+            cost, dtheta = self._evaluated(theta, self._evaluate)
             self.n_evaluations += 1
             self._last = Point(theta, cost, dtheta)
         return self._last
@@ -147,7 +151,7 @@ class LBFGS(FullBatch):
         cost, dtheta = self.objective.cost_and_gradient(theta)
         if self.settings.finite and not math.isfinite(cost):
             step = 0 if self._last is None else self.n_iter + 1
-            raise Diverged(cost, self.last_finite().copy(), step, step)
+            raise Diverged(cost, self.last_finite_theta().copy(), step, step)
         return cost, dtheta
 
     def confirmed(self) -> Confirmed | None:
@@ -161,9 +165,9 @@ class LBFGS(FullBatch):
 
     def arrays(self) -> Arrays:
         """The parameters, and the number of evaluations so far."""
-        return {"theta": self.last_finite(), "evaluations": np.array([self.n_evaluations])}
+        return {"theta": self.last_finite_theta(), "evaluations": np.array([self.n_evaluations])}
 
-    def last_finite(self) -> NDArray[Any]:
+    def last_finite_theta(self) -> NDArray[Any]:
         return self.theta if self._reached is None else self._reached.theta
 
     def close(self) -> None:

@@ -21,6 +21,9 @@ from engine.sums.chunks import Elsewhere
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
+# J and dJ/dtheta at a point: evaluated, or taken from the log of an earlier run.
+Evaluate = Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
+Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
 
 class Problem(NamedTuple):
@@ -125,6 +128,10 @@ class Minimisation(Protocol):
         """Whether the cost has failed to improve for too long."""
 
     @property
+    def result(self) -> Any:
+        """SciPy's result, once its loop has ended; None of other solvers."""
+
+    @property
     def ended(self) -> str | None:
         """Why the solver can go no further; None if it can."""
 
@@ -152,6 +159,12 @@ class Minimisation(Protocol):
     def cost_of(self, theta: NDArray[Any]) -> float:
         """J at some parameters. Raises Diverged if it is not finite."""
 
+    def resume(self, last_finite: State) -> None:
+        """Take back, from a checkpoint of a run that had ended, the last state of finite cost."""
+
+    def replay(self, evaluated: Evaluated) -> None:
+        """Let `evaluated` give each evaluation: from a log, or anew."""
+
     def close(self) -> None:
         """Release threads and files."""
 
@@ -163,6 +176,7 @@ class OfState:
         self.state = state
         self.settings = settings
         self.ended: str | None = None
+        self.result: Any = None
 
     @property
     def theta(self) -> NDArray[Any]:
@@ -178,6 +192,14 @@ class OfState:
             progress = self.advance(budget())
             if self.ended is not None or stops(progress):
                 return
+
+    def resume(self, last_finite: State) -> None:
+        """Take back a state. Only of solvers that resume by their state."""
+        raise NotImplementedError
+
+    def replay(self, evaluated: Evaluated) -> None:
+        """Take evaluations from a log. Only of solvers that resume by their evaluations."""
+        raise NotImplementedError
 
     def advance(self, budget: Budget) -> Progress:
         """Train for a while."""

@@ -84,7 +84,7 @@ class Elsewhere(Protocol):
         """S = sum_i s_i, added up as `total_weight` does."""
 
     def identities(self) -> list[Any]:
-        """What inputs, targets and weights of each chunk are, for checkpoints (run_identity.py)."""
+        """Digests of the inputs, targets and weights of each chunk (training/identity.py)."""
 
     def threads(self, asked: int | None) -> "Threads":
         """How many threads share a pass, in all processes, and why."""

@@ -185,7 +185,7 @@ def replayed(
             f"{settings.most_evaluations:.0f}. Nothing was changed. Raise max_fun, name another "
             "file, or delete it."
         )
-    solver.evaluated = log.evaluated  # type: ignore[attr-defined]
+    solver.replay(log.evaluated)
     if arrays is None:
         return None
     at = watch.resume(arrays, verifier)

@@ -191,5 +191,5 @@ def begin(
     if settings.full_batch and watch.best is not None and not watch.judges:
         verify_best(keeper.verifier, watch, minimisation)
     if restored.last_finite is not None:
-        minimisation.last_finite = restored.last_finite  # type: ignore[attr-defined]
+        minimisation.resume(restored.last_finite)
     return Begun(minimisation, restored.arrays)

@@ -125,7 +125,7 @@ def way(folder: str, settings: dict[str, Any], cold: bool) -> dict[str, float]:
 
         return begin
 
-    rows_a_step = len(y) if settings["solver"] == "gd" else BATCH
+    rows_a_step = settings.get("batch_size", len(y))
     to_its_end = watched(run.Run.to_its_end, lambda self: rows_a_step * self.solver.n_steps)
     setattr(run.Run, "to_its_end", to_its_end)  # noqa: B010
     train(network, X.T, y, **settings, max_iter=1, max_time=SECONDS, n_threads=1)
