@@ -438,7 +438,6 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             samples.n_samples,
             self._network.sizes[0],
             self._batch_size(samples.n_samples),
-            self._scored,
         )
         optimiser = self._optimiser(solver, numbers, incremental)
         lowest = math.inf if self.best_loss_ is None else self.best_loss_

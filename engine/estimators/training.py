@@ -29,7 +29,6 @@ def settings_of(
     n_samples: int,
     n_features: int,
     batch_size: int,
-    scored: bool,
 ) -> Settings:
     """The settings of a run, from the checked parameters of an estimator."""
     shuffle = given["shuffle"] if not solver.full_batch else False
@@ -54,7 +53,6 @@ def settings_of(
         patience=int(patience),
         stops=int(by_steps),
         counts_samples=1,
-        judged=int(scored),
         ftol=FTOL_OF_SCIPY,
         gtol=float(given["tol"]),
         most_iterations=float(given["max_iter"]),

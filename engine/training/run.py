@@ -171,6 +171,7 @@ def begin(
     result is wanted. Raises CheckpointError if the run cannot have written the checkpoint.
     """
     result = result or {}
+    settings = settings._replace(judged=int(watch.judges))
     if keeper is not None and solver.resumes_by is None:
         raise CheckpointError(
             f"solver={solver.name!r} cannot resume a run. Nothing was trained; pass "

@@ -207,7 +207,6 @@ def train(
         power_t=power_t,
         tol=tol,
         n_iter_no_change=n_iter_no_change,
-        judged=int(X_val is not None),
     )
     settings.representable("learning_rate", numbers.learning_rate, dtype)
     if numbers.update == ADAM:
@@ -377,7 +376,6 @@ def _checked_settings(
         patience=settings.whole_number("n_iter_no_change", given["n_iter_no_change"], at_least=1),
         stops=int(tol > 0),
         full_batch=int(solver.full_batch),
-        judged=given["judged"],
     )
 
 
