@@ -125,6 +125,7 @@ class Steps:
         self._sums = sums_of(backend, layers, samples, n_threads)
         self.expected_seconds = math.inf  # unknown: slices grow by their measured times
 
+    @np.errstate(all="ignore")  # what overflows shows in a cost
     def advance(
         self,
         state: State,
@@ -134,17 +135,6 @@ class Steps:
         history: NDArray[np.float64],
     ) -> int:
         """Take up to `n_steps` steps, or `n_epochs` epochs, as `descend_tiled`; how it ended."""
-        with np.errstate(all="ignore"):  # what overflows shows in a cost
-            return self._advance(state, settings, n_steps, n_epochs, history)
-
-    def _advance(
-        self,
-        state: State,
-        settings: Settings,
-        n_steps: int,
-        n_epochs: int,
-        history: NDArray[np.float64],
-    ) -> int:
         counts = state.counts
         epochs_before = counts[EPOCHS]
         for _ in range(n_steps):
