@@ -6,9 +6,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.core.typing.templates import infer_global
 from numba.extending import overload
 
-from engine.compiler.kernels import Kernel
+from engine.compiler.kernels import Kernel, TakenIn
 
 
 def import_arraymath() -> None:
@@ -127,9 +129,15 @@ def in_order(part: Callable[..., Any]) -> Callable[..., Any]:
 def shared(part: Callable[..., Any]) -> Callable[..., Any]:
     """A part of kernels that Python calls, too, with arguments for which compiling would not pay.
 
-    The function stays plain Python; kernels that call it take it in.
+    The function stays plain Python; kernels that call it take it in, unfinished.
     """
-    return _taken_in(part, OPTIONS)
+    unfinished = TakenIn(part, OPTIONS)
+    infer_global(part, types.Dispatcher(unfinished))
+    SHARED.append(unfinished)  # the type alone would not keep it
+    return part
+
+
+SHARED: list[TakenIn] = []
 
 
 def _taken_in(part: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
