@@ -37,7 +37,7 @@ def identity_of_training(
     network: Network,
     solver: Solver,
     backend: str,
-    told: Settings,
+    settings: Settings,
     start: NDArray[Any] | int,
     seed: int,
     samples: Samples,
@@ -51,7 +51,7 @@ def identity_of_training(
         **identity_of_network(network),
         "solver": solver.name,
         "backend": backend,
-        **identity_of_settings(told),
+        **identity_of_settings(settings),
         "seed": seed,
         "theta": None if drawn else identity_of_array(start),
         MACHINE: identity_of_machine(solver.uses_blas or backend == "numpy"),
@@ -67,12 +67,12 @@ def identity_of_network(network: Network) -> Identity:
     }
 
 
-def identity_of_settings(told: Settings) -> Identity:
+def identity_of_settings(settings: Settings) -> Identity:
     """The settings that bits depend on, by the names of the parameters of `train`."""
-    names = {name: value for name, value in told._asdict().items() if name not in DERIVED}
+    names = {name: value for name, value in settings._asdict().items() if name not in DERIVED}
     schedules = {code: name for name, code in SCHEDULES.items()}
-    names["schedule"] = schedules[told.schedule]
-    names["update"] = UPDATES[told.update]
+    names["schedule"] = schedules[settings.schedule]
+    names["update"] = UPDATES[settings.update]
     names["n_iter_no_change"] = names.pop("patience")
     names["shuffle"] = "blocks" if names.pop("block") else bool(names["shuffle"])
     return names
@@ -154,13 +154,13 @@ def identity_of_blas() -> list[str]:
 
     libraries = [found for found in threadpool_info() if found["user_api"] == "blas"]
     names = ("internal_api", "version", "architecture")
-    told = {" ".join(str(found.get(name, "")) for name in names) for found in libraries}
-    return sorted(told)
+    described = {" ".join(str(found.get(name, "")) for name in names) for found in libraries}
+    return sorted(described)
 
 
 def differences(then: Identity, now: Identity, any_machine: bool = False) -> list[str]:
     """What differs between two identities, in words; with `any_machine`, apart from the machine."""
-    told = []
+    found = []
     for name in dict.fromkeys([*then, *now]):
         earlier, here = then.get(name), now.get(name)
         if earlier == here:
@@ -168,14 +168,14 @@ def differences(then: Identity, now: Identity, any_machine: bool = False) -> lis
         if not _is_text(name):  # a file may hold any name
             name = _shown(name)
         if name == MACHINE and isinstance(earlier, dict) and isinstance(here, dict):
-            told += [] if any_machine else differences(earlier, here)
+            found += [] if any_machine else differences(earlier, here)
         elif name == FEATURES and _is_text(earlier, 20_000) and _is_text(here, 20_000):
-            told.append(f"{FEATURES}: {of_features(here, earlier)}")
+            found.append(f"{FEATURES}: {of_features(here, earlier)}")
         elif _is_array(earlier) or _is_array(here):
-            told.append(_difference_of_arrays(name, earlier, here))
+            found.append(_difference_of_arrays(name, earlier, here))
         else:
-            told.append(f"{name} is {_shown(here)} and was {_shown(earlier)}")
-    return told
+            found.append(f"{name} is {_shown(here)} and was {_shown(earlier)}")
+    return found
 
 
 _shorten = reprlib.Repr()
