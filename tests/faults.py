@@ -167,7 +167,7 @@ FAULTS = [
     Fault("the rate falls with the samples but one", "solvers/learning_rate.py",
           "seen = np.float64(state.counts[SEEN] + 1)", "seen = np.float64(state.counts[SEEN])"),
     Fault("an adaptive rate that is never divided", "solvers/learning_rate.py",
-          "state.sums[RATE] /= 5  # U7", "pass"),
+          "state.sums[RATE] /= ADAPTIVE_DIVISOR  # U7", "pass"),
     Fault("an epoch that does not improve by tol counts as one that does", "solvers/stopping.py",
           "cost <= sums[LOWEST] - settings.tol", "cost <= sums[LOWEST]"),
     Fault("estimators: one f for all layers forgotten", "estimators/draws.py",

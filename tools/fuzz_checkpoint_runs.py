@@ -138,7 +138,7 @@ def fitted(name: str, dtype: str, max_iter: int, kept: Any = None) -> str:
 def write_corpus(folder: Path, chosen: Iterable[Job]) -> list[Path]:
     """Checkpoints of these jobs, a folder for each job and stage."""
     # Steps of a slice by the clock: here two, so that slices end within epochs.
-    with mock.patch("engine.solvers.descent.SLICE_SECONDS", 0.0):
+    with mock.patch("engine.training.watch.SECONDS_OF_AN_ADVANCE", 0.0):
         for job in chosen:
             for stage, number in STAGES.items():
                 place = folder / f"{job.name}; {stage}"

@@ -15,7 +15,7 @@ from engine.checks.rounding import SAFETY, perturbed, tolerance
 from engine.equations import backends
 from engine.equations.activations import activate_numpy
 from engine.equations.backends import Backend
-from engine.estimators.validated_rows import Rows
+from engine.estimators.input_validation import Rows
 from engine.sums.chunks import ChunkSums
 from engine.sums.samples import Samples
 from engine.sums.workers import SPAN_SAMPLES

@@ -13,7 +13,7 @@ from engine.boundary.samples import weights as checked_weights
 from engine.equations.backends import Backend
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.draws import Draws
-from engine.estimators.validated_rows import Rows
+from engine.estimators.input_validation import Rows
 from engine.network import Network
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples

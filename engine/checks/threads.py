@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from engine.checks.problem import CheckProblem, evenly_spread, parts_of
 from engine.checks.report import THREADS, Check, unusable, worst
-from engine.estimators.validated_rows import Rows
+from engine.estimators.input_validation import Rows
 from engine.sums.threads import usable_cores
 from engine.sums.workers import SPAN_SAMPLES
 

@@ -32,7 +32,7 @@ def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def saying(*arguments: Any, **options: Any) -> Any:
-        from engine.estimators.progress import announcing_compilation
+        from engine.estimators.progress_bar import announcing_compilation
 
         with announcing_compilation(say):
             return command(*arguments, **options)

@@ -6,7 +6,7 @@ entry raise out of the call. It hands a damaged entry to LLVM, which may abort t
 loads code compiled without bounds checks where checks were asked for.
 
 Here an entry is one file: a digest, then the pickled compilation. It lies in a folder named by all
-that the machine code depends on (identity.py). An entry that is missing, truncated, damaged,
+that the machine code depends on (cache_key.py). An entry that is missing, truncated, damaged,
 foreign or unreadable, and a folder that cannot be written, only cost compile time: no fault of the
 cache ever reaches the caller.
 
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from numba.core import caching, config
 
-from engine.compiler.identity import build_identity, is_numeric
+from engine.compiler.cache_key import cache_key, is_numeric
 from engine.system.file_owners import Refusal, refusal_of_file, refusal_of_folder
 
 DIGEST_BYTES = 32
@@ -63,8 +63,8 @@ def cache_root() -> Path | None:
 
 def cache_folder() -> Path | None:
     """Folder that holds this build's entries; None where there is no place for one."""
-    root, identity = cache_root(), build_identity()
-    return None if root is None or identity is None else root / identity
+    root, key = cache_root(), cache_key()
+    return None if root is None or key is None else root / key
 
 
 def why_unused(folder: Path) -> str | None:

@@ -21,8 +21,8 @@ from distributed import (
 )
 from distributed.client import ClosedClientError
 
-from engine.compiler.identity import differences, identity
 from engine.sums.threads import usable_cores
+from engine.training.environment import differences, environment
 from engine.training.identity import identity_of_blas
 
 POLL_SECONDS = 1.0  # between looks at who is still there
@@ -380,4 +380,4 @@ class EligibleWorkers:
 
 def identity_of_worker(blas: bool) -> dict[str, str]:
     """What the bits of sums depend on in this process; with its BLAS, if that takes part."""
-    return {**identity(), **({"BLAS": ", ".join(identity_of_blas())} if blas else {})}
+    return {**environment(), **({"BLAS": ", ".join(identity_of_blas())} if blas else {})}

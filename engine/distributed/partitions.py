@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from engine.boundary.dates import refuse_dates
-from engine.estimators.validated_rows import FLOATS
+from engine.estimators.input_validation import FLOATS
 
 ADVICE = {
     "X": "pass a dask array or dataframe, such as da.from_array(X, chunks=(100_000, -1))",

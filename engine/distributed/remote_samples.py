@@ -17,7 +17,7 @@ from engine.distributed.training_data import TrainingData
 from engine.distributed.worker_chunks import Recipe
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
-from engine.estimators.validated_rows import spread_step
+from engine.estimators.input_validation import spread_step
 from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Layers
 from engine.sums.threads import Threads

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from engine.distributed.partitions import ARRAYS, joined
 from engine.equations.backends import BACKENDS, NUMPY
 from engine.estimators.class_weights import ClassWeights
+from engine.estimators.input_validation import samples_of
 from engine.estimators.labels import Labels
-from engine.estimators.validated_rows import samples_of
 from engine.sums.blas import limit_own_thread, one_blas_thread
 from engine.sums.blocks import FORWARD, GRADIENT
 from engine.sums.chunks import IN_ORDER, Total, weight_of_chunk

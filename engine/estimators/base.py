@@ -25,11 +25,11 @@ from engine.estimators.draws import WORDS, Draws, initial_parameters, words_foun
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import refuse_too_few, scorer_of, split, validation_findings
+from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.predictor import blocks_of
-from engine.estimators.progress import progress_bar
+from engine.estimators.progress_bar import progress_bar
 from engine.estimators.training import Trained, loss_so_far, settings_of, train
-from engine.estimators.validated_rows import Rows, validated_inputs
 from engine.estimators.watch import Epoch, FitWatch
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver

@@ -19,6 +19,7 @@ from engine.estimators import held_out, parameters
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.findings import Finding
+from engine.estimators.input_validation import Rows, validated, validated_weights
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.prediction_diagnosis import (
     MOST_FEATURES,
@@ -26,7 +27,6 @@ from engine.estimators.prediction_diagnosis import (
     rare_classes,
 )
 from engine.estimators.predictor import RowClassifier
-from engine.estimators.validated_rows import Rows, validated, validated_weights
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):

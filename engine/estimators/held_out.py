@@ -13,8 +13,8 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from engine.estimators.findings import Finding
+from engine.estimators.input_validation import Rows
 from engine.estimators.labels import MULTILABEL, Labels
-from engine.estimators.validated_rows import Rows
 from engine.system.mapped_files import check_copy_fits
 
 LEAST_FOR_R2 = 2  # rows

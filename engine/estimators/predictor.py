@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.equations.backends import TILED, Backend
+from engine.estimators.input_validation import inputs_of
 from engine.estimators.labels import Labels
-from engine.estimators.validated_rows import inputs_of
 from engine.network import Network
 from engine.sums.objective import forward
 from engine.sums.one_row import OneRow

@@ -14,9 +14,9 @@ from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
 from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
 from engine.estimators.findings import Finding
+from engine.estimators.input_validation import Rows, validated, validated_weights
 from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
 from engine.estimators.predictor import RowRegressor
-from engine.estimators.validated_rows import Rows, validated, validated_weights
 
 # The losses of a regressor; the others are for probabilities.
 LOSSES_OF_NUMBERS = [loss for loss in LOSSES.values() if loss.high > 1]

@@ -49,7 +49,6 @@ from engine.sums.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
-SLICE_SECONDS = 0.05
 # Estimated seconds of a step, until a slice was timed; a step seldom takes longer.
 SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 2e-9
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
@@ -252,8 +251,6 @@ class Descent(OfState):
         self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self._confirmed: State | None = None
         self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
-        # Steps of a slice by the estimate: the time of the first ones may include compiling.
-        self._expected_steps = SLICE_SECONDS / self._way.expected_seconds
         self._n_steps, self._taken, self._seconds = 0, 0, math.inf
 
     @property
@@ -268,16 +265,16 @@ class Descent(OfState):
         self.last_finite = last_finite
 
     def advance(self, budget: Budget) -> Progress:
-        """Take one step, and as many more as fit into the budget and into a slice."""
+        """Take one step, and then a slice of as many more as fit into the budget."""
         epochs_before, steps_before = self.n_iter, self.n_steps
         n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
         self._rows = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
         self._rows[:, 0] = math.nan  # no cost yet
         self._rows_begin, self._confirmed = epochs_before, None
         if self._n_steps:
-            limit = min(SLICE_SECONDS, max(budget.seconds, 0.0))
-            by_the_clock = self._taken * limit / max(self._seconds, 1e-6)
-            most = max(10 * self._n_steps, self._expected_steps)
+            by_the_clock = self._taken * budget.seconds / max(self._seconds, 1e-6)
+            # By the estimate, too: the time of the first steps may include compiling.
+            most = max(10 * self._n_steps, budget.seconds / self._way.expected_seconds)
             self._n_steps = 1 + int(min(most, by_the_clock))
         else:
             self._n_steps = 1

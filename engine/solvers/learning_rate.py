@@ -7,6 +7,7 @@ from engine.solvers.state import ADAPTIVE, CONSTANT, INVSCALING, RATE, SEEN
 
 SCHEDULES = {"constant": CONSTANT, "invscaling": INVSCALING, "adaptive": ADAPTIVE}
 
+ADAPTIVE_DIVISOR = 5  # of an adaptive rate, after too many epochs without improvement
 SMALLEST_ADAPTIVE_RATE = 1e-6  # an adaptive rate below is not divided any more
 
 
@@ -20,8 +21,8 @@ def scale_rate(state, settings):
 
 @shared
 def divide_rate(state, settings):
-    """Divide an adaptive rate by 5, unless it is too small already; whether it was divided."""
+    """Divide an adaptive rate, unless it is too small already; whether it was divided."""
     divides = settings.schedule == ADAPTIVE and state.sums[RATE] > SMALLEST_ADAPTIVE_RATE
     if divides:
-        state.sums[RATE] /= 5  # U7
+        state.sums[RATE] /= ADAPTIVE_DIVISOR  # U7
     return divides

@@ -1,8 +1,8 @@
 """Minibatch descent in compiled slices: many steps a call, for the tiled backend.
 
-A slice takes about 50 ms, so that Ctrl-C, time limits and progress work between slices, and the
-cost of a call does not matter. Gather, forward, backward and update of a step all happen inside;
-nothing is allocated.
+A slice takes as long as the run says, about 50 ms: Ctrl-C, time limits and progress work between
+slices, and the cost of a call does not matter. Gather, forward, backward and update of a step all
+happen inside; nothing is allocated.
 """
 
 import numpy as np

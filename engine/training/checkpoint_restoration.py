@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
-from engine.solvers.learning_rate import scale_rate
+from engine.solvers.learning_rate import ADAPTIVE_DIVISOR, scale_rate
 from engine.solvers.mersenne import WORDS
 from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
@@ -304,14 +304,14 @@ class Restoring:
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
         derived = SimpleNamespace(counts=counts, sums=sums)
-        multiplied = sums[RATE]  # as compiled code divides by 5
+        multiplied = sums[RATE]  # as compiled code divides
         for cost in self._watched[:epochs]:
             require(not counts[STAGNANT], "its run went on after it had ended")
             counts[SEEN] += state.order.size
             before = sums[RATE]
             count_improvement(derived, settings, cost)
             if sums[RATE] != before:
-                multiplied *= 1 / 5
+                multiplied *= 1 / ADAPTIVE_DIVISOR
         if epochs:
             with np.errstate(over="ignore"):
                 scale_rate(derived, settings)

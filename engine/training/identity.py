@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from engine.compiler.identity import FEATURES, identity, of_features
 from engine.network import Network
 from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import Solver
 from engine.solvers.state import UPDATES, Settings
 from engine.sums.chunks import Elsewhere, chunk_bounds
 from engine.sums.samples import Inputs, Samples, SparseColumns
+from engine.training.environment import FEATURES, environment, of_features
 
 Identity = dict[str, Any]
 
@@ -144,7 +144,7 @@ def identity_of_machine(blas: bool) -> Identity:
     """The versions and the processor, on which bits depend; and BLAS, if it is used."""
     import scipy
 
-    found = {**identity(), "scipy": scipy.__version__}
+    found = {**environment(), "scipy": scipy.__version__}
     return {**found, **({"BLAS": identity_of_blas()} if blas else {})}
 
 

@@ -21,6 +21,8 @@ Callback = Callable[[Iteration], Any]
 
 # Columns of the table: one row an iteration.
 COST, NORM, SECONDS, VALIDATION, SCORE, N_COLUMNS = range(6)
+# Of an `advance`: so often time limits and Ctrl-C are seen to, and progress is told.
+SECONDS_OF_AN_ADVANCE = 0.05
 CLOCK = 1e-6  # seconds by which rounding may put a time before the previous one
 
 
@@ -159,7 +161,8 @@ class Watch(ABC):
 
     def budget(self, iterations: int) -> Budget:
         """The budget of the next `advance`, with at most so many iterations."""
-        return Budget(self.seconds_left, 1 if self.wants_each_iteration else iterations)
+        seconds = min(SECONDS_OF_AN_ADVANCE, max(self.seconds_left, 0.0))
+        return Budget(seconds, 1 if self.wants_each_iteration else iterations)
 
     def consider(self, solver: Minimisation, progress: Progress) -> str | None:
         """Record finished iterations; returns the reason to stop, or None.

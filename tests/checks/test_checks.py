@@ -21,7 +21,7 @@ from engine.checks import rounding, threads
 from engine.checks.problem import parts_of
 from engine.checks.report import Check
 from engine.equations import backends
-from engine.estimators.validated_rows import Rows
+from engine.estimators.input_validation import Rows
 from engine.sums.chunks import ChunkSums
 from engine.sums.workers import TiledWorker
 

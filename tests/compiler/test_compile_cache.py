@@ -25,7 +25,8 @@ from numba.core import config
 from engine import Network, equations, train
 from engine.cli import info, main
 from engine.comparison import environments
-from engine.compiler import cache, identity
+from engine.compiler import cache
+from engine.compiler import cache_key as keys
 from engine.compiler.cache import (
     DIGEST_BYTES,
     MOST_BYTES,
@@ -34,12 +35,13 @@ from engine.compiler.cache import (
     usable_path,
     why_unused,
 )
-from engine.compiler.identity import build_identity
+from engine.compiler.cache_key import cache_key
 from engine.compiler.jit import jit
 from engine.equations import mean
 from engine.equations.backends import LOOPS
 from engine.solvers.slices import descend_tiled
 from engine.system import file_owners
+from engine.training.environment import sources
 from tests.kernels import largest, loaded_and_compiled, total
 from tests.processes import ROOT, result_of, run_function
 
@@ -732,7 +734,7 @@ def test_others_cannot_reach_the_files_of_an_environment_whatever_the_umask(
 
 
 def test_the_folder_bears_the_distribution_s_name_and_stands_in_NUMBA_CACHE_DIR(folder, tmp_path):
-    assert folder == tmp_path / "mlp-engine" / build_identity()
+    assert folder == tmp_path / "mlp-engine" / cache_key()
 
 
 def test_a_relative_NUMBA_CACHE_DIR_does_not_move_with_the_working_directory(tmp_path, monkeypatch):
@@ -743,7 +745,7 @@ def test_a_relative_NUMBA_CACHE_DIR_does_not_move_with_the_working_directory(tmp
     monkeypatch.chdir("elsewhere")
     kernel(NUMBERS)
     assert files_in(tmp_path / "elsewhere") == []
-    assert len(files_in(tmp_path / "kernels" / "mlp-engine" / build_identity())) >= 1
+    assert len(files_in(tmp_path / "kernels" / "mlp-engine" / cache_key())) >= 1
 
 
 @pytest.fixture
@@ -802,21 +804,21 @@ def copy_of_package(folder: Path) -> Path:
 def copied(tmp_path, monkeypatch):
     """A copy of the package, of which identities are then worked out."""
     package = copy_of_package(tmp_path)
-    monkeypatch.setattr(identity, "PACKAGE", package)
+    monkeypatch.setattr(keys, "PACKAGE", package)
     yield package
-    build_identity.cache_clear()
-    identity.sources.cache_clear()
+    cache_key.cache_clear()
+    sources.cache_clear()
 
 
 def identities() -> tuple[str | None, str]:
     """Of compiled kernels, and of the runs that checkpoints and Dask's workers belong to."""
-    return build_identity.__wrapped__(), identity.sources.__wrapped__()
+    return cache_key.__wrapped__(), sources.__wrapped__()
 
 
 def test_a_copy_of_the_package_has_the_same_identities(copied, monkeypatch):
     of_copy = identities()
-    monkeypatch.setattr(identity, "PACKAGE", PACKAGE)
-    assert of_copy == identities() == (build_identity(), identity.sources())
+    monkeypatch.setattr(keys, "PACKAGE", PACKAGE)
+    assert of_copy == identities() == (cache_key(), sources())
 
 
 def test_without_source_files_there_is_no_identity_and_no_folder(copied, monkeypatch):
@@ -824,7 +826,7 @@ def test_without_source_files_there_is_no_identity_and_no_folder(copied, monkeyp
     for source in copied.rglob("*.py"):
         source.unlink()
     assert identities() == (None, "unknown")
-    monkeypatch.setattr(cache, "build_identity", build_identity.__wrapped__)
+    monkeypatch.setattr(cache, "cache_key", cache_key.__wrapped__)
     assert cache.cache_folder() is None
 
 
@@ -877,7 +879,7 @@ def test_all_kernels_are_in_the_rooms_whose_files_name_the_folder():
     outside = [
         source
         for source in PACKAGE.rglob("*.py")
-        if "engine.compiler.jit" in source.read_text() and not identity.is_numeric(source)
+        if "engine.compiler.jit" in source.read_text() and not keys.is_numeric(source)
     ]
     assert outside == []
 
@@ -916,17 +918,17 @@ SETTINGS = (
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_compiler_setting_names_another_folder(monkeypatch, setting):
-    before = build_identity.__wrapped__()
+    before = cache_key.__wrapped__()
     monkeypatch.setattr(config, setting, "changed")
-    assert build_identity.__wrapped__() != before
+    assert cache_key.__wrapped__() != before
 
 
 @pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
 def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(monkeypatch, builder):
-    before = build_identity.__wrapped__()
+    before = cache_key.__wrapped__()
     module = importlib.import_module(builder)
     monkeypatch.setattr(module, "__version__", "0.0.1")
-    assert build_identity.__wrapped__() != before
+    assert cache_key.__wrapped__() != before
 
 
 def penalty_of_weights():

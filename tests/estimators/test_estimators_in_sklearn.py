@@ -33,7 +33,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 import engine
-from engine.estimators.validated_rows import evenly_spread
+from engine.estimators.input_validation import evenly_spread
 from tests.estimators.test_estimators import rows, targets
 
 pytestmark = [

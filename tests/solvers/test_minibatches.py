@@ -500,7 +500,7 @@ def test_how_a_run_is_cut_into_slices_does_not_change_its_bits(update, backend, 
     assert facts(run(case, update, callback=lambda told: None, **given)) == whole
     assert facts(run(case, update, max_time=1000, **given)) == whole
     for seconds, rows in [(0.0, 4096), (1e9, 4096), (1e9, 1), (1e9, 2), (0.0, 1)]:
-        monkeypatch.setattr(descent, "SLICE_SECONDS", seconds)
+        monkeypatch.setattr("engine.training.watch.SECONDS_OF_AN_ADVANCE", seconds)
         monkeypatch.setattr(descent, "MOST_EPOCHS_A_SLICE", rows)
         assert facts(run(case, update, **given)) == whole
 
@@ -927,7 +927,7 @@ def test_a_long_run_that_diverges_goes_back_to_the_step_before(
     update, seconds, dtype, backend, monkeypatch
 ):
     """The parameters that come back are those of the undisturbed run, as the oracle has it."""
-    monkeypatch.setattr(descent, "SLICE_SECONDS", seconds)
+    monkeypatch.setattr("engine.training.watch.SECONDS_OF_AN_ADVANCE", seconds)
     X, Y = np.array([[0.5, 1.0, -0.25, 0.75, -1.0]]), np.array([1.0, -1.0, 0.5, 2.0, 0.25])
     given = {**UPDATES[update], "learning_rate": 8.0, "max_iter": 10_000, "backend": backend}
     theta = np.array([0.5, -0.25], dtype)

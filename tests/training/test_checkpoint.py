@@ -31,7 +31,6 @@ from engine import (
     Network,
     train,
 )
-from engine.compiler.identity import identity as machine
 from engine.estimators.fit_identity import in_words
 from engine.estimators.watch import FitWatch
 from engine.solvers.state import POSITION
@@ -39,6 +38,7 @@ from engine.sums.objective import Objective
 from engine.system.file_locks import FileLock, InUse
 from engine.training import checkpoint_files, evaluation_log, identity
 from engine.training.checkpoint import Keeper
+from engine.training.environment import environment
 from tests import processes
 
 NETWORK = Network((3, 5, 1))
@@ -215,7 +215,7 @@ def test_a_run_that_tol_or_a_callback_ended_has_ended(path, tmp_path):
 @pytest.mark.parametrize("step", [2, 3, 5])
 def test_the_middle_of_an_epoch_is_a_place_to_go_on_from(path, step, monkeypatch):
     """Slices end anywhere: here each is two steps, and the run is stopped after some of them."""
-    monkeypatch.setattr("engine.solvers.descent.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("engine.training.watch.SECONDS_OF_AN_ADVANCE", 0.0)
     told = {"solver": "adam", "batch_size": 16, "max_iter": 3}
     reference, calls = run(**told), []
     write = checkpoint_files.write
@@ -628,10 +628,10 @@ def test_another_machine_is_refused_unless_asked_for(path, monkeypatch):
 
 def test_other_settings_of_the_compiler_and_features_of_the_processor_are_named(path, monkeypatch):
     run(path, solver="gd")
-    ours = machine()
+    ours = environment()
     there = {**ours, "NUMBA_OPT": "7"}
     there["processor's features"] = ours["processor's features"] + ",+warp"
-    monkeypatch.setattr("engine.training.identity.identity", lambda: there)
+    monkeypatch.setattr("engine.training.identity.environment", lambda: there)
     with pytest.raises(CheckpointError) as caught:
         run(path, solver="gd")
     assert f"NUMBA_OPT is '7' and was '{ours['NUMBA_OPT']}'" in str(caught.value)

@@ -7,7 +7,6 @@ import pytest
 
 from engine import Network, train
 from engine.equations.backends import BACKENDS
-from engine.solvers import descent
 from engine.solvers.solver import SOLVERS, Problem
 from engine.solvers.state import Settings, new_state
 from engine.sums.samples import Samples
@@ -61,7 +60,7 @@ def alone(name: str, max_iter: int, seed: int, backend: str) -> np.ndarray:
 @pytest.mark.parametrize("backend", ["tiled", "numpy"])
 def test_runs_advanced_in_turns_have_the_bits_of_each_alone(monkeypatch, backend):
     """Two of each solver, of different lengths, by one scheduler; a turn takes few steps."""
-    monkeypatch.setattr(descent, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("engine.training.watch.SECONDS_OF_AN_ADVANCE", 0.0)
     asked = [(name, 3 + 2 * n, n) for n in range(2) for name in SOLVERS]
     waiting = {number: run_of(*one, backend=backend) for number, one in enumerate(asked)}
     ended: dict[int, str] = {}

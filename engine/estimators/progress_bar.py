@@ -58,7 +58,7 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
 
     Examples
     --------
-    >>> from engine.estimators.progress import progress_bar
+    >>> from engine.estimators.progress_bar import progress_bar
     >>> with progress_bar(total_epochs=200, enabled=False) as progress:
     ...     progress.update(1, loss=0.693)
     """

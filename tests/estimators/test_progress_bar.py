@@ -1,4 +1,4 @@
-"""engine/estimators/progress.py: what stands on a terminal, in a pipe, and after a break."""
+"""engine/estimators/progress_bar.py: what stands on a terminal, in a pipe, and after a break."""
 
 import io
 import re
@@ -9,7 +9,7 @@ import types
 import pytest
 
 from engine.cli import main
-from engine.estimators.progress import (
+from engine.estimators.progress_bar import (
     COMPILING,
     IN_EVERY_PROCESS,
     ONCE,
@@ -149,7 +149,7 @@ def test_a_bar_that_is_not_enabled_writes_nothing(capsys):
 def test_a_bar_that_is_not_enabled_does_not_import_rich():
     program = (
         "import sys\n"
-        "from engine.estimators.progress import progress_bar\n"
+        "from engine.estimators.progress_bar import progress_bar\n"
         "with progress_bar(200, enabled=False) as progress:\n"
         "    progress.update(1, 0.25)\n"
         "print('rich' in sys.modules)"

@@ -1,0 +1,91 @@
+"""The environment of a run: the processor, versions, compiler settings and sources.
+
+Checkpoints and Dask's workers are held to it: a run goes on only where it gives the same bits. Of
+the sources, only those count from which the numbers come: a change elsewhere refuses no checkpoint.
+"""
+
+import functools
+import platform
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core import config, registry
+
+from engine import __version__
+from engine.compiler.cache_key import COMPILER_SETTINGS, KERNELS, digest_of, sources_in
+
+Environment = dict[str, str]
+
+# The folders with kernels, and the files that decide where a run begins, how far it goes, and which
+# of its parameters come back.
+RUNS = (
+    *KERNELS,
+    "network.py",
+    "training/run.py",
+    "training/trainer.py",
+    "training/watch.py",
+    "estimators/draws.py",
+    "estimators/optimiser.py",
+    "estimators/training.py",
+    "estimators/watch.py",
+)
+FEATURES = "processor's features"
+
+
+def environment() -> Environment:
+    """The processor as the compiler sees it, versions, and settings of the compiler, by name."""
+    found = {
+        "mlp-engine": __version__,
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "numpy": np.__version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "NUMBA_DISABLE_JIT": str(config.DISABLE_JIT),
+        **{f"NUMBA_{name}": str(getattr(config, name, None)) for name in COMPILER_SETTINGS},
+    }
+    if not config.DISABLE_JIT:
+        triple, name, features = registry.cpu_target.target_context.codegen().magic_tuple()
+        found |= {"system": triple, "processor": name, FEATURES: features}
+    return found | {"mlp-engine's sources": sources()}
+
+
+@functools.cache
+def sources() -> str:
+    """A hash of the sources that decide on the numbers of a run, where they can be read."""
+    found = sources_in(RUNS)
+    return digest_of(found).hexdigest()[:12] if found else "unknown"
+
+
+def differences(theirs: Environment, ours: Environment) -> list[str]:
+    """What is not the same, in words; none where the bits are the same.
+
+    >>> differences({"numpy": "2.3.0", "processor": "znver3"}, {"numpy": "2.4.6"})
+    ['numpy 2.3.0, here 2.4.6', 'processor znver3, here none']
+    """
+    found = []
+    for name in dict.fromkeys((*theirs, *ours)):
+        one, other = theirs.get(name, "none"), ours.get(name, "none")
+        if one == other:
+            continue
+        if name == FEATURES:
+            found.append(f"{FEATURES}: {of_features(one, other)}")
+        else:
+            found.append(f"{name} {one}, here {other}")
+    return found
+
+
+def of_features(theirs: str, ours: str) -> str:
+    """The features that one has and the other has not, of LLVM's lists.
+
+    >>> of_features("+avx2,-avx512f", "+avx2,+avx512f")
+    'without avx512f'
+    """
+    one, other = (
+        {feature[1:] for feature in listed.split(",") if feature.startswith("+")}
+        for listed in (theirs, ours)
+    )
+    more, fewer = sorted(one - other), sorted(other - one)
+    parts = [f"with {', '.join(more)}"] if more else []
+    parts += [f"without {', '.join(fewer)}"] if fewer else []
+    return " and ".join(parts) or "listed otherwise"
