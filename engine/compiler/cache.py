@@ -152,7 +152,7 @@ def _new_file(path: str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
-class Called(NamedTuple):
+class LinkedKernel(NamedTuple):
     """A kernel that another's machine code calls by its symbol."""
 
     module: str
@@ -161,21 +161,21 @@ class Called(NamedTuple):
     symbol: str
 
 
-_by_symbol: dict[str, Called] = {}
+_by_symbol: dict[str, LinkedKernel] = {}
 
 
 def remember_symbol(symbol: str, module: str, name: str, arguments: tuple[Any, ...]) -> None:
     """Say whose symbol that is, for the entries of kernels that call it."""
-    _by_symbol[symbol] = Called(module, name, arguments, symbol)
+    _by_symbol[symbol] = LinkedKernel(module, name, arguments, symbol)
 
 
-def called_by(library: Any) -> list[Called]:
+def called_by(library: Any) -> list[LinkedKernel]:
     """The kernels whose symbols a compilation refers to."""
     declared = (f.name for f in library._get_module_for_linking().functions if f.is_declaration)
     return [_by_symbol[symbol] for symbol in declared if symbol in _by_symbol]
 
 
-def is_loaded(called: Called) -> bool:
+def is_loaded(called: LinkedKernel) -> bool:
     """Whether that kernel's symbol is there, after it has been loaded or compiled."""
     kernel = getattr(importlib.import_module(called.module), called.name).within
     kernel.compile(called.arguments)

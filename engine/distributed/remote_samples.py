@@ -27,7 +27,7 @@ COPIES = 3
 
 
 class RemoteSamples:
-    """Samples at workers: `engine.sums.chunks.Elsewhere`."""
+    """Samples at workers: `engine.sums.chunks.DistributedSamples`."""
 
     def __init__(
         self, chunks: RemoteChunks, n_samples: int, dtype: Any, begin_pass: Callable[[], Any]

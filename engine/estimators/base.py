@@ -34,7 +34,7 @@ from engine.estimators.watch import Epoch, FitWatch
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings
-from engine.sums.chunks import Elsewhere, chunk_bounds
+from engine.sums.chunks import DistributedSamples, chunk_bounds
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
 from engine.sums.threads import Threads, choose
@@ -402,7 +402,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return Tasks(self, self._network, context, name, self.max_iter, data)
 
     def _planned(
-        self, samples: Samples | Elsewhere, at_a_time: int, keeper: Keeper | None
+        self, samples: Samples | DistributedSamples, at_a_time: int, keeper: Keeper | None
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
         if isinstance(samples, Samples):
@@ -423,7 +423,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _train(
         self,
-        samples: Samples | Elsewhere,
+        samples: Samples | DistributedSamples,
         watch: FitWatch,
         incremental: bool,
         keeper: Keeper | None,

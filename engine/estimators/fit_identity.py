@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.network import Network
 from engine.solvers.solver import SOLVERS
-from engine.sums.chunks import Elsewhere
+from engine.sums.chunks import DistributedSamples
 from engine.sums.samples import Samples
 from engine.training.identity import (
     MACHINE,
@@ -45,7 +45,7 @@ def identity_of_fit(
     kind: str,
     parameters: Mapping[str, Any],
     network: Network,
-    samples: Samples | Elsewhere,
+    samples: Samples | DistributedSamples,
     held_out: Samples | None,
     backend: str,
     batch_size: int,

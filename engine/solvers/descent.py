@@ -23,7 +23,7 @@ from engine.solvers.solver import (
     Budget,
     Confirmed,
     Diverged,
-    OfState,
+    MinimisationBase,
     Problem,
     Progress,
 )
@@ -45,7 +45,7 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import allocate, block_for
-from engine.sums.chunks import IN_ORDER, Elsewhere, sums_of, total_weight
+from engine.sums.chunks import IN_ORDER, DistributedSamples, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
@@ -54,7 +54,7 @@ SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 2e-9
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
 
-class Slices:
+class CompiledSteps:
     """Compiled slices of the tiled backend, on one thread.
 
     Attributes
@@ -110,11 +110,15 @@ class Slices:
         return float(history[0, 0] + penalty)
 
 
-class Steps:
+class PythonSteps:
     """Step by step from Python, with any backend and any number of threads."""
 
     def __init__(
-        self, backend: Backend, layers: Layers, samples: Samples | Elsewhere, n_threads: int
+        self,
+        backend: Backend,
+        layers: Layers,
+        samples: Samples | DistributedSamples,
+        n_threads: int,
     ) -> None:
         self._backend = backend
         self._layers = layers
@@ -215,7 +219,7 @@ class Steps:
             backend.gradient_descent(theta, dtheta, rate)
 
 
-def way_of(problem: Problem, settings: Settings) -> Slices | Steps:
+def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | PythonSteps:
     """Compiled slices, if the backend has them and one thread takes a batch; else steps.
 
     If each step is an iteration, it sums by chunks, in float64, even over few samples.
@@ -223,11 +227,11 @@ def way_of(problem: Problem, settings: Settings) -> Slices | Steps:
     backend, layers, samples, _, n_threads = problem
     in_slices = backend is TILED and not settings.full_batch
     if in_slices and settings.batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
-        return Slices(layers, samples, settings.batch_size)
-    return Steps(backend, layers, samples, n_threads)
+        return CompiledSteps(layers, samples, settings.batch_size)
+    return PythonSteps(backend, layers, samples, n_threads)
 
 
-class Descent(OfState):
+class Descent(MinimisationBase):
     """A descent under way (a `Minimisation`): one step and then a slice of steps in each `advance`.
 
     Parameters
@@ -246,8 +250,8 @@ class Descent(OfState):
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         self.last_finite = self._begun = state.copy()
-        self._way = way_of(problem, settings)
-        self._ahead = ReadAhead.of(self._way.inputs, settings.block)
+        self._steps = steps_of(problem, settings)
+        self._ahead = ReadAhead.of(self._steps.inputs, settings.block)
         self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self._confirmed: State | None = None
         self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
@@ -274,7 +278,7 @@ class Descent(OfState):
         if self._n_steps:
             by_the_clock = self._taken * budget.seconds / max(self._seconds, 1e-6)
             # By the estimate, too: the time of the first steps may include compiling.
-            most = max(10 * self._n_steps, budget.seconds / self._way.expected_seconds)
+            most = max(10 * self._n_steps, budget.seconds / self._steps.expected_seconds)
             self._n_steps = 1 + int(min(most, by_the_clock))
         else:
             self._n_steps = 1
@@ -311,7 +315,7 @@ class Descent(OfState):
 
     def cost_of(self, theta: NDArray[Any]) -> float:
         """J at the parameters to return. Raises Diverged if it is not finite."""
-        cost = self._way.cost(theta, self.settings.alpha)
+        cost = self._steps.cost(theta, self.settings.alpha)
         if not math.isfinite(cost):
             begun = self.state.counts[POSITION] > 0
             raise self._diverged(cost, int(self.n_iter + begun))
@@ -326,7 +330,7 @@ class Descent(OfState):
         """Take one step, and up to n_steps more; how the slice ended, and its seconds."""
         self._begun = self._copied_state()
         start = time.perf_counter()
-        ended = self._way.advance(self.state, self.settings, 1, len(history), history)
+        ended = self._steps.advance(self.state, self.settings, 1, len(history), history)
         self._read_ahead()
         seconds = time.perf_counter() - start
         if ended == DIVERGED:
@@ -339,7 +343,7 @@ class Descent(OfState):
                 position, batch_size = int(self.state.counts[POSITION]), self.settings.batch_size
                 n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))
             start = time.perf_counter()
-            ended = self._way.advance(self.state, self.settings, n_steps, len(rest), rest)
+            ended = self._steps.advance(self.state, self.settings, n_steps, len(rest), rest)
             seconds += time.perf_counter() - start
             self._read_ahead()
         return ended, seconds
@@ -375,7 +379,7 @@ class Descent(OfState):
             state.restore(self.last_finite)
             nowhere = np.zeros((1, 2))
             while state.counts[STEPS] < step - 1:
-                self._way.advance(state, self.settings, 1, 1, nowhere)
+                self._steps.advance(state, self.settings, 1, 1, nowhere)
         if self.settings.full_batch:
             epoch = step
         return Diverged(

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.solvers.solver import Arrays, Confirmed, Diverged, OfState, Problem, Progress
+from engine.solvers.solver import Arrays, Confirmed, Diverged, MinimisationBase, Problem, Progress
 from engine.solvers.state import Settings, State
 from engine.sums.objective import Objective
 
 
-class FullBatch(OfState):
+class FullBatch(MinimisationBase):
     """A `Minimisation` without its `advance` and `arrays`.
 
     Parameters

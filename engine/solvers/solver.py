@@ -17,7 +17,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import Elsewhere
+from engine.sums.chunks import DistributedSamples
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
     backend: Backend
     layers: Layers
-    samples: Samples | Elsewhere
+    samples: Samples | DistributedSamples
     alpha: float
     n_threads: int
 
@@ -169,7 +169,7 @@ class Minimisation(Protocol):
         """Release threads and files."""
 
 
-class OfState:
+class MinimisationBase:
     """The part of a `Minimisation` that depends on its state alone."""
 
     def __init__(self, state: State, settings: Settings) -> None:

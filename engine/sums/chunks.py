@@ -68,7 +68,7 @@ class Sums(Protocol):
         """sum_i s_i J_i and its gradient by theta."""
 
 
-class Elsewhere(Protocol):
+class DistributedSamples(Protocol):
     """Samples that other processes hold, chunk by chunk (engine/distributed/)."""
 
     @property
@@ -94,7 +94,7 @@ class Elsewhere(Protocol):
 
 
 def sums_of(
-    backend: Backend, layers: Layers, samples: Samples | Elsewhere, n_threads: int = 1
+    backend: Backend, layers: Layers, samples: Samples | DistributedSamples, n_threads: int = 1
 ) -> Sums:
     """The sums over samples, wherever these are."""
     if isinstance(samples, Samples):
@@ -102,7 +102,7 @@ def sums_of(
     return samples.sums(backend, layers)
 
 
-def total_weight(samples: Samples | Elsewhere) -> float:
+def total_weight(samples: Samples | DistributedSamples) -> float:
     """S = sum_i s_i: summed by chunks, which are added in their order, in float64."""
     if not isinstance(samples, Samples):
         return samples.total_weight

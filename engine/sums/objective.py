@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays
 from engine.equations.backends import Backend
-from engine.sums.chunks import ChunkSums, Elsewhere, Sums, chunk_bounds, sums_of, total_weight
+from engine.sums.chunks import (
+    ChunkSums,
+    DistributedSamples,
+    Sums,
+    chunk_bounds,
+    sums_of,
+    total_weight,
+)
 from engine.sums.samples import Layers, Samples
 from engine.sums.threads import Threads, choose
 from engine.sums.workers import SPAN_SAMPLES
@@ -87,7 +94,7 @@ class Objective:
         self,
         backend: Backend,
         layers: Layers,
-        samples: Samples | Elsewhere,
+        samples: Samples | DistributedSamples,
         alpha: float = 0.0,
         n_threads: int | None = None,
         spare: Spare | None = None,

@@ -37,7 +37,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import Elsewhere
+from engine.sums.chunks import DistributedSamples
 from engine.sums.samples import Samples
 from engine.training.checkpoint import Keeper
 from engine.training.checkpoint_files import Arrays, CheckpointError, Saved
@@ -89,7 +89,7 @@ def restored_descent(
     start: State,
     settings: Settings,
     watch: Watch,
-    samples: Samples | Elsewhere,
+    samples: Samples | DistributedSamples,
     result: dict[str, Expected],
 ) -> Restored:
     """The state in the checkpoint that the keeper has found, checked. Also restores `watch`.

@@ -19,7 +19,7 @@ from engine.network import Network
 from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import Solver
 from engine.solvers.state import UPDATES, Settings
-from engine.sums.chunks import Elsewhere, chunk_bounds
+from engine.sums.chunks import DistributedSamples, chunk_bounds
 from engine.sums.samples import Inputs, Samples, SparseColumns
 from engine.training.environment import FEATURES, environment, of_features
 
@@ -78,7 +78,7 @@ def identity_of_settings(settings: Settings) -> Identity:
     return names
 
 
-def identity_of_samples(samples: Samples | Elsewhere, names: Sequence[str]) -> Identity:
+def identity_of_samples(samples: Samples | DistributedSamples, names: Sequence[str]) -> Identity:
     """Inputs, targets and weights, by the names that the caller has for them."""
     if isinstance(samples, Samples):
         bounds = chunk_bounds(samples.n_samples)

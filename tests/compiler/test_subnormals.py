@@ -11,7 +11,7 @@ from engine import DivergedError, MLPClassifier, Network, train
 from engine.compiler import subnormals
 from engine.compiler.jit import jit
 from engine.equations.backends import BACKENDS
-from engine.solvers.descent import way_of
+from engine.solvers.descent import steps_of
 from engine.solvers.solver import Problem
 from engine.solvers.state import ADAM, MOMENTUM, NESTEROV, PLAIN, Settings, new_state
 from engine.sums.chunks import ChunkSums
@@ -73,7 +73,7 @@ def test_moments_that_shrink_become_zero_and_do_not_stay_subnormal(dtype, update
         state.first[:] = subnormal(dtype)
         samples = Samples(X, np.zeros((1, batch_size), dtype))
         problem = Problem(BACKENDS[backend], network.layers, samples, 0.0, 1)
-        way_of(problem, settings).advance(state, settings, 1, 1, np.zeros((1, 2)))
+        steps_of(problem, settings).advance(state, settings, 1, 1, np.zeros((1, 2)))
         moments[backend] = state.first
         assert arithmetic_is_the_callers()
     assert (moments["numpy"] > 0).all()  # the reference keeps them
@@ -158,7 +158,7 @@ def test_the_norm_of_a_gradient_out_of_the_range_of_squares_is_right_in_a_slice(
     history = np.zeros((1, 2))
     state = new_state(np.zeros(3), settings, 1, seed=0)
     problem = Problem(BACKENDS["tiled"], network.layers, samples, 0.0, 1)
-    way_of(problem, settings).advance(state, settings, 1, 1, history)
+    steps_of(problem, settings).advance(state, settings, 1, 1, history)
     assert history[0, 1] == pytest.approx(target * math.hypot(largest / 2, largest / 2, 1))
 
 

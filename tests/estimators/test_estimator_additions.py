@@ -18,7 +18,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 
 import engine
 from engine import MLPClassifier, MLPRegressor, Network
-from engine.solvers.descent import Slices
+from engine.solvers.descent import CompiledSteps
 from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective
 from tests.estimators.test_estimators import rows, targets
@@ -292,7 +292,7 @@ def test_ctrl_c_ends_a_minimisation_with_a_warning_and_keeps_what_was_reached(mo
 def test_epochs_that_ended_when_ctrl_c_came_are_in_the_curve(monkeypatch):
     X = rows()
     model = MLPClassifier((3,), max_iter=50, random_state=0)
-    advance, calls = Slices.advance, []
+    advance, calls = CompiledSteps.advance, []
 
     def interrupted(*arguments):
         ended = advance(*arguments)
@@ -301,7 +301,7 @@ def test_epochs_that_ended_when_ctrl_c_came_are_in_the_curve(monkeypatch):
             raise KeyboardInterrupt
         return ended
 
-    monkeypatch.setattr(Slices, "advance", interrupted)
+    monkeypatch.setattr(CompiledSteps, "advance", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X, targets("binary", X))
     assert model.n_iter_ == len(model.loss_curve_) == model.t_ / 60 > 1
@@ -317,7 +317,7 @@ def test_ctrl_c_before_a_step_leaves_the_estimator_as_it_was(monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Slices, "advance", interrupt)
+    monkeypatch.setattr(CompiledSteps, "advance", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert (model.fingerprint_, model.loss_, model.n_iter_) == before

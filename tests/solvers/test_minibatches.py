@@ -823,14 +823,14 @@ def test_interrupting_with_validation_data_returns_those_of_the_lowest_validatio
     assert result.cost == 1 / 8
 
 
-def way_of(backend):
+def class_of_steps(backend):
     """The class whose methods take the steps of that backend's small batches."""
-    return descent.Slices if backend == "tiled" else descent.Steps
+    return descent.CompiledSteps if backend == "tiled" else descent.PythonSteps
 
 
 def interrupted_at_call(monkeypatch, backend, method, number):
     """Ctrl-C at the so many-th call of a method; the ones before and after it go on."""
-    way = way_of(backend)
+    way = class_of_steps(backend)
     original, calls = getattr(way, method), itertools.count(1)
 
     def called(self, *arguments):

@@ -6,7 +6,7 @@ import scipy.sparse
 
 from engine import Network
 from engine.equations.backends import BACKENDS
-from engine.solvers.descent import way_of
+from engine.solvers.descent import steps_of
 from engine.solvers.solver import Problem
 from engine.solvers.state import ADAM, Settings, new_state
 from engine.sums.chunks import ChunkSums
@@ -95,7 +95,7 @@ def test_minibatches_of_few_entries_are_those_of_all_inputs(backend):
         state = new_state(network.initial_parameters(seed=2), settings, N_SAMPLES, seed=3)
         problem = Problem(BACKENDS[backend], network.layers, Samples(X, targets), 0.1, 1)
         history = np.zeros((3, 2))
-        way_of(problem, settings).advance(state, settings, 18, 3, history)
+        steps_of(problem, settings).advance(state, settings, 18, 3, history)
         found.append((state.theta, history))
     for one, other in zip(*found):
         np.testing.assert_allclose(one, other, rtol=1e-10)
