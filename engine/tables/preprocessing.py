@@ -28,7 +28,8 @@ NO_VALUE = "(missing)"
 def preprocessing(columns: list[Column]) -> ColumnTransformer:
     """Numbers imputed and standardised, categories one-hot, true and false as 1 and 0.
 
-    Where values are missing in the training rows, an input of its own says so.
+    Where values are missing in the training rows, an input of its own says so. conversion_plan.py
+    fills in the same numbers for tables that are read in batches.
     """
     of_kind = {
         kind: [column.name for column in columns if column.kind == kind]
