@@ -12,7 +12,7 @@ from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
 from engine.equations.losses import Loss, loss_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
-from engine.sums.objective import Objective, Spare, forward
+from engine.sums.objective import Objective, ReusableSums, forward
 from engine.sums.samples import Layers, Samples
 
 
@@ -75,7 +75,7 @@ class Network:
         self._hidden = settings.hidden_units(hidden, n_hidden=len(self._sizes) - 2)
         self._output = settings.one_of("output", output, OUTPUT_UNITS)
         self._layers: Layers | None = None
-        self._spare = Spare()
+        self._spare = ReusableSums()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -138,7 +138,7 @@ class Network:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _spare=Spare())
+        self.__dict__.update(state, _spare=ReusableSums())
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -322,7 +322,7 @@ class Network:
         backend: str | None = None,
         n_threads: int | None = None,
     ) -> tuple[float, NDArray[Any]]:
-        """The mean cost J and its gradient by theta.
+        """The mean cost J and its gradient with respect to theta.
 
         J = (sum_i s_i J_i + alpha/2 sum_l ||W[l]||^2) / sum_i s_i (equation L6).
 
@@ -344,8 +344,8 @@ class Network:
         backend : "numpy", "loops", "tiled" or None
             None is the fastest, "tiled".
         n_threads : int, optional
-            Threads that share the chunks of samples; None is as many as pay. The bits of the
-            result do not depend on it.
+            Threads that share the chunks of samples; None is as many as are worth their
+            overhead. The bits of the result do not depend on it.
 
         Returns
         -------
@@ -382,8 +382,8 @@ class Network:
         alpha = settings.real_number("alpha", alpha, low=0)
         n_threads = settings.thread_count(n_threads)
         chosen = settings.find_backend(backend)
-        # An entry of X that is not finite makes a column of dJ/dW[1] that is not: to look for one
-        # afterwards, and only then, spares a pass over X.
+        # If an entry of X is not finite, a column of dJ/dW[1] is not finite either. So X is only
+        # searched for such an entry if the gradient is not finite, which saves a pass over X.
         late = chosen is TILED
         samples = self._samples(X, Y, sample_weight, finite=not late)
         parameters = arrays.parameters(theta, self.n_parameters, samples.dtype)

@@ -15,7 +15,7 @@ TRAINING, HELD_OUT = "#1f6feb", "#d1495b"
 OUTPUT_0, OUTPUT_HALF, OUTPUT_1 = "#e8a598", "#f7f7f4", "#8fb8de"
 
 
-# For texts of users, which are no mathematics: `$` is a dollar.
+# For users' texts, which matplotlib must not parse as mathematics: `$` is a dollar sign.
 AS_IT_IS = {"parse_math": False, "usetex": False}
 
 
@@ -53,7 +53,7 @@ def check_format(path: str | Path) -> None:
 
 
 def quiet(axes: Any) -> None:
-    """The axes' frame steps back behind what they show."""
+    """Draw the axes' frame and ticks in pale colours."""
     axes.tick_params(colors=MUTED, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -62,7 +62,7 @@ def quiet(axes: Any) -> None:
 
 
 def logarithmic(axes: Any) -> None:
-    """Both axes by powers of ten, with plain numbers at 1, 2 and 5."""
+    """Make both axes logarithmic, with plain numbers at 1, 2 and 5."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set(xscale="log", yscale="log")

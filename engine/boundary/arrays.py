@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from engine.boundary.dates import refuse_dates
 from engine.system.mapped_files import (
-    check_as_it_lies,
     check_copy_fits,
-    check_whole,
+    check_not_truncated,
+    check_usable_in_place,
     conversion_advice,
     mapping_of,
 )
 
-ENTRIES_AT_A_TIME = 2**20  # of a look for those that are not finite
+ENTRIES_AT_A_TIME = 2**20  # searched at a time for NaN and infinity
 
 
 def real_array(argument: str, values: Any) -> NDArray[Any]:
@@ -61,14 +61,14 @@ def float_array(
     if dtype is None:  # float32 in either byte order, or anything else
         is_single = array.dtype.kind == "f" and array.dtype.itemsize == 4
         dtype = np.float32 if is_single else np.float64
-    check_whole(argument, array)
+    check_not_truncated(argument, array)
     if array.dtype != dtype and mapping_of(array) is not None:
         check_copy_fits(argument, array, dtype, conversion_advice(argument, array.dtype))
     with np.errstate(over="ignore", invalid="ignore"):
         floats = array.astype(dtype, copy=False)
         if not finite:
             return floats
-        total = np.sum(floats)  # one number to look at; an overflow only means a closer look
+        total = np.sum(floats)  # a quick test; an overflow only leads to a full search
     if not np.isfinite(total):
         _refuse_non_finite(argument, array, floats, advice)
     return floats
@@ -135,7 +135,7 @@ def inputs(
         )
     if array.shape[1] == 0:
         raise ValueError(f"{argument} holds no samples: its shape is {array.shape}.")
-    check_as_it_lies(argument, array)
+    check_usable_in_place(argument, array)
     return float_array(argument, array, dtype, finite=finite)
 
 

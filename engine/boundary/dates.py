@@ -1,4 +1,4 @@
-"""Dates, times and records in users' data, which libraries turn into numbers in silence."""
+"""Dates, times and records in users' data, which libraries silently turn into numbers."""
 
 import datetime
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def refuse_dates(argument: str, values: Any) -> None:
     """
     for place, dtype, entries in _columns(argument, values):
         if getattr(dtype, "kind", None) in NUMBERS:
-            continue  # the shortest way for what most columns are
+            continue  # the fast path, as most columns are numbers
         found, name = _kind_of(dtype), _name(dtype)
         if found is None and name in ("object", "category"):
             found, name = _kind_of_entries(entries())

@@ -18,7 +18,7 @@ def check_model(
         Path, typer.Argument(metavar="FILE", help="A model: .safetensors, .skops or .onnx.")
     ],
 ) -> None:
-    """Check a model file: whether it can be trusted, and still gives the outputs that it gave.
+    """Check a model file: whether it can be trusted, and still gives the same outputs.
 
     Says what the model is and who wrote it, then computes the outputs of the example rows in the
     file by every backend, and by onnxruntime for an .onnx file where that is installed. Errors are
@@ -73,7 +73,7 @@ def _facts(check: "ModelCheck") -> Table:
 def _outcomes(check: "ModelCheck") -> Table:
     table = Table("computed by", box=None, pad_edge=False)
     table.add_column("largest error", justify="right")
-    table.add_column("rounding explains", justify="right")
+    table.add_column("allowed by rounding", justify="right")
     table.add_column("")
     for outcome in check.outcomes:
         verdict = "ok" if outcome.ok else f"DIFFERS{': ' * bool(outcome.note)}{outcome.note}"

@@ -1,4 +1,4 @@
-"""`engine compare`: this package beside other libraries, and beside what the machine can do."""
+"""`engine compare`: this package, compared with other libraries and the limits of the machine."""
 
 import shlex
 import sys
@@ -33,7 +33,7 @@ app = typer.Typer(
     name="compare",
     help="""Measure this package beside scikit-learn, PyTorch, JAX and the machine's own limits.
 
-    Peers take part if they are installed. Contenders take turns; a figure is the median over the
+    Other libraries take part if they are installed. All take turns; a figure is the median over
     rounds of the ratio within a round.""",
     rich_markup_mode="markdown",
     no_args_is_help=True,
@@ -80,11 +80,11 @@ def training(
     json: Json = None,
     force: Force = False,
 ) -> None:
-    """Train by minibatch Adam: the time a sample beside the peers', with costs that agree.
+    """Train by minibatch Adam: the time per sample, compared with other libraries at equal costs.
 
-    All get the same data, initial parameters and number of steps, each in a process of its own. A
-    contender that reaches another cost is void; one that fails, dies or takes longer than the limit
-    is a marked row. The others are compared with the first contender that runs.
+    All get the same data, initial parameters and number of steps, each in its own process. A
+    library that reaches another cost does not count; one that fails, crashes or exceeds the limit
+    is marked. The others are compared with the first library that runs.
     """
     from dataclasses import asdict
 
@@ -94,7 +94,7 @@ def training(
 
     names = names_of(contenders)
     own = distributions_of(own_environments)
-    available_libraries(names, own)  # a wrong name is said before a process is started
+    available_libraries(names, own)  # refuse a wrong name before a process is started
     if sum(one is not None for one in (suite, problem, shape)) > 1:
         raise ValueError("--suite, --problem and --shape exclude each other: pass one of them.")
     if shape is not None:
@@ -129,10 +129,10 @@ def environments_(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these environments.")] = False,
 ) -> None:
-    """Make environments of their own for peers, or list those that there are.
+    """Make separate environments for other libraries, or list those that exist.
 
-    For a peer that is not installed here, or that would clash with what is. `training` finds them
-    by itself; with --own-environments it takes them even for peers that are installed here too.
+    For a library that is not installed here, or that would clash with what is. `training` finds
+    them by itself; --own-environments makes it use them for libraries that are installed here too.
     """
     from engine.comparison import environments
     from engine.comparison.jobs import PEERS
@@ -164,7 +164,7 @@ def environments_(
 @app.command("estimators")
 def estimators(
     part: Annotated[
-        str, typer.Option(help="fits, of data that scikit-learn carries; calls, short ones; both.")
+        str, typer.Option(help="fits (of scikit-learn's data sets), calls (short ones), or both.")
     ] = "both",
     data: Annotated[
         str | None,
@@ -182,9 +182,9 @@ def estimators(
 ) -> None:
     """Fit MLPClassifier and MLPRegressor with their defaults: this package's and scikit-learn's.
 
-    On standardised data, one thread. The ratio beside its ceiling: what the products alone would
-    allow at the rate of this machine's gemm. Losses, epochs and scores must agree, or the times do
-    not count.
+    On standardised data, with one thread. The ratio is shown with its ceiling: what it would be if
+    only matrix products took time, at the speed of this machine's gemm. Losses, epochs and scores
+    must agree, or the times do not count.
     """
     from engine.comparison.estimator_agreement import KINDS
     from engine.comparison.estimator_tables import show
@@ -249,7 +249,7 @@ def startup(
 ) -> None:
     """Start fresh processes: imports, and training XNOR with a warm and with an empty cache.
 
-    In units of `import numba`, which none that compiles can do without.
+    In units of `import numba`, which every process that compiles needs.
     """
     from engine.comparison.startup_and_memory_tables import show_startup
 

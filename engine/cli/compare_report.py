@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Dtype = Annotated[str, typer.Option(help="float32, float64 or both.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds; a figure to publish needs at least 7.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads for every contender, on as many cores.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads for every library, on as many cores.")]
 Json = Annotated[Path | None, typer.Option(help="Also write all figures to this file.")]
 Contenders = Annotated[
     str | None,
@@ -70,8 +70,8 @@ def report(
 ) -> None:
     """Compare in every respect, and write a page: speed, size, start-up, quality, memory, threads.
 
-    Each contender in a process of its own, in turns, on one thread but in the part on threads. With
-    all peers: some minutes with --quick, half an hour without.
+    Each library runs in its own process, in turns, on one thread except in the part on threads. For
+    all libraries, this takes some minutes with --quick, and half an hour without.
     """
     from engine.comparison import report_tables
     from engine.comparison.libraries import available_libraries
@@ -81,11 +81,11 @@ def report(
 
     names = names_of(contenders)
     own = distributions_of(own_environments)
-    available_libraries(names, own)  # a wrong name is said before a process is started
+    available_libraries(names, own)  # refuse a wrong name before a process is started
     most = threads or len(usable_cores())
     cores_for(most)
     for option, path in (("--page", page), ("--json", json)):
-        if path is not None:  # what would stop the end is said before the work
+        if path is not None:  # refuse now what would fail at the end
             check_new(path, option, force)
     if page is not None:
         require_drawing()
@@ -108,7 +108,7 @@ def report(
 
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
-    """Write the files, whole or not at all: the figures first, since they can make the page."""
+    """Write the files, whole or not at all: the figures first: the page can be made from them."""
     from engine.comparison.tables import as_json
 
     if json is not None:

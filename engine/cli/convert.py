@@ -33,7 +33,7 @@ def convert(
     ],
     target: Annotated[str, typer.Option(metavar="NAME", help="The column to be predicted.")],
     to: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Is made, whole or not at all; must be new.")
+        Path, typer.Option(metavar="FOLDER", help="Made completely or not at all; must not exist.")
     ],
     how: TableOptions,
     test_fraction: TestFraction = 0.2,
@@ -46,8 +46,8 @@ def convert(
 ) -> None:
     """Turn a table of any size into arrays on disk, in bounded memory.
 
-    engine train FOLDER then trains on them without loading them. Columns are understood as engine
-    train does; Ctrl-C, a full disk or a row that cannot be read leave nothing behind.
+    engine train FOLDER then trains on them without loading them. Columns are interpreted as in
+    engine train. After Ctrl-C, a full disk or a row that cannot be read, nothing is left behind.
     """
     table = converted(tables, to, target, how, test_fraction, None, seed, double=double)
     show_converted(Console(), table)

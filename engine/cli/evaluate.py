@@ -55,7 +55,7 @@ def evaluate(
         say_all(
             [
                 f"{table} is the table that the model was trained on: it has seen "
-                f"{counted(loaded.training['rows'], 'row')} of it, so these scores flatter it."
+                f"{counted(loaded.training['rows'], 'row')} of it, so these scores are too good."
             ]
         )
     task, predicted = loaded.target.task, loaded.predict(matched.inputs)

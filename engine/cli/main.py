@@ -83,7 +83,7 @@ def _no_command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; what goes wrong is one line on standard error, and never a traceback.
+    """Run a command; an error is one line on standard error, and never a traceback.
 
     Exit status: 0 for success, 1 for a computation that failed, 2 for a wrong argument or a file
     that cannot be read or written, 130 for Ctrl-C.

@@ -28,7 +28,7 @@ class ModelPlace:
     force : bool
         Replace any file there, and keep nothing.
     checkpoint : Path, optional
-        Of the run that makes the model, which replaces a model that it has saved before.
+        Of the run that makes the model; a resumed run replaces the model that it saved before.
 
     Raises
     ------

@@ -40,9 +40,9 @@ def predict(
 ) -> None:
     """Predict the target for each row of a table: CSV on standard output, or a file.
 
-    For classes, with the probability of each. The table needs the columns that the model was
-    trained on, in any order; missing and mistyped ones are refused with their names, others
-    ignored, and categories that training had not seen are counted.
+    For classes, the probability of each is added. The table needs the columns that the model was
+    trained on, in any order. Missing columns and columns of another type are refused by name, other
+    columns are ignored, and categories that were not in the training rows are counted.
     """
     from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
     from engine.cli.table_report import say_all

@@ -39,7 +39,7 @@ TargetTask = Annotated[
 ]
 TestFraction = Annotated[
     float,
-    typer.Option(metavar="SHARE", min=0, max=0.9, help="Rows held out to judge by; 0 for none."),
+    typer.Option(metavar="SHARE", min=0, max=0.9, help="Rows held out for scoring; 0 for none."),
 ]
 ColumnKinds = Annotated[
     list[str] | None,
@@ -152,7 +152,7 @@ OPTIONS = {
     "max_iter": "--max-iter",
     "class_weight": "--class-weight",
 }
-# What a checkpoint or a converted table differs in, besides.
+# Other things in which a checkpoint or a converted table may differ.
 PARTS = {
     "validation_fraction": "the share that --early-stopping sets aside",
     "sizes": "the network's shape",

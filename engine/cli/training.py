@@ -36,7 +36,7 @@ RELU = Activation("relu")
 
 
 class EarlyStopping(StrEnum):
-    """Whether rows are set aside to stop by."""
+    """Whether rows are set aside for validation, to stop early."""
 
     auto = "auto"
     yes = "yes"
@@ -49,7 +49,7 @@ class Weights(StrEnum):
     balanced = "balanced"
 
 
-# Share set aside to stop by, of a table that is converted; None is by the number of rows.
+# Share of validation rows in a converted table; None: it depends on the number of rows.
 VALIDATION_FRACTION = {EarlyStopping.auto: None, EarlyStopping.yes: 0.1, EarlyStopping.no: 0.0}
 EARLY_STOPPING = {EarlyStopping.auto: None, EarlyStopping.yes: True, EarlyStopping.no: False}
 
@@ -74,8 +74,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="For tables larger than memory: convert to arrays there, and train on those. What "
-            "the same command has converted is there already.",
+            help="For tables larger than memory: convert to arrays there, and train on those. "
+            "Arrays that the same command has made before are used again.",
         ),
     ] = None,
     how: TableOptions = NO_OPTIONS,
@@ -103,17 +103,17 @@ def train(
         float, typer.Option(metavar="X", min=0, help="Strength of the L2 penalty.")
     ] = 1e-4,
     learning_rate: Annotated[
-        float, typer.Option(metavar="X", help="First step size of Adam.")
+        float, typer.Option(metavar="X", help="Initial learning rate of Adam.")
     ] = 1e-3,
-    max_iter: Annotated[int, typer.Option(metavar="N", min=1, help="Most epochs.")] = 500,
+    max_iter: Annotated[int, typer.Option(metavar="N", min=1, help="Limit of epochs.")] = 500,
     max_time: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="When training ends at the latest.")
+        float | None, typer.Option(metavar="SECONDS", help="Time limit of the training.")
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keeps what was reached; the same command goes on from there after any stop.",
+            help="Saves the state of training; after any stop, the same command resumes from it.",
         ),
     ] = None,
     checkpoint_every: Annotated[
@@ -124,19 +124,19 @@ def train(
         EarlyStopping,
         typer.Option(
             metavar="WHEN",
-            help="Set a tenth of the rows aside to stop by: yes, no, or auto, from 50 rows on.",
+            help="Set a tenth of the rows aside for validation: yes, no, or auto, from 50 rows on.",
         ),
     ] = EarlyStopping.auto,
     class_weight: Annotated[
         Weights | None,
         typer.Option(
             metavar="HOW",
-            help="balanced: each class counts alike in all, so that rare ones are found; more of "
-            "the others are then taken for them. Left out: each row counts alike.",
+            help="balanced: each class has the same total weight, so that rare ones are found, "
+            "with more false positives. If left out: each row has the same weight.",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="As many as pay if left out.")
+        int | None, typer.Option(metavar="N", min=1, help="If left out, as many as are worth it.")
     ] = None,
     seed: Annotated[
         int,
@@ -153,12 +153,12 @@ def train(
 ) -> None:
     """Train a network on a table, judge it on rows held out, and save it.
 
-    Says what it takes the target and each column for, and why columns are left out; numbers are
-    standardised, categories one-hot, missing values imputed. All of that is learnt from the
-    training rows alone. Ctrl-C ends the training early: what was learnt so far is judged and saved.
-    With a checkpoint, the same command goes on from there, after Ctrl-C or any other end, and
-    replaces the model that it has saved. Another model that is there is kept as
-    NAME.previous.skops; a file that is no model is replaced with --force alone.
+    Prints how it reads the target and each column, and why columns are left out. Numbers are
+    standardised, categories one-hot encoded, missing values imputed; all of that is fitted on the
+    training rows alone. Ctrl-C ends the training early: the model so far is scored and saved.
+    With a checkpoint, the same command resumes after Ctrl-C or any other end, and replaces the
+    model that it has saved. Any other model there is kept as NAME.previous.skops; a file that is no
+    model is only replaced with --force.
     """
     from engine import Checkpoint
     from engine.cli.convert import converted, show_converted
@@ -187,7 +187,7 @@ def train(
         place_of(Checkpoint(checkpoint))
         atomic_files.check_writable(checkpoint)
     elif checkpoint_every is not None:
-        raise ValueError("--checkpoint-every says how often; --checkpoint FILE, where, is missing.")
+        raise ValueError("--checkpoint-every needs --checkpoint FILE: the file to save to.")
     if pictures is not None:
         check_folder(pictures, force)
     words = how.missing_values

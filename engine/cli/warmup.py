@@ -102,7 +102,7 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
         train(network, X, Y, solver="gd", **options)
         network.cost_and_gradient(theta, X, Y, backend=backend)
         network.forward(theta, X, backend=backend)
-        # Kernels that stand inside those of minibatches, called by themselves.
+        # Kernels that are inlined into those of minibatches, called separately.
         _large_batches(network, dtype, options)
 
     return [

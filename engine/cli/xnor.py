@@ -1,4 +1,4 @@
-"""`engine xnor`: the seed's example, by hand, trained, and by logistic regression."""
+"""`engine xnor`: the XNOR example, set by hand, trained, and by logistic regression."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,14 +1,14 @@
 """Compiled kernels on disk, so that only the first process on a machine waits for the compiler.
 
-Numba's own cache has four faults that this one mends. It notices a change in a function's own file
-only, and so keeps a stale copy of a helper inlined from another file. It lets a truncated or empty
-entry raise out of the call. It hands a damaged entry to LLVM, which may abort the process. And it
-loads code compiled without bounds checks where checks were asked for.
+This cache fixes four faults of Numba's own. Numba only detects changes in a function's own file, so
+it keeps a stale copy of a helper that was inlined from another file. A truncated or empty entry
+raises an error in the call. A damaged entry goes to LLVM, which may abort the process. And code
+compiled without bounds checks is loaded even if bounds checks are requested.
 
-Here an entry is one file: a digest, then the pickled compilation. It lies in a folder named by all
-that the machine code depends on (cache_key.py). An entry that is missing, truncated, damaged,
-foreign or unreadable, and a folder that cannot be written, only cost compile time: no fault of the
-cache ever reaches the caller.
+Here an entry is one file: a digest, then the pickled compilation. The folder's name is made
+of what the machine code depends on (cache_key.py). An entry that is missing, truncated, damaged,
+foreign or unreadable, or a folder that cannot be written, only costs compile time: the caller never
+sees an error of the cache.
 
 Entries are unpickled and their machine code is run. So a folder and an entry are used only if
 nobody but the user and root may change them. Otherwise a warning says so, once in a process.
@@ -68,7 +68,7 @@ def cache_folder() -> Path | None:
 
 
 def why_unused(folder: Path) -> str | None:
-    """Why the kernels in `folder` are not used, and what to do; None if others cannot change them.
+    """Why the kernels in `folder` are not used, and the remedy; None if only the user can write.
 
     Raises OSError if a folder cannot be examined.
     """
@@ -138,7 +138,7 @@ def keeps_kernels() -> bool:
 
 
 def can_be_added_to(folder: Path) -> bool:
-    """Whether this user may write to a folder; if it does not exist, to the one it would be in."""
+    """Whether this user may write to a folder, or to its nearest parent that exists."""
     there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     return os.access(there, os.W_OK)
 
@@ -152,7 +152,7 @@ def _new_file(path: str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
-class LinkedKernel(NamedTuple):
+class LinkedSymbol(NamedTuple):
     """A kernel that another's machine code calls by its symbol."""
 
     module: str
@@ -161,22 +161,22 @@ class LinkedKernel(NamedTuple):
     symbol: str
 
 
-_by_symbol: dict[str, LinkedKernel] = {}
+_by_symbol: dict[str, LinkedSymbol] = {}
 
 
 def remember_symbol(symbol: str, module: str, name: str, arguments: tuple[Any, ...]) -> None:
-    """Say whose symbol that is, for the entries of kernels that call it."""
-    _by_symbol[symbol] = LinkedKernel(module, name, arguments, symbol)
+    """Record which kernel defines a symbol, for the cache entries of kernels that call it."""
+    _by_symbol[symbol] = LinkedSymbol(module, name, arguments, symbol)
 
 
-def called_by(library: Any) -> list[LinkedKernel]:
+def called_by(library: Any) -> list[LinkedSymbol]:
     """The kernels whose symbols a compilation refers to."""
     declared = (f.name for f in library._get_module_for_linking().functions if f.is_declaration)
     return [_by_symbol[symbol] for symbol in declared if symbol in _by_symbol]
 
 
-def is_loaded(called: LinkedKernel) -> bool:
-    """Whether that kernel's symbol is there, after it has been loaded or compiled."""
+def is_loaded(called: LinkedSymbol) -> bool:
+    """Load or compile a called kernel; return whether its symbol is the recorded one."""
     kernel = getattr(importlib.import_module(called.module), called.name).within
     kernel.compile(called.arguments)
     found: str = kernel.overloads[called.arguments].fndesc.llvm_func_name
@@ -184,14 +184,14 @@ def is_loaded(called: LinkedKernel) -> bool:
 
 
 class CheckedCache(caching._Cache):
-    """Disk cache of one kernel, in the form that Numba's dispatcher asks for.
+    """Disk cache of one kernel, with the interface that Numba's dispatcher expects.
 
     Parameters
     ----------
     kernel : function
         The Python function whose compilations are kept.
     form : str
-        Tells compilations of the same function apart that differ in more than their signature.
+        Distinguishes compilations of one function that differ in more than their signature.
     """
 
     def __init__(self, kernel: Any, form: str = "") -> None:
@@ -200,7 +200,7 @@ class CheckedCache(caching._Cache):
         self._source = ""
         self._enabled = True
         source = Path(kernel.__code__.co_filename).resolve()
-        if not is_numeric(source):  # a test's kernel: the folder does not speak for it
+        if not is_numeric(source):  # a test's kernel, which the folder's hash does not cover
             try:
                 self._source = hashlib.sha256(source.read_bytes()).hexdigest()
             except OSError:
@@ -228,7 +228,7 @@ class CheckedCache(caching._Cache):
         path = self._entry_path(sig, target_context.codegen())
         if path is None:
             return None
-        # Whatever is wrong with an entry, compiling again is the cure: hence the wide net.
+        # Whatever is wrong with an entry, the remedy is to compile again: so catch everything.
         try:
             kept = self._read(path)
             payload = kept[DIGEST_BYTES:]
@@ -242,15 +242,15 @@ class CheckedCache(caching._Cache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep the compilation `data` of `sig`, if there is a place where it can be kept."""
+        """Store the compilation `data` of `sig`, if the cache folder can be used."""
         path = self._entry_path(sig, data.codegen)
-        if path is None or data.library.has_dynamic_globals:  # addresses of this process alone
+        if path is None or data.library.has_dynamic_globals:  # it holds addresses
             return
         try:
             payload = caching.dumps((sig, called_by(data.library), data._reduce()))
         except Exception:  # such as a compilation that Ctrl-C left unfinished
             return
-        # Written aside and renamed: another process sees the whole entry or none.
+        # Written to a temporary file, then renamed: other processes see a whole entry or none.
         aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
         with contextlib.suppress(OSError):
             try:
@@ -284,5 +284,5 @@ class CheckedCache(caching._Cache):
             return file.read(MOST_BYTES)
 
     def _digest(self, path: Path, payload: bytes) -> bytes:
-        """The file's name is part of the digest: an entry copied to another name is foreign."""
+        """A digest that covers the file's name too: an entry copied to another name is refused."""
         return hashlib.sha256(path.name.encode() + b"\0" + payload).digest()

@@ -34,9 +34,9 @@ COMPILER_SETTINGS = (
 
 @functools.cache
 def cache_key() -> str | None:
-    """Version and hash of all that compiled code depends on, the processor apart.
+    """Version and hash of all that compiled code depends on, except the processor.
 
-    None where the sources cannot be read, as in a zip file: nothing would tell two builds apart.
+    None if the sources cannot be read, as in a zip file: two builds could not be told apart.
     """
     found = sources_in(KERNELS)
     if not found:
@@ -53,7 +53,7 @@ def sources_in(places: Iterable[str]) -> list[Path]:
     """The source files of some folders of the package, or files by name."""
     found = [PACKAGE / place for place in places if place.endswith(".py")]
     found += [source for place in places for source in (PACKAGE / place).rglob("*.py")]
-    return sorted(source for source in found if source.is_file())  # an editor's lock is a link
+    return sorted(source for source in found if source.is_file())  # not editors' dangling links
 
 
 def digest_of(sources: Iterable[Path]) -> "hashlib._Hash":

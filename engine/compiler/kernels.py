@@ -1,15 +1,16 @@
-"""What a kernel is to Numba: one thing for callers from Python, another for kernels that call it.
+"""The forms of a kernel in Numba: one for callers from Python, others for kernels that call it.
 
-Numba compiles a function to the end, wrappers for Python included, before another compiled function
-may call it, and then copies it into that function and compiles it once more. Of fifty small kernels
-that call each other that is most of the time. Here a kernel that is called by another is either
+Numba compiles a function completely, wrappers for Python included, before another compiled function
+may call it. Then it copies the function into the caller and compiles it again. With fifty small
+kernels that call each other, this takes most of the time. Here a kernel that another one calls is
+either
 
-    taken in    left as it comes from Numba, neither optimised nor made machine code by itself:
-                all of that happens once, in the kernel that Python calls;
-    or called   compiled by itself, once, and its callers refer to it by its symbol.
+    inlined     by LLVM: it is left as unoptimised instructions, which are optimised and turned into
+                machine code once, as a part of the kernel that Python calls;
+    or called   compiled separately, once, and its callers refer to it by its symbol.
 
-In neither form has it wrappers for Python, and only the second is kept on disk. Callers from Python
-get a compilation of their own.
+Neither form has wrappers for Python, and only the second is kept on disk. Callers from Python get a
+separate compilation.
 """
 
 import gc
@@ -25,7 +26,7 @@ WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
-    """A kernel as Python calls it, kept on disk; kernels that call it get its form `within`.
+    """A kernel as Python calls it, kept on disk; other kernels call its form `within`.
 
     Parameters
     ----------
@@ -33,14 +34,14 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
     options : dict
         Numba's options for the kernel.
     called : bool
-        Whether other kernels call it, in place of taking it in.
+        Whether other kernels call it, instead of inlining it.
     """
 
     def __init__(self, function: Any, options: dict[str, Any], called: bool) -> None:
         for_python = {**options, "nopython": True, "no_cfunc_wrapper": True}
         super().__init__(function, targetoptions=for_python)
         self._cache = CheckedCache(function)
-        self.within = (Called if called else TakenIn)(function, options)
+        self.within = (LinkedKernel if called else InlinedKernel)(function, options)
 
     def compile(self, sig: Any) -> Any:
         with no_garbage_collection():
@@ -55,7 +56,7 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Numba makes millions of small objects: to look through them again and again is a tenth."""
+    """Numba creates millions of objects: garbage collection would take a tenth of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -65,16 +66,16 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class Called(registry.CPUDispatcher):  # type: ignore[misc]
-    """Compiled by itself, and referred to by its symbol."""
+class LinkedKernel(registry.CPUDispatcher):  # type: ignore[misc]
+    """A kernel that is compiled separately, and that its callers refer to by its symbol."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         alone = {**options, **WITHOUT_WRAPPERS, "nopython": True}
-        super().__init__(function, targetoptions=alone, pipeline_class=CompilerOfCalled)
+        super().__init__(function, targetoptions=alone, pipeline_class=LinkedKernelCompiler)
         self._cache = CheckedCache(function, form="called")
 
     def compile(self, sig: Any) -> Any:
-        """As Numba does, but without the library that it would copy into each caller."""
+        """As Numba does, but without the library that Numba would copy into each caller."""
         entry_point = super().compile(sig)
         arguments = arguments_of(sig)
         symbol = self.overloads[arguments].fndesc.llvm_func_name
@@ -87,12 +88,12 @@ class Called(registry.CPUDispatcher):  # type: ignore[misc]
         self.overloads[tuple(compiled.signature.args)] = compiled
 
 
-class CompilerOfCalled(compiler.Compiler):  # type: ignore[misc]
+class LinkedKernelCompiler(compiler.Compiler):  # type: ignore[misc]
     """Numba's compiler, but a kernel has the same symbol in every process.
 
     Numba counts the functions that a process compiles, and puts the number into the symbol. Then
-    two processes that fill an empty cache at the same time keep callers that refer to different
-    symbols, and only one of the kernels that they call, so that a later process compiles again.
+    two processes that fill an empty cache at the same time would store callers that refer to
+    different symbols, but only one of the called kernels, and a later process would compile again.
     """
 
     def _compile_bytecode(self) -> Any:
@@ -100,15 +101,15 @@ class CompilerOfCalled(compiler.Compiler):  # type: ignore[misc]
         return super()._compile_bytecode()
 
 
-class TakenIn(registry.CPUDispatcher):  # type: ignore[misc]
-    """Left unfinished: its callers take it in and finish it."""
+class InlinedKernel(registry.CPUDispatcher):  # type: ignore[misc]
+    """A kernel left as unoptimised instructions, which are inlined into its callers."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         unfinished = {**options, **WITHOUT_WRAPPERS, "nopython": True}
         super().__init__(function, targetoptions=unfinished, pipeline_class=UnfinishedCompiler)
 
     def add_overload(self, compiled: Any) -> None:
-        """Register it with a name for its callers in place of an address, which it has not."""
+        """Register it under a name for its callers, as it has no address."""
         name = object()
         self.targetctx.insert_user_function(name, compiled.fndesc, [compiled.library])
         self.overloads[tuple(compiled.signature.args)] = compiled._replace(entry_point=name)
@@ -137,7 +138,7 @@ class UnfinishedCompiler(compiler.Compiler):  # type: ignore[misc]
 
 
 class UnfinishedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
-    """Instructions that wait for a caller: neither optimised nor made machine code."""
+    """Instructions to be inlined: neither optimised nor turned into machine code."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout

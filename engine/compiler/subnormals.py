@@ -1,16 +1,17 @@
-"""Subnormal numbers as zeros, while a kernel runs.
+"""Subnormal numbers are treated as zeros while a kernel runs.
 
-Numbers nearer to zero than the smallest normal one (1.2e-38 in float32, 2.2e-308 in float64) take
-some processors a hundred cycles an operation. Training arrives there: the moments of a unit that
-no longer learns shrink by a factor a step, and stay, rounded, at a few units of the last place. A
-processor can take such numbers for zeros, by two bits of a control word that each thread has:
+With numbers closer to zero than the smallest normal one (1.2e-38 in float32, 2.2e-308 in float64),
+some processors take a hundred cycles for an operation. Training produces them: the moments of a
+unit that no longer learns shrink by a constant factor in each step, and rounding then keeps them at
+a few units in the last place. Two bits of a per-thread control word make a processor treat such
+numbers as zeros:
 
     x86       MXCSR   bit 15, results (FTZ)   bit 6, operands (DAZ)
     aarch64   FPCR    bit 24, both (FZ)
 
-`flush_subnormals` sets them and returns the word as it was, which `restore` puts back before the
-kernel ends: no Python, which an interrupt may end anywhere, runs in between. Interpreted, and on
-other processors, both do nothing.
+`flush_subnormals` sets them and returns the previous word, which `restore` puts back before the
+kernel ends. No Python code runs in between, where an interrupt could leave the bits set. In
+interpreted code, and on other processors, both functions do nothing.
 """
 
 from typing import Any
@@ -28,12 +29,12 @@ INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 
 def flush_subnormals():
-    """Take subnormals for zeros in this thread from now on. Returns the control word before."""
+    """Treat subnormals as zeros in this thread from now on; return the previous control word."""
     return 0
 
 
 def restore(control_word):
-    """Round as the control word says, one that `flush_subnormals` returned."""
+    """Set the control word that `flush_subnormals` returned."""
 
 
 @type_callable(flush_subnormals)
@@ -58,7 +59,7 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def set_bits(builder: Any, triple: str) -> Any:
-    """Instructions that set the bits on a processor of that triple; the word before, 64 bits."""
+    """Instructions that set the bits on that target; returns the previous word, 64 bits."""
     if is_x86(triple):
         place = cgutils.alloca_once(builder, INT32)
         access_mxcsr(builder, "st", place)
@@ -74,7 +75,7 @@ def set_bits(builder: Any, triple: str) -> Any:
 
 
 def put_back(builder: Any, triple: str, control_word: Any) -> None:
-    """Instructions that make that word the control word again."""
+    """Instructions that set the control word to a previous one."""
     if is_x86(triple):
         place = cgutils.alloca_once(builder, INT32)
         builder.store(builder.trunc(control_word, INT32), place)

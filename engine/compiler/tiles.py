@@ -1,21 +1,22 @@
 """Tiles: blocks of numbers that stay in vector registers while a kernel sums into them.
 
-A compiler vectorises the innermost loop, and gives each of its sums back to memory every time
-round. To keep a small block of a matrix product in registers through the whole sum, as BLAS does,
-the loop has to be written in vectors. So that the kernels still read as the equations do, this
+A compiler vectorises the innermost loop, and writes its sums back to memory in each iteration. To
+keep a small block of a matrix product in registers through the whole sum, as BLAS does, the loop
+has to be written in vectors. So that the kernels still read as the equations do, this
 module gives Numba one more type, the tile, and the few operations that the two micro-kernels need:
 
     tile of Z      rows j ... j + R - 1,  samples s ... s + V LANES - 1         R x V vectors
     tile of dW     rows j ... j + R - 1,  columns k ... k + C - 1               R x C vectors of
                    LANES partial sums each, over samples s, s + LANES, ...
 
-A vector is a register of the processor: 64 bytes, 32 or 16, whose `lanes` hold a number each. How
-many there are says how large a tile may be. The number of rows and columns of a tile is part of its
-type; kernels pass it as the length of a tuple, `rows=(0, 1, 2, 3)`, which is part of the type too.
+A vector is a register of the processor with 64, 32 or 16 bytes; each of its `lanes` holds a number.
+The number of registers limits the size of a tile. The number of rows and columns of a tile is part
+of its type; kernels pass it as the length of a tuple, `rows=(0, 1, 2, 3)`, which is part of the
+type too.
 
-Each operation stands twice: as NumPy, which runs where kernels are interpreted and says what is
-computed, and below it as the LLVM instructions for compiled kernels. Sums are fused multiply-adds
-where the processor has them. Indices are not checked in compiled code; the NumPy twins check them.
+Each operation is defined twice: in NumPy, which runs if kernels are interpreted and documents what
+is computed, and further below as LLVM instructions for compiled kernels. Sums are fused
+multiply-adds if the processor has them. Compiled code does not check indices; the NumPy twins do.
 """
 
 import itertools
@@ -34,8 +35,8 @@ CACHE_LINE_BYTES = 64
 def vector_registers() -> tuple[int, int]:
     """Bytes of a vector register, and how many there are, of the processor that Numba compiles for.
 
-    A tile of more registers than there are is kept in memory, and a kernel then runs at a fifth of
-    its speed: on 16 registers of 32 bytes the tiles for AVX-512 reached 18 GF/s, these 86.
+    A tile that needs more registers than there are is spilled to memory, and the kernel runs at a
+    fifth of its speed: on 16 registers of 32 bytes, tiles for AVX-512 reached 18 GF/s, these 86.
     """
     features = config.CPU_FEATURES
     if features is None:
@@ -102,9 +103,9 @@ def add_sums_of_lanes(tile, dW, j, k):
 
 
 def copy_transposed(numbers, starts, first, k, A, s):
-    """A[k ..., s ...] = a vector of features for each of as many samples, a square.
+    """A[k ..., s ...] = a square: a vector of features of each of `lanes` samples.
 
-    The features of a sample stand side by side in `numbers`; sample c begins at starts[c].
+    The features of a sample are adjacent in `numbers`; sample c begins at starts[c].
     """
     for lane in range(lanes(A)):
         begin = starts[first + lane] + k
@@ -118,7 +119,7 @@ def copy_square_transposed(A, k, s, T, i, c):
 
 
 def block(matrix, row, n_rows, column, n_columns):
-    """A view of exactly that many rows and columns: no fewer at an edge, as slices have it."""
+    """A view of exactly that many rows and columns; an IndexError if it crosses an edge."""
     found = matrix[row : row + n_rows, column : column + n_columns]
     return exactly(found, n_rows, n_columns)
 
@@ -350,10 +351,10 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def sums_of_lanes(builder: Any, vectors: list[Any]) -> Any:
-    """One vector of the sums of 1, 2 or 4 vectors, no more than their lanes, in a fixed order.
+    """The sums over the lanes of 1, 2 or 4 vectors (at most `lanes` of them), in one vector.
 
-    While there are several, pairs of vectors fold into one that has half of its lanes from each;
-    then that one is folded within its parts until one lane of each is left.
+    The order is fixed. First, pairs of vectors are folded into vectors that take half of their
+    lanes from each; then each part of the last vector is folded until one lane is left.
     """
     n_lanes, parts = vectors[0].type.count, 1
     while len(vectors) > 1:

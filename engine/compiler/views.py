@@ -1,9 +1,9 @@
 """Parts of arrays, as views that cost a kernel nothing.
 
 Numba wraps and clips both ends of each slice, and calls a C function for each reshape: in a step of
-a small network that was a quarter of the time. Here a view is an address and its lengths. Each
-function stands twice, as NumPy, which runs where kernels are interpreted and checks the ends, and
-as the LLVM instructions for compiled kernels, which trust them.
+a small network that was a quarter of the time. Here a view is an address and a shape. Each
+function is defined twice: in NumPy, which runs if kernels are interpreted and checks the bounds,
+and as LLVM instructions for compiled kernels, which do not check them.
 """
 
 from typing import Any

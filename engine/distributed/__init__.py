@@ -1,4 +1,4 @@
-"""Training on the workers of a Dask cluster, with the bits of training here: `fit`."""
+"""Training on the workers of a Dask cluster, with the bits of local training: `fit`."""
 
 from engine.distributed.fitting import fit as fit
 

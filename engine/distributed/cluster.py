@@ -25,10 +25,10 @@ from engine.sums.threads import usable_cores
 from engine.training.environment import differences, environment
 from engine.training.identity import identity_of_blas
 
-POLL_SECONDS = 1.0  # between looks at who is still there
-SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer is taken for dead
-SILENT_SECONDS = 60.0  # after which a worker is taken for lost that others are heard of, and it not
-NEW_WORKER_SECONDS = 30.0  # for which one waits for a worker where none is left
+POLL_SECONDS = 1.0  # between checks of which workers are there
+SCHEDULER_SECONDS = 30.0  # after which a scheduler that does not answer counts as dead
+SILENT_SECONDS = 60.0  # after which a worker counts as lost, if others have reported meanwhile
+NEW_WORKER_SECONDS = 30.0  # to wait for a new worker if none is left
 
 
 IDLE_POLLS = 5
@@ -51,12 +51,12 @@ class WorkerLost(Exception):
 
 @contextlib.contextmanager
 def client_of(client: Any, rows: Mapping[str, Any], n_workers: int | None) -> Iterator[Client]:
-    """The client as given; else the active one, as for Dask's compute(); else one of our own.
+    """The given client; else the active one, as for Dask's compute(); else a new one.
 
-    Our own is that of a cluster of processes here, which ends with the block. In a task of Dask's
-    the active client is the worker's, and the task leaves its place to others meanwhile.
+    A new client belongs to a cluster of local processes, which ends with the block. In a Dask task,
+    the active client is the worker's, and the task gives its slot to other tasks meanwhile.
 
-    Raises for a client that cannot be used, and for rows that another cluster holds.
+    Raises an error for a client that cannot be used, and for rows that are on another cluster.
     """
     with _in_a_task():
         named = "client" if client is not None else "the active client of Dask"
@@ -77,7 +77,7 @@ def client_of(client: Any, rows: Mapping[str, Any], n_workers: int | None) -> It
 
 
 def _in_a_task() -> contextlib.AbstractContextManager[Any]:
-    """In a task of Dask, give its place to other tasks: otherwise a fit would wait for itself."""
+    """In a Dask task, give its slot to other tasks: otherwise a fit would wait for itself."""
     try:
         get_worker()
     except ValueError:
@@ -133,7 +133,7 @@ def _refuse_rows_elsewhere(client: Client | None, rows: Mapping[str, Any]) -> No
 
 
 def processes_here(n_workers: int) -> LocalCluster:
-    """A cluster of so many processes of a thread each. Raises ClusterError if they do not begin."""
+    """A cluster of single-threaded local processes. Raises ClusterError if they do not start."""
     advice = (
         "In a script, what calls fit must stand under the line "
         'if __name__ == "__main__": since each new process loads the script anew.'
@@ -150,20 +150,20 @@ def processes_here(n_workers: int) -> LocalCluster:
         )
     except RuntimeError as error:
         raise ClusterError(
-            "The processes of a cluster on this machine did not begin "
+            "The processes of a cluster on this machine did not start "
             f"({in_words(error)}). {advice}"
         ) from None
 
 
 class Workers(NamedTuple):
-    """Who is there.
+    """The workers of a cluster.
 
     Attributes
     ----------
     threads : dict of int
-        Of each worker that shows that it lives.
+        The number of threads of each worker that reports.
     silent : list of str
-        Those that the scheduler has not heard of for a while: frozen, or cut off.
+        Workers that have not reported for a while: frozen, or cut off.
     """
 
     threads: dict[str, int]
@@ -173,8 +173,8 @@ class Workers(NamedTuple):
 def workers_of(client: Client) -> Workers:
     """The workers as the scheduler sees them now. Raises ClusterError if it does not answer.
 
-    A worker reports to the scheduler every few seconds, also while it computes. Dask itself gives
-    up one that does not after five to ten minutes.
+    A worker reports to the scheduler every few seconds, also while it computes. Dask itself
+    drops a worker that does not report, but only after five to ten minutes.
     """
     try:
         scheduler: Any = client.scheduler
@@ -194,7 +194,7 @@ def workers_of(client: Client) -> Workers:
 
 
 def threads_of_workers(client: Client) -> dict[str, int]:
-    """The threads of each worker that is there now and lives. Raises as `workers_of`."""
+    """The threads of each worker that reports now. Raises as `workers_of`."""
     return workers_of(client).threads
 
 
@@ -219,10 +219,10 @@ def workers_there(client: Client) -> dict[str, int]:
 
 
 def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] = ()) -> None:
-    """Wait until all are done, or one is an error. Raises WorkerLost if that cannot happen.
+    """Wait until each future has finished or failed. Raises WorkerLost if that cannot happen.
 
-    That is if a worker goes at which one is to be computed, if no worker is left, or if Dask gives
-    one up, or leaves it undone for a while though no worker has anything to do.
+    That is the case if a worker in `at` is lost, if no worker is left, if Dask cancels a future, or
+    if a future stays undone for a while although all workers are idle.
     """
     idle = 0
     while True:
@@ -231,7 +231,7 @@ def wait_for(client: Client, futures: Sequence[Future[Any]], at: Sequence[str] =
         except TimeoutError:
             pass
         except CancelledError as error:
-            threads_of_workers(client)  # which says so if it is the scheduler that is lost
+            threads_of_workers(client)  # raises ClusterError if the scheduler is lost
             raise WorkerLost(given_up(error)) from None
         states = {future.status for future in futures}
         if not states - {"finished", "error"}:
@@ -254,9 +254,10 @@ def given_up(error: CancelledError) -> str:
 
 
 def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] = ()) -> Any:
-    """The result of a future; an error of the data as it is, all else as ours. As `wait_for`.
+    """The result of a future. Raises WorkerLost as `wait_for` does.
 
-    What was there when it was looked for may be lost when it is fetched, with its worker.
+    An error in the data is raised as ValueError or TypeError, any other as ClusterError. A result
+    that was ready may still be lost, with its worker, before it is fetched.
     """
     while True:
         wait_for(client, [future], at)
@@ -271,18 +272,16 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
         except CancelledError as cancelled:
             raise WorkerLost(given_up(cancelled)) from None
     for kind in (ValueError, TypeError):
-        if isinstance(error, kind):  # itself, since another may take more than a message
+        if isinstance(error, kind):  # not a subclass, which may need more than a message
             raise kind(f"{what}: {in_words(error)}") from error
     message = f"{what} could not be computed ({in_words(error, named=True)})"
     if isinstance(error, MemoryError):
-        message += (
-            "; all workers together have to hold all rows: begin more, or with more memory each"
-        )
+        message += "; the workers together must hold all rows: start more, or give each more memory"
     raise ClusterError(message) from error
 
 
 def in_words(error: BaseException, named: bool = False) -> str:
-    """An error's message, and its type if that tells more; of a long message the beginning.
+    """An error's message, with its type if that says more; a long message is cut.
 
     >>> in_words(ValueError("no number")), in_words(KeyError("a"))
     ('no number', "KeyError: 'a'")
@@ -296,15 +295,15 @@ def in_words(error: BaseException, named: bool = False) -> str:
 
 
 class EligibleWorkers:
-    """Which workers may hold rows: those whose sums have the bits that sums here have.
+    """Selects the workers that may hold rows: those whose sums have the bits of local sums.
 
     Parameters
     ----------
     client : Client
     allow_mixed : bool
-        Whether all may, whatever the bits.
+        Whether all workers may hold rows, whatever their bits.
     blas : bool
-        Whether the sums are BLAS's.
+        Whether BLAS computes the sums.
     """
 
     def __init__(self, client: Client, allow_mixed: bool, blas: bool = False) -> None:
@@ -317,7 +316,7 @@ class EligibleWorkers:
     def refuse_others(self) -> None:
         """Raise ClusterError, or warn where mixed bits are allowed, if some worker differs."""
         for _ in range(MOST_LOSSES):
-            with contextlib.suppress(WorkerLost):  # then those are asked that are there now
+            with contextlib.suppress(WorkerLost):  # then ask the workers that are there now
                 self(list(workers_there(self._client)))
                 break
         else:
@@ -334,8 +333,8 @@ class EligibleWorkers:
         )
         if not self._allow_mixed:
             raise ClusterError(
-                f"Not all workers compute the bits that this process does. {which}. Take workers "
-                "that are like it, or give up the bits with allow_mixed=True."
+                f"Not all workers compute the same bits as this process. {which}. Use workers "
+                "with the same environment, or accept other bits with allow_mixed=True."
             )
         warnings.warn(
             f"The bits of this fit may not be those of a fit here (allow_mixed=True). {which}.",
@@ -356,8 +355,8 @@ class EligibleWorkers:
         ]
 
     def _ask(self, workers: Sequence[str]) -> None:
-        # A cluster that adapts ends workers that compute nothing and hold nothing, and a worker
-        # that is asked seems to do neither while it loads the package: so each holds something.
+        # An adaptive cluster ends workers that neither compute nor hold anything. A worker that is
+        # asked seems idle while it imports the package: so each gets something to hold.
         held = [self._client.submit(bytes, workers=[one], pure=False) for one in workers]
         try:
             found = self._client.run(
@@ -371,7 +370,7 @@ class EligibleWorkers:
         for worker, theirs in found.items():
             if isinstance(theirs, dict):
                 self._known[worker] = differences(theirs, self._ours)
-            elif not isinstance(theirs, OSError):  # which is of the way to a worker
+            elif not isinstance(theirs, OSError):  # an OSError is a lost connection
                 raise ClusterError(
                     f"Worker {worker} cannot load mlp-engine ({in_words(theirs)}); "
                     "install it for all workers, in the version that is installed here."

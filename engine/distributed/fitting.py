@@ -1,4 +1,4 @@
-"""`engine.distributed.fit`: a fit on Dask that ends with the bits of a fit here."""
+"""`engine.distributed.fit`: a fit on Dask that ends with the bits of a local fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,41 +28,41 @@ def fit(
 ) -> Estimator:
     """Train an estimator on all rows at once, on the workers of a Dask cluster.
 
-    What comes of it has the same bits as ``estimator.fit(X.compute(), y.compute())``, whatever the
-    number of workers and partitions.
+    The result has the same bits as ``estimator.fit(X.compute(), y.compute())``, whatever the number
+    of workers and partitions.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
         With solver="gd" or "lbfgs"; or "adam" or "sgd" with `batch_size` at least the number of
-        rows. Early stopping and callbacks need rows here, and are refused. A `checkpoint` is
-        written by this process, and a fit here may go on from it, as the other way round.
+        rows. Early stopping and callbacks need rows in this process, and are refused. This
+        process writes a `checkpoint`; a local fit can resume from it, and the other way round.
     X : dask array or dataframe (n_samples, n_features)
-        Never brought here, unless it has no more than 1024 rows. Unknown lengths of partitions are
-        found out.
+        Never copied to this process, unless it has at most 1024 rows. Unknown lengths of
+        partitions are computed.
     y : dask array, series or dataframe (n_samples,) or (n_samples, n_outputs)
         Partitions need not be those of X.
     sample_weight : dask array or series (n_samples,), optional
     client : dask.distributed.Client, optional
-        None takes the active client, as Dask's own ``compute()`` does: the one that was made last
-        and is open, or in a task that of its worker. If none is active, `fit` begins a cluster of
-        processes on this machine, a thread each, as many as `n_threads` of the estimator says or
-        else as there are usable cores, and ends it. A script then needs the line
-        ``if __name__ == "__main__":``, as with every use of processes.
+        None takes the active client, as Dask's own ``compute()`` does: the last one that was made
+        and is open, or, in a task, that of its worker. If none is active, `fit` starts a cluster of
+        processes on this machine, and ends it afterwards: one single-threaded process for each of
+        the estimator's `n_threads`, or else for each usable core. A script then needs the line
+        ``if __name__ == "__main__":``, as always with multiprocessing.
     allow_mixed : bool
-        Take workers whose processor, or whose versions of what computes, are not those of this
-        process. The bits may then be others: a warning says so.
+        Accept workers with another processor or other package versions than this process. The
+        result may then have other bits; a warning says so.
 
     Returns
     -------
     estimator
-        Fitted, as by its own `fit`; `plan_` and `n_threads_` tell of the workers.
+        Fitted, as by its own `fit`; `plan_` and `n_threads_` describe the workers.
 
     Raises
     ------
     ValueError, TypeError
-        For what is not supported, for rows that another cluster holds than the client's, and for
-        data as in a fit here; the message says which row.
+        For what is not supported, for rows on another cluster than the client's, and for invalid
+        data, as in a local fit; the message says which row.
     engine.distributed.cluster.ClusterError
         A RuntimeError: if workers differ, no worker is left, rows that were lost cannot be computed
         again, or the scheduler does not answer. The estimator is as it was before.
@@ -73,8 +73,8 @@ def fit(
     -----
     Each chunk of rows (a 64th of all, at least 1024) is at one worker. An iteration sends theta to
     each worker, and brings the sum of each chunk back, in float64: up to 64 gradients, which are
-    added here in their order. What that costs, and when it pays: docs/scale.md. Chunks of a worker
-    that is lost are built anew at those that are there. Ctrl-C as in a fit here.
+    added here in their order. What that costs, and when it pays: docs/scale.md. If a worker is
+    lost, the others rebuild its chunks. Ctrl-C works as in a local fit.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def refuse_what_needs_rows_here(estimator: MultilayerPerceptron) -> None:
 
 
 def refuse_batches(estimator: MultilayerPerceptron, n_rows: int) -> None:
-    """Refuse minibatches, for each of which the gradient would be sent around."""
+    """Refuse minibatches: a gradient would have to be sent around for each of them."""
     if estimator._batch_size(n_rows) == n_rows:
         return
     raise ValueError(
@@ -155,7 +155,7 @@ def _train(
 def _prepared(
     estimator: MultilayerPerceptron, given: dict[str, Any], client: Any, allow_mixed: bool
 ) -> Iterator[dict[str, Any]]:
-    """What the estimator's `_fit` takes: few rows, brought here, or where to find the others."""
+    """Arguments of the estimator's `_fit`: rows, if they are few, else access to remote ones."""
     from sklearn.base import is_classifier
 
     from engine.distributed.cluster import (

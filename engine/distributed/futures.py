@@ -11,12 +11,12 @@ from engine.distributed.cluster import GONE
 
 
 class FitFutures:
-    """Tasks that a fit has started, and releases by itself.
+    """Tasks that a fit has started, and releases explicitly.
 
-    Dask lets go of a task with the last reference to its future, and errors and actors make circles
-    of references, which may keep rows at the workers for long. A task is let go of, not cancelled:
-    rows have the keys that Dask gives them, under which users may hold them too, and these keep
-    what they hold.
+    Dask releases a task with the last reference to its future. But errors and actors create cycles
+    of references, which may keep rows on the workers for a long time. Tasks are released, not
+    cancelled: rows have the keys that Dask gives them, so users may hold the same rows, and must
+    not lose them.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ class FitFutures:
     def persist(
         self, parts: Sequence[Any], near: Sequence[str] = (), only_at: Sequence[str] = ()
     ) -> list[Future[Any]]:
-        """Start computing parts of a collection, or take them as they are held already.
+        """Start computing parts of a collection; parts that are persisted already are reused.
 
-        They are computed near to some workers, if these are free, or at some and no others.
+        Preferably they are computed on the workers `near`; or only on the workers `only_at`.
         """
         found, workers = [], [*near, *only_at]
-        # Said by an annotation, since Dask else remembers what was said of a task before.
+        # Set by an annotation; otherwise Dask keeps what was set for the same task before.
         asked = annotate(workers=workers, allow_other_workers=not only_at)
         with asked if workers else contextlib.nullcontext():
             persisted = self._client.persist(parts)
@@ -54,9 +54,9 @@ class FitFutures:
     def release(self) -> None:
         """Release all, and wait until Dask has been told.
 
-        What is begun again is then another task: without the first one's wish for certain workers,
-        which keeps a task from those that come later, if there was no worker at all for a while
-        (distributed 2026.8).
+        A part that is started again is then a new task, without the restriction of the first one to
+        certain workers. That restriction would keep a task from workers that come later, if for a
+        while there was no worker at all (distributed 2026.8).
         """
         release(self._client, self._futures)
         self._futures = []
@@ -71,4 +71,4 @@ def release(client: Client, futures: Iterable[Future[Any]]) -> None:
 
 
 async def _after_all_that() -> None:
-    """Runs in the client's loop after what was given to it before."""
+    """Runs in the client's event loop after everything that was submitted before."""

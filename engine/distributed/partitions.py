@@ -38,7 +38,7 @@ class Collection(NamedTuple):
     lengths : list of int, or None
         Rows of each part, where they are known before anything is computed.
     like : ndarray or DataFrame or Series
-        Without rows: its kind, columns and dtypes.
+        An empty example with the same type, columns and dtypes.
     """
 
     name: str
@@ -90,7 +90,7 @@ def collection_of(name: str, rows: Any) -> Collection:
 
 
 def pieces_of(lengths: Sequence[int], first: int, last: int) -> list[Piece]:
-    """What rows first ... last - 1 of the whole are made of.
+    """The pieces of parts that make up rows first ... last - 1 of the whole.
 
     >>> pieces_of([3, 0, 5], 2, 6)
     [Piece(part=0, first=2, last=3), Piece(part=2, first=0, last=3)]
@@ -105,23 +105,23 @@ def pieces_of(lengths: Sequence[int], first: int, last: int) -> list[Piece]:
 
 
 def cut(part: Any, first: int, last: int) -> Any:
-    """Those rows of a part, where it lies: of an array no copy."""
+    """Those rows of a part; a view, not a copy, of an array."""
     return part.iloc[first:last] if hasattr(part, "iloc") else part[first:last]
 
 
 def joined(pieces: Sequence[Any]) -> Any:
-    """Arrays one below the other; of one alone no copy."""
+    """The arrays concatenated; a single array is not copied."""
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 # The summary of each part, made by the worker that holds it, and that of all parts.
 
-# Distinct targets of a part, where they are no labels: enough to see that.
+# Distinct targets to keep of a part whose targets are not labels: enough to detect that.
 FEW = 10
 
 
 class PartitionSummary(NamedTuple):
-    """What a part is.
+    """The summary of a part.
 
     Attributes
     ----------
@@ -130,10 +130,10 @@ class PartitionSummary(NamedTuple):
         Of a row: () or (n_columns,).
     dtype : dtype
     bad : tuple of int, or None
-        Place of the first entry that may not be there (not finite, a negative weight), and what it
-        is, as text.
+        The position of the first invalid entry (not finite, or a negative weight), and its value
+        as text.
     values : ndarray
-        Of targets the distinct ones, or the smallest and the largest row; of weights both.
+        Distinct labels; or the smallest and the largest of other targets, or of weights.
     """
 
     n_rows: int
@@ -170,7 +170,7 @@ def weights_array(part: Any) -> NDArray[Any]:
 
 
 def checked(part: Any, **asked: Any) -> NDArray[Any]:
-    """A part by scikit-learn's checks, but for entries that are not finite (`bad_place`)."""
+    """A part after scikit-learn's checks, except for NaN and infinity (see `bad_place`)."""
     array: NDArray[Any] = check_array(
         part, ensure_all_finite=False, ensure_min_samples=0, ensure_min_features=0, **asked
     )
@@ -219,12 +219,12 @@ def _is_itself(entry: Any) -> bool:
     """False for NaN, and for what pandas has in place of missing entries."""
     try:
         return bool(entry == entry)
-    except TypeError:  # pandas.NA has no truth
+    except TypeError:  # pandas.NA has no truth value
         return False
 
 
 def distinct(array: NDArray[Any]) -> NDArray[Any]:
-    """The distinct labels; of columns of them the distinct numbers, in rows as wide."""
+    """The distinct labels; of several columns, the distinct numbers, repeated in each column."""
     values = np.unique(array)
     if array.dtype.kind == "f":
         odd = values[values != np.floor(values)]

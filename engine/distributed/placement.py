@@ -19,7 +19,7 @@ def shares(n_chunks: int, threads: Mapping[str, int]) -> dict[str, int]:
 
 
 def in_a_row(n_chunks: int, threads: Mapping[str, int]) -> list[str]:
-    """The worker of each chunk, where neighbours stay together.
+    """The worker of each chunk, such that neighbouring chunks stay together.
 
     >>> in_a_row(5, {"a": 1, "b": 1})
     ['a', 'a', 'a', 'b', 'b']
@@ -28,10 +28,10 @@ def in_a_row(n_chunks: int, threads: Mapping[str, int]) -> list[str]:
 
 
 def near_their_rows(rows_at: Sequence[Mapping[str, int]], room: Mapping[str, int]) -> list[str]:
-    """The worker of each chunk, from how many of its rows lie where, and the room of each worker.
+    """The worker of each chunk, by the workers that hold its rows, and the room of each worker.
 
-    Chunks of which most rows lie at one worker choose first; who finds no room there goes where
-    room is left.
+    Chunks with the most rows on one worker choose first. A chunk that finds no room there goes to
+    any worker with room left.
 
     >>> near_their_rows([{"a": 9}, {"a": 2, "b": 7}, {"a": 9}, {"a": 4}], {"a": 2, "b": 2})
     ['a', 'b', 'a', 'b']

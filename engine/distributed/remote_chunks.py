@@ -1,4 +1,4 @@
-"""The chunks of a fit at the workers: which worker holds which, and new ones for lost ones."""
+"""The chunks of a fit on the workers: which worker holds which, and rebuilding lost ones."""
 
 import contextlib
 import time
@@ -82,7 +82,7 @@ class RemoteChunks:
         return sum({holder.worker: holder.n_threads for holder in self.holders}.values())
 
     def each(self, method: str, *arguments: Any, threaded: bool = False) -> list[Any]:
-        """The result of a method of all holders; the chunks of lost workers are built anew.
+        """Call a method of all holders; return the results. Chunks of lost workers are rebuilt.
 
         With `threaded`, the last argument is the number of the worker's threads.
         """
@@ -105,7 +105,7 @@ class RemoteChunks:
         return [results[holder.future.key] for holder in self.holders]
 
     def of_one_a_host(self, method: str, *arguments: Any) -> None:
-        """Call a method of one holder on each host where there are more; losses are passed over."""
+        """Call a method of one holder on each host that has several; lost workers are ignored."""
         by_host: dict[str, list[ChunkHolder]] = {}
         for holder in self.holders:
             by_host.setdefault(get_address_host(holder.worker), []).append(holder)
@@ -120,7 +120,7 @@ class RemoteChunks:
     def _call(
         self, holder: ChunkHolder, method: str, arguments: Sequence[Any], threaded: bool
     ) -> Any:
-        """A call under way; None where the worker is known to be lost."""
+        """Start a call; None if the worker is known to be lost."""
         more = (holder.n_threads,) if threaded else ()
         try:
             return getattr(holder.actor, method)(*arguments, *more)
@@ -135,18 +135,18 @@ class RemoteChunks:
                 there = threads_of_workers(self._client)
                 if call.done() or holder.worker not in there or holder.future.status != "finished":
                     break
-            except Exception:  # the chunks' own errors are answers: the connection is broken
+            except Exception:  # the chunks' own errors come as answers: so the connection is broken
                 break
         raise WorkerLost("a worker went away")
 
     def _replace(self, lost: Sequence[ChunkHolder]) -> None:
-        """Make the chunks of lost workers anew, at workers that are there."""
+        """Rebuild the chunks of lost workers on workers that are there."""
         self.holders = [holder for holder in self.holders if holder not in lost]
         self._give_up([holder.future for holder in lost])
         self._place(sorted(number for holder in lost for number in holder.numbers))
 
     def _place(self, missing: Sequence[int]) -> None:
-        """Have these chunks built, each where there is room; tried again while workers vanish."""
+        """Build these chunks on workers that have room; try again if workers are lost."""
         for _ in range(MOST_LOSSES):
             self.holders += self._try_to_place(missing)
             there = threads_of_workers(self._client)
@@ -157,7 +157,7 @@ class RemoteChunks:
                 self._data.release()
                 return
             time.sleep(POLL_SECONDS / 4)
-        raise ClusterError(f"rows that a worker held could not be had again ({self._why})")
+        raise ClusterError(f"rows that a lost worker held could not be recovered ({self._why})")
 
     def _try_to_place(self, numbers: Sequence[int]) -> list[ChunkHolder]:
         data, client = self._data, self._client
@@ -196,7 +196,7 @@ class RemoteChunks:
         return {w: there[w] if most is None else min(most, there[w]) for w in fit}
 
     def _places(self, numbers: Sequence[int], threads: dict[str, int]) -> list[str]:
-        """The worker of each of these chunks: an even share, as near as may be."""
+        """The worker of each of these chunks: even shares, and as near to the rows as possible."""
         held = {worker: 0 for worker in threads}
         for holder in self.holders:
             if holder.worker in held:
@@ -227,10 +227,10 @@ class RemoteChunks:
         return holder
 
     def _give_up(self, holders: Sequence[Future[Any]]) -> None:
-        """Let no worker go on with these holders, nor build them again.
+        """Cancel these holders, so that no worker continues with them or builds them again.
 
-        Nobody but this fit knows their keys. An actor refers to its own future for as long as a
-        call does, so they are cancelled, not only let go of.
+        Only this fit knows their keys, so nobody else loses them. Releasing them is not enough: an
+        actor keeps its own future as long as a call refers to it.
         """
         self._started = [future for future in self._started if future not in holders]
         with contextlib.suppress(*GONE):
@@ -238,7 +238,7 @@ class RemoteChunks:
         release(self._client, holders)
 
     def release(self) -> None:
-        """Let the workers forget the chunks."""
+        """Release the chunks on the workers."""
         self.holders = []
         if self._started:
             self._give_up(self._started)

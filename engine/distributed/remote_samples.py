@@ -1,4 +1,4 @@
-"""Rows that workers hold, as the estimators' way to a model takes them."""
+"""Rows that workers hold, in the form in which the estimators' fit takes them."""
 
 from collections.abc import Callable
 from operator import itemgetter
@@ -22,7 +22,7 @@ from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Layers
 from engine.sums.threads import Threads
 
-# Copies of each label that stand for all rows: scikit-learn warns where half of all are distinct.
+# Copies of each label in the representative rows: scikit-learn warns if half are distinct.
 COPIES = 3
 
 
@@ -70,7 +70,7 @@ class RemoteRows:
         Called before each pass over the rows.
     """
 
-    weights = None  # those of the rows are with the rows
+    weights = None  # the weights stay with the rows, on the workers
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class RemoteRows:
         self._spread: NDArray[Any]
 
     def samples(self, dtype: Any) -> RemoteSamples:
-        """The chunks at the workers; some rows of them come here, to be looked at in the end."""
+        """Build the chunks on the workers; copy some rows here, to be examined after the fit."""
         if self._samples is None:
             self._samples = self._held(dtype)
         assert self._samples.dtype == dtype, "the rows of a fit are held once"
@@ -106,7 +106,7 @@ class RemoteRows:
         return RemoteSamples(chunks, self.n_rows, dtype, self._begin_pass)
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
-        """At most so many rows, as columns: those that a fit here looks at."""
+        """At most `most` rows, as columns: the same ones that a local fit examines."""
         return self._spread[:, :: -(-self._spread.shape[1] // most)].astype(dtype, copy=False)
 
 
@@ -133,7 +133,7 @@ class RemoteFit:
         self._n_passes = 0
 
     def rows(self, reset: bool) -> Any:
-        """The rows, after the estimator's own checks of what stands for them."""
+        """The rows, after the estimator has checked a few representative ones."""
         X, y, weights = standing_for(self._data, self._estimator)
         local = self._estimator._checked_rows(X, y, weights, incremental=False, reset=reset)
         shape = (self._data.n_rows, local.X.shape[1])
@@ -155,7 +155,7 @@ class RemoteFit:
         return self._chunks
 
     def _check_weights(self, dtype: Any) -> None:
-        """By two weights that stand for all: the largest, and the sum of the others."""
+        """Check two weights in place of all: the largest, and the sum of the others."""
         assert self._chunks is not None
         measures = [one for of_worker in self._chunks.each("measures") for one in of_worker]
         largest = max(measure.largest for measure in measures)
@@ -166,7 +166,7 @@ class RemoteFit:
         self._n_passes += 1
 
     def where(self, error: Exception) -> str:
-        """An error of the cluster, with the place in the fit where it came."""
+        """The message of a cluster error, with the iteration in which it occurred."""
         said = str(error)
         if self._n_passes == 0:
             return said
@@ -178,17 +178,17 @@ class RemoteFit:
         )
 
     def release(self) -> None:
-        """Let the workers forget the rows."""
+        """Release the rows on the workers."""
         if self._chunks is not None:
             self._chunks.release()
         self._data.release()
 
 
 def standing_for(data: TrainingData, estimator: Any) -> tuple[Any, Any, Any]:
-    """A few rows of X, y and weights that the estimator's own checks take in place of all.
+    """A few representative rows of X, y and weights, for the estimator's own checks.
 
-    Every label is there, or the smallest and the largest number of each column; and X has its
-    columns, dtype and names. Weights stand for those of classes, where these are to be balanced.
+    They contain every label, or the smallest and the largest number of each column; X has the right
+    columns, dtype and names. With class_weight="balanced", weights are those of whole classes.
     """
     summary = data.summaries["y"]
     kinds = distinct if hasattr(estimator, "class_weight") else extremes

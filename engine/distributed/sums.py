@@ -62,9 +62,10 @@ class DaskSums:
         return self._sum(GRADIENT, theta)
 
     def _sum(self, task: int, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
-        """Add the chunks up in their order: those from 0 on that one worker has added come first.
+        """Add up the sums of the chunks in order.
 
-        A sum in float64 goes on from there as if all of it were made here.
+        One worker may have added the chunks from 0 on already. The other chunks are added to its
+        total, in float64, so the result is the same as if all chunks were added here.
         """
         rows: list[tuple[int, float, NDArray[np.float64]]] = []
         for answer in self._answers(task, theta):

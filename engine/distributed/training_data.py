@@ -110,7 +110,7 @@ class TrainingData:
             self.summaries[name] = whole_summary(name, summaries)
 
     def _begin(self, collection: Collection, workers: Mapping[str, int]) -> list[Future[Any]]:
-        """Let the parts be computed; neighbours at the same worker, where that is free to say."""
+        """Start computing parts, neighbours on the same worker; persisted parts stay in place."""
         parts = collection.parts
         if futures_of(parts[:1]):  # persisted: they stay where they are
             return self._started.persist(parts)
@@ -123,7 +123,7 @@ class TrainingData:
         return futures
 
     def compute(self) -> None:
-        """Have all parts computed, wherever, that are not there. Raises for one that cannot be."""
+        """Compute all missing parts, on any worker. Raises an error if one cannot be computed."""
         there = workers_of(self._client)
         # Dask would give some to a worker that is frozen, and wait.
         only_at = list(there.threads) if there.silent else []
@@ -182,7 +182,7 @@ class TrainingData:
 
 
 def wanted_places(collection: Collection, threads: Mapping[str, int]) -> list[str]:
-    """The worker of the chunk in the middle of each part; else by the parts' numbers alone."""
+    """For each part, the worker of the chunk in its middle; without lengths, by part number."""
     lengths = collection.lengths or [1] * len(collection.parts)
     n_rows = sum(lengths)
     chunks = chunk_bounds(n_rows) if collection.lengths and n_rows else []

@@ -1,7 +1,7 @@
 """What a worker of Dask holds: chunks of samples, and their sums at any theta.
 
-The kernels are those of a local fit, and so are the cut into chunks and the block within one: the
-sums of a chunk have the same bits here as there.
+The kernels, the chunks and their blocks are those of a local fit: so the sums of a chunk have the
+same bits.
 """
 
 import contextlib
@@ -105,7 +105,7 @@ class Answer(NamedTuple):
     Attributes
     ----------
     numbers : list of int
-        Of the chunks; of those that are already added up, in their order, the last.
+        Of the chunk in each row; of chunks that are already added up, the last one.
     added : int
         Chunks that are added up in the first row: those from number 0 on.
     costs : ndarray (n,)
@@ -142,7 +142,7 @@ class WorkerChunks:
         self._are_for: Any = None
 
     def measures(self) -> list[ChunkWeights]:
-        """Of each chunk."""
+        """The weights of each chunk."""
         found = []
         for number, _, samples in self.chunks:
             weights = samples.weights
@@ -152,7 +152,7 @@ class WorkerChunks:
         return found
 
     def identities(self) -> list[tuple[int, list[Identity | None]]]:
-        """Number of each chunk, and what its inputs, targets and weights are."""
+        """The number of each chunk, and digests of its inputs, targets and weights."""
         return [
             (number, identities_of_chunk(samples, 0, samples.n_samples))
             for number, _, samples in self.chunks
@@ -173,7 +173,7 @@ class WorkerChunks:
         layers: Layers,
         n_threads: int,
     ) -> Answer:
-        """Sums at theta: of the chunks from number 0 on their total, of each other its own."""
+        """Sums at theta: one total of the chunks from number 0 on, and one sum per other chunk."""
         try:
             with one_blas_thread() if BACKENDS[backend] is NUMPY else contextlib.nullcontext():
                 return self._run(task, theta, backend, layers, n_threads)
@@ -182,10 +182,10 @@ class WorkerChunks:
             return Answer([], 0, NOTHING, NOTHING.reshape(0, 0), [], reason)
 
     def compile(self, task: int, theta: NDArray[Any], backend: str, layers: Layers) -> None:
-        """Have the kernels of a pass compiled, by one of a sample; what fails will do so there."""
+        """Compile the kernels of a pass by a pass of one sample; a real pass raises any errors."""
         with contextlib.suppress(Exception):
             (worker,) = self._workers_for(backend, layers, 1)
-            worker.go_over_to(self.chunks[0].samples)
+            worker.set_samples(self.chunks[0].samples)
             worker.run(task, theta, IN_ORDER, 0, 1, np.empty((layers.sizes[-1], 1), theta.dtype))
 
     def _run(
@@ -213,7 +213,7 @@ class WorkerChunks:
 
         def one(worker: Worker, place: int) -> float:
             chunk = self.chunks[place].samples
-            worker.go_over_to(chunk)
+            worker.set_samples(chunk)
             return worker.run(task, theta, IN_ORDER, 0, chunk.n_samples, activations[place])
 
         def work(worker: Worker) -> None:

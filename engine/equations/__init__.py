@@ -7,7 +7,7 @@ of the lines that compute them. Within these modules
     j  a unit of the layer              b       (n_out,)        its biases
     k  a unit of the layer below        A_prev  (n_in, m)       activations of the layer below
     m  the number of samples            Z, A    (n_out, m)      pre-activations and activations
-    s  (m,)  sample weights             dV      as V            gradient of the summed cost by V
+    s  (m,)  sample weights             dV      as V            d(summed cost) / dV
 
 Samples are columns, arrays are in C order, all of one dtype (float32 or float64), and everything is
 a plain sum over samples: `mean.py` alone divides. Functions ending in _numpy are the reference;

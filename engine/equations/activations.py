@@ -1,4 +1,4 @@
-"""Activations g(z), and their derivatives g'(a) written by a = g(z).
+"""Activations g(z), and their derivatives g' in terms of a = g(z).
 
     F2  tanh      a = tanh z                      B5  g' = 1 - a^2
     F3  sigmoid   a = 1 / (1 + e^-z)              B6  g' = a (1 - a)
@@ -7,7 +7,7 @@
     F6  softmax   a_j = e^z_j / sum_j' e^z_j'     output only, where losses give dZ
     F7  exp       a = e^z                         output only, likewise
 
-Which units there are, `units.py` says: the functions take a unit's code, and refuse another.
+`units.py` lists the units: the functions take a unit's code, and raise ValueError for any other.
 Nothing overflows on the way to a finite result: the sigmoid and softmax only ever take the
 exponential of a number that is not positive. A NaN stays NaN.
 """
@@ -18,7 +18,7 @@ from engine.compiler.jit import compiled_once, in_order, jit
 from engine.equations import elementary
 from engine.equations.units import EXP, IDENTITY, RELU, SIGMOID, SOFTMAX, TANH
 
-UNKNOWN = "no unit has this code"  # of messages: kernels raise what is known when they compile
+UNKNOWN = "no unit has this code"  # kernels only raise messages that are constants
 
 
 def activate_numpy(unit, Z, A):
@@ -127,9 +127,9 @@ def derive_loops(unit, A, dA, dZ):
 def rectified(z, zero):
     """max(z, 0), and NaN where z is NaN; `zero` is 0 in the dtype of z.
 
-    The sum changes nothing but the sign of -0, and makes the result another number than z. Where z
-    itself is what is put back, the compiler stores the zeros alone, by masked stores, which take
-    three to seven times as long as storing all.
+    Adding zero only changes the sign of -0, but it makes the result another value than z. If z
+    itself were stored back, the compiler would store the zeros alone, with masked stores, which
+    take three to seven times as long as storing everything.
     """
     return (zero if z < zero else z) + zero
 

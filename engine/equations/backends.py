@@ -1,4 +1,4 @@
-"""NUMPY, LOOPS, TILED: one table of functions, filled three times. Only this file knows all."""
+"""The backends NUMPY, LOOPS and TILED: each is a table of functions. Only this file knows all."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -47,8 +47,8 @@ LOOPS = Backend(
     adam=update.adam_loops,
 )
 
-# What goes over the parameters one after the other is a plain loop already; steps with a memory
-# take subnormal numbers for zeros around it.
+# Functions that loop over the parameters are those of LOOPS, but steps with a state (velocity or
+# moments) treat subnormal numbers as zeros.
 TILED = LOOPS._replace(
     name="tiled",
     forward_pass=passes.forward_pass_tiled,

@@ -55,13 +55,13 @@ def input_gradient_loops(W, dZ, dA_prev):
 
 
 @jit
-def parameter_gradient_tiled(dZ, A_prev, dW, db, room, m):
+def parameter_gradient_tiled(dZ, A_prev, dW, db, scratch, m):
     """Add this layer's dW and db, summed over the first m samples.  n_out n_in m multiply-adds.
 
-    `room` is overwritten: rows like those of A_prev.
+    `scratch` has rows like those of A_prev, and is overwritten.
     """
     # forward:  accumulate_over_units(W, b, A_prev, Z, m)
-    accumulate_over_samples(dZ, A_prev, dW, room, m)  # B1
+    accumulate_over_samples(dZ, A_prev, dW, scratch, m)  # B1
     for j in range(dZ.shape[0]):
         total = dZ.dtype.type(0)
         for i in range(m):

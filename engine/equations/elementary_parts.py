@@ -1,7 +1,7 @@
 """What elementary.py is made of, and what differs between float32 and float64.
 
-Constants, polynomials and the bits of a number: each stands twice, and `by_dtype` gives the two one
-name. Numba takes the one that fits into a kernel; interpreted, it is looked up at each call.
+Constants, polynomials and bit operations are each defined twice, and `by_dtype` gives the two one
+name. Numba inlines the one that fits into a kernel; interpreted code selects it at each call.
 """
 
 from typing import Any, NamedTuple

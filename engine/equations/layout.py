@@ -42,7 +42,7 @@ SCRATCH_ROWS = 4
 
 @inlined
 def scratch_of(workspace, sizes):
-    """Those rows."""
+    """The scratch rows of a workspace."""
     n_units = 0
     for l in range(sizes.size):
         n_units += sizes[l]

@@ -1,4 +1,4 @@
-"""Losses: the cost J_i of a sample, and its gradient dz by the pre-activations of the output.
+"""Losses: the cost J_i of a sample, and the gradient dz with respect to the output layer.
 
     L1  cross-entropy of sigmoid units
                            J_i = sum_j [ z_j ([z_j > 0] - y_j) + log1p(e^-|z_j|) ]
@@ -8,8 +8,8 @@
     L4  Poisson deviance   J_i = sum_j [ e^z_j - y_j - y_j (z_j - log y_j) ],  0 log 0 = 0
     L5  all four           dz_j(i) = s_i (a_j(i) - y_j(i))
 
-LOSSES says which losses there are, and with which output units each goes. The functions take the
-codes of a loss and of a unit, and refuse other codes. `parameter` (n_out,) float64 holds the number
+LOSSES lists the losses, and the output units that each goes with. The functions take the codes of
+a loss and of a unit, and refuse other codes. `parameter` (n_out,) float64 holds the number
 that a loss may have, such as the level of a quantile, for each output unit; it is 0 without one.
 
 The costs are taken from z, never from a rounded a, so that they stay exact where a saturates.
@@ -50,7 +50,7 @@ class Loss(NamedTuple):
     low, high : float
         The interval of the targets, both ends included.
     parameter : float or None
-        The default of its number; None where it has none.
+        The default of the loss's parameter; None if it has none.
     """
 
     code: int

@@ -62,17 +62,17 @@ def mean_gradient_loops(gradient_sum, theta, sizes, alpha, S, dtheta):
 
 @compiled_once
 def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
-    """Make a summed gradient the mean one, in place and in its own dtype: for minibatches.
+    """Turn a summed gradient into the mean, in place and in its own dtype: for minibatches.
 
-    Only entries start ... stop - 1, so that a caller may go on with them while they are in cache.
+    Only entries start ... stop - 1, so that the caller can use them while they are in cache.
     """
     scale, decay = dtheta.dtype.type(1 / S), dtheta.dtype.type(alpha)
     first = 0
     for l in range(1, len(sizes)):
         after_W = first + sizes[l] * sizes[l - 1]
         after_b = after_W + sizes[l]
-        # Views, so that the loops begin at 0: an index that begins elsewhere may be negative for
-        # all that the compiler knows, and would count from the end; such a loop is not vectorised.
+        # Views, so that the loops begin at 0. The compiler must assume that an index with another
+        # start may be negative, and so count from the end; it does not vectorise such a loop.
         at_W, at_b = min(max(first, start), after_W), min(max(after_W, start), after_b)
         n_W, n_b = max(0, min(after_W, stop) - at_W), max(0, min(after_b, stop) - at_b)
         dW, W = vector_at(dtheta, at_W, n_W), vector_at(theta, at_W, n_W)

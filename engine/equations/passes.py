@@ -7,18 +7,16 @@ Arguments, alike in every backend:
     units    (L,) int64               activation of each layer from 1, the output unit last
     loss     int                      code of the loss (losses.py)
     parameter  (n_L,) float64         its number for each output unit, such as a quantile's level
-    A        (n_0 + ... + n_L, m)     workspace; X stands in its first n_0 rows, and stays
+    A        (n_0 + ... + n_L, m)     workspace; X is in its first n_0 rows, unchanged
     dZ       as A                     workspace for the backward pass
     Y, s     (n_L, m), (m,)           targets and weights of the samples
     dtheta   as theta                 receives the gradient, summed over the samples
 
 A pass allocates nothing that grows with the samples in its compiled forms. The tiled form takes
-one block of samples in rows that begin on the boundary of a vector, with `SCRATCH_ROWS` more rows
-below, and only looks at the first m, a whole number of vectors: the caller fills up with samples of
-weight 0.
+one block of samples, in rows that are aligned to vectors, with `SCRATCH_ROWS` more rows below. It
+only uses the first m samples, a whole number of vectors; the caller pads with samples of weight 0.
 
-`lowest` goes into kernels as an np.int64: of a number that is written out, Numba makes a variant of
-its own.
+Pass `lowest` to kernels as an np.int64: Numba compiles a separate variant for each literal number.
 """
 
 import numpy as np

@@ -1,16 +1,18 @@
 """The two micro-kernels, which carry all matrix products of the tiled form.
 
     accumulate              Z_j(i)  =  b_j + sum_k W_jk A_k(i)     Z; by W^T, dA of the layer below;
-                            dW_jk  +=  sum_i dZ_j(i) A_k(i)        with A turned, dW of wide layers
+                            dW_jk  +=  sum_i dZ_j(i) A_k(i)        by A^T, dW of wide layers
     reduce_over_samples     dW_jk  +=  sum_i dZ_j(i) A_k(i)        dW of narrow layers, and the rest
 
-Both sum into tiles that stay in registers (engine/compiler/tiles.py): the first keeps some units of
-some samples while it goes over the units below, the second some weights while it goes over the
-samples, with a sum in each lane that has to be summed up at the end: for 128 samples, as long again
-as the products themselves. Where A is turned first, so that samples are its rows, the first does it
-all.
-Tiles are 4 x 4 vectors where the processor has 32 registers, 4 x 2 where it has 16: eight sums
-under way hide the four cycles that a multiply-add takes, at two a cycle; sixteen read less each.
+Both sum into tiles that stay in registers (engine/compiler/tiles.py). The first keeps some units of
+some samples while it loops over the units below. The second keeps some weights while it loops over
+the samples; its lanes hold partial sums, which are added at the end. For 128 samples, that takes as
+long as the products themselves. If A is transposed first, so that samples are its rows, the first
+kernel can compute dW as well.
+
+Tiles are 4 x 4 vectors if the processor has 32 registers, and 4 x 2 if it has 16. A multiply-add
+takes four cycles, and two can start in each cycle: eight sums in flight hide that latency. With
+sixteen, each sum needs fewer loads.
 
 Rows may be longer than the m samples that count, which are a whole number of vectors.
 """
@@ -28,9 +30,9 @@ ONE, TWO, FOUR, EIGHT = (0,), (0, 1), (0, 1, 2, 3), (0, 1, 2, 3, 4, 5, 6, 7)
 COLUMNS = FOUR if tiles.REGISTERS >= 32 else TWO
 N_COLUMNS = len(COLUMNS)
 
-# Units below that are summed before the next units are, and vectors of their samples that go
-# through all units above before the next samples do. Both stay in the first-level cache: 32 KiB
-# of AVX-512's vectors, 16 of AVX2's, where a group has two tiles and so reads W half as often.
+# Cache blocking: units below that are summed before the next ones, and vectors of samples that are
+# used for all units above before the next ones. Both stay in the L1 cache: 32 KiB of AVX-512's
+# vectors, 16 KiB of AVX2's, where a group has two tiles and so reads W half as often.
 UNITS_AT_A_TIME = 128
 GROUP = 4
 
@@ -38,20 +40,20 @@ GROUP = 4
 # stay in the first-level cache.
 COLUMNS_AT_A_TIME = 16
 
-# A is turned for dW where there are so many units above, and a tile's vectors of units below.
-TURN_FROM = 8
+# A is transposed for dW if there are so many units above, and enough units below for a tile.
+TRANSPOSE_FROM = 8
 
 
 @inlined
 def accumulate_over_units(W, b, A, Z, m):
     """Z = b + W A, or W A where b is empty, for the first m samples. W is in any memory order."""
-    at, onto = np.int64(0), np.bool_(False)  # literals would compile it once more
+    at, onto = np.int64(0), np.bool_(False)  # literals would compile another variant
     accumulate(columns_before(W, W.shape[1]), b, A, Z, at, m, onto)
 
 
 @compiled_once
 def accumulate(W, b, A, Z, at, m, onto):
-    """The same in columns `at` ... of Z for those from 0 on of A; or, `onto` Z, added to it."""
+    """The same, from the columns of A into columns `at` ... of Z; with `onto`, added to Z."""
     n_out, n_in = W.shape
     n_lanes = tiles.lanes(A)
     fours = n_out - n_out % 4
@@ -90,25 +92,25 @@ def accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, rows, vectors):
 
 
 @compiled_once
-def accumulate_over_samples(dZ, A, dW, room, m):
-    """dW += dZ A^T, over the first m samples; `room` is overwritten, rows like A's.
+def accumulate_over_samples(dZ, A, dW, scratch, m):
+    """dW += dZ A^T, over the first m samples; `scratch` has rows like A's, and is overwritten.
 
-    Whole vectors of columns of dW with A turned, as many at a time as a tile has; the columns that
-    are left over, and layers too narrow for that to pay, by `reduce_over_samples`.
+    Whole vectors of columns of dW are computed from A transposed, as many at a time as a tile has.
+    `reduce_over_samples` computes the columns that are left over, and all of dW in narrow layers.
     """
     n_out, n_in = dW.shape
     n_lanes = tiles.lanes(A)
     panel = N_COLUMNS * n_lanes
-    n_turned = n_in - n_in % n_lanes if n_out >= TURN_FROM and n_in >= panel else 0
-    turned = matrix_at(room, 0, m, min(panel, n_turned))
-    for first in range(0, n_turned, panel):
-        n_columns = min(panel, n_turned - first)
+    n_transposed = n_in - n_in % n_lanes if n_out >= TRANSPOSE_FROM and n_in >= panel else 0
+    transposed = matrix_at(scratch, 0, m, min(panel, n_transposed))
+    for first in range(0, n_transposed, panel):
+        n_columns = min(panel, n_transposed - first)
         for k in range(0, n_columns, n_lanes):
             for s in range(0, m, n_lanes):
-                tiles.copy_square_transposed(A, first + k, s, turned, s, k)
+                tiles.copy_square_transposed(A, first + k, s, transposed, s, k)
         no_bias, onto = vector_at(dW, 0, 0), np.bool_(True)
-        accumulate(columns_before(dZ, m), no_bias, turned, dW, first, n_columns, onto)
-    reduce_over_samples(dZ, A, dW, n_turned, m)
+        accumulate(columns_before(dZ, m), no_bias, transposed, dW, first, n_columns, onto)
+    reduce_over_samples(dZ, A, dW, n_transposed, m)
 
 
 @jit

@@ -1,14 +1,14 @@
-"""The first layer where most inputs are 0: F1, B1 and B2 over those that are not.
+"""The first layer for sparse inputs: F1, B1 and B2 over the entries that are not 0.
 
     F1  z_j(i)  = b_j + sum_k W_jk x_k(i)
     B1  dW_jk   = sum_i dz_j(i) x_k(i)
     B2  db_j    = sum_i dz_j(i)
 
 Entry p of sample i is x_k(i) = values[p] with k = features[p], for p from starts[i] to
-starts[i + 1] - 1. Column c of a block is sample samples[c]. W is read here and there, so that a
-multiply-add takes some ten times as long as in tiles; it pays where one input in thirty, or fewer,
-is not 0. Four units go together: their reads do not wait for each other, and an entry is looked up
-once for the four.
+starts[i + 1] - 1. Column c of a block is sample samples[c]. W is read at scattered places, so a
+multiply-add takes about ten times as long as in tiles; this is still faster if at most one input in
+thirty is not 0. Four units are computed together: their reads do not wait for each other, and an
+entry is looked up once for the four.
 """
 
 from engine.compiler.jit import compiled_once

@@ -1,7 +1,7 @@
-"""UNITS: each kind of unit, with every name that it has and what is known of its activation.
+"""UNITS: each kind of unit, with its names in other libraries and the facts on its activation.
 
-The functions that compute it are in `activations.py`; both take it by its code. Nothing is imported
-here, so that a model file can be read without the compiler.
+The functions that compute it are in `activations.py`, and take its code. This module does not
+import Numba, so that a model file can be read without the compiler.
 """
 
 import math

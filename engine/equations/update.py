@@ -10,7 +10,7 @@
 
 All vectors have the length and the dtype of theta; t counts steps from 1. Adam's epsilon stands
 outside the bias correction, as at the end of section 2 of Kingma & Ba 2015 and in scikit-learn.
-Nesterov's form is that of Sutskever et al. 2013, by the parameters at the point looked ahead to.
+Nesterov's form is that of Sutskever et al. 2013, in terms of the look-ahead parameters.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def gradient_descent_numpy(theta, dtheta, learning_rate):
 
 
 def momentum_numpy(theta, dtheta, velocity, learning_rate, mu):
-    """The same with a velocity that keeps the share mu of itself."""
+    """The same with momentum: each step multiplies the velocity by mu."""
     to = theta.dtype.type
     velocity *= to(mu)
     velocity -= to(learning_rate) * dtheta
@@ -69,7 +69,7 @@ def gradient_descent_loops(theta, dtheta, learning_rate):
 
 @jit
 def momentum_loops(theta, dtheta, velocity, learning_rate, mu):
-    """The same with a velocity that keeps the share mu of itself."""
+    """The same with momentum: each step multiplies the velocity by mu."""
     eta, share = theta.dtype.type(learning_rate), theta.dtype.type(mu)
     for p in range(theta.size):
         velocity[p] = share * velocity[p] - eta * dtheta[p]

@@ -16,9 +16,9 @@ from engine.boundary.dates import refuse_dates
 from engine.boundary.samples import weights as checked_weights
 from engine.sums.samples import Inputs, Samples, SparseColumns
 from engine.system.mapped_files import (
-    check_as_it_lies,
     check_copy_fits,
-    check_whole,
+    check_not_truncated,
+    check_usable_in_place,
     conversion_advice,
 )
 
@@ -96,7 +96,7 @@ def _view(array: Any, argument: str) -> Any:
     """An array that is mapped from a file, as a plain one of the same memory; all else as it is."""
     if not isinstance(array, np.ndarray):
         return array
-    check_whole(argument, array)
+    check_not_truncated(argument, array)
     return array.view(np.ndarray) if type(array) is np.memmap else array
 
 
@@ -189,7 +189,7 @@ def inputs_of(X: Any, dtype: Any) -> Inputs:
             np.ascontiguousarray(rows.indptr, dtype=np.int64),
             int(rows.shape[1]),
         )
-    check_as_it_lies("X", X)
+    check_usable_in_place("X", X)
     if min(X.strides) < 0:
         X = np.ascontiguousarray(X)  # once, not in each thread
     with np.errstate(over="ignore"):

@@ -1,7 +1,7 @@
 """A model file checked on its own examples, by every backend: `engine check-model`.
 
-What rounding may do to these outputs is measured on the model itself, as `verify` does: by its
-parameters, each moved by a unit in its last place.
+The effect of rounding on these outputs is measured on the model itself, as in `verify`: by moving
+each parameter by a unit in its last place.
 """
 
 import copy
@@ -137,10 +137,10 @@ def _limit(
     length: int,
     at_least: float = 0.0,
 ) -> Tolerance:
-    """By outputs that are computed here: `there`, and `near` that with moved parameters.
+    """The tolerance, from outputs that are computed here: `there`, and `near` by moved parameters.
 
-    Sums have `length` terms, and are rounded as numbers of `at_least` that size are. What is below
-    the smallest number that has all its bits may be 0 as well.
+    Sums have `length` terms, and are rounded like numbers of size `at_least` or larger. Numbers
+    below the smallest normal one may be 0 as well.
     """
     about = np.finfo(expected.dtype)
     allowed = tolerance(there, near, length, float(about.eps), at_least) + float(about.tiny)

@@ -25,7 +25,7 @@ NUMBERS = (
     *("bool", "int8", "int16", "int32", "int64"),
     *("uint8", "uint16", "uint32", "uint64", "float32", "float64"),
 )
-# Of which output each kind of model may be.
+# The output units that each kind of model may have.
 OUTPUTS = {
     BINARY: ("sigmoid",),
     MULTICLASS: ("softmax",),
@@ -56,7 +56,7 @@ class Description:
     feature_names : tuple of str
         Empty where the model was trained without any.
     estimator : dict
-        "parameters" and "fitted" numbers of an estimator, for training to go on.
+        "parameters" and "fitted" numbers of an estimator, to continue its training.
     versions : dict
         Of the packages that wrote it.
     """
@@ -143,7 +143,7 @@ class Description:
 
 
 def described(metadata: Mapping[str, str]) -> Description:
-    """The description in a file; ValueError where it makes none."""
+    """The description in a file; ValueError if it is not valid."""
     if metadata.get("format") != FORMAT:
         raise ValueError(f"no header says that it is a model of {FORMAT}")
     _require_version(metadata)
@@ -262,7 +262,7 @@ def _classes(metadata: Mapping[str, str], n_outputs: int) -> NDArray[Any]:
 
 
 def _text_array(values: Sequence[str], kind: str) -> NDArray[Any]:
-    """Text of fixed width takes the space of its longest for each: objects where that is much."""
+    """An array of fixed-width text, or of objects if the longest text would waste much memory."""
     longest = max(map(len, values))
     if kind == TEXT and longest * len(values) <= 4 * sum(map(len, values)) + MOST_WIDE:
         return np.array(values, dtype=f"<U{max(longest, 1)}")

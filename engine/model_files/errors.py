@@ -33,7 +33,7 @@ def damaged(path: Path, why: object) -> ModelFileError:
 
 @contextmanager
 def would_load(path: Path) -> Iterator[None]:
-    """Name errors of a file that is read back before it replaces an older one."""
+    """Reword errors of a file that is read back before it replaces an older one."""
     try:
         yield
     except ModelFileError as error:
@@ -44,10 +44,10 @@ def would_load(path: Path) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """A text from a file or from data, with control characters written out.
+    """A text from a file or from data, with control characters escaped.
 
-    That is control characters, those that turn the direction of writing, and half characters of
-    names that are no text. Newlines stay.
+    That includes characters that change the direction of writing, and the lone surrogates of file
+    names that are not text. Newlines stay.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def one_line(text: str) -> str:
 
 
 def _is_harmless(one: str) -> bool:
-    """Letters, spaces of any width, and what joins letters, or emoji, to one."""
+    """Whether it is printable, a space of any width, or a joiner of letters or emoji."""
     if one.isprintable() or one in "\n\u200c\u200d":
         return True
     return unicodedata.category(one) not in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -1,9 +1,9 @@
-"""Whether an estimator from a file is what it says, before it predicts.
+"""Checks of an estimator from a file, before it predicts.
 
-Its types are known by then, but its attributes may hold anything: parameters whose shapes kernels
-would trust, a number of processes to start, a file to write to, and numbers that transformers work
-out when they are fitted and never check again, though they become places in memory, lengths of
-arrays, and rounds of loops.
+Its types are checked by then, but its attributes may hold anything: parameters whose shapes kernels
+would trust, a number of processes to start, a file to write to, and numbers that transformers
+compute when they are fitted and never check again, although these become memory addresses, array
+lengths and loop counts.
 """
 
 import inspect
@@ -47,14 +47,14 @@ UNSET: dict[type, tuple[str, ...]] = {
     MLPRegressor: ("checkpoint",),
 }
 
-# Numbers that all predictions are made of; without one of them they would be NaN.
+# Numbers that all predictions depend on: if one is not finite, neither are the predictions.
 FINITE = ("center_", "components_", "explained_variance_", "max_abs_", "mean_", "min_", "scale_")
 
 
 def check_model(model: Any, n_bytes: int, examples: TableExamples | None) -> None:
-    """Raise ValueError, or another error that it leads to, if a part of the model is not sound.
+    """Raise ValueError, or another error that it leads to, if a part of the model is invalid.
 
-    `n_bytes` is the length of the file, beyond which no number of features can be true.
+    `n_bytes` is the length of the file: a valid model has no more features than that.
     """
     for part in objects_of(model):
         _refuse_shadows(part)
@@ -230,8 +230,8 @@ def require_saveable(model: Any) -> None:
 # Numbers that fitted transformers keep for themselves.
 
 LARGEST_DEGREE = 64
-WIDEST = 4096  # bytes of a text that stands for what is missing
-BYTES_A_FEATURE = 4  # at least, that a model has for each feature that it makes: a float32 weight
+WIDEST = 4096  # bytes of the text that fills in missing values, at most
+BYTES_A_FEATURE = 4  # that a model stores at least per feature it makes: a float32
 
 
 def check_transformer(part: BaseEstimator, n_bytes: int) -> None:
@@ -258,8 +258,8 @@ def is_translation(part: Any) -> bool:
 def check_widths(model: Any, n_features: int, n_bytes: int) -> None:
     """ValueError if some step makes more features than a file of `n_bytes` has numbers for.
 
-    `n_features` is how many columns go in. Steps of a few bytes that double them, one after the
-    other, would make millions of three.
+    `n_features` columns go in. A chain of small steps that each double the features would turn
+    three columns into millions.
     """
     _width(model, n_features, n_bytes // BYTES_A_FEATURE)
 
@@ -310,7 +310,7 @@ def _width_of_columns(step: ColumnTransformer, n: int, most: int) -> int:
 
 
 def _check_one_hot(part: OneHotEncoder) -> None:
-    """A code is a place in a row of the output, which scipy writes to wherever it is."""
+    """Codes are column indices of the output, to which scipy writes without a bounds check."""
     n = part.n_features_in_
     none = [None] * n
     grouped = bool(part._infrequent_enabled)
@@ -338,7 +338,7 @@ def _check_one_hot(part: OneHotEncoder) -> None:
 
 
 def _are_in_order(categories: Any) -> bool:
-    """Whether a search for a category that is there finds one; texts are not searched for."""
+    """Whether numbers are sorted, as a search for one requires; texts are not searched for."""
     if categories.dtype.kind == "U":
         return True
     numbers = [one for one in categories.tolist() if isinstance(one, Real) and one == one]

@@ -1,4 +1,4 @@
-"""What a file keeps of a fitted estimator, and the estimator made of it again."""
+"""What a file keeps of a fitted estimator, and how the estimator is restored from it."""
 
 import copy
 from collections.abc import Mapping

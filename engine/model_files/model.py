@@ -5,9 +5,9 @@ The forward pass stands here once more, in NumPy alone:
     F1  Z = W A_prev + b
     F2 ... F7  A = g(Z), as in engine/equations/activations.py
 
-`engine.equations` says the same three times, but its modules load Numba, and that takes longer than
-all else between a new process and its first prediction. A test holds this one to the bits of
-`backend="numpy"`.
+`engine.equations` has it three times, but its modules load Numba, and that takes longer than all
+else between the start of a process and its first prediction. A test checks that this one has the
+bits of `backend="numpy"`.
 """
 
 import functools
@@ -40,7 +40,7 @@ ROWS_AT_A_TIME = 4096
 class Model:
     """A network with its parameters, read from a .safetensors file by `engine.load`.
 
-    It predicts without scikit-learn, and as long as nothing else is asked for without Numba.
+    It predicts without scikit-learn, and by default without Numba.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class Model:
 
     Notes
     -----
-    **Bits.** By default predictions are computed by NumPy's matrix algebra, which is there at once.
-    They are those of the fitted model to rounding. `backend="tiled"`, `predictor()` and
-    `estimator()` give its very bits, on the type of processor that it was trained on; they load
+    **Bits.** By default predictions are computed by NumPy's matrix algebra, which loads fast.
+    They equal those of the fitted model up to rounding. `backend="tiled"`, `predictor()` and
+    `estimator()` give exactly its bits, on the type of processor that it was trained on; they load
     Numba and kernels, once.
 
     Examples
@@ -143,9 +143,9 @@ class Model:
         return A
 
     def predict(self, X: Any, *, backend: str | None = None) -> NDArray[Any]:
-        """Labels of a classifier; of all others the outputs, (n_samples,) where there is one.
+        """Labels of a classifier; otherwise the outputs, (n_samples,) if there is one per row.
 
-        X and `backend` as for `outputs`. Of several labels a row of 0 and 1.
+        X and `backend` as for `outputs`. A multilabel classifier gives rows of 0 and 1.
         """
         A = self.outputs(X, backend=backend)
         if self._about.kind == CLASSIFIER:
@@ -167,9 +167,9 @@ class Model:
     def estimator(self) -> Any:
         """The scikit-learn estimator that was saved: its predictions have the same bits.
 
-        It can be cloned, pickled and trained further. `warm_start` and `partial_fit` go on from
-        these parameters, with an optimiser and random numbers of their own: to end with the bits of
-        a fit that never stopped, use a checkpoint.
+        It can be cloned, pickled and trained further. `warm_start` and `partial_fit` continue
+        from these parameters, but with a new optimiser and new random numbers: to end with the bits
+        of an uninterrupted fit, use a checkpoint.
 
         Raises
         ------

@@ -1,8 +1,8 @@
 """Networks as ONNX graphs for other programs, and such files read in order to check them.
 
-What is read must be what is written here: the graph is built anew from the description and the
-numbers in the file, and has to have the bytes that came. No other graph reaches protobuf or
-onnxruntime.
+Only files that this module could have written are accepted: the graph is rebuilt from the
+description and the numbers in the file, and must have the same bytes. No other graph reaches
+protobuf or onnxruntime.
 """
 
 import hashlib
@@ -151,7 +151,7 @@ def _found(content: memoryview) -> tuple[dict[str, str], dict[str, NDArray[Any]]
 
 
 def _add_tensor(found: dict[str, NDArray[Any]], message: memoryview) -> None:
-    """A TensorProto of numbers, which must be in this file and as many as it says."""
+    """Add a TensorProto of numbers; its data must be in this file, and of the stated size."""
     shape: list[int] = []
     kept: dict[int, protobuf.Value] = {}
     for number, value in protobuf.fields(message):

@@ -4,15 +4,15 @@
     key       8 * number of the field + 0 for a number, 2 for bytes
     number    7 bits a byte, the lowest first; the highest bit says that another follows
 
-Protobuf makes an object of every message in a file, and takes fifty times the memory of the
-smallest ones. Here nothing is made but views of what is looked for.
+The protobuf library creates an object for every message in a file, which takes fifty times the
+memory of a small message. This reader only creates views of what is looked for.
 https://protobuf.dev/programming-guides/encoding
 """
 
 from collections.abc import Iterator
 
 NUMBER, BYTES = 0, 2
-FEWEST_FIELDS, BYTES_A_FIELD = 1000, 16  # those of a model have more
+FEWEST_FIELDS, BYTES_A_FIELD = 1000, 16  # those of a model have more bytes
 LONGEST = 10  # bytes of a number of 64 bits
 
 Value = int | memoryview

@@ -10,7 +10,7 @@ from typing import Any
 from engine.model_files.errors import ModelFileError
 
 DEEPEST = 64  # brackets within brackets; what is written here has at most a third of that
-# Pairs of brackets take thirty times the memory of their two letters. There may be so many.
+# A pair of brackets takes thirty times the memory of its two letters: so their number is limited.
 FEWEST_BRACKETS, LETTERS_A_BRACKET = 1000, 8
 
 
@@ -36,8 +36,8 @@ def content_of(path: Path) -> bytes:
 def parsed(text: str | bytes) -> Any:
     """A JSON value without repeated names; ValueError for anything else.
 
-    Names twice in one object are read differently by different programs; NaN and Infinity are no
-    JSON, and whole numbers of thousands of digits no counts.
+    Programs disagree about a name that occurs twice in an object; NaN and Infinity are not JSON,
+    and integers with thousands of digits cannot be counts.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")

@@ -1,8 +1,8 @@
 """A network in a .safetensors file: texts and tensors, each checked before it is used.
 
-Reading holds the file to its layout (engine/system/tensor_layout.py) by itself, and then has the
-`safetensors` library read it, too: names that stand twice are not found by all readers, and what is
-claimed is compared with what is there before anything is allocated.
+A file is first checked against its layout (engine/system/tensor_layout.py), and then also read by
+the `safetensors` library. The check finds names that occur twice, which some readers miss, and
+compares the stated sizes with the actual ones before anything is allocated.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ def read_tensors(path: Path, content: bytes) -> tuple[dict[str, str], Tensors]:
         claims = {name: _claim(name, claim) for name, claim in header.items()}
         _require_gapless(claims, len(content) - start)
         tensors = _tensors(content, claims)
-    except MemoryError:  # of a large file that may be whole
+    except MemoryError:  # a large file may be valid nevertheless
         raise
     except Exception as error:  # whatever a damaged file leads json, numpy or the library to
         raise _refused(path, error) from error
@@ -126,7 +126,7 @@ def _are_counts(values: Any) -> bool:
 
 
 def _require_gapless(claims: Mapping[str, Claim], n_bytes: int) -> None:
-    """Each byte of the data belongs to one tensor."""
+    """ValueError unless each byte of the data belongs to exactly one tensor."""
     reached = 0
     for claim in sorted(claims.values(), key=lambda claim: (claim.begin, claim.end)):
         if claim.begin != reached:
@@ -142,7 +142,7 @@ def _tensors(content: bytes, claims: Mapping[str, Claim]) -> Tensors:
 
     found = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
     if found.keys() != claims.keys():
-        raise ValueError("two readers find two headers")
+        raise ValueError("the safetensors library reads other tensors than the header names")
     return {
         name: np.frombuffer(found[name]["data"], claim.dtype).reshape(claim.shape)
         for name, claim in claims.items()

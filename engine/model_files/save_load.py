@@ -33,15 +33,15 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     theta : ndarray (n_parameters,) or TrainResult
         The parameters, where the model is a Network.
     X : array_like (n_samples, n_features) or table, optional
-        Rows like those that the model is for. At most eight of them go into the file, with what the
-        model gives for them, for ``engine check-model`` to try; standard normal numbers if left
-        out. A pipeline that takes a table's columns by name needs them.
+        Rows like those that the model is for. At most eight of them go into the file, with the
+        model's outputs for them, for ``engine check-model`` to verify; if left out, these are
+        standard normal numbers. A pipeline that takes a table's columns by name needs X.
 
     Raises
     ------
     ModelFileError
-        When the model holds what `load` would refuse: the file is read back before it takes its
-        place.
+        When the model holds what `load` would refuse: the new file is read back before it replaces
+        an older one.
     ValueError, TypeError
         For another ending, a model that this kind of file cannot hold, or parameters that are not
         finite.
@@ -77,7 +77,7 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read a model that `save` or ``engine train`` wrote. No code is executed that it brings along.
+    """Read a model that `save` or ``engine train`` wrote. No code in the file is executed.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Notes
     -----
-    Memory and time are bounded by the length of the file. What a file says may still be wrong: that
-    a model is a good one, or whose it is, no check can tell.
+    Memory and time are bounded by the length of the file. No check can
+    tell whether a model is a good one, or who made it.
 
     Examples
     --------

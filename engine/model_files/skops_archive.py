@@ -1,6 +1,6 @@
 """The zip archive of a .skops file: its parts, with every size checked before it is used.
 
-skops is handed an archive that was made anew of the parts that passed; it never sees the file.
+skops gets a new archive, made of the parts that passed the checks; it never sees the file.
 """
 
 import ast
@@ -98,7 +98,7 @@ def is_array(part: bytes) -> bool:
 
 
 def _are_values(dtype: np.dtype[Any], part: bytes, start: int) -> bool:
-    """Whether all are values of the dtype: of 4 bytes for a letter, most are no letter."""
+    """Whether all are values of the dtype: most 4-byte numbers are not a Unicode character."""
     if dtype.kind == "U":
         return bool((np.frombuffer(part, "<u4", offset=start) <= sys.maxunicode).all())
     if dtype.kind == "b":
@@ -134,8 +134,9 @@ def nodes_of(schema: Any) -> Iterator[dict[str, Any]]:
 def check_schema(path: Path, schema: Any, parts: Mapping[str, bytes]) -> None:
     """Refuse a schema that would make a small file take much memory or time.
 
-    To skops a part with the number of another is that other part. So a few of them within each
-    other would take it forever, and one array that is named a thousand times would fill the memory.
+    For skops, two parts with the same number are the same object. So a few of them nested in each
+    other would take forever to load, and one array that is named a thousand times would fill the
+    memory.
     """
     protocol = schema.get("protocol") if isinstance(schema, dict) else None
     if not isinstance(protocol, int) or isinstance(protocol, bool):
@@ -183,7 +184,7 @@ def _is_scalar(content: Any) -> bool:
 def renumbered(parts: Mapping[str, bytes]) -> dict[str, bytes]:
     """The parts that skops wrote, with numbers from 1 in place of addresses in memory.
 
-    Each node has one of its own, and each array a node: what was shared stands there twice. The
+    Each node has its own number, and each array its own node: shared objects are written twice. The
     same model gives the same bytes.
     """
     schema = json.loads(parts[SCHEMA])

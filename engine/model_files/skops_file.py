@@ -3,7 +3,7 @@
 A .skops file is a zip archive: what `skops` writes for a scikit-learn pipeline, `mlp-engine.json`,
 which says in plain words what the model is, for any program to read, and `examples.json`, a few
 rows with what the model gave for them. Only the types in `trusted_types.py` are made from a file;
-one that asks for another is refused first.
+a file that asks for another type is refused.
 """
 
 import io
@@ -59,8 +59,8 @@ def write_model(
 ) -> None:
     """Write a model file, whole or not at all: an older one stays as it was if this fails.
 
-    It is read back before it takes its place, and what was read is given to `check`, which raises
-    ModelFileError where that will not do.
+    The new file is read back before it replaces an older one. `check` is called with what was read,
+    and raises ModelFileError if that is not acceptable.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def bytes_of_pipeline(path: Path, model: Any, X: Any) -> bytes:
 
 
 def read_model(path: Path) -> StoredModel:
-    """Read a model file. No code that it brings along is executed.
+    """Read a model file. No code in it is executed.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def read_estimator(path: Path) -> Any:
 
 
 def require_model(path: Path, stored: StoredModel) -> StoredModel:
-    """ModelFileError for what has no fitted network in it, or nothing to try it on."""
+    """ModelFileError for a file without a fitted network, or without examples to check it on."""
     from engine.model_files.estimator_checks import networks_of
 
     if not networks_of(stored.estimator):

@@ -43,9 +43,9 @@ def spread_rows(n_rows: int) -> NDArray[np.int64]:
 def last_place(*outputs: NDArray[Any]) -> float:
     """The unit in the last place of the largest number of all, which must be of one dtype.
 
-    That is what rounding is to be judged by: a probability of 1e-9 beside one of 0.9 is as exact as
-    the sums that both are made of. Numbers that are not finite do not count, nor do those below the
-    smallest that has all its bits, which kernels take for 0.
+    Rounding errors are measured in this unit: a probability of 1e-9 beside one of 0.9 is only as
+    exact as the sums that both come from. Numbers that are not finite do not count, nor do
+    subnormal ones, which kernels treat as 0.
 
     Examples
     --------

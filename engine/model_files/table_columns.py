@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 NUMBER, BOOLEAN, CATEGORY = KINDS = ("number", "boolean", "category")
 LARGEST = 1e150  # of a number, as in tables that are read from files
-WIDEST = 1 << 53  # up to which floats have all whole numbers
+WIDEST = 1 << 53  # up to which float64 holds all whole numbers
 IN_WORDS = {NUMBER: "numbers", BOOLEAN: "true and false", CATEGORY: "texts or numbers"}
 
 

@@ -1,7 +1,7 @@
 """Example rows of a pipeline, which may be a table of numbers and text, as JSON.
 
-Numbers are written so that each bit returns: Python's shortest decimal for a float64, and for a
-float32 that of the float64 which is equal to it. What JSON has no word for is {"float": "nan"}.
+Numbers are written so that they are read back with the same bits: as Python's shortest decimal of a
+float64, or of the float64 that equals a float32. NaN and infinity are written as {"float": "nan"}.
 """
 
 import json
@@ -59,7 +59,7 @@ class TableExamples(NamedTuple):
 def examples_of(model: Any, X: Any, made_up: bool = False) -> TableExamples:
     """At most eight of the rows X, or rows drawn for it, and what the model gives for them.
 
-    `made_up` says that X are nobody's rows either.
+    `made_up` says that the rows of X are made up too.
     Raises ValueError where the model gives nothing finite for them.
     """
     drawn = X is None

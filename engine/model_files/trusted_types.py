@@ -1,7 +1,7 @@
-"""All that the models in .skops files are made of.
+"""All types that models in .skops files may contain.
 
-skops makes objects in some thirty ways, and trusts by itself several hundred types and functions.
-Models need a few of either: for each way, what may be made by it. None of these ways calls a
+skops has about thirty loaders, and by default trusts several hundred types and functions. Models
+need only a few of these: `TYPES` lists what each loader may make. None of these loaders calls a
 function that a file names, and none of the functions is called when a model predicts.
 """
 
@@ -28,7 +28,7 @@ PREPROCESSING = frozenset(
         "sklearn.preprocessing._polynomial.PolynomialFeatures",
     }
 )
-# A step of ours, which says by itself whether what it holds is sound: estimator_checks.py asks it.
+# Our own step checks itself: estimator_checks.py calls its `check_sound`.
 TABLES = frozenset({"engine.tables.translation.Translation"})
 NETWORKS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""BLAS on one thread while a fit that uses it lasts: the bits of its sums change with its threads.
+"""BLAS limited to one thread during a fit: the bits of its sums depend on its number of threads.
 
 In most builds the number of threads is a setting of the process, in others of each thread that
 calls. Any thread of the program may change it at any time: docs/decisions/0035-blas-threads.md.
@@ -14,7 +14,7 @@ from typing import Any
 
 import threadpoolctl
 
-ATTEMPTS = 100  # another thread may change the number before it is looked at
+ATTEMPTS = 100  # another thread may change the number before it is read back
 
 _lock = threading.Lock()
 _holders: Counter[int] = Counter()  # for each thread, how many of its fits hold BLAS
@@ -23,10 +23,10 @@ _found: dict[str, tuple[Any, int]] = {}  # by file: the BLAS of the process, and
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold each BLAS that is loaded at one thread, whichever Python thread calls.
+    """Limit each loaded BLAS to one thread, whichever Python thread calls it.
 
-    The last of several fits at once gives BLAS its threads back. NumPy and SciPy bring a BLAS each:
-    what a fit uses must be loaded before.
+    If several fits run at once, the last one to end restores the number of threads. NumPy and SciPy
+    each bring a BLAS: load what the fit uses before this is called.
     """
     me = threading.get_ident()
     of_this_thread = _limit_this_thread()
@@ -52,8 +52,8 @@ def one_blas_thread() -> Iterator[None]:
 def hold_blas() -> None:
     """While a fit holds BLAS: set it to one thread again if another thread has changed that.
 
-    Call it before each use of BLAS; it takes about a microsecond. At the end BLAS is given the
-    larger number of threads that was found: a limit that others had set before has ended meanwhile.
+    Call it before each use of BLAS; it takes about a microsecond. At the end, BLAS gets the
+    largest number of threads that was found: a lower limit, set by others, has ended meanwhile.
     """
     if not _holders:
         return
@@ -67,12 +67,12 @@ def hold_blas() -> None:
 
 
 def limit_own_thread() -> None:
-    """For a thread of our own: one thread for a BLAS whose number is a setting of each thread."""
+    """In a thread that we started: limit each BLAS that has a per-thread setting to one thread."""
     _limit_this_thread()
 
 
 def _limit_this_thread() -> list[tuple[Any, int]]:
-    """Each BLAS that counts by the calling thread, now at one thread, and its number before."""
+    """Limit each BLAS with a per-thread setting; return these, with their previous numbers."""
     limited = []
     for library in _libraries():
         if _counts_by_thread(library):
@@ -93,10 +93,10 @@ def _counts_by_thread(library: Any) -> bool:
 
 
 def _set_threads(library: Any, number: int) -> None:
-    """Set the number of threads, and see that it is set.
+    """Set the number of threads, and check that it took effect.
 
-    Since threadpoolctl 3.8, one thread controls OpenBLAS and the calls of all others do nothing,
-    and say nothing: so control is taken before, and left to whoever comes next.
+    Since threadpoolctl 3.8, one thread controls OpenBLAS, and calls from other threads are silently
+    ignored. So control is taken away from that thread first, and given up again afterwards.
     """
     leave_control = getattr(library, "clear_controlling_thread", lambda force: None)
     for _ in range(ATTEMPTS):
@@ -122,7 +122,7 @@ def _give_back() -> None:
 
 
 def _after_fork() -> None:
-    """A forked child has the thread that forked alone, and none of the fits of the others."""
+    """A forked child only has the thread that forked it, and none of the other threads' fits."""
     global _lock
     _lock = threading.Lock()
     me = threading.get_ident()

@@ -1,8 +1,8 @@
 """Blocks of samples for the tiled kernels: the workspace, and how a block of the data gets into it.
 
-A block is as many samples as make the innermost loops long and still leave the activations of all
-layers in the second-level cache. Its samples come from the caller's arrays as they lie in memory,
-by number where they are shuffled, and are turned so that each feature is a row.
+A block has enough samples for long innermost loops, but few enough that the activations of all
+layers fit into the L2 cache. Its samples are read from the caller's arrays in place, by index if
+they are shuffled, and are transposed so that each feature is a row.
 """
 
 import math
@@ -26,7 +26,7 @@ from engine.equations.passes import backward_pass_tiled, logits_tiled
 from engine.equations.sparse import affine_sparse, parameter_gradient_sparse
 from engine.sums.samples import Inputs, SparseColumns
 
-# What is wanted of a pass.
+# What a pass computes.
 FORWARD, COST, GRADIENT = range(3)
 
 ROW_BYTES = 1024  # samples of one unit in a block: 256 float32, 128 float64
@@ -47,7 +47,7 @@ class Workspace(NamedTuple):
 def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     """Samples of a block, a whole number of vectors: all blocks but the last have as many.
 
-    A sum's bits depend on it, so it depends on the network alone, unless all fit into one block.
+    The bits of sums depend on it; so it depends on the network alone, unless one block holds all.
 
     >>> import numpy as np
     >>> block_samples(np.array([20, 100, 1]), "float32", 1024)
@@ -64,7 +64,7 @@ def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
 
 
 def block_for(sizes: NDArray[np.int64], X: Inputs, n_samples: int) -> int:
-    """Samples of a block of these inputs, whose rows take no room where they stay sparse."""
+    """Samples of a block of these inputs; inputs that stay sparse take no workspace."""
     if isinstance(X, SparseColumns) and X.has_few_entries:
         return block_samples(sizes[1:], X.dtype, n_samples)
     return block_samples(sizes, X.dtype, n_samples)
@@ -84,7 +84,7 @@ def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int
 
 
 def row_width(dtype: Any, block: int) -> int:
-    """Numbers from one row of a workspace to the next."""
+    """The row stride of a workspace, in numbers."""
     itemsize = int(np.dtype(dtype).itemsize)
     if block * itemsize % 256 == 0:
         # Rows a power of two apart compete for the same few sets of the cache.
@@ -98,7 +98,7 @@ def activations_workspace(sizes: NDArray[np.int64], dtype: Any, block: int) -> N
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """An array that begins on a boundary of 64 bytes: a vector then never lies across two lines."""
+    """An array that is aligned to 64 bytes, so that no vector crosses a cache line."""
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(n_bytes + tiles.CACHE_LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % tiles.CACHE_LINE_BYTES
@@ -110,8 +110,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 def load_block(data, order, first, count, sizes, workspace):
     """Put samples first ... first + count - 1 into a workspace; returns m, the columns in use.
 
-    With an order, these are places in it: order[first] is the number of the first sample. The block
-    is filled up to a whole number of vectors with samples of weight 0.
+    If there is an order, these are positions in it: order[first] is the index of the first sample.
+    The block is padded with samples of weight 0 to a whole number of vectors.
     """
     X = units_of_loops(workspace.A, sizes, 0)
     n_lanes = tiles.lanes(X)
@@ -137,7 +137,7 @@ def load_block(data, order, first, count, sizes, workspace):
 
 @jit
 def load_targets(data, samples, count, m, Y):
-    """The targets of the samples of those numbers; class codes become columns of 0 and 1."""
+    """The targets of the samples with these indices; class codes become one-hot columns."""
     numbers, unit_step, sample_step = data.Y
     one_hot = data.codes.size > 0
     for j in range(Y.shape[0]):
@@ -153,7 +153,7 @@ def load_targets(data, samples, count, m, Y):
 
 @jit
 def load_sparse_inputs(data, samples, count, m, X):
-    """X[k, c] = feature k of the sample of that number; what is not there is 0."""
+    """X[k, c] = feature k of sample samples[c]; 0 if it has no entry."""
     for k in range(X.shape[0]):
         for c in range(m):
             X[k, c] = 0
@@ -166,7 +166,7 @@ def load_sparse_inputs(data, samples, count, m, X):
 def load_inputs(numbers, unit_step, starts, count, m, side_by_side, X):
     """X[k, c] = feature k of the sample that begins at starts[c].
 
-    Where the samples of a feature stand side by side, its row is copied as it is.
+    If the samples of a feature are adjacent in memory, its row is copied directly.
     """
     n_in = X.shape[0]
     n_lanes = tiles.lanes(X)
@@ -237,7 +237,7 @@ def run_blocks_tiled(
 
 @jit
 def logits_sparse(theta, sizes, units, A, data, samples, count, m):
-    """As `logits_tiled`, with layer 1 from the entries of the block's samples."""
+    """As `logits_tiled`, with layer 1 computed from the sparse entries of the samples."""
     W, b = parameters_of_loops(theta, sizes, 1)
     Z = units_of_loops(A, sizes, 1)
     affine_sparse(W, b, data.X.numbers, data.features, data.starts, samples, count, Z, m)

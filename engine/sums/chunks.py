@@ -1,8 +1,8 @@
 """Samples in fixed chunks, and the sums of a network's passes over them, on one thread or several.
 
-The cut depends on the number of samples alone, the same code runs each chunk whoever calls it, and
-the sums of the chunks are added in their order, in float64: so the bits of a sum do not depend on
-the number of threads.
+The division into chunks only depends on the number of samples, the same code runs a chunk in every
+thread, and the sums of the chunks are added in order, in float64. So the bits of a sum do not
+depend on the number of threads.
 """
 
 import mmap
@@ -90,7 +90,7 @@ class DistributedSamples(Protocol):
         """How many threads share a pass, in all processes, and why."""
 
     def sums(self, backend: Backend, layers: Layers) -> Sums:
-        """Their sums; no part of an order can be asked for."""
+        """Their sums, over all samples: an order is not supported."""
 
 
 def sums_of(
@@ -141,17 +141,17 @@ class ChunkSums:
         self._team: ThreadTeam | None = None
         self._process = os.getpid()
 
-    def go_over_to(self, samples: Samples) -> None:
-        """Take other samples, of the same dtype and no more to a span."""
+    def set_samples(self, samples: Samples) -> None:
+        """Switch to other samples, of the same dtype and with no more samples per span."""
         self._samples = samples
         for worker in self._workers:
-            worker.go_over_to(samples)
+            worker.set_samples(samples)
 
-    def let_go(self) -> None:
-        """Keep none of the samples; others must come before the next sum."""
+    def drop_samples(self) -> None:
+        """Drop the samples; call `set_samples` before the next sum."""
         del self._samples
         for worker in self._workers:
-            worker.let_go()
+            worker.drop_samples()
 
     def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
         """A[L] (n_L, m)."""
@@ -208,12 +208,12 @@ class ChunkSums:
                 if (error := handed[-1].finish()) is not None:
                     raise error
                 handed.pop()
-        except BaseException:  # Ctrl-C among them: let no thread work on behind the caller
+        except BaseException:  # Ctrl-C included: no thread may go on after this call
             total.give_up()
             for one in handed:
                 one.finish()
-            # Ctrl-C may have come between the start of a task and its place in the list: whoever
-            # is still at work keeps its memory, and the next evaluation gets new workers.
+            # Ctrl-C may have come after a task was started and before it was put into the list. A
+            # thread that still works keeps its worker; the next evaluation gets new workers.
             self._workers, self._team = [], None
             raise
         finally:
@@ -229,7 +229,7 @@ class ChunkSums:
         activations: NDArray[Any],
         n_summed: int,
     ) -> tuple[float, NDArray[np.float64]]:
-        """The same for a single chunk, whose sums wait for no others: a third of a small pass."""
+        """The same for a single chunk, which needs no `Total`: saves a third of a small pass."""
         gradient = np.zeros(n_summed)
         self._prepare(1)
         worker = self._workers[0]
@@ -250,7 +250,7 @@ class ChunkSums:
         return self._team
 
     def _prepare(self, n_threads: int) -> None:
-        """Workers and threads; new ones after a fork, which takes memory along but no thread."""
+        """Make workers; new ones after a fork, as the child gets the memory but not the threads."""
         if self._process != os.getpid():
             self._workers, self._team, self._process = [], None, os.getpid()
         while len(self._workers) < n_threads:
@@ -260,8 +260,8 @@ class ChunkSums:
 def _has_spare_memory() -> bool:
     """Whether the process may still map some memory.
 
-    A thread needs a little. Numba's dispatcher (0.68) does not look whether it got the bytes that
-    it asks for, and crashes where it did not.
+    A thread needs a little. Numba's dispatcher (0.68) does not check whether its allocations
+    succeed, and crashes if one fails.
     """
     try:
         mmap.mmap(-1, SPARE_BYTES).close()
@@ -273,8 +273,9 @@ def _has_spare_memory() -> bool:
 class Total:
     """The sum that threads add their chunks to, in the order of the chunks.
 
-    A chunk that is done before its turn is set aside, so that its thread can go on with the next
-    one; whoever adds the chunk before it adds it, too. Where too many lie there, threads wait.
+    If a chunk is done before its turn, its sums are set aside, and its thread goes on with the next
+    chunk. The thread that adds the chunk before it adds them too. If too many sums are set aside,
+    threads wait.
     """
 
     def __init__(self, n_parameters: int, n_chunks: int) -> None:
@@ -302,7 +303,7 @@ class Total:
                 kept = gradient_sum.copy() if self.gradient.size else gradient_sum
                 self._aside[number] = cost, kept
                 return
-            # Looks once a second: who gives up may lack the memory to say so.
+            # Checks once a second: a thread that gives up may lack the memory to notify others.
             while not (self._added == number or self._given_up):
                 self._turn.wait(timeout=1)
             if self._given_up:

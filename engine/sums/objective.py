@@ -22,11 +22,11 @@ from engine.sums.threads import Threads, choose
 from engine.sums.workers import SPAN_SAMPLES
 
 
-class Spare:
+class ReusableSums:
     """The memory and threads of the last evaluation, for the next one of the same kind.
 
-    A caller who brings the data anew in each call need not pay for these anew. No data are kept,
-    but for what the last block has left in the workspace. Any number of threads may share it.
+    A caller who passes the data in each call does not pay for these each time. No data are kept,
+    except what the last block left in the workspace. Any number of threads may share it.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class Spare:
         self._chosen: tuple[tuple[Any, ...], Threads] | None = None
 
     def choose(self, asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
-        """As many threads as `choose` says; that of the last call, if nothing has changed.
+        """The result of `choose`, or that of the last call if nothing has changed.
 
-        To ask the system how many cores may be used takes half a millisecond.
+        Asking the system for the number of usable cores takes half a millisecond.
         """
         question = (asked, multiply_adds, n_chunks, os.environ.get("OMP_NUM_THREADS"))
         chosen = self._chosen
@@ -45,22 +45,22 @@ class Spare:
         return chosen[1]
 
     def take(self, backend: Backend, layers: Layers, samples: Samples, n_threads: int) -> ChunkSums:
-        """Sums over these samples; new ones where none are to spare."""
+        """Sums over these samples: the spare ones if they are of the same kind, else new ones."""
         try:
             kind, sums = self._kept.pop()
         except IndexError:
             kind = ()
         if kind != self._kind(backend, samples, n_threads):
             return ChunkSums(backend, layers, samples, n_threads)
-        sums.go_over_to(samples)
+        sums.set_samples(samples)
         return sums
 
     def keep(self, objective: "Objective") -> None:
-        """What an objective has taken comes back; it is of no use any more."""
+        """Take back the sums of an objective, which cannot be used any more."""
         sums, samples = objective._sums, objective.samples
         assert isinstance(sums, ChunkSums)
         assert isinstance(samples, Samples)
-        sums.let_go()
+        sums.drop_samples()
         self._kept.append((self._kind(objective.backend, samples, objective.threads.number), sums))
 
     @staticmethod
@@ -80,8 +80,8 @@ class Objective:
     alpha : float
         Strength of the L2 penalty.
     n_threads : int, optional
-        None is as many as pay.
-    spare : Spare, optional
+        None is as many as are worth their overhead.
+    spare : ReusableSums, optional
         Where its memory and threads come from.
 
     Attributes
@@ -97,7 +97,7 @@ class Objective:
         samples: Samples | DistributedSamples,
         alpha: float = 0.0,
         n_threads: int | None = None,
-        spare: Spare | None = None,
+        spare: ReusableSums | None = None,
     ) -> None:
         self.backend = backend
         self.samples = samples
@@ -121,7 +121,7 @@ class Objective:
         theta (n_parameters,) is taken in the dtype of X, whatever its own, as optimisers keep
         float64; another shape is a ValueError.
         """
-        with np.errstate(all="ignore"):  # what overflows is inf or NaN, and says so itself
+        with np.errstate(all="ignore"):  # an overflow shows as inf or NaN in the result
             parameters = self._parameters(theta)
             return self._mean_cost(self._sums.cost(parameters), parameters)
 
@@ -157,7 +157,7 @@ def forward(
     theta: NDArray[Any],
     n_threads: int | None = None,
 ) -> NDArray[Any]:
-    """A[L] (n_L, m) of data that were checked, once: a pass is a third of a gradient's work."""
+    """A[L] (n_L, m) of checked data; a forward pass is a third of the work of a gradient."""
     work = layers.multiply_adds * samples.n_samples // 3
     threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
     return ChunkSums(backend, layers, samples, threads.number).forward(theta)

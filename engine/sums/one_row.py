@@ -1,7 +1,7 @@
 """A network's forward pass for one sample at a time, in microseconds.
 
-What a call costs beyond the arithmetic is what one compiled call costs: the workspace, and theta in
-the form that kernels take, are made once.
+Besides the arithmetic, a call costs no more than one compiled call: the workspace, and theta in the
+form that kernels take, are made once.
 """
 
 import threading

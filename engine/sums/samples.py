@@ -25,20 +25,20 @@ class Layers(NamedTuple):
 
     @property
     def multiply_adds(self) -> int:
-        """Those of a gradient for one sample: two a weight of layer 1, three above."""
+        """Those of a gradient for one sample: two per weight of layer 1, three per weight above."""
         weights = self.sizes[1:] * self.sizes[:-1]
         return int(3 * weights.sum() - weights[0])
 
 
-# Inputs have few entries where less than one in so many is not 0.
+# Inputs count as having few entries if fewer than one in so many is not 0.
 FEW_ENTRIES = 32
 
 
 class SparseColumns(NamedTuple):
-    """Inputs of which most are 0, sample by sample: what a scipy.sparse.csr_array of rows holds.
+    """Sparse inputs, sample by sample: the content of a scipy.sparse.csr_array of rows.
 
     Sample i has `values[p]` at feature `features[p]`, for p from starts[i] to starts[i + 1] - 1;
-    what stands there twice is added up.
+    duplicate entries are added up.
     """
 
     values: NDArray[Any]
@@ -56,7 +56,7 @@ class SparseColumns(NamedTuple):
 
     @property
     def has_few_entries(self) -> bool:
-        """Whether a pass over the entries alone is shorter than one over all inputs, in tiles."""
+        """Whether a pass over the entries alone is faster than one over all inputs, in tiles."""
         return FEW_ENTRIES * self.values.size < self.shape[0] * self.shape[1]
 
     def dense(self, samples: NDArray[Any]) -> NDArray[Any]:
@@ -85,7 +85,7 @@ def columns_of(X: Inputs, samples: slice | NDArray[Any]) -> NDArray[Any]:
 class Strided(NamedTuple):
     """A matrix (units, samples) of any memory order: numbers[k * unit_step + i * sample_step].
 
-    One type whatever the order, so that no order compiles anew.
+    All memory orders have the same type, so kernels are compiled only once.
     """
 
     numbers: NDArray[Any]
@@ -96,8 +96,8 @@ class Strided(NamedTuple):
 class KernelSamples(NamedTuple):
     """Samples as compiled kernels take them; what is absent is an empty array.
 
-    Sparse inputs have their values in X.numbers, and `features` and `starts` beside them;
-    `entries_alone` is 1 where layer 1 goes over these, and no block of inputs is made dense.
+    Sparse inputs have their values in X.numbers, and use `features` and `starts` as well;
+    `entries_alone` is 1 if layer 1 is computed from the entries, without dense blocks of inputs.
     """
 
     X: Strided
@@ -158,7 +158,7 @@ class Samples(NamedTuple):
         return int(self.X.shape[1])
 
     def for_kernels(self) -> KernelSamples:
-        """The same arrays as kernels take them; copied only where their order is backward."""
+        """The same arrays as kernels take them; copied only if kernels cannot use their strides."""
         X, nothing = self.X, np.empty(0, self.dtype)
         features, starts, entries_alone = np.empty(0, np.int32), np.empty(0, np.int64), 0
         if isinstance(X, SparseColumns):

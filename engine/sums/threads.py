@@ -1,7 +1,8 @@
-"""How many threads a computation uses, and threads that take work from the one that calls.
+"""How many threads a computation uses, and threads that share the work of the calling thread.
 
-`threading.Thread.start`, and so `ThreadPoolExecutor`, waits until the new thread says that it runs:
-for ever, where memory ends before it can say so. Here nobody waits for a thread that has not begun.
+`threading.Thread.start`, and so `ThreadPoolExecutor`, waits until the new thread reports that it
+runs. If memory runs out before that, it waits forever. Here nobody waits for a thread that has not
+started.
 """
 
 import _thread
@@ -29,7 +30,7 @@ class Threads(NamedTuple):
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: those of its affinity, and its control groups' time."""
+    """Cores that this process may use, by its affinity and the CPU quota of its control groups."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -39,7 +40,7 @@ def usable_cores() -> int:
 
 
 def quota(group: Path) -> float:
-    """Cores' worth of time that a control group grants, version 2 or 1; infinity for no limit."""
+    """The CPU quota of a control group (version 2 or 1), in cores; infinity if it has none."""
     try:
         if (group / "cpu.max").exists():
             granted, period = (group / "cpu.max").read_text().split()
@@ -52,10 +53,10 @@ def quota(group: Path) -> float:
 
 
 def most_threads() -> int:
-    """Threads to use at most by default: OMP_NUM_THREADS where it is set, else the usable cores.
+    """The most threads to use by default: the usable cores, or OMP_NUM_THREADS if that is less.
 
-    joblib sets that variable in its worker processes, so that they do not crowd each other. Of a
-    list, one number for each level of nested parallelism, the first counts.
+    joblib sets that variable in its worker processes, so that together they do not use too many
+    threads. In a list, with a number for each level of nested parallelism, the first one counts.
     """
     cores = usable_cores()
     try:
@@ -65,7 +66,7 @@ def most_threads() -> int:
 
 
 def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
-    """As many threads as asked for, or as many as pay for an evaluation of that size."""
+    """As many threads as asked for, else as many as are worth it for an evaluation of that size."""
     if asked is not None:
         return Threads(asked, "as asked")
     if n_chunks == 1:
@@ -74,12 +75,12 @@ def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
         return Threads(
             1, f"{multiply_adds:,} multiply-adds a step are fewer than the {PAYS_FROM:,} that pay"
         )
-    most = most_threads()  # it reads files: not for what is small
+    most = most_threads()  # it reads files, so not for small work
     return Threads(min(most, n_chunks), f"{n_chunks} chunks, {most} usable cores")
 
 
 class Task:
-    """A call that a thread of a team takes on, if one is free before `finish`."""
+    """A call for a thread of a team; it is dropped if no thread has started it by `finish`."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
@@ -89,7 +90,7 @@ class Task:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Call it, unless somebody has, or `finish` came before."""
+        """Make the call, unless a thread has started it already or `finish` was called."""
         if not self._taken.acquire(blocking=False):
             return
         try:
@@ -100,9 +101,9 @@ class Task:
             self._ended.release()
 
     def finish(self) -> BaseException | None:
-        """Wait until it has ended, if a thread has begun it; if none has, none will.
+        """Wait for the call to end if a thread has started it, else drop it.
 
-        Returns what it raised.
+        Returns the exception that it raised, or None.
         """
         if self._taken.acquire(blocking=False):
             self._ended.release()
@@ -113,7 +114,7 @@ class Task:
 
 
 class ThreadTeam:
-    """As many threads as were given tasks at once so far; they end with this object.
+    """A team of threads, as many as tasks were handed out at once; they end with this object.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ class ThreadTeam:
     def hand_out(self, calls: Sequence[Callable[[], None]]) -> list[Task]:
         """A task for each call, for the threads to take on.
 
-        A task that no thread could be begun for is left to its `finish`.
+        If no thread could be started for a task, its `finish` drops it.
         """
         tasks = [Task(call) for call in calls]
         for task in tasks:

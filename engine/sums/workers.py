@@ -1,7 +1,7 @@
-"""What sums a chunk of samples: the memory of one thread, and each backend's way through a chunk.
+"""Workers that sum chunks of samples: the memory of one thread, and how a backend runs a chunk.
 
-Within a chunk, spans of 1024 samples are summed in the dtype of the data, and added up in float64:
-so a sum over a million float32 samples loses no more than one over a span.
+Within a chunk, spans of 1024 samples are summed in the dtype of the data, and added up in float64.
+So a sum over a million float32 samples loses no more precision than a sum over one span.
 """
 
 from typing import Any, NamedTuple
@@ -28,9 +28,9 @@ SPAN_SAMPLES = 1024  # docs/decisions/0003-chunks.md
 
 
 class TiledWorker:
-    """The memory that one thread needs for chunks, and the tiled kernels' way through one.
+    """The memory that one thread needs for chunks, and how the tiled kernels run a chunk.
 
-    With `of_more`, there is room for blocks of more samples, which it may go over to.
+    With `of_more`, there is memory for larger blocks, so that more samples can be given later.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class TiledWorker:
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
 
-    def go_over_to(self, samples: Samples) -> None:
-        """Take other samples, of the same dtype, with the same memory."""
+    def set_samples(self, samples: Samples) -> None:
+        """Switch to other samples of the same dtype; the memory is reused."""
         self._data = samples.for_kernels()
 
-    def let_go(self) -> None:
-        """Keep none of the samples; others must come before the next chunk."""
+    def drop_samples(self) -> None:
+        """Drop the samples; call `set_samples` before the next chunk."""
         del self._data
 
     def run(
@@ -95,13 +95,13 @@ class ArrayWorker:
         self._loaded: tuple[int, int] | None = None
         self._span: Span
 
-    def go_over_to(self, samples: Samples) -> None:
+    def set_samples(self, samples: Samples) -> None:
         """Take other samples, of the same dtype."""
         self._samples = samples
         self._loaded = None
 
-    def let_go(self) -> None:
-        """Keep none of the samples; others must come before the next chunk."""
+    def drop_samples(self) -> None:
+        """Drop the samples; call `set_samples` before the next chunk."""
         del self._samples
         self._loaded = None
         self.__dict__.pop("_span", None)
@@ -145,7 +145,7 @@ class ArrayWorker:
         count = stop - start
         chosen = order[start:stop] if order.size else slice(start, stop)
         fits = self._loaded is not None and self._span.s.size == count
-        self._loaded = None  # until all of it is: Ctrl-C may come between
+        self._loaded = None  # until all is loaded: Ctrl-C may come in between
         if not fits:
             n_units, n_out = int(self._layers.sizes.sum()), int(self._layers.sizes[-1])
             self._span = Span(

@@ -1,7 +1,7 @@
 """Files that are written whole or not at all.
 
 A new file has the mode that the system gives to any new file: by the umask, or by the folder's
-access lists. One that replaces another has that one's mode, also while it is being written.
+access lists. One that replaces another gets that one's mode; before, only the user may open it.
 """
 
 import errno
@@ -15,14 +15,14 @@ from typing import BinaryIO
 
 from engine.system.regular_files import new_regular, other_kind
 
-LONGEST = 40  # letters of a file's name that stand in that of the one that is to replace it
+LONGEST = 40  # characters of a file's name that its temporary replacement's name has
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` once all is on the disk.
+    """A file to write to, which replaces `path` once everything is on the disk.
 
-    If anything goes wrong before that, what stood at `path` stays as it was; an OSError says so.
+    If anything fails before that, `path` stays as it was; an OSError says so.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def _worded(path: Path, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # not the system's, but of who writes
+        if error.errno is None:  # raised by the writer, not by the system
             raise
         state = "is as it was" if target.exists() else "was not written"
         raise OSError(error.errno, f"{error.strerror}: {path} {state}") from error
@@ -86,9 +86,9 @@ def _temporary_beside(target: Path, mode: int) -> Iterator[Path]:
 def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None]) -> None:
     """Let `write` make a new file at `path`, and keep what stood there at `previous`.
 
-    For a file that one process alone writes, again and again: what a process that was killed had
-    begun to write is written over by the next. Whenever one stops, what stood at `path` is still
-    there, or the new file is whole: there, or under the name that `new_of` gives.
+    For a file that only one process writes, again and again. If it is killed, the next process
+    overwrites the unfinished file. At any moment, either the old file is still at `path`, or the
+    new file is complete: at `path`, or under the name that `new_of` gives.
     """
     new = new_of(path)
     mode = _mode(path)
@@ -111,7 +111,7 @@ def replace_keeping(path: Path, previous: Path, write: Callable[[BinaryIO], None
 
 
 def new_of(path: Path) -> Path:
-    """Where the file is written that replaces `path`."""
+    """The path at which the replacement of `path` is written."""
     return path.with_name(f"{path.name}.new")
 
 

@@ -8,10 +8,10 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -> list[Path]:
-    """Where limits of this process on "cpu" or "memory" stand: its group, and those above it.
+    """The folders with the limits of this process on "cpu" or "memory": its group and those above.
 
-    A group may use what it and each group above it are granted. Containers see their own group as
-    the root, often under a path that holds outside only. Version 2 comes first, then version 1.
+    All of these limits apply. Containers see their own group as the root, often under a path that
+    is only valid outside of the container. Version 2 comes first, then version 1.
     """
     found = []
     for base, group in _groups(controller, root, membership):
@@ -22,7 +22,7 @@ def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -
 
 
 def number_in(path: Path) -> float | None:
-    """What the file of a group says; None where there is none, or "max"."""
+    """The number in a file of a group; None if there is no file, or it says "max"."""
     try:
         return float(path.read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""A lock on a file: one process at a time; it is free again however that process ends.
+"""A lock on a file, for one process at a time; it is released however that process ends.
 
-By flock on POSIX: unlike record locks it does not end with the first descriptor closed, and unlike
-a file that is there or not it does not outlive a process that was killed.
+On POSIX it is a flock: unlike a record lock, it does not end when any descriptor of the file is
+closed; and unlike a file whose existence is the lock, it does not outlive a killed process.
 """
 
 import os
@@ -13,17 +13,17 @@ from engine.system.regular_files import open_regular
 
 
 class InUse(Exception):
-    """Another process holds the lock, or another run of this one."""
+    """Another process holds the lock, or another run in this process."""
 
 
 _held: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
 
 
 class FileLock:
-    """Held from when it is made until `release`. Raises InUse, or OSError where it cannot be made.
+    """Held from its creation until `release`. Raises InUse, or OSError if it cannot be made.
 
-    The lock is a file of its own, which is removed with it if it is empty. A process forked from
-    the holder has no part in it.
+    The lock is a separate file, which `release` removes if it is empty. A process that is forked
+    from the holder does not hold it.
     """
 
     _descriptor = -1
@@ -49,7 +49,7 @@ class FileLock:
         return os.path.samestat(there, os.fstat(self._descriptor))
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         if self._descriptor >= 0:
             try:
                 is_ours = os.fstat(self._descriptor).st_size == 0  # not some program's own file

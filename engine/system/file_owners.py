@@ -16,7 +16,7 @@ ROOT = 0
 
 
 class Refusal(NamedTuple):
-    """Why others could change a file or folder, and a command that closes it, if there is one."""
+    """Why others could change a file or folder, and a command that prevents it, if there is one."""
 
     reason: str
     remedy: str | None
@@ -41,7 +41,7 @@ def refusal_of_folder(folder: Path) -> Refusal | None:
             status = place.lstat()
         except FileNotFoundError:
             return None
-        if stat.S_ISLNK(status.st_mode):  # put there since, or one that leads to itself
+        if stat.S_ISLNK(status.st_mode):  # made in the meantime, or a loop of links
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(place))
         is_above = place != folder
         found = _foreign_owner(place, status, is_above) or _foreign_writers(place, status, is_above)

@@ -39,7 +39,7 @@ def _of_groups() -> float:
 
 
 def _of_group(folder: Path) -> float:
-    """What a control group allows, less what it holds beside files that the system can drop."""
+    """A control group's limit less its usage, without cached files that the system can drop."""
     for limit, used, files in (
         ("memory.max", "memory.current", ("inactive_file", "active_file")),
         (
@@ -71,7 +71,7 @@ def _of_process() -> list[float]:
 
 
 def _number_after(field: str, path: Path) -> float | None:
-    """The number in the line that begins so."""
+    """The number in the line that begins with `field`."""
     try:
         with path.open(encoding="ascii") as lines:
             for line in lines:

@@ -1,6 +1,6 @@
 """Arrays that are mapped from files: which ones are, whether the files are whole, reading ahead.
 
-Training reads such arrays where they lie. What would make a copy of one asks here first.
+Training reads such arrays in place. Code that would copy one calls this module first.
 """
 
 import ctypes
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from engine.system.free_memory import in_words, memory_left
 
-SHARE = 0.8  # of the memory left, that a copy of what was mapped may take
-REQUEST_BYTES = 1 << 17  # of which Linux reads no more than a device takes at once: often this
+SHARE = 0.8  # of the memory left, which a copy of a mapped array may take
+REQUEST_BYTES = 1 << 17  # Linux reads no more per request than a device can: often this
 # MADV_NORMAL, MADV_RANDOM and MADV_WILLNEED: the same numbers on Linux, macOS and the BSDs.
 NORMAL, RANDOM, WILL_NEED = 0, 1, 3
 
@@ -30,8 +30,8 @@ def mapping_of(array: Any) -> Any:
     return found
 
 
-def check_whole(argument: str, array: Any) -> None:
-    """Refuse an array whose file has become shorter: to read beyond its end kills the process."""
+def check_not_truncated(argument: str, array: Any) -> None:
+    """Refuse an array whose file was truncated: reading beyond its end kills the process."""
     mapping = mapping_of(array)
     if mapping is None or mapping.filename is None:
         return
@@ -65,8 +65,8 @@ def check_copy_fits(argument: str, array: Any, dtype: Any, advice: str) -> None:
         )
 
 
-def check_as_it_lies(argument: str, array: NDArray[Any]) -> None:
-    """Refuse an array that kernels would have to copy, since it is backward or has gaps."""
+def check_usable_in_place(argument: str, array: NDArray[Any]) -> None:
+    """Refuse a mapped array that kernels would have to copy: negative strides, or gaps."""
     if not array.flags.aligned or any(step < 0 or step % array.itemsize for step in array.strides):
         check_copy_fits(
             argument,
@@ -78,7 +78,7 @@ def check_as_it_lies(argument: str, array: NDArray[Any]) -> None:
 
 
 def conversion_advice(argument: str, dtype: Any) -> str:
-    """What to do about a mapped array of a dtype that nothing is trained in."""
+    """What to do about a mapped array whose dtype cannot be trained on directly."""
     return (
         f"{argument} has dtype {np.dtype(dtype)}; only float32 and float64 in the byte order of "
         "this machine are trained as they lie. Write the file once more in float32, a part at a "
@@ -107,7 +107,7 @@ def expect(address: int, n_bytes: int, at_random: bool) -> None:
 
 
 def can_ask() -> bool:
-    """Whether the system takes such requests."""
+    """Whether the system has `madvise`."""
     return _madvise is not None
 
 

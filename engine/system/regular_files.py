@@ -63,7 +63,7 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
 def new_regular(path: Path, mode: int = 0o666) -> int:
     """Create an empty file in the place of an old one, if there is one; return its descriptor.
 
-    The old file's content stays under any other name that it has. `mode` is as for `open_regular`.
+    Other hard links to the old file keep its content. `mode` is as for `open_regular`.
     """
     if kind := other_kind(path):
         raise OSError(errno.EEXIST, f"it is {kind} and no regular file", str(path))

@@ -4,8 +4,8 @@
     n bytes     JSON: {"__metadata__": {name: text}, tensor: {"dtype", "shape", "data_offsets"}}
     the rest    the tensors, little-endian, C order, without gaps
 
-The library of that name makes the whole file in memory first, ends the process where there is not
-enough, and puts the texts in another order each time.
+The safetensors library builds the whole file in memory first, aborts the process if there is not
+enough, and writes the texts in a different order each time.
 """
 
 import json
@@ -15,14 +15,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 LENGTH_BYTES = 8
-# The format's names of what networks and runs consist of.
+# The format's names of the dtypes that networks and runs use.
 NAMES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint64": "U64"}
 
 
 def laid_out(
     texts: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
 ) -> tuple[bytes, list[NDArray[Any]]]:
-    """What a file begins with, and the tensors in the order and form in which they follow.
+    """The header of a file, and the tensors in the order and form in which they follow.
 
     Examples
     --------

@@ -18,7 +18,7 @@ NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
 INPUT_KINDS = (NUMBER, CATEGORY, BOOLEAN)
 LARGEST = 1e150  # of a number: squares of such are still finite
 WHOLE = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0*$"
-SMALLEST = 1e-150  # by which numbers may vary: squares of such are still above 0
+SMALLEST = 1e-150  # range of numbers that vary: its square is still above 0
 IN_WORDS = {
     NUMBER: "numbers",
     CATEGORY: "text",
@@ -80,7 +80,7 @@ def present(column: pl.Series) -> pl.Series:
 
 
 def sample_of(values: pl.Series, most: int) -> pl.Series:
-    """At most `most` of the values, drawn at random but always alike."""
+    """At most `most` of the values, drawn at random, but always the same ones."""
     if len(values) <= most:
         return values
     generator = np.random.Generator(np.random.PCG64(0))
@@ -126,9 +126,9 @@ def _booleans(column: pl.Series) -> pl.Series:
 
 
 def _categories(column: pl.Series) -> pl.Series:
-    """Text; of whole numbers 1, 1.0 and 1.00 are 1, as table tools write 1.0 beside gaps.
+    """Text. 1.0 and 1.00 become 1, as table tools write 1.0 in columns with missing values.
 
-    01 and 1e0 are texts of their own.
+    01 and 1e0 stay as they are.
     """
     kind = kind_of_type(column.dtype)
     if kind not in (NUMBER, CATEGORY, BOOLEAN):

@@ -37,7 +37,7 @@ class TableNotation(NamedTuple):
         Turns the table into numbers and categories; None if it needs no translation.
     kinds : dict of str to str
         The kinds of the columns that the user gave, or that are translated or left out.
-    translated : Translated
+    translated : TranslatedColumns
         How the table writes the translated columns, and which columns are made of dates.
     notes : list of str
         Remarks on the target.

@@ -2,7 +2,7 @@
 
 What is kept of a column does not grow with its rows: whether all values are of a kind, up to 10 000
 distinct ones with their counts, the moments of its numbers, and the numbers in a random sample of
-the training rows, whose median stands for theirs.
+the training rows, whose median is used in place of that of all rows.
 """
 
 from collections import Counter
@@ -93,7 +93,7 @@ class Counts:
 
     @property
     def of_parts(self) -> dict[Any, list[int]] | None:
-        """Each value's rows in each part, and in none; None where there are too many values."""
+        """How many rows of each part, and of none, have each value; None if these are too many."""
         if self._counts is None:
             return None if self.too_many else {}
         return {value: list(counts) for value, *counts in self._counts.iter_rows()}
@@ -106,7 +106,7 @@ class ColumnStatistics:
     ----------
     n_rows, n_present : int
     counts, number_counts : Counts
-        Of its values as they stand there, and, where they can be read as numbers, of these.
+        Counts of its values as written, and of the numbers that they can be read as.
     moments : Moments
         Of the numbers in the training rows.
     n_training, n_missing_training : int
@@ -132,7 +132,7 @@ class ColumnStatistics:
         self._possible = [NUMBER, BOOLEAN, DATE] if text else []
         self.n_rows = self.n_present = self.n_training = self.n_missing_training = 0
         self.counts = Counts(n_parts)
-        # Of numbers that are inputs it matters whether they are few, no more.
+        # Of numbers that are inputs, it only matters whether there are few distinct ones.
         all_count = is_target or given == CATEGORY
         self.number_counts = Counts(n_parts, MOST_DISTINCT if all_count else FEW)
         if dtype.is_numeric() and not all_count:
@@ -154,7 +154,7 @@ class ColumnStatistics:
         first_row: int,
         words: MissingTexts = MappingProxyType({}),
     ) -> NDArray[np.float64] | None:
-        """Add rows; return the numbers, NaN for missing ones, if all values so far can be."""
+        """Add rows; return them as numbers (NaN: missing) if all values so far are numbers."""
         self.words.update(words)
         if series.dtype != self.dtype:
             raise ValueError(
@@ -250,7 +250,7 @@ class ColumnStatistics:
             if self._given is not None:
                 raise ValueError(
                     f"Column {self.name!r} has more than {MOST_DISTINCT:,} categories, or 1 MB of "
-                    "them, the most that are counted on the way from a disk; join rare ones, or "
+                    "them, the most that are counted for a table on disk; merge rare ones, or "
                     "leave it out."
                 )
         if reason:
@@ -356,8 +356,8 @@ def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
 class TableStatistics:
     """All columns of a table, and a sample of the numbers in the training rows.
 
-    Parts are numbered from 0, the training rows; below 0 is a row of none. A lenient survey
-    takes text for numbers where a user has given that kind, as it may be translated to them.
+    Parts are numbered from 0, the training rows; a row of no part has a negative number. A lenient
+    survey accepts text in columns that a user gave as numbers, as it may be translated to numbers.
     """
 
     target: str
@@ -410,7 +410,7 @@ class TableStatistics:
         return found
 
     def median(self, name: str) -> float:
-        """Of the numbers in the sample; of all of them where there are no more rows than that."""
+        """The median of the numbers in the sample, which has all training rows if they are few."""
         values = self.sample[name]
         values = values[~np.isnan(values)]
         return float(np.median(values)) if len(values) else 0.0
@@ -418,7 +418,7 @@ class TableStatistics:
     def _keep_sample(
         self, numbers: dict[str, NDArray[np.float64]], is_training: NDArray[Any]
     ) -> None:
-        """The rows with the lowest of as many random keys: each row equally likely."""
+        """Keep the rows with the lowest random keys: each row is equally likely to be kept."""
         drawn = self.generator.random(len(is_training))[is_training]
         n_before = len(self._keys)
         keys = np.concatenate([self._keys, drawn])

@@ -30,7 +30,7 @@ class Column:
     n_missing: int = 0
     note: str = ""
     categories: tuple[str, ...] = ()
-    reading: str = ""  # of `translation.READINGS`: whether the table has dates there, or the like
+    reading: str = ""  # one of `translation.READINGS`: how the table writes it
 
 
 class OriginalNotation(NamedTuple):
@@ -40,8 +40,8 @@ class OriginalNotation(NamedTuple):
     ----------
     example : str
         One of the values, as it stands in the table.
-    is_told : bool
-        Whether a user has said the column's kind.
+    is_given : bool
+        Whether the user gave the column's kind.
     dated : str
         "dates", "times of day" or "durations"; empty for numbers.
     """
@@ -56,7 +56,7 @@ class TranslatedColumns(NamedTuple):
 
     Attributes
     ----------
-    columns : mapping of str to Written
+    columns : mapping of str to OriginalNotation
         The columns that are numbers now.
     source_of : mapping of str to str
         The columns that are made of a date, and which date column it is.
@@ -101,7 +101,7 @@ def described(
 
 
 def without_orphans(found: Columns, translated: TranslatedColumns) -> Columns:
-    """Leave out the parts of dates that are left out."""
+    """Leave out columns that are made of a date column that is left out."""
     absent = {column.name for column in found.left_out}
     left = Columns([], [*found.left_out])
     for column in found.used:
@@ -330,7 +330,7 @@ def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:
 def checked(series: pl.Series, kind: str, first_row: int | None = None) -> pl.Series:
     """The values as those of a kind; ValueError, naming column, row and value, if they are not.
 
-    With a `first_row` it is a part of a table, so that nobody knows how many more there are.
+    With a `first_row`, it is a part of a table, so the number of other wrong rows is unknown.
     """
     converted = column_kinds.as_kind(series, kind)
     n_wrong = len(converted.wrong)

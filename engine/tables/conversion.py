@@ -49,7 +49,7 @@ from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
 from engine.training.identity import differences
 
-# Reads the name of what is done, and the rows that are done.
+# Called with the name of the pass, and the number of rows read.
 Progress = Callable[[str, int], Any]
 
 
@@ -72,9 +72,10 @@ def convert_table(
 ) -> ConvertedTable:
     """Turn a table, of whatever size, into arrays on disk that are trained on without loading them.
 
-    Numbers are imputed (median) and standardised, categories one-hot, true and false 1 and 0, with
-    an input for what is missing: as `engine train` does (docs/tables.md), and by the rows to learn
-    from alone. Rows are held out, and set aside for validation, at random, each by itself.
+    Numbers are imputed (median) and standardised, categories are one-hot encoded, true and false
+    become 1 and 0, and additional inputs mark missing values, as `engine train` does it
+    (docs/tables.md). All of this is fitted on the training rows alone. Rows are held out, and set
+    aside for validation, at random, each independently.
 
     Parameters
     ----------
@@ -82,15 +83,15 @@ def convert_table(
         CSV or Parquet: a file, several files of the same columns, or a folder of such, which are
         read in the order of their names.
     folder : str or path
-        Is made, whole or not at all; nothing may have that name, but for `reuse`.
+        Is made completely or not at all; it must not exist, except with `reuse`.
     target : str
         The column to be predicted.
     task : "classification" or "regression", optional
-        By the target if left out.
+        Inferred from the target if left out.
     columns : mapping of str to str, optional
         The kind of some columns: "number", "category", "boolean", "date" or "out".
     missing : sequence of str
-        What stands for a missing value in CSV, besides nothing at all.
+        Texts that stand for a missing value in CSV, besides an empty field.
     test_fraction : float
         Share of the rows that are held out, at least 0 and below 1.
     validation_fraction : float, optional
@@ -105,7 +106,7 @@ def convert_table(
     dates : "day-first" or "month-first", optional
         How to read dates such as 3/4/2024, if all values of a column fit both.
     reuse : bool
-        Open the folder, if it is there and the same call has made it of the same files.
+        Open the folder if it exists and the same call has made it from the same files.
     progress : callable, optional
         Called with "survey" or "write" and the number of rows read.
 
@@ -117,18 +118,18 @@ def convert_table(
     Raises
     ------
     ValueError
-        For a table that cannot be understood, or nothing can be learnt of; the message names file,
-        line or row, and nothing is left in `folder`.
+        For a table that cannot be understood, or that has nothing to learn from; the message names
+        file, line or row, and nothing is left in `folder`.
     OSError
         For files that cannot be read or written, a full disk among them; nothing is left then.
 
     Notes
     -----
-    Two passes over the files, or three where there are dates, or numbers that are written for
-    people (1.234,50; 12 %), which are known as such once all of them have been seen. Some 100 MB of
-    memory for the batches, whatever the number of rows; more where a table has thousands of
-    columns. Medians come from a random sample of 16 384 rows, if there are more to learn from; a
-    column of text with more than 10 000 distinct values is left out.
+    The files are read twice, or three times if there are dates, or numbers that are written for
+    people (1.234,50; 12 %), which are recognised once all values have been seen. The batches take
+    about 100 MB of memory, whatever the number of rows; more if a table has thousands of columns.
+    Medians come from a random sample of 16 384 training rows, if there are more. A column of text
+    with more than 10 000 distinct values is left out.
 
     Examples
     --------

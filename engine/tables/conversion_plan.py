@@ -80,7 +80,7 @@ def plan_conversion(
 def _require_predictable(
     name: str, mean: float, standard_deviation: float, held: np.finfo[Any]
 ) -> None:
-    """Predictions come in that dtype, and so many standard deviations from the mean."""
+    """ValueError if that dtype cannot hold all predictions (see `FARTHEST`)."""
     largest = abs(mean) + FARTHEST * standard_deviation
     if not (largest <= float(held.max) and standard_deviation >= float(held.tiny)):
         raise ValueError(
@@ -93,7 +93,7 @@ def _require_predictable(
 def _classes(
     statistics: TableStatistics, target: Target, rows: dict[str, int], notes: list[str]
 ) -> tuple[list[Any], dict[str, int]]:
-    """The classes among the training rows; rows of others are of no part."""
+    """The classes of the training rows, and rows per part; rows of other classes are left out."""
     values = statistics.columns[target.name].values(target.kind)
     if values is None:
         raise ValueError(
@@ -177,15 +177,15 @@ def _deviation(moments: Moments) -> float:
 # The preprocessing, fitted by the statistics in place of the rows themselves.
 #
 # scikit-learn's transformers are fitted on a small table in which each column has its categories,
-# the frequent ones more often than the rare, and a gap where rows have gaps; then means, medians
-# and variances are put in from the statistics. The result is that of a fit on all training rows, to
-# rounding, except for medians of more rows than are sampled.
+# the frequent ones more often than the rare, and a missing value if some rows lack one. Then means,
+# medians and variances are replaced by those of the statistics. The result equals a fit on all
+# training rows up to rounding, except for medians if there are more rows than are sampled.
 
 TRAINING_PART = 0  # the number of the part that is learnt from
 
 
 def fitted_preprocessing(columns: list[Column], statistics: TableStatistics) -> ColumnTransformer:
-    """`pipeline.preprocessing`, as if fitted on the training rows."""
+    """`preprocessing.preprocessing`, as if fitted on the training rows."""
     stand_ins = {column.name: _stand_in(column, statistics) for column in columns}
     length = max(len(values) for values in stand_ins.values())
     frame = pl.DataFrame(
@@ -224,7 +224,7 @@ def _stand_in(column: Column, statistics: TableStatistics) -> list[Any]:
     frequent = [names[place] for place in by_count[::-1]]
     if (
         len(names) >= MOST_INPUTS
-    ):  # of just so many, too, it lets the rarest stand for what is unknown
+    ):  # even with exactly that many, the rarest one stands for unknown ones
         frequent = frequent[: MOST_INPUTS - 1]
     rare = [name for name in names if name not in set(frequent)]
     values = [*frequent, *frequent, *rare]

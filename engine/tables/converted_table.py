@@ -141,9 +141,9 @@ class ConvertedTable:
             if error.errno != errno.ENOMEM:
                 raise
             raise MemoryError(
-                f"{path} cannot be mapped: this process may have {in_words(memory_left())} more of "
-                f"addresses, and the file takes {in_words(path.stat().st_size)} of them, though of "
-                "memory hardly any. Raise the limit (ulimit -v)."
+                f"{path} cannot be mapped: it needs {in_words(path.stat().st_size)} of address "
+                "space, but hardly any memory, and this process may only have "
+                f"{in_words(memory_left())} more. Raise the limit (ulimit -v)."
             ) from error
         if not isinstance(array, np.memmap):
             raise ValueError(f"{path} is damaged: it is no array. Convert the table again.")
@@ -161,7 +161,7 @@ def target_dtype(target: Target, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _counts(codes: NDArray[np.int32], n_classes: int) -> list[int] | None:
-    """How often each code comes, a part at a time; None if there are others."""
+    """How often each code occurs, counted part by part; None if there are other codes."""
     counts = np.zeros(n_classes, np.int64)
     for first in range(0, len(codes), CODES_AT_A_TIME):
         part = codes[first : first + CODES_AT_A_TIME]
@@ -185,7 +185,7 @@ def open_table(folder: str | os.PathLike[str]) -> ConvertedTable:
     Raises
     ------
     ValueError
-        When the folder is not such, is damaged, or was written by a version with another format.
+        When it is no converted table, is damaged, or was written by a version with another format.
     OSError
         When it cannot be read.
     """
@@ -204,7 +204,7 @@ class ArrayWriter:
     """The files of a folder that is being written, row after row."""
 
     def __init__(self, folder: Path, rows: dict[str, int], n_inputs: int, dtypes: Any) -> None:
-        self._open = ExitStack()  # closes all, also where one cannot be
+        self._open = ExitStack()  # closes all files, even if one cannot be opened
         self._files = {}
         self._left = dict(rows)
         dtype, target_dtype = dtypes

@@ -17,12 +17,12 @@ from engine.system import atomic_files
 from engine.tables.csv_quotation import QuotationError, blank_lines, is_regular, mended
 from engine.tables.messages import counted, quoted
 
-MissingTexts = Mapping[str, int]  # that count as missing, and how often each stands in a column
+MissingTexts = Mapping[str, int]  # texts that count as missing, and how often each occurs
 
 PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv")
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-# How missing values are written in a CSV file, besides nothing at all.
+# How missing values are written in a CSV file, besides an empty field.
 MISSING = ("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
 HEADER_BYTES = 1 << 20  # that are read at first; more where the header does not end in them
 MOST_ROW_BYTES = 64 << 20  # of a single row
@@ -47,10 +47,10 @@ def read_table(
     path : Path
         Its ending says the format: .csv, .tsv, .parquet or .pq.
     missing : sequence of str
-        What stands for a missing value in a CSV file, besides nothing at all.
+        Texts that stand for a missing value in a CSV file, besides an empty field.
     keep_empty_rows : bool
-        Whether rows of a CSV file in which every value is missing are rows like others, as for
-        predictions, which are one to one with rows. A blank line is a row in no case.
+        Whether to keep rows of a CSV file in which every value is missing, so that each row gets
+        a prediction. A blank line is never a row.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -
 
 
 def _regular(path: Path, separator: str) -> Path | bytes:
-    """The file, or what polars can read of it where quotation marks stand for themselves."""
+    """The file, or a copy that polars can read if a quotation mark is only a character."""
     with path.open("rb") as file:
         text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
@@ -189,8 +189,8 @@ def _without_blank_lines(
 ) -> tuple[Path | bytes, list[str]]:
     """The text without blank lines, and notes about the lines that were removed.
 
-    As pandas, R and Python's csv.DictReader have it; but some programs write a row of one column
-    as a blank line where its value is missing.
+    pandas, R and Python's csv.DictReader skip blank lines too. But in a table of one column, some
+    programs write a missing value as a blank line.
     """
     text = source if isinstance(source, bytes) else source.read_bytes()
     found = blank_lines(text, separator)
@@ -219,8 +219,8 @@ def _without_blank_lines(
 def text_frame(source: Path | bytes, separator: str) -> pl.DataFrame:
     """A CSV file, or a part of one that begins with the header, as text, header included.
 
-    What a column holds is decided later, by all of its values, with reasons. The header is read as
-    a row, as polars renames columns of one name without a word.
+    The kind of a column is decided later, by all of its values. The header is read as a row, since
+    polars silently renames columns that have the same name.
     """
     return pl.read_csv(
         source, separator=separator, has_header=False, infer_schema=False, glob=False
@@ -228,7 +228,7 @@ def text_frame(source: Path | bytes, separator: str) -> pl.DataFrame:
 
 
 def check_width(path: Path, names: list[str], frame: pl.DataFrame) -> None:
-    """Raise ValueError if the header as it was read apart is not that of the frame."""
+    """Raise ValueError if the frame is not as wide as the header, which was read separately."""
     if frame.width != len(names):
         raise ValueError(
             f"{path}: the header has {len(names)} columns, but the rows have {frame.width}."
@@ -249,9 +249,9 @@ def without_missing(text: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
 
 
 def words_in(text: pl.DataFrame, frame: pl.DataFrame) -> dict[str, dict[str, int]]:
-    """The words of MISSING that are null in `frame`, how often each, by column.
+    """By column, the words of MISSING that are null in `frame`, and how often each occurs.
 
-    Of others a user has said that they stand for missing values.
+    Other texts are not listed, as the user has declared them as missing values.
     """
     n_before, n_after = text.null_count().row(0), frame.null_count().row(0)
     found = {}
@@ -270,7 +270,7 @@ def has_values(frame: pl.DataFrame) -> pl.Series:
 
 
 def header_of(path: Path) -> tuple[str, list[str]]:
-    """The separator, which is the one that cuts the header into most columns, and the header."""
+    """The separator (the one that cuts the header into the most columns), and the header."""
     start = b""
     with path.open("rb") as file:
         while (
@@ -320,7 +320,7 @@ def _first_row(text: str, separator: str) -> list[str]:
 
 
 def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
-    """The columns' names, each of its own, and what is worth saying about them."""
+    """The columns' names, which must be distinct, and notes about them."""
     names = [name or f"column {place}" for place, name in enumerate(header, start=1)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:

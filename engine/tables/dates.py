@@ -174,7 +174,7 @@ def _is_date(dtype: pl.DataType) -> bool:
 
 
 def _ticks(values: pl.Series) -> pl.Series:
-    """Microseconds since midnight, or 1970, or of time that passes."""
+    """Microseconds since midnight, since 1970, or of a duration."""
     if values.dtype == pl.Time:
         return values.to_physical() // 1000
     if values.dtype == pl.Date:
@@ -196,7 +196,7 @@ def durations(texts: pl.Series) -> pl.Series:
     return _groups(texts, _DURATION).select(passed.alias("passed")).to_series()
 
 
-@cache  # as to build them takes longer than to apply them to a hundred texts
+@cache  # building them takes longer than applying them to a hundred texts
 def _expressions() -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
     """From texts to the groups of each form, to the fields of a date, to numbers."""
     text = pl.col("text").str.strip_chars()

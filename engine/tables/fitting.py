@@ -43,7 +43,7 @@ from engine.tables.translation import Translation
 LEAST_ROWS = 10  # for a split
 EARLY_STOPPING_ROWS = 50  # training rows, of which some are set aside for validation
 VALIDATION_FRACTION = 0.1
-PATIENCE = 20  # epochs without a better loss there
+PATIENCE = 20  # epochs without a better validation loss
 INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
 
 
@@ -82,7 +82,7 @@ class TrainedTable:
     model: TableModel
     split: Split
     seconds: float
-    compiled: bool  # whether kernels had to be, which is part of the seconds
+    compiled: bool  # whether kernels were compiled, which is part of the seconds
     interrupted: bool
     scores: dict[str, Scores]
     held_out: Predicted | None
@@ -133,11 +133,11 @@ def prepared(
 def split(
     plan: PreparedTable, fraction: float, seed: int, early_stopping: bool | None = None
 ) -> Split:
-    """Hold rows out at random, the classes in equal shares where there are rows enough.
+    """Hold rows out at random, stratified by class if there are enough rows.
 
     Parameters
     ----------
-    plan : Plan
+    plan : PreparedTable
     fraction : float
         Share of the rows that are held out; 0 holds none out.
     seed : int
@@ -184,7 +184,7 @@ def trained(
 
     Parameters
     ----------
-    plan : Plan
+    plan : PreparedTable
     rows : Split
     settings : mapping
         Arguments of the network.
@@ -252,7 +252,7 @@ def warnings_of(
 
 
 def of_checkpoint(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The name of the checkpoint's file, by which the same command knows its model again."""
+    """The name of the checkpoint's file, by which the same command recognises its model."""
     checkpoint = settings.get("checkpoint")
     return {} if checkpoint is None else {"checkpoint": Path(checkpoint.path).name}
 
@@ -273,7 +273,7 @@ class FitTime:
 
 @contextmanager
 def timed_fit() -> Iterator[FitTime]:
-    """Watch a fit; what is found stands there once it has ended."""
+    """Time a fit; the record that it yields is filled in when the fit has ended."""
     found = FitTime()
     start = time.perf_counter()
     with event.install_recorder("numba:compile") as recorder:
@@ -290,7 +290,7 @@ def _share(part: RowsOfTable, fraction: float) -> int:
 
 
 def _stratified(part: RowsOfTable, target: Target, n_aside: int) -> tuple[bool, str]:
-    """Whether each class can be in both parts in its share, and the words for it."""
+    """Whether the split can be stratified by class, and a description of the split."""
     if target.task != CLASSIFICATION:
         return False, "at random"
     classes, counts = np.unique(part.y, return_counts=True)
@@ -333,7 +333,7 @@ def _set_aside(
 
 
 def _stopping(rows: Split, task: str) -> dict[str, Any]:
-    """Stop by the loss: on few rows, accuracy stands still long before a network has learnt."""
+    """Stop by the loss: on few rows, accuracy stops changing long before training has converged."""
     if rows.validation is None:
         return {"early_stopping": False}
     scoring = minus_log_loss if task == CLASSIFICATION else "r2"
@@ -343,7 +343,7 @@ def _stopping(rows: Split, task: str) -> dict[str, Any]:
 def _validation_data(
     preprocessing: ColumnTransformer, seen: RowsOfTable, training: RowsOfTable, task: str
 ) -> dict[str, Any]:
-    """Validation data for the network, as it sees its own."""
+    """Validation data for the network, transformed like its training data."""
     y = seen.y
     if task == CLASSIFICATION:
         known = np.isin(y, training.y)  # a class of one row may be held out

@@ -1,7 +1,7 @@
 """columns.json, which describes a converted table: written last, checked before it is used.
 
-A training takes hours, and what it needs of these facts it needs at its end; so that all of them
-are there, of their types, and fit each other, is seen when the folder is opened.
+Training may take hours, and needs these facts at its end. So they are checked when the folder is
+opened: whether all of them are there, have the right types, and agree with each other.
 """
 
 import json
@@ -59,7 +59,7 @@ def is_converted(folder: Path) -> bool:
 
 
 def write_metadata(folder: Path, target: Target, columns: list[Column], facts: Metadata) -> None:
-    """What the files hold, for people and for `read_facts`."""
+    """Write what the files hold, for people and for `read_metadata`."""
     all_facts = {
         "format": FORMAT,
         "mlp-engine": __version__,
@@ -111,7 +111,7 @@ def _column(stored: Metadata) -> Column:
 
 
 def _wrong_reading(columns: list[Metadata]) -> str:
-    """A reading that is no text, in words; tables that nothing was read in need not have any."""
+    """A reading that is not text, in words; columns need not have a reading."""
     readings = [column.get("reading", "") for column in columns]
     wrong = [reading for reading in readings if type(reading) is not str]
     return f"a column's reading is {wrong[0]!r}" if wrong else ""

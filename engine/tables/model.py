@@ -64,7 +64,7 @@ class TableModel:
     training : dict
         How it was trained, and how it did; for people to read.
     examples : TableExamples or None
-        A few of the rows that it learnt from, and what it gives for them.
+        A few made-up rows, and what it gives for them.
     """
 
     pipeline: Pipeline
@@ -82,7 +82,7 @@ class TableModel:
         return translation_of(self.pipeline)
 
     def matched(self, frame: pl.DataFrame) -> Matched:
-        """Hold a table's columns to those of the model; ValueError if it lacks what it takes."""
+        """Match a table's columns with those of the model; ValueError if they do not fit."""
         _refuse_missing_columns(frame, [c for c in self.columns if c.reading != PART])
         notes = self._extra_columns(frame)
         if self.translation is not None:
@@ -103,7 +103,7 @@ class TableModel:
     def rows_with_target(
         self, frame: pl.DataFrame, words: MissingTexts = MappingProxyType({})
     ) -> tuple[WithTarget, list[str]]:
-        """The rows that can be judged, their target, and what is to be said of it.
+        """The rows with a target, for scoring, and notes about the target.
 
         `words` are those of the target in a CSV file that count as missing.
         """
@@ -261,7 +261,7 @@ def _other_kind(series: pl.Series, column: Column) -> str:
 
 
 def _unknown(prepared: pl.DataFrame, columns: Sequence[Column]) -> list[str]:
-    """Values that the rows which were learnt from did not have."""
+    """Notes about missing values and categories that the training rows did not have."""
     notes = []
     for column in columns:
         series = prepared[column.name]

@@ -267,7 +267,7 @@ def _parts(texts: pl.Series) -> pl.DataFrame:
     return texts.to_frame("text").select(groups).unnest("text").select(parts)
 
 
-@cache  # as to build them takes longer than to apply them to a hundred texts
+@cache  # building them takes longer than applying them to a hundred texts
 def _expressions() -> tuple[pl.Expr, list[pl.Expr]]:
     """From texts to groups, and from groups to parts and numbers."""
     groups = _normal(pl.col("text")).str.extract_groups(_WHOLE)
@@ -282,7 +282,7 @@ def _expressions() -> tuple[pl.Expr, list[pl.Expr]]:
             )
             <= 1
         )
-        # A minus behind is that of book-keeping, where amounts have two decimals.
+        # A trailing minus is bookkeeping notation, where amounts have two decimals.
         & (pl.col("last").is_null() | pl.col("body").str.contains(r"[.,]\d\d$"))
     )
     minus = (

@@ -50,7 +50,7 @@ def scored(task: str, y: NDArray[Any], predicted: Predicted) -> Scores:
 
 
 def check_scores(task: str, said: Any) -> None:
-    """ValueError if what a file says of scores lacks one of `scored`, or is not of its kind."""
+    """ValueError if the scores in a file lack a score of the task, or are not numbers."""
     names = set(CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES)
     for scores in said.values():
         if not names <= scores.keys() or not all(

@@ -1,7 +1,7 @@
 """Tables in one or several files, batch by batch, so that memory stays bounded.
 
-CSV is cut at the ends of rows, and each part parsed by polars as the whole would be; of Parquet a
-slice of the rows is read at a time. Every batch knows which row of the table it begins with.
+A CSV file is cut at the ends of rows, and polars parses each part as it would the whole file; of a
+Parquet file, one slice of the rows is read at a time. Each batch has the number of its first row.
 """
 
 import csv
@@ -39,14 +39,14 @@ from engine.tables.messages import counted, quoted
 from engine.tables.metadata import is_converted
 
 PART_BYTES = 4 << 20  # of a CSV file, parsed at a time;
-COLUMNS = 256  # so many more for every so many columns, each of which takes time in each part
+COLUMNS = 256  # another PART_BYTES for each so many columns, as each takes time in each part
 CELLS = 1 << 20  # of a Parquet file, read at a time
 
 
 class Batch(NamedTuple):
     """Some rows of a table; `first_row` is the number of the first, from 1, empty ones left out.
 
-    `words` are those that count as missing, of the columns that have such.
+    `words` are the texts that count as missing, by column.
     """
 
     frame: pl.DataFrame

@@ -16,7 +16,7 @@ from engine.tables.messages import AS_VALUE, count_as_missing, counted
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
 MOST_CLASSES_OF_NUMBERS = 20  # distinct whole numbers that are taken for classes
-ROWS_A_CLASS = 5  # on average, for that
+ROWS_A_CLASS = 5  # on average, for numbers to be taken for classes
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def target_by(facts: TargetFacts, task: str | None) -> Target:
         raise ValueError(f"The target {name!r} {facts.no_spread}, or name another column.")
     target = Target(name, kind, task or inferred, "as you asked" if task else reason)
     if target.task == CLASSIFICATION and kind == NUMBER and not facts.all_whole:
-        target = replace(target, kind=CATEGORY)  # as scikit-learn takes fractions for no classes
+        target = replace(target, kind=CATEGORY)  # scikit-learn accepts no fractions as classes
     if target.task == REGRESSION and kind != NUMBER:
         raise ValueError(
             f"The target {name!r} holds {column_kinds.IN_WORDS[kind]}; regression needs numbers. "

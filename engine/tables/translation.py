@@ -36,7 +36,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         "order": "day-first", "parts": ["time of year"]}``, or of kind "time" or "duration"; or
         ``{"kind": "text"}``. Other columns stay as they are.
     target : dict, optional
-        That of the target.
+        The reading of the target.
     missing : list of str, optional
         Texts that stand for a missing value, as they did in the table.
 
@@ -156,7 +156,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return n_features + len(self.source_of())
 
     def check_sound(self) -> None:
-        """Raise an error if its readings are none that training makes: a file may be forged."""
+        """Raise an error if training could not have made its readings: a file may be forged."""
         names = self.feature_names_in_.tolist()
         if len(names) != self.n_features_in_ or len({*names}) < len(names):
             raise ValueError(f"a translation of {self.n_features_in_!r:.40} columns")
@@ -275,7 +275,7 @@ def _written(value: float, reading: Reading) -> str | None:
 
 
 def _from_pandas(name: str, column: Any) -> pl.Series:
-    """A column of pandas, with null for what is missing in any of its ways."""
+    """A pandas column, with null for every kind of missing value."""
     kind = getattr(column.dtype, "kind", "O")
     if kind == "M":
         if getattr(column.dt, "tz", None) is not None:

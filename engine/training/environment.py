@@ -1,7 +1,7 @@
 """The environment of a run: the processor, versions, compiler settings and sources.
 
-Checkpoints and Dask's workers are held to it: a run goes on only where it gives the same bits. Of
-the sources, only those count from which the numbers come: a change elsewhere refuses no checkpoint.
+Checkpoints and Dask's workers compare it: a run is only resumed if it gives the same bits. Only the
+sources that affect the numbers count: a change elsewhere does not invalidate a checkpoint.
 """
 
 import functools
@@ -17,8 +17,8 @@ from engine.compiler.cache_key import COMPILER_SETTINGS, KERNELS, digest_of, sou
 
 Environment = dict[str, str]
 
-# The folders with kernels, and the files that decide where a run begins, how far it goes, and which
-# of its parameters come back.
+# The folders with kernels, and the files that decide the initial values of a run, when it stops,
+# and which of its parameters it returns.
 RUNS = (
     *KERNELS,
     "network.py",
@@ -52,13 +52,13 @@ def environment() -> Environment:
 
 @functools.cache
 def sources() -> str:
-    """A hash of the sources that decide on the numbers of a run, where they can be read."""
+    """A hash of the sources that determine the numbers of a run; "unknown" if unreadable."""
     found = sources_in(RUNS)
     return digest_of(found).hexdigest()[:12] if found else "unknown"
 
 
 def differences(theirs: Environment, ours: Environment) -> list[str]:
-    """What is not the same, in words; none where the bits are the same.
+    """The differences in words; none if the bits of results are the same.
 
     >>> differences({"numpy": "2.3.0", "processor": "znver3"}, {"numpy": "2.4.6"})
     ['numpy 2.3.0, here 2.4.6', 'processor znver3, here none']
@@ -76,7 +76,7 @@ def differences(theirs: Environment, ours: Environment) -> list[str]:
 
 
 def of_features(theirs: str, ours: str) -> str:
-    """The features that one has and the other has not, of LLVM's lists.
+    """The processor features that only one of two LLVM feature lists has.
 
     >>> of_features("+avx2,-avx512f", "+avx2,+avx512f")
     'without avx512f'

@@ -427,7 +427,7 @@ def test_a_checkpoint_in_a_folder_that_is_not_there_is_refused_at_once(done, fol
     model = ("--model", tmp_path / "iris.skops")
     said = refused(done, *table, *model, "--checkpoint", nowhere)
     assert f"{nowhere} cannot be written: No such file or directory" in said
-    assert "--checkpoint FILE, where, is missing" in refused(
+    assert "--checkpoint-every needs --checkpoint FILE" in refused(
         done, *table, *model, "--checkpoint-every", "5"
     )
 

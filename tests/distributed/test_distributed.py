@@ -697,7 +697,9 @@ def test_too_little_memory_is_told_with_what_to_do(client):
         raise MemoryError("Unable to allocate 9 TiB")
 
     X, y, _ = dask_of(*rows())
-    with pytest.raises(ClusterError, match=r"Unable to allocate 9 TiB.*begin more, or with more"):
+    with pytest.raises(
+        ClusterError, match=r"Unable to allocate 9 TiB.*start more, or give each more"
+    ):
         distributed.fit(model(), X.map_blocks(broken, dtype=X.dtype), y, client=client)
 
 

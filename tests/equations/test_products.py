@@ -12,7 +12,7 @@ from tests import cases, tiled
 from tests.processes import result_of
 
 # Units above, units below, vectors of samples: whole tiles, what is left over, two blocks of units,
-# samples turned for dW in panels of several vectors and of one.
+# samples transposed for dW in panels of several vectors and of one.
 SHAPES = [
     (1, 1, 1),
     (3, 2, 2),
