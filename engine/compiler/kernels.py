@@ -21,7 +21,9 @@ from typing import Any
 from numba.core import codegen, compiler, registry, sigutils
 
 from engine.compiler.cache import CheckedCache, remember_symbol
+from engine.system.free_memory import can_map
 
+SPARE_BYTES = 2**24  # to load or compile a kernel; a loaded one takes less than a tenth
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -44,6 +46,7 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         self.within = (LinkedKernel if called else InlinedKernel)(function, options)
 
     def compile(self, sig: Any) -> Any:
+        require_memory()
         with no_garbage_collection():
             return super().compile(sig)
 
@@ -52,6 +55,12 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
 
     def get_overload(self, sig: Any) -> Any:
         return self.within.get_overload(sig)
+
+
+def require_memory() -> None:
+    """Raise MemoryError if there is too little: LLVM would end the process, not raise an error."""
+    if not can_map(SPARE_BYTES):
+        raise MemoryError("There is no memory left to load or compile a kernel: free some.")
 
 
 @contextmanager

@@ -32,6 +32,8 @@ from engine.solvers.solver import (
 from engine.solvers.state import Settings, State, euclidean_norm
 from engine.sums.blas import hold_blas, limit_own_thread
 
+CHECK_SECONDS = 1.0  # between looks whether SciPy's thread still runs
+
 
 class LBFGS(FullBatch):
     """L-BFGS under way (a `Minimisation`): an iteration in each `advance`.
@@ -228,13 +230,17 @@ class ScipyLoop:
     def begin(self) -> Asked:
         """Start the thread; returns its first request."""
         self._exchange.context = copy_context()
+        for_thread = (Alive(),)
+        self._exchange.alive = weakref.ref(for_thread[0])
         try:
-            _thread.start_new_thread(self._exchange.run, ())
+            _thread.start_new_thread(self._exchange.run, for_thread)
         except RuntimeError as error:
             raise MemoryError(
                 f"The thread that L-BFGS runs in could not be started ({error}): free memory, or "
                 "end other threads."
             ) from error
+        finally:
+            del for_thread
         return self._exchange.wait()
 
     def answer(self, cost: float, gradient: NDArray[np.float64]) -> Asked:
@@ -251,6 +257,10 @@ class ScipyLoop:
         self._close()
 
 
+class Alive:
+    """An object that only SciPy's thread holds, so that it goes away with the thread."""
+
+
 class Exchange:
     """What the two threads share. Each waits on a lock that the other one releases."""
 
@@ -258,6 +268,7 @@ class Exchange:
         self._start = start
         self._options = options
         self.context = copy_context()
+        self.alive: Callable[[], Alive | None] = lambda: None
         self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: the run is closed
         self._question: Asked | BaseException | None = None
         self._iterate: NDArray[np.float64] | None = None
@@ -267,8 +278,13 @@ class Exchange:
         self._asked.acquire()
 
     def wait(self) -> Asked:
-        """Wait for the next request of SciPy's loop."""
-        self._asked.acquire()
+        """Wait for the next request of SciPy's loop.
+
+        Checks once a second: a thread without memory may end before it can release the lock.
+        """
+        while not self._asked.acquire(timeout=CHECK_SECONDS):
+            if self.alive() is None and not self._asked.acquire(blocking=False):
+                raise MemoryError("The thread that L-BFGS runs in has ended: free memory.")
         question, self._question = self._question, None
         if isinstance(question, BaseException):
             raise question
@@ -281,7 +297,7 @@ class Exchange:
         if self.answered.locked():
             self.answered.release()
 
-    def run(self) -> None:
+    def run(self, _alive: Alive) -> None:
         """What the thread runs."""
         try:
             self.context.run(self._minimise)

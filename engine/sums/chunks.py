@@ -5,7 +5,6 @@ thread, and the sums of the chunks are added in order, in float64. So the bits o
 depend on the number of threads.
 """
 
-import mmap
 import os
 import threading
 from contextlib import suppress
@@ -21,14 +20,16 @@ from engine.sums.blocks import COST, FORWARD, GRADIENT
 from engine.sums.samples import Layers, Samples
 from engine.sums.threads import Task, ThreadTeam
 from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker
+from engine.system.free_memory import can_map
 
 if TYPE_CHECKING:
     from engine.sums.threads import Threads
 
 MOST_CHUNKS = 64
 MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each
-
-SPARE_BYTES = 2**20  # without them, no threads: see `_has_spare_memory`
+# A thread needs a little memory. Numba's dispatcher (0.68) does not check whether its allocations
+# succeed, and crashes if one fails: without so many bytes, no threads are started.
+SPARE_BYTES = 2**20
 
 IN_ORDER = np.empty(0, np.int32)  # no order: the samples one after the other
 
@@ -197,7 +198,7 @@ class ChunkSums:
 
         self._prepare(min(self._n_threads, len(chunks)))
         others = self._workers[1 : len(chunks)]
-        if others and not _has_spare_memory():
+        if others and not can_map(SPARE_BYTES):
             others = []  # the caller does it alone
         handed: list[Task] = []
         try:
@@ -255,19 +256,6 @@ class ChunkSums:
             self._workers, self._team, self._process = [], None, os.getpid()
         while len(self._workers) < n_threads:
             self._workers.append(new_worker(self._backend, self._layers, self._samples))
-
-
-def _has_spare_memory() -> bool:
-    """Whether the process may still map some memory.
-
-    A thread needs a little. Numba's dispatcher (0.68) does not check whether its allocations
-    succeed, and crashes if one fails.
-    """
-    try:
-        mmap.mmap(-1, SPARE_BYTES).close()
-    except OSError:
-        return False
-    return True
 
 
 class Total:

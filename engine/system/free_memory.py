@@ -1,6 +1,7 @@
 """How much memory this process can still allocate, by all limits."""
 
 import math
+import mmap
 from pathlib import Path
 
 from engine.system import control_groups
@@ -9,6 +10,18 @@ from engine.system import control_groups
 def memory_left() -> float:
     """Bytes that this process can still allocate; inf where the system does not say."""
     return max(0.0, min(_of_machine(), _of_groups(), *_of_process()))
+
+
+def can_map(n_bytes: int) -> bool:
+    """Whether this process can map so many bytes at this moment. Takes microseconds.
+
+    To be asked before a library allocates that crashes, or ends the process, if it gets no memory.
+    """
+    try:
+        mmap.mmap(-1, n_bytes).close()
+    except OSError:
+        return False
+    return True
 
 
 def of_process(field: str, pid: int | str = "self") -> int | None:

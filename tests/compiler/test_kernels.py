@@ -11,7 +11,7 @@ import pytest
 from numba.core import config, registry
 
 from engine.compiler import jit as compiler
-from engine.compiler.cache import cache_folder, called_by, is_loaded
+from engine.compiler.cache import CheckedCache, cache_folder, called_by, is_loaded
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
 
@@ -55,6 +55,28 @@ def quadruple():
 
 RESULT = (4 * NUMBERS).tolist()
 LOADED, COMPILED = [1, 0], [0, 1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_loaded():
+    """Machine code that was loaded from the cache cannot be looked into."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CheckedCache, "load_overload", lambda *_: None)
+        yield
+
+
+def test_without_memory_no_kernel_is_loaded_or_compiled(monkeypatch):
+    """LLVM would end the process."""
+
+    @jit
+    def three_times(x):
+        return 3 * x
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.compiler.kernels.can_map", lambda n_bytes: False)
+        with pytest.raises(MemoryError, match="no memory left to load or compile a kernel: free"):
+            three_times(2)
+    assert three_times(2) == 6
 
 
 def test_a_kernel_that_is_compiled_once_stands_outside_its_callers():

@@ -323,7 +323,7 @@ def test_rows_that_another_cluster_holds_are_refused_at_once(client):
     with pytest.raises(ValueError, match=f"X is held by .* at {elsewhere}, and no client .*ive; p"):
         distributed.fit(model(), X, y)
     with (
-        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as local,
         Client(local, set_as_default=False) as other,
     ):
         message = f"y is held by the cluster at {elsewhere}, but .* at {local.scheduler_address};"

@@ -57,7 +57,7 @@ def test_work_goes_on_without_a_thread_that_dies_as_it_prepares():
 def test_no_thread_begins_where_the_process_may_map_no_memory(monkeypatch):
     expected = evaluated(1)
     monkeypatch.setattr(
-        "engine.sums.chunks.mmap.mmap", lambda *arguments: (_ for _ in ()).throw(OSError)
+        "engine.system.free_memory.mmap.mmap", lambda *arguments: (_ for _ in ()).throw(OSError)
     )
     monkeypatch.setattr(_thread, "start_new_thread", lambda *arguments: pytest.fail("a thread"))
     assert evaluated(3) == expected

@@ -700,15 +700,20 @@ def test_threads_end_when_train_returns_or_raises(solver):
 
 
 def test_threads_of_single_evaluations_end_with_their_network():
-    before = threads_before()
+    """Threads of earlier tests may end meanwhile: then it is tried again."""
     X, Y, _ = problem()
-    network = Network(NETWORK.sizes, hidden="tanh", output="sigmoid")
-    theta = network.initial_parameters(seed=1)
-    for _ in range(2):
-        network.cost_and_gradient(theta, X, Y, backend="numpy", n_threads=3)
-        assert threads_now() - before == 2
-    del network
-    assert soon(lambda: threads_now() <= before)
+    for _ in range(5):
+        before, more = threads_before(), []
+        network = Network(NETWORK.sizes, hidden="tanh", output="sigmoid")
+        theta = network.initial_parameters(seed=1)
+        for _ in range(2):
+            network.cost_and_gradient(theta, X, Y, backend="numpy", n_threads=3)
+            more.append(threads_now() - before)
+        del network
+        assert soon(lambda: threads_now() <= before)  # noqa: B023  # called at once
+        if more == [2, 2]:
+            return
+    pytest.fail(f"{more} more threads")
 
 
 # Beside other threads and processes
@@ -792,7 +797,7 @@ def test_runs_under_dask_have_the_bits_of_runs_alone():
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

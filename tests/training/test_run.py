@@ -1,12 +1,14 @@
 """engine/training/run.py: the loop of every run, and many runs in turns."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 
 from engine import Network, train
 from engine.equations.backends import BACKENDS
+from engine.solvers.lbfgs import Abandoned
 from engine.solvers.solver import SOLVERS, Problem
 from engine.solvers.state import Settings, new_state
 from engine.sums.samples import Samples
@@ -120,6 +122,30 @@ def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
     assert run_of("lbfgs", 5).to_its_end() == "max_iter"  # alone, it needs none
     with pytest.raises(MemoryError, match="The thread that L-BFGS runs in could not be started"):
         run_of("lbfgs", 5).advance()
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_a_thread_that_ends_without_a_word_is_noticed(monkeypatch, lost):
+    """Without memory a new thread ends before its first line, and a later one before it can say."""
+    monkeypatch.setattr("engine.solvers.lbfgs.CHECK_SECONDS", 0.01)
+    ended = threading.Event()
+
+    def loop(evaluate, start, callback, options):
+        for _ in range(lost):
+            evaluate(start)
+        ended.set()
+        raise Abandoned  # in silence
+
+    def never_runs(function, arguments):
+        assert lost == 0
+
+    monkeypatch.setattr("engine.solvers.lbfgs.minimise", loop)
+    if lost == 0:
+        monkeypatch.setattr("engine.solvers.lbfgs._thread.start_new_thread", never_runs)
+    run = run_of("lbfgs", 5)
+    with pytest.raises(MemoryError, match="The thread that L-BFGS runs in has ended: free memory"):
+        run.advance()
+    assert ended.is_set() == (lost > 0)
 
 
 def test_a_run_that_was_closed_is_not_advanced():

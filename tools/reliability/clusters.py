@@ -150,7 +150,9 @@ def cluster_of_two() -> Iterator[Any]:
 
     library: Any = distributed
     with (
-        library.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as here,
+        library.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as here,
         library.Client(here) as client,
     ):
         yield client
