@@ -543,10 +543,11 @@ def soon(condition, seconds=1.0):
 def threads_before():
     """How many threads there are, once those of earlier tests have ended that will."""
     gc.collect()
-    number = threads_now() + 1
-    while (now := threads_now()) < number:
-        number = now
+    number, unchanged = threads_now(), 0
+    while unchanged < 4:
         time.sleep(0.05)
+        unchanged = unchanged + 1 if threads_now() == number else 0
+        number = threads_now()
     return number
 
 
