@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine import __version__
 from engine.solvers.state import COST, RATE
 from engine.system.tensor_layout import NAMES, laid_out
-from engine.training import checkpoint_files, evaluation_log
+from engine.training import checkpoint_files, lbfgs_evaluation_log
 from tools.fuzz_forgery import DEEP, FORGERIES, HUGE, NOT_FINITE, STRANGE, with_another
 
 HEADERS = ("huge claim", "overlapping claims", "a name twice", "deep nesting", "huge header")
@@ -290,7 +290,9 @@ def another_log(generator: random.Random, held: Held, others: list[Path]) -> boo
             record = bytearray(records[a][:-4])
             place = generator.randrange(begin, len(record))
             record[place] ^= 1 << generator.randrange(8)
-            records[a] = bytes(record) + evaluation_log.CHECKSUM.pack(zlib.crc32(bytes(record)))
+            records[a] = bytes(record) + lbfgs_evaluation_log.CHECKSUM.pack(
+                zlib.crc32(bytes(record))
+            )
         held.log = b"".join(records)
     return False
 

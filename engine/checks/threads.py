@@ -11,7 +11,7 @@ from sklearn.base import clone
 from engine.checks.problem import CheckProblem, evenly_spread, parts_of
 from engine.checks.report import THREADS, Check, unusable, worst
 from engine.estimators.input_validation import Rows
-from engine.sums.threads import usable_cores
+from engine.sums.thread_count import usable_cores
 from engine.sums.workers import SPAN_SAMPLES
 
 MOST_ROWS, FEWEST_ROWS = 4 * SPAN_SAMPLES, SPAN_SAMPLES + 32  # four chunks, two chunks

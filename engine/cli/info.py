@@ -35,7 +35,7 @@ def info() -> None:
     from threadpoolctl import threadpool_info
 
     from engine import __version__
-    from engine.sums.threads import most_threads, usable_cores
+    from engine.sums.thread_count import most_threads, usable_cores
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)

@@ -21,7 +21,7 @@ from distributed import (
 )
 from distributed.client import ClosedClientError
 
-from engine.sums.threads import usable_cores
+from engine.sums.thread_count import usable_cores
 from engine.training.environment import differences, environment
 from engine.training.identity import identity_of_blas
 

@@ -20,7 +20,7 @@ from engine.estimators.base import ROWS_LOOKED_AT
 from engine.estimators.input_validation import spread_step
 from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Layers
-from engine.sums.threads import Threads
+from engine.sums.thread_count import Threads
 
 # Copies of each label in the representative rows: scikit-learn warns if half are distinct.
 COPIES = 3

@@ -22,7 +22,7 @@ from engine.sums.blas import limit_own_thread, one_blas_thread
 from engine.sums.blocks import FORWARD, GRADIENT
 from engine.sums.chunks import IN_ORDER, Total, weight_of_chunk
 from engine.sums.samples import Layers, Samples, columns_of
-from engine.sums.threads import ThreadTeam
+from engine.sums.thread_team import ThreadTeam
 from engine.sums.workers import Worker, new_worker
 from engine.training.identity import Identity, identities_of_chunk
 

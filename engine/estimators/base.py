@@ -37,7 +37,7 @@ from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings
 from engine.sums.chunks import DistributedSamples, chunk_bounds
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
-from engine.sums.threads import Threads, choose
+from engine.sums.thread_count import Threads, choose
 from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.identity import Identity

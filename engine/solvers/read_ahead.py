@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.solvers.batches import BUFFER_BLOCKS
 from engine.sums.samples import Inputs
-from engine.sums.threads import Task, ThreadTeam
+from engine.sums.thread_team import Task, ThreadTeam
 from engine.system.mapped_files import address_of, ask_for, can_ask, expect, mapping_of
 
 

@@ -18,12 +18,12 @@ from engine.equations.backends import NUMPY, Backend
 from engine.sums.blas import limit_own_thread
 from engine.sums.blocks import COST, FORWARD, GRADIENT
 from engine.sums.samples import Layers, Samples
-from engine.sums.threads import Task, ThreadTeam
+from engine.sums.thread_team import Task, ThreadTeam
 from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker
 from engine.system.free_memory import can_map
 
 if TYPE_CHECKING:
-    from engine.sums.threads import Threads
+    from engine.sums.thread_count import Threads
 
 MOST_CHUNKS = 64
 MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each

@@ -18,7 +18,7 @@ from engine.sums.chunks import (
     total_weight,
 )
 from engine.sums.samples import Layers, Samples
-from engine.sums.threads import Threads, choose
+from engine.sums.thread_count import Threads, choose
 from engine.sums.workers import SPAN_SAMPLES
 
 

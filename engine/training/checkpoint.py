@@ -31,8 +31,8 @@ from engine.training.checkpoint_files import (
     write,
 )
 from engine.training.checkpoint_verifier import Expected, Verifier
-from engine.training.evaluation_log import EvaluationLog
 from engine.training.identity import Identity, differences
+from engine.training.lbfgs_evaluation_log import EvaluationLog
 from engine.training.result import DivergedError
 
 SECONDS = 30.0  # between checkpoints, by default

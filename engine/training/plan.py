@@ -2,7 +2,7 @@
 
 from engine.equations.backends import Backend
 from engine.sums.chunks import chunk_bounds, chunk_samples
-from engine.sums.threads import Threads
+from engine.sums.thread_count import Threads
 from engine.training.result import Plan
 
 

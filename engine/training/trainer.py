@@ -19,7 +19,7 @@ from engine.sums.blas import one_blas_thread
 from engine.sums.chunks import chunk_bounds
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
-from engine.sums.threads import choose
+from engine.sums.thread_count import choose
 from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
 from engine.training.checkpoint_restoration import expected_of_result
 from engine.training.identity import Identity, identity_of_training

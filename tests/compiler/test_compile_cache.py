@@ -863,6 +863,7 @@ def test_each_room_s_files_change_what_depends_on_them_and_nothing_else(copied):
     before = identities()
     rooms = {path.name for path in copied.iterdir() if path.is_dir()}
     assert rooms == OF_KERNELS | OF_NEITHER
+    assert [name for name in OF_RUNS if not (copied / name).is_file()] == []
     for source in sorted(copied.rglob("*.py")):
         room = source.relative_to(copied).parts[0]
         decides = source.relative_to(copied).as_posix() in OF_RUNS

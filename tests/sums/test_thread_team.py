@@ -9,7 +9,7 @@ import pytest
 
 from engine import Network
 from engine.sums.chunks import Total
-from engine.sums.threads import ThreadTeam
+from engine.sums.thread_team import ThreadTeam
 
 NETWORK = Network((3, 5, 2))
 

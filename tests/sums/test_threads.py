@@ -14,16 +14,18 @@ import threading
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from engine import Network, train
 from engine.equations.backends import BACKENDS
-from engine.sums import threads
+from engine.sums import thread_count, thread_team
 from engine.sums.chunks import ChunkSums
 from engine.sums.samples import Samples
-from engine.sums.threads import PAYS_FROM, ThreadTeam, choose, most_threads, quota, usable_cores
+from engine.sums.thread_count import PAYS_FROM, choose, most_threads, quota, usable_cores
+from engine.sums.thread_team import ThreadTeam
 from engine.sums.workers import ArrayWorker, TiledWorker
 from engine.system import control_groups
 from tests import processes
@@ -176,8 +178,8 @@ def test_a_forward_pass_has_the_same_bits_on_any_number_of_threads(n_threads, mo
     X, _, _ = problem(n_samples=2 * n_threads * CHUNK)
     theta = NETWORK.initial_parameters(seed=1)
     expected = NETWORK.forward(theta, X, backend).tobytes()
-    monkeypatch.setattr(threads, "PAYS_FROM", 0)
-    monkeypatch.setattr(threads, "most_threads", lambda: n_threads)
+    monkeypatch.setattr(thread_count, "PAYS_FROM", 0)
+    monkeypatch.setattr(thread_count, "most_threads", lambda: n_threads)
     with running(TiledWorker, ArrayWorker, at_once=n_threads) as seen:
         assert NETWORK.forward(theta, X, backend).tobytes() == expected
     assert len(seen) == n_threads
@@ -295,11 +297,10 @@ def test_one_thread_is_the_callers_own():
     assert seen == {threading.get_ident()}
 
 
-def test_more_threads_than_chunks_start_no_more_than_there_are_chunks():
-    before = threads_before()
+def test_more_threads_than_chunks_start_no_more_than_there_are_chunks(team_threads):
     objective = objective_of(1000, n_samples=2 * CHUNK)
     assert evaluated(objective) == evaluated(objective_of(1, n_samples=2 * CHUNK))
-    assert threads_now() <= before + 1  # and the caller's
+    assert team_threads() == 1  # and the caller's
 
 
 REFUSED = [
@@ -439,7 +440,7 @@ def test_usable_cores_without_affinity_are_all(tmp_path, monkeypatch):
     ],
 )
 def test_omp_num_threads_lowers_the_most_threads(monkeypatch, variable, most):
-    monkeypatch.setattr(threads, "usable_cores", lambda: 4)
+    monkeypatch.setattr(thread_count, "usable_cores", lambda: 4)
     if variable is None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     else:
@@ -448,7 +449,7 @@ def test_omp_num_threads_lowers_the_most_threads(monkeypatch, variable, most):
 
 
 def test_without_a_number_work_and_cores_decide(monkeypatch):
-    monkeypatch.setattr(threads, "most_threads", lambda: 4)
+    monkeypatch.setattr(thread_count, "most_threads", lambda: 4)
     assert choose(None, PAYS_FROM, 9) == (4, "9 chunks, 4 usable cores")
     assert choose(None, PAYS_FROM, 3) == (3, "3 chunks, 4 usable cores")
     assert choose(None, PAYS_FROM - 1, 9) == (
@@ -460,7 +461,7 @@ def test_without_a_number_work_and_cores_decide(monkeypatch):
 
 
 def test_the_plan_says_why_small_work_stays_on_one_thread(monkeypatch):
-    monkeypatch.setattr(threads, "most_threads", lambda: 4)
+    monkeypatch.setattr(thread_count, "most_threads", lambda: 4)
     few = fit(n_samples=10, backend="numpy")
     assert few.plan.n_threads == 1
     assert "threads 1: all samples of a step fit into one chunk" in few.plan.why
@@ -473,8 +474,8 @@ def test_the_plan_says_why_small_work_stays_on_one_thread(monkeypatch):
 
 
 def test_the_plan_says_why_large_work_is_shared(monkeypatch):
-    monkeypatch.setattr(threads, "most_threads", lambda: 4)
-    monkeypatch.setattr(threads, "PAYS_FROM", 1000)
+    monkeypatch.setattr(thread_count, "most_threads", lambda: 4)
+    monkeypatch.setattr(thread_count, "PAYS_FROM", 1000)
     with running(ArrayWorker, at_once=4) as seen:
         result = fit(n_samples=8 * CHUNK, backend="numpy")
     assert len(seen) == 4
@@ -488,15 +489,15 @@ def test_the_plan_counts_the_threads_that_a_batch_has_work_for(
     monkeypatch, batch_size, used, n_threads
 ):
     """Not those that all samples would have."""
-    monkeypatch.setattr(threads, "most_threads", lambda: 3)
-    monkeypatch.setattr(threads, "PAYS_FROM", 1)
+    monkeypatch.setattr(thread_count, "most_threads", lambda: 3)
+    monkeypatch.setattr(thread_count, "PAYS_FROM", 1)
     told = {"solver": "sgd", "batch_size": batch_size, "max_iter": 1, "n_threads": n_threads}
     assert fit(n_samples=6 * CHUNK, backend="numpy", **told).plan.n_threads == used
 
 
 def test_a_step_whose_batch_is_little_work_stays_on_one_thread(monkeypatch):
-    monkeypatch.setattr(threads, "most_threads", lambda: 3)
-    monkeypatch.setattr(threads, "PAYS_FROM", NETWORK.layers.multiply_adds * 3 * CHUNK)
+    monkeypatch.setattr(thread_count, "most_threads", lambda: 3)
+    monkeypatch.setattr(thread_count, "PAYS_FROM", NETWORK.layers.multiply_adds * 3 * CHUNK)
     run, of_steps = ArrayWorker.run, set()
 
     def noted(worker, task, theta, order, *others):
@@ -540,20 +541,26 @@ def soon(condition, seconds=1.0):
     return True
 
 
-def threads_before():
-    """How many threads there are, once those of earlier tests have ended that will."""
-    gc.collect()
-    number, unchanged = threads_now(), 0
-    while unchanged < 4:
-        time.sleep(0.05)
-        unchanged = unchanged + 1 if threads_now() == number else 0
-        number = threads_now()
-    return number
+@pytest.fixture
+def team_threads(monkeypatch):
+    """How many threads that teams have started since still run: other threads do not count."""
+    alive: list[object] = []
 
+    def start(function, arguments):
+        thread = object()
 
-def threads_now():
-    """How many threads there are, those that `threading` does not know of among them."""
-    return _thread._count()
+        def counted():
+            try:
+                function(*arguments)
+            finally:
+                alive.remove(thread)
+
+        alive.append(thread)
+        _thread.start_new_thread(counted, ())
+
+    mine = SimpleNamespace(start_new_thread=start, allocate_lock=_thread.allocate_lock)
+    monkeypatch.setattr(thread_team, "_thread", mine)
+    return lambda: len(alive)
 
 
 @pytest.mark.parametrize("error", [MemoryError("full"), KeyboardInterrupt(), SystemExit(3)])
@@ -636,8 +643,7 @@ def test_after_ctrl_c_while_chunks_are_handed_out_no_two_threads_share_a_worker(
 @posix
 @pytest.mark.compiled
 @pytest.mark.parametrize("solver", ["gd", "adam"])
-def test_ctrl_c_in_a_threaded_run_returns_its_best_and_ends_its_threads(solver):
-    before = threads_before()
+def test_ctrl_c_in_a_threaded_run_returns_its_best_and_ends_its_threads(solver, team_threads):
     run, count = TiledWorker.run, itertools.count()
 
     def pressed(worker, *arguments):
@@ -651,37 +657,35 @@ def test_ctrl_c_in_a_threaded_run_returns_its_best_and_ends_its_threads(solver):
         result = fit(solver=solver, n_threads=3, max_iter=10_000)
     assert result.stopped == "interrupted"
     assert np.isfinite(result.theta).all()
-    assert soon(lambda: threads_now() <= before)
+    assert soon(lambda: team_threads() == 0)
     assert bits(fit(solver=solver, n_threads=3)) == bits(fit(solver=solver, n_threads=1))
 
 
 # No thread is left behind
 
 
-def test_threads_end_with_their_objective():
-    before = threads_before()
+def test_threads_end_with_their_objective(team_threads):
     objective = objective_of(3)
-    assert threads_now() <= before  # none until there is work
+    assert team_threads() == 0  # until there is work
     evaluated(objective)
-    assert threads_now() - before == 2
+    assert team_threads() == 2
     gc.disable()
     try:
         del objective
-        assert soon(lambda: threads_now() <= before)
+        assert soon(lambda: team_threads() == 0)
     finally:
         gc.enable()
 
 
 @pytest.mark.proof
-def test_threads_end_with_their_objective_after_an_error_too():
-    before = threads_before()
+def test_threads_end_with_their_objective_after_an_error_too(team_threads):
     objective = objective_of(3)
     gc.disable()
     try:
         with failing(MemoryError()), contextlib.suppress(MemoryError):
             evaluated(objective)
         del objective
-        assert soon(lambda: threads_now() <= before)
+        assert soon(lambda: team_threads() == 0)
     finally:
         gc.enable()
         gc.collect()
@@ -689,32 +693,25 @@ def test_threads_end_with_their_objective_after_an_error_too():
 
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("solver", ["gd", "adam"])
-def test_threads_end_when_train_returns_or_raises(solver):
-    before = threads_before()
+def test_threads_end_when_train_returns_or_raises(solver, team_threads):
     told = {"solver": solver, "backend": "numpy", "n_threads": 3}
     fit(**told)
-    assert soon(lambda: threads_now() <= before)
+    assert soon(lambda: team_threads() == 0)
     with failing(MemoryError()), pytest.raises(MemoryError):
         fit(**told)
     gc.collect()
-    assert soon(lambda: threads_now() <= before)
+    assert soon(lambda: team_threads() == 0)
 
 
-def test_threads_of_single_evaluations_end_with_their_network():
-    """Threads of earlier tests may end meanwhile: then it is tried again."""
+def test_threads_of_single_evaluations_end_with_their_network(team_threads):
     X, Y, _ = problem()
-    for _ in range(5):
-        before, more = threads_before(), []
-        network = Network(NETWORK.sizes, hidden="tanh", output="sigmoid")
-        theta = network.initial_parameters(seed=1)
-        for _ in range(2):
-            network.cost_and_gradient(theta, X, Y, backend="numpy", n_threads=3)
-            more.append(threads_now() - before)
-        del network
-        assert soon(lambda: threads_now() <= before)  # noqa: B023  # called at once
-        if more == [2, 2]:
-            return
-    pytest.fail(f"{more} more threads")
+    network = Network(NETWORK.sizes, hidden="tanh", output="sigmoid")
+    theta = network.initial_parameters(seed=1)
+    for _ in range(2):
+        network.cost_and_gradient(theta, X, Y, backend="numpy", n_threads=3)
+        assert team_threads() == 2
+    del network
+    assert soon(lambda: team_threads() == 0)
 
 
 # Beside other threads and processes

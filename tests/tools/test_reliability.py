@@ -14,7 +14,7 @@ import pytest
 from engine.training.checkpoint import Keeper
 from engine.training.checkpoint_restoration import Restoring
 from engine.training.checkpoint_verifier import Verifier
-from engine.training.evaluation_log import EvaluationLog
+from engine.training.lbfgs_evaluation_log import EvaluationLog
 from tests import processes
 from tools.reliability import disks, kills, saved_models
 from tools.reliability.__main__ import COST, FIGURES_OF_FAULTS, PAGE

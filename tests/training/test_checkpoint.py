@@ -36,7 +36,7 @@ from engine.estimators.watch import FitWatch
 from engine.solvers.state import POSITION
 from engine.sums.objective import Objective
 from engine.system.file_locks import FileLock, InUse
-from engine.training import checkpoint_files, evaluation_log, identity
+from engine.training import checkpoint_files, identity, lbfgs_evaluation_log
 from engine.training.checkpoint import Keeper
 from engine.training.environment import environment
 from tests import processes
@@ -828,7 +828,7 @@ def test_lost_or_damaged_evaluations_are_named(path):
 
 def test_another_way_of_scipys_is_noticed(path, monkeypatch):
     crash_lbfgs(path)
-    monkeypatch.setattr(evaluation_log, "_digest", lambda theta: bytes(4))
+    monkeypatch.setattr(lbfgs_evaluation_log, "_digest", lambda theta: bytes(4))
     with pytest.raises(CheckpointError, match="evaluation 0 was at another point"):
         run(path, solver="lbfgs")
 
@@ -904,14 +904,14 @@ def test_a_disk_that_recovers_is_written_to_again(path, monkeypatch):
 
 
 def test_evaluations_in_memory_have_a_bound(path, monkeypatch):
-    monkeypatch.setattr(evaluation_log, "MOST_WAITING", 800)
-    monkeypatch.setattr(evaluation_log, "BYTES_A_WRITE", 200)
+    monkeypatch.setattr(lbfgs_evaluation_log, "MOST_WAITING", 800)
+    monkeypatch.setattr(lbfgs_evaluation_log, "BYTES_A_WRITE", 200)
 
     def fail(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(evaluation_log.EvaluationLog, "_write", fail)
-    log = evaluation_log.EvaluationLog(path.with_name("log"), 10, "float64", 0)
+    monkeypatch.setattr(lbfgs_evaluation_log.EvaluationLog, "_write", fail)
+    log = lbfgs_evaluation_log.EvaluationLog(path.with_name("log"), 10, "float64", 0)
     for _ in range(30):
         log.add(np.zeros(10), 0.0, np.zeros(10))
         assert sum(map(len, log._waiting)) < 900

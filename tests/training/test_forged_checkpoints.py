@@ -22,7 +22,7 @@ from engine.cli import main
 from engine.estimators.fit_identity import in_words
 from engine.solvers.state import State
 from engine.system.regular_files import new_regular, open_regular
-from engine.training import checkpoint_files, checkpoint_restoration, evaluation_log
+from engine.training import checkpoint_files, checkpoint_restoration, lbfgs_evaluation_log
 from engine.training.checkpoint import EVALUATIONS
 from engine.training.checkpoint_restoration import Restoring
 from tests import processes
@@ -289,7 +289,7 @@ def test_evaluations_of_someone_else_are_refused(path, what):
     n = 4 + 8 + 8 * NETWORK.n_parameters + 4
     record = bytearray(log.read_bytes()[-n:-4])
     record[{"cost": 5, "gradient": 13, "count": 0}[what]] ^= 1
-    crc = evaluation_log.CHECKSUM.pack(zlib.crc32(bytes(record)))
+    crc = lbfgs_evaluation_log.CHECKSUM.pack(zlib.crc32(bytes(record)))
     if what == "count":
         forged(path, arrays={"evaluations": np.array([-5])})
     else:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.comparison.machine import processor_name
-from engine.sums.threads import usable_cores
+from engine.sums.thread_count import usable_cores
 from tools.asv_runs import ROOT, Arguments, CannotRun, told
 from tools.larger_than_memory import limits, orders, rates
 from tools.memory_group import NoGroup

@@ -17,7 +17,7 @@ import numpy as np
 from engine import Network, train
 from engine.training import identity
 from engine.training.checkpoint import Keeper
-from engine.training.evaluation_log import EvaluationLog
+from engine.training.lbfgs_evaluation_log import EvaluationLog
 
 # (what, layers, samples, solver and its settings)
 CASES: list[tuple[str, tuple[int, ...], int, dict[str, Any]]] = [
