@@ -174,8 +174,10 @@ def parameter_gradient(draw, backend):
     kernel = function("backward", "parameter_gradient", backend)
     dZ, A_prev = block_or_same(draw.dA, backend), block_or_same(draw.A_prev, backend)
     dW, db = np.full_like(draw.W, np.nan), np.full_like(draw.b, np.nan)
-    room = (block(draw.A_prev),) if takes(kernel, "room") else ()
-    rest = (*room, *samples(backend))
+    # Earlier commits call it `room`.
+    with_scratch = takes(kernel, "scratch") or takes(kernel, "room")
+    scratch = (block(draw.A_prev),) if with_scratch else ()
+    rest = (*scratch, *samples(backend))
 
     def act():
         dW[:], db[:] = 0, 0

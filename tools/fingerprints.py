@@ -448,7 +448,7 @@ def dask_fits() -> Iterator[Fits]:
         fits[f"dask adam {kind}"] = partial(on_dask, kind, "float64", "unweighted", **given)
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

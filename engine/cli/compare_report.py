@@ -108,7 +108,7 @@ def report(
 
 
 def _keep(found: dict[str, Any], page: Path | None, json: Path | None) -> None:
-    """Write the files, whole or not at all: the figures first: the page can be made from them."""
+    """Write the files, whole or not at all; figures first, as the page can be made from them."""
     from engine.comparison.tables import as_json
 
     if json is not None:

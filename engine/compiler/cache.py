@@ -68,7 +68,7 @@ def cache_folder() -> Path | None:
 
 
 def why_unused(folder: Path) -> str | None:
-    """Why the kernels in `folder` are not used, and the remedy; None if only the user can write.
+    """Why the kernels in `folder` are not used, and the remedy; None if nobody else can write.
 
     Raises OSError if a folder cannot be examined.
     """
@@ -238,6 +238,8 @@ class CheckedCache(caching._Cache):
             if kept_sig != sig or not all(map(is_loaded, called)):
                 return None
             return caching.compiler.CompileResult._rebuild(target_context, *reduced)
+        except MemoryError:
+            raise  # to compile takes more of it
         except Exception:
             return None
 
@@ -281,7 +283,7 @@ class CheckedCache(caching._Cache):
             if found is not None:
                 _warn_once(path.parent, found)
                 return b""
-            return file.read(MOST_BYTES)
+            return file.read(status.st_size)
 
     def _digest(self, path: Path, payload: bytes) -> bytes:
         """A digest that covers the file's name too: an entry copied to another name is refused."""

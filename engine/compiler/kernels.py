@@ -23,7 +23,9 @@ from numba.core import codegen, compiler, registry, sigutils
 from engine.compiler.cache import CheckedCache, remember_symbol
 from engine.system.free_memory import can_map
 
-SPARE_BYTES = 2**24  # to load or compile a kernel; a loaded one takes less than a tenth
+# The memory that has to be left. The first kernels of a process take 16 MB to be loaded, and 170 MB
+# to be compiled.
+LOAD_BYTES, COMPILE_BYTES = 2**25, 2**28
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -41,12 +43,12 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
 
     def __init__(self, function: Any, options: dict[str, Any], called: bool) -> None:
         for_python = {**options, "nopython": True, "no_cfunc_wrapper": True}
-        super().__init__(function, targetoptions=for_python)
+        super().__init__(function, targetoptions=for_python, pipeline_class=KernelCompiler)
         self._cache = CheckedCache(function)
         self.within = (LinkedKernel if called else InlinedKernel)(function, options)
 
     def compile(self, sig: Any) -> Any:
-        require_memory()
+        require_memory(LOAD_BYTES, "load")
         with no_garbage_collection():
             return super().compile(sig)
 
@@ -57,10 +59,10 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         return self.within.get_overload(sig)
 
 
-def require_memory() -> None:
-    """Raise MemoryError if there is too little: LLVM would end the process, not raise an error."""
-    if not can_map(SPARE_BYTES):
-        raise MemoryError("There is no memory left to load or compile a kernel: free some.")
+def require_memory(n_bytes: int, act: str) -> None:
+    """Raise MemoryError if there is less: LLVM would end the process, not raise an error."""
+    if not can_map(n_bytes):
+        raise MemoryError(f"There is too little memory left to {act} a kernel: free some.")
 
 
 @contextmanager
@@ -97,8 +99,16 @@ class LinkedKernel(registry.CPUDispatcher):  # type: ignore[misc]
         self.overloads[tuple(compiled.signature.args)] = compiled
 
 
-class LinkedKernelCompiler(compiler.Compiler):  # type: ignore[misc]
-    """Numba's compiler, but a kernel has the same symbol in every process.
+class KernelCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, if there is memory for it."""
+
+    def _compile_bytecode(self) -> Any:
+        require_memory(COMPILE_BYTES, "compile")
+        return super()._compile_bytecode()
+
+
+class LinkedKernelCompiler(KernelCompiler):
+    """The same, but a kernel has the same symbol in every process.
 
     Numba counts the functions that a process compiles, and puts the number into the symbol. Then
     two processes that fill an empty cache at the same time would store callers that refer to
@@ -143,7 +153,7 @@ class UnfinishedCompiler(compiler.Compiler):  # type: ignore[misc]
     ) -> None:
         flags.no_compile = True
         super().__init__(typingctx, targetctx, library, args, returns, flags, *_)
-        self.state.library = UnfinishedLibrary(targetctx.codegen(), "taken in")
+        self.state.library = UnfinishedLibrary(targetctx.codegen(), "inlined")
 
 
 class UnfinishedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]

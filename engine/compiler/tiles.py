@@ -119,7 +119,7 @@ def copy_square_transposed(A, k, s, T, i, c):
 
 
 def block(matrix, row, n_rows, column, n_columns):
-    """A view of exactly that many rows and columns; an IndexError if it crosses an edge."""
+    """A view of exactly that many rows and columns; interpreted, an IndexError beyond an edge."""
     found = matrix[row : row + n_rows, column : column + n_columns]
     return exactly(found, n_rows, n_columns)
 

@@ -272,7 +272,7 @@ def value_of(client: Client, future: Future[Any], what: str, at: Sequence[str] =
         except CancelledError as cancelled:
             raise WorkerLost(given_up(cancelled)) from None
     for kind in (ValueError, TypeError):
-        if isinstance(error, kind):  # not a subclass, which may need more than a message
+        if isinstance(error, kind):  # the plain type: a subclass may need more arguments
             raise kind(f"{what}: {in_words(error)}") from error
     message = f"{what} could not be computed ({in_words(error, named=True)})"
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""Losses: the cost J_i of a sample, and the gradient dz with respect to the output layer.
+"""Losses: the cost J_i of a sample, and the gradient dz by the output layer's z.
 
     L1  cross-entropy of sigmoid units
                            J_i = sum_j [ z_j ([z_j > 0] - y_j) + log1p(e^-|z_j|) ]

@@ -10,6 +10,7 @@ run is not advanced in turns with others, SciPy's loop runs in the caller's thre
 
 import _thread
 import math
+import os
 import weakref
 from collections.abc import Callable
 from contextvars import copy_context
@@ -32,6 +33,7 @@ from engine.solvers.solver import (
 from engine.solvers.state import Settings, State, euclidean_norm
 from engine.sums.blas import hold_blas, limit_own_thread
 
+CLOSED = "this run was closed: begin another one"
 CHECK_SECONDS = 1.0  # between looks whether SciPy's thread still runs
 
 
@@ -70,8 +72,9 @@ class LBFGS(FullBatch):
     def advance(self, budget: Budget) -> Progress:
         """Run to the end of the next iteration, or of the run. Each point tried is a pass."""
         if self._loop is None:
-            self._loop = ScipyLoop(self.theta.astype(np.float64), self._options)
-            self._asked = self._loop.begin()
+            loop = ScipyLoop(self.theta.astype(np.float64), self._options)
+            self._asked = loop.begin()
+            self._loop = loop
         while True:
             asked = self._asked
             assert asked is not None
@@ -229,7 +232,7 @@ class ScipyLoop:
 
     def begin(self) -> Asked:
         """Start the thread; returns its first request."""
-        self._exchange.context = copy_context()
+        self._exchange.context, self._exchange.process = copy_context(), os.getpid()
         for_thread = (Alive(),)
         self._exchange.alive = weakref.ref(for_thread[0])
         try:
@@ -246,7 +249,7 @@ class ScipyLoop:
     def answer(self, cost: float, gradient: NDArray[np.float64]) -> Asked:
         """Give SciPy J and its gradient at the requested point; returns its next request."""
         if self._exchange.closed:
-            raise RuntimeError("this run was closed: begin another one")
+            raise RuntimeError(CLOSED)
         hold_blas()  # SciPy uses BLAS next
         self._exchange.answer = cost, gradient
         self._exchange.answered.release()
@@ -267,7 +270,7 @@ class Exchange:
     def __init__(self, start: NDArray[np.float64], options: dict[str, Any]) -> None:
         self._start = start
         self._options = options
-        self.context = copy_context()
+        self.context, self.process = copy_context(), os.getpid()
         self.alive: Callable[[], Alive | None] = lambda: None
         self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: the run is closed
         self._question: Asked | BaseException | None = None
@@ -283,7 +286,13 @@ class Exchange:
         Checks once a second: a thread without memory may end before it can release the lock.
         """
         while not self._asked.acquire(timeout=CHECK_SECONDS):
-            if self.alive() is None and not self._asked.acquire(blocking=False):
+            if self.process != os.getpid():
+                raise RuntimeError("This run belongs to the process that began it: begin another.")
+            if self.alive() is None:
+                if self._asked.acquire(blocking=False):
+                    break  # it has ended just now
+                if self.closed:
+                    raise RuntimeError(CLOSED)
                 raise MemoryError("The thread that L-BFGS runs in has ended: free memory.")
         question, self._question = self._question, None
         if isinstance(question, BaseException):

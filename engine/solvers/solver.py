@@ -37,7 +37,7 @@ class Problem(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """The limits of one `advance`: about so many seconds, and at most so many iterations."""
+    """The limits of one `advance`: about so many seconds (finite), at most so many iterations."""
 
     seconds: float
     iterations: int

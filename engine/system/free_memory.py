@@ -2,6 +2,7 @@
 
 import math
 import mmap
+import sys
 from pathlib import Path
 
 from engine.system import control_groups
@@ -16,9 +17,13 @@ def can_map(n_bytes: int) -> bool:
     """Whether this process can map so many bytes at this moment. Takes microseconds.
 
     To be asked before a library allocates that crashes, or ends the process, if it gets no memory.
+    The limits of control groups are not seen: the system ends a process that exceeds them.
     """
     try:
-        mmap.mmap(-1, n_bytes).close()
+        if sys.platform == "win32":
+            mmap.mmap(-1, n_bytes).close()
+        else:  # private, as limits of data do not count shared memory
+            mmap.mmap(-1, n_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except OSError:
         return False
     return True

@@ -7,7 +7,6 @@ only the same steps could give them. L-BFGS, whose memory SciPy does not expose,
 again from a log of its evaluations.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -191,7 +190,7 @@ def replayed(
     at = watch.resume(arrays, verifier)
     for number in range(n_iter):
         verifier.require(not solver.stagnant, "its run went on after it had ended")
-        progress = solver.advance(Budget(math.inf, 1))
+        progress = solver.advance(Budget(0.0, 1))
         led = solver.ended is None
         verifier.require(led, "its evaluations do not lead to as many iterations")
         watch.verify_row(number, progress, verifier)

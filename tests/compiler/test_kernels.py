@@ -2,6 +2,8 @@
 
 import gc
 import os
+import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 from numba.core import config, registry
 
+from engine import Network, train
 from engine.compiler import jit as compiler
 from engine.compiler.cache import CheckedCache, cache_folder, called_by, is_loaded
+from engine.compiler.kernels import LOAD_BYTES
+from engine.system.free_memory import of_process
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
 
@@ -65,7 +70,8 @@ def _nothing_is_loaded():
         yield
 
 
-def test_without_memory_no_kernel_is_loaded_or_compiled(monkeypatch):
+@pytest.mark.parametrize(("left", "act"), [(0, "load"), (LOAD_BYTES, "compile")])
+def test_without_memory_no_kernel_is_loaded_or_compiled(left, act, monkeypatch):
     """LLVM would end the process."""
 
     @jit
@@ -73,8 +79,8 @@ def test_without_memory_no_kernel_is_loaded_or_compiled(monkeypatch):
         return 3 * x
 
     with monkeypatch.context() as patched:
-        patched.setattr("engine.compiler.kernels.can_map", lambda n_bytes: False)
-        with pytest.raises(MemoryError, match="no memory left to load or compile a kernel: free"):
+        patched.setattr("engine.compiler.kernels.can_map", lambda n_bytes: n_bytes <= left)
+        with pytest.raises(MemoryError, match=f"too little memory left to {act} a kernel: free"):
             three_times(2)
     assert three_times(2) == 6
 
@@ -86,7 +92,7 @@ def test_a_kernel_that_is_compiled_once_stands_outside_its_callers():
     assert "double_all" not in " ".join(f.name for f in library.get_defined_functions())
 
 
-def test_a_kernel_that_is_taken_in_is_part_of_its_caller():
+def test_a_kernel_that_is_inlined_is_part_of_its_caller():
     quadruple()
     instructions = compilation(double_all.within).library.get_llvm_str().splitlines()
     assert not [line for line in instructions if "call" in line and "doubled" in line]
@@ -191,9 +197,37 @@ def test_a_caller_that_refers_to_another_symbol_is_not_used():
 
 
 @pytest.mark.proof
-def test_nothing_is_kept_of_kernels_that_are_taken_in(tmp_path, monkeypatch):
+def test_nothing_is_kept_of_kernels_that_are_inlined(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     result_of(quadruple, env={"NUMBA_CACHE_DIR": tmp_path})
     folder = cache_folder()
     assert folder is not None
     assert not entries_of(folder, "doubled")
+
+
+def within(megabytes):
+    """Train with kernels from the cache, within so many more megabytes of addresses."""
+    network, X = Network((4, 5, 1)), np.random.default_rng(0).normal(size=(4, 300))
+    network.cost_and_gradient(network.initial_parameters(), X, np.zeros(300))
+    taken = of_process("VmSize")
+    assert taken is not None
+    resource.setrlimit(resource.RLIMIT_AS, (taken + megabytes * 2**20,) * 2)
+    try:
+        return train(network, X, np.zeros(300), batch_size=10, max_iter=2).n_iter
+    except MemoryError as error:
+        return str(error)
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and sizes as Linux has them")
+def test_a_process_without_memory_for_a_kernel_is_not_ended_by_llvm(tmp_path):
+    kept = {"NUMBA_CACHE_DIR": tmp_path}
+    assert result_of(within, 2**20, env=kept) == 2  # and fills the cache
+    for megabytes in (8, 17, 24, 32, 48, 64, 96):
+        assert result_of(within, megabytes, env=kept) in (
+            2,
+            "There is too little memory left to load a kernel: free some.",
+        )
+    assert result_of(within, 96, env=kept) == 2
+    few = result_of(within, 100, env={"NUMBA_CACHE_DIR": tmp_path / "empty"})
+    assert few == "There is too little memory left to compile a kernel: free some."

@@ -662,7 +662,7 @@ def test_rows_that_cannot_be_computed_again_are_an_error(tmp_path):
         pids = client.run(os.getpid)
         patch = kill_in_pass(4, lambda: os.kill(pids[workers[0]], signal.SIGKILL))
         with pytest.raises(
-            ClusterError, match=r"in iteration \d+: .* had again \(Dask gave it up: lost"
+            ClusterError, match=r"in iteration \d+: .* be recovered \(Dask gave it up: lost"
         ):
             distributed.fit(
                 model(max_iter=10**4, tol=0), da.concatenate(parts), *dask_of(y), client=client

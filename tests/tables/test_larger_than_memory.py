@@ -207,7 +207,7 @@ def test_a_limit_on_addresses_is_none_on_conversions_and_is_named_where_files_ar
     converted, opened = json.loads(done.stdout.splitlines()[-1])
     for said in (converted, opened):
         assert re.search(
-            r"\.npy cannot be mapped: this process may have .* more of addresses", said
+            r"\.npy cannot be mapped: it needs .* of address space, but hardly any memory", said
         )
     assert sum(open_table(tmp_path / "large").facts["rows"].values()) == TABLE_ROWS
 

@@ -1,6 +1,8 @@
 """engine/training/run.py: the loop of every run, and many runs in turns."""
 
 import math
+import os
+import signal
 import threading
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from engine import Network, train
 from engine.equations.backends import BACKENDS
-from engine.solvers.lbfgs import Abandoned
+from engine.solvers.lbfgs import Abandoned, Asked, Exchange
 from engine.solvers.solver import SOLVERS, Problem
 from engine.solvers.state import Settings, new_state
 from engine.sums.samples import Samples
@@ -114,11 +116,12 @@ def test_an_error_of_scipys_loop_is_the_callers(monkeypatch):
         run_of("lbfgs", 5).advance()
 
 
-def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
-    def fail(function, arguments):
-        raise RuntimeError("can't start new thread")
+def no_thread(function, arguments):
+    raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("engine.solvers.lbfgs._thread.start_new_thread", fail)
+
+def test_where_no_thread_can_begin_lbfgs_says_so(monkeypatch):
+    monkeypatch.setattr("engine.solvers.lbfgs._thread.start_new_thread", no_thread)
     assert run_of("lbfgs", 5).to_its_end() == "max_iter"  # alone, it needs none
     with pytest.raises(MemoryError, match="The thread that L-BFGS runs in could not be started"):
         run_of("lbfgs", 5).advance()
@@ -146,6 +149,49 @@ def test_a_thread_that_ends_without_a_word_is_noticed(monkeypatch, lost):
     with pytest.raises(MemoryError, match="The thread that L-BFGS runs in has ended: free memory"):
         run.advance()
     assert ended.is_set() == (lost > 0)
+
+
+def test_what_a_thread_says_as_it_ends_is_heard(monkeypatch):
+    """Between the end of a wait and the look whether the thread is there."""
+    monkeypatch.setattr("engine.solvers.lbfgs.CHECK_SECONDS", 0.01)
+    exchange = Exchange(np.zeros(2), {})
+
+    def ended():
+        exchange._question = Asked(None, None, "the result")
+        exchange._asked.release()
+
+    exchange.alive = ended
+    assert exchange.wait().result == "the result"
+
+
+def test_a_run_whose_thread_could_not_begin_may_be_advanced_again(monkeypatch):
+    run = run_of("lbfgs", 5)
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.solvers.lbfgs._thread.start_new_thread", no_thread)
+        with pytest.raises(MemoryError):
+            run.advance()
+    run.advance()
+    run.to_its_end()
+    assert run.solver.theta.tobytes() == alone("lbfgs", 5, 0, "tiled").tobytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_cannot_advance_its_parents_run(monkeypatch):
+    monkeypatch.setattr("engine.solvers.lbfgs.CHECK_SECONDS", 0.01)
+    run = run_of("lbfgs", 50)
+    run.advance()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(20)
+            run.advance()
+        except RuntimeError as error:
+            os._exit(7 if "belongs to the process that began it" in str(error) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert run.to_its_end() == "max_iter"
 
 
 def test_a_run_that_was_closed_is_not_advanced():
