@@ -5,6 +5,7 @@ Python (the fault is in the source, not in the compiler); the first that goes re
 that no test finds, or whose line is no longer there, ends the run with status 1.
 """
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -179,17 +180,23 @@ FAULTS = [
 ]  # fmt: skip
 
 
+# Where a fault shows first, and then everywhere.
+ROOMS = ["tests/equations", "tests/sums", "tests/solvers"]
+SAMPLES: dict[str, str] = {}
+WHOLE_GRIDS = {"ENGINE_TEST_GRID": "full"}
+
+
 def first_red(tree: Path) -> str | None:
     """The first test that fails in `tree`, or None: on samples of the grids, then on whole ones."""
-    found = (red_on(tree, variables) for variables in ({}, {"ENGINE_TEST_GRID": "full"}))
+    looked = itertools.product((SAMPLES, WHOLE_GRIDS), (ROOMS, ["tests"]))
+    found = (red_in(tree, places, variables) for variables, places in looked)
     return next(filter(None, found), None)
 
 
-def red_on(tree: Path, variables: dict[str, str]) -> str | None:
-    """The first test that fails, those of the equations, sums and solvers first, or None."""
-    rooms = [f"tests/{room}" for room in ("equations", "sums", "solvers")]
+def red_in(tree: Path, places: list[str], variables: dict[str, str]) -> str | None:
+    """The first test of these folders that fails, or None."""
     interpreted = {"NUMBA_DISABLE_JIT": "1", "ENGINE_TEST_PASS": "interpreted"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not compiled", *rooms, "tests"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not compiled", *places]
     run = subprocess.run(
         command, cwd=tree, env=os.environ | interpreted | variables, capture_output=True, text=True
     )
