@@ -32,6 +32,7 @@ from engine.solvers.solver import (
 )
 from engine.solvers.state import Settings, State, euclidean_norm
 from engine.sums.blas import hold_blas, limit_own_thread
+from engine.system.free_memory import THREAD_BYTES, can_map
 
 CLOSED = "this run was closed: begin another one"
 CHECK_SECONDS = 1.0  # between looks whether SciPy's thread still runs
@@ -233,6 +234,10 @@ class ScipyLoop:
     def begin(self) -> Asked:
         """Start the thread; returns its first request."""
         self._exchange.context, self._exchange.process = copy_context(), os.getpid()
+        if not can_map(THREAD_BYTES):
+            raise MemoryError(
+                "There is too little memory left for the thread of L-BFGS: free some."
+            )
         for_thread = (Alive(),)
         self._exchange.alive = weakref.ref(for_thread[0])
         try:

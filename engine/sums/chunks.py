@@ -20,16 +20,13 @@ from engine.sums.blocks import COST, FORWARD, GRADIENT
 from engine.sums.samples import Layers, Samples
 from engine.sums.thread_team import Task, ThreadTeam
 from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker
-from engine.system.free_memory import can_map
+from engine.system.free_memory import THREAD_BYTES, can_map
 
 if TYPE_CHECKING:
     from engine.sums.thread_count import Threads
 
 MOST_CHUNKS = 64
 MOST_ASIDE = 8  # chunks whose sums are kept until their turn: a gradient in float64 each
-# A thread needs a little memory. Numba's dispatcher (0.68) does not check whether its allocations
-# succeed, and crashes if one fails: without so many bytes, no threads are started.
-SPARE_BYTES = 2**20
 
 IN_ORDER = np.empty(0, np.int32)  # no order: the samples one after the other
 
@@ -198,7 +195,7 @@ class ChunkSums:
 
         self._prepare(min(self._n_threads, len(chunks)))
         others = self._workers[1 : len(chunks)]
-        if others and not can_map(SPARE_BYTES):
+        if others and not can_map(THREAD_BYTES):
             others = []  # the caller does it alone
         handed: list[Task] = []
         try:

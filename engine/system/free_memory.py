@@ -7,6 +7,10 @@ from pathlib import Path
 
 from engine.system import control_groups
 
+# Without so many bytes, no thread is started: it needs a little, and Numba's dispatcher (0.68)
+# crashes where one of its allocations fails.
+THREAD_BYTES = 2**20
+
 
 def memory_left() -> float:
     """Bytes that this process can still allocate; inf where the system does not say."""

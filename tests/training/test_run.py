@@ -151,6 +151,15 @@ def test_a_thread_that_ends_without_a_word_is_noticed(monkeypatch, lost):
     assert ended.is_set() == (lost > 0)
 
 
+def test_without_memory_for_a_thread_none_is_started(monkeypatch):
+    run = run_of("lbfgs", 5)
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.solvers.lbfgs.can_map", lambda n_bytes: False)
+        with pytest.raises(MemoryError, match="too little memory left for the thread of L-BFGS"):
+            run.advance()
+    assert run.to_its_end() == "max_iter"
+
+
 def test_what_a_thread_says_as_it_ends_is_heard(monkeypatch):
     """Between the end of a wait and the look whether the thread is there."""
     monkeypatch.setattr("engine.solvers.lbfgs.CHECK_SECONDS", 0.01)
