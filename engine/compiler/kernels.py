@@ -25,7 +25,7 @@ from engine.system.free_memory import can_map
 
 # The memory that has to be left. The first kernels of a process take 16 MB to be loaded, and 170 MB
 # to be compiled.
-LOAD_BYTES, COMPILE_BYTES = 2**25, 2**28
+LOAD_BYTES, COMPILE_BYTES = 2**24, 2**28
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 

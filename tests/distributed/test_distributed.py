@@ -947,7 +947,7 @@ def test_a_script_without_the_line_for_its_processes_is_told_of_it(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "engine.distributed.cluster.ClusterError: The processes of a cluster on this machine did "
-        "not begin (RuntimeError: Nanny failed to start.). In a script, what calls fit must stand "
+        "not start (RuntimeError: Nanny failed to start.). In a script, what calls fit must stand "
         'under the line if __name__ == "__main__": since each new process loads the script anew.'
     )
     assert done.stderr.count("An attempt has been made to start a new process") == 0
