@@ -23,9 +23,9 @@ from numba.core import codegen, compiler, registry, sigutils
 from engine.compiler.cache import CheckedCache, remember_symbol
 from engine.system.free_memory import can_map
 
-# The memory that has to be left. The first kernels of a process take 16 MB to be loaded, and 170 MB
-# to be compiled.
-LOAD_BYTES, COMPILE_BYTES = 2**24, 2**28
+# The memory that has to be left to load a kernel. It takes up to 2.4 MB, and the first of a process
+# 16 MB, as LLVM is set up. How much a compilation takes cannot be told before it.
+LOAD_BYTES, FIRST_LOAD_BYTES = 2**22, 2**24
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -41,16 +41,20 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         Whether other kernels call it, instead of inlining it.
     """
 
+    llvm_is_set_up = False
+
     def __init__(self, function: Any, options: dict[str, Any], called: bool) -> None:
         for_python = {**options, "nopython": True, "no_cfunc_wrapper": True}
-        super().__init__(function, targetoptions=for_python, pipeline_class=KernelCompiler)
+        super().__init__(function, targetoptions=for_python)
         self._cache = CheckedCache(function)
         self.within = (LinkedKernel if called else InlinedKernel)(function, options)
 
     def compile(self, sig: Any) -> Any:
-        require_memory(LOAD_BYTES, "load")
+        require_memory(LOAD_BYTES if Kernel.llvm_is_set_up else FIRST_LOAD_BYTES)
         with no_garbage_collection():
-            return super().compile(sig)
+            entry_point = super().compile(sig)
+        Kernel.llvm_is_set_up = True
+        return entry_point
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         return self.within.get_call_template(args, kws)
@@ -59,10 +63,10 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         return self.within.get_overload(sig)
 
 
-def require_memory(n_bytes: int, act: str) -> None:
+def require_memory(n_bytes: int) -> None:
     """Raise MemoryError if there is less: LLVM would end the process, not raise an error."""
     if not can_map(n_bytes):
-        raise MemoryError(f"There is too little memory left to {act} a kernel: free some.")
+        raise MemoryError("There is too little memory left to load a kernel: free some.")
 
 
 @contextmanager
@@ -99,16 +103,8 @@ class LinkedKernel(registry.CPUDispatcher):  # type: ignore[misc]
         self.overloads[tuple(compiled.signature.args)] = compiled
 
 
-class KernelCompiler(compiler.Compiler):  # type: ignore[misc]
-    """Numba's compiler, if there is memory for it."""
-
-    def _compile_bytecode(self) -> Any:
-        require_memory(COMPILE_BYTES, "compile")
-        return super()._compile_bytecode()
-
-
-class LinkedKernelCompiler(KernelCompiler):
-    """The same, but a kernel has the same symbol in every process.
+class LinkedKernelCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, but a kernel has the same symbol in every process.
 
     Numba counts the functions that a process compiles, and puts the number into the symbol. Then
     two processes that fill an empty cache at the same time would store callers that refer to
