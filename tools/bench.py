@@ -153,8 +153,9 @@ def run_in(path: Path) -> Run:
 
 
 def minima(run: Run) -> dict[str, float]:
-    """The least seconds of each measurement."""
-    return {one["fullname"]: one["stats"]["min"] for one in run["benchmarks"]}
+    """The least seconds of each measurement, or the median if the clock stood still for once."""
+    measured = ((one["fullname"], one["stats"]) for one in run["benchmarks"])
+    return {name: stats["min"] or stats["median"] for name, stats in measured}
 
 
 def slow_downs(before: dict[str, float], now: dict[str, float]) -> list[tuple[str, float]]:
@@ -163,7 +164,7 @@ def slow_downs(before: dict[str, float], now: dict[str, float]) -> list[tuple[st
     >>> slow_downs({"a": 1.0, "b": 1.0, "gone": 1.0}, {"a": 1.2, "b": 2.0, "new": 1.0})
     [('b', 2.0)]
     """
-    ratios = [(name, time / before[name]) for name, time in now.items() if name in before]
+    ratios = [(name, time / before[name]) for name, time in now.items() if before.get(name)]
     slower = [(name, ratio) for name, ratio in ratios if ratio >= FACTOR]
     return sorted(slower, key=lambda pair: -pair[1])
 
