@@ -16,7 +16,7 @@ RUN := $(BIN)/python
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
 	@echo "make test    style, types, import layers, then the tests on samples of large grids; at most five minutes"
-	@echo "make proofs  every test with every case, three times over, faults put in, fuzzing, what faults cost; hours"
+	@echo "make proofs  every test with every case, three times over, faults put in, fuzzing, what faults cost; an hour or two"
 	@echo "make lint    only style, types and import layers"
 	@echo "make test-compiled | test-interpreted | test-bounds    make test up to one of its three passes"
 	@echo "make proofs-compiled | proofs-interpreted | proofs-bounds    the same of make proofs"
