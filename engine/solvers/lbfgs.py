@@ -233,7 +233,6 @@ class ScipyLoop:
 
     def begin(self) -> Asked:
         """Start the thread; returns its first request."""
-        self._exchange.context, self._exchange.process = copy_context(), os.getpid()
         if not can_map(THREAD_BYTES):
             raise MemoryError(
                 "There is too little memory left for the thread of L-BFGS: free some."
@@ -275,7 +274,8 @@ class Exchange:
     def __init__(self, start: NDArray[np.float64], options: dict[str, Any]) -> None:
         self._start = start
         self._options = options
-        self.context, self.process = copy_context(), os.getpid()
+        self._context = copy_context()
+        self._process = os.getpid()
         self.alive: Callable[[], Alive | None] = lambda: None
         self.answer: tuple[float, NDArray[np.float64]] | None = None  # None: the run is closed
         self._question: Asked | BaseException | None = None
@@ -291,7 +291,7 @@ class Exchange:
         Checks once a second: a thread without memory may end before it can release the lock.
         """
         while not self._asked.acquire(timeout=CHECK_SECONDS):
-            if self.process != os.getpid():
+            if self._process != os.getpid():
                 raise RuntimeError("This run belongs to the process that began it: begin another.")
             if self.alive() is None:
                 if self._asked.acquire(blocking=False):
@@ -314,7 +314,7 @@ class Exchange:
     def run(self, _alive: Alive) -> None:
         """What the thread runs."""
         try:
-            self.context.run(self._minimise)
+            self._context.run(self._minimise)
         except Abandoned:
             return
         except BaseException as error:  # raised again in the caller's thread
