@@ -78,11 +78,15 @@ def code(table, unit):
     return units[unit].code
 
 
-def loss_and_number(unit):
-    """The code and the number of the loss of output units."""
+def loss_of(kernel, unit):
+    """The loss of output units as a kernel takes it; and its number, for older kernels."""
+    if not takes(kernel, "parameter"):
+        from engine.losses import default_for
+
+        return default_for(unit).for_kernels(UNITS), ()
     from engine.equations.losses import loss_of
 
-    return loss_of(unit).code, np.zeros(UNITS)
+    return loss_of(unit).code, (np.zeros(UNITS),)
 
 
 def block(matrix):
@@ -141,8 +145,8 @@ def cost(unit, costs):
 
         of = (which,)
         if takes(cost_sum, "loss"):
-            loss, parameter = loss_and_number(unit)
-            of, rest = (loss, which), (parameter, *rest)
+            loss, number = loss_of(cost_sum, unit)
+            of, rest = (loss, which), (*number, *rest)
 
         def act():
             kept[...] = cost_sum(*of, draw.Z, draw.Y, draw.s, *rest)
@@ -158,8 +162,8 @@ def output_gradient(draw, backend):
     expected = draw.s * (draw.A - draw.Y)
     if not takes(kernel, "loss"):
         return lambda: kernel(draw.A, draw.Y, draw.s, dZ, *rest), lambda: dZ, expected
-    loss, parameter = loss_and_number("identity")
-    of = loss, code(OUTPUT, "identity"), draw.A, draw.Z, draw.Y, draw.s, parameter
+    loss, number = loss_of(kernel, "identity")
+    of = loss, code(OUTPUT, "identity"), draw.A, draw.Z, draw.Y, draw.s, *number
     return lambda: kernel(*of, dZ, *rest), lambda: dZ, expected
 
 

@@ -10,8 +10,8 @@ from engine.boundary import arrays, settings
 from engine.boundary.samples import checked_samples
 from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
-from engine.equations.losses import Loss, loss_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
+from engine.losses import Loss, Quantile, chosen, default_for
 from engine.sums.objective import Objective, ReusableSums, forward
 from engine.sums.samples import Layers, Samples
 
@@ -32,9 +32,13 @@ class Network:
         Activation of the hidden units, "tanh", "sigmoid", "relu" or "identity": one name for all
         hidden layers, or one for each. Ignored where there is no hidden layer.
     output : str
-        Output unit, which sets the cost as well: "sigmoid" (cross-entropy; several units are
-        several yes/no labels), "softmax" (cross-entropy of one class among n_L), "identity" (half
-        the squared error) or "exp" (half the Poisson deviance).
+        Output unit: "sigmoid" (several units are several yes/no labels), "softmax" (one class
+        among n_L), "identity" or "exp" (positive numbers).
+    loss : str or one of engine.losses, optional
+        With "identity": "squared_error" (half of it; the default), "absolute_error", "huber" or
+        "quantile"; with "exp": "poisson" (half the deviance; the default), "gamma", or
+        `losses.Tweedie(power)`; with "sigmoid" and "softmax": "cross_entropy". Equations L1 to L15.
+        A `losses.Quantile` of several levels needs an output unit for each.
 
     Attributes
     ----------
@@ -42,6 +46,7 @@ class Network:
     hidden : tuple of str
         One name for each hidden layer.
     output : str
+    loss : engine.losses.Loss
     n_parameters : int
         Length of `theta`: sum over layers of n_l (n_{l-1} + 1).
 
@@ -50,7 +55,8 @@ class Network:
     Raises
     ------
     ValueError, TypeError
-        For sizes that are not whole and positive, and for an unknown activation.
+        For sizes that are not whole and positive, for an unknown activation, and for a loss that
+        does not go with the output.
 
     Examples
     --------
@@ -70,10 +76,13 @@ class Network:
         sizes: Sequence[int],
         hidden: str | Sequence[str] = "tanh",
         output: str = "sigmoid",
+        loss: str | Loss | None = None,
     ) -> None:
         self._sizes = settings.layer_sizes(sizes)
         self._hidden = settings.hidden_units(hidden, n_hidden=len(self._sizes) - 2)
         self._output = settings.one_of("output", output, OUTPUT_UNITS)
+        self._loss = chosen(loss, self._output)
+        self._check_levels()
         self._layers: Layers | None = None
         self._spare = ReusableSums()
 
@@ -94,8 +103,16 @@ class Network:
 
     @property
     def loss(self) -> Loss:
-        """The loss, which the output unit sets."""
-        return loss_of(self.output)
+        """The loss."""
+        return self._loss
+
+    def _check_levels(self) -> None:
+        needed = self._loss.n_outputs if isinstance(self._loss, Quantile) else None
+        if needed not in (None, self._sizes[-1]):
+            raise ValueError(
+                f"A loss of {needed} quantiles needs {needed} output units, one for each level; "
+                f"this network has {self._sizes[-1]}."
+            )
 
     @property
     def n_parameters(self) -> int:
@@ -106,18 +123,22 @@ class Network:
         shape = "-".join(str(size) for size in self.sizes)
         kinds = dict.fromkeys(self.hidden)  # one name if all are alike
         units = ", ".join(kinds if len(kinds) < 2 else self.hidden) + " hidden units, "
+        loss = "" if self.loss == default_for(self.output) else f"{self.loss!r}, "
         return (
-            f"<Network {shape}: {units if self.hidden else ''}{self.output} output, "
+            f"<Network {shape}: {units if self.hidden else ''}{self.output} output, {loss}"
             f"{self.n_parameters} parameters>"
         )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
             return NotImplemented
-        return (self.sizes, self.hidden, self.output) == (other.sizes, other.hidden, other.output)
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
-        return hash((self.sizes, self.hidden, self.output))
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[Any, ...]:
+        return self.sizes, self.hidden, self.output, self.loss
 
     @property
     def layers(self) -> Layers:
@@ -127,8 +148,7 @@ class Network:
             self._layers = Layers(
                 sizes=np.array(self.sizes, dtype=np.int64),
                 units=np.array(units, dtype=np.int64),
-                loss=self.loss.code,
-                parameter=np.full(self.sizes[-1], self.loss.parameter or 0.0),
+                loss=self.loss.for_kernels(self.sizes[-1]),
             )
         return self._layers
 
@@ -139,6 +159,7 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _spare=ReusableSums())
+        self.__dict__.setdefault("_loss", default_for(self.output))  # of an earlier version
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -306,6 +327,8 @@ class Network:
             n_in=self.sizes[0],
             n_out=self.sizes[-1],
             output=self.output,
+            loss=self.loss.row,
+            one_target=isinstance(self.loss, Quantile) and self.loss.n_outputs is not None,
             names=names,
             finite=finite,
         )

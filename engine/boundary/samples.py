@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary.arrays import float_array, inputs, real_array
+from engine.equations.losses import Loss
 
 CheckedSamples = tuple[
     NDArray[Any], NDArray[Any] | None, NDArray[np.int32] | None, NDArray[Any] | None
@@ -20,23 +21,35 @@ def checked_samples(
     n_in: int,
     n_out: int,
     output: str,
+    loss: Loss,
+    one_target: bool = False,
     names: tuple[str, str] = ("X", "Y"),
     finite: bool = True,
 ) -> CheckedSamples:
     """Inputs, targets, class codes and weights that fit each other and the network.
 
-    Targets are a matrix (n_out, n_samples) or class codes (n_samples,): the other one is None.
+    Targets are a matrix (n_out, n_samples) or class codes (n_samples,): the other one is None. If
+    all output units have `one_target`, Y is (n_samples,) or (1, n_samples), and the matrix a view.
 
     With `finite=False`, inputs may be NaN or infinite.
     """
     X = inputs(X, n_in, names[0], finite=finite)
     n_samples = X.shape[1]
-    Y, codes = targets(Y, n_out, n_samples, output, X.dtype, names[1])
+    n_targets = 1 if one_target else n_out
+    Y, codes = targets(Y, n_targets, n_samples, output, loss, X.dtype, names[1])
+    if Y is not None:
+        Y = np.broadcast_to(Y, (n_out, n_samples))
     return X, Y, codes, weights(sample_weight, n_samples, X.dtype)
 
 
 def targets(
-    Y: Any, n_out: int, n_samples: int, output: str, dtype: Any, argument: str = "Y"
+    Y: Any,
+    n_out: int,
+    n_samples: int,
+    output: str,
+    loss: Loss,
+    dtype: Any,
+    argument: str = "Y",
 ) -> tuple[NDArray[Any] | None, NDArray[np.int32] | None]:
     """Targets as a matrix (n_out, n_samples), or as class codes (n_samples,): one of the two."""
     array = real_array(argument, Y)
@@ -47,7 +60,7 @@ def targets(
     elif array.shape != (n_out, n_samples):
         raise ValueError(_target_shape_message(array, n_out, n_samples, output, argument))
     matrix = float_array(argument, array, dtype).reshape(n_out, n_samples)
-    _check_target_range(matrix, output, argument)
+    _check_target_range(matrix, output, loss, argument)
     return matrix, None
 
 
@@ -70,17 +83,25 @@ def _target_shape_message(
     )
 
 
-def _check_target_range(matrix: NDArray[Any], output: str, argument: str) -> None:
-    if output == "sigmoid" and (matrix.min() < 0 or matrix.max() > 1):
+def outside(matrix: NDArray[Any], loss: Loss) -> str | None:
+    """What targets must be for a loss, if some are below the interval that it takes; else None."""
+    smallest = float(matrix.min())
+    if smallest > loss.low or (loss.low_included and smallest == loss.low):
+        return None
+    return "not be negative" if loss.low_included else f"be above {loss.low:g}"
+
+
+def _check_target_range(matrix: NDArray[Any], output: str, loss: Loss, argument: str) -> None:
+    if output == "sigmoid" and (matrix.min() < loss.low or matrix.max() > loss.high):
         raise ValueError(
             f"{argument} must be 0 or 1, or a probability between, for sigmoid output units; its "
             f"entries go from {matrix.min():g} to {matrix.max():g}. Code the two classes as 0 and "
             "1, or choose output='identity'."
         )
-    if output == "exp" and matrix.min() < 0:
+    if output == "exp" and (wanted := outside(matrix, loss)):
         raise ValueError(
-            f"{argument} must not be negative for exp output units, whose cost is the Poisson "
-            f"deviance; its smallest entry is {matrix.min():g}."
+            f"{argument} must {wanted} for exp output units, whose cost is the "
+            f"{loss.name.capitalize()} deviance; its smallest entry is {matrix.min():g}."
         )
     if output == "softmax":
         with np.errstate(over="ignore"):

@@ -240,7 +240,7 @@ class WorkerChunks:
 
     def _workers_for(self, backend: str, layers: Layers, number: int) -> list[Worker]:
         """The memory of so many threads, kept from one call to the next."""
-        asked = backend, *(np.asarray(part).tolist() for part in layers)
+        asked = backend, layers.sizes.tolist(), layers.units.tolist(), *layers.loss.as_numbers()
         if self._are_for != asked:
             self._workers, self._are_for = [], asked
         while len(self._workers) < number:

@@ -5,8 +5,7 @@ Arguments, alike in every backend:
     theta    (n_parameters,)          W[1], b[1], W[2], b[2], ... (layout.py)
     sizes    (L + 1,) int64           n_0, ..., n_L
     units    (L,) int64               activation of each layer from 1, the output unit last
-    loss     int                      code of the loss (losses.py)
-    parameter  (n_L,) float64         its number for each output unit, such as a quantile's level
+    loss     KernelLoss               the loss (losses.py)
     A        (n_0 + ... + n_L, m)     workspace; X is in its first n_0 rows, unchanged
     dZ       as A                     workspace for the backward pass
     Y, s     (n_L, m), (m,)           targets and weights of the samples
@@ -74,23 +73,23 @@ def forward_pass_numpy(theta, sizes, units, A):
     activate_numpy(units[-1], Z, Z)
 
 
-def cost_pass_numpy(theta, sizes, units, loss, parameter, A, Y, s):
+def cost_pass_numpy(theta, sizes, units, loss, A, Y, s):
     """The summed cost."""
     logits_numpy(theta, sizes, units, A)
     Z = units_of(A, sizes, len(sizes) - 1)
-    return cost_sum_numpy(loss, units[-1], Z, Y, s, parameter)
+    return cost_sum_numpy(loss, units[-1], Z, Y, s)
 
 
-def gradient_pass_numpy(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
+def gradient_pass_numpy(theta, sizes, units, loss, A, dZ, Y, s, dtheta):
     """The summed cost, and its gradient in dtheta.  2 to 3 multiply-adds a weight and sample.
 
     The workspace keeps Z[L]; A[L] is only made on the way to dZ[L], in its place.
     """
     L = len(sizes) - 1
-    cost = cost_pass_numpy(theta, sizes, units, loss, parameter, A, Y, s)
+    cost = cost_pass_numpy(theta, sizes, units, loss, A, Y, s)
     Z, dZ_output = units_of(A, sizes, L), units_of(dZ, sizes, L)
     activate_numpy(units[L - 1], Z, dZ_output)
-    output_gradient_numpy(loss, units[L - 1], dZ_output, Z, Y, s, parameter, dZ_output)
+    output_gradient_numpy(loss, units[L - 1], dZ_output, Z, Y, s, dZ_output)
     dtheta[:] = 0
     for l in range(L, 0, -1):
         W, _ = parameters_of(theta, sizes, l)
@@ -124,24 +123,24 @@ def forward_pass_loops(theta, sizes, units, A):
 
 
 @jit
-def cost_pass_loops(theta, sizes, units, loss, parameter, A, Y, s):
+def cost_pass_loops(theta, sizes, units, loss, A, Y, s):
     """The summed cost."""
     logits_loops(theta, sizes, units, A)
     Z = units_of_loops(A, sizes, len(sizes) - 1)
-    return cost_sum_loops(loss, units[-1], Z, Y, s, parameter)
+    return cost_sum_loops(loss, units[-1], Z, Y, s)
 
 
 @jit
-def gradient_pass_loops(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
+def gradient_pass_loops(theta, sizes, units, loss, A, dZ, Y, s, dtheta):
     """The summed cost, and its gradient in dtheta.  2 to 3 multiply-adds a weight and sample.
 
     The workspace keeps Z[L]; A[L] is only made on the way to dZ[L], in its place.
     """
     L = len(sizes) - 1
-    cost = cost_pass_loops(theta, sizes, units, loss, parameter, A, Y, s)
+    cost = cost_pass_loops(theta, sizes, units, loss, A, Y, s)
     Z, dZ_output = units_of_loops(A, sizes, L), units_of_loops(dZ, sizes, L)
     activate_loops(units[L - 1], Z, dZ_output)
-    output_gradient_loops(loss, units[L - 1], dZ_output, Z, Y, s, parameter, dZ_output)
+    output_gradient_loops(loss, units[L - 1], dZ_output, Z, Y, s, dZ_output)
     dtheta[:] = 0
     for l in range(L, 0, -1):
         W, _ = parameters_of_loops(theta, sizes, l)
@@ -175,23 +174,23 @@ def forward_pass_tiled(theta, sizes, units, A, m):
 
 
 @jit
-def cost_pass_tiled(theta, sizes, units, loss, parameter, A, Y, s, m):
+def cost_pass_tiled(theta, sizes, units, loss, A, Y, s, m):
     """The summed cost."""
     logits_tiled(theta, sizes, units, A, np.int64(1), m)
     Z = units_of_loops(A, sizes, len(sizes) - 1)
-    return cost_sum_tiled(loss, units[-1], Z, Y, s, parameter, scratch_of(A, sizes), m)
+    return cost_sum_tiled(loss, units[-1], Z, Y, s, scratch_of(A, sizes), m)
 
 
 @jit
-def gradient_pass_tiled(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta, m):
+def gradient_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, m):
     """The summed cost; its gradient is added to dtheta.  2 to 3 multiply-adds a weight, sample."""
-    cost = cost_pass_tiled(theta, sizes, units, loss, parameter, A, Y, s, m)
-    backward_pass_tiled(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta, np.int64(1), m)
+    cost = cost_pass_tiled(theta, sizes, units, loss, A, Y, s, m)
+    backward_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, np.int64(1), m)
     return cost
 
 
 @jit
-def backward_pass_tiled(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta, lowest, m):
+def backward_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, lowest, m):
     """Add the gradient to dtheta, from Z[L] and the activations below it in the workspace.
 
     Down to layer `lowest`; the dZ of the layer below it is left in the workspace.
@@ -202,7 +201,7 @@ def backward_pass_tiled(theta, sizes, units, loss, parameter, A, dZ, Y, s, dthet
         for i in range(m):
             dZ_output[j, i] = Z[j, i]
     activate_tiled(units[L - 1], dZ_output, scratch_of(A, sizes), m)
-    output_gradient_tiled(loss, units[L - 1], dZ_output, Z, Y, s, parameter, dZ_output, m)
+    output_gradient_tiled(loss, units[L - 1], dZ_output, Z, Y, s, dZ_output, m)
     for l in range(L, lowest - 1, -1):
         W, _ = parameters_of_loops(theta, sizes, l)
         dW, db = parameters_of_loops(dtheta, sizes, l)

@@ -204,7 +204,7 @@ def run_blocks_tiled(
     activations,
 ):
     """The summed cost of samples first ... last - 1; their gradient is added to dtheta."""
-    sizes, units, loss, parameter = layers
+    sizes, units, loss = layers
     A, dZ, Y, s, _, dtheta = workspace
     L = len(sizes) - 1
     cost = 0.0
@@ -224,12 +224,10 @@ def run_blocks_tiled(
                     activations[j, start + c] = output[j, c]
         else:
             scratch = scratch_of(A, sizes)
-            cost += cost_sum_tiled(loss, units[L - 1], output, Y, s, parameter, scratch, m)
+            cost += cost_sum_tiled(loss, units[L - 1], output, Y, s, scratch, m)
         if task == GRADIENT:
             lowest = 2 if sparse else 1
-            backward_pass_tiled(
-                theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta, lowest, m
-            )
+            backward_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, lowest, m)
             if sparse:
                 first_gradient_sparse(dtheta, sizes, dZ, data, workspace.starts, count)
     return cost

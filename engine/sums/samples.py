@@ -6,17 +6,15 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from engine.equations.losses import KernelLoss
+
 
 class Layers(NamedTuple):
-    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64, and its loss.
-
-    `parameter` (n_L,) float64 is the loss's number for each output unit.
-    """
+    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64, and its loss."""
 
     sizes: NDArray[np.int64]
     units: NDArray[np.int64]
-    loss: int
-    parameter: NDArray[np.float64]
+    loss: KernelLoss
 
     @property
     def n_parameters(self) -> int:

@@ -141,8 +141,8 @@ def gradient_pass_with(name, fault):
     """The backend's gradient pass, with a fault in (cost, dtheta)."""
     right = backends.BACKENDS[name].gradient_pass
 
-    def gradient_pass(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
-        cost = right(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta)
+    def gradient_pass(theta, sizes, units, loss, A, dZ, Y, s, dtheta):
+        cost = right(theta, sizes, units, loss, A, dZ, Y, s, dtheta)
         return fault(cost, dtheta)
 
     return gradient_pass
@@ -211,8 +211,8 @@ def test_a_fault_at_fitted_values_alone_is_found_there(monkeypatch):
     regressor.intercepts_[1][:] = 3.0
     right = backends.BACKENDS["numpy"].gradient_pass
 
-    def gradient_pass(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
-        cost = right(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta)
+    def gradient_pass(theta, sizes, units, loss, A, dZ, Y, s, dtheta):
+        cost = right(theta, sizes, units, loss, A, dZ, Y, s, dtheta)
         dtheta[-1] += 30.0 * (theta[-1] > 2.9)
         return cost
 

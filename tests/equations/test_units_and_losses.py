@@ -10,8 +10,9 @@ import pytest
 from engine import Network
 from engine.equations import activations, losses
 from engine.equations.backends import BACKENDS
-from engine.equations.losses import LOSSES, loss_of
+from engine.equations.losses import LOSSES, KernelLoss
 from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS, UNITS
+from engine.losses import Quantile, default_for
 from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective
 from engine.sums.samples import Layers, Samples
@@ -20,7 +21,7 @@ from tests.conftest import PASS
 
 NO_UNIT, NO_LOSS = 99, 99
 IDENTITY = UNITS["identity"].code
-NUMBER = np.zeros(2)
+NUMBERS = np.full(2, 0.5)
 
 
 def test_rows_of_a_table_have_codes_and_names_of_their_own():
@@ -30,10 +31,10 @@ def test_rows_of_a_table_have_codes_and_names_of_their_own():
     assert len({unit.sklearn for unit in UNITS.values()}) == len(UNITS)
 
 
-def test_each_output_unit_has_one_loss_and_no_other_unit_has_any():
-    named = [unit for loss in LOSSES.values() for unit in loss.units]
-    assert sorted(named) == sorted(OUTPUT_UNITS)
-    assert [loss_of(unit).name for unit in OUTPUT_UNITS] == [
+def test_each_output_unit_has_a_loss_by_default_and_no_other_unit_has_any():
+    named = {unit for loss in LOSSES.values() for unit in loss.units}
+    assert named == set(OUTPUT_UNITS)
+    assert [default_for(unit).name for unit in OUTPUT_UNITS] == [
         "cross_entropy",
         "cross_entropy",
         "squared_error",
@@ -80,17 +81,20 @@ def test_an_unknown_loss_or_one_of_other_units_is_an_error(backend):
     s = tiled.padded(np.ones((1, 8)))[0][0] if m else np.ones(8)
     cost_sum = getattr(losses, f"cost_sum_{backend}")
     gradient = getattr(losses, f"output_gradient_{backend}")
+    curvature = getattr(losses, f"curvature_{backend}")
     rest = (tiled.scratch(Z), *m) if m else ()
     for loss in (NO_LOSS, -1):
         with pytest.raises(ValueError, match="no loss of these output units has this code"):
-            cost_sum(loss, IDENTITY, Z, Y, s, NUMBER, *rest)
+            cost_sum(KernelLoss(loss, NUMBERS), IDENTITY, Z, Y, s, *rest)
         with pytest.raises(ValueError, match="no loss of these output units has this code"):
-            gradient(loss, IDENTITY, A, Z, Y, s, NUMBER, dZ, *m)
+            gradient(KernelLoss(loss, NUMBERS), IDENTITY, A, Z, Y, s, dZ, *m)
+        with pytest.raises(ValueError, match="no loss of these output units has this code"):
+            curvature(KernelLoss(loss, NUMBERS), IDENTITY, A, Z, Y, s, dZ, *m)
     for row in LOSSES.values():
         for unit in UNITS.values():
-            if unit.name not in row.units:
+            if unit.name not in row.units and row.name != "compiled":
                 with pytest.raises(ValueError, match="no loss of these output units"):
-                    cost_sum(row.code, unit.code, Z, Y, s, NUMBER, *rest)
+                    cost_sum(KernelLoss(row.code, NUMBERS), unit.code, Z, Y, s, *rest)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -103,7 +107,7 @@ def test_errors_of_codes_come_through_whole_passes(backend, dtype):
     wrong_gradients = (
         right._replace(units=hidden),
         right._replace(units=output),
-        right._replace(loss=NO_LOSS),
+        right._replace(loss=KernelLoss(NO_LOSS, NUMBERS)),
     )
 
     def raised(call):
@@ -123,15 +127,15 @@ def test_the_number_of_a_loss_reaches_the_passes_of_arrays():
     """With one for each output unit, as several quantiles have."""
     seen = []
 
-    def cost_pass(theta, sizes, units, loss, parameter, A, Y, s):
-        seen.append((loss, parameter.tolist()))
+    def cost_pass(theta, sizes, units, loss, A, Y, s):
+        seen.append((loss.code, loss.parameter.tolist()))
         return 0.0
 
-    layers = Network((2, 2), output="identity").layers._replace(parameter=np.array([0.1, 0.9]))
+    layers = Network((2, 2), output="identity", loss=Quantile([0.1, 0.9])).layers
     samples = Samples(np.ones((2, 5)), np.zeros((2, 5)))
     backend = BACKENDS["numpy"]._replace(cost_pass=cost_pass)
     ChunkSums(backend, layers, samples).cost(np.zeros(layers.n_parameters))
-    assert seen == [(LOSSES["squared_error"].code, [0.1, 0.9])]
+    assert seen == [(LOSSES["quantile"].code, [0.1, 0.9])]
 
 
 @pytest.mark.skipif(PASS != "interpreted", reason="puts other functions in the place of kernels")
@@ -141,15 +145,14 @@ def test_the_number_of_a_loss_reaches_the_tiled_cost_and_gradient(monkeypatch):
 
     seen = []
 
-    def cost_sum(loss, unit, Z, Y, s, parameter, scratch, m):
-        seen.append(("cost", parameter.tolist()))
+    def cost_sum(loss, unit, Z, Y, s, scratch, m):
+        seen.append(("cost", loss.parameter.tolist()))
         return 0.0
 
-    def gradient(loss, unit, A, Z, Y, s, parameter, dZ, m):
-        seen.append(("gradient", parameter.tolist()))
+    def gradient(loss, unit, A, Z, Y, s, dZ, m):
+        seen.append(("gradient", loss.parameter.tolist()))
 
-    layers: Layers = Network((1, 2), output="identity").layers
-    layers = layers._replace(parameter=np.array([0.1, 0.9]))
+    layers: Layers = Network((1, 2), output="identity", loss=Quantile([0.1, 0.9])).layers
     data = Samples(np.ones((1, 3)), np.zeros((2, 3))).for_kernels()
     block = blocks.block_samples(layers.sizes, np.float64, 3)
     workspace = blocks.allocate(layers.sizes, layers.n_parameters, np.float64, block)

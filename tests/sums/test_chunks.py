@@ -87,14 +87,14 @@ class Asked:
         self.blocks.append(A[:1].copy())
         A[1:2] = A[:1] + theta[0]
 
-    def cost(self, theta, sizes, units, loss, parameter, A, Y, s):
+    def cost(self, theta, sizes, units, loss, A, Y, s):
         self.blocks.append(A[:1].copy())
         return float(np.sum(s * (A[0] + Y[0])))
 
-    def gradient(self, theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
+    def gradient(self, theta, sizes, units, loss, A, dZ, Y, s, dtheta):
         assert all(array.flags.c_contiguous for array in (A, dZ, Y, s))
         dtheta[:] = s.size
-        return self.cost(theta, sizes, units, loss, parameter, A, Y, s)
+        return self.cost(theta, sizes, units, loss, A, Y, s)
 
 
 def noted_by(asked, samples, n_in=1):
@@ -134,7 +134,7 @@ def test_class_codes_become_one_hot_columns_one_chunk_at_a_time():
     n_samples, seen = 2500, []
     codes = np.arange(n_samples, dtype=np.int32) % 7 % 3
 
-    def cost(theta, sizes, units, loss, parameter, A, Y, s):
+    def cost(theta, sizes, units, loss, A, Y, s):
         seen.append(Y.copy())
         return 0.0
 
@@ -149,7 +149,7 @@ def test_class_codes_become_one_hot_columns_one_chunk_at_a_time():
 def test_sums_of_chunks_are_added_in_float64_whatever_the_data():
     """2^24 + 1 is no float32; nor is a sum that grows past it in steps of 1."""
 
-    def gradient(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
+    def gradient(theta, sizes, units, loss, A, dZ, Y, s, dtheta):
         dtheta[:] = A[0, 0]
         return float(A[0, 0])
 
@@ -166,7 +166,7 @@ def test_sums_of_chunks_are_added_in_float64_whatever_the_data():
 def test_sums_are_added_in_the_order_of_the_chunks():
     """1e16 + 1 - 1e16 is 0, and 1e16 - 1e16 + 1 is 1."""
 
-    def cost(theta, sizes, units, loss, parameter, A, Y, s):
+    def cost(theta, sizes, units, loss, A, Y, s):
         return float(A[0, 0])
 
     backend = BACKENDS["numpy"]._replace(cost_pass=cost)

@@ -188,12 +188,12 @@ def test_a_forward_pass_has_the_same_bits_on_any_number_of_threads(n_threads, mo
 def test_sums_are_added_in_the_order_of_the_chunks_whichever_is_done_first(monkeypatch):
     """1e16 + 1 - 1e16 is 0 and 1e16 - 1e16 + 1 is 1: in that order, the first done last."""
 
-    def slow(theta, sizes, units, loss, parameter, A, Y, s):
+    def slow(theta, sizes, units, loss, A, Y, s):
         time.sleep({0: 0.06, 1: 0.03, 2: 0}[int(A[1, 0])])
         return float(A[0, 0])
 
-    def slow_gradient(theta, sizes, units, loss, parameter, A, dZ, Y, s, dtheta):
-        dtheta[:] = slow(theta, sizes, units, loss, parameter, A, Y, s)
+    def slow_gradient(theta, sizes, units, loss, A, dZ, Y, s, dtheta):
+        dtheta[:] = slow(theta, sizes, units, loss, A, Y, s)
         return float(A[0, 0])
 
     backend = BACKENDS["numpy"]._replace(cost_pass=slow, gradient_pass=slow_gradient)

@@ -23,8 +23,9 @@ from engine import DivergedError, Network, train
 from engine.equations.activations import activate_loops, derive_loops
 from engine.equations.backward import input_gradient_loops, parameter_gradient_loops
 from engine.equations.forward import affine_loops
-from engine.equations.losses import cost_sum_loops, loss_of, output_gradient_loops
+from engine.equations.losses import cost_sum_loops, output_gradient_loops
 from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS, UNITS
+from engine.losses import default_for
 from engine.solvers.solver import Progress
 from engine.solvers.state import PLAIN, STAGNANT, Settings, new_state
 from engine.solvers.stopping import count_improvement
@@ -857,11 +858,10 @@ def call_kernels_by_themselves():
             activate_loops(unit.code, Z, Z)
         for name in HIDDEN_UNITS:
             derive_loops(UNITS[name].code, Z, Z, Z)
-        parameter = np.zeros(3)
         for name in OUTPUT_UNITS:
-            of = loss_of(name).code, UNITS[name].code
-            cost_sum_loops(*of, Z, Z.copy(), s, parameter)
-            output_gradient_loops(*of, Z, Z.copy(), Z.copy(), s, parameter, Z)
+            of = default_for(name).for_kernels(3), UNITS[name].code
+            cost_sum_loops(*of, Z, Z.copy(), s)
+            output_gradient_loops(*of, Z, Z.copy(), Z.copy(), s, Z)
         parameter_gradient_loops(Z, A, W, b)
         input_gradient_loops(W, Z, A)
 

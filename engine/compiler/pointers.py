@@ -1,0 +1,83 @@
+"""Calls of a C function by its address: how kernels reach a loss that a user has written.
+
+A kernel that called a user's function by name would be compiled anew for each function. So the
+function is compiled by itself, as
+
+    void loss(int64 task, T *z, T *y, T *out, int64 m)
+
+with T = float or double, and kernels get its address as a number. `call_loss` is defined twice, as
+are the views of `views.py`: for Python, and as LLVM instructions for compiled kernels.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import lower_builtin, type_callable
+
+# task, z, y, out, m
+C_FUNCTION = ctypes.CFUNCTYPE(
+    None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
+)
+
+
+def call_loss(address: Any, task: Any, z: Any, y: Any, out: Any, m: Any) -> None:
+    """Let the function at `address` fill `out` (m,) from z and y (m,), all C-contiguous."""
+    C_FUNCTION(int(address))(task, z.ctypes.data, y.ctypes.data, out.ctypes.data, m)
+
+
+@type_callable(call_loss)
+def _(context: Any) -> Any:
+    return lambda address, task, z, y, out, m: types.none
+
+
+@lower_builtin(
+    call_loss,
+    types.Integer,
+    types.Integer,
+    types.Array,
+    types.Array,
+    types.Array,
+    types.Integer,
+)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    address, task, *arrays, m = arguments
+    data = [
+        context.make_array(one)(context, builder, array).data
+        for one, array in zip(signature.args[2:5], arrays, strict=True)
+    ]
+    task = context.cast(builder, task, signature.args[1], types.int64)
+    m = context.cast(builder, m, signature.args[5], types.int64)
+    _call(builder, address, task, data, m)
+    return context.get_dummy_value()
+
+
+def call_loss_once(address: Any, task: Any, z: Any, y: Any) -> Any:
+    """The same for one pair of numbers, of one dtype; returns what the function fills in."""
+    of_z, of_y, found = (np.array([number]) for number in (z, y, z))
+    call_loss(address, task, of_z, of_y, found, 1)
+    return found[0]
+
+
+@type_callable(call_loss_once)
+def _(context: Any) -> Any:
+    return lambda address, task, z, y: z
+
+
+@lower_builtin(call_loss_once, types.Integer, types.Integer, types.Float, types.Float)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    address, task, z, y = arguments
+    places = [cgutils.alloca_once_value(builder, number) for number in (z, y, z)]
+    one = ir.Constant(ir.IntType(64), 1)
+    task = context.cast(builder, task, signature.args[1], types.int64)
+    _call(builder, address, task, places, one)
+    return builder.load(places[2])
+
+
+def _call(builder: Any, address: Any, task: Any, data: list[Any], m: Any) -> None:
+    word = ir.IntType(64)
+    kind = ir.FunctionType(ir.VoidType(), [word, *(pointer.type for pointer in data), word])
+    builder.call(builder.inttoptr(address, kind.as_pointer()), [task, *data, m])

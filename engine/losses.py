@@ -1,0 +1,370 @@
+"""The losses that a network can be trained for, beside those that have a name alone.
+
+`Network(..., loss=...)` and `MLPRegressor(loss=...)` take a name or one of these:
+
+    Huber(delta)       squared error near the target, absolute error far from it
+    Quantile(level)    a quantile of the target; several levels: an output for each
+    Tweedie(power)     deviance of targets that are 0 or positive, such as claims or rain
+    Compiled(function) a function of your own
+
+A loss cannot be changed once it is made, can be pickled and compared, and is the same object for
+any number of networks. docs/losses.md shows what each is for.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.boundary import settings
+from engine.equations.losses import COMPILED, LOSSES, KernelLoss
+from engine.equations.losses import Loss as Row
+from engine.equations.own_loss import (
+    digest_of,
+    kernel_loss_of,
+    loss_functions,
+    plain_function,
+)
+
+__all__ = ["Compiled", "Huber", "Loss", "Quantile", "Tweedie"]
+
+
+class Loss:
+    """A loss by name: the base of the others.
+
+    Parameters
+    ----------
+    name : str
+        "squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma" or
+        "cross_entropy". "huber" has delta 1, "quantile" is the median.
+
+    Attributes
+    ----------
+    name : str
+    numbers : tuple of float
+        What the loss is given beside its name: delta, levels or power.
+    """
+
+    def __init__(self, name: str) -> None:
+        row = LOSSES.get(name)
+        if row is None or row.code == COMPILED:
+            names = [loss.name for loss in LOSSES.values() if not _has_no_default(loss)]
+            raise ValueError(f"A loss must be {settings.listed(names)}; got {name!r}.")
+        if _has_no_default(row):
+            raise ValueError(
+                f"The loss {name!r} has no default for its {row.number}: pass "
+                f"engine.losses.{name.capitalize()}({row.number})."
+            )
+        self._numbers: tuple[float, ...] = () if row.parameter is None else (row.parameter,)
+        self._row = row
+
+    @property
+    def name(self) -> str:
+        return self._row.name
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        return self._numbers
+
+    @property
+    def row(self) -> Row:
+        """Its row of LOSSES."""
+        return self._row
+
+    @property
+    def output(self) -> str:
+        """The output unit that it belongs to, if only one does."""
+        return self._row.units[0]
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The output units that it goes with."""
+        return self._row.units
+
+    def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
+        """What kernels take, for so many output units; `width` smooths a kink."""
+        numbers = np.array(self._numbers or (0.0,), np.float64)
+        return KernelLoss(self._row.code, np.resize(numbers, n_outputs), width)
+
+    def _identity(self) -> tuple[Any, ...]:
+        return self.name, self._numbers
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loss) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)
+
+    def __copy__(self) -> "Loss":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Loss":
+        return self
+
+
+def _has_no_default(row: Row) -> bool:
+    return bool(row.number) and row.parameter is None
+
+
+class Huber(Loss):
+    """Half the squared error up to delta, and the absolute error beyond (L8).
+
+    Outliers pull less than by the squared error, and small errors count as with it. For targets of
+    variance 1.
+
+    Parameters
+    ----------
+    delta : float
+        The error from which on it grows linearly, above 0, in units of the target.
+
+    Notes
+    -----
+    J_i = sum_j [ e_j^2 / 2 where |e_j| <= delta, else delta (|e_j| - delta / 2) ],  e = a - y.
+    Source: Huber 1964, Annals of Mathematical Statistics 35, section 4.
+
+    Examples
+    --------
+    >>> from engine import Network, losses
+    >>> network = Network((1, 1), output="identity", loss=losses.Huber(delta=0.5))
+    >>> network.cost_and_gradient([0.0, 0.0], [[1.0]], [3.0])
+    (1.375, array([-0.5, -0.5]))
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        super().__init__("huber")
+        self._numbers = (settings.real_number("delta", delta, low=0, low_included=False),)
+
+    @property
+    def delta(self) -> float:
+        """The error from which on it grows linearly."""
+        return self._numbers[0]
+
+    def __repr__(self) -> str:
+        return f"Huber(delta={self.delta:g})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.delta,)
+
+
+class Quantile(Loss):
+    """The pinball loss, whose minimum is a quantile of the target (L7).
+
+    Parameters
+    ----------
+    level : float, or sequence of float
+        The level of the quantile, between 0 and 1; 0.5 is the median. With several levels, which
+        must rise, the network has an output unit for each, and the target has one column.
+
+    Notes
+    -----
+    J_i = sum_j max(q_j (y - a_j), (q_j - 1)(y - a_j)). The estimators' `predict` sorts the
+    quantiles of each row, so that they never cross (Chernozhukov, Fernandez-Val & Galichon 2010,
+    Econometrica 78, section 2); `Network.forward` gives the outputs as they are. Source: Koenker &
+    Bassett 1978, Econometrica 46, section 3.
+
+    Examples
+    --------
+    >>> from engine import Network, losses
+    >>> network = Network((1, 3), output="identity", loss=losses.Quantile([0.1, 0.5, 0.9]))
+    >>> cost, _ = network.cost_and_gradient([0.0] * 6, [[1.0]], [2.0])
+    >>> round(cost, 12)  # 2 (0.1 + 0.5 + 0.9)
+    3.0
+    """
+
+    def __init__(self, level: float | Sequence[float] | NDArray[Any] = 0.5) -> None:
+        super().__init__("quantile")
+        several = isinstance(level, Sequence | np.ndarray) and not isinstance(level, str)
+        given: Any = level if several else [level]
+        levels = tuple(settings.real_number("level", one, low=-np.inf) for one in given)
+        rise = all(one < other for one, other in pairwise(levels))
+        if not levels or not all(0 < one < 1 for one in levels) or not rise:
+            raise ValueError(
+                "The levels of quantiles must be between 0 and 1, and rise from one to the next; "
+                f"got {level!r}."
+            )
+        self._numbers = levels
+        self._several = several
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The level of each output, or the one level of all."""
+        return self._numbers
+
+    @property
+    def n_outputs(self) -> int | None:
+        """Output units for a target of one column; None if each target has one unit of its own."""
+        return len(self._numbers) if len(self._numbers) > 1 else None
+
+    def __repr__(self) -> str:
+        shown = list(self._numbers) if len(self._numbers) > 1 else self._numbers[0]
+        return f"Quantile({shown})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._numbers if self._several else self._numbers[0],)
+
+
+class Tweedie(Loss):
+    """Half the Tweedie deviance, for targets that are 0 or positive (L10).
+
+    Sums of a random number of positive amounts: rain in a day, the claims of a year.
+
+    Parameters
+    ----------
+    power : float
+        p of Var[y] ~ mean^p, between 1 and 2: nearer to 1 many small amounts, nearer to 2 few.
+
+    Notes
+    -----
+    J_i = sum_j [ y^(2-p) / ((1-p)(2-p)) - y a^(1-p) / (1-p) + a^(2-p) / (2-p) ], a = e^z.
+    Source: Jorgensen 1987, JRSS B 49, section 4.
+
+    Examples
+    --------
+    >>> from engine import Network, losses
+    >>> network = Network((1, 1), output="exp", loss=losses.Tweedie(1.5))
+    >>> network.cost_and_gradient([0.0, 0.0], [[1.0]], [0.0])
+    (2.0, array([1., 1.]))
+    """
+
+    def __init__(self, power: float) -> None:
+        self._row = LOSSES["tweedie"]
+        number = settings.real_number("power", power, low=-np.inf)
+        if not 1 < number < 2:
+            raise ValueError(
+                f"power must be above 1 and below 2; got {number:g}. For 0, 1 and 2 the losses are "
+                "'squared_error', 'poisson' and 'gamma'."
+            )
+        self._numbers = (number,)
+
+    @property
+    def power(self) -> float:
+        """p of Var[y] ~ mean^p."""
+        return self._numbers[0]
+
+    def __repr__(self) -> str:
+        return f"Tweedie({self.power:g})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.power,)
+
+
+class Compiled(Loss):
+    """A loss of your own: a function that Numba compiles (L15).
+
+    Parameters
+    ----------
+    function : callable
+        Of two numbers (z, y): the pre-activation of an output unit, and its target. It returns two
+        numbers, the cost of this unit and its derivative by z; or three, the third of them h, the
+        second derivative by z or a positive number in its place. solver="lm" needs h. Numbers are
+        float32 or float64, as the data. The function may use arithmetic, `if`, `math`, and other
+        functions of the kind. It may not allocate, or raise. Numba's decorator is not needed.
+    output : "identity", "sigmoid" or "exp"
+        The output unit of the network, which turns z into a prediction.
+
+    Raises
+    ------
+    ValueError
+        If Numba cannot compile the function, if it allocates or may raise, or if it returns other
+        than two or three numbers.
+
+    Notes
+    -----
+    It is compiled once, in about half a second, as a loop over a block of samples, which the
+    kernels call by its address. The kernels are not compiled anew. `engine.verify` checks the
+    derivative by differences. A model file holds the name of the function, not the function: the
+    model predicts, and can be trained on after `set_params(loss=...)`.
+
+    Examples
+    --------
+    >>> import math
+    >>> from engine import Network, losses
+    >>> def log_cosh(z, y):
+    ...     e = z - y
+    ...     return math.log(math.cosh(e)), math.tanh(e), 1 - math.tanh(e) ** 2
+    >>> network = Network((1, 1), output="identity", loss=losses.Compiled(log_cosh))
+    >>> cost, gradient = network.cost_and_gradient([0.0, 0.0], [[1.0]], [2.0])
+    >>> round(cost, 6), gradient.round(6)
+    (1.325003, array([-0.964028, -0.964028]))
+    """
+
+    def __init__(self, function: Callable[..., Any], output: str = "identity") -> None:
+        self._row = LOSSES["compiled"]
+        self._numbers = ()
+        self._output = settings.one_of("output", output, self._row.units)
+        self._function = plain_function(function)
+        if not hasattr(self._function, "__code__"):
+            raise TypeError(f"A loss must be a function of two numbers (z, y); got {function!r}.")
+        self._has_curvature = loss_functions(self._function).has_curvature
+        self._digest = digest_of(self._function)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self._function.__name__
+
+    @property
+    def output(self) -> str:
+        return self._output
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return (self._output,)
+
+    @property
+    def has_curvature(self) -> bool:
+        """Whether the function returns h as well."""
+        return self._has_curvature
+
+    def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
+        return kernel_loss_of(self._function, n_outputs)
+
+    def _identity(self) -> tuple[Any, ...]:
+        return "compiled", self.name, self._output, self._digest
+
+    def __repr__(self) -> str:
+        return f"Compiled({self.name}, output={self._output!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._function, self._output)
+
+
+def default_for(output: str) -> Loss:
+    """The loss that belongs to output units of that name.
+
+    >>> default_for("sigmoid")
+    Loss('cross_entropy')
+    """
+    return Loss(next(row.name for row in LOSSES.values() if output in row.units))
+
+
+def chosen(loss: Any, output: str) -> Loss:
+    """The loss that a user passed for these output units: a name, an object, or None."""
+    if loss is None:
+        return default_for(output)
+    if isinstance(loss, str):
+        named = [
+            row.name for row in LOSSES.values() if output in row.units and row.code != COMPILED
+        ]
+        if loss not in named:
+            raise ValueError(
+                f"loss must be {settings.listed(named)} for {output} output units, or one of "
+                f"engine.losses; got {loss!r}."
+            )
+        return Loss(loss)
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a name or one of engine.losses; got {type(loss).__name__}.")
+    if output not in loss.units:
+        raise ValueError(
+            f"The loss {loss!r} goes with {settings.listed(loss.units)} output units; this network "
+            f"has {output} output units."
+        )
+    return loss
