@@ -309,7 +309,7 @@ class Compiled(Loss):
     @property
     def name(self) -> str:
         """The name of the function."""
-        return self._function.__name__
+        return str(self._function.__name__)
 
     @property
     def output(self) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from engine.equations.backends import Backend
 from engine.solvers.state import (
     ADAM,
+    DAMPED,
     MOMENTUM,
     NESTEROV,
     PLAIN,
@@ -220,13 +221,17 @@ class Solver(NamedTuple):
         From a `Problem`, a `State` and `Settings` to a `Minimisation`.
     full_batch : bool
         Whether each step takes all samples.
-    update : int or None
-        Code of the update with a learning rate; None if the solver chooses the length of a step.
+    by_steps : bool
+        Whether it has a learning rate, or else chooses the length of each step itself.
+    update : int
+        Code of its update, without momentum.
     takes_momentum : bool
     takes_schedule : bool
         Whether the learning rate may follow a schedule.
     takes_schedule_in_sklearn : bool
         The same in scikit-learn's estimators.
+    never_rises : bool
+        Whether no step raises the cost: then the last parameters are the best.
     uses_blas : bool
         Whether the solver itself computes with BLAS.
     resumes_by : str or None
@@ -239,23 +244,18 @@ class Solver(NamedTuple):
     name: str
     start: Callable[[Problem, State, Settings], Minimisation]
     full_batch: bool = False
-    update: int | None = None
+    by_steps: bool = False
+    update: int = PLAIN
     takes_momentum: bool = False
     takes_schedule: bool = False
     takes_schedule_in_sklearn: bool = False
+    never_rises: bool = False
     uses_blas: bool = False
     resumes_by: str | None = None
     ends: tuple[str, ...] = ("max_iter", "tol", "callback")
 
-    @property
-    def by_steps(self) -> bool:
-        """Whether it has a learning rate."""
-        return self.update is not None
-
     def update_for(self, momentum: float, nesterov: bool) -> int:
         """The code of the update, with this momentum."""
-        if self.update is None:
-            return PLAIN
         if not self.takes_momentum or momentum == 0:
             return self.update
         return NESTEROV if nesterov else MOMENTUM
@@ -273,20 +273,28 @@ def _lbfgs(problem: Problem, state: State, settings: Settings) -> Minimisation:
     return LBFGS(problem, state, settings)
 
 
+def _lm(problem: Problem, state: State, settings: Settings) -> Minimisation:
+    from engine.solvers.lm import LevenbergMarquardt
+
+    return LevenbergMarquardt(problem, state, settings)
+
+
 SOLVERS = {
     solver.name: solver
     for solver in (
-        Solver("gd", _descent, full_batch=True, update=PLAIN, resumes_by="state"),
+        Solver("gd", _descent, full_batch=True, by_steps=True, resumes_by="state"),
         Solver(
             "sgd",
             _descent,
-            update=PLAIN,
+            by_steps=True,
             takes_momentum=True,
             takes_schedule=True,
             takes_schedule_in_sklearn=True,
             resumes_by="state",
         ),
-        Solver("adam", _descent, update=ADAM, takes_schedule=True, resumes_by="state"),
+        Solver(
+            "adam", _descent, by_steps=True, update=ADAM, takes_schedule=True, resumes_by="state"
+        ),
         Solver(
             "lbfgs",
             _lbfgs,
@@ -294,6 +302,15 @@ SOLVERS = {
             uses_blas=True,
             resumes_by="evaluations",
             ends=("max_iter", "tol", "callback", "converged"),
+        ),
+        Solver(
+            "lm",
+            _lm,
+            full_batch=True,
+            update=DAMPED,
+            never_rises=True,
+            resumes_by="state",
+            ends=("max_iter", "tol", "callback", "gradient", "step", "cost"),
         ),
     )
 }

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from engine.compiler.jit import shared
 from engine.solvers.batches import in_order, no_order, random_state
 
-EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
-UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam")
+EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM, DAMPED = range(6)
+UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam", "damped")
 CONSTANT, INVSCALING, ADAPTIVE = range(3)
 
 
 class Settings(NamedTuple):
     """The settings of a run as kernels take them: codes, whole numbers and floats."""
 
-    update: int  # PLAIN, MOMENTUM, NESTEROV or ADAM; EVALUATE only sums up the costs
+    update: int  # one of the codes above; EVALUATE only sums up the costs
     batch_size: int
     shuffle: int = 0
     learning_rate: float = 0.0
@@ -45,6 +45,9 @@ class Settings(NamedTuple):
 
 # Places in State.counts ...
 STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
+# ... in State.first of "lm": mu, below 0 until it is chosen; nu; 1 while undamped steps are tried;
+# the reason to end, once there is one; the closing steps that are left ...
+MU, NU, UNDAMPED, REASON, CLOSING, N_DAMPING = range(6)
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 
@@ -56,7 +59,7 @@ class State(NamedTuple):
     ----------
     theta : ndarray (n_parameters,)
     first, second : ndarray (n_parameters,) or (0,)
-        Empty if the update does not use them.
+        Empty if the update does not use them. Of "lm" `first` is (N_DAMPING,).
     order : ndarray (n_samples,)
         The samples in the order of this epoch; read-only if each step takes all of them.
     random : ndarray (4,) or (625,) uint64
@@ -69,7 +72,7 @@ class State(NamedTuple):
     """
 
     theta: NDArray[Any]
-    first: NDArray[Any]  # velocity, or Adam's first moment
+    first: NDArray[Any]  # velocity, Adam's first moment, or the damping of "lm"
     second: NDArray[Any]  # Adam's second moment
     order: NDArray[Any]
     random: NDArray[np.uint64]
@@ -109,19 +112,27 @@ def new_state(
 
     If the samples are not `ordered`, since each step takes all of them, no order is kept.
     """
-    remembered = theta.size if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
     squares = theta.size if settings.update == ADAM else 0
     sums = np.zeros(N_SUMS)
     sums[RATE], sums[LOWEST] = settings.learning_rate, math.inf
     return State(
         theta,
-        np.zeros(remembered, theta.dtype),
+        first_memory(settings.update, theta.size, theta.dtype),
         np.zeros(squares, theta.dtype),
         in_order(n_samples) if ordered else no_order(n_samples),
         random_state(seed),
         np.zeros(N_COUNTS, np.int64),
         sums,
     )
+
+
+def first_memory(update: int, n_parameters: int, dtype: Any) -> NDArray[Any]:
+    """`State.first` before the first step."""
+    if update == DAMPED:
+        damping = np.zeros(N_DAMPING)
+        damping[MU], damping[NU], damping[UNDAMPED] = -1, 2, 1
+        return damping
+    return np.zeros(n_parameters if update in (MOMENTUM, NESTEROV, ADAM) else 0, dtype)
 
 
 @shared

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from engine.equations.backends import NUMPY, Backend
 from engine.sums.blas import limit_own_thread
-from engine.sums.blocks import COST, FORWARD, GRADIENT
+from engine.sums.blocks import COST, FORWARD, GRADIENT, NORMAL
+from engine.sums.normal_equations import numbers_of_sums
 from engine.sums.samples import Layers, Samples
 from engine.sums.thread_team import Task, ThreadTeam
 from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker
@@ -64,6 +65,9 @@ class Sums(Protocol):
         self, theta: NDArray[Any], order: NDArray[Any] = IN_ORDER
     ) -> tuple[float, NDArray[np.float64]]:
         """sum_i s_i J_i and its gradient by theta."""
+
+    def normal_equations(self, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+        """sum_i s_i J_i; its gradient by theta, and the rows of G (N1), in one vector."""
 
 
 class DistributedSamples(Protocol):
@@ -167,6 +171,13 @@ class ChunkSums:
         """sum_i s_i J_i and its gradient by theta, over all samples or over those of an order."""
         return self._run(GRADIENT, theta, order, order.size or self._samples.n_samples)
 
+    def normal_equations(self, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+        """sum_i s_i J_i; its gradient by theta, and the rows of G (N1), in one vector.
+
+        Of G the lower triangle counts. theta and the samples are float64.
+        """
+        return self._run(NORMAL, theta, IN_ORDER, self._samples.n_samples)
+
     def _run(
         self,
         task: int,
@@ -178,7 +189,7 @@ class ChunkSums:
         chunks = chunk_bounds(n_samples)
         if activations is None:
             activations = np.empty((0, 0), theta.dtype)
-        n_summed = theta.size if task == GRADIENT else 0
+        n_summed = numbers_summed(task, theta.size)
         if len(chunks) == 1:
             return self._run_alone(task, theta, order, chunks[0], activations, n_summed)
         total = Total(n_summed, len(chunks))
@@ -188,7 +199,7 @@ class ChunkSums:
                 try:
                     while (number := total.next_chunk()) is not None:
                         cost = worker.run(task, theta, order, *chunks[number], activations)
-                        total.add(number, cost, worker.gradient_sum)
+                        total.add(number, cost, worker.summed(task))
                 except BaseException:
                     total.give_up()
                     raise
@@ -238,7 +249,7 @@ class ChunkSums:
             self._workers, self._team = [], None
             raise
         if n_summed:
-            gradient += worker.gradient_sum
+            gradient += worker.summed(task)
         return cost, gradient
 
     def _threads(self) -> ThreadTeam:
@@ -253,6 +264,13 @@ class ChunkSums:
             self._workers, self._team, self._process = [], None, os.getpid()
         while len(self._workers) < n_threads:
             self._workers.append(new_worker(self._backend, self._layers, self._samples))
+
+
+def numbers_summed(task: int, n_parameters: int) -> int:
+    """How many numbers a task sums up over the samples, beside the cost."""
+    if task == NORMAL:
+        return numbers_of_sums(n_parameters)
+    return n_parameters if task == GRADIENT else 0
 
 
 class Total:

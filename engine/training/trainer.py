@@ -218,6 +218,7 @@ def train(
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
         full_batch=row.full_batch,
+        never_rises=row.never_rises,
         advice=_advice(row, numbers.learning_rate),
     )
     at_a_time = samples.n_samples if row.full_batch else numbers.batch_size

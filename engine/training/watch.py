@@ -320,6 +320,8 @@ class TrainingWatch(Watch):
         Whether a row belongs to the parameters before a step, as if steps take all samples.
     advice : str
         What to do if the run diverges: a sentence for the error message.
+    never_rises : bool
+        Whether no step raises the cost, so that the last parameters are the best.
     """
 
     def __init__(
@@ -329,10 +331,12 @@ class TrainingWatch(Watch):
         callback: Callback | None,
         full_batch: bool,
         advice: str,
+        never_rises: bool = False,
     ) -> None:
         super().__init__(None if validation_cost is None else Validation(validation_cost), max_time)
         self._callback = callback
         self._full_batch = full_batch
+        self._keeps_lowest = full_batch and not never_rises
         self._advice = advice
 
     keeps_first = True
@@ -343,12 +347,12 @@ class TrainingWatch(Watch):
 
     @property
     def wants_each_iteration(self) -> bool:
-        return self.judges or self._full_batch or self._callback is not None
+        return self.judges or self._keeps_lowest or self._callback is not None
 
     def values(self) -> NDArray[np.float64]:
         if self._validation is not None:
             return self.rows[:, VALIDATION]
-        return self.rows[:, COST] if self._full_batch else np.empty(0)
+        return self.rows[:, COST] if self._keeps_lowest else np.empty(0)
 
     def place_of(self, progress: Progress) -> NDArray[Any]:
         return progress.theta if progress.before is None else progress.before
@@ -359,7 +363,7 @@ class TrainingWatch(Watch):
             row[VALIDATION] = value = self._validation.loss(theta)
             self._keep_if_best(value, theta)
             return value
-        if self._full_batch:
+        if self._keeps_lowest:
             self._keep_if_best(float(row[COST]), theta)
         return None
 
@@ -378,7 +382,12 @@ class TrainingWatch(Watch):
 
     def catch_up(self, missed: Progress) -> None:
         super().catch_up(missed)
-        if len(missed.rows) and missed.before is not None and not self.judges:
+        if (
+            len(missed.rows)
+            and missed.before is not None
+            and self._keeps_lowest
+            and not self.judges
+        ):
             self._keep_if_best(float(missed.rows[-1, COST]), missed.before)
 
     def best_with(self, theta: NDArray[Any], cost: float) -> NDArray[Any]:
