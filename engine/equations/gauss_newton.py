@@ -45,6 +45,8 @@ from engine.equations.passes import (
 from engine.equations.products import N_COLUMNS, accumulate, reduce_over_samples
 from engine.equations.units import SOFTMAX
 
+SMALLEST_CURVATURE = 1e-200
+
 
 def output_row_numpy(unit, A, H, k, dZ):
     """dZ[L] with which the rows of output unit k begin."""
@@ -207,8 +209,8 @@ def add_products_of_rows(rows, G, scratch, m):
 
 
 @jit
-def normal_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, G, scratch, m):
-    """The summed cost; its gradient is added to dtheta, the Gauss-Newton matrix to G."""
+def curvature_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, m):
+    """The summed cost; its gradient is added to dtheta. Leaves H, and A[L] in the workspace."""
     L = len(sizes) - 1
     cost = cost_pass_tiled(theta, sizes, units, loss, A, Y, s, m)
     backward_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, np.int64(1), m)
@@ -220,10 +222,45 @@ def normal_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, G
     activate_tiled(unit, H, free_rows, m)
     curvature_tiled(loss, unit, H, Z, Y, s, H, m)
     activate_tiled(unit, Z, free_rows, m)
+    return cost
+
+
+@jit
+def normal_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, G, scratch, m):
+    """The summed cost; its gradient is added to dtheta, the Gauss-Newton matrix to G."""
+    L = len(sizes) - 1
+    cost = curvature_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, m)
     for k in range(sizes[L]):
-        output_row_tiled(unit, Z, H, k, units_of_loops(dZ, sizes, L), m)
+        of_output = units_of_loops(A, sizes, L), H, k, units_of_loops(dZ, sizes, L)
+        output_row_tiled(units[L - 1], *of_output, m)
         jacobian_rows_tiled(theta, sizes, units, A, dZ, rows, m)
         add_products_of_rows(rows, G, scratch, m)
+    return cost
+
+
+@jit
+def rows_pass_tiled(
+    theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, R, rho, first, count, m
+):
+    """The summed cost; its gradient is added to dtheta. The rows themselves are kept.
+
+    R (n_parameters, n_L n) receives the rows of `count` of n samples from `first` on as its
+    columns, those of one output unit beside each other; rho (n_L n,) the numbers for which
+    R rho is the gradient: s_i dz_j(i) / sqrt(s_i h_j(i)).
+    """
+    L, n = len(sizes) - 1, rho.size // sizes[len(sizes) - 1]
+    cost = curvature_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, H, rows, m)
+    dZ_output = units_of_loops(dZ, sizes, L)
+    for k in range(sizes[L]):
+        for i in range(count):
+            H[k, i] = max(H[k, i], SMALLEST_CURVATURE)  # where h underflows, dz need not
+            rho[k * n + first + i] = dZ_output[k, i] / np.sqrt(H[k, i])  # N2
+    for k in range(sizes[L]):
+        output_row_tiled(units[L - 1], units_of_loops(A, sizes, L), H, k, dZ_output, m)
+        jacobian_rows_tiled(theta, sizes, units, A, dZ, rows, m)
+        for p in range(theta.size):
+            for i in range(count):
+                R[p, k * n + first + i] = rows[p, i]  # N1
     return cost
 
 

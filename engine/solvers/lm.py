@@ -60,10 +60,10 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import COST, run_blocks_tiled
-from engine.sums.chunks import IN_ORDER, sums_of, total_weight
-from engine.sums.normal_equations import allocate_normal, dense, numbers_of_sums, sum_normal_tiled
+from engine.sums.chunks import IN_ORDER, DistributedSamples, sums_of, total_weight
+from engine.sums.normal_equations import allocate_normal, dense, sum_normal_tiled, sum_rows_tiled
 from engine.sums.objective import Objective
-from engine.sums.samples import Samples
+from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
 # What the functions below decide. The last four are reasons to end.
@@ -88,33 +88,45 @@ class Equations(NamedTuple):
 
     Attributes
     ----------
-    sums : ndarray (n_parameters (n_parameters + 1),)
-        The gradient g, and G row by row.
-    factor : ndarray (n_parameters, n_parameters)
-    step, trial : ndarray (n_parameters,)
+    sums : ndarray
+        The gradient g (n_parameters,), and G row by row; or, if there are fewer residuals than
+        parameters, g, rho (n_residuals,) and R (n_parameters, n_residuals) (`rows_pass_tiled`).
+    factor : ndarray (n, n)
+        n is the number of parameters or, if that is less, of residuals.
+    diagonal, step, trial : ndarray (n_parameters,)
+        `diagonal` is that of G + alpha R.
+    solution : ndarray (n,)
     numbers : ndarray (N_NUMBERS,)
+    n_residuals : int
+        0 if there are at least as many residuals as parameters.
     """
 
     sums: NDArray[np.float64]
     factor: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
     step: NDArray[np.float64]
     trial: NDArray[np.float64]
+    solution: NDArray[np.float64]
     numbers: NDArray[np.float64]
+    n_residuals: int
 
 
 # Places in `Equations.numbers`: E at theta and at the trial point, the predicted decrease, the
-# mu of the trial point, the largest diagonal entry of G, the norm of g.
-E, E_TRIAL, GAIN, MU_USED, LARGEST, NORM, N_NUMBERS = range(7)
+# largest diagonal entry of G, the norm of g.
+E, E_TRIAL, GAIN, LARGEST, NORM, N_NUMBERS = range(6)
 
 
-def equations_of(n_parameters: int) -> Equations:
+def equations_of(n_parameters: int, n_residuals: int = 0) -> Equations:
     """The memory that the solver needs."""
+    n = n_residuals or n_parameters
+    n_sums = n_parameters + (n_residuals > 0) * n_residuals + n_parameters * n
     return Equations(
-        np.empty(numbers_of_sums(n_parameters)),
-        np.empty((n_parameters, n_parameters)),
-        np.empty(n_parameters),
-        np.empty(n_parameters),
+        np.empty(n_sums),
+        np.empty((n, n)),
+        *(np.empty(n_parameters) for _ in range(3)),
+        np.empty(n),
         np.zeros(N_NUMBERS),
+        n_residuals,
     )
 
 
@@ -131,14 +143,14 @@ def penalty(theta, sizes, alpha):
 
 
 @compiled_once
-def add_penalty(theta, sizes, alpha, g, G):
-    """Add the penalty's part to the gradient and to G."""
+def add_penalty(theta, sizes, alpha, g, diagonal):
+    """Add the penalty's part to the gradient and to the diagonal of G."""
     p = 0
     for l in range(1, len(sizes)):
         n_out, n_in = sizes[l], sizes[l - 1]
         for _ in range(n_out * n_in):
             g[p] += alpha * theta[p]  # N2
-            G[p, p] += alpha  # N3
+            diagonal[p] += alpha  # N3
             p += 1
         p += n_out
 
@@ -146,49 +158,117 @@ def add_penalty(theta, sizes, alpha, g, G):
 @compiled_once
 def begin_iteration(theta, sizes, alpha, cost_sum, equations, damping):
     """Complete the sums at theta; whether the gradient says that this is a minimum."""
-    n, numbers = theta.size, equations.numbers
-    g, G = vector_at(equations.sums, 0, n), matrix_at(equations.sums, n, n, n)
+    n, n_residuals, numbers = theta.size, equations.n_residuals, equations.numbers
+    g, diagonal = vector_at(equations.sums, 0, n), equations.diagonal
     numbers[E] = cost_sum + penalty(theta, sizes, alpha)
     if not np.isfinite(numbers[E]):
         return NOT_FINITE
-    add_penalty(theta, sizes, alpha, g, G)
+    if n_residuals > 0:
+        damping[UNDAMPED] = 0
+        for p in range(n):
+            row = vector_at(equations.sums, n + n_residuals + p * n_residuals, n_residuals)
+            diagonal[p] = dot(row, row)
+    else:
+        for p in range(n):
+            diagonal[p] = equations.sums[n + p * n + p]
+    add_penalty(theta, sizes, alpha, g, diagonal)
     largest, cosine = 0.0, 0.0
     for p in range(n):
-        largest = max(largest, G[p, p])
-        if G[p, p] > 0:
-            cosine = max(cosine, abs(g[p]) / np.sqrt(G[p, p]))
+        largest = max(largest, diagonal[p])
+        if diagonal[p] > 0:
+            cosine = max(cosine, abs(g[p]) / np.sqrt(diagonal[p]))
     numbers[LARGEST], numbers[NORM] = largest, np.sqrt(dot(g, g))
     if damping[MU] < 0:
         damping[MU] = FIRST_MU * largest
     if damping[REASON] == GOES_ON and cosine <= GRADIENT_TOLERANCE * np.sqrt(2 * numbers[E]):
         end_after_closing_steps(damping, GRADIENT)
-    if damping[REASON] != GOES_ON and damping[CLOSING] == 0:
+    if damping[REASON] != GOES_ON and (damping[CLOSING] == 0 or n_residuals > 0):
         return np.int64(damping[REASON])
     return GOES_ON
 
 
 @jit
 def end_after_closing_steps(damping, reason):
+    """End for that reason, once the closing steps are taken."""
     damping[REASON], damping[CLOSING] = reason, CLOSING_STEPS
 
 
 @compiled_once
-def propose(theta, equations, damping):
+def find_step(theta, equations, mu):
+    """Fill in the step; whether the matrix is positive definite."""
+    n = theta.size
+    G, factor, step = matrix_at(equations.sums, n, n, n), equations.factor, equations.step
+    for p in range(n):
+        for q in range(p):
+            factor[p, q] = G[p, q]
+        factor[p, p] = equations.diagonal[p] + mu
+    if not factorise(factor):
+        return False
+    for p in range(n):
+        step[p] = -equations.sums[p]
+    solve_factorised(factor, step)  # N3
+    return True
+
+
+@compiled_once
+def find_step_dual(theta, sizes, alpha, equations, mu):
+    """The same from a system with a row for each residual, as there are fewer of these.
+
+    With G = R R^T, D = alpha R + mu I and v = alpha R theta, the penalty's gradient,
+
+        step = -D^-1 (v + R x),   (I + R^T D^-1 R) x = rho - R^T D^-1 v
+
+    n_residuals^2 n_parameters / 2 multiply-adds.
+    """
+    n, n_residuals = theta.size, equations.n_residuals
+    factor, x, step = equations.factor, equations.solution, equations.step
+    for a in range(n_residuals):
+        x[a] = equations.sums[n + a]
+        for b in range(a):
+            factor[a, b] = 0.0
+        factor[a, a] = 1.0
+    p = 0
+    for l in range(1, len(sizes)):
+        n_weights = sizes[l] * sizes[l - 1]
+        for of_layer in range(n_weights + sizes[l]):
+            decay = alpha if of_layer < n_weights else 0.0
+            by_D, v = 1 / (decay + mu), decay * theta[p]
+            row = vector_at(equations.sums, n + n_residuals + p * n_residuals, n_residuals)
+            for a in range(n_residuals):
+                x[a] -= row[a] * by_D * v
+                scaled, known = row[a] * by_D, vector_at(factor, a * n_residuals, a + 1)
+                for b in range(a + 1):
+                    known[b] += scaled * row[b]
+            step[p] = -v * by_D
+            p += 1
+    if not factorise(factor):
+        return False
+    solve_factorised(factor, x)
+    p = 0
+    for l in range(1, len(sizes)):
+        n_weights = sizes[l] * sizes[l - 1]
+        for of_layer in range(n_weights + sizes[l]):
+            decay = alpha if of_layer < n_weights else 0.0
+            row = vector_at(equations.sums, n + n_residuals + p * n_residuals, n_residuals)
+            step[p] -= dot(row, x) / (decay + mu)  # N3
+            p += 1
+    return True
+
+
+@compiled_once
+def propose(theta, sizes, alpha, equations, damping):
     """Fill in the next trial point. Returns GOES_ON, or the reason why there is none."""
-    n, numbers = theta.size, equations.numbers
-    g, G = vector_at(equations.sums, 0, n), matrix_at(equations.sums, n, n, n)
-    factor, step = equations.factor, equations.step
+    n, numbers, step = theta.size, equations.numbers, equations.step
     while True:
         closing = damping[REASON] != GOES_ON
+        if closing and equations.n_residuals > 0:
+            return np.int64(damping[REASON])
         mu = 0.0 if closing or damping[UNDAMPED] == 1 else damping[MU]
-        for p in range(n):
-            for q in range(p + 1):
-                factor[p, q] = G[p, q]
-            factor[p, p] += mu
-        if factorise(factor):  # N3
-            for p in range(n):
-                step[p] = -g[p]
-            solve_factorised(factor, step)
+        if equations.n_residuals > 0:
+            found = find_step_dual(theta, sizes, alpha, equations, mu)
+        else:
+            found = find_step(theta, equations, mu)
+        if found:
             length, at = np.sqrt(dot(step, step)), np.sqrt(dot(theta, theta))
             if closing and length > CLOSING_LENGTH * at:
                 return np.int64(damping[REASON])
@@ -203,8 +283,8 @@ def propose(theta, equations, damping):
     gain = 0.0
     for p in range(n):
         equations.trial[p] = theta[p] + step[p]
-        gain += 0.5 * step[p] * (mu * step[p] - g[p])
-    numbers[GAIN], numbers[MU_USED] = gain, mu
+        gain += 0.5 * step[p] * (mu * step[p] - equations.sums[p])  # N4
+    numbers[GAIN] = gain
     return GOES_ON
 
 
@@ -277,9 +357,14 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
     """The same, without the mode for subnormals; so it may return from several places."""
     theta, damping, n_samples = state.theta, state.first, state.order.size
     for row in range(len(history)):
-        cost_sum = sum_normal_tiled(
-            theta, layers, data, order, 0, n_samples, workspace, equations.sums
-        )
+        if equations.n_residuals > 0:
+            cost_sum = sum_rows_tiled(
+                theta, layers, data, order, n_samples, workspace, equations.sums
+            )
+        else:
+            cost_sum = sum_normal_tiled(
+                theta, layers, data, order, 0, n_samples, workspace, equations.sums
+            )
         ended = begin_iteration(theta, layers.sizes, settings.alpha, cost_sum, equations, damping)
         history[row, 0] = equations.numbers[E] / weight
         history[row, 1] = equations.numbers[NORM] / weight
@@ -298,8 +383,9 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
 @jit
 def one_step_tiled(theta, damping, alpha, layers, data, order, n_samples, workspace, equations):
     """Try points until one is accepted, or the solver ends."""
+    sizes = layers.sizes
     while True:
-        ended = propose(theta, equations, damping)
+        ended = propose(theta, sizes, alpha, equations, damping)
         if ended != GOES_ON:
             return ended
         cost_sum = run_blocks_tiled(
@@ -314,7 +400,7 @@ def one_step_tiled(theta, damping, alpha, layers, data, order, n_samples, worksp
             workspace.block,
             workspace.block.Y,
         )
-        judged = judge(theta, layers.sizes, alpha, cost_sum, equations, damping)
+        judged = judge(theta, sizes, alpha, cost_sum, equations, damping)
         if judged != REJECTED:
             return judged
 
@@ -329,6 +415,13 @@ def count_iteration(state, settings, cost):
         count_improvement(state, settings, cost)
 
 
+def is_small(samples: Samples | DistributedSamples, layers: Layers) -> bool:
+    """Whether one thread takes all samples at once: a span, or fewer residuals than parameters."""
+    n_residuals = samples.n_samples * int(layers.sizes[-1])
+    fits = samples.n_samples <= SPAN_SAMPLES or n_residuals < layers.n_parameters
+    return fits and isinstance(samples, Samples)
+
+
 class CompiledIterations:
     """Many iterations a call, on one thread: for samples of one span, by the tiled backend."""
 
@@ -337,7 +430,9 @@ class CompiledIterations:
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
         self._workspace = allocate_normal(self._layers, samples.n_samples)
-        self._equations = equations_of(self._layers.n_parameters)
+        n_residuals = samples.n_samples * int(self._layers.sizes[-1])
+        fewer = n_residuals if n_residuals < self._layers.n_parameters else 0
+        self._equations = equations_of(self._layers.n_parameters, fewer)
         self._weight = total_weight(samples)
 
     def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
@@ -380,7 +475,7 @@ class PythonIterations:
             ended = begin_iteration(theta, sizes, alpha, cost_sum, equations, damping)
             row[:] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
             while ended == GOES_ON:
-                ended = propose(theta, equations, damping)
+                ended = propose(theta, sizes, alpha, equations, damping)
                 if ended == GOES_ON:
                     cost_sum = self._sums.cost(equations.trial)
                     judged = judge(theta, sizes, alpha, cost_sum, equations, damping)
@@ -409,8 +504,7 @@ class LevenbergMarquardt(MinimisationBase):
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         self._problem = problem
-        small = isinstance(problem.samples, Samples) and problem.samples.n_samples <= SPAN_SAMPLES
-        compiled = problem.backend is TILED and small
+        compiled = problem.backend is TILED and is_small(problem.samples, problem.layers)
         self._iterations = (CompiledIterations if compiled else PythonIterations)(problem)
         self._ends: str | None = None
         self._cost: float | None = None  # J at theta, once known

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import matrix_at, vector_at
-from engine.equations.gauss_newton import normal_pass_tiled, scratch_numbers
+from engine.equations.gauss_newton import normal_pass_tiled, rows_pass_tiled, scratch_numbers
 from engine.sums.blocks import Workspace, aligned, allocate, block_samples, load_block, row_width
 from engine.sums.samples import KernelSamples, Layers
 
@@ -93,4 +93,41 @@ def sum_normal_tiled(theta, layers, data, order, first, last, workspace, sums):
         )
     for p in range(n_parameters):
         gradient[p] = dtheta[p]
+    return cost
+
+
+@jit
+def sum_rows_tiled(theta, layers, data, order, n, workspace, sums):
+    """The summed cost of n samples; in `sums` the gradient, rho and R (`rows_pass_tiled`)."""
+    sizes, units, loss = layers
+    A, dZ, Y, s, _, dtheta = workspace.block
+    n_parameters, n_rows = theta.size, n * sizes[len(sizes) - 1]
+    rho = vector_at(sums, n_parameters, n_rows)
+    R = matrix_at(sums, n_parameters + n_rows, n_parameters, n_rows)
+    for p in range(n_parameters):
+        dtheta[p] = 0
+    cost = 0.0
+    for start in range(0, n, workspace.n_samples):
+        count = min(workspace.n_samples, n - start)
+        m = load_block(data, order, start, count, sizes, workspace.block)
+        cost += rows_pass_tiled(
+            theta,
+            sizes,
+            units,
+            loss,
+            A,
+            dZ,
+            Y,
+            s,
+            dtheta,
+            workspace.H,
+            workspace.rows,
+            R,
+            rho,
+            start,
+            count,
+            m,
+        )
+    for p in range(n_parameters):
+        sums[p] = dtheta[p]
     return cost
