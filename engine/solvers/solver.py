@@ -217,7 +217,7 @@ class Solver(NamedTuple):
     Attributes
     ----------
     name : str
-    start : callable
+    starts : callable
         From a `Problem`, a `State` and `Settings` to a `Minimisation`.
     full_batch : bool
         Whether each step takes all samples.
@@ -230,6 +230,8 @@ class Solver(NamedTuple):
         Whether the learning rate may follow a schedule.
     takes_schedule_in_sklearn : bool
         The same in scikit-learn's estimators.
+    smooths_kinks : bool
+        Whether it minimises losses with a kink by smoothing them.
     never_rises : bool
         Whether no step raises the cost: then the last parameters are the best.
     uses_blas : bool
@@ -242,17 +244,27 @@ class Solver(NamedTuple):
     """
 
     name: str
-    start: Callable[[Problem, State, Settings], Minimisation]
+    starts: Callable[[Problem, State, Settings], Minimisation]
     full_batch: bool = False
     by_steps: bool = False
     update: int = PLAIN
     takes_momentum: bool = False
     takes_schedule: bool = False
     takes_schedule_in_sklearn: bool = False
+    smooths_kinks: bool = False
     never_rises: bool = False
     uses_blas: bool = False
     resumes_by: str | None = None
     ends: tuple[str, ...] = ("max_iter", "tol", "callback")
+
+    def start(self, problem: Problem, state: State, settings: Settings) -> Minimisation:
+        """Start it on a problem."""
+        if self.smooths_kinks:
+            from engine.solvers.smoothing import Smoothed, has_kink
+
+            if has_kink(problem):
+                return Smoothed(self.starts, problem, state, settings)
+        return self.starts(problem, state, settings)
 
     def update_for(self, momentum: float, nesterov: bool) -> int:
         """The code of the update, with this momentum."""
@@ -299,6 +311,7 @@ SOLVERS = {
             "lbfgs",
             _lbfgs,
             full_batch=True,
+            smooths_kinks=True,
             uses_blas=True,
             resumes_by="evaluations",
             ends=("max_iter", "tol", "callback", "converged"),
@@ -308,6 +321,7 @@ SOLVERS = {
             _lm,
             full_batch=True,
             update=DAMPED,
+            smooths_kinks=True,
             never_rises=True,
             resumes_by="state",
             ends=("max_iter", "tol", "callback", "gradient", "step", "cost"),

@@ -46,8 +46,9 @@ class Settings(NamedTuple):
 # Places in State.counts ...
 STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
 # ... in State.first of "lm": mu, below 0 until it is chosen; nu; 1 while undamped steps are tried;
-# the reason to end, once there is one; the closing steps that are left ...
-MU, NU, UNDAMPED, REASON, CLOSING, N_DAMPING = range(6)
+# the reason to end, once there is one; the closing steps that are left; the width by which a kink is
+# smoothed, 0 without one, and the stages with smaller widths that are left ...
+MU, NU, UNDAMPED, REASON, CLOSING, WIDTH, STAGES, N_DAMPING = range(8)
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 
