@@ -34,6 +34,7 @@ class Settings(NamedTuple):
     counts_samples: int = 0  # whether an epoch's cost weights batches by their samples, not by S
     block: int = 0  # samples of a block, for a shuffle by blocks; 0 shuffles all at once
     full_batch: int = 0  # whether each step is an iteration, whose cost is J before the step
+    evidence: int = 0  # whether "lm" takes the alpha that the evidence asks for
     judged: int = 0  # whether the costs of the stopping rule come from outside (`observe`)
     # Of L-BFGS alone.
     ftol: float = 0.0  # stop if the relative change of the cost is smaller
@@ -46,9 +47,22 @@ class Settings(NamedTuple):
 # Places in State.counts ...
 STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
 # ... in State.first of "lm": mu, below 0 until it is chosen; nu; 1 while undamped steps are tried;
-# the reason to end, once there is one; the closing steps that are left; the width by which a kink is
+# the reason to end, once there is one, and the closing steps that are left; the strength of the
+# penalty; whether the evidence sets it, and whether it still changes; the width by which a kink is
 # smoothed, 0 without one, and the stages with smaller widths that are left ...
-MU, NU, UNDAMPED, REASON, CLOSING, WIDTH, STAGES, N_DAMPING = range(8)
+(
+    MU,
+    NU,
+    UNDAMPED,
+    REASON,
+    CLOSING,
+    ALPHA,
+    EVIDENCE,
+    MOVES,
+    WIDTH,
+    STAGES,
+    N_DAMPING,
+) = range(11)
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 
