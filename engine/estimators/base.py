@@ -623,6 +623,26 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         X = validated_inputs(self, X, theta.dtype)
         return blocks_of(self._network, theta, X, self._backend, self._threads_asked)
 
+    # Inference (engine/statistics/).
+
+    def _for_inference(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Network, NDArray[np.float64], Samples, float]:
+        """The network, theta, the samples, and alpha as if all samples were one batch."""
+        check_is_fitted(self)
+        rows = self._validation_rows(X, y, sample_weight, names=("y", "y of the fit"))
+        alpha: Any = getattr(self, "alpha_", self.alpha)
+        return (
+            self._network,
+            self._theta().astype(np.float64),
+            rows.samples(np.dtype(np.float64)),
+            float(alpha) * rows.n_rows / self._batch_size(rows.n_rows),
+        )
+
+    def _columns_of(self, X: Any) -> Any:
+        """Checked rows as columns."""
+        return validated_inputs(self, X, np.dtype(np.float64)).T
+
     # scikit-learn's conventions.
 
     @classmethod

@@ -37,7 +37,7 @@ CLOSING_STEPS = 2
 # The evidence's alpha: its limits, and the relative change from which on it has settled.
 SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-12, 1e12, 1e-8
 # A closing step may raise the cost by rounding alone, and be no longer than this share of theta.
-CLOSING_RISE, CLOSING_LENGTH = 1e-14, 1e-4
+CLOSING_RISE, CLOSING_LENGTH = 1e-11, 1e-4
 
 
 class Equations(NamedTuple):
