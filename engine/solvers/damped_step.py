@@ -36,6 +36,9 @@ GRADIENT_TOLERANCE, STEP_TOLERANCE, COST_TOLERANCE = 1e-12, 1e-12, 1e-15
 CLOSING_STEPS = 2
 # The evidence's alpha: its limits, and the relative change from which on it has settled.
 SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-12, 1e12, 1e-8
+# A bias whose curvature is less than this share of the largest one does not count in gamma: that of
+# a unit that the penalty has switched off.
+LOST_BIASES = 1e-12
 # A closing step may raise the cost by rounding alone, and be no longer than this share of theta.
 CLOSING_RISE, CLOSING_LENGTH = 1e-11, 1e-4
 
@@ -126,11 +129,15 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
     for l in range(1, len(sizes)):
         n_weights += sizes[l] * sizes[l - 1]
     of_squares = penalty(theta, sizes, 2.0)  # E_W
-    gamma_W = float(n_weights)  # before the first step
+    gamma_W, gamma = float(n_weights), float(n)  # before the first step
     if before > 0:
+        ridge = 0.0
+        for p in range(n):
+            ridge = max(ridge, LOST_BIASES * equations.sums[n + p * n + p])
         for p in range(n):
             for q in range(p + 1):
                 factor[p, q] = equations.sums[n + p * n + q]
+            factor[p, p] += ridge
         p = 0
         for l in range(1, len(sizes)):
             for _ in range(sizes[l] * sizes[l - 1]):
@@ -140,30 +147,40 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
         if not factorise(factor):
             damping[MOVES] = 0
             return
-        gamma_W -= before * trace_of_weights(factor, sizes, equations.trial)  # N6
+        of_weights, of_biases = traces_of_inverse(factor, sizes, equations.trial)
+        gamma_W -= before * of_weights  # N6
+        gamma = gamma_W + (n - n_weights) - ridge * of_biases  # N6
     a = gamma_W / (2 * of_squares) if of_squares > 0 else LARGEST_ALPHA
     beta = 0.5
     if n_of_data >= 1:
-        gamma = min(gamma_W + n - n_weights, n_of_data - 1)
-        beta = (n_of_data - gamma) / (4 * cost_sum) if cost_sum > 0 else LARGEST_ALPHA
+        free = max(n_of_data - gamma, 1.0)
+        beta = free / (4 * cost_sum) if cost_sum > 0 else LARGEST_ALPHA
     alpha = min(max(a / beta, SMALLEST_ALPHA), LARGEST_ALPHA)
     damping[ALPHA] = alpha
     damping[MOVES] = 1 if abs(alpha - before) > ALPHA_TOLERANCE * alpha else 0
 
 
 @jit
-def trace_of_weights(L, sizes, y):
-    """The sum of the diagonal entries of (L L^T)^-1 that belong to weights; y is overwritten."""
-    n, total, p = y.size, 0.0, 0
+def traces_of_inverse(L, sizes, y):
+    """The sums of the diagonal entries of (L L^T)^-1: of weights and of biases.
+
+    y (n_parameters,) is overwritten.
+    """
+    n, of_weights, of_biases, p = y.size, 0.0, 0.0, 0
     for l in range(1, len(sizes)):
-        for _ in range(sizes[l] * sizes[l - 1]):
+        n_weights = sizes[l] * sizes[l - 1]
+        for of_layer in range(n_weights + sizes[l]):
+            entry = 0.0
             for q in range(p, n):
                 known = dot(vector_at(L, q * n + p, q - p), vector_at(y, p, q - p))
                 y[q] = ((1.0 if q == p else 0.0) - known) / L[q, q]
-                total += y[q] * y[q]
+                entry += y[q] * y[q]
+            if of_layer < n_weights:
+                of_weights += entry
+            else:
+                of_biases += entry
             p += 1
-        p += sizes[l]
-    return total
+    return of_weights, of_biases
 
 
 @compiled_once

@@ -69,12 +69,21 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import COST, run_blocks_tiled
-from engine.sums.chunks import IN_ORDER, DistributedSamples, sums_of, total_weight
+from engine.sums.chunks import (
+    IN_ORDER,
+    MOST_ASIDE,
+    DistributedSamples,
+    chunk_bounds,
+    sums_of,
+    total_weight,
+)
 from engine.sums.normal_equations import allocate_normal, dense, sum_normal_tiled, sum_rows_tiled
 from engine.sums.objective import Objective
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
+from engine.system.free_memory import in_words, memory_left
 
+ALWAYS_THERE = 1e8  # bytes: for so little, it is not asked how much memory is left
 MOST_ROWS = 4096  # iterations of an `advance`
 
 
@@ -153,6 +162,36 @@ def count_iteration(state, settings, cost):
     state.counts[SEEN] += state.order.size
     if settings.judged == 0:
         count_improvement(state, settings, cost)
+
+
+def require_curvature(layers: Layers) -> None:
+    """Refuse a loss whose curvature is not known."""
+    if not layers.loss.has_curvature:
+        raise ValueError(
+            "solver='lm' needs the curvature of the loss: let its function return a third number "
+            "h, the second derivative by z or a positive number in its place, or pass "
+            "solver='lbfgs'."
+        )
+
+
+def require_memory(problem: Problem) -> None:
+    """Refuse a network whose matrices do not fit into memory."""
+    n, samples = problem.layers.n_parameters, problem.samples
+    n_residuals = samples.n_samples * int(problem.layers.sizes[-1])
+    matrices = 2.0
+    if problem.backend is TILED and n_residuals < n:
+        n_bytes = 8.0 * n_residuals * (n + n_residuals)
+    else:
+        if not is_small(samples, problem.layers):
+            chunks = len(chunk_bounds(samples.n_samples))
+            matrices += 1 + problem.n_threads + min(chunks, MOST_ASIDE)
+        n_bytes = 8.0 * matrices * n * n
+    left = memory_left() if n_bytes > ALWAYS_THERE else math.inf
+    if n_bytes > left:
+        raise MemoryError(
+            f"solver='lm' needs {in_words(n_bytes)} for the matrices of {n:,} parameters, and "
+            f"{in_words(left)} are left. Pass solver='lbfgs' or 'adam', or use fewer units."
+        )
 
 
 def is_small(samples: Samples | DistributedSamples, layers: Layers) -> bool:
@@ -243,6 +282,8 @@ class LevenbergMarquardt(MinimisationBase):
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
+        require_curvature(problem.layers)
+        require_memory(problem)
         self._problem = problem
         if settings.evidence:
             squared = problem.layers.loss.code == SQUARED_ERROR

@@ -232,6 +232,8 @@ class Solver(NamedTuple):
         The same in scikit-learn's estimators.
     smooths_kinks : bool
         Whether it minimises losses with a kink by smoothing them.
+    in_float64 : bool
+        Whether it trains in float64, also on float32 data.
     never_rises : bool
         Whether no step raises the cost: then the last parameters are the best.
     uses_blas : bool
@@ -252,6 +254,7 @@ class Solver(NamedTuple):
     takes_schedule: bool = False
     takes_schedule_in_sklearn: bool = False
     smooths_kinks: bool = False
+    in_float64: bool = False
     never_rises: bool = False
     uses_blas: bool = False
     resumes_by: str | None = None
@@ -265,6 +268,12 @@ class Solver(NamedTuple):
             if has_kink(problem):
                 return Smoothed(self.starts, problem, state, settings)
         return self.starts(problem, state, settings)
+
+    def multiply_adds(self, layers: Layers) -> int:
+        """Those of a step, for one sample."""
+        if self.update != DAMPED:
+            return layers.multiply_adds
+        return layers.multiply_adds + int(layers.sizes[-1]) * layers.n_parameters**2 // 2
 
     def update_for(self, momentum: float, nesterov: bool) -> int:
         """The code of the update, with this momentum."""
@@ -322,6 +331,7 @@ SOLVERS = {
             full_batch=True,
             update=DAMPED,
             smooths_kinks=True,
+            in_float64=True,
             never_rises=True,
             resumes_by="state",
             ends=("max_iter", "tol", "callback", "gradient", "step", "cost"),

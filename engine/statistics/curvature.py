@@ -58,10 +58,7 @@ def rows_of(
 def weights_among(layers: Layers) -> NDArray[np.bool_]:
     """Which parameters are weights: R of the penalty; biases are not penalised."""
     sizes = layers.sizes.tolist()
-    kinds = [
-        [True] * (n_in * n_out) + [False] * n_out
-        for n_in, n_out in pairwise(sizes)
-    ]
+    kinds = [[True] * (n_in * n_out) + [False] * n_out for n_in, n_out in pairwise(sizes)]
     return np.array([one for of_layer in kinds for one in of_layer])
 
 
@@ -136,9 +133,7 @@ class Curvature:
 
     @property
     def log_determinant(self) -> float:
-        """log det(G + alpha R); -inf if it is singular."""
-        if self.rank < self._theta.size:
-            return -np.inf
+        """log det(G + alpha R), without the combinations of parameters that are not identified."""
         s = np.linalg.svd(self._half, compute_uv=False)
         return float(-2 * np.sum(np.log(s)))
 

@@ -136,7 +136,8 @@ class Inference:
         """The logarithm of the probability of the targets, by Laplace's approximation (N6).
 
         NaN without a penalty, which is the logarithm of the prior distribution of the weights
-        (that of the biases is constant, and left out), and for gamma and Tweedie deviance.
+        (that of the biases is constant, and left out, as are combinations of parameters that are
+        not identified), and for gamma and Tweedie deviance.
         """
         code = self._network.loss.row.code
         if self._alpha == 0 or code in (GAMMA, TWEEDIE):
@@ -149,7 +150,7 @@ class Inference:
             precision = 1 / self.residual_variance
             constant = 0.5 * self.n_observations * math.log(precision / (2 * math.pi))
         # Minus the minimum of the exponent, and the integrals of both Gaussians.
-        n = self.theta.size
+        n = self.rank
         log_det = self._curvature.log_determinant + n * math.log(precision)
         prior = 0.5 * n_weights * math.log(precision * self._alpha / (2 * math.pi))
         exponent = precision * (cost + 0.5 * self._alpha * squares)

@@ -41,7 +41,7 @@ class Plan:
 class Iteration:
     """What a callback receives after each iteration.
 
-    An iteration is a step of "gd" and "lbfgs", and an epoch of "sgd" and "adam".
+    An iteration is a step of "gd", "lm" and "lbfgs", and an epoch of "sgd" and "adam".
 
     Attributes
     ----------
@@ -80,22 +80,28 @@ class TrainResult:
     theta : ndarray (n_parameters,)
         Of the dtype of X (float32) or float64.
     history : dict of float64 arrays (n_iter,)
-        One entry a step of "gd" and "lbfgs", or an epoch of "sgd" and "adam". "cost": J before the
+        One entry a step of "gd", "lm" and "lbfgs", or an epoch of the others. "cost": J before the
         step, or the mean over the epoch's batches, each before its step. "gradient_norm": of the
         mean gradient before the (last) step. "seconds": since training began, at the end.
         "validation_cost": before the step, or after the epoch; empty where there are no validation
         data.
     n_iter : int
-        Steps of "gd" and "lbfgs", epochs of the others.
+        Steps of "gd", "lm" and "lbfgs", epochs of the others.
     stopped : str
-        "max_iter", "tol", "callback", "max_time", "interrupted", or, by "lbfgs" alone,
-        "converged": its line search found no lower cost.
+        "max_iter", "tol", "callback", "max_time", "interrupted"; by "lbfgs" alone "converged": its
+        line search found no lower cost; by "lm" alone "gradient", "step" or "cost": what has become
+        too small to go on.
     plan : Plan
     fingerprint : str
         SHA-256 of the shapes, dtypes and little-endian bytes of the parameters: two runs with the
         same fingerprint ended with the same bits.
     cost : float
         J at `theta`, on the training data, penalty included.
+    alpha : float
+        Strength of the penalty: as passed, or found by the evidence.
+    effective_parameters, log_evidence : float or None
+        With ``alpha="evidence"``: how many parameters the data determine, and the logarithm of the
+        probability of the targets (N6).
     """
 
     theta: NDArray[Any]
@@ -105,6 +111,9 @@ class TrainResult:
     plan: Plan
     fingerprint: str
     cost: float
+    alpha: float = 0.0
+    effective_parameters: float | None = None
+    log_evidence: float | None = None
 
     def __repr__(self) -> str:
         steps = f"{self.n_iter} step{'s' * (self.n_iter != 1)}"
