@@ -215,8 +215,7 @@ class Network:
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
         arrays.require_viewable(theta, self.n_parameters)
-        sizes = self.layers.sizes
-        return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
+        return [parameters_of(theta, self.sizes, l) for l in range(1, len(self.sizes))]
 
     def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.
@@ -285,20 +284,24 @@ class Network:
         >>> bool(found.success), bool(found.fun < objective.cost(start))
         (True, True)
         """
-        samples = self._samples(X, Y, sample_weight, names)
+        samples = self.samples(X, Y, sample_weight, names)
         alpha = settings.real_number("alpha", alpha, low=0)
         n_threads = settings.thread_count(n_threads)
         chosen = settings.find_backend(backend)
         return Objective(chosen, self.layers, samples, alpha, n_threads)
 
-    def _samples(
+    def samples(
         self,
         X: ArrayLike,
         Y: ArrayLike,
-        sample_weight: ArrayLike | None,
+        sample_weight: ArrayLike | None = None,
         names: tuple[str, str] = ("X", "Y"),
         finite: bool = True,
     ) -> Samples:
+        """These data, checked: what `objective` and `train` begin with.
+
+        `names` are what messages call X and Y. With `finite=False`, X may hold NaN and infinity.
+        """
         checked = checked_samples(
             X,
             Y,
@@ -385,7 +388,7 @@ class Network:
         # If an entry of X is not finite, a column of dJ/dW[1] is not finite either. So X is only
         # searched for such an entry if the gradient is not finite, which saves a pass over X.
         late = chosen is TILED
-        samples = self._samples(X, Y, sample_weight, finite=not late)
+        samples = self.samples(X, Y, sample_weight, finite=not late)
         parameters = arrays.parameters(theta, self.n_parameters, samples.dtype)
         objective = Objective(chosen, self.layers, samples, alpha, n_threads, self._spare)
         cost, dtheta = objective.cost_and_gradient(parameters)

@@ -184,11 +184,10 @@ def train(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of one Iteration; got {callback!r}.")
 
-    objective = net.objective(
-        X, Y, sample_weight=sample_weight, alpha=alpha, backend=backend, n_threads=n_threads
-    )
-    samples = objective.samples
-    assert isinstance(samples, Samples)  # of `Network.objective`, which takes arrays
+    samples = net.samples(X, Y, sample_weight)
+    alpha = settings.real_number("alpha", alpha, low=0)
+    n_threads = settings.thread_count(n_threads)
+    chosen = settings.find_backend(backend)
     dtype = samples.dtype
     numbers = _checked_settings(
         row,
@@ -222,16 +221,13 @@ def train(
     )
     at_a_time = samples.n_samples if row.full_batch else numbers.batch_size
     threads = choose(
-        settings.thread_count(n_threads),
+        n_threads,
         net.layers.multiply_adds * at_a_time,
         len(chunk_bounds(at_a_time)),
     )
     if row.uses_blas:
         import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
-    backends = (
-        {objective.backend} if validation is None else {objective.backend, validation.backend}
-    )
-    problem = Problem(objective.backend, net.layers, samples, numbers.alpha, threads.number)
+    problem = Problem(chosen, net.layers, samples, numbers.alpha, threads.number)
     state = new_state(start.copy(), numbers, samples.n_samples, seed, ordered=not row.full_batch)
 
     def identity() -> Identity:
@@ -240,7 +236,7 @@ def train(
         return identity_of_training(
             net,
             row,
-            objective.backend.name,
+            chosen.name,
             numbers,
             seed if theta is None else start,
             seed,
@@ -250,7 +246,7 @@ def train(
 
     with (
         kept(checkpoint, identity, max_iter, row.ends) as keeper,
-        one_blas_thread() if row.uses_blas or NUMPY in backends else nullcontext(),
+        one_blas_thread() if row.uses_blas or chosen is NUMPY else nullcontext(),
     ):
         ended = _trained(row, problem, state, numbers, watch, keeper, max_iter)
     return TrainResult(
@@ -259,7 +255,7 @@ def train(
         n_iter=watch.n_iter,
         stopped=ended.stopped,
         plan=plan_of(
-            objective.backend,
+            chosen,
             backend,
             samples.n_samples,
             at_a_time,
@@ -369,7 +365,7 @@ def _checked_settings(
         beta_1=settings.share("beta_1", given["beta_1"]),
         beta_2=settings.share("beta_2", given["beta_2"]),
         epsilon=settings.real_number("epsilon", given["epsilon"], low=0, low_included=False),
-        alpha=settings.real_number("alpha", given["alpha"], low=0),
+        alpha=given["alpha"],
         schedule=SCHEDULES[settings.one_of("schedule", given["schedule"], SCHEDULES)],
         power_t=settings.real_number("power_t", given["power_t"], low=0),
         tol=tol,
