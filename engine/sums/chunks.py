@@ -175,12 +175,12 @@ class ChunkSums:
         n_samples: int,
         activations: NDArray[Any] | None = None,
     ) -> tuple[float, NDArray[np.float64]]:
-        chunks = chunk_bounds(n_samples)
         if activations is None:
             activations = np.empty((0, 0), theta.dtype)
         n_summed = theta.size if task == GRADIENT else 0
-        if len(chunks) == 1:
-            return self._run_alone(task, theta, order, chunks[0], activations, n_summed)
+        if n_samples <= SPAN_SAMPLES:
+            return self._run_alone(task, theta, order, n_samples, activations, n_summed)
+        chunks = chunk_bounds(n_samples)
         total = Total(n_summed, len(chunks))
 
         def work(worker: Worker) -> None:
@@ -218,12 +218,13 @@ class ChunkSums:
             handed.clear()  # an error's traceback holds this frame, and would keep threads alive
         return total.cost, total.gradient
 
+    @np.errstate(all="ignore")
     def _run_alone(
         self,
         task: int,
         theta: NDArray[Any],
         order: NDArray[Any],
-        chunk: tuple[int, int],
+        n_samples: int,
         activations: NDArray[Any],
         n_summed: int,
     ) -> tuple[float, NDArray[np.float64]]:
@@ -232,8 +233,7 @@ class ChunkSums:
         self._prepare(1)
         worker = self._workers[0]
         try:
-            with np.errstate(all="ignore"):
-                cost = worker.run(task, theta, order, *chunk, activations)
+            cost = worker.run(task, theta, order, 0, n_samples, activations)
         except BaseException:  # Ctrl-C may come while it loads samples
             self._workers, self._team = [], None
             raise

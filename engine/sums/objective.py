@@ -115,31 +115,31 @@ class Objective:
         self._alpha = float(alpha)
         self._total_weight = total_weight(samples)
 
+    @np.errstate(all="ignore")  # an overflow shows as inf or NaN in the result
     def cost(self, theta: ArrayLike) -> float:
         """J, by a forward pass alone.
 
         theta (n_parameters,) is taken in the dtype of X, whatever its own, as optimisers keep
         float64; another shape is a ValueError.
         """
-        with np.errstate(all="ignore"):  # an overflow shows as inf or NaN in the result
-            parameters = self._parameters(theta)
-            return self._mean_cost(self._sums.cost(parameters), parameters)
+        parameters = self._parameters(theta)
+        return self._mean_cost(self._sums.cost(parameters), parameters)
 
+    @np.errstate(all="ignore")
     def forward(self, theta: ArrayLike) -> NDArray[Any]:
         """A[L] (n_L, m); theta as for `cost`."""
-        with np.errstate(all="ignore"):
-            return self._sums.forward(self._parameters(theta))
+        return self._sums.forward(self._parameters(theta))
 
+    @np.errstate(all="ignore")
     def cost_and_gradient(self, theta: ArrayLike) -> tuple[float, NDArray[Any]]:
         """J and dJ/dtheta, the latter a new array with the dtype of X; theta as for `cost`."""
-        with np.errstate(all="ignore"):
-            parameters = self._parameters(theta)
-            dtheta = np.empty_like(parameters)
-            cost_sum, gradient_sum = self._sums.cost_and_gradient(parameters)
-            self.backend.mean_gradient(
-                gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
-            )
-            return self._mean_cost(cost_sum, parameters), dtheta
+        parameters = self._parameters(theta)
+        dtheta = np.empty_like(parameters)
+        cost_sum, gradient_sum = self._sums.cost_and_gradient(parameters)
+        self.backend.mean_gradient(
+            gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
+        )
+        return self._mean_cost(cost_sum, parameters), dtheta
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
         return arrays.parameters(theta, self._n_parameters, self.samples.dtype, cast=True)
