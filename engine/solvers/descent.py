@@ -249,10 +249,10 @@ class Descent(MinimisationBase):
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
-        self.last_finite = self._begun = state.copy()
+        self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
+        self.last_finite = self._begun = self._copied_state()
         self._steps = steps_of(problem, settings)
         self._ahead = ReadAhead.of(self._steps.inputs, settings.block)
-        self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self._confirmed: State | None = None
         self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
         self._n_steps, self._taken, self._seconds = 0, 0, math.inf
@@ -352,8 +352,8 @@ class Descent(MinimisationBase):
         """A copy of the state; of a long order only once an epoch, since it takes long."""
         state = self.state
         if self.settings.full_batch:  # nothing else changes
-            theta, counts, sums = state.theta.copy(), state.counts.copy(), state.sums.copy()
-            return state._replace(theta=theta, counts=counts, sums=sums)
+            theta, first, second, order, random, counts, sums = state
+            return State(theta.copy(), first, second, order, random, counts.copy(), sums.copy())
         epoch, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         if position and self._order is not None and self._order[0] == epoch:
             return state.copy(self._order[1])
