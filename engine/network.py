@@ -12,6 +12,7 @@ from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
 from engine.equations.losses import Loss, loss_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
+from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective, ReusableSums, forward
 from engine.sums.samples import Layers, Samples
 
@@ -131,6 +132,11 @@ class Network:
                 parameter=np.full(self.sizes[-1], self.loss.parameter or 0.0),
             )
         return self._layers
+
+    @property
+    def spare(self) -> ReusableSums:
+        """The memory and threads of the last call, for the next one."""
+        return self._spare
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_layers": None}
@@ -392,7 +398,8 @@ class Network:
         parameters = arrays.parameters(theta, self.n_parameters, samples.dtype)
         objective = Objective(chosen, self.layers, samples, alpha, n_threads, self._spare)
         cost, dtheta = objective.cost_and_gradient(parameters)
-        self._spare.keep(objective)
+        assert isinstance(objective.sums, ChunkSums)  # as samples are arrays here
+        self._spare.keep(objective.sums)
         if late and not np.isfinite(dtheta).all():
             arrays.inputs(X, self.sizes[0])
         return cost, dtheta

@@ -45,7 +45,7 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import allocate, block_for
-from engine.sums.chunks import IN_ORDER, DistributedSamples, sums_of, total_weight
+from engine.sums.chunks import IN_ORDER, DistributedSamples, Sums, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
@@ -119,13 +119,14 @@ class PythonSteps:
         layers: Layers,
         samples: Samples | DistributedSamples,
         n_threads: int,
+        sums: Sums | None = None,
     ) -> None:
         self._backend = backend
         self._layers = layers
         self.inputs = samples.X if isinstance(samples, Samples) else None
         self._weights = samples.weights if isinstance(samples, Samples) else None
         self._total_weight = total_weight(samples)
-        self._sums = sums_of(backend, layers, samples, n_threads)
+        self._sums = sums or sums_of(backend, layers, samples, n_threads)
         self.expected_seconds = math.inf  # unknown: slices grow by their measured times
 
     @np.errstate(all="ignore")  # what overflows shows in a cost
@@ -224,11 +225,11 @@ def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | PythonStep
 
     If each step is an iteration, it sums by chunks, in float64, even over few samples.
     """
-    backend, layers, samples, _, n_threads = problem
+    backend, layers, samples, _, n_threads, sums = problem
     in_slices = backend is TILED and not settings.full_batch
     if in_slices and settings.batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
         return CompiledSteps(layers, samples, settings.batch_size)
-    return PythonSteps(backend, layers, samples, n_threads)
+    return PythonSteps(backend, layers, samples, n_threads, sums)
 
 
 class Descent(MinimisationBase):

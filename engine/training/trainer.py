@@ -227,7 +227,9 @@ def train(
     )
     if row.uses_blas:
         import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
-    problem = Problem(chosen, net.layers, samples, numbers.alpha, threads.number)
+    # A network keeps one thread's memory for its next run; threads are not kept waiting for it.
+    sums = net.spare.take(chosen, net.layers, samples, 1) if threads.number == 1 else None
+    problem = Problem(chosen, net.layers, samples, numbers.alpha, threads.number, sums)
     state = new_state(start.copy(), numbers, samples.n_samples, seed, ordered=not row.full_batch)
 
     def identity() -> Identity:
@@ -249,6 +251,8 @@ def train(
         one_blas_thread() if row.uses_blas or chosen is NUMPY else nullcontext(),
     ):
         ended = _trained(row, problem, state, numbers, watch, keeper, max_iter)
+    if sums is not None:
+        net.spare.keep(sums)
     return TrainResult(
         theta=ended.theta,
         history=watch.history,
