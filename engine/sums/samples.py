@@ -29,7 +29,7 @@ class Layers(NamedTuple):
     @property
     def multiply_adds(self) -> int:
         """Those of a gradient for one sample: two per weight of layer 1, three per weight above."""
-        weights = [n * n_below for n_below, n in pairwise(self.sizes.tolist())]
+        weights: list[int] = [n * n_below for n_below, n in pairwise(self.sizes.tolist())]
         return 3 * sum(weights) - weights[0]
 
 

@@ -40,7 +40,7 @@ class Plan:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Iteration:
     """What a callback receives after each iteration.
 
@@ -72,6 +72,27 @@ class Iteration:
     seconds: float
     theta: NDArray[Any]
     epoch: int
+
+    def __init__(
+        self,
+        step: int,
+        cost: float,
+        gradient_norm: float,
+        validation_cost: float,
+        seconds: float,
+        theta: NDArray[Any],
+        epoch: int,
+    ) -> None:
+        # At once: a frozen dataclass sets one attribute after the other, which takes twice as long.
+        self.__dict__.update(
+            step=step,
+            cost=cost,
+            gradient_norm=gradient_norm,
+            validation_cost=validation_cost,
+            seconds=seconds,
+            theta=theta,
+            epoch=epoch,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +175,7 @@ def fingerprint(network: "Network", theta: NDArray[Any]) -> str:
     digest = hashlib.sha256()
     for heading, place in _parts_of(network.sizes, theta.dtype):
         digest.update(heading)
-        digest.update(theta[place])
+        digest.update(theta[place].data)
     return digest.hexdigest()
 
 

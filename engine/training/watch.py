@@ -205,7 +205,7 @@ class Watch(ABC):
         return rows
 
     def _record(self, rows: NDArray[np.float64]) -> None:
-        """Record new rows, of iterations that ended evenly between the last recorded one and now."""
+        """Record new rows: iterations that ended evenly between the last recorded one and now."""
         now = time.perf_counter() - self._start
         if len(rows) == 1:
             rows[0, SECONDS] = now
