@@ -49,7 +49,7 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
     return array
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of what is too large, the check below tells
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused below
 def float_array(
     argument: str,
     values: Any,

@@ -159,8 +159,9 @@ def train(
     -----
     Two to three sum_l n_l n_{l-1} multiply-adds a sample and iteration (two for the first layer,
     whose inputs need no gradient), and one a validation sample; "lbfgs" takes one or more passes an
-    iteration, and some 20 numbers a parameter. The arguments are never written to. With the NumPy
-    backend or "lbfgs", BLAS uses one thread in the whole process while training lasts.
+    iteration, and some 20 numbers a parameter. The arguments are never written to. A network keeps
+    the workspace of its last run on one thread for the next run, and none of the data. With the
+    NumPy backend or "lbfgs", BLAS uses one thread in the whole process while training lasts.
 
     Examples
     --------
@@ -293,7 +294,7 @@ def _trained(
     max_iter: int,
 ) -> Ended:
     """The run of `train`, from its start or from a checkpoint, to its end."""
-    expected = expected_of_result(state.theta)
+    expected = None if keeper is None else expected_of_result(state.theta)
     over = is_over(keeper, max_iter)
     minimisation, found = begin(solver, problem, state, numbers, watch, keeper, expected, over)
     run = Run(minimisation, watch, keeper, max_iter)
