@@ -205,7 +205,7 @@ class CompiledIterations:
     """Many iterations a call, on one thread: for samples of one span, by the tiled backend."""
 
     def __init__(self, problem: Problem, evidence: bool) -> None:
-        _, self._layers, samples, _, _ = problem
+        self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
         self._workspace = allocate_normal(self._layers, samples.n_samples)
@@ -239,7 +239,7 @@ class PythonIterations:
     """The same, one sum over samples a call: with any backend, number of threads and samples."""
 
     def __init__(self, problem: Problem, evidence: bool) -> None:
-        backend, self._layers, samples, _, n_threads = problem
+        backend, self._layers, samples, _, n_threads, _ = problem
         self._sums = sums_of(backend, self._layers, samples, n_threads)
         self._equations = equations_of(self._layers.n_parameters)
         self._weight = total_weight(samples)
@@ -359,7 +359,7 @@ class LevenbergMarquardt(MinimisationBase):
         """J at the parameters to return. Raises Diverged if it is not finite."""
         if self._cost is not None and theta is self.theta:
             return self._cost
-        backend, layers, samples, _, n_threads = self._problem
+        backend, layers, samples, _, n_threads, _ = self._problem
         alpha = self.alpha
         cost = Objective(backend, layers, samples, alpha, n_threads).cost(theta)
         if not math.isfinite(cost):

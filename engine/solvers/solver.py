@@ -18,7 +18,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import DistributedSamples
+from engine.sums.chunks import DistributedSamples, Sums
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
@@ -28,13 +28,17 @@ Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
 
 class Problem(NamedTuple):
-    """What is minimised: J of a network on some samples, computed by a backend on some threads."""
+    """What is minimised: J of a network on some samples, computed by a backend on some threads.
+
+    `sums` are those over the samples, if they exist already.
+    """
 
     backend: Backend
     layers: Layers
     samples: Samples | DistributedSamples
     alpha: float
     n_threads: int
+    sums: Sums | None = None
 
 
 class Budget(NamedTuple):

@@ -25,6 +25,9 @@ from engine.equations.passes import logits_numpy
 from engine.sums.samples import Inputs, Layers, Samples, columns_of
 
 ROWS_AT_A_TIME = 512  # samples of a block
+# With a penalty: the bias of a unit that the penalty has switched off is not identified. Its
+# singular value is less than this share of the largest one (its square: damped_step.LOST_BIASES).
+SWITCHED_OFF = 1e-6
 
 
 def blocks_of(
@@ -89,11 +92,12 @@ class Curvature:
         penalty = np.sqrt(alpha) * np.eye(theta.size)[self.is_weight]
         whole = np.vstack([self._data_factor, penalty]) if alpha > 0 else self._data_factor
         factor: Any = np.linalg.qr(whole, mode="r")
-        # Columns of length 1, so that the rank does not depend on the units of inputs.
-        lengths = np.linalg.norm(factor, axis=0)
-        scales = np.where(lengths > 0, lengths, 1)
+        scales, tolerance = np.ones(theta.size), SWITCHED_OFF
+        if alpha == 0:  # columns of length 1, so that the rank does not depend on inputs' units
+            lengths = np.linalg.norm(factor, axis=0)
+            scales = np.where(lengths > 0, lengths, 1)
+            tolerance = max(theta.size, samples.n_samples) * np.finfo(np.float64).eps
         values = np.linalg.svd(factor / scales, compute_uv=False)
-        tolerance = max(factor.shape[1], samples.n_samples) * np.finfo(np.float64).eps
         self.rank = int(np.sum(values > tolerance * values[0])) if values.size else 0
         if self.rank == theta.size:
             _, s, Vt = np.linalg.svd(factor / scales, full_matrices=False)

@@ -168,8 +168,9 @@ def train(
     iteration, and some 20 numbers a parameter; "lm" takes n_L P^2 / 2 multiply-adds a sample and
     P^3 / 6 an iteration for P parameters, and 2 P^2 numbers or more. "lbfgs" and "lm" minimise
     absolute errors and quantiles by smoothing the kink, by ever less. The arguments are never
-    written to. With the NumPy backend or "lbfgs", BLAS uses one thread in the whole process while
-    training lasts.
+    written to. A network keeps the workspace of its last run on one thread for the next run, and
+    none of the data. With the NumPy backend or "lbfgs", BLAS uses one thread in the whole process
+    while training lasts.
 
     Examples
     --------
@@ -194,16 +195,14 @@ def train(
         raise TypeError(f"callback must be a function of one Iteration; got {callback!r}.")
 
     evidence = isinstance(alpha, str) and settings.one_of("alpha", alpha, ("evidence",))
-    strength = 0.0 if isinstance(alpha, str) else alpha
     if evidence and row.update != DAMPED:
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
     if row.in_float64:
         X = arrays.inputs(X, net.sizes[0], "X", np.float64)
-    objective = net.objective(
-        X, Y, sample_weight=sample_weight, alpha=strength, backend=backend, n_threads=n_threads
-    )
-    samples = objective.samples
-    assert isinstance(samples, Samples)  # of `Network.objective`, which takes arrays
+    samples = net.samples(X, Y, sample_weight)
+    strength = 0.0 if isinstance(alpha, str) else settings.real_number("alpha", alpha, low=0)
+    n_threads = settings.thread_count(n_threads)
+    chosen = settings.find_backend(backend)
     dtype = samples.dtype
     numbers = _checked_settings(
         row,
@@ -239,16 +238,15 @@ def train(
     )
     at_a_time = samples.n_samples if row.full_batch else numbers.batch_size
     threads = choose(
-        settings.thread_count(n_threads),
+        n_threads,
         row.multiply_adds(net.layers) * at_a_time,
         len(chunk_bounds(at_a_time)),
     )
     if row.uses_blas:
         import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
-    backends = (
-        {objective.backend} if validation is None else {objective.backend, validation.backend}
-    )
-    problem = Problem(objective.backend, net.layers, samples, numbers.alpha, threads.number)
+    # A network keeps one thread's memory for its next run; threads are not kept waiting for it.
+    sums = net.spare.take(chosen, net.layers, samples, 1) if threads.number == 1 else None
+    problem = Problem(chosen, net.layers, samples, numbers.alpha, threads.number, sums)
     state = new_state(start.copy(), numbers, samples.n_samples, seed, ordered=not row.full_batch)
 
     def identity() -> Identity:
@@ -257,7 +255,7 @@ def train(
         return identity_of_training(
             net,
             row,
-            objective.backend.name,
+            chosen.name,
             numbers,
             seed if theta is None else start,
             seed,
@@ -267,9 +265,11 @@ def train(
 
     with (
         kept(checkpoint, identity, max_iter, row.ends) as keeper,
-        one_blas_thread() if row.uses_blas or NUMPY in backends else nullcontext(),
+        one_blas_thread() if row.uses_blas or chosen is NUMPY else nullcontext(),
     ):
         ended = _trained(row, problem, state, numbers, watch, keeper, max_iter)
+    if sums is not None:
+        net.spare.keep(sums)
     by_evidence = None
     if evidence:
         from engine.statistics.inference_on_parameters import Inference
@@ -281,7 +281,7 @@ def train(
         n_iter=watch.n_iter,
         stopped=ended.stopped,
         plan=plan_of(
-            objective.backend,
+            chosen,
             backend,
             samples.n_samples,
             at_a_time,
@@ -334,7 +334,7 @@ def _run(
     max_iter: int,
 ) -> tuple[Ended, Minimisation]:
     """The same, and the solver."""
-    expected = expected_of_result(state.theta)
+    expected = None if keeper is None else expected_of_result(state.theta)
     over = is_over(keeper, max_iter)
     minimisation, found = begin(solver, problem, state, numbers, watch, keeper, expected, over)
     run = Run(minimisation, watch, keeper, max_iter)
@@ -410,7 +410,7 @@ def _checked_settings(
         beta_1=settings.share("beta_1", given["beta_1"]),
         beta_2=settings.share("beta_2", given["beta_2"]),
         epsilon=settings.real_number("epsilon", given["epsilon"], low=0, low_included=False),
-        alpha=settings.real_number("alpha", given["alpha"], low=0),
+        alpha=given["alpha"],
         evidence=int(given["evidence"]),
         schedule=SCHEDULES[settings.one_of("schedule", given["schedule"], SCHEDULES)],
         power_t=settings.real_number("power_t", given["power_t"], low=0),
