@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from engine.solvers.batches import in_order, no_order
 from engine.solvers.state import (
     ADAM,
+    DAMPED,
     FAILURES,
     LOWEST,
     N_COUNTS,
     N_SUMS,
     RATE,
+    REASON,
     SEEN,
     STEPS,
     Settings,
@@ -69,6 +71,7 @@ class Optimiser:
             (self.update == ADAM) == (settings.update == ADAM)
             and self.first.size == first.size
             and self.first.dtype == first.dtype
+            and not (self.update == DAMPED and self.first[REASON])  # it had ended
         )
 
 

@@ -264,6 +264,11 @@ class Solver(NamedTuple):
     resumes_by: str | None = None
     ends: tuple[str, ...] = ("max_iter", "tol", "callback")
 
+    @property
+    def has_own_loop(self) -> bool:
+        """Whether the loop is ours, with our stopping rules, and not SciPy's."""
+        return self.resumes_by != "evaluations"
+
     def start(self, problem: Problem, state: State, settings: Settings) -> Minimisation:
         """Start it on a problem."""
         if self.smooths_kinks:
