@@ -66,7 +66,7 @@ class Optimiser:
 
     def fits(self, settings: Settings, n_parameters: int, dtype: Any) -> bool:
         """Whether it can continue with these settings."""
-        first = first_memory(settings.update, n_parameters, dtype)
+        first = first_memory(settings, n_parameters, dtype)
         return (
             (self.update == ADAM) == (settings.update == ADAM)
             and self.first.size == first.size
@@ -79,7 +79,7 @@ def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimise
     """An optimiser before its first step."""
     return Optimiser(
         update=settings.update,
-        first=first_memory(settings.update, n_parameters, dtype),
+        first=first_memory(settings, n_parameters, dtype),
         second=np.zeros(n_parameters if settings.update == ADAM else 0, dtype),
         steps=0,
         rate_init=settings.learning_rate,

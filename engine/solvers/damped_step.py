@@ -20,10 +20,10 @@ from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.layout import parameters_of_loops
 from engine.equations.linear_systems import dot, factorise, solve_factorised
-from engine.solvers.state import ALPHA, CLOSING, EVIDENCE, MOVES, MU, NU, REASON, UNDAMPED
+from engine.solvers.state import ALPHA, CLOSING, MOVES, MU, NU, REASON, UNDAMPED
 
 # What the functions below decide. The last four are reasons to end.
-GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT = range(8)
+GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, N_REASONS = range(9)
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
 # The first mu, as a share of the largest diagonal entry of G, and the largest one.
@@ -59,6 +59,9 @@ class Equations(NamedTuple):
     numbers : ndarray (N_NUMBERS,)
     n_residuals : int
         0 if there are at least as many residuals as parameters.
+    n_of_evidence : float
+        If the evidence sets alpha: n, the number of residuals, for squared error; 0.5, as beta is,
+        for other costs. Else 0.
     """
 
     sums: NDArray[np.float64]
@@ -69,6 +72,7 @@ class Equations(NamedTuple):
     solution: NDArray[np.float64]
     numbers: NDArray[np.float64]
     n_residuals: int
+    n_of_evidence: float
 
 
 # Places in `Equations.numbers`: E at theta and at the trial point, the predicted decrease, the
@@ -76,7 +80,7 @@ class Equations(NamedTuple):
 E, E_TRIAL, GAIN, LARGEST, NORM, N_NUMBERS = range(6)
 
 
-def equations_of(n_parameters: int, n_residuals: int = 0) -> Equations:
+def equations_of(n_parameters: int, n_of_evidence: float, n_residuals: int = 0) -> Equations:
     """The memory that the solver needs."""
     n = n_residuals or n_parameters
     return Equations(
@@ -88,6 +92,7 @@ def equations_of(n_parameters: int, n_residuals: int = 0) -> Equations:
         solution=np.empty(n),
         numbers=np.zeros(N_NUMBERS),
         n_residuals=n_residuals,
+        n_of_evidence=n_of_evidence,
     )
 
 
@@ -120,10 +125,9 @@ def add_penalty(theta, sizes, alpha, g, diagonal):
 def improve_alpha(theta, sizes, cost_sum, equations, damping):
     """Take the alpha that the evidence at theta asks for (N6); 1 in MOVES if it is another one.
 
-    Of squared error EVIDENCE holds n, the number of residuals; else it is 0.5, as beta is.
     n_parameters^3 / 3 multiply-adds.
     """
-    n, n_of_data = theta.size, damping[EVIDENCE]
+    n, n_of_data = theta.size, equations.n_of_evidence
     factor, before = equations.factor, damping[ALPHA]
     n_weights = 0
     for l in range(1, len(sizes)):
@@ -188,7 +192,7 @@ def begin_iteration(theta, sizes, cost_sum, equations, damping):
     """Complete the sums at theta; whether the gradient says that this is a minimum."""
     n, n_residuals, numbers = theta.size, equations.n_residuals, equations.numbers
     g, diagonal = vector_at(equations.sums, 0, n), equations.diagonal
-    if damping[EVIDENCE] > 0:
+    if equations.n_of_evidence > 0:
         improve_alpha(theta, sizes, cost_sum, equations, damping)
     numbers[E] = cost_sum + penalty(theta, sizes, damping[ALPHA])
     if not np.isfinite(numbers[E]):

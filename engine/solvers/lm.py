@@ -60,7 +60,6 @@ from engine.solvers.solver import (
 from engine.solvers.state import (
     ALPHA,
     EPOCHS,
-    EVIDENCE,
     SEEN,
     STAGNANT,
     STEPS,
@@ -72,7 +71,6 @@ from engine.sums.blocks import COST, run_blocks_tiled
 from engine.sums.chunks import (
     IN_ORDER,
     MOST_ASIDE,
-    DistributedSamples,
     chunk_bounds,
     sums_of,
     total_weight,
@@ -178,14 +176,12 @@ def require_memory(problem: Problem) -> None:
     """Refuse a network whose matrices do not fit into memory."""
     n, samples = problem.layers.n_parameters, problem.samples
     n_residuals = samples.n_samples * int(problem.layers.sizes[-1])
-    matrices = 2.0
-    if problem.backend is TILED and n_residuals < n:
-        n_bytes = 8.0 * n_residuals * (n + n_residuals)
+    if is_compiled(problem):
+        fewer = min(n, n_residuals)
+        n_bytes = 8.0 * fewer * (n + fewer)
     else:
-        if not is_small(samples, problem.layers):
-            chunks = len(chunk_bounds(samples.n_samples))
-            matrices += 1 + problem.n_threads + min(chunks, MOST_ASIDE)
-        n_bytes = 8.0 * matrices * n * n
+        chunks = len(chunk_bounds(samples.n_samples))
+        n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
     left = memory_left() if n_bytes > ALWAYS_THERE else math.inf
     if n_bytes > left:
         raise MemoryError(
@@ -194,24 +190,30 @@ def require_memory(problem: Problem) -> None:
         )
 
 
-def is_small(samples: Samples | DistributedSamples, layers: Layers) -> bool:
-    """Whether one thread takes all samples at once: a span, or fewer residuals than parameters."""
-    n_residuals = samples.n_samples * int(layers.sizes[-1])
-    fits = samples.n_samples <= SPAN_SAMPLES or n_residuals < layers.n_parameters
-    return fits and isinstance(samples, Samples)
+def n_of_evidence(problem: Problem) -> float:
+    """`Equations.n_of_evidence` of a problem whose alpha the evidence sets."""
+    if problem.layers.loss.code != SQUARED_ERROR:
+        return 0.5
+    return float(problem.samples.n_samples * problem.layers.sizes[-1])
+
+
+def is_compiled(problem: Problem) -> bool:
+    """Whether one thread takes all samples at once, in compiled iterations."""
+    few = problem.samples.n_samples <= SPAN_SAMPLES
+    return problem.backend is TILED and few and isinstance(problem.samples, Samples)
 
 
 class CompiledIterations:
     """Many iterations a call, on one thread: for samples of one span, by the tiled backend."""
 
-    def __init__(self, problem: Problem, evidence: bool) -> None:
+    def __init__(self, problem: Problem, evidence: float) -> None:
         self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
         self._workspace = allocate_normal(self._layers, samples.n_samples)
         n_residuals = samples.n_samples * int(self._layers.sizes[-1])
         fewer = n_residuals if n_residuals < self._layers.n_parameters and not evidence else 0
-        self._equations = equations_of(self._layers.n_parameters, fewer)
+        self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
         self._weight = total_weight(samples)
 
     def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
@@ -238,10 +240,10 @@ class CompiledIterations:
 class PythonIterations:
     """The same, one sum over samples a call: with any backend, number of threads and samples."""
 
-    def __init__(self, problem: Problem, evidence: bool) -> None:
+    def __init__(self, problem: Problem, evidence: float) -> None:
         backend, self._layers, samples, _, n_threads, _ = problem
         self._sums = sums_of(backend, self._layers, samples, n_threads)
-        self._equations = equations_of(self._layers.n_parameters)
+        self._equations = equations_of(self._layers.n_parameters, evidence)
         self._weight = total_weight(samples)
 
     @np.errstate(all="ignore")  # what overflows shows in a cost
@@ -285,16 +287,9 @@ class LevenbergMarquardt(MinimisationBase):
         require_curvature(problem.layers)
         require_memory(problem)
         self._problem = problem
-        if settings.evidence:
-            squared = problem.layers.loss.code == SQUARED_ERROR
-            n = problem.samples.n_samples * int(problem.layers.sizes[-1])
-            state.first[EVIDENCE] = n if squared else 0.5
-        else:
-            state.first[ALPHA] = settings.alpha
-        compiled = problem.backend is TILED and is_small(problem.samples, problem.layers)
-        self._iterations = (CompiledIterations if compiled else PythonIterations)(
-            problem, bool(settings.evidence)
-        )
+        kind = CompiledIterations if is_compiled(problem) else PythonIterations
+        evidence = n_of_evidence(problem) if settings.evidence else 0.0
+        self._iterations = kind(problem, evidence)
         self._ends: str | None = None
         self._cost: float | None = None  # J at theta, once known
         self._confirmed: Confirmed | None = None

@@ -96,7 +96,7 @@ class Smoothed(MinimisationBase):
         counts, sums = self.state.counts, self.state.sums
         counts[FAILURES], counts[STAGNANT], sums[LOWEST] = 0, 0, math.inf
         if self._keeps_stage:
-            self.state.first[:] = first_memory(self.settings.update, 0, np.float64)
+            self.state.first[:] = first_memory(self.settings, 0, np.float64)
         self._solver = self._stage()
 
     @property
