@@ -96,7 +96,7 @@ def equations_of(n_parameters: int, n_of_evidence: float, n_residuals: int = 0) 
     )
 
 
-@jit
+@compiled_once  # the same bits wherever it is called
 def penalty(theta, sizes, alpha):
     """alpha/2 sum_l ||W[l]||^2."""
     total = 0.0
