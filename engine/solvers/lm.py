@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiler.jit import jit, shared
+from engine.compiler.jit import in_order, jit, shared
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED
 from engine.equations.losses import SQUARED_ERROR
@@ -90,6 +90,12 @@ SECONDS_A_MULTIPLY_ADD = 2e-10  # estimated, until an iteration was timed
 MOST_AHEAD = 4096
 
 
+@in_order
+def mean_of(total, weight):
+    """total / weight, and not times 1 / weight, which kernels may take in its place."""
+    return total / weight
+
+
 @jit
 def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
     """Iterations until `ahead` is full, or the solver ends; returns what ended them.
@@ -118,8 +124,8 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
                 theta, layers, data, order, 0, n_samples, workspace, equations.sums
             )
         ended = begin_iteration(theta, layers.sizes, cost_sum, equations, damping)
-        ahead.rows[row, 0] = equations.numbers[E] / weight
-        ahead.rows[row, 1] = equations.numbers[NORM] / weight
+        ahead.rows[row, 0] = mean_of(equations.numbers[E], weight)
+        ahead.rows[row, 1] = mean_of(equations.numbers[NORM], weight)
         if ended == GOES_ON:
             ended = one_step_tiled(
                 theta, damping, layers, data, order, n_samples, workspace, equations
@@ -127,7 +133,7 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
         if ended != ACCEPTED:
             return ended
         count_iteration(state, settings, ahead.rows[row, 0])
-        note(state, equations.numbers[E_TRIAL] / weight, ahead, row)
+        note(state, mean_of(equations.numbers[E_TRIAL], weight), ahead, row)
         if state.counts[STAGNANT] == 1:
             return GOES_ON
     return GOES_ON
