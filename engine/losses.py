@@ -27,6 +27,7 @@ from engine.equations.own_loss import (
     loss_functions,
     plain_function,
 )
+from engine.equations.units import OUTPUT_UNITS
 
 __all__ = ["Compiled", "Huber", "Loss", "Quantile", "Tweedie"]
 
@@ -101,6 +102,10 @@ class Loss:
     def units(self) -> tuple[str, ...]:
         """The output units that it goes with."""
         return self._row.units
+
+    def without_function(self) -> "Loss":
+        """The loss as a model file holds it: itself, but for a function of the user's own."""
+        return self
 
     def require_function(self) -> None:
         """ValueError if the loss is known by its name alone."""
@@ -359,7 +364,10 @@ class Compiled(Loss):
 
     @property
     def as_json(self) -> dict[str, Any]:
-        return WithoutFunction(self.name, self._output).as_json
+        return self.without_function().as_json
+
+    def without_function(self) -> Loss:
+        return WithoutFunction(self.name, self._output)
 
     def _identity(self) -> tuple[Any, ...]:
         return "compiled", self.name, self._output, self._digest
@@ -463,6 +471,7 @@ def default_for(output: str) -> Loss:
     >>> default_for("sigmoid")
     Loss('cross_entropy')
     """
+    settings.one_of("output", output, OUTPUT_UNITS)
     return Loss(next(row.name for row in LOSSES.values() if output in row.units))
 
 

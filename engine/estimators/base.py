@@ -352,9 +352,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 setattr(self, name, list(getattr(self, name)))
 
     def _require_same(self, network: Network) -> None:
-        known = self._network
-        if isinstance(known.loss, WithoutFunction) and known.loss.as_json == network.loss.as_json:
-            known = Network(known.sizes, known.hidden, known.output, network.loss)
+        known = with_function(self._network, network.loss)
         if network != known:
             loss = "loss, " if network.loss != known.loss else ""
             raise ValueError(
@@ -673,6 +671,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def with_function(network: Network, loss: Loss | None) -> Network:
+    """The network of a model file with the function of its loss, if that is what was passed."""
+    known = network.loss
+    if loss is None or not isinstance(known, WithoutFunction) or known.as_json != loss.as_json:
+        return network
+    return Network(network.sizes, network.hidden, network.output, loss)
 
 
 class Snapshot:

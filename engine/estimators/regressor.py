@@ -15,7 +15,7 @@ from engine.boundary.samples import outside
 from engine.equations.losses import COMPILED, LOSSES, POISSON, SQUARED_ERROR
 from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
-from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
+from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron, with_function
 from engine.estimators.findings import Finding
 from engine.estimators.input_validation import Rows, validated, validated_weights
 from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
@@ -311,7 +311,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         """
         refuse_dates("y", y)
         check_is_fitted(self)
-        loss = self._network.loss
+        network = with_function(self._network, self._chosen_loss)
+        loss = network.loss
         if loss.row.code in SCORED_BY_R2:
             return float(super().score(X, y, sample_weight))
         rows = self._rows_for(loss, X, y, sample_weight, reset=False)
@@ -321,9 +322,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
             return float("nan")
         samples = rows.samples(self._dtype)
-        objective = Objective(
-            self._backend, self._network.layers, samples, n_threads=self._threads_asked
-        )
+        objective = Objective(self._backend, network.layers, samples, n_threads=self._threads_asked)
         return self._score_at(objective, self._theta(), rows)
 
     def predictor(self) -> RowRegressor:
