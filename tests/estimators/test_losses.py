@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV
 import engine
 from engine import MLPRegressor, Network, losses
 from engine.estimators import held_out
+from tests.processes import result_of
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
@@ -254,6 +255,35 @@ def test_predictions_of_a_compiled_loss_are_activations(function, output, g):
         ),
         rel=1e-9,
     )
+
+
+def in_words():
+    some = (HALF_SQUARE, SEVERAL, losses.Huber(1 / 3), losses.Tweedie(1.4), losses.Loss("gamma"))
+    return [loss.in_words for loss in some]
+
+
+def test_equal_losses_are_equal_in_two_processes():
+    found = [result_of(in_words, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
+    assert found == [in_words()] * 2
+    assert found[0][0].startswith("Compiled(half_square, output='identity'), whose code is ")
+    assert found[0][1:3] == ["quantile 0.1 0.5 0.9", "huber 0.3333333333333333"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (SEVERAL, losses.Quantile([0.1, 0.5, 0.8]), "'quantile 0.1 0.5 0.8' and was 'quantile 0"),
+        ("huber", losses.Huber(1 + 1e-9), "'huber 1.000000001' and was 'huber 1.0'"),
+        (HALF_SQUARE, losses.Compiled(lambda z, y: ((z - y) ** 2, 2 * (z - y))), "whose code is"),
+    ],
+)
+def test_a_checkpoint_of_another_loss_is_refused(tmp_path, one, other, said):
+    kept = {"solver": "adam", "max_iter": 2, "checkpoint": tmp_path / "run.ckpt"}
+    first = fitted(one, **kept)
+    same = losses.Huber(1.0) if one == "huber" else one
+    assert fitted(same, **kept).fingerprint_ == first.fingerprint_
+    with pytest.raises(engine.CheckpointError, match=f"loss is .*{said}"):
+        fitted(other, **kept)
 
 
 def test_functions_that_use_other_numbers_are_other_losses():
