@@ -285,7 +285,12 @@ def best_constant(loss: Loss, j: int, y: NDArray[Any], s: NDArray[Any]) -> float
         return float(_weighted_percentile(y, s, 100 * level, average=True))
     if code == HUBER:
         lowest, highest = float(y.min()), float(y.max())
-        return float(brentq(lambda c: np.sum(s * np.clip(c - y, -number, number)), lowest, highest))
+        if lowest == highest:
+            return lowest
+        exact = max(1e-15 * (highest - lowest), float(np.finfo(np.float64).tiny))
+        return float(
+            brentq(lambda c: s @ np.clip(c - y, -number, number), lowest, highest, xtol=exact)
+        )
     return float(np.average(y, weights=s))
 
 

@@ -398,12 +398,14 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return n_outputs, UNITS[self._chosen_loss.output].sklearn
 
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
-        if self.out_activation_ != "identity":
-            return []  # the network learns the logarithm of the mean, which is never large
+        loss = self._network.loss
+        if self.out_activation_ != "identity" or loss.row.code == COMPILED:
+            return []  # it learns the logarithm of the mean, never large, or what is not known
         X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
         if not is_off_scale(targets, weights):
             return []  # before the predictions are computed
-        return unscaled_targets(X, targets, self._outputs_of(X), weights)
+        other = None if loss.row.code == SQUARED_ERROR else loss
+        return unscaled_targets(X, targets, self._outputs_of(X), weights, other)
 
     def _stratifies(self) -> bool:
         return False
