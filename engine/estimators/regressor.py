@@ -345,6 +345,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         check_is_fitted(self)
         return RowRegressor(self._network, self._theta())
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        row = self.loss.row if isinstance(self.loss, Loss) else LOSSES.get(str(self.loss))
+        tags.target_tags.positive_only = row is not None and row.low == 0
+        return tags
+
     # What the base class calls.
 
     def _checked_rows(

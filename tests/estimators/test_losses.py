@@ -93,6 +93,18 @@ def test_it_is_cloned_pickled_and_chosen_by_a_search(loss):
     assert math.isfinite(search.best_score_)
 
 
+def test_scikit_learn_is_told_which_losses_need_positive_targets():
+    positive = {
+        loss: MLPRegressor(loss).__sklearn_tags__().target_tags.positive_only
+        for loss in ("squared_error", "huber", "gamma", "poisson", losses.Tweedie(1.5), "no loss")
+    }
+    assert [loss for loss, is_positive in positive.items() if is_positive] == [
+        "gamma",
+        "poisson",
+        losses.Tweedie(1.5),
+    ]
+
+
 def test_an_unknown_loss_names_those_that_exist():
     with pytest.raises(ValueError, match=r"absolute_error.*engine\.losses\.Loss.*Got 'tweedie'"):
         MLPRegressor("tweedie").fit(X, Y)
