@@ -70,7 +70,8 @@ def kernel_loss_of(function: Callable[..., Any], n_outputs: int) -> KernelLoss:
     """The loss as kernels take it, for so many output units."""
     found = loss_functions(function)
     none = np.zeros(n_outputs)
-    return KernelLoss(COMPILED, none, 0.0, found.for_float32, found.for_float64)
+    addresses = found.for_float32, found.for_float64
+    return KernelLoss(COMPILED, none, 0.0, *addresses, int(found.has_curvature))
 
 
 def compiled(function: Callable[..., Any]) -> LossFunctions:
