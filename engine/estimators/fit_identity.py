@@ -36,7 +36,7 @@ FREE = frozenset(
         "warm_start",
     }
 )
-# Parameters that stand in the identity in another form: as sizes and units, as weights, in words.
+# Parameters that stand in the identity in another form: as those of the network, as weights.
 RESOLVED = frozenset({"activation", "class_weight", "hidden_layer_sizes", "loss"})
 BEFORE = "a fit to go on from (warm_start)"
 
@@ -72,8 +72,6 @@ def identity_of_fit(
     }
     given["random_state"] = _seed(parameters["random_state"])
     given["backend"], given["batch_size"] = backend, batch_size
-    if "loss" in parameters:
-        given["loss"] = network.loss.in_words
     if not network.hidden:  # then the initial values depend on it
         given["activation"] = in_words(parameters["activation"])
     names_held_out = ("X_val", "y_val", "sample_weight_val")

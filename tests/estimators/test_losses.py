@@ -298,6 +298,17 @@ def test_a_checkpoint_of_another_loss_is_refused(tmp_path, one, other, said):
         fitted(other, **kept)
 
 
+def test_a_checkpoint_of_train_is_of_its_loss(tmp_path):
+    def trained(loss):
+        network = Network((3, 1), output="identity", loss=loss)
+        checkpoint = tmp_path / "run.ckpt"
+        return engine.train(network, X.T, Y, max_iter=2, checkpoint=checkpoint).fingerprint
+
+    assert trained(losses.Huber(0.5)) == trained(losses.Huber(0.5))
+    with pytest.raises(engine.CheckpointError, match=r"loss is 'huber 0\.25' and was 'huber 0\.5'"):
+        trained(losses.Huber(0.25))
+
+
 def test_functions_that_use_other_numbers_are_other_losses():
     def weighted(scale):
         def loss(z, y):

@@ -126,7 +126,7 @@ def test_a_network_without_its_function_predicts_and_no_kernel_runs_it(tmp_path)
     assert light.predict(X).shape == (60,)
     with pytest.raises(ValueError, match="keeps the name of a loss of your own"):
         light.network.cost_and_gradient(light.theta, X.T, Y)
-    samples = network._samples(X.T, Y, None)
+    samples = network.samples(X.T, Y, None)
     from engine.equations.backends import BACKENDS
     from engine.sums.objective import Objective
 
