@@ -215,6 +215,9 @@ def _code_of(code: types.CodeType, function: Any, inside: tuple[Any, ...]) -> li
         value = plain_function(value)
         if isinstance(value, types.FunctionType) and value not in inside:
             used.append([name, _code_of(value.__code__, value, (*inside, function, value))])
+        elif isinstance(value, np.ndarray):
+            used.append([name, value.dtype.str, value.shape, value.tobytes().hex()])
         elif isinstance(value, bool | int | float | tuple | np.generic):
             used.append([name, repr(value)])
-    return [code.co_code.hex(), constants, list(code.co_names), used]
+    defaults = repr((function.__defaults__, function.__kwdefaults__))
+    return [code.co_code.hex(), constants, list(code.co_names), used, defaults]

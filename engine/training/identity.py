@@ -59,11 +59,12 @@ def identity_of_training(
 
 
 def identity_of_network(network: Network) -> Identity:
-    """Sizes and units."""
+    """Sizes, units and loss."""
     return {
         "sizes": list(network.sizes),
         "hidden": list(network.hidden),
         "output": network.output,
+        "loss": network.loss.in_words,
     }
 
 
