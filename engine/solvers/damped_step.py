@@ -27,7 +27,7 @@ GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, N_R
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
 # The first mu, as a share of the largest diagonal entry of G, and the largest one.
-FIRST_MU, LARGEST_MU = 0.1, 1e10
+FIRST_MU, LARGEST_MU = 0.01, 1e10
 # An undamped step was good, and another one is tried, from this rho on.
 GOOD_RHO = 0.75
 # Ends: |g_p| / sqrt(2 E G_pp), the cosine between the residuals and a column of the Jacobian;
