@@ -418,7 +418,10 @@ def slope(loss, a, z, y, j):
             return -below  # L11
         return (above + below) / 2 * e / w + (above - below) / 2 if w > 0 else 0 * e  # L11
     if code == HUBER:
-        return max(-loss.parameter[j], min(loss.parameter[j], z - y))  # L12
+        e, delta = z - y, loss.parameter[j]
+        if abs(e) > delta:  # a NaN is not, and stays one
+            return delta if e > 0 else -delta  # L12
+        return e  # L12
     if code == GAMMA:
         return 1 - y * np.exp(-z)  # L13
     if code == TWEEDIE:
@@ -560,8 +563,8 @@ def unit_costs_tiled(loss, unit, z, y, cost, scratch, j, m):
             cost[i] += delta * (e - half * delta) if e > delta else half * e * e  # L8
     elif code == GAMMA and unit == EXP:
         for i in range(m):
-            of_y = y[i] * elementary.exp(-z[i]) - elementary.log(y[i])
-            cost[i] += of_y + (z[i] - one)  # L9
+            log_y = elementary.log(y[i]) if y[i] > zero else zero  # 0 fills a block up
+            cost[i] += (y[i] * elementary.exp(-z[i]) - log_y) + (z[i] - one)  # L9
     elif code == TWEEDIE and unit == EXP:
         p = loss.parameter[j]
         p_1, p_2, by_both = dtype(1 - p), dtype(2 - p), dtype(1 / ((1 - p) * (2 - p)))
@@ -658,12 +661,12 @@ def curvature_tiled(loss, unit, A, Z, Y, s, H, m):
             mean, w = dtype((above + below) / 2), dtype(loss.width)
             for i in range(m):
                 e = abs(z[i] - y[i])
-                h[i] = mean / (e if e > w else w)  # N1
+                h[i] = mean / (w if e < w else e)  # N1
         elif code == HUBER:
             delta = dtype(loss.parameter[j])
             for i in range(m):
                 e = abs(z[i] - y[i])
-                h[i] = delta / (e if e > delta else delta)  # N1
+                h[i] = delta / (delta if e < delta else e)  # N1
         elif code == TWEEDIE:
             p_2 = dtype(2 - loss.parameter[j])
             for i in range(m):
