@@ -23,9 +23,9 @@ from engine.equations.losses import COMPILED, LOSSES, KernelLoss
 from engine.equations.losses import Loss as Row
 from engine.equations.own_loss import (
     digest_of,
-    kernel_loss_of,
     loss_functions,
     plain_function,
+    takes_two_numbers,
 )
 
 __all__ = ["Compiled", "Huber", "Loss", "Quantile", "Tweedie"]
@@ -72,6 +72,11 @@ class Loss:
     def row(self) -> Row:
         """Its row of LOSSES."""
         return self._row
+
+    @property
+    def in_words(self) -> str:
+        """Its name and numbers: the same text for equal losses, in any process."""
+        return " ".join([self.name, *map(repr, self.numbers)])
 
     @property
     def output(self) -> str:
@@ -265,13 +270,17 @@ class Compiled(Loss):
         Of two numbers (z, y): the pre-activation of an output unit, and its target. It returns two
         numbers, the cost of this unit and its derivative by z; or three, the third of them h, the
         second derivative by z or a positive number in its place. solver="lm" needs h. Numbers are
-        float32 or float64, as the data. The function may use arithmetic, `if`, `math`, and other
-        functions of the kind. It may not allocate, or raise. Numba's decorator is not needed.
+        float32 or float64, as the data. The function may use arithmetic, `if`, `math`, and
+        functions that `numba.njit` has decorated; it needs no decorator itself. It may not
+        allocate, or raise. What it uses of other variables is taken as it is when the loss is
+        made.
     output : "identity", "sigmoid" or "exp"
         The output unit of the network, which turns z into a prediction.
 
     Raises
     ------
+    TypeError
+        If it is no function of two arguments.
     ValueError
         If Numba cannot compile the function, if it allocates or may raise, or if it returns other
         than two or three numbers.
@@ -301,15 +310,15 @@ class Compiled(Loss):
         self._numbers = ()
         self._output = settings.one_of("output", output, self._row.units)
         self._function = plain_function(function)
-        if not hasattr(self._function, "__code__"):
+        if not takes_two_numbers(self._function):
             raise TypeError(f"A loss must be a function of two numbers (z, y); got {function!r}.")
-        self._has_curvature = loss_functions(self._function).has_curvature
         self._digest = digest_of(self._function)
+        self._loops = loss_functions(self._function)
 
     @property
     def name(self) -> str:
         """The name of the function."""
-        return self._function.__name__
+        return str(self._function.__name__)
 
     @property
     def output(self) -> str:
@@ -322,10 +331,14 @@ class Compiled(Loss):
     @property
     def has_curvature(self) -> bool:
         """Whether the function returns h as well."""
-        return self._has_curvature
+        return self._loops.has_curvature
 
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
-        return kernel_loss_of(self._function, n_outputs)
+        return self._loops.for_kernels(n_outputs)
+
+    @property
+    def in_words(self) -> str:
+        return f"{self!r}, whose code is {self._digest}"
 
     def _identity(self) -> tuple[Any, ...]:
         return "compiled", self.name, self._output, self._digest

@@ -132,7 +132,7 @@ def data_of(case: Case, weighted: bool, alpha: float) -> Data:
     return Data(theta, X, Y, weights, alpha)
 
 
-def described(case: Case) -> tuple[Any, ...]:
+def described(case: Case) -> tuple[tuple[int, ...], tuple[str, ...], str]:
     """What the oracles take between the parameters and the data."""
     return case.sizes, case.hidden, case.output
 
@@ -156,16 +156,22 @@ def expected_gradient(case: Case, weighted: bool, alpha: float) -> Any:
 
 
 def network_of(case: Case) -> Network:
-    return Network(case.sizes, case.hidden, case.output, loss_of(case.loss))
+    loss = loss_of(case.loss) if case.loss else None
+    return Network(case.sizes, case.hidden, case.output, loss)
 
 
-def loss_of(loss: Loss | None) -> losses.Loss | None:
+def loss_of(loss: Loss) -> losses.Loss:
     """The loss as a network takes it."""
-    if loss is None or not loss.numbers:
-        return loss and losses.Loss(loss.name)
-    kind = {"huber": losses.Huber, "quantile": losses.Quantile, "tweedie": losses.Tweedie}
+    if not loss.numbers:
+        return losses.Loss(loss.name)
     numbers: Any = loss.numbers if len(loss.numbers) > 1 else loss.numbers[0]
-    return kind[loss.name](numbers)
+    kinds: dict[str, Any] = {
+        "huber": losses.Huber,
+        "quantile": losses.Quantile,
+        "tweedie": losses.Tweedie,
+    }
+    made: losses.Loss = kinds[loss.name](numbers)
+    return made
 
 
 def settings():
