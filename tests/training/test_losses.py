@@ -14,8 +14,7 @@ from sklearn.linear_model import (
 )
 
 from engine import Checkpoint, CheckpointError, MLPRegressor, Network, losses, train
-from engine.training import checkpoint_files
-from engine.training.identity import differences
+from engine.training.identity import differences, identity_of_network
 from tests import own_losses
 
 RANDOM = np.random.default_rng(0)
@@ -30,11 +29,14 @@ VALUES = ROWS @ [1.0, -2.0, 0.5, 0.0] + RANDOM.normal(size=300)
 EXACT = {"alpha": 0, "solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# Thousands of steps: without a compiler they would take minutes.
+trains = pytest.mark.compiled
 
 
 # Without a hidden layer a network is a regression: the coefficients are those of scikit-learn.
 
 
+@trains
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weighted"])
 @pytest.mark.parametrize(
     ("peer", "output", "loss", "targets"),
@@ -58,6 +60,7 @@ def test_coefficients_are_those_of_scikit_learns_regression(peer, output, loss, 
     np.testing.assert_allclose(found, [*peer.coef_, peer.intercept_], rtol=0, atol=1e-6)
 
 
+@trains
 def test_coefficients_are_those_of_logistic_regression():
     labels = (VALUES > 0).astype(float)
     peer = LogisticRegression(C=np.inf, tol=1e-12, solver="newton-cholesky", max_iter=1000)
@@ -68,6 +71,7 @@ def test_coefficients_are_those_of_logistic_regression():
     np.testing.assert_allclose(result.theta, [*peer.coef_[0], *peer.intercept_], atol=1e-6)
 
 
+@trains
 def test_a_large_delta_is_least_squares_and_a_small_one_is_near_the_median():
     """Where every unit is the constant b: the mean, the median."""
     nothing, y = np.zeros((1, 101)), RANDOM.exponential(size=101)
@@ -82,6 +86,7 @@ def test_a_large_delta_is_least_squares_and_a_small_one_is_near_the_median():
     assert narrow.theta[1] == pytest.approx(np.median(y), abs=1e-3)
 
 
+@trains
 def test_adam_finds_quantiles_of_a_constant():
     """Several levels of one target: as many of its quantiles. Kinks do not stop Adam."""
     levels = [0.1, 0.5, 0.9]
@@ -101,6 +106,7 @@ SOLVERS = {
 }
 
 
+@trains
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_copy_of_a_loss_trains_as_the_loss_does(solver, dtype):
@@ -122,6 +128,7 @@ def test_a_copy_of_a_loss_trains_as_the_loss_does(solver, dtype):
         np.testing.assert_allclose(*theta, rtol=0, atol=allowed)
 
 
+@trains
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_losses_of_two_results_and_of_sigmoid_units_are_trained(solver):
     labels = (VALUES > 0).astype(float)
@@ -159,6 +166,7 @@ def with_loss(loss):
     return Network((4, 3, 1), output="identity", loss=loss)
 
 
+@trains
 def test_a_run_with_another_loss_is_refused_and_both_losses_are_named(tmp_path):
     path = tmp_path / "run.ckpt"
     run(NETWORK, path)
@@ -171,6 +179,7 @@ def test_a_run_with_another_loss_is_refused_and_both_losses_are_named(tmp_path):
         assert f"belongs to another run: {message}" in refused(with_loss(loss), path)
 
 
+@trains
 def test_a_run_with_another_function_is_refused_and_the_same_one_goes_on(tmp_path):
     path = tmp_path / "run.ckpt"
 
@@ -189,6 +198,7 @@ def test_a_run_with_another_function_is_refused_and_the_same_one_goes_on(tmp_pat
     assert "loss is 'squared_error' and was \"Compiled(cost" in refused(with_loss(None), path)
 
 
+@trains
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
     path = tmp_path / "run.ckpt"
     loss = losses.Compiled(own_losses.log_cosh)
@@ -204,22 +214,33 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
     assert resumed.fingerprint == whole.fingerprint
 
 
-def test_files_from_before_losses_were_named_go_on_with_the_default_and_with_no_other(tmp_path):
-    path = tmp_path / "run.ckpt"
-    run(with_loss(None), path)
-    saved = checkpoint_files.read(path)
-    then = json.loads(json.dumps(saved.run))
-    assert then.pop("loss") == "squared_error"
-    assert differences(then, saved.run) == []
-    assert differences(then, {**saved.run, "loss": "huber 1.0"}) == [
+def test_the_identity_of_a_network_has_the_name_and_the_numbers_of_its_loss():
+    for loss, words in (
+        (None, "squared_error"),
+        ("huber", "huber 1.0"),
+        (losses.Huber(0.1), "huber 0.1"),
+        (losses.Quantile(0.25), "quantile 0.25"),
+    ):
+        assert identity_of_network(with_loss(loss))["loss"] == words
+    both = losses.Quantile([0.25, 1 / 3])
+    network = Network((4, 2), output="identity", loss=both)
+    assert identity_of_network(network)["loss"] == "quantile 0.25 0.3333333333333333"
+
+
+def test_files_from_before_losses_were_named_go_on_with_the_default_and_with_no_other():
+    now = json.loads(json.dumps(identity_of_network(with_loss(None))))
+    then = {name: value for name, value in now.items() if name != "loss"}
+    assert differences(then, now) == []
+    assert differences(then, {**now, "loss": "huber 1.0"}) == [
         "loss is 'huber 1.0' and was 'squared_error'"
     ]
     for output in (None, 3, "other", ["identity"]):  # a file may hold anything
         assert "loss is 'squared_error' and was None" in differences(
-            {**then, "output": output}, saved.run
+            {**then, "output": output}, now
         )
 
 
+@trains
 def test_an_estimators_checkpoint_names_the_loss(tmp_path):
     path = tmp_path / "fit.ckpt"
     given = {"hidden_layer_sizes": 3, "random_state": 0, "max_iter": 2, "checkpoint": path}
