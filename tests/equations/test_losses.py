@@ -5,6 +5,7 @@ the unit costs, and dJ/db is dz.
 """
 
 import math
+import pickle
 
 import mpmath
 import numpy as np
@@ -351,6 +352,24 @@ def test_curvature_where_a_prediction_is_no_number_is_no_number(backend):
         if loss.name != "squared_error":
             H = curvature(output, loss, np.float64, backend, 0.1, [[math.nan]], [[1.0]], [1])
             assert np.isnan(H).all(), str(loss)
+
+
+def test_a_loss_of_kernels_can_be_pickled():
+    loss = losses.Quantile([0.1, 0.9]).for_kernels(2, 0.5)
+    copy = pickle.loads(pickle.dumps(loss))
+    assert type(copy) is type(loss)
+    assert (
+        copy.as_numbers() == loss.as_numbers() == (LOSSES["quantile"].code, [0.1, 0.9], 0.5, 0, 0)
+    )
+
+
+def test_losses_with_a_kink_are_known():
+    assert tuple(name for name, row in LOSSES.items() if row.has_kink) == KINKED
+
+
+def test_the_loss_of_an_output_unit_is_its_first_one():
+    for output in ("sigmoid", "softmax", "identity", "exp"):
+        assert kernels.loss_of(output).name == losses.default_for(output).name
 
 
 def test_every_named_loss_is_tested_here():
