@@ -192,7 +192,7 @@ def test_what_was_compiled_is_known_by_its_addresses_and_kept(monkeypatch):
     loops = {"float32": Loop(32), "float64": Loop(64)}
     monkeypatch.setattr(own_loss, "compiled_loops", lambda *given: (loops, 3))
     found = own_loss.compiled(own_losses.huber)
-    assert found == (32, 64, True, loops)
+    assert tuple(found) == (32, 64, True, loops)
     of_kernels = found.for_kernels(2)
     assert of_kernels.as_numbers() == (kernels.COMPILED, [0, 0], 0.0, 32, 64)
 
