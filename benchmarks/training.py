@@ -1,5 +1,7 @@
 """Training by each backend: the same epochs from the same parameters in each call."""
 
+import numpy as np
+
 from benchmarks.cases import (
     BACKENDS,
     NETWORKS,
@@ -59,6 +61,46 @@ class FullBatch(_Epochs):
     epochs = {"2-4-1": 100, "20-100-1": 8, "64-100-10": 3}
     options = {"solver": "gd"}
     dtype = "float64"
+
+
+class SmallRuns(Steady):
+    """1-5-1 on 41 samples, where what is not the equations takes longest: calls of `train` for one
+    step each, and one call of many steps that tell a callback."""
+
+    params = ["gd", "adam"]
+    param_names = ("solver",)
+
+    def setup(self, solver):
+        from engine import Network, train
+
+        net = Network((1, 5, 1), hidden="tanh", output="identity")
+        X = np.linspace(-1, 1, 41)[np.newaxis]
+        Y, theta, told = np.sin(3 * X), net.initial_parameters(seed=0), []
+
+        def trained(max_iter, callback=None, backend=None):
+            return train(
+                net,
+                X,
+                Y,
+                theta=theta,
+                solver=solver,
+                max_iter=max_iter,
+                callback=callback,
+                backend=backend,
+            )
+
+        self.trained = trained
+        result = trained(20, told.append)
+        assert [one.step for one in told] == [*range(1, 21)]
+        assert result.cost < result.history["cost"][0]
+        assert_close(result.theta, trained(20, backend="numpy").theta)
+
+    def time_100_calls_of_one_step(self, solver):
+        for _ in range(100):
+            self.trained(1)
+
+    def time_1000_steps_with_a_callback(self, solver):
+        self.trained(1000, lambda iteration: None)
 
 
 class Gradient(Steady):

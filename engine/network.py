@@ -12,6 +12,7 @@ from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
 from engine.losses import Loss, Quantile, chosen, default_for
+from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective, ReusableSums, forward
 from engine.sums.samples import Layers, Samples
 
@@ -152,6 +153,11 @@ class Network:
             )
         return self._layers
 
+    @property
+    def spare(self) -> ReusableSums:
+        """The memory and threads of the last call, for the next one."""
+        return self._spare
+
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_layers": None}
         del state["_spare"]
@@ -236,8 +242,7 @@ class Network:
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
         arrays.require_viewable(theta, self.n_parameters)
-        sizes = self.layers.sizes
-        return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
+        return [parameters_of(theta, self.sizes, l) for l in range(1, len(self.sizes))]
 
     def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.
@@ -306,20 +311,24 @@ class Network:
         >>> bool(found.success), bool(found.fun < objective.cost(start))
         (True, True)
         """
-        samples = self._samples(X, Y, sample_weight, names)
+        samples = self.samples(X, Y, sample_weight, names)
         alpha = settings.real_number("alpha", alpha, low=0)
         n_threads = settings.thread_count(n_threads)
         chosen = settings.find_backend(backend)
         return Objective(chosen, self.layers, samples, alpha, n_threads)
 
-    def _samples(
+    def samples(
         self,
         X: ArrayLike,
         Y: ArrayLike,
-        sample_weight: ArrayLike | None,
+        sample_weight: ArrayLike | None = None,
         names: tuple[str, str] = ("X", "Y"),
         finite: bool = True,
     ) -> Samples:
+        """These data, checked: what `objective` and `train` begin with.
+
+        `names` are what messages call X and Y. With `finite=False`, X may hold NaN and infinity.
+        """
         checked = checked_samples(
             X,
             Y,
@@ -409,11 +418,12 @@ class Network:
         # If an entry of X is not finite, a column of dJ/dW[1] is not finite either. So X is only
         # searched for such an entry if the gradient is not finite, which saves a pass over X.
         late = chosen is TILED
-        samples = self._samples(X, Y, sample_weight, finite=not late)
+        samples = self.samples(X, Y, sample_weight, finite=not late)
         parameters = arrays.parameters(theta, self.n_parameters, samples.dtype)
         objective = Objective(chosen, self.layers, samples, alpha, n_threads, self._spare)
         cost, dtheta = objective.cost_and_gradient(parameters)
-        self._spare.keep(objective)
+        assert isinstance(objective.sums, ChunkSums)  # as samples are arrays here
+        self._spare.keep(objective.sums)
         if late and not np.isfinite(dtheta).all():
             arrays.inputs(X, self.sizes[0])
         return cost, dtheta

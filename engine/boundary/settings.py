@@ -41,7 +41,10 @@ def whole_number(argument: str, value: Any, at_least: int) -> int:
 def any_number(argument: str, value: Any) -> float:
     """`value` as a float, if it is a number: NaN and infinity, too."""
     try:
-        is_real = np.asarray(value).dtype.kind in "iuf" and np.ndim(value) == 0
+        # Most are floats, and are not made into an array to find that out.
+        is_real = isinstance(value, float) or (
+            np.asarray(value).dtype.kind in "iuf" and np.ndim(value) == 0
+        )
         number = float(value) if is_real else math.nan
     except (TypeError, ValueError):  # a ragged list
         is_real = False
@@ -96,7 +99,8 @@ def shuffling(argument: str, value: Any) -> bool | str:
 
 def representable(argument: str, value: float, dtype: Any) -> None:
     """Refuse a positive number that would become 0 or inf in `dtype`."""
-    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    limits = np.finfo(dtype)
+    smallest, largest = float(limits.tiny), float(limits.max)
     if not smallest <= value <= largest:
         raise ValueError(
             f"{argument} must be between {smallest:g} and {largest:g} for {np.dtype(dtype)} data; "

@@ -140,6 +140,8 @@ class KernelLoss(NamedTuple):
         Half the width of the parabola that smooths a kink; 0 for the loss itself.
     for_float32, for_float64 : int
         The addresses of a user's own loss (`engine.compiler.pointers`), for each dtype; else 0.
+    has_curvature : int
+        Whether h is known: 0 for a user's own loss that does not return it.
     """
 
     code: int
@@ -147,6 +149,7 @@ class KernelLoss(NamedTuple):
     width: float = 0.0
     for_float32: int = 0
     for_float64: int = 0
+    has_curvature: int = 1
 
     def as_numbers(self) -> tuple[Any, ...]:
         """The same as numbers and a list, to be compared."""

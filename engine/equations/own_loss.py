@@ -52,7 +52,8 @@ class LossFunctions(NamedTuple):
     def for_kernels(self, n_outputs: int) -> KernelLoss:
         """The loss as kernels take it, for so many output units."""
         none = np.zeros(n_outputs)
-        return KernelLoss(COMPILED, none, 0.0, self.for_float32, self.for_float64)
+        addresses = self.for_float32, self.for_float64
+        return KernelLoss(COMPILED, none, 0.0, *addresses, int(self.has_curvature))
 
 
 def plain_function(function: Any) -> Any:

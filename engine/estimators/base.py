@@ -33,7 +33,8 @@ from engine.estimators.training import Trained, loss_so_far, settings_of, train
 from engine.estimators.watch import Epoch, FitWatch
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver
-from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings
+from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
+from engine.statistics.inference_on_parameters import Inference
 from engine.sums.chunks import DistributedSamples, chunk_bounds
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
@@ -188,6 +189,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> outcomes.ToSay:
         """Train; returns the messages to give once the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
+            raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if rows_of is None:
@@ -212,7 +215,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
         """The identity of a fit, before a number is drawn or a step is taken."""
-        samples = rows.samples(rows.X.dtype if first else self._dtype)
+        double = SOLVERS[self.solver].in_float64
+        dtype = np.dtype(np.float64) if double else rows.X.dtype
+        samples = rows.samples(dtype if first else self._dtype)
         earlier = None
         if not first:
             optimiser = vars(self._optimizer) if hasattr(self, "_optimizer") else None
@@ -265,7 +270,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> outcomes.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if first:
-            self._begin(network, rows.X.dtype)
+            double = SOLVERS[self.solver].in_float64
+            self._begin(network, np.dtype(np.float64) if double else rows.X.dtype)
         else:
             self._resume()
         rows, held_out = self._held_out(rows, own)
@@ -299,7 +305,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _scored(self) -> bool:
         """Whether a score on validation rows decides when to stop."""
-        return bool(self.early_stopping) and self._stochastic
+        return bool(self.early_stopping) and SOLVERS[self.solver].has_own_loop
 
     @property
     def _continues(self) -> bool:
@@ -406,7 +412,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
         if isinstance(samples, Samples):
-            work = self._network.layers.multiply_adds * at_a_time
+            work = SOLVERS[self.solver].multiply_adds(self._network.layers) * at_a_time
             threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
         else:
             threads = samples.threads(self._threads_asked)
@@ -470,7 +476,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not np.isfinite(theta).all():
             raise ValueError(outcomes.NON_FINITE)
         self._put(theta)
-        if solver.by_steps:
+        if numbers.evidence:
+            self._take_evidence(samples, ended)
+        if solver.has_own_loop:
             self._take(watch, ended, numbers)
         else:
             self._take_minimum(watch, ended)
@@ -508,6 +516,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             finite = [loss for loss in losses if math.isfinite(loss)]
             self.best_loss_ = min([*finite, self.best_loss_])
 
+    def _take_evidence(self, samples: Samples | DistributedSamples, ended: Trained) -> None:
+        """Store what the evidence has found."""
+        self.alpha_ = float(ended.solver.state.first[ALPHA])
+        if isinstance(samples, Samples):
+            theta = self._theta().astype(np.float64)
+            found = Inference(self._network, theta, samples, self.alpha_)
+            self.effective_parameters_ = found.effective_parameters
+            self.log_evidence_ = found.log_evidence
+
     def _extend_curves(self, watch: FitWatch) -> None:
         self.loss_curve_ += watch.losses
         if self.validation_scores_ is not None:
@@ -535,7 +552,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """The optimiser of the last fit, if it continues, or a new one."""
         n_parameters, dtype = self._network.n_parameters, self._dtype
         goes_on = (incremental or self._continues) and hasattr(self, "_optimizer")
-        if goes_on and solver.by_steps and self._optimizer.fits(numbers, n_parameters, dtype):
+        if goes_on and solver.has_own_loop and self._optimizer.fits(numbers, n_parameters, dtype):
             return self._optimizer
         return new_optimiser(numbers, n_parameters, dtype)
 
@@ -622,6 +639,26 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         theta = self._theta()
         X = validated_inputs(self, X, theta.dtype)
         return blocks_of(self._network, theta, X, self._backend, self._threads_asked)
+
+    # Inference (engine/statistics/).
+
+    def _for_inference(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Network, NDArray[np.float64], Samples, float]:
+        """The network, theta, the samples, and alpha as if all samples were one batch."""
+        check_is_fitted(self)
+        rows = self._validation_rows(X, y, sample_weight, names=("y", "y of the fit"))
+        alpha: Any = getattr(self, "alpha_", self.alpha)
+        return (
+            self._network,
+            self._theta().astype(np.float64),
+            rows.samples(np.dtype(np.float64)),
+            float(alpha) * rows.n_rows / self._batch_size(rows.n_rows),
+        )
+
+    def _columns_of(self, X: Any) -> Any:
+        """Checked rows as columns."""
+        return validated_inputs(self, X, np.dtype(np.float64)).T
 
     # scikit-learn's conventions.
 

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from engine.solvers.batches import in_order, no_order
 from engine.solvers.state import (
     ADAM,
+    DAMPED,
     FAILURES,
     LOWEST,
-    MOMENTUM,
     N_COUNTS,
     N_SUMS,
-    NESTEROV,
     RATE,
+    REASON,
     SEEN,
     STEPS,
     Settings,
     State,
+    first_memory,
 )
 
 
@@ -65,20 +66,20 @@ class Optimiser:
 
     def fits(self, settings: Settings, n_parameters: int, dtype: Any) -> bool:
         """Whether it can continue with these settings."""
-        remembers = n_parameters if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
+        first = first_memory(settings, n_parameters, dtype)
         return (
             (self.update == ADAM) == (settings.update == ADAM)
-            and self.first.size == remembers
-            and self.first.dtype == dtype
+            and self.first.size == first.size
+            and self.first.dtype == first.dtype
+            and not (self.update == DAMPED and self.first[REASON])  # it had ended
         )
 
 
 def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimiser:
     """An optimiser before its first step."""
-    remembered = n_parameters if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
     return Optimiser(
         update=settings.update,
-        first=np.zeros(remembered, dtype),
+        first=first_memory(settings, n_parameters, dtype),
         second=np.zeros(n_parameters if settings.update == ADAM else 0, dtype),
         steps=0,
         rate_init=settings.learning_rate,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from engine.equations.backends import Backend
 from engine.solvers.state import (
     ADAM,
+    DAMPED,
     MOMENTUM,
     NESTEROV,
     PLAIN,
@@ -17,7 +18,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import DistributedSamples
+from engine.sums.chunks import DistributedSamples, Sums
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
@@ -27,13 +28,17 @@ Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
 
 class Problem(NamedTuple):
-    """What is minimised: J of a network on some samples, computed by a backend on some threads."""
+    """What is minimised: J of a network on some samples, computed by a backend on some threads.
+
+    `sums` are those over the samples, if they exist already.
+    """
 
     backend: Backend
     layers: Layers
     samples: Samples | DistributedSamples
     alpha: float
     n_threads: int
+    sums: Sums | None = None
 
 
 class Budget(NamedTuple):
@@ -216,17 +221,25 @@ class Solver(NamedTuple):
     Attributes
     ----------
     name : str
-    start : callable
+    starts : callable
         From a `Problem`, a `State` and `Settings` to a `Minimisation`.
     full_batch : bool
         Whether each step takes all samples.
-    update : int or None
-        Code of the update with a learning rate; None if the solver chooses the length of a step.
+    by_steps : bool
+        Whether it has a learning rate, or else chooses the length of each step itself.
+    update : int
+        Code of its update, without momentum.
     takes_momentum : bool
     takes_schedule : bool
         Whether the learning rate may follow a schedule.
     takes_schedule_in_sklearn : bool
         The same in scikit-learn's estimators.
+    smooths_kinks : bool
+        Whether it minimises losses with a kink by smoothing them.
+    in_float64 : bool
+        Whether it trains in float64, also on float32 data.
+    never_rises : bool
+        Whether no step raises the cost: then the last parameters are the best.
     uses_blas : bool
         Whether the solver itself computes with BLAS.
     resumes_by : str or None
@@ -237,25 +250,42 @@ class Solver(NamedTuple):
     """
 
     name: str
-    start: Callable[[Problem, State, Settings], Minimisation]
+    starts: Callable[[Problem, State, Settings], Minimisation]
     full_batch: bool = False
-    update: int | None = None
+    by_steps: bool = False
+    update: int = PLAIN
     takes_momentum: bool = False
     takes_schedule: bool = False
     takes_schedule_in_sklearn: bool = False
+    smooths_kinks: bool = False
+    in_float64: bool = False
+    never_rises: bool = False
     uses_blas: bool = False
     resumes_by: str | None = None
     ends: tuple[str, ...] = ("max_iter", "tol", "callback")
 
     @property
-    def by_steps(self) -> bool:
-        """Whether it has a learning rate."""
-        return self.update is not None
+    def has_own_loop(self) -> bool:
+        """Whether the loop is ours, with our stopping rules, and not SciPy's."""
+        return self.resumes_by != "evaluations"
+
+    def start(self, problem: Problem, state: State, settings: Settings) -> Minimisation:
+        """Start it on a problem."""
+        if self.smooths_kinks:
+            from engine.solvers.smoothing import Smoothed, has_kink
+
+            if has_kink(problem):
+                return Smoothed(self.starts, problem, state, settings)
+        return self.starts(problem, state, settings)
+
+    def multiply_adds(self, layers: Layers) -> int:
+        """Those of a step, for one sample."""
+        if self.update != DAMPED:
+            return layers.multiply_adds
+        return layers.multiply_adds + int(layers.sizes[-1]) * layers.n_parameters**2 // 2
 
     def update_for(self, momentum: float, nesterov: bool) -> int:
         """The code of the update, with this momentum."""
-        if self.update is None:
-            return PLAIN
         if not self.takes_momentum or momentum == 0:
             return self.update
         return NESTEROV if nesterov else MOMENTUM
@@ -273,27 +303,47 @@ def _lbfgs(problem: Problem, state: State, settings: Settings) -> Minimisation:
     return LBFGS(problem, state, settings)
 
 
+def _lm(problem: Problem, state: State, settings: Settings) -> Minimisation:
+    from engine.solvers.lm import LevenbergMarquardt
+
+    return LevenbergMarquardt(problem, state, settings)
+
+
 SOLVERS = {
     solver.name: solver
     for solver in (
-        Solver("gd", _descent, full_batch=True, update=PLAIN, resumes_by="state"),
+        Solver("gd", _descent, full_batch=True, by_steps=True, resumes_by="state"),
         Solver(
             "sgd",
             _descent,
-            update=PLAIN,
+            by_steps=True,
             takes_momentum=True,
             takes_schedule=True,
             takes_schedule_in_sklearn=True,
             resumes_by="state",
         ),
-        Solver("adam", _descent, update=ADAM, takes_schedule=True, resumes_by="state"),
+        Solver(
+            "adam", _descent, by_steps=True, update=ADAM, takes_schedule=True, resumes_by="state"
+        ),
         Solver(
             "lbfgs",
             _lbfgs,
             full_batch=True,
+            smooths_kinks=True,
             uses_blas=True,
             resumes_by="evaluations",
             ends=("max_iter", "tol", "callback", "converged"),
+        ),
+        Solver(
+            "lm",
+            _lm,
+            full_batch=True,
+            update=DAMPED,
+            smooths_kinks=True,
+            in_float64=True,
+            never_rises=True,
+            resumes_by="state",
+            ends=("max_iter", "tol", "callback", "gradient", "step", "cost"),
         ),
     )
 }

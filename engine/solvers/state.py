@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from engine.compiler.jit import shared
 from engine.solvers.batches import in_order, no_order, random_state
 
-EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM = range(5)
-UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam")
+EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM, DAMPED = range(6)
+UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam", "damped")
 CONSTANT, INVSCALING, ADAPTIVE = range(3)
 
 
 class Settings(NamedTuple):
     """The settings of a run as kernels take them: codes, whole numbers and floats."""
 
-    update: int  # PLAIN, MOMENTUM, NESTEROV or ADAM; EVALUATE only sums up the costs
+    update: int  # one of the codes above; EVALUATE only sums up the costs
     batch_size: int
     shuffle: int = 0
     learning_rate: float = 0.0
@@ -34,6 +34,7 @@ class Settings(NamedTuple):
     counts_samples: int = 0  # whether an epoch's cost weights batches by their samples, not by S
     block: int = 0  # samples of a block, for a shuffle by blocks; 0 shuffles all at once
     full_batch: int = 0  # whether each step is an iteration, whose cost is J before the step
+    evidence: int = 0  # whether "lm" takes the alpha that the evidence asks for
     judged: int = 0  # whether the costs of the stopping rule come from outside (`observe`)
     # Of L-BFGS alone.
     ftol: float = 0.0  # stop if the relative change of the cost is smaller
@@ -45,6 +46,22 @@ class Settings(NamedTuple):
 
 # Places in State.counts ...
 STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
+# ... in State.first of "lm": mu, below 0 until it is chosen; nu; 1 while undamped steps are tried;
+# the reason to end, once there is one, and the closing steps that are left; the strength of the
+# penalty, and whether the evidence still changes it; the width by which a kink is smoothed, 0
+# without one, and the stages with smaller widths that are left ...
+(
+    MU,
+    NU,
+    UNDAMPED,
+    REASON,
+    CLOSING,
+    ALPHA,
+    MOVES,
+    WIDTH,
+    STAGES,
+    N_DAMPING,
+) = range(10)
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 
@@ -56,7 +73,7 @@ class State(NamedTuple):
     ----------
     theta : ndarray (n_parameters,)
     first, second : ndarray (n_parameters,) or (0,)
-        Empty if the update does not use them.
+        Empty if the update does not use them. Of "lm" `first` is (N_DAMPING,).
     order : ndarray (n_samples,)
         The samples in the order of this epoch; read-only if each step takes all of them.
     random : ndarray (4,) or (625,) uint64
@@ -69,7 +86,7 @@ class State(NamedTuple):
     """
 
     theta: NDArray[Any]
-    first: NDArray[Any]  # velocity, or Adam's first moment
+    first: NDArray[Any]  # velocity, Adam's first moment, or the damping of "lm"
     second: NDArray[Any]  # Adam's second moment
     order: NDArray[Any]
     random: NDArray[np.uint64]
@@ -109,19 +126,28 @@ def new_state(
 
     If the samples are not `ordered`, since each step takes all of them, no order is kept.
     """
-    remembered = theta.size if settings.update in (MOMENTUM, NESTEROV, ADAM) else 0
     squares = theta.size if settings.update == ADAM else 0
     sums = np.zeros(N_SUMS)
     sums[RATE], sums[LOWEST] = settings.learning_rate, math.inf
     return State(
         theta,
-        np.zeros(remembered, theta.dtype),
+        first_memory(settings, theta.size, theta.dtype),
         np.zeros(squares, theta.dtype),
         in_order(n_samples) if ordered else no_order(n_samples),
         random_state(seed),
         np.zeros(N_COUNTS, np.int64),
         sums,
     )
+
+
+def first_memory(settings: Settings, n_parameters: int, dtype: Any) -> NDArray[Any]:
+    """`State.first` before the first step."""
+    if settings.update == DAMPED:
+        damping = np.zeros(N_DAMPING)
+        damping[MU], damping[NU], damping[UNDAMPED], damping[ALPHA] = -1, 2, 1, settings.alpha
+        return damping
+    remembers = settings.update in (MOMENTUM, NESTEROV, ADAM)
+    return np.zeros(n_parameters if remembers else 0, dtype)
 
 
 @shared

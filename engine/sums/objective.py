@@ -14,12 +14,12 @@ from engine.sums.chunks import (
     DistributedSamples,
     Sums,
     chunk_bounds,
+    kind_of,
     sums_of,
     total_weight,
 )
 from engine.sums.samples import Layers, Samples
 from engine.sums.thread_count import Threads, choose
-from engine.sums.workers import SPAN_SAMPLES
 
 
 class ReusableSums:
@@ -50,22 +50,16 @@ class ReusableSums:
             kind, sums = self._kept.pop()
         except IndexError:
             kind = ()
-        if kind != self._kind(backend, samples, n_threads):
+        if kind != kind_of(backend, samples, n_threads):
             return ChunkSums(backend, layers, samples, n_threads)
         sums.set_samples(samples)
         return sums
 
-    def keep(self, objective: "Objective") -> None:
-        """Take back the sums of an objective, which cannot be used any more."""
-        sums, samples = objective._sums, objective.samples
-        assert isinstance(sums, ChunkSums)
-        assert isinstance(samples, Samples)
+    def keep(self, sums: ChunkSums) -> None:
+        """Take back sums, which cannot be used any more."""
+        kind = sums.kind
         sums.drop_samples()
-        self._kept.append((self._kind(objective.backend, samples, objective.threads.number), sums))
-
-    @staticmethod
-    def _kind(backend: Backend, samples: Samples, n_threads: int) -> tuple[Any, ...]:
-        return backend, samples.dtype, n_threads, min(samples.n_samples, SPAN_SAMPLES)
+        self._kept.append((kind, sums))
 
 
 class Objective:
@@ -83,9 +77,12 @@ class Objective:
         None is as many as are worth their overhead.
     spare : ReusableSums, optional
         Where its memory and threads come from.
+    sums : Sums, optional
+        Those of the samples, if they exist already.
 
     Attributes
     ----------
+    sums : Sums
     threads : Threads
         How many it uses, and why.
     """
@@ -98,6 +95,7 @@ class Objective:
         alpha: float = 0.0,
         n_threads: int | None = None,
         spare: ReusableSums | None = None,
+        sums: Sums | None = None,
     ) -> None:
         self.backend = backend
         self.samples = samples
@@ -108,38 +106,37 @@ class Objective:
             layers.multiply_adds * samples.n_samples,
             len(chunk_bounds(samples.n_samples)),
         )
-        if spare is not None and isinstance(samples, Samples):
-            self._sums: Sums = spare.take(backend, layers, samples, self.threads.number)
-        else:
-            self._sums = sums_of(backend, layers, samples, self.threads.number)
+        if sums is None and spare is not None and isinstance(samples, Samples):
+            sums = spare.take(backend, layers, samples, self.threads.number)
+        self.sums = sums or sums_of(backend, layers, samples, self.threads.number)
         self._alpha = float(alpha)
         self._total_weight = total_weight(samples)
 
+    @np.errstate(all="ignore")  # an overflow shows as inf or NaN in the result
     def cost(self, theta: ArrayLike) -> float:
         """J, by a forward pass alone.
 
         theta (n_parameters,) is taken in the dtype of X, whatever its own, as optimisers keep
         float64; another shape is a ValueError.
         """
-        with np.errstate(all="ignore"):  # an overflow shows as inf or NaN in the result
-            parameters = self._parameters(theta)
-            return self._mean_cost(self._sums.cost(parameters), parameters)
+        parameters = self._parameters(theta)
+        return self._mean_cost(self.sums.cost(parameters), parameters)
 
+    @np.errstate(all="ignore")
     def forward(self, theta: ArrayLike) -> NDArray[Any]:
         """A[L] (n_L, m); theta as for `cost`."""
-        with np.errstate(all="ignore"):
-            return self._sums.forward(self._parameters(theta))
+        return self.sums.forward(self._parameters(theta))
 
+    @np.errstate(all="ignore")
     def cost_and_gradient(self, theta: ArrayLike) -> tuple[float, NDArray[Any]]:
         """J and dJ/dtheta, the latter a new array with the dtype of X; theta as for `cost`."""
-        with np.errstate(all="ignore"):
-            parameters = self._parameters(theta)
-            dtheta = np.empty_like(parameters)
-            cost_sum, gradient_sum = self._sums.cost_and_gradient(parameters)
-            self.backend.mean_gradient(
-                gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
-            )
-            return self._mean_cost(cost_sum, parameters), dtheta
+        parameters = self._parameters(theta)
+        dtheta = np.empty_like(parameters)
+        cost_sum, gradient_sum = self.sums.cost_and_gradient(parameters)
+        self.backend.mean_gradient(
+            gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
+        )
+        return self._mean_cost(cost_sum, parameters), dtheta
 
     def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
         return arrays.parameters(theta, self._n_parameters, self.samples.dtype, cast=True)

@@ -361,7 +361,9 @@ def test_a_loss_of_kernels_can_be_pickled():
     copy = pickle.loads(pickle.dumps(loss))
     assert type(copy) is type(loss)
     assert (
-        copy.as_numbers() == loss.as_numbers() == (LOSSES["quantile"].code, [0.1, 0.9], 0.5, 0, 0)
+        copy.as_numbers()
+        == loss.as_numbers()
+        == (LOSSES["quantile"].code, [0.1, 0.9], 0.5, 0, 0, 1)
     )
 
 

@@ -194,7 +194,7 @@ def test_what_was_compiled_is_known_by_its_addresses_and_kept(monkeypatch):
     found = own_loss.compiled(own_losses.huber)
     assert tuple(found) == (32, 64, True, loops)
     of_kernels = found.for_kernels(2)
-    assert of_kernels.as_numbers() == (kernels.COMPILED, [0, 0], 0.0, 32, 64)
+    assert of_kernels.as_numbers() == (kernels.COMPILED, [0, 0], 0.0, 32, 64, 1)
 
 
 # Refusals.

@@ -365,6 +365,7 @@ class WrongClassifier(engine.MLPClassifier):
 WRONG = [
     (engine, "train", wrong_training, training.MinibatchAdam),
     (engine, "train", wrong_training, training.FullBatch),
+    (engine, "train", wrong_training, training.SmallRuns),
     (engine, "train", wrong_training, efficiency.Training),
     (engine, "train", wrong_training, peers.OverNumpyPath),
     (engine, "train", wrong_training, quality.CostAtBudget),

@@ -1,0 +1,442 @@
+"""Levenberg-Marquardt: steps of the Gauss-Newton matrix, damped as far as needed.
+
+    N1  G = sum_i s_i J_i^T H_i J_i                           equations/gauss_newton.py
+    N2  g = sum_i s_i J_i^T dz_i + alpha R theta              R: 1 for weights, 0 for biases
+    N3  (G + alpha R + mu I) step = -g                        equations/linear_systems.py
+    N4  rho = (E(theta) - E(theta + step)) / (step^T (mu step - g) / 2)
+    N5  rho > 0: accept the step, mu <- mu max(1/3, 1 - (2 rho - 1)^3), nu <- 2
+        else:    mu <- mu nu, nu <- 2 nu
+
+E is the summed cost with its penalty. With the exact Jacobian of squared error this is
+Levenberg-Marquardt, and with the other costs a generalised Gauss-Newton method. As long as the
+quadratic model is right, steps are tried without damping: a linear problem is solved by the first
+one. If the solver can go no further, it takes up to two undamped steps more, as long as the
+cost does not rise: near the minimum they double the number of correct digits.
+
+If there are fewer residuals than parameters, G is singular, and the step is found from a smaller
+system, one row for each residual (`propose_dual`).
+
+An iteration is an accepted step. One compiled call makes many of them, if one thread can take all
+samples at once; else each sum over samples is a call of its own. Both decide by the same functions.
+
+Sources: Levenberg 1944; Marquardt 1963; Hagan & Menhaj 1994 (networks); Nielsen 1999 and Madsen,
+Nielsen & Tingleff 2004, section 3.2 (the damping); Schraudolph 2002 (other costs).
+"""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiler.jit import in_order, jit, shared
+from engine.compiler.subnormals import flush_subnormals, restore
+from engine.equations.backends import TILED
+from engine.equations.losses import SQUARED_ERROR
+from engine.solvers.damped_step import (
+    ACCEPTED,
+    E_TRIAL,
+    GOES_ON,
+    NORM,
+    NOT_FINITE,
+    REASONS,
+    REJECTED,
+    E,
+    begin_iteration,
+    equations_of,
+    judge,
+    penalty,
+    propose,
+)
+from engine.solvers.solver import (
+    Arrays,
+    Budget,
+    Confirmed,
+    Diverged,
+    MinimisationBase,
+    Problem,
+    Progress,
+)
+from engine.solvers.state import (
+    ALPHA,
+    EPOCHS,
+    SEEN,
+    STAGNANT,
+    STEPS,
+    Settings,
+    State,
+)
+from engine.solvers.stopping import count_improvement
+from engine.sums.blocks import COST, run_blocks_tiled
+from engine.sums.chunks import (
+    IN_ORDER,
+    MOST_ASIDE,
+    chunk_bounds,
+    sums_of,
+    total_weight,
+)
+from engine.sums.normal_equations import allocate_normal, dense, sum_normal_tiled, sum_rows_tiled
+from engine.sums.samples import Layers, Samples
+from engine.sums.workers import SPAN_SAMPLES
+from engine.system.free_memory import in_words, memory_left
+
+ALWAYS_THERE = 1e8  # bytes: for so little, it is not asked how much memory is left
+# If the run wants each iteration by itself, iterations of a small network are still made several at
+# a time, and handed out one by one: a call takes as long as some of them. So many at first, and no
+# more than fit into so many seconds.
+AHEAD_AT_FIRST, AHEAD_SECONDS = 4, 2e-4
+SECONDS_A_MULTIPLY_ADD = 2e-10  # estimated, until an iteration was timed
+MOST_AHEAD = 4096
+
+
+@in_order
+def mean_of(total, weight):
+    """total / weight, and not times 1 / weight, which kernels may take in its place."""
+    return total / weight
+
+
+@jit
+def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
+    """Iterations until `ahead` is full, or the solver ends; returns what ended them.
+
+    `weight` is S.
+    """
+    control_word = flush_subnormals()
+    ended = take_steps_tiled(
+        state, settings, layers, data, order, workspace, equations, weight, ahead
+    )
+    restore(control_word)
+    return ended
+
+
+@jit
+def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
+    """The same, without the mode for subnormals; so it may return from several places."""
+    theta, damping, n_samples = state.theta, state.first, state.order.size
+    for row in range(len(ahead.rows)):
+        if equations.n_residuals > 0:
+            cost_sum = sum_rows_tiled(
+                theta, layers, data, order, n_samples, workspace, equations.sums
+            )
+        else:
+            cost_sum = sum_normal_tiled(
+                theta, layers, data, order, 0, n_samples, workspace, equations.sums
+            )
+        ended = begin_iteration(theta, layers.sizes, cost_sum, equations, damping)
+        ahead.rows[row, 0] = mean_of(equations.numbers[E], weight)
+        ahead.rows[row, 1] = mean_of(equations.numbers[NORM], weight)
+        if ended == GOES_ON:
+            ended = one_step_tiled(
+                theta, damping, layers, data, order, n_samples, workspace, equations
+            )
+        if ended != ACCEPTED:
+            return ended
+        count_iteration(state, settings, ahead.rows[row, 0])
+        note(state, mean_of(equations.numbers[E_TRIAL], weight), ahead, row)
+        if state.counts[STAGNANT] == 1:
+            return GOES_ON
+    return GOES_ON
+
+
+@jit
+def one_step_tiled(theta, damping, layers, data, order, n_samples, workspace, equations):
+    """Try points until one is accepted, or the solver ends."""
+    sizes = layers.sizes
+    while True:
+        ended = propose(theta, sizes, equations, damping)
+        if ended != GOES_ON:
+            return ended
+        cost_sum = run_blocks_tiled(
+            COST,
+            equations.trial,
+            layers,
+            data,
+            order,
+            0,
+            n_samples,
+            workspace.n_samples,
+            workspace.block,
+            workspace.block.Y,
+        )
+        judged = judge(theta, sizes, cost_sum, equations, damping)
+        if judged != REJECTED:
+            return judged
+
+
+@shared
+def count_iteration(state, settings, cost):
+    """Count an iteration, whose J before the step is `cost`."""
+    state.counts[STEPS] += 1
+    state.counts[EPOCHS] += 1
+    state.counts[SEEN] += state.order.size
+    if settings.judged == 0:
+        count_improvement(state, settings, cost)
+
+
+@shared
+def note(state, cost, ahead, row):
+    """Write down where an iteration has led, and J there."""
+    ahead.costs[row] = cost
+    for p in range(state.theta.size):
+        ahead.theta[row, p] = state.theta[p]
+    for place in range(state.first.size):
+        ahead.first[row, place] = state.first[place]
+    for place in range(state.counts.size):
+        ahead.counts[row, place] = state.counts[place]
+    for place in range(state.sums.size):
+        ahead.sums[row, place] = state.sums[place]
+
+
+class Ahead(NamedTuple):
+    """What iterations have led to: a row each."""
+
+    rows: NDArray[np.float64]  # (n, 2): J and the norm of its gradient, before the step
+    costs: NDArray[np.float64]  # (n,): J after it
+    theta: NDArray[np.float64]  # and the arrays of the state after it
+    first: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+
+def ahead_of(state: State, n: int) -> Ahead:
+    """Room for n iterations."""
+    rows = np.full((n, 2), math.nan)
+    sizes = (len(state.theta), len(state.first), len(state.counts), len(state.sums))
+    theta, first, counts, sums = ((n, size) for size in sizes)
+    return Ahead(
+        rows,
+        np.empty(n),
+        np.empty(theta),
+        np.empty(first),
+        np.empty(counts, np.int64),
+        np.empty(sums),
+    )
+
+
+def require_curvature(layers: Layers) -> None:
+    """Refuse a loss whose curvature is not known."""
+    if not layers.loss.has_curvature:
+        raise ValueError(
+            "solver='lm' needs the curvature of the loss: let its function return a third number "
+            "h, the second derivative by z or a positive number in its place, or pass "
+            "solver='lbfgs'."
+        )
+
+
+def require_memory(problem: Problem) -> None:
+    """Refuse a network whose matrices do not fit into memory."""
+    n, samples = problem.layers.n_parameters, problem.samples
+    n_residuals = samples.n_samples * int(problem.layers.sizes[-1])
+    if is_compiled(problem):
+        fewer = min(n, n_residuals)
+        n_bytes = 8.0 * fewer * (n + fewer)
+    else:
+        chunks = len(chunk_bounds(samples.n_samples))
+        n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
+    left = memory_left() if n_bytes > ALWAYS_THERE else math.inf
+    if n_bytes > left:
+        raise MemoryError(
+            f"solver='lm' needs {in_words(n_bytes)} for the matrices of {n:,} parameters, and "
+            f"{in_words(left)} are left. Pass solver='lbfgs' or 'adam', or use fewer units."
+        )
+
+
+def n_of_evidence(problem: Problem) -> float:
+    """`Equations.n_of_evidence` of a problem whose alpha the evidence sets."""
+    if problem.layers.loss.code != SQUARED_ERROR:
+        return 0.5
+    return float(problem.samples.n_samples * problem.layers.sizes[-1])
+
+
+def is_compiled(problem: Problem) -> bool:
+    """Whether one thread takes all samples at once, in compiled iterations."""
+    few = problem.samples.n_samples <= SPAN_SAMPLES
+    return problem.backend is TILED and few and isinstance(problem.samples, Samples)
+
+
+class CompiledIterations:
+    """Many iterations a call, on one thread: for samples of one span, by the tiled backend."""
+
+    def __init__(self, problem: Problem, evidence: float) -> None:
+        self._layers, samples = problem.layers, problem.samples
+        assert isinstance(samples, Samples)
+        self._data = dense(samples.for_kernels())
+        self._workspace = allocate_normal(self._layers, samples.n_samples)
+        n_residuals = samples.n_samples * int(self._layers.sizes[-1])
+        fewer = n_residuals if n_residuals < self._layers.n_parameters and not evidence else 0
+        self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
+        self._weight = total_weight(samples)
+
+    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
+        """Fill rows until the solver ends; what ended them."""
+        return int(
+            iterate_tiled(
+                state,
+                settings,
+                self._layers,
+                self._data,
+                IN_ORDER,
+                self._workspace,
+                self._equations,
+                self._weight,
+                ahead,
+            )
+        )
+
+
+class PythonIterations:
+    """The same, one sum over samples a call: with any backend, number of threads and samples."""
+
+    def __init__(self, problem: Problem, evidence: float) -> None:
+        backend, self._layers, samples, _, n_threads, _ = problem
+        self._sums = sums_of(backend, self._layers, samples, n_threads)
+        self._equations = equations_of(self._layers.n_parameters, evidence)
+        self._weight = total_weight(samples)
+
+    @np.errstate(all="ignore")  # what overflows shows in a cost
+    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
+        """Fill rows until the solver ends; what ended them."""
+        theta, damping, sizes = state.theta, state.first, self._layers.sizes
+        equations = self._equations
+        for number, row in enumerate(ahead.rows):
+            cost_sum, equations.sums[:] = self._sums.normal_equations(theta)
+            ended = begin_iteration(theta, sizes, cost_sum, equations, damping)
+            row[:] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
+            while ended == GOES_ON:
+                ended = propose(theta, sizes, equations, damping)
+                if ended == GOES_ON:
+                    cost_sum = self._sums.cost(equations.trial)
+                    judged = judge(theta, sizes, cost_sum, equations, damping)
+                    ended = GOES_ON if judged == REJECTED else judged
+            if ended != ACCEPTED:
+                return int(ended)
+            count_iteration(state, settings, row[0])
+            note(state, equations.numbers[E_TRIAL] / self._weight, ahead, number)
+            if state.counts[STAGNANT]:
+                return GOES_ON
+        return GOES_ON
+
+
+def copy_of(state: State) -> State:
+    """A copy of what iterations change."""
+    theta, first = state.theta.copy(), state.first.copy()
+    counts, sums = state.counts.copy(), state.sums.copy()
+    return State(theta, first, state.second, state.order, state.random, counts, sums)
+
+
+class LevenbergMarquardt(MinimisationBase):
+    """Levenberg-Marquardt under way (a `Minimisation`): about 50 ms of iterations an `advance`.
+
+    Attributes
+    ----------
+    ended : str or None
+        "gradient", "step" or "cost": what has become too small to go on.
+    """
+
+    def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
+        super().__init__(state, settings)
+        require_curvature(problem.layers)
+        require_memory(problem)
+        self._problem = problem
+        kind = CompiledIterations if is_compiled(problem) else PythonIterations
+        evidence = n_of_evidence(problem) if settings.evidence else 0.0
+        self._iterations = kind(problem, evidence)
+        self._one_by_one = kind is PythonIterations
+        work = problem.samples.n_samples * problem.layers.n_parameters**2
+        self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
+        self._n_ahead = AHEAD_AT_FIRST // 2
+        self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._ended = GOES_ON  # what ended the iterations that were made
+        self._cost: float | None = None  # J at theta, once known
+        self._confirmed: Confirmed | None = None
+        self._rows, self._rows_begin = np.zeros((0, 2)), self.n_iter
+
+    @property
+    def n_iter(self) -> int:
+        return int(self.state.counts[EPOCHS])
+
+    @property
+    def n_steps(self) -> int:
+        return int(self.state.counts[STEPS])
+
+    def advance(self, budget: Budget) -> Progress:
+        """Iterations for as long as the budget says; those that were made ahead, one by one."""
+        self._rows_begin, self._rows, self._confirmed = self.n_iter, self._rows[:0], None
+        if self._given == self._made and self._ended == GOES_ON:
+            self._make_more(budget)
+        begun = self.state if self._given == self._made else copy_of(self.state)
+        self._confirmed = Confirmed(self._rows_begin, lambda: begun.arrays("state"))
+        if self._given == self._made:
+            self.ended = REASONS.get(self._ended)
+            return Progress(self._rows, self.theta, self.n_steps)
+        first, last = self._given, min(self._made, self._given + max(1, budget.iterations))
+        self._given = last
+        self._rows = self._ahead.rows[first:last]
+        self._cost = float(self._ahead.costs[last - 1])
+        state, ahead = self.state, self._ahead
+        state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
+        if self.settings.judged:  # the rest of the counts comes from outside
+            state.counts[: SEEN + 1] = ahead.counts[last - 1, : SEEN + 1]
+        else:
+            state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
+        before = begun.theta if last - first == 1 else None
+        return Progress(self._rows, state.theta, self.n_steps, before, self._cost)
+
+    def _make_more(self, budget: Budget) -> None:
+        """Make iterations, from where the solver is."""
+        if budget.iterations > 1:
+            n = min(budget.iterations, int(budget.seconds / max(self._seconds, 1e-6)))
+        else:
+            n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
+        self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
+        front = copy_of(self.state)
+        ahead, begun = ahead_of(front, n), self.n_iter
+        start = time.perf_counter()
+        self._ended = self._iterations.advance(front, self.settings, ahead)
+        self._ahead, self._given = ahead, 0
+        self._made = int(front.counts[EPOCHS]) - begun
+        self._seconds = (time.perf_counter() - start) / max(1, self._made)
+        if self._ended == NOT_FINITE:
+            raise Diverged(float(ahead.rows[0, 0]), self.theta.copy(), self.n_iter, self.n_iter)
+        if self._cost is None:
+            self._cost = float(ahead.rows[0, 0])
+
+    def missed(self, n_iter: int) -> Progress:
+        """The iterations after the first `n_iter`, if the latest call ended them."""
+        rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
+        return Progress(rows, self.theta, self.n_steps)
+
+    def confirmed(self) -> Confirmed | None:
+        """Where the latest `advance` began, if its cost is known to be finite."""
+        return self._confirmed
+
+    @property
+    def alpha(self) -> float:
+        """The strength of the penalty, which the evidence may have set."""
+        return float(self.state.first[ALPHA])
+
+    def cost_of(self, theta: NDArray[Any]) -> float:
+        """J at the parameters to return. Raises Diverged if it is not finite."""
+        if self._cost is not None and theta is self.theta:
+            return self._cost
+        backend, layers, samples, _, n_threads, _ = self._problem
+        cost_sum = sums_of(backend, layers, samples, n_threads).cost(theta)
+        cost = (cost_sum + penalty(theta, layers.sizes, self.alpha)) / total_weight(samples)
+        if not math.isfinite(cost):
+            raise Diverged(cost, self.theta.copy(), self.n_iter, self.n_iter)
+        return float(cost)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def arrays(self) -> Arrays:
+        """Its state."""
+        return self.state.arrays("state")
+
+    def arrays_at_end(self) -> Arrays:
+        """The same, twice: the last state is the last one with a finite cost, too."""
+        return {**self.arrays(), **self.state.arrays("finite")}
+
+    def resume(self, last_finite: State) -> None:
+        """Nothing to take back: the cost of its state is finite."""
