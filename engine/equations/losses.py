@@ -206,7 +206,7 @@ def sample_costs_numpy(loss, unit, Z, Y):
         of_Y = np.where(Y > 0, Y * np.exp(p_1 * Z), 0)  # 0 e^inf = 0
         return (Y**p_2 / (p_1 * p_2) - of_Y / p_1 + np.exp(p_2 * Z) / p_2).sum(axis=0)  # L10
     if code == COMPILED:
-        return called_numpy(loss, VALUE, Z, Y).sum(axis=0)  # L15
+        return call_own_loss(loss, VALUE, Z, Y).sum(axis=0)  # L15
     raise ValueError(f"{UNKNOWN}: {code}, {unit}")
 
 
@@ -234,7 +234,7 @@ def output_gradient_numpy(loss, unit, A, Z, Y, s, dZ):
         p_1, p_2 = (1 - number).astype(Z.dtype), (2 - number).astype(Z.dtype)
         slope = np.exp(p_2 * Z) - np.where(Y > 0, Y * np.exp(p_1 * Z), 0)  # L14
     elif code == COMPILED:
-        slope = called_numpy(loss, SLOPE, Z, Y)  # L15
+        slope = call_own_loss(loss, SLOPE, Z, Y)  # L15
     else:
         raise ValueError(f"{UNKNOWN}: {code}, {unit}")
     dZ[:] = np.where(s > 0, s * slope, 0)
@@ -263,7 +263,7 @@ def curvature_numpy(loss, unit, A, Z, Y, s, H):
     elif code == TWEEDIE:
         h = np.exp((2 - number).astype(Z.dtype) * Z)  # N1
     elif code == COMPILED:
-        h = called_numpy(loss, CURVATURE, Z, Y)  # N1
+        h = call_own_loss(loss, CURVATURE, Z, Y)  # N1
     else:
         raise ValueError(f"{UNKNOWN}: {code}, {unit}")
     H[:] = np.where(s > 0, s * h, 0)
@@ -278,7 +278,7 @@ def slopes_at_kink(loss: KernelLoss, dtype: Any) -> tuple[Any, Any]:
     return (1 - q).astype(dtype), q.astype(dtype)
 
 
-def called_numpy(loss: KernelLoss, task: int, Z: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
+def call_own_loss(loss: KernelLoss, task: int, Z: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     """What the function of a user's own loss gives for each unit and sample."""
     found = np.empty(Z.shape, Z.dtype)
     for j in range(Z.shape[0]):
@@ -371,7 +371,7 @@ def slopes_at_kink_loops(loss, j):
 
 
 @jit
-def called_loops(loss, task, Z, Y, j, i):
+def call_own_loss_once(loss, task, Z, Y, j, i):
     """What the function of a user's own loss gives for one unit and sample."""
     return call_loss_once(address_of_loops(loss, Z), task, Z[j, i], Y[j, i])
 
@@ -390,7 +390,7 @@ def sample_cost(loss, unit, Z, Y, i):
     cost = 0.0
     for j in range(Z.shape[0]):
         if loss.code == COMPILED:
-            cost += called_loops(loss, VALUE, Z, Y, j, i)  # L15
+            cost += call_own_loss_once(loss, VALUE, Z, Y, j, i)  # L15
         else:
             cost += unit_cost(loss, unit, Z[j, i], Y[j, i], j)
     return cost
@@ -441,7 +441,7 @@ def output_gradient_loops(loss, unit, A, Z, Y, s, dZ):
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
-                dz = called_loops(loss, SLOPE, Z, Y, j, i)  # L15
+                dz = call_own_loss_once(loss, SLOPE, Z, Y, j, i)  # L15
             else:
                 dz = slope(loss, A[j, i], Z[j, i], Y[j, i], j)
             dZ[j, i] = s[i] * dz if s[i] > 0 else 0.0
@@ -476,7 +476,7 @@ def curvature_loops(loss, unit, A, Z, Y, s, H):
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
-                h = called_loops(loss, CURVATURE, Z, Y, j, i)  # N1
+                h = call_own_loss_once(loss, CURVATURE, Z, Y, j, i)  # N1
             else:
                 h = curvature(loss, unit, A[j, i], Z[j, i], Y[j, i], j)
             H[j, i] = s[i] * h if s[i] > 0 else 0.0
