@@ -27,6 +27,7 @@ from engine.equations.own_loss import (
     plain_function,
     takes_two_numbers,
 )
+from engine.equations.units import OUTPUT_UNITS
 
 __all__ = ["Compiled", "Huber", "Loss", "Quantile", "Tweedie"]
 
@@ -74,9 +75,23 @@ class Loss:
         return self._row
 
     @property
+    def n_outputs(self) -> int | None:
+        """Output units for a target of one column; None if each target has one unit of its own."""
+        return None
+
+    def predictions(self, A: NDArray[Any]) -> NDArray[Any]:
+        """What the estimators predict for activations A (n_L,) or (m, n_L) of the output layer."""
+        return A
+
+    @property
     def in_words(self) -> str:
         """Its name and numbers: the same text for equal losses, in any process."""
         return " ".join([self.name, *map(repr, self.numbers)])
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it; `of_json` makes the loss of that."""
+        return {"name": self._row.name, "numbers": list(self.numbers)}
 
     @property
     def output(self) -> str:
@@ -87,6 +102,13 @@ class Loss:
     def units(self) -> tuple[str, ...]:
         """The output units that it goes with."""
         return self._row.units
+
+    def without_function(self) -> "Loss":
+        """The loss as a model file holds it: itself, but for a function of the user's own."""
+        return self
+
+    def require_function(self) -> None:
+        """ValueError if the loss is known by its name alone."""
 
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
         """What kernels take, for so many output units; `width` smooths a kink."""
@@ -204,8 +226,11 @@ class Quantile(Loss):
 
     @property
     def n_outputs(self) -> int | None:
-        """Output units for a target of one column; None if each target has one unit of its own."""
         return len(self._numbers) if len(self._numbers) > 1 else None
+
+    def predictions(self, A: NDArray[Any]) -> NDArray[Any]:
+        """The quantiles of each row, in order."""
+        return A if self.n_outputs is None else np.sort(A, axis=-1)
 
     def __repr__(self) -> str:
         shown = list(self._numbers) if len(self._numbers) > 1 else self._numbers[0]
@@ -339,6 +364,13 @@ class Compiled(Loss):
     def in_words(self) -> str:
         return f"{self!r}, whose code is {self._digest}"
 
+    @property
+    def as_json(self) -> dict[str, Any]:
+        return self.without_function().as_json
+
+    def without_function(self) -> Loss:
+        return WithoutFunction(self.name, self._output)
+
     def _identity(self) -> tuple[Any, ...]:
         return "compiled", self.name, self._output, self._digest
 
@@ -349,12 +381,99 @@ class Compiled(Loss):
         return type(self), (self._function, self._output)
 
 
+class WithoutFunction(Loss):
+    """A `Compiled` loss as a model file has it: by the name of its function alone.
+
+    Its network predicts. Training and scores need the function.
+
+    Parameters
+    ----------
+    name : str
+        Of the function.
+    output : "identity", "sigmoid" or "exp"
+    """
+
+    def __init__(self, name: str, output: str) -> None:
+        if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME):
+            raise ValueError(f"The name of a function must be a short text; got {name!r:.60}.")
+        self._row = LOSSES["compiled"]
+        self._numbers = ()
+        self._name = name
+        self._output = settings.one_of("output", output, self._row.units)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self._name
+
+    @property
+    def output(self) -> str:
+        return self._output
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return (self._output,)
+
+    @property
+    def in_words(self) -> str:
+        return repr(self)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        return {"name": "compiled", "function": self._name, "output": self._output}
+
+    def require_function(self) -> None:
+        """Raise a ValueError that says how to pass the function."""
+        raise ValueError(
+            f"A model file keeps the name of a loss of your own, {self._name!r}, and not the "
+            "function. The model predicts; to train or score it, pass the function: set_params("
+            f"loss=losses.Compiled({self._name}{_output_of(self._output)})), or the same loss for "
+            "a Network."
+        )
+
+    def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
+        """A code that kernels refuse, for whoever asks for more than a forward pass."""
+        return KernelLoss(NO_LOSS, np.zeros(n_outputs), width)
+
+    def _identity(self) -> tuple[Any, ...]:
+        return "without function", self._name, self._output
+
+    def __repr__(self) -> str:
+        return f"WithoutFunction({self._name!r}, {self._output!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._name, self._output)
+
+
+LONGEST_NAME = 200
+NO_LOSS = -1
+
+
+def _output_of(output: str) -> str:
+    return "" if output == "identity" else f", output={output!r}"
+
+
+def of_json(words: Any) -> Loss:
+    """The loss of what a file holds; ValueError, or another error, if that is none."""
+    name = words["name"]
+    if name == "compiled":
+        return WithoutFunction(words["function"], words["output"])
+    numbers = words["numbers"]
+    kinds: dict[str, Callable[..., Loss]] = {
+        "huber": Huber,
+        "tweedie": Tweedie,
+        "quantile": lambda *levels: Quantile(levels if len(levels) > 1 else levels[0]),
+    }
+    return kinds[name](*numbers) if name in kinds else Loss(name)
+
+
 def default_for(output: str) -> Loss:
     """The loss that belongs to output units of that name.
 
     >>> default_for("sigmoid")
     Loss('cross_entropy')
     """
+    settings.one_of("output", output, OUTPUT_UNITS)
     return Loss(next(row.name for row in LOSSES.values() if output in row.units))
 
 

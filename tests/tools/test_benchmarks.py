@@ -319,6 +319,7 @@ def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch)
 
 engine_train = engine.train
 right_gradient, right_forward = engine.Network.cost_and_gradient, engine.Network.forward
+right_function = engine.compiled_forward
 
 
 def wrong_training(*arguments, backend=None, **settings):
@@ -344,6 +345,10 @@ def wrong_direction(self, theta, X, Y, *, backend=None, **settings):
 
 def wrong_outputs(self, theta, X, backend=None):
     return 1.01 * right_forward(self, theta, X, backend)
+
+
+def wrong_function(network, theta):
+    return right_function(network, 1.01 * theta)
 
 
 class WrongClassifier(engine.MLPClassifier):
@@ -378,6 +383,7 @@ WRONG = [
     (engine.Network, "forward", wrong_outputs, prediction.Forward),
     (engine, "MLPClassifier", WrongClassifier, prediction.Estimators),
     (engine, "MLPClassifier", WrongClassifier, prediction.Predictor),
+    (engine, "compiled_forward", wrong_function, prediction.CompiledForward),
     (engine, "MLPClassifier", WrongClassifier, fits.Fits),
     (engine, "MLPClassifier", WrongClassifier, peers.OverSklearn),
 ]
