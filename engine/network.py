@@ -371,7 +371,8 @@ class Network:
         Y : array_like (n_L, m), or (m,)
             Targets, one sample per column; (m,) for one output unit, or class codes 0 ... n_L - 1
             for a softmax output. Sigmoid targets lie between 0 and 1, softmax columns sum to 1,
-            exp targets are not negative.
+            exp targets are not negative, or above 0 for "gamma". Several quantiles have one target:
+            (m,) or (1, m).
         sample_weight : array_like (m,), optional
             Weights s_i, not negative, not all 0; 1 each where not given.
         alpha : float
@@ -401,7 +402,7 @@ class Network:
         come from pre-activations, never from a rounded activation. Sums run over chunks of 1024
         samples in the dtype of theta; the chunk sums are added in float64. NumPy's products go
         through BLAS, whose last bits may change with its number of threads. Equations F1 to F7,
-        L1 to L6, B1 to B10.
+        L1 to L15, B1 to B10.
 
         Examples
         --------

@@ -31,6 +31,7 @@ with mock.patch.dict(os.environ):
         equations,
         fits,
         layer_equations,
+        losses,
         memory,
         peers,
         prediction,
@@ -406,6 +407,12 @@ def test_an_error_that_is_no_error_rate_is_refused(monkeypatch):
     instance = prepared(quality.ErrorAtBudget, ("breast_cancer",))
     with pytest.raises(AssertionError):
         instance.track_error("breast_cancer")
+
+
+def test_a_loss_that_is_no_copy_is_refused(monkeypatch):
+    monkeypatch.setattr(losses, "huber", lambda z, y: ((z - y) ** 2, 2 * (z - y)))
+    with pytest.raises(AssertionError, match="off by"):
+        losses.OwnLoss().setup("float64")
 
 
 def test_threads_that_change_the_bits_are_refused(monkeypatch):
