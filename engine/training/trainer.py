@@ -194,13 +194,13 @@ def train(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of one Iteration; got {callback!r}.")
 
-    evidence = isinstance(alpha, str) and settings.one_of("alpha", alpha, ("evidence",))
+    evidence = isinstance(alpha, str) and alpha == "evidence"
     if evidence and row.update != DAMPED:
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
     if row.in_float64:
         X = arrays.inputs(X, net.sizes[0], "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
-    strength = 0.0 if isinstance(alpha, str) else settings.real_number("alpha", alpha, low=0)
+    strength = 0.0 if evidence else settings.real_number("alpha", alpha, low=0)
     n_threads = settings.thread_count(n_threads)
     chosen = settings.find_backend(backend)
     dtype = samples.dtype
@@ -217,7 +217,7 @@ def train(
         beta_2=beta_2,
         epsilon=epsilon,
         alpha=strength,
-        evidence=bool(evidence),
+        evidence=evidence,
         schedule=schedule,
         power_t=power_t,
         tol=tol,

@@ -514,7 +514,7 @@ def test_an_unknown_backend_is_refused_and_the_known_ones_listed(name):
 
 @pytest.mark.parametrize("name", ["GD", "newton", None, 1])
 def test_an_unknown_solver_is_refused_and_the_known_ones_listed(name):
-    with refused(ValueError, f"solver must be 'gd', 'sgd', 'adam' or 'lbfgs'; got {name!r}."):
+    with refused(ValueError, f"solver must be 'gd', 'sgd', 'adam', 'lbfgs' or 'lm'; got {name!r}."):
         short_train(solver=name)
 
 
