@@ -262,10 +262,16 @@ class CompiledIterations:
         self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
-        self._workspace = allocate_normal(self._layers, samples.n_samples)
         n_residuals = samples.n_samples * int(self._layers.sizes[-1])
         fewer = n_residuals if n_residuals < self._layers.n_parameters and not evidence else 0
-        self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
+        kind, left = (samples.n_samples, evidence), problem.sums and problem.sums.left
+        if left and left[0] == kind:  # the memory of the network's last run
+            _, self._workspace, self._equations = left
+        else:
+            self._workspace = allocate_normal(self._layers, samples.n_samples)
+            self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
+        if problem.sums is not None:
+            problem.sums.left = kind, self._workspace, self._equations
         self._weight = total_weight(samples)
 
     def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
@@ -347,6 +353,7 @@ class LevenbergMarquardt(MinimisationBase):
         self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
         self._n_ahead = AHEAD_AT_FIRST // 2
         self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._begun = state.theta, state.first  # before the first of them
         self._ended = GOES_ON  # what ended the iterations that were made
         self._cost: float | None = None  # J at theta, once known
         self._confirmed: Confirmed | None = None
@@ -365,23 +372,26 @@ class LevenbergMarquardt(MinimisationBase):
         self._rows_begin, self._rows, self._confirmed = self.n_iter, self._rows[:0], None
         if self._given == self._made and self._ended == GOES_ON:
             self._make_more(budget)
-        begun = self.state if self._given == self._made else copy_of(self.state)
-        self._confirmed = Confirmed(self._rows_begin, lambda: begun.arrays("state"))
         if self._given == self._made:
+            self._confirmed = Confirmed(self._rows_begin, self.arrays)
             self.ended = REASONS.get(self._ended)
             return Progress(self._rows, self.theta, self.n_steps)
-        first, last = self._given, min(self._made, self._given + max(1, budget.iterations))
-        self._given = last
-        self._rows = self._ahead.rows[first:last]
-        self._cost = float(self._ahead.costs[last - 1])
-        state, ahead = self.state, self._ahead
+        state, ahead, first = self.state, self._ahead, self._given
+        before, damping = self._begun
+        if first > 0:
+            before, damping = ahead.theta[first - 1], ahead.first[first - 1]
+        counts, sums = state.counts.copy(), state.sums.copy()
+        begun = State(before, damping, state.second, state.order, state.random, counts, sums)
+        self._confirmed = Confirmed(self._rows_begin, lambda: begun.arrays("state"))
+        last = self._given = min(self._made, first + max(1, budget.iterations))
+        self._rows, self._cost = ahead.rows[first:last], float(ahead.costs[last - 1])
         state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
         if self.settings.judged:  # the rest of the counts comes from outside
             state.counts[: SEEN + 1] = ahead.counts[last - 1, : SEEN + 1]
         else:
             state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
-        before = begun.theta if last - first == 1 else None
-        return Progress(self._rows, state.theta, self.n_steps, before, self._cost)
+        known = before if last - first == 1 else None
+        return Progress(self._rows, state.theta, self.n_steps, known, self._cost)
 
     def _make_more(self, budget: Budget) -> None:
         """Make iterations, from where the solver is."""
@@ -391,6 +401,7 @@ class LevenbergMarquardt(MinimisationBase):
             n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
         self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
         front = copy_of(self.state)
+        self._begun = self.theta.copy(), self.state.first.copy()
         ahead, begun = ahead_of(front, n), self.n_iter
         start = time.perf_counter()
         self._ended = self._iterations.advance(front, self.settings, ahead)

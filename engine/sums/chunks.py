@@ -148,6 +148,7 @@ class ChunkSums:
         self._workers_have_them = True  # the samples
         self._team: ThreadTeam | None = None
         self._process = os.getpid()
+        self.left: Any = None  # memory that a solver leaves for the network's next run
 
     @property
     def kind(self) -> tuple[Any, ...]:
