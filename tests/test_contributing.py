@@ -61,7 +61,8 @@ class Copy:
 
 
 LAST = (
-    r"^    else:$|^    elif unit != IDENTITY:$|^    raise ValueError|"
+    r"^    else:$|^    elif unit != IDENTITY:$|^    elif unit not in WITHOUT_SECOND_DERIVATIVE:$|"
+    r"^    raise ValueError|"
     r"^    if loss not in WITH_RESIDUAL_SLOPE:$|^    if loss in WITH_RESIDUAL_SLOPE:$"
 )
 
@@ -84,6 +85,11 @@ def compare(layers, Y):
             step[p] = 1e-6
             slope = (objective.cost(theta + step) - objective.cost(theta - step)) / 2e-6
             assert abs(slope - gradient[p]) < 1e-7, (backend.name, p, slope, gradient[p])
+        if layers.loss.code == 1:  # squared error
+            v = generator.normal(size=theta.size)
+            above, below = (objective.cost_and_gradient(theta + h * v)[1] for h in (1e-5, -1e-5))
+            expected = (above - below) / 2e-5
+            assert np.allclose(objective.hessian_product(theta, v), expected, atol=1e-7)
         costs.append(cost)
     assert np.ptp(costs) < 1e-12, costs
     print("same", costs[0])

@@ -73,6 +73,12 @@ def kernel_loss_of(function: Callable[..., Any], n_outputs: int) -> KernelLoss:
     return KernelLoss(COMPILED, none, 0.0, found.for_float32, found.for_float64)
 
 
+def returns_curvature(loss: KernelLoss) -> bool:
+    """Whether the function of that loss returns h as well."""
+    known = COMPILED_LOSSES.values()
+    return any(found.has_curvature for found in known if found.for_float64 == loss.for_float64)
+
+
 def compiled(function: Callable[..., Any]) -> LossFunctions:
     """Compile a function of (z, y) for both dtypes."""
     name = function.__name__
