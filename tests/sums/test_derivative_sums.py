@@ -8,8 +8,10 @@ import pytest
 from engine import Network, train
 from engine.equations.backends import BACKENDS
 from engine.sums import hessian_products, jacobians
-from engine.sums.chunks import ChunkSums
+from engine.sums.blocks import HESSIAN
+from engine.sums.chunks import IN_ORDER, ChunkSums
 from engine.sums.samples import Samples, SparseColumns
+from engine.sums.workers import new_worker
 from tests.conftest import PASS
 from tests.processes import result_of
 
@@ -119,15 +121,16 @@ def test_the_matrix_of_float32_samples_is_that_of_the_same_numbers_in_float64(ba
     assert single.hessian_product(theta, theta).dtype == np.float32
 
 
-def test_spans_of_float32_are_added_in_float64():
+def test_spans_of_float32_are_added_in_float64(backend):
     """One sample of 2^24, and ones in the spans after it, which float32 would lose beside it."""
     X = np.zeros((1, 4096), np.float32)
     X[0, 0], X[0, 1024::1024] = 4096, 1
     network = Network((1, 1), output="identity")
     samples = Samples(X, np.zeros((1, 4096), np.float32))
-    theta, v = np.zeros(2, np.float32), np.array([1, 0], np.float32)
-    sums = ChunkSums(BACKENDS["tiled"], network.layers, samples)
-    assert sums.hessian_product(theta, v)[0] == 2**24 + 3
+    worker = new_worker(BACKENDS[backend], network.layers, samples)
+    both = np.array([0, 0, 1, 0], np.float32)  # theta, v
+    worker.run(HESSIAN, both, IN_ORDER, 0, 4096, np.empty((0, 0), np.float32))
+    assert worker.summed(HESSIAN).tolist() == [2**24 + 3, 4096 + 3]
 
 
 def kernels_compiled_by_a_fit():
