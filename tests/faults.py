@@ -206,7 +206,7 @@ FAULTS = [
           "RdZ[j, i] += dA[j, i] * RA[j, i] * (one - two * A[j, i])  # N10",
           "RdZ[j, i] += dA[j, i] * RA[j, i] * (one - A[j, i])"),
     Fault("Hessian: softmax without the mean", "equations/second_derivative.py",
-          "change = A[j, i] * ((RZ[j, i] - RZ[most, i]) - mean)  # N9",
+          "change = A[j, i] * less(less(RZ[j, i], RZ[most, i]), mean)  # N9",
           "change = A[j, i] * (RZ[j, i] - RZ[most, i])"),
     Fault("Hessian: gamma's expected second derivative for its own, tiled",
           "equations/second_derivative.py",

@@ -29,7 +29,7 @@ Source: Pearlmutter 1994, Neural Computation 6, section 4.
 
 import numpy as np
 
-from engine.compiler.jit import compiled_once, jit
+from engine.compiler.jit import compiled_once, in_order, jit
 from engine.compiler.views import columns_before, vector_at
 from engine.equations import elementary
 from engine.equations.activations import (
@@ -186,6 +186,12 @@ def output_change_loops(loss, unit, A, Z, Y, s, RZ, RdZ):
                 RdZ[j, i] = s[i] * h * RZ[j, i] if s[i] > 0 else 0.0
 
 
+@in_order
+def less(x, y):
+    """x - y before anything else: no compiler may turn (x - y) - z into x - (y + z)."""
+    return x - y
+
+
 @jit
 def softmax_change(A, s, RZ, RdZ, i):
     """(diag(a) - a a^T) rz of sample i.
@@ -199,9 +205,9 @@ def softmax_change(A, s, RZ, RdZ, i):
             most = j
     mean = 0.0
     for j in range(n_out):
-        mean += A[j, i] * (RZ[j, i] - RZ[most, i])
+        mean += A[j, i] * less(RZ[j, i], RZ[most, i])
     for j in range(n_out):
-        change = A[j, i] * ((RZ[j, i] - RZ[most, i]) - mean)  # N9
+        change = A[j, i] * less(less(RZ[j, i], RZ[most, i]), mean)  # N9
         RdZ[j, i] = s[i] * change if s[i] > 0 else 0.0
 
 
@@ -313,10 +319,10 @@ def softmax_change_tiled(A, RZ, RdZ, scratch, m):
             most[i] = A[j, i] if above else most[i]
     for j in range(n_out):
         for i in range(m):
-            mean[i] += A[j, i] * (RZ[j, i] - of_most[i])
+            mean[i] += A[j, i] * less(RZ[j, i], of_most[i])
     for j in range(n_out):
         for i in range(m):
-            RdZ[j, i] = A[j, i] * ((RZ[j, i] - of_most[i]) - mean[i])  # N9
+            RdZ[j, i] = A[j, i] * less(less(RZ[j, i], of_most[i]), mean[i])  # N9
 
 
 @jit
