@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
     from engine.network import Network as Network
+    from engine.network_function import compiled_forward as compiled_forward
+    from engine.statistics.inference_on_parameters import inference as inference
     from engine.tables.conversion import convert_table as convert_table
     from engine.tables.converted_table import open_table as open_table
     from engine.training.checkpoint import Checkpoint as Checkpoint
@@ -38,7 +40,9 @@ _DEFINED_IN = {
     "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
+    "compiled_forward": "engine.network_function",
     "convert_table": "engine.tables.conversion",
+    "inference": "engine.statistics.inference_on_parameters",
     "load": "engine.model_files.save_load",
     "open_table": "engine.tables.converted_table",
     "save": "engine.model_files.save_load",
@@ -46,7 +50,7 @@ _DEFINED_IN = {
     "verify": "engine.checks.verification",
 }
 # Packages of their own names, loaded on first use as well: engine.distributed.fit.
-_PACKAGES = ("distributed",)
+_PACKAGES = ("distributed", "losses")
 __all__ = [
     "Checkpoint",
     "CheckpointError",
@@ -57,7 +61,9 @@ __all__ = [
     "Network",
     "TrainingWarning",
     "__version__",
+    "compiled_forward",
     "convert_table",
+    "inference",
     "load",
     "open_table",
     "save",

@@ -11,7 +11,8 @@ from engine.boundary.samples import checked_samples
 from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
-from engine.losses import Loss, Quantile, chosen, default_for
+from engine.losses import Loss, chosen, default_for
+from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective, ReusableSums, forward, jacobian
 from engine.sums.samples import Layers, Samples
 
@@ -107,7 +108,7 @@ class Network:
         return self._loss
 
     def _check_levels(self) -> None:
-        needed = self._loss.n_outputs if isinstance(self._loss, Quantile) else None
+        needed = self._loss.n_outputs
         if needed not in (None, self._sizes[-1]):
             raise ValueError(
                 f"A loss of {needed} quantiles needs {needed} output units, one for each level; "
@@ -152,14 +153,21 @@ class Network:
             )
         return self._layers
 
+    @property
+    def spare(self) -> ReusableSums:
+        """The memory and threads of the last call, for the next one."""
+        return self._spare
+
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_layers": None}
         del state["_spare"]
+        if self.loss == default_for(self.output):  # as in the files of earlier versions
+            del state["_loss"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _spare=ReusableSums())
-        self.__dict__.setdefault("_loss", default_for(self.output))  # of an earlier version
+        self.__dict__.setdefault("_loss", default_for(self.output))
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -236,8 +244,7 @@ class Network:
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
         arrays.require_viewable(theta, self.n_parameters)
-        sizes = self.layers.sizes
-        return [parameters_of(theta, sizes, l) for l in range(1, len(sizes))]
+        return [parameters_of(theta, self.sizes, l) for l in range(1, len(self.sizes))]
 
     def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.
@@ -407,20 +414,25 @@ class Network:
         >>> bool(found.success), bool(found.fun < objective.cost(start))
         (True, True)
         """
-        samples = self._samples(X, Y, sample_weight, names)
+        samples = self.samples(X, Y, sample_weight, names)
         alpha = settings.real_number("alpha", alpha, low=0)
         n_threads = settings.thread_count(n_threads)
         chosen = settings.find_backend(backend)
         return Objective(chosen, self.layers, samples, alpha, n_threads)
 
-    def _samples(
+    def samples(
         self,
         X: ArrayLike,
         Y: ArrayLike,
-        sample_weight: ArrayLike | None,
+        sample_weight: ArrayLike | None = None,
         names: tuple[str, str] = ("X", "Y"),
         finite: bool = True,
     ) -> Samples:
+        """These data, checked: what `objective` and `train` begin with.
+
+        `names` are what messages call X and Y. With `finite=False`, X may hold NaN and infinity.
+        """
+        self.loss.require_function()
         checked = checked_samples(
             X,
             Y,
@@ -429,7 +441,7 @@ class Network:
             n_out=self.sizes[-1],
             output=self.output,
             loss=self.loss.row,
-            one_target=isinstance(self.loss, Quantile) and self.loss.n_outputs is not None,
+            one_target=self.loss.n_outputs is not None,
             names=names,
             finite=finite,
         )
@@ -460,7 +472,8 @@ class Network:
         Y : array_like (n_L, m), or (m,)
             Targets, one sample per column; (m,) for one output unit, or class codes 0 ... n_L - 1
             for a softmax output. Sigmoid targets lie between 0 and 1, softmax columns sum to 1,
-            exp targets are not negative.
+            exp targets are not negative, or above 0 for "gamma". Several quantiles have one target:
+            (m,) or (1, m).
         sample_weight : array_like (m,), optional
             Weights s_i, not negative, not all 0; 1 each where not given.
         alpha : float
@@ -490,7 +503,7 @@ class Network:
         come from pre-activations, never from a rounded activation. Sums run over chunks of 1024
         samples in the dtype of theta; the chunk sums are added in float64. NumPy's products go
         through BLAS, whose last bits may change with its number of threads. Equations F1 to F7,
-        L1 to L6, B1 to B10.
+        L1 to L15, B1 to B10.
 
         Examples
         --------
@@ -509,11 +522,12 @@ class Network:
         # If an entry of X is not finite, a column of dJ/dW[1] is not finite either. So X is only
         # searched for such an entry if the gradient is not finite, which saves a pass over X.
         late = chosen is TILED
-        samples = self._samples(X, Y, sample_weight, finite=not late)
+        samples = self.samples(X, Y, sample_weight, finite=not late)
         parameters = arrays.parameters(theta, self.n_parameters, samples.dtype)
         objective = Objective(chosen, self.layers, samples, alpha, n_threads, self._spare)
         cost, dtheta = objective.cost_and_gradient(parameters)
-        self._spare.keep(objective)
+        assert isinstance(objective.sums, ChunkSums)  # as samples are arrays here
+        self._spare.keep(objective.sums)
         if late and not np.isfinite(dtheta).all():
             arrays.inputs(X, self.sizes[0])
         return cost, dtheta

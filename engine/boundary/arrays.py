@@ -1,5 +1,6 @@
 """Single arrays that users pass in: inputs, parameters, and what all arrays have in common."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from engine.system.mapped_files import (
     mapping_of,
 )
 
+REAL = "biuf"  # kinds of dtypes
 ENTRIES_AT_A_TIME = 2**20  # searched at a time for NaN and infinity
 
 
 def real_array(argument: str, values: Any) -> NDArray[Any]:
     """`values` as an array of real numbers, of whatever dtype and layout."""
+    if type(values) is np.ndarray and values.dtype.kind in REAL:
+        return values
     if hasattr(values, "toarray"):
         raise TypeError(
             f"{argument} is a sparse {type(values).__name__}; pass {argument}.toarray()."
@@ -34,7 +38,7 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{argument} is not a rectangular array of numbers: {error}.") from None
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in REAL:
         refuse_dates(argument, array)
         advice = f"If its entries are numbers, pass np.asarray({argument}, dtype=float)."
         if array.size and isinstance(array.flat[0], str):
@@ -45,6 +49,7 @@ def real_array(argument: str, values: Any) -> NDArray[Any]:
     return array
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused below
 def float_array(
     argument: str,
     values: Any,
@@ -64,12 +69,9 @@ def float_array(
     check_not_truncated(argument, array)
     if array.dtype != dtype and mapping_of(array) is not None:
         check_copy_fits(argument, array, dtype, conversion_advice(argument, array.dtype))
-    with np.errstate(over="ignore", invalid="ignore"):
-        floats = array.astype(dtype, copy=False)
-        if not finite:
-            return floats
-        total = np.sum(floats)  # a quick test; an overflow only leads to a full search
-    if not np.isfinite(total):
+    floats = array.astype(dtype, copy=False)
+    # The sum is a quick test: if it overflows, that only leads to a full search.
+    if finite and not math.isfinite(np.add.reduce(floats, axis=None)):
         _refuse_non_finite(argument, array, floats, advice)
     return floats
 
@@ -146,6 +148,13 @@ def parameters(
 
     Another dtype is an error, or with `cast` converted.
     """
+    if (
+        type(theta) is np.ndarray
+        and theta.shape == (n_parameters,)
+        and theta.dtype == dtype
+        and theta.flags.carray
+    ):
+        return theta  # as it is at each evaluation of a run
     array = real_array(argument, theta)
     if array.shape != (n_parameters,):
         raise ValueError(

@@ -10,8 +10,8 @@ from engine.distributed.cluster import ClusterError
 from engine.distributed.remote_chunks import RemoteChunks
 from engine.distributed.worker_chunks import Answer
 from engine.equations.backends import Backend
-from engine.sums.blocks import COST, FORWARD, GRADIENT
-from engine.sums.chunks import IN_ORDER
+from engine.sums.blocks import COST, FORWARD, GRADIENT, NORMAL
+from engine.sums.chunks import IN_ORDER, numbers_summed
 from engine.sums.samples import Layers
 
 
@@ -61,6 +61,10 @@ class DaskSums:
             raise ValueError("a pass over samples that other processes hold takes all of them")
         return self._sum(GRADIENT, theta)
 
+    def normal_equations(self, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+        """sum_i s_i J_i; its gradient by theta, and the rows of G (N1), in one vector."""
+        return self._sum(NORMAL, theta)
+
     def _sum(self, task: int, theta: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
         """Add up the sums of the chunks in order.
 
@@ -71,7 +75,7 @@ class DaskSums:
         for answer in self._answers(task, theta):
             rows += zip(answer.numbers, answer.costs.tolist(), answer.gradients, strict=True)
         rows.sort(key=lambda row: row[0])
-        cost, gradient = 0.0, np.zeros(theta.size if task == GRADIENT else 0)
+        cost, gradient = 0.0, np.zeros(numbers_summed(task, theta.size))
         with np.errstate(all="ignore"):
             for _, of_chunk, gradient_sum in rows:
                 cost += of_chunk

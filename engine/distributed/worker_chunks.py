@@ -19,8 +19,8 @@ from engine.estimators.class_weights import ClassWeights
 from engine.estimators.input_validation import samples_of
 from engine.estimators.labels import Labels
 from engine.sums.blas import limit_own_thread, one_blas_thread
-from engine.sums.blocks import FORWARD, GRADIENT
-from engine.sums.chunks import IN_ORDER, Total, weight_of_chunk
+from engine.sums.blocks import FORWARD
+from engine.sums.chunks import IN_ORDER, Total, numbers_summed, weight_of_chunk
 from engine.sums.samples import Layers, Samples, columns_of
 from engine.sums.thread_team import ThreadTeam
 from engine.sums.workers import Worker, new_worker
@@ -37,11 +37,14 @@ class Recipe(NamedTuple):
     labels : Labels or None
         A classifier's; None for a regressor.
     class_weights : ClassWeights or None
+    n_outputs : int or None
+        As in `engine.estimators.input_validation.Rows`.
     """
 
     dtype: np.dtype[Any]
     labels: Labels | None
     class_weights: ClassWeights | None
+    n_outputs: int | None = None
 
 
 class Chunk(NamedTuple):
@@ -85,7 +88,8 @@ def build(
     if weights is not None:
         weights = weights.astype(recipe.dtype)
     try:
-        return Chunk(number, first, samples_of(inputs, targets, weights, recipe.dtype))
+        samples = samples_of(inputs, targets, weights, recipe.dtype, recipe.n_outputs)
+        return Chunk(number, first, samples)
     except ValueError as error:
         last = first + len(inputs) - 1
         raise ValueError(f"In rows {first} to {last}, counted from the first: {error}") from None
@@ -191,14 +195,14 @@ class WorkerChunks:
     def _run(
         self, task: int, theta: NDArray[Any], backend: str, layers: Layers, n_threads: int
     ) -> Answer:
-        n_parameters = theta.size if task == GRADIENT else 0
+        n_summed = numbers_summed(task, theta.size)
         n_added = 0
         while n_added < len(self.chunks) and self.chunks[n_added].number == n_added:
             n_added += 1
-        total = Total(n_parameters, n_added)
+        total = Total(n_summed, n_added)
         others = len(self.chunks) - n_added
         rows = n_added > 0  # the total's row
-        costs, gradients = np.zeros(rows + others), np.zeros((rows + others, n_parameters))
+        costs, gradients = np.zeros(rows + others), np.zeros((rows + others, n_summed))
         n_out = int(layers.sizes[-1]) if task == FORWARD else 0
         activations = [
             np.empty((n_out, chunk.samples.n_samples if n_out else 0), theta.dtype)
@@ -220,12 +224,12 @@ class WorkerChunks:
             with np.errstate(all="ignore"):  # a setting of each thread
                 try:
                     while (place := total.next_chunk()) is not None:
-                        total.add(place, one(worker, place), worker.gradient_sum)
+                        total.add(place, one(worker, place), worker.summed(task))
                     while (place := next_rest()) is not None:
                         row = rows + place - n_added
                         costs[row] = one(worker, place)
-                        if n_parameters:
-                            gradients[row] = worker.gradient_sum
+                        if n_summed:
+                            gradients[row] = worker.summed(task)
                 except BaseException:
                     total.give_up()
                     raise

@@ -24,16 +24,18 @@ from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import refuse_too_few, scorer_of, split, validation_findings
+from engine.estimators.held_out import scorer_of, split, validation_findings
 from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.predictor import blocks_of
 from engine.estimators.progress_bar import progress_bar
 from engine.estimators.training import Trained, loss_so_far, settings_of, train
 from engine.estimators.watch import Epoch, FitWatch
+from engine.losses import Loss, WithoutFunction
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver
-from engine.solvers.state import ADAM, ADAPTIVE, FAILURES, SEEN, Settings
+from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
+from engine.statistics.inference_on_parameters import Inference
 from engine.sums.chunks import DistributedSamples, chunk_bounds
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
@@ -88,8 +90,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Number of output units, and scikit-learn's name for them."""
 
     @abstractmethod
-    def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
-        """The default score of activations (m, n_outputs)."""
+    def _score_at(self, objective: Objective, theta: NDArray[Any], rows: Rows) -> float:
+        """The default score of rows, of which `objective` is the loss, for parameters theta."""
+
+    def _require_scorable(self, rows: Rows) -> None:
+        """ValueError if the default score is not defined for so few rows."""
 
     @abstractmethod
     def _labels_of(self, rows: Rows) -> Any:
@@ -188,6 +193,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> outcomes.ToSay:
         """Train; returns the messages to give once the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
+            raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if rows_of is None:
@@ -212,7 +219,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
         """The identity of a fit, before a number is drawn or a step is taken."""
-        samples = rows.samples(rows.X.dtype if first else self._dtype)
+        double = SOLVERS[self.solver].in_float64
+        dtype = np.dtype(np.float64) if double else rows.X.dtype
+        samples = rows.samples(dtype if first else self._dtype)
         earlier = None
         if not first:
             optimiser = vars(self._optimizer) if hasattr(self, "_optimizer") else None
@@ -265,7 +274,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> outcomes.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if first:
-            self._begin(network, rows.X.dtype)
+            double = SOLVERS[self.solver].in_float64
+            self._begin(network, np.dtype(np.float64) if double else rows.X.dtype)
         else:
             self._resume()
         rows, held_out = self._held_out(rows, own)
@@ -290,7 +300,13 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
         sizes = (rows.X.shape[1], *hidden_sizes, self.n_outputs_)
-        return Network(sizes, hidden, parameters.OUTPUT_UNITS[self.out_activation_])
+        output = parameters.OUTPUT_UNITS[self.out_activation_]
+        return Network(sizes, hidden, output, self._chosen_loss)
+
+    @property
+    def _chosen_loss(self) -> Loss | None:
+        """The loss that the parameters ask for; None is the one of the output units."""
+        return None
 
     @property
     def _stochastic(self) -> bool:
@@ -299,7 +315,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _scored(self) -> bool:
         """Whether a score on validation rows decides when to stop."""
-        return bool(self.early_stopping) and self._stochastic
+        return bool(self.early_stopping) and SOLVERS[self.solver].has_own_loop
 
     @property
     def _continues(self) -> bool:
@@ -342,12 +358,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 setattr(self, name, list(getattr(self, name)))
 
     def _require_same(self, network: Network) -> None:
-        if network != self._network:
+        known = with_function(self._network, network.loss)
+        if network != known:
+            loss = "loss, " if network.loss != known.loss else ""
             raise ValueError(
-                f"This estimator was fitted as {self._network} and cannot continue as {network}; "
-                "leave hidden_layer_sizes, activation, and the number of features and outputs as "
-                "they were, or fit anew with warm_start=False."
+                f"This estimator was fitted as {known} and cannot continue as {network}; "
+                f"leave {loss}hidden_layer_sizes, activation, and the number of features and "
+                "outputs as they were, or fit anew with warm_start=False."
             )
+        self._network = known
 
     def _own_held_out(self, validation: tuple[Any, Any, Any]) -> Rows | None:
         """The user's own validation rows, checked; or None."""
@@ -381,13 +400,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             y, labels = self._labels_of(held_out), getattr(self, "_labels", None)
             score = scorer_of(self.scoring, self._as_of, self._theta(), held_out, y, labels)
             return Validation(objective.cost, score)
-        if not hasattr(self, "_labels"):
-            refuse_too_few(held_out.n_rows, None)
+        self._require_scorable(held_out)
 
         def default_score(theta: NDArray[Any]) -> float:
-            activations = objective.forward(theta).T
             with np.errstate(all="ignore"):  # squares that overflow
-                return self._score_of(activations, held_out)
+                return self._score_at(objective, theta, held_out)
 
         return Validation(objective.cost, default_score)
 
@@ -406,7 +423,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
         if isinstance(samples, Samples):
-            work = self._network.layers.multiply_adds * at_a_time
+            work = SOLVERS[self.solver].multiply_adds(self._network.layers) * at_a_time
             threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
         else:
             threads = samples.threads(self._threads_asked)
@@ -470,7 +487,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not np.isfinite(theta).all():
             raise ValueError(outcomes.NON_FINITE)
         self._put(theta)
-        if solver.by_steps:
+        if numbers.evidence:
+            self._take_evidence(samples, ended)
+        if solver.has_own_loop:
             self._take(watch, ended, numbers)
         else:
             self._take_minimum(watch, ended)
@@ -508,6 +527,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             finite = [loss for loss in losses if math.isfinite(loss)]
             self.best_loss_ = min([*finite, self.best_loss_])
 
+    def _take_evidence(self, samples: Samples | DistributedSamples, ended: Trained) -> None:
+        """Store what the evidence has found."""
+        self.alpha_ = float(ended.solver.state.first[ALPHA])
+        if isinstance(samples, Samples):
+            theta = self._theta().astype(np.float64)
+            found = Inference(self._network, theta, samples, self.alpha_)
+            self.effective_parameters_ = found.effective_parameters
+            self.log_evidence_ = found.log_evidence
+
     def _extend_curves(self, watch: FitWatch) -> None:
         self.loss_curve_ += watch.losses
         if self.validation_scores_ is not None:
@@ -535,7 +563,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """The optimiser of the last fit, if it continues, or a new one."""
         n_parameters, dtype = self._network.n_parameters, self._dtype
         goes_on = (incremental or self._continues) and hasattr(self, "_optimizer")
-        if goes_on and solver.by_steps and self._optimizer.fits(numbers, n_parameters, dtype):
+        if goes_on and solver.has_own_loop and self._optimizer.fits(numbers, n_parameters, dtype):
             return self._optimizer
         return new_optimiser(numbers, n_parameters, dtype)
 
@@ -623,6 +651,26 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         X = validated_inputs(self, X, theta.dtype)
         return blocks_of(self._network, theta, X, self._backend, self._threads_asked)
 
+    # Inference (engine/statistics/).
+
+    def _for_inference(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Network, NDArray[np.float64], Samples, float]:
+        """The network, theta, the samples, and alpha as if all samples were one batch."""
+        check_is_fitted(self)
+        rows = self._validation_rows(X, y, sample_weight, names=("y", "y of the fit"))
+        alpha: Any = getattr(self, "alpha_", self.alpha)
+        return (
+            self._network,
+            self._theta().astype(np.float64),
+            rows.samples(np.dtype(np.float64)),
+            float(alpha) * rows.n_rows / self._batch_size(rows.n_rows),
+        )
+
+    def _columns_of(self, X: Any) -> Any:
+        """Checked rows as columns."""
+        return validated_inputs(self, X, np.dtype(np.float64)).T
+
     # scikit-learn's conventions.
 
     @classmethod
@@ -660,6 +708,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def with_function(network: Network, loss: Loss | None) -> Network:
+    """The network of a model file with the function of its loss, if that is what was passed."""
+    known = network.loss
+    if loss is None or not isinstance(known, WithoutFunction) or known.as_json != loss.as_json:
+        return network
+    return Network(network.sizes, network.hidden, network.output, loss)
 
 
 class Snapshot:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from engine.solvers.batches import in_order, no_order
 from engine.solvers.state import (
     ADAM,
+    DAMPED,
     FAILURES,
     LOWEST,
     N_COUNTS,
     N_SUMS,
     RATE,
+    REASON,
     SEEN,
     STEPS,
     Settings,
@@ -64,11 +66,12 @@ class Optimiser:
 
     def fits(self, settings: Settings, n_parameters: int, dtype: Any) -> bool:
         """Whether it can continue with these settings."""
-        first = first_memory(settings.update, n_parameters, dtype)
+        first = first_memory(settings, n_parameters, dtype)
         return (
             (self.update == ADAM) == (settings.update == ADAM)
             and self.first.size == first.size
             and self.first.dtype == first.dtype
+            and not (self.update == DAMPED and self.first[REASON])  # it had ended
         )
 
 
@@ -76,7 +79,7 @@ def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimise
     """An optimiser before its first step."""
     return Optimiser(
         update=settings.update,
-        first=first_memory(settings.update, n_parameters, dtype),
+        first=first_memory(settings, n_parameters, dtype),
         second=np.zeros(n_parameters if settings.update == ADAM else 0, dtype),
         steps=0,
         rate_init=settings.learning_rate,

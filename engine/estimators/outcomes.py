@@ -77,7 +77,7 @@ def not_improved(estimator: Any) -> str:
 
 def of_run(estimator: Any, ended: Trained, incremental: bool) -> ToSay:
     """Messages about why a run ended."""
-    if SOLVERS[estimator.solver].by_steps:
+    if SOLVERS[estimator.solver].has_own_loop:
         return of_descent(estimator, ended.stopped, incremental)
     if ended.result is None:
         return of_limits(estimator, ended.stopped)
@@ -85,16 +85,17 @@ def of_run(estimator: Any, ended: Trained, incremental: bool) -> ToSay:
 
 
 def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
-    """Messages about why a run of "gd", "sgd" or "adam" ended."""
+    """Messages about why a run of our own loop ended."""
     if stopped == "tol" and estimator.verbose:
         scheduled = SOLVERS[estimator.solver].takes_schedule_in_sklearn
         adaptive = scheduled and estimator.learning_rate == "adaptive"
         too_small = " Learning rate too small." if adaptive else ""
         return [partial(print, f"{not_improved(estimator)}{too_small} Stopping.")]
     if stopped == "max_iter" and not incremental:
+        kind = "Stochastic Optimizer" if SOLVERS[estimator.solver].by_steps else "Optimizer"
         return [
             warning(
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+                f"{kind}: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
                 Finding(

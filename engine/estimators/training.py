@@ -35,7 +35,8 @@ def settings_of(
     schedule = given["learning_rate"] if solver.takes_schedule_in_sklearn else "constant"
     # scikit-learn stops one epoch later than its n_iter_no_change says.
     patience = min(given["n_iter_no_change"] + 1, sys.maxsize)
-    by_steps = solver.by_steps
+    ours = solver.has_own_loop
+    evidence = given["alpha"] == "evidence"
     return Settings(
         update=solver.update_for(given["momentum"], given["nesterovs_momentum"]),
         batch_size=n_samples if solver.full_batch else batch_size,
@@ -46,18 +47,19 @@ def settings_of(
         beta_1=float(given["beta_1"]),
         beta_2=float(given["beta_2"]),
         epsilon=float(given["epsilon"]),
-        alpha=float(given["alpha"]),
+        alpha=0.0 if evidence else float(given["alpha"]),
         schedule=SCHEDULES[schedule],
         power_t=float(given["power_t"]),
         tol=float(given["tol"]),
         patience=int(patience),
-        stops=int(by_steps),
+        stops=int(ours),
         counts_samples=1,
         ftol=FTOL_OF_SCIPY,
         gtol=float(given["tol"]),
         most_iterations=float(given["max_iter"]),
         most_evaluations=float(given["max_fun"]),
-        finite=int(by_steps),
+        finite=int(ours),
+        evidence=int(evidence),
     )
 
 
@@ -106,7 +108,7 @@ def train(
         if why_rate is not None:
             running = minimisation.state
             watch.follow(lambda: float(running.sums[RATE]), why_rate)
-        run = Run(minimisation, watch, keeper, max_iter if solver.by_steps else np.inf)
+        run = Run(minimisation, watch, keeper, max_iter if solver.has_own_loop else np.inf)
         steps_before = minimisation.n_steps
         try:
             stopped = run.to_its_end()
@@ -127,7 +129,7 @@ def train(
 
 def _is_over(solver: Solver, keeper: Keeper | None, max_iter: int) -> bool:
     """Whether a run that was found has ended for good. SciPy's own end is found by a replay."""
-    if solver.by_steps:
+    if solver.has_own_loop:
         return is_over(keeper, max_iter)
     return keeper is not None and keeper.found is not None and keeper.found.stopped == "callback"
 

@@ -11,6 +11,7 @@ consecutive samples into a random order. Then it shuffles the samples within eac
 blocks. So the samples of a buffer can be read from a disk block by block.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,14 @@ def samples_of_a_block(n_features: int) -> int:
 
 def random_state(seed: int) -> NDArray[np.uint64]:
     """Four words of state, of another random stream than that of the initial parameters."""
+    return np.array(_words_of(seed), np.uint64)
+
+
+@functools.lru_cache(maxsize=64)
+def _words_of(seed: int) -> tuple[int, ...]:
+    """Those words; kept, as NumPy takes longer to draw them than a small network for a pass."""
     sequence = np.random.SeedSequence(seed, spawn_key=(1,))
-    return sequence.generate_state(4, np.uint64).astype(np.uint64)
+    return tuple(sequence.generate_state(4, np.uint64).tolist())
 
 
 def in_order(n_samples: int) -> NDArray[Any]:
@@ -113,7 +120,7 @@ def no_order(n_samples: int) -> NDArray[Any]:
 
     It takes no memory. `shuffle` does not change it, but draws the numbers of a real shuffle.
     """
-    return np.broadcast_to(np.int32(0), (n_samples,))
+    return np.ndarray((n_samples,), np.int32, bytes(4), strides=(0,))  # read-only as bytes are
 
 
 def shuffle(order: NDArray[Any], state: NDArray[np.uint64], block: int = 0) -> None:

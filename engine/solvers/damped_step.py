@@ -20,14 +20,14 @@ from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.layout import parameters_of_loops
 from engine.equations.linear_systems import dot, factorise, solve_factorised
-from engine.solvers.state import ALPHA, CLOSING, EVIDENCE, MOVES, MU, NU, REASON, UNDAMPED
+from engine.solvers.state import ALPHA, CLOSING, MOVES, MU, NU, REASON, UNDAMPED
 
 # What the functions below decide. The last four are reasons to end.
-GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT = range(8)
+GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, N_REASONS = range(9)
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
 # The first mu, as a share of the largest diagonal entry of G, and the largest one.
-FIRST_MU, LARGEST_MU = 1e-3, 1e10
+FIRST_MU, LARGEST_MU = 0.01, 1e10
 # An undamped step was good, and another one is tried, from this rho on.
 GOOD_RHO = 0.75
 # Ends: |g_p| / sqrt(2 E G_pp), the cosine between the residuals and a column of the Jacobian;
@@ -36,8 +36,11 @@ GRADIENT_TOLERANCE, STEP_TOLERANCE, COST_TOLERANCE = 1e-12, 1e-12, 1e-15
 CLOSING_STEPS = 2
 # The evidence's alpha: its limits, and the relative change from which on it has settled.
 SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-12, 1e12, 1e-8
+# A bias whose curvature is less than this share of the largest one does not count in gamma: that of
+# a unit that the penalty has switched off.
+LOST_BIASES = 1e-12
 # A closing step may raise the cost by rounding alone, and be no longer than this share of theta.
-CLOSING_RISE, CLOSING_LENGTH = 1e-14, 1e-4
+CLOSING_RISE, CLOSING_LENGTH = 1e-11, 1e-4
 
 
 class Equations(NamedTuple):
@@ -56,6 +59,9 @@ class Equations(NamedTuple):
     numbers : ndarray (N_NUMBERS,)
     n_residuals : int
         0 if there are at least as many residuals as parameters.
+    n_of_evidence : float
+        If the evidence sets alpha: n, the number of residuals, for squared error; 0.5, as beta is,
+        for other costs. Else 0.
     """
 
     sums: NDArray[np.float64]
@@ -66,6 +72,7 @@ class Equations(NamedTuple):
     solution: NDArray[np.float64]
     numbers: NDArray[np.float64]
     n_residuals: int
+    n_of_evidence: float
 
 
 # Places in `Equations.numbers`: E at theta and at the trial point, the predicted decrease, the
@@ -73,7 +80,7 @@ class Equations(NamedTuple):
 E, E_TRIAL, GAIN, LARGEST, NORM, N_NUMBERS = range(6)
 
 
-def equations_of(n_parameters: int, n_residuals: int = 0) -> Equations:
+def equations_of(n_parameters: int, n_of_evidence: float, n_residuals: int = 0) -> Equations:
     """The memory that the solver needs."""
     n = n_residuals or n_parameters
     return Equations(
@@ -85,10 +92,11 @@ def equations_of(n_parameters: int, n_residuals: int = 0) -> Equations:
         solution=np.empty(n),
         numbers=np.zeros(N_NUMBERS),
         n_residuals=n_residuals,
+        n_of_evidence=n_of_evidence,
     )
 
 
-@jit
+@compiled_once  # the same bits wherever it is called
 def penalty(theta, sizes, alpha):
     """alpha/2 sum_l ||W[l]||^2."""
     total = 0.0
@@ -117,20 +125,23 @@ def add_penalty(theta, sizes, alpha, g, diagonal):
 def improve_alpha(theta, sizes, cost_sum, equations, damping):
     """Take the alpha that the evidence at theta asks for (N6); 1 in MOVES if it is another one.
 
-    Of squared error EVIDENCE holds n, the number of residuals; else it is 0.5, as beta is.
     n_parameters^3 / 3 multiply-adds.
     """
-    n, n_of_data = theta.size, damping[EVIDENCE]
+    n, n_of_data = theta.size, equations.n_of_evidence
     factor, before = equations.factor, damping[ALPHA]
     n_weights = 0
     for l in range(1, len(sizes)):
         n_weights += sizes[l] * sizes[l - 1]
     of_squares = penalty(theta, sizes, 2.0)  # E_W
-    gamma_W = float(n_weights)  # before the first step
+    gamma_W, gamma = float(n_weights), float(n)  # before the first step
     if before > 0:
+        ridge = 0.0
+        for p in range(n):
+            ridge = max(ridge, LOST_BIASES * equations.sums[n + p * n + p])
         for p in range(n):
             for q in range(p + 1):
                 factor[p, q] = equations.sums[n + p * n + q]
+            factor[p, p] += ridge
         p = 0
         for l in range(1, len(sizes)):
             for _ in range(sizes[l] * sizes[l - 1]):
@@ -140,30 +151,40 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
         if not factorise(factor):
             damping[MOVES] = 0
             return
-        gamma_W -= before * trace_of_weights(factor, sizes, equations.trial)  # N6
+        of_weights, of_biases = traces_of_inverse(factor, sizes, equations.trial)
+        gamma_W -= before * of_weights  # N6
+        gamma = gamma_W + (n - n_weights) - ridge * of_biases  # N6
     a = gamma_W / (2 * of_squares) if of_squares > 0 else LARGEST_ALPHA
     beta = 0.5
     if n_of_data >= 1:
-        gamma = min(gamma_W + n - n_weights, n_of_data - 1)
-        beta = (n_of_data - gamma) / (4 * cost_sum) if cost_sum > 0 else LARGEST_ALPHA
+        free = max(n_of_data - gamma, 1.0)
+        beta = free / (4 * cost_sum) if cost_sum > 0 else LARGEST_ALPHA
     alpha = min(max(a / beta, SMALLEST_ALPHA), LARGEST_ALPHA)
     damping[ALPHA] = alpha
     damping[MOVES] = 1 if abs(alpha - before) > ALPHA_TOLERANCE * alpha else 0
 
 
 @jit
-def trace_of_weights(L, sizes, y):
-    """The sum of the diagonal entries of (L L^T)^-1 that belong to weights; y is overwritten."""
-    n, total, p = y.size, 0.0, 0
+def traces_of_inverse(L, sizes, y):
+    """The sums of the diagonal entries of (L L^T)^-1: of weights and of biases.
+
+    y (n_parameters,) is overwritten.
+    """
+    n, of_weights, of_biases, p = y.size, 0.0, 0.0, 0
     for l in range(1, len(sizes)):
-        for _ in range(sizes[l] * sizes[l - 1]):
+        n_weights = sizes[l] * sizes[l - 1]
+        for of_layer in range(n_weights + sizes[l]):
+            entry = 0.0
             for q in range(p, n):
                 known = dot(vector_at(L, q * n + p, q - p), vector_at(y, p, q - p))
                 y[q] = ((1.0 if q == p else 0.0) - known) / L[q, q]
-                total += y[q] * y[q]
+                entry += y[q] * y[q]
+            if of_layer < n_weights:
+                of_weights += entry
+            else:
+                of_biases += entry
             p += 1
-        p += sizes[l]
-    return total
+    return of_weights, of_biases
 
 
 @compiled_once
@@ -171,7 +192,7 @@ def begin_iteration(theta, sizes, cost_sum, equations, damping):
     """Complete the sums at theta; whether the gradient says that this is a minimum."""
     n, n_residuals, numbers = theta.size, equations.n_residuals, equations.numbers
     g, diagonal = vector_at(equations.sums, 0, n), equations.diagonal
-    if damping[EVIDENCE] > 0:
+    if equations.n_of_evidence > 0:
         improve_alpha(theta, sizes, cost_sum, equations, damping)
     numbers[E] = cost_sum + penalty(theta, sizes, damping[ALPHA])
     if not np.isfinite(numbers[E]):
@@ -328,7 +349,8 @@ def judge(theta, sizes, cost_sum, equations, damping):
         return take(theta, equations)
     decrease = before - after
     rho = decrease / gain if gain > 0 else -1.0  # N4
-    if not (rho > 0 and np.isfinite(after)):
+    least = GOOD_RHO if damping[UNDAMPED] == 1 else 0.0
+    if not (rho > least and np.isfinite(after)):
         if gain <= COST_TOLERANCE * before and damping[MOVES] == 1:
             numbers[E_TRIAL] = before
             return ACCEPTED  # without a step: alpha goes on
@@ -337,10 +359,7 @@ def judge(theta, sizes, cost_sum, equations, damping):
         elif not raise_damping(damping, numbers[LARGEST]):
             return DAMPED_OUT
         return REJECTED
-    if damping[UNDAMPED] == 1:
-        if rho < GOOD_RHO:
-            damping[UNDAMPED], damping[MU] = 0, -1
-    else:
+    if damping[UNDAMPED] == 0:
         damping[MU] *= max(1 / 3, 1 - (2 * rho - 1) ** 3)  # N5
         damping[NU] = 2
     if max(decrease, gain) <= COST_TOLERANCE * before and damping[MOVES] == 0:

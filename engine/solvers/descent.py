@@ -45,7 +45,7 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import allocate, block_for
-from engine.sums.chunks import IN_ORDER, DistributedSamples, sums_of, total_weight
+from engine.sums.chunks import IN_ORDER, DistributedSamples, Sums, sums_of, total_weight
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
@@ -119,13 +119,14 @@ class PythonSteps:
         layers: Layers,
         samples: Samples | DistributedSamples,
         n_threads: int,
+        sums: Sums | None = None,
     ) -> None:
         self._backend = backend
         self._layers = layers
         self.inputs = samples.X if isinstance(samples, Samples) else None
         self._weights = samples.weights if isinstance(samples, Samples) else None
         self._total_weight = total_weight(samples)
-        self._sums = sums_of(backend, layers, samples, n_threads)
+        self._sums = sums or sums_of(backend, layers, samples, n_threads)
         self.expected_seconds = math.inf  # unknown: slices grow by their measured times
 
     @np.errstate(all="ignore")  # what overflows shows in a cost
@@ -224,11 +225,11 @@ def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | PythonStep
 
     If each step is an iteration, it sums by chunks, in float64, even over few samples.
     """
-    backend, layers, samples, _, n_threads = problem
+    backend, layers, samples, _, n_threads, sums = problem
     in_slices = backend is TILED and not settings.full_batch
     if in_slices and settings.batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
         return CompiledSteps(layers, samples, settings.batch_size)
-    return PythonSteps(backend, layers, samples, n_threads)
+    return PythonSteps(backend, layers, samples, n_threads, sums)
 
 
 class Descent(MinimisationBase):
@@ -249,10 +250,10 @@ class Descent(MinimisationBase):
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
-        self.last_finite = self._begun = state.copy()
+        self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
+        self.last_finite = self._begun = self._copied_state()
         self._steps = steps_of(problem, settings)
         self._ahead = ReadAhead.of(self._steps.inputs, settings.block)
-        self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self._confirmed: State | None = None
         self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
         self._n_steps, self._taken, self._seconds = 0, 0, math.inf
@@ -352,8 +353,8 @@ class Descent(MinimisationBase):
         """A copy of the state; of a long order only once an epoch, since it takes long."""
         state = self.state
         if self.settings.full_batch:  # nothing else changes
-            theta, counts, sums = state.theta.copy(), state.counts.copy(), state.sums.copy()
-            return state._replace(theta=theta, counts=counts, sums=sums)
+            theta, first, second, order, random, counts, sums = state
+            return State(theta.copy(), first, second, order, random, counts.copy(), sums.copy())
         epoch, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         if position and self._order is not None and self._order[0] == epoch:
             return state.copy(self._order[1])

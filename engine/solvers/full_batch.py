@@ -32,8 +32,14 @@ class FullBatch(MinimisationBase):
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
-        backend, layers, samples, alpha, n_threads = problem
-        self.objective = Objective(backend, layers, samples, alpha, n_threads)
+        self.objective = Objective(
+            problem.backend,
+            problem.layers,
+            problem.samples,
+            problem.alpha,
+            problem.n_threads,
+            sums=problem.sums,
+        )
         self.n_iter = 0
         self._latest: Progress | None = None  # what the latest iteration has done
 

@@ -25,12 +25,12 @@ Nielsen & Tingleff 2004, section 3.2 (the damping); Schraudolph 2002 (other cost
 
 import math
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiler.jit import jit, shared
+from engine.compiler.jit import in_order, jit, shared
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED
 from engine.equations.losses import SQUARED_ERROR
@@ -46,6 +46,7 @@ from engine.solvers.damped_step import (
     begin_iteration,
     equations_of,
     judge,
+    penalty,
     propose,
 )
 from engine.solvers.solver import (
@@ -60,7 +61,6 @@ from engine.solvers.solver import (
 from engine.solvers.state import (
     ALPHA,
     EPOCHS,
-    EVIDENCE,
     SEEN,
     STAGNANT,
     STEPS,
@@ -69,34 +69,52 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import COST, run_blocks_tiled
-from engine.sums.chunks import IN_ORDER, DistributedSamples, sums_of, total_weight
+from engine.sums.chunks import (
+    IN_ORDER,
+    MOST_ASIDE,
+    chunk_bounds,
+    sums_of,
+    total_weight,
+)
 from engine.sums.normal_equations import allocate_normal, dense, sum_normal_tiled, sum_rows_tiled
-from engine.sums.objective import Objective
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
+from engine.system.free_memory import in_words, memory_left
 
-MOST_ROWS = 4096  # iterations of an `advance`
+ALWAYS_THERE = 1e8  # bytes: for so little, it is not asked how much memory is left
+# If the run wants each iteration by itself, iterations of a small network are still made several at
+# a time, and handed out one by one: a call takes as long as some of them. So many at first, and no
+# more than fit into so many seconds.
+AHEAD_AT_FIRST, AHEAD_SECONDS = 4, 2e-4
+SECONDS_A_MULTIPLY_ADD = 2e-10  # estimated, until an iteration was timed
+MOST_AHEAD = 4096
+
+
+@in_order
+def mean_of(total, weight):
+    """total / weight, and not times 1 / weight, which kernels may take in its place."""
+    return total / weight
 
 
 @jit
-def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
-    """Iterations until `history` is full, or the solver ends; returns what ended them.
+def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
+    """Iterations until `ahead` is full, or the solver ends; returns what ended them.
 
-    `weight` is S. A row of `history` receives J and the norm of its gradient, before the step.
+    `weight` is S.
     """
     control_word = flush_subnormals()
     ended = take_steps_tiled(
-        state, settings, layers, data, order, workspace, equations, weight, history
+        state, settings, layers, data, order, workspace, equations, weight, ahead
     )
     restore(control_word)
     return ended
 
 
 @jit
-def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
+def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
     """The same, without the mode for subnormals; so it may return from several places."""
     theta, damping, n_samples = state.theta, state.first, state.order.size
-    for row in range(len(history)):
+    for row in range(len(ahead.rows)):
         if equations.n_residuals > 0:
             cost_sum = sum_rows_tiled(
                 theta, layers, data, order, n_samples, workspace, equations.sums
@@ -106,15 +124,16 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
                 theta, layers, data, order, 0, n_samples, workspace, equations.sums
             )
         ended = begin_iteration(theta, layers.sizes, cost_sum, equations, damping)
-        history[row, 0] = equations.numbers[E] / weight
-        history[row, 1] = equations.numbers[NORM] / weight
+        ahead.rows[row, 0] = mean_of(equations.numbers[E], weight)
+        ahead.rows[row, 1] = mean_of(equations.numbers[NORM], weight)
         if ended == GOES_ON:
             ended = one_step_tiled(
                 theta, damping, layers, data, order, n_samples, workspace, equations
             )
         if ended != ACCEPTED:
             return ended
-        count_iteration(state, settings, history[row, 0])
+        count_iteration(state, settings, ahead.rows[row, 0])
+        note(state, mean_of(equations.numbers[E_TRIAL], weight), ahead, row)
         if state.counts[STAGNANT] == 1:
             return GOES_ON
     return GOES_ON
@@ -155,28 +174,102 @@ def count_iteration(state, settings, cost):
         count_improvement(state, settings, cost)
 
 
-def is_small(samples: Samples | DistributedSamples, layers: Layers) -> bool:
-    """Whether one thread takes all samples at once: a span, or fewer residuals than parameters."""
-    n_residuals = samples.n_samples * int(layers.sizes[-1])
-    fits = samples.n_samples <= SPAN_SAMPLES or n_residuals < layers.n_parameters
-    return fits and isinstance(samples, Samples)
+@shared
+def note(state, cost, ahead, row):
+    """Write down where an iteration has led, and J there."""
+    ahead.costs[row] = cost
+    for p in range(state.theta.size):
+        ahead.theta[row, p] = state.theta[p]
+    for place in range(state.first.size):
+        ahead.first[row, place] = state.first[place]
+    for place in range(state.counts.size):
+        ahead.counts[row, place] = state.counts[place]
+    for place in range(state.sums.size):
+        ahead.sums[row, place] = state.sums[place]
+
+
+class Ahead(NamedTuple):
+    """What iterations have led to: a row each."""
+
+    rows: NDArray[np.float64]  # (n, 2): J and the norm of its gradient, before the step
+    costs: NDArray[np.float64]  # (n,): J after it
+    theta: NDArray[np.float64]  # and the arrays of the state after it
+    first: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+
+def ahead_of(state: State, n: int) -> Ahead:
+    """Room for n iterations."""
+    rows = np.full((n, 2), math.nan)
+    sizes = (len(state.theta), len(state.first), len(state.counts), len(state.sums))
+    theta, first, counts, sums = ((n, size) for size in sizes)
+    return Ahead(
+        rows,
+        np.empty(n),
+        np.empty(theta),
+        np.empty(first),
+        np.empty(counts, np.int64),
+        np.empty(sums),
+    )
+
+
+def require_curvature(layers: Layers) -> None:
+    """Refuse a loss whose curvature is not known."""
+    if not layers.loss.has_curvature:
+        raise ValueError(
+            "solver='lm' needs the curvature of the loss: let its function return a third number "
+            "h, the second derivative by z or a positive number in its place, or pass "
+            "solver='lbfgs'."
+        )
+
+
+def require_memory(problem: Problem) -> None:
+    """Refuse a network whose matrices do not fit into memory."""
+    n, samples = problem.layers.n_parameters, problem.samples
+    n_residuals = samples.n_samples * int(problem.layers.sizes[-1])
+    if is_compiled(problem):
+        fewer = min(n, n_residuals)
+        n_bytes = 8.0 * fewer * (n + fewer)
+    else:
+        chunks = len(chunk_bounds(samples.n_samples))
+        n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
+    left = memory_left() if n_bytes > ALWAYS_THERE else math.inf
+    if n_bytes > left:
+        raise MemoryError(
+            f"solver='lm' needs {in_words(n_bytes)} for the matrices of {n:,} parameters, and "
+            f"{in_words(left)} are left. Pass solver='lbfgs' or 'adam', or use fewer units."
+        )
+
+
+def n_of_evidence(problem: Problem) -> float:
+    """`Equations.n_of_evidence` of a problem whose alpha the evidence sets."""
+    if problem.layers.loss.code != SQUARED_ERROR:
+        return 0.5
+    return float(problem.samples.n_samples * problem.layers.sizes[-1])
+
+
+def is_compiled(problem: Problem) -> bool:
+    """Whether one thread takes all samples at once, in compiled iterations."""
+    few = problem.samples.n_samples <= SPAN_SAMPLES
+    return problem.backend is TILED and few and isinstance(problem.samples, Samples)
 
 
 class CompiledIterations:
     """Many iterations a call, on one thread: for samples of one span, by the tiled backend."""
 
-    def __init__(self, problem: Problem, evidence: bool) -> None:
-        _, self._layers, samples, _, _ = problem
+    def __init__(self, problem: Problem, evidence: float) -> None:
+        self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
         self._workspace = allocate_normal(self._layers, samples.n_samples)
         n_residuals = samples.n_samples * int(self._layers.sizes[-1])
         fewer = n_residuals if n_residuals < self._layers.n_parameters and not evidence else 0
-        self._equations = equations_of(self._layers.n_parameters, fewer)
+        self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
         self._weight = total_weight(samples)
 
-    def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
-        """Fill rows of history until the solver ends; what ended them."""
+    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
+        """Fill rows until the solver ends; what ended them."""
         return int(
             iterate_tiled(
                 state,
@@ -187,30 +280,26 @@ class CompiledIterations:
                 self._workspace,
                 self._equations,
                 self._weight,
-                history,
+                ahead,
             )
         )
-
-    def cost_after(self, n_iterations: int) -> float:
-        """J at theta, after a call that made so many iterations."""
-        return float(self._equations.numbers[E_TRIAL if n_iterations else E]) / self._weight
 
 
 class PythonIterations:
     """The same, one sum over samples a call: with any backend, number of threads and samples."""
 
-    def __init__(self, problem: Problem, evidence: bool) -> None:
-        backend, self._layers, samples, _, n_threads = problem
+    def __init__(self, problem: Problem, evidence: float) -> None:
+        backend, self._layers, samples, _, n_threads, _ = problem
         self._sums = sums_of(backend, self._layers, samples, n_threads)
-        self._equations = equations_of(self._layers.n_parameters)
+        self._equations = equations_of(self._layers.n_parameters, evidence)
         self._weight = total_weight(samples)
 
     @np.errstate(all="ignore")  # what overflows shows in a cost
-    def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
-        """Fill rows of history until the solver ends; what ended them."""
+    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
+        """Fill rows until the solver ends; what ended them."""
         theta, damping, sizes = state.theta, state.first, self._layers.sizes
         equations = self._equations
-        for row in history:
+        for number, row in enumerate(ahead.rows):
             cost_sum, equations.sums[:] = self._sums.normal_equations(theta)
             ended = begin_iteration(theta, sizes, cost_sum, equations, damping)
             row[:] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
@@ -223,13 +312,17 @@ class PythonIterations:
             if ended != ACCEPTED:
                 return int(ended)
             count_iteration(state, settings, row[0])
+            note(state, equations.numbers[E_TRIAL] / self._weight, ahead, number)
             if state.counts[STAGNANT]:
                 return GOES_ON
         return GOES_ON
 
-    def cost_after(self, n_iterations: int) -> float:
-        """J at theta, after a call that made so many iterations."""
-        return float(self._equations.numbers[E_TRIAL if n_iterations else E]) / self._weight
+
+def copy_of(state: State) -> State:
+    """A copy of what iterations change."""
+    theta, first = state.theta.copy(), state.first.copy()
+    counts, sums = state.counts.copy(), state.sums.copy()
+    return State(theta, first, state.second, state.order, state.random, counts, sums)
 
 
 class LevenbergMarquardt(MinimisationBase):
@@ -243,21 +336,20 @@ class LevenbergMarquardt(MinimisationBase):
 
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
+        require_curvature(problem.layers)
+        require_memory(problem)
         self._problem = problem
-        if settings.evidence:
-            squared = problem.layers.loss.code == SQUARED_ERROR
-            n = problem.samples.n_samples * int(problem.layers.sizes[-1])
-            state.first[EVIDENCE] = n if squared else 0.5
-        else:
-            state.first[ALPHA] = settings.alpha
-        compiled = problem.backend is TILED and is_small(problem.samples, problem.layers)
-        self._iterations = (CompiledIterations if compiled else PythonIterations)(
-            problem, bool(settings.evidence)
-        )
-        self._ends: str | None = None
+        kind = CompiledIterations if is_compiled(problem) else PythonIterations
+        evidence = n_of_evidence(problem) if settings.evidence else 0.0
+        self._iterations = kind(problem, evidence)
+        self._one_by_one = kind is PythonIterations
+        work = problem.samples.n_samples * problem.layers.n_parameters**2
+        self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
+        self._n_ahead = AHEAD_AT_FIRST // 2
+        self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._ended = GOES_ON  # what ended the iterations that were made
         self._cost: float | None = None  # J at theta, once known
         self._confirmed: Confirmed | None = None
-        self._seconds = math.inf  # of an iteration, once one was timed
         self._rows, self._rows_begin = np.zeros((0, 2)), self.n_iter
 
     @property
@@ -269,36 +361,46 @@ class LevenbergMarquardt(MinimisationBase):
         return int(self.state.counts[STEPS])
 
     def advance(self, budget: Budget) -> Progress:
-        """Iterations for as long as the budget says."""
-        nothing = Progress(np.zeros((0, 2)), self.theta, self.n_steps)
-        if self._ends is not None:
-            self.ended = self._ends
-            return nothing
-        state = self.state
-        begun = state._replace(
-            theta=state.theta.copy(),
-            first=state.first.copy(),
-            counts=state.counts.copy(),
-            sums=state.sums.copy(),
-        )
-        fit = int(budget.seconds / self._seconds)
-        self._rows = np.full((max(1, min(budget.iterations, fit, MOST_ROWS)), 2), math.nan)
-        self._rows_begin, self._confirmed = self.n_iter, None
-        start = time.perf_counter()
-        ended = self._iterations.advance(state, self.settings, self._rows)
-        rows = self._rows[: self.n_iter - self._rows_begin]
-        if ended == NOT_FINITE:
-            cost = float(self._rows[len(rows), 0])
-            raise Diverged(cost, begun.theta, self.n_iter, self.n_iter)
-        self._seconds = (time.perf_counter() - start) / max(1, len(rows))
-        self._cost = self._iterations.cost_after(len(rows))
+        """Iterations for as long as the budget says; those that were made ahead, one by one."""
+        self._rows_begin, self._rows, self._confirmed = self.n_iter, self._rows[:0], None
+        if self._given == self._made and self._ended == GOES_ON:
+            self._make_more(budget)
+        begun = self.state if self._given == self._made else copy_of(self.state)
         self._confirmed = Confirmed(self._rows_begin, lambda: begun.arrays("state"))
-        self._ends = REASONS.get(ended)
-        if not len(rows):
-            self.ended = self._ends
-            return nothing
-        before = begun.theta if len(rows) == 1 else None
-        return Progress(rows, self.theta, self.n_steps, before, self._cost)
+        if self._given == self._made:
+            self.ended = REASONS.get(self._ended)
+            return Progress(self._rows, self.theta, self.n_steps)
+        first, last = self._given, min(self._made, self._given + max(1, budget.iterations))
+        self._given = last
+        self._rows = self._ahead.rows[first:last]
+        self._cost = float(self._ahead.costs[last - 1])
+        state, ahead = self.state, self._ahead
+        state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
+        if self.settings.judged:  # the rest of the counts comes from outside
+            state.counts[: SEEN + 1] = ahead.counts[last - 1, : SEEN + 1]
+        else:
+            state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
+        before = begun.theta if last - first == 1 else None
+        return Progress(self._rows, state.theta, self.n_steps, before, self._cost)
+
+    def _make_more(self, budget: Budget) -> None:
+        """Make iterations, from where the solver is."""
+        if budget.iterations > 1:
+            n = min(budget.iterations, int(budget.seconds / max(self._seconds, 1e-6)))
+        else:
+            n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
+        self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
+        front = copy_of(self.state)
+        ahead, begun = ahead_of(front, n), self.n_iter
+        start = time.perf_counter()
+        self._ended = self._iterations.advance(front, self.settings, ahead)
+        self._ahead, self._given = ahead, 0
+        self._made = int(front.counts[EPOCHS]) - begun
+        self._seconds = (time.perf_counter() - start) / max(1, self._made)
+        if self._ended == NOT_FINITE:
+            raise Diverged(float(ahead.rows[0, 0]), self.theta.copy(), self.n_iter, self.n_iter)
+        if self._cost is None:
+            self._cost = float(ahead.rows[0, 0])
 
     def missed(self, n_iter: int) -> Progress:
         """The iterations after the first `n_iter`, if the latest call ended them."""
@@ -318,12 +420,12 @@ class LevenbergMarquardt(MinimisationBase):
         """J at the parameters to return. Raises Diverged if it is not finite."""
         if self._cost is not None and theta is self.theta:
             return self._cost
-        backend, layers, samples, _, n_threads = self._problem
-        alpha = self.alpha
-        cost = Objective(backend, layers, samples, alpha, n_threads).cost(theta)
+        backend, layers, samples, _, n_threads, _ = self._problem
+        cost_sum = sums_of(backend, layers, samples, n_threads).cost(theta)
+        cost = (cost_sum + penalty(theta, layers.sizes, self.alpha)) / total_weight(samples)
         if not math.isfinite(cost):
             raise Diverged(cost, self.theta.copy(), self.n_iter, self.n_iter)
-        return cost
+        return float(cost)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -61,7 +61,7 @@ class Smoothed(MinimisationBase):
     def __init__(self, start: Start, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         self._start, self._problem = start, problem
-        backend, layers, samples, alpha, n_threads = problem
+        backend, layers, samples, alpha, n_threads, _ = problem
         self._objective = Objective(backend, layers, samples, alpha, n_threads)
         self._keeps_stage = state.first.size > WIDTH  # "lm", which resumes by its state
         self._width, self._left = math.nan, N_STAGES - 1
@@ -80,7 +80,7 @@ class Smoothed(MinimisationBase):
             self.state.first[WIDTH], self.state.first[STAGES] = self._width, self._left
         layers = self._problem.layers
         loss = layers.loss._replace(width=self._width)
-        problem = self._problem._replace(layers=layers._replace(loss=loss))
+        problem = self._problem._replace(layers=layers._replace(loss=loss), sums=None)
         left = self.settings.most_iterations - self._iterations_before
         solver = self._start(problem, self.state, self.settings._replace(most_iterations=left))
         if self._evaluated is not None:
@@ -96,7 +96,7 @@ class Smoothed(MinimisationBase):
         counts, sums = self.state.counts, self.state.sums
         counts[FAILURES], counts[STAGNANT], sums[LOWEST] = 0, 0, math.inf
         if self._keeps_stage:
-            self.state.first[:] = first_memory(self.settings.update, 0, np.float64)
+            self.state.first[:] = first_memory(self.settings, 0, np.float64)
         self._solver = self._stage()
 
     @property

@@ -18,7 +18,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import DistributedSamples
+from engine.sums.chunks import DistributedSamples, Sums
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
@@ -28,13 +28,17 @@ Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 
 
 class Problem(NamedTuple):
-    """What is minimised: J of a network on some samples, computed by a backend on some threads."""
+    """What is minimised: J of a network on some samples, computed by a backend on some threads.
+
+    `sums` are those over the samples, if they exist already.
+    """
 
     backend: Backend
     layers: Layers
     samples: Samples | DistributedSamples
     alpha: float
     n_threads: int
+    sums: Sums | None = None
 
 
 class Budget(NamedTuple):
@@ -232,6 +236,8 @@ class Solver(NamedTuple):
         The same in scikit-learn's estimators.
     smooths_kinks : bool
         Whether it minimises losses with a kink by smoothing them.
+    in_float64 : bool
+        Whether it trains in float64, also on float32 data.
     never_rises : bool
         Whether no step raises the cost: then the last parameters are the best.
     uses_blas : bool
@@ -252,10 +258,16 @@ class Solver(NamedTuple):
     takes_schedule: bool = False
     takes_schedule_in_sklearn: bool = False
     smooths_kinks: bool = False
+    in_float64: bool = False
     never_rises: bool = False
     uses_blas: bool = False
     resumes_by: str | None = None
     ends: tuple[str, ...] = ("max_iter", "tol", "callback")
+
+    @property
+    def has_own_loop(self) -> bool:
+        """Whether the loop is ours, with our stopping rules, and not SciPy's."""
+        return self.resumes_by != "evaluations"
 
     def start(self, problem: Problem, state: State, settings: Settings) -> Minimisation:
         """Start it on a problem."""
@@ -265,6 +277,12 @@ class Solver(NamedTuple):
             if has_kink(problem):
                 return Smoothed(self.starts, problem, state, settings)
         return self.starts(problem, state, settings)
+
+    def multiply_adds(self, layers: Layers) -> int:
+        """Those of a step, for one sample."""
+        if self.update != DAMPED:
+            return layers.multiply_adds
+        return layers.multiply_adds + int(layers.sizes[-1]) * layers.n_parameters**2 // 2
 
     def update_for(self, momentum: float, nesterov: bool) -> int:
         """The code of the update, with this momentum."""
@@ -322,6 +340,7 @@ SOLVERS = {
             full_batch=True,
             update=DAMPED,
             smooths_kinks=True,
+            in_float64=True,
             never_rises=True,
             resumes_by="state",
             ends=("max_iter", "tol", "callback", "gradient", "step", "cost"),

@@ -48,8 +48,8 @@ class Settings(NamedTuple):
 STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
 # ... in State.first of "lm": mu, below 0 until it is chosen; nu; 1 while undamped steps are tried;
 # the reason to end, once there is one, and the closing steps that are left; the strength of the
-# penalty; whether the evidence sets it, and whether it still changes; the width by which a kink is
-# smoothed, 0 without one, and the stages with smaller widths that are left ...
+# penalty, and whether the evidence still changes it; the width by which a kink is smoothed, 0
+# without one, and the stages with smaller widths that are left ...
 (
     MU,
     NU,
@@ -57,12 +57,11 @@ STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
     REASON,
     CLOSING,
     ALPHA,
-    EVIDENCE,
     MOVES,
     WIDTH,
     STAGES,
     N_DAMPING,
-) = range(11)
+) = range(10)
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 
@@ -132,7 +131,7 @@ def new_state(
     sums[RATE], sums[LOWEST] = settings.learning_rate, math.inf
     return State(
         theta,
-        first_memory(settings.update, theta.size, theta.dtype),
+        first_memory(settings, theta.size, theta.dtype),
         np.zeros(squares, theta.dtype),
         in_order(n_samples) if ordered else no_order(n_samples),
         random_state(seed),
@@ -141,13 +140,14 @@ def new_state(
     )
 
 
-def first_memory(update: int, n_parameters: int, dtype: Any) -> NDArray[Any]:
+def first_memory(settings: Settings, n_parameters: int, dtype: Any) -> NDArray[Any]:
     """`State.first` before the first step."""
-    if update == DAMPED:
+    if settings.update == DAMPED:
         damping = np.zeros(N_DAMPING)
-        damping[MU], damping[NU], damping[UNDAMPED] = -1, 2, 1
+        damping[MU], damping[NU], damping[UNDAMPED], damping[ALPHA] = -1, 2, 1, settings.alpha
         return damping
-    return np.zeros(n_parameters if update in (MOMENTUM, NESTEROV, ADAM) else 0, dtype)
+    remembers = settings.update in (MOMENTUM, NESTEROV, ADAM)
+    return np.zeros(n_parameters if remembers else 0, dtype)
 
 
 @shared

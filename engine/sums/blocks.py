@@ -6,6 +6,8 @@ they are shuffled, and are transposed so that each feature is a row.
 """
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +60,8 @@ def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     itemsize = int(np.dtype(dtype).itemsize)
     lanes = tiles.VECTOR_BYTES // itemsize
     most = ROW_BYTES // itemsize
-    while most > 4 * lanes and int(sizes.sum()) * most * itemsize > WORKSPACE_BYTES:
+    n_units = sum(sizes.tolist())
+    while most > 4 * lanes and n_units * most * itemsize > WORKSPACE_BYTES:
         most //= 2
     return min(most, -(-n_samples // lanes) * lanes)
 
@@ -72,15 +75,16 @@ def block_for(sizes: NDArray[np.int64], X: Inputs, n_samples: int) -> int:
 
 def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int) -> Workspace:
     """A workspace for blocks of so many samples."""
-    n_units, n_out, width = int(sizes.sum()), int(sizes[-1]), row_width(dtype, block)
-    return Workspace(
-        A=activations_workspace(sizes, dtype, block),
-        dZ=aligned((n_units, width), dtype),
-        Y=aligned((n_out, width), dtype),
-        s=aligned((width,), dtype),
-        starts=np.zeros(width, np.int64),
-        dtheta=aligned((n_parameters,), dtype),
+    n_units, n_out, width = sum(sizes.tolist()), int(sizes[-1]), row_width(dtype, block)
+    shapes = (
+        (n_units + SCRATCH_ROWS, width),
+        (n_units, width),
+        (n_out, width),
+        (width,),
+        (n_parameters,),
     )
+    A, dZ, Y, s, dtheta = all_aligned(shapes, dtype)
+    return Workspace(A, dZ, Y, s, np.zeros(width, np.int64), dtheta)
 
 
 def row_width(dtype: Any, block: int) -> int:
@@ -94,16 +98,24 @@ def row_width(dtype: Any, block: int) -> int:
 
 def activations_workspace(sizes: NDArray[np.int64], dtype: Any, block: int) -> NDArray[Any]:
     """What a forward pass alone needs: the A of a workspace."""
-    return aligned((int(sizes.sum()) + SCRATCH_ROWS, row_width(dtype, block)), dtype)
+    return aligned((sum(sizes.tolist()) + SCRATCH_ROWS, row_width(dtype, block)), dtype)
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """An array that is aligned to 64 bytes, so that no vector crosses a cache line."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(n_bytes + tiles.CACHE_LINE_BYTES, np.uint8)
-    first = -memory.ctypes.data % tiles.CACHE_LINE_BYTES
-    array: NDArray[Any] = memory[first : first + n_bytes].view(dtype).reshape(shape)
-    return array
+    return all_aligned((shape,), dtype)[0]
+
+
+def all_aligned(shapes: Sequence[tuple[int, ...]], dtype: Any) -> list[NDArray[Any]]:
+    """The same of several arrays, in one piece of memory: asking for its address takes longest."""
+    line, itemsize = tiles.CACHE_LINE_BYTES, np.dtype(dtype).itemsize
+    n_bytes = [-(-math.prod(shape) * itemsize // line) * line for shape in shapes]
+    memory = np.empty(sum(n_bytes) + line, np.uint8)
+    firsts = accumulate(n_bytes, initial=-memory.ctypes.data % line)
+    return [
+        np.ndarray(shape, dtype, memory, first)
+        for shape, first in zip(shapes, firsts, strict=False)
+    ]
 
 
 @compiled_once

@@ -127,6 +127,11 @@ def weight_of_chunk(weights: NDArray[Any]) -> float:
     return float(np.sum(weights, dtype=np.float64))
 
 
+def kind_of(backend: Backend, samples: Samples, n_threads: int) -> tuple[Any, ...]:
+    """What sums of one network have in common, if one's memory and threads serve the other."""
+    return backend, samples.dtype, n_threads, min(samples.n_samples, SPAN_SAMPLES)
+
+
 class ChunkSums:
     """Sums over samples of a network's cost and gradient, as functions of theta.
 
@@ -148,20 +153,26 @@ class ChunkSums:
         self._samples = samples
         self._n_threads = n_threads
         self._workers: list[Worker] = []
+        self._workers_have_them = True  # the samples
         self._team: ThreadTeam | None = None
         self._process = os.getpid()
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Its backend, and what else its memory and threads depend on."""
+        return kind_of(self._backend, self._samples, self._n_threads)
 
     def set_samples(self, samples: Samples) -> None:
         """Switch to other samples, of the same dtype and with no more samples per span."""
         self._samples = samples
-        for worker in self._workers:
-            worker.set_samples(samples)
+        self._workers_have_them = False  # they get them at the next sum, if there is one
 
     def drop_samples(self) -> None:
         """Drop the samples; call `set_samples` before the next sum."""
         del self._samples
-        for worker in self._workers:
+        for worker in self._workers if self._workers_have_them else []:
             worker.drop_samples()
+        self._workers_have_them = False
 
     def forward(self, theta: NDArray[Any]) -> NDArray[Any]:
         """A[L] (n_L, m)."""
@@ -208,12 +219,12 @@ class ChunkSums:
         n_samples: int,
         activations: NDArray[Any] | None = None,
     ) -> tuple[float, NDArray[np.float64]]:
-        chunks = chunk_bounds(n_samples)
         if activations is None:
             activations = np.empty((0, 0), theta.dtype)
         n_summed = numbers_summed(task, theta.size)
-        if len(chunks) == 1:
-            return self._run_alone(task, theta, order, chunks[0], activations, n_summed)
+        if n_samples <= SPAN_SAMPLES:
+            return self._run_alone(task, theta, order, n_samples, activations, n_summed)
+        chunks = chunk_bounds(n_samples)
         total = Total(n_summed, len(chunks))
 
         def work(worker: Worker) -> None:
@@ -251,12 +262,13 @@ class ChunkSums:
             handed.clear()  # an error's traceback holds this frame, and would keep threads alive
         return total.cost, total.gradient
 
+    @np.errstate(all="ignore")
     def _run_alone(
         self,
         task: int,
         theta: NDArray[Any],
         order: NDArray[Any],
-        chunk: tuple[int, int],
+        n_samples: int,
         activations: NDArray[Any],
         n_summed: int,
     ) -> tuple[float, NDArray[np.float64]]:
@@ -265,8 +277,7 @@ class ChunkSums:
         self._prepare(1)
         worker = self._workers[0]
         try:
-            with np.errstate(all="ignore"):
-                cost = worker.run(task, theta, order, *chunk, activations)
+            cost = worker.run(task, theta, order, 0, n_samples, activations)
         except BaseException:  # Ctrl-C may come while it loads samples
             self._workers, self._team = [], None
             raise
@@ -284,6 +295,10 @@ class ChunkSums:
         """Make workers; new ones after a fork, as the child gets the memory but not the threads."""
         if self._process != os.getpid():
             self._workers, self._team, self._process = [], None, os.getpid()
+        if not self._workers_have_them:
+            for worker in self._workers:
+                worker.set_samples(self._samples)
+            self._workers_have_them = True
         while len(self._workers) < n_threads:
             self._workers.append(new_worker(self._backend, self._layers, self._samples))
 

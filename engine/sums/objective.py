@@ -15,12 +15,12 @@ from engine.sums.chunks import (
     DistributedSamples,
     Sums,
     chunk_bounds,
+    kind_of,
     sums_of,
     total_weight,
 )
 from engine.sums.samples import Layers, Samples
 from engine.sums.thread_count import Threads, choose
-from engine.sums.workers import SPAN_SAMPLES
 
 
 class ReusableSums:
@@ -51,22 +51,16 @@ class ReusableSums:
             kind, sums = self._kept.pop()
         except IndexError:
             kind = ()
-        if kind != self._kind(backend, samples, n_threads):
+        if kind != kind_of(backend, samples, n_threads):
             return ChunkSums(backend, layers, samples, n_threads)
         sums.set_samples(samples)
         return sums
 
-    def keep(self, objective: "Objective") -> None:
-        """Take back the sums of an objective, which cannot be used any more."""
-        sums, samples = objective._sums, objective.samples
-        assert isinstance(sums, ChunkSums)
-        assert isinstance(samples, Samples)
+    def keep(self, sums: ChunkSums) -> None:
+        """Take back sums, which cannot be used any more."""
+        kind = sums.kind
         sums.drop_samples()
-        self._kept.append((self._kind(objective.backend, samples, objective.threads.number), sums))
-
-    @staticmethod
-    def _kind(backend: Backend, samples: Samples, n_threads: int) -> tuple[Any, ...]:
-        return backend, samples.dtype, n_threads, min(samples.n_samples, SPAN_SAMPLES)
+        self._kept.append((kind, sums))
 
 
 class Objective:
@@ -84,9 +78,12 @@ class Objective:
         None is as many as are worth their overhead.
     spare : ReusableSums, optional
         Where its memory and threads come from.
+    sums : Sums, optional
+        Those of the samples, if they exist already.
 
     Attributes
     ----------
+    sums : Sums
     threads : Threads
         How many it uses, and why.
     """
@@ -99,6 +96,7 @@ class Objective:
         alpha: float = 0.0,
         n_threads: int | None = None,
         spare: ReusableSums | None = None,
+        sums: Sums | None = None,
     ) -> None:
         self.backend = backend
         self.samples = samples
@@ -110,39 +108,38 @@ class Objective:
             layers.multiply_adds * samples.n_samples,
             len(chunk_bounds(samples.n_samples)),
         )
-        if spare is not None and isinstance(samples, Samples):
-            self._sums: Sums = spare.take(backend, layers, samples, self.threads.number)
-        else:
-            self._sums = sums_of(backend, layers, samples, self.threads.number)
+        if sums is None and spare is not None and isinstance(samples, Samples):
+            sums = spare.take(backend, layers, samples, self.threads.number)
+        self.sums = sums or sums_of(backend, layers, samples, self.threads.number)
         self._alpha = float(alpha)
         self._total_weight = total_weight(samples)
         self._in_float64: ChunkSums | None = None  # for gauss_newton, made when it is needed
 
+    @np.errstate(all="ignore")  # an overflow shows as inf or NaN in the result
     def cost(self, theta: ArrayLike) -> float:
         """J, by a forward pass alone.
 
         theta (n_parameters,) is taken in the dtype of X, whatever its own, as optimisers keep
         float64; another shape is a ValueError.
         """
-        with np.errstate(all="ignore"):  # an overflow shows as inf or NaN in the result
-            parameters = self._parameters(theta)
-            return self._mean_cost(self._sums.cost(parameters), parameters)
+        parameters = self._parameters(theta)
+        return self._mean_cost(self.sums.cost(parameters), parameters)
 
+    @np.errstate(all="ignore")
     def forward(self, theta: ArrayLike) -> NDArray[Any]:
         """A[L] (n_L, m); theta as for `cost`."""
-        with np.errstate(all="ignore"):
-            return self._sums.forward(self._parameters(theta))
+        return self.sums.forward(self._parameters(theta))
 
+    @np.errstate(all="ignore")
     def cost_and_gradient(self, theta: ArrayLike) -> tuple[float, NDArray[Any]]:
         """J and dJ/dtheta, the latter a new array with the dtype of X; theta as for `cost`."""
-        with np.errstate(all="ignore"):
-            parameters = self._parameters(theta)
-            dtheta = np.empty_like(parameters)
-            cost_sum, gradient_sum = self._sums.cost_and_gradient(parameters)
-            self.backend.mean_gradient(
-                gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
-            )
-            return self._mean_cost(cost_sum, parameters), dtheta
+        parameters = self._parameters(theta)
+        dtheta = np.empty_like(parameters)
+        cost_sum, gradient_sum = self.sums.cost_and_gradient(parameters)
+        self.backend.mean_gradient(
+            gradient_sum, parameters, self._sizes, self._alpha, self._total_weight, dtheta
+        )
+        return self._mean_cost(cost_sum, parameters), dtheta
 
     def hessian_product(self, theta: ArrayLike, v: ArrayLike) -> NDArray[Any]:
         """The exact second derivative of J at theta, times a vector.
@@ -184,11 +181,11 @@ class Objective:
         array([5., 2.])
         """
         require_second_derivative(self._layers.loss)
-        assert isinstance(self._sums, ChunkSums)  # not of samples in other processes
+        assert isinstance(self.sums, ChunkSums)  # not of samples in other processes
         with np.errstate(all="ignore"):
             parameters, along = self._parameters(theta), self._parameters(v, "v")
             product = np.empty_like(parameters)
-            product_sum = self._sums.hessian_product(parameters, along)
+            product_sum = self.sums.hessian_product(parameters, along)
             penalised = product_sum, along, self._sizes, self._alpha, self._total_weight
             self.backend.mean_gradient(*penalised, product)
         return product
@@ -247,10 +244,10 @@ class Objective:
         return mean
 
     def _sums_in_float64(self) -> ChunkSums:
-        assert isinstance(self._sums, ChunkSums)  # not of samples in other processes
+        assert isinstance(self.sums, ChunkSums)  # not of samples in other processes
         assert isinstance(self.samples, Samples)
         if self.samples.dtype == np.float64:
-            return self._sums
+            return self.sums
         if self._in_float64 is None:
             samples = self.samples.in_float64()
             self._in_float64 = ChunkSums(self.backend, self._layers, samples, self.threads.number)

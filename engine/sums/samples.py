@@ -1,5 +1,7 @@
 """A network's layers and checked samples, as Python hands them on and as kernels take them."""
 
+import functools
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +21,14 @@ class Layers(NamedTuple):
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        return int(self.sizes[1:] @ (self.sizes[:-1] + 1))
+        sizes = self.sizes.tolist()
+        return sum(n * (n_below + 1) for n_below, n in pairwise(sizes))
 
     @property
     def multiply_adds(self) -> int:
         """Those of a gradient for one sample: two per weight of layer 1, three per weight above."""
-        weights = self.sizes[1:] * self.sizes[:-1]
-        return int(3 * weights.sum() - weights[0])
+        weights: list[int] = [n * n_below for n_below, n in pairwise(self.sizes.tolist())]
+        return 3 * sum(weights) - weights[0]
 
 
 # Inputs count as having few entries if fewer than one in so many is not 0.
@@ -109,17 +112,19 @@ class KernelSamples(NamedTuple):
 
 def strided(matrix: NDArray[Any]) -> Strided:
     """A matrix (units, samples) of the same memory, or a copy if steps are negative."""
-    itemsize = matrix.itemsize
+    itemsize, flags = matrix.itemsize, matrix.flags
     if (
         matrix.size == 0
-        or not matrix.flags.aligned
+        or not flags.aligned
         or any(stride % itemsize or stride < 0 for stride in matrix.strides)
     ):
         matrix = np.ascontiguousarray(matrix)
-    unit_step, sample_step = (stride // itemsize for stride in matrix.strides)
-    if matrix.flags.contiguous:
+        flags = matrix.flags
+    by_unit, by_sample = matrix.strides
+    unit_step, sample_step = by_unit // itemsize, by_sample // itemsize
+    if flags.c_contiguous:
         numbers = matrix.reshape(-1)
-    elif matrix.flags.f_contiguous:
+    elif flags.f_contiguous:
         numbers = matrix.T.reshape(-1)
     else:
         n_units, n_samples = matrix.shape
@@ -131,8 +136,14 @@ def strided(matrix: NDArray[Any]) -> Strided:
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """The same memory, always of the type that kernels were compiled for."""
     view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
+
+
+@functools.cache
+def nothing(dtype: Any) -> NDArray[Any]:
+    """What is absent, as kernels take it: an empty array, made once for each dtype."""
+    return read_only(np.empty(0, dtype))
 
 
 class Samples(NamedTuple):
@@ -168,17 +179,18 @@ class Samples(NamedTuple):
 
     def for_kernels(self) -> KernelSamples:
         """The same arrays as kernels take them; copied only if kernels cannot use their strides."""
-        X, nothing = self.X, np.empty(0, self.dtype)
-        features, starts, entries_alone = np.empty(0, np.int32), np.empty(0, np.int64), 0
+        X, Y, codes, weights = self
+        features, starts, entries_alone = nothing(np.int32), nothing(np.int64), 0
         if isinstance(X, SparseColumns):
-            features, starts, entries_alone = X.features, X.starts, int(X.has_few_entries)
+            features, starts = read_only(X.features), read_only(X.starts)
+            entries_alone = int(X.has_few_entries)
             X = X.values.reshape(1, -1)
         return KernelSamples(
             strided(X),
-            strided(nothing.reshape(0, 0) if self.Y is None else self.Y),
-            read_only(np.empty(0, np.int32) if self.codes is None else self.codes),
-            read_only(nothing if self.weights is None else self.weights),
-            read_only(features),
-            read_only(starts),
+            strided(nothing(X.dtype).reshape(0, 0) if Y is None else Y),
+            nothing(np.int32) if codes is None else read_only(codes),
+            nothing(X.dtype) if weights is None else read_only(weights),
+            features,
+            starts,
             entries_alone,
         )

@@ -15,23 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
+from engine.solvers.damped_step import CLOSING_STEPS, N_REASONS
 from engine.solvers.learning_rate import ADAPTIVE_DIVISOR, scale_rate
 from engine.solvers.mersenne import WORDS
 from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
+    ALPHA,
+    CLOSING,
     COST,
+    DAMPED,
     EPOCHS,
     FAILURES,
     INVSCALING,
     LOWEST,
+    MOVES,
+    MU,
     N_COUNTS,
     N_SUMS,
+    NU,
     POSITION,
     RATE,
+    REASON,
     SEEN,
+    STAGES,
     STAGNANT,
     STEPS,
+    UNDAMPED,
     WEIGHT,
+    WIDTH,
     Settings,
     State,
 )
@@ -243,6 +254,8 @@ class Restoring:
             f"{prefix}.counts name a place where no step ends",
         )
         state = self._with_order(state, prefix, epochs, position)
+        if self._settings.update == DAMPED:
+            self._check_damping(state.first, prefix)
         self._check_numbers(state, prefix, epochs)
         self._check_epoch(state, prefix, position)
         return state
@@ -302,6 +315,8 @@ class Restoring:
         """Check the counts and the learning rate against the recorded costs."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
+        if settings.update == DAMPED and state.first[WIDTH] > 0:
+            return  # the counts begin anew with each width
         derived = SimpleNamespace(counts=counts, sums=sums)
         multiplied = sums[RATE]  # as compiled code divides
         for cost in self._watched[:epochs]:
@@ -325,6 +340,15 @@ class Restoring:
             same = abs(rate - sums[RATE]) <= 1e-15 * sums[RATE]
         require(same, f"{prefix}.sums hold another learning rate")
 
+    def _check_damping(self, damping: NDArray[Any], prefix: str) -> None:
+        """Check what "lm" remembers: each number is one that a run can have."""
+        mu, alpha, width = damping[MU], damping[ALPHA], damping[WIDTH]
+        whole = {UNDAMPED: 1, REASON: N_REASONS - 1, CLOSING: CLOSING_STEPS, MOVES: 1, STAGES: 8}
+        can_be = all(damping[place] in range(most + 1) for place, most in whole.items())
+        can_be = can_be and (mu == -1 or mu >= 0) and damping[NU] >= 2 and alpha >= 0 <= width
+        given = self._settings.evidence or alpha == self._settings.alpha
+        self._verifier.require(can_be and given, f"{prefix}.first is no damping of its run")
+
     def _check_epoch(self, state: State, prefix: str, position: int) -> None:
         """Check cost and weight of the epoch so far; before the first step, the parameters, too."""
         require, start = self._verifier.require, self._start
@@ -340,8 +364,8 @@ class Restoring:
             close = abs(weight - total) <= 1e-6 * total
             require(close, f"{prefix}.sums are not those of its samples")
         if state.counts[STEPS] == start.counts[STEPS]:
-            same = all(
-                np.array_equal(getattr(state, name), getattr(start, name))
-                for name in ("theta", "first", "second")
-            )
+            names = ["theta", "first", "second"]
+            if self._settings.update == DAMPED:  # a run sets its damping before the first step
+                names.remove("first")
+            same = all(np.array_equal(getattr(state, n), getattr(start, n)) for n in names)
             require(same, f"{prefix}.theta is not where its run began")

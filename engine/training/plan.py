@@ -1,11 +1,14 @@
 """The plan of a run: what was chosen, and why, in words."""
 
+import functools
+
 from engine.equations.backends import Backend
 from engine.sums.chunks import chunk_bounds, chunk_samples
 from engine.sums.thread_count import Threads
 from engine.training.result import Plan
 
 
+@functools.lru_cache(maxsize=64)
 def plan_of(
     backend: Backend,
     asked: str | None,

@@ -1,8 +1,11 @@
 """What training passes to the caller: iterations for the callback, the result, or the error."""
 
+import functools
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,11 +40,11 @@ class Plan:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Iteration:
     """What a callback receives after each iteration.
 
-    An iteration is a step of "gd" and "lbfgs", and an epoch of "sgd" and "adam".
+    An iteration is a step of "gd", "lm" and "lbfgs", and an epoch of "sgd" and "adam".
 
     Attributes
     ----------
@@ -70,6 +73,27 @@ class Iteration:
     theta: NDArray[Any]
     epoch: int
 
+    def __init__(
+        self,
+        step: int,
+        cost: float,
+        gradient_norm: float,
+        validation_cost: float,
+        seconds: float,
+        theta: NDArray[Any],
+        epoch: int,
+    ) -> None:
+        # At once: a frozen dataclass sets one attribute after the other, which takes twice as long.
+        self.__dict__.update(
+            step=step,
+            cost=cost,
+            gradient_norm=gradient_norm,
+            validation_cost=validation_cost,
+            seconds=seconds,
+            theta=theta,
+            epoch=epoch,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
@@ -80,22 +104,28 @@ class TrainResult:
     theta : ndarray (n_parameters,)
         Of the dtype of X (float32) or float64.
     history : dict of float64 arrays (n_iter,)
-        One entry a step of "gd" and "lbfgs", or an epoch of "sgd" and "adam". "cost": J before the
+        One entry a step of "gd", "lm" and "lbfgs", or an epoch of the others. "cost": J before the
         step, or the mean over the epoch's batches, each before its step. "gradient_norm": of the
         mean gradient before the (last) step. "seconds": since training began, at the end.
         "validation_cost": before the step, or after the epoch; empty where there are no validation
         data.
     n_iter : int
-        Steps of "gd" and "lbfgs", epochs of the others.
+        Steps of "gd", "lm" and "lbfgs", epochs of the others.
     stopped : str
-        "max_iter", "tol", "callback", "max_time", "interrupted", or, by "lbfgs" alone,
-        "converged": its line search found no lower cost.
+        "max_iter", "tol", "callback", "max_time", "interrupted"; by "lbfgs" alone "converged": its
+        line search found no lower cost; by "lm" alone "gradient", "step" or "cost": what has become
+        too small to go on.
     plan : Plan
     fingerprint : str
         SHA-256 of the shapes, dtypes and little-endian bytes of the parameters: two runs with the
         same fingerprint ended with the same bits.
     cost : float
         J at `theta`, on the training data, penalty included.
+    alpha : float
+        Strength of the penalty: as passed, or found by the evidence.
+    effective_parameters, log_evidence : float or None
+        With ``alpha="evidence"``: how many parameters the data determine, and the logarithm of the
+        probability of the targets (N6).
     """
 
     theta: NDArray[Any]
@@ -105,6 +135,9 @@ class TrainResult:
     plan: Plan
     fingerprint: str
     cost: float
+    alpha: float = 0.0
+    effective_parameters: float | None = None
+    log_evidence: float | None = None
 
     def __repr__(self) -> str:
         steps = f"{self.n_iter} step{'s' * (self.n_iter != 1)}"
@@ -143,8 +176,28 @@ class DivergedError(ArithmeticError):
 
 
 def fingerprint(network: "Network", theta: NDArray[Any]) -> str:
-    """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters."""
-    return fingerprint_of(array for layer in network.views(theta) for array in layer)
+    """SHA-256 of the shapes, dtypes and little-endian bytes of the parameters.
+
+    The same as `fingerprint_of` their views, which take longer to make than to hash.
+    """
+    theta = _little_endian(theta)
+    digest = hashlib.sha256()
+    for heading, place in _parts_of(network.sizes, theta.dtype):
+        digest.update(heading)
+        digest.update(theta[place].data)
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _parts_of(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> list[tuple[bytes, slice]]:
+    """The heading and the place in theta of each W and b."""
+    parts, first = [], 0
+    for n_below, n in pairwise(sizes):
+        for shape in ((n, n_below), (n,)):
+            last = first + math.prod(shape)
+            parts.append((_heading(shape, dtype), slice(first, last)))
+            first = last
+    return parts
 
 
 def fingerprint_of(parameters: Iterable[NDArray[Any]]) -> str:
@@ -158,7 +211,16 @@ def fingerprint_of(parameters: Iterable[NDArray[Any]]) -> str:
     """
     digest = hashlib.sha256()
     for array in parameters:
-        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        digest.update(f"{array.shape} {little_endian.dtype.str} ".encode())
-        digest.update(little_endian.tobytes())
+        array = _little_endian(array)
+        digest.update(_heading(array.shape, array.dtype))
+        digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _heading(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What is hashed before the numbers of an array."""
+    return f"{shape} {dtype.str} ".encode()

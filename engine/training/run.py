@@ -78,7 +78,7 @@ class Run(Generic[SomeWatch]):
 
     def _guarded(self, act: Callable[[], SomeResult]) -> SomeResult:
         """Let the solver act. However that ends, the keeper is passed where it began."""
-        self._mark = self.watch.mark()
+        self._mark = self._marked()
         try:
             return act()
         except Diverged as found:
@@ -94,7 +94,7 @@ class Run(Generic[SomeWatch]):
         self.cost = progress.cost
         if reason in (None, "max_time"):
             reason = self._reason_before() or reason
-        self._mark = self.watch.mark()
+        self._mark = self._marked()
         if self.cost is not None:  # so the state now is known to be finite, too
             self._keep()
         return reason
@@ -123,6 +123,10 @@ class Run(Generic[SomeWatch]):
         every = None if self._keeper is None else self._keeper.every_epochs
         most = left if every is None else min(left, every)
         return self.watch.budget(1 if math.isinf(most) else int(most))
+
+    def _marked(self) -> Mark | None:
+        """Where the watch is, if a keeper wants to know."""
+        return None if self._keeper is None else self.watch.mark()
 
     def _keep(self) -> None:
         """Pass the keeper the arrays of where the latest `advance` began, once.
@@ -171,7 +175,8 @@ def begin(
     result is wanted. Raises CheckpointError if the run cannot have written the checkpoint.
     """
     result = result or {}
-    settings = settings._replace(judged=int(watch.judges))
+    if settings.judged != watch.judges:
+        settings = settings._replace(judged=int(watch.judges))
     if keeper is not None and solver.resumes_by is None:
         raise CheckpointError(
             f"solver={solver.name!r} cannot resume a run. Nothing was trained; pass "

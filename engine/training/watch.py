@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from engine.solvers.solver import Arrays, Budget, Diverged, Minimisation, Progress
 from engine.training.checkpoint_verifier import ANY, Expected, Verifier
@@ -56,16 +56,18 @@ class Table:
         """The rows so far, a view."""
         return self._rows[: self.count]
 
-    def append(self, rows: ArrayLike) -> None:
-        """Append rows (n, N_COLUMNS). If Ctrl-C comes meanwhile, none is added."""
-        added = np.asarray(rows, dtype=np.float64)
-        count = self.count + len(added)
+    def room_for(self, n: int) -> NDArray[np.float64]:
+        """The n rows after those so far, to be filled and then `added`: a view."""
+        count = self.count + n
         if count > len(self._rows):
             grown = np.empty((2 * count, N_COLUMNS))
             grown[: self.count] = self.rows
             self._rows = grown
-        self._rows[self.count : count] = added
-        self.count = count
+        return self._rows[self.count : count]
+
+    def added(self, n: int) -> None:
+        """Count n more rows, now that they are filled. If Ctrl-C came before, none is added."""
+        self.count += n
 
 
 class Watch(ABC):
@@ -169,7 +171,7 @@ class Watch(ABC):
 
         Their times were not measured: they are spread evenly from the last recorded one to now.
         """
-        rows = _table_rows(self.rows_of(progress))
+        rows = self._new_rows(self.rows_of(progress))
         if len(rows):
             value = self._judge(progress, rows[-1])
             if value is not None:
@@ -181,7 +183,7 @@ class Watch(ABC):
 
     def record(self, rows: NDArray[np.float64], reported: bool = False) -> None:
         """Record iterations as the run ends by an error or Ctrl-C, without calling back."""
-        found = _table_rows(rows)
+        found = self._new_rows(rows)
         self._record(found)
         if reported:
             self._print(found)
@@ -193,8 +195,17 @@ class Watch(ABC):
         """Record iterations that had ended, but were not yet recorded, when Ctrl-C came."""
         self.record(self.rows_of(missed) if len(missed.rows) else missed.rows)
 
+    def _new_rows(self, costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows (n, N_COLUMNS) with these costs and norms (n, 2), and NaN for what is not known yet.
+
+        They lie in the table already, and count once they are recorded.
+        """
+        rows = self._table.room_for(len(costs_and_norms))
+        rows[:, : NORM + 1], rows[:, SECONDS:] = costs_and_norms, math.nan
+        return rows
+
     def _record(self, rows: NDArray[np.float64]) -> None:
-        """Append rows of iterations that ended evenly between the last recorded one and now."""
+        """Record new rows: iterations that ended evenly between the last recorded one and now."""
         now = time.perf_counter() - self._start
         if len(rows) == 1:
             rows[0, SECONDS] = now
@@ -202,7 +213,7 @@ class Watch(ABC):
             earlier = float(self.rows[-1, SECONDS]) if self.n_iter else 0.0
             share = np.arange(1, len(rows) + 1) / len(rows)
             rows[:, SECONDS] = earlier + (now - earlier) * share
-        self._table.append(rows)
+        self._table.added(len(rows))
 
     def _keep_if_best(self, value: float, theta: NDArray[Any]) -> None:
         """Keep a copy of theta if its value is the lowest so far; NaN never is."""
@@ -247,7 +258,8 @@ class Watch(ABC):
             none = np.isnan(column).all()
             verifier.require(there or none, "watch.rows hold results of absent validation data")
         self._table = Table()
-        self._table.append(rows)
+        self._table.room_for(len(rows))[:] = rows
+        self._table.added(len(rows))
         self._start -= seconds[-1] if len(rows) else 0.0
         at = self._iteration_of_best()
         self._best = arrays["watch.best"] if arrays["watch.best"].size else None
@@ -295,13 +307,6 @@ class Watch(ABC):
             verifier.require_result("the validation cost", kept, self._validation.loss(theta))
 
 
-def _table_rows(costs_and_norms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows (n, N_COLUMNS) with these costs and norms (n, 2), and NaN for what is not known yet."""
-    rows = np.empty((len(costs_and_norms), N_COLUMNS))
-    rows[:, : NORM + 1], rows[:, SECONDS:] = costs_and_norms, math.nan
-    return rows
-
-
 class TrainingWatch(Watch):
     """The rules of `train`.
 
@@ -347,7 +352,7 @@ class TrainingWatch(Watch):
 
     @property
     def wants_each_iteration(self) -> bool:
-        return self.judges or self._keeps_lowest or self._callback is not None
+        return self._keeps_lowest or self._callback is not None or self.judges
 
     def values(self) -> NDArray[np.float64]:
         if self._validation is not None:
@@ -372,7 +377,7 @@ class TrainingWatch(Watch):
             return False
         cost, gradient_norm, seconds, validation_cost, _ = rows[-1].tolist()
         view = progress.theta.view()
-        view.flags.writeable = False
+        view.setflags(write=False)
         answer = self._callback(
             Iteration(
                 progress.n_steps, cost, gradient_norm, validation_cost, seconds, view, self.n_iter
@@ -402,7 +407,8 @@ class TrainingWatch(Watch):
     def history(self) -> History:
         """The columns of `TrainResult.history`."""
         names = ("cost", "gradient_norm", "seconds", "validation_cost")
-        columns = {name: self.rows[:, c].copy() for c, name in enumerate(names)}
+        rows = self.rows
+        columns = {name: rows[:, c].copy() for c, name in enumerate(names)}
         if self._validation is None:
             columns["validation_cost"] = np.empty(0)
         return columns

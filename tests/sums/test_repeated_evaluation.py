@@ -1,4 +1,4 @@
-"""`Network.cost_and_gradient` called again and again, with the data in each call."""
+"""`Network.cost_and_gradient` and `train` called again and again, with the data in each call."""
 
 import copy
 import gc
@@ -11,7 +11,7 @@ import weakref
 import numpy as np
 import pytest
 
-from engine import Network
+from engine import Network, train
 from engine.sums import chunks
 from engine.sums.workers import TiledWorker, new_worker
 
@@ -173,3 +173,67 @@ def test_the_next_call_has_the_workspace_of_the_last_one(monkeypatch):
     for seed in range(3):
         network.cost_and_gradient(theta, *data(seed=seed), n_threads=2)
     assert len(made) == 2
+
+
+def trained(network, X, codes, *, backend=None, n_threads=None):
+    return train(
+        network, X, codes, solver="gd", max_iter=3, backend=backend, n_threads=n_threads
+    ).fingerprint
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_run_has_the_bits_of_a_networks_first_one_whatever_came_before(backend, n_threads):
+    network = Network(NETWORK.sizes, output="softmax")
+    told = {"backend": backend, "n_threads": n_threads}
+    for n_samples, dtype, seed in [
+        (2500, "float64", 0),
+        (10, "float64", 1),
+        (10, "float32", 2),
+        (10, "float64", 3),
+        (2500, "float64", 0),
+    ]:
+        given = data(n_samples, dtype, seed)
+        first = trained(Network(NETWORK.sizes, output="softmax"), *given, **told)
+        assert trained(network, *given, **told) == first
+        network.cost_and_gradient(network.initial_parameters(0, dtype), *given, **told)
+        assert trained(network, *given, **told) == first
+
+
+def test_the_next_run_has_the_workspace_of_the_last_one(monkeypatch):
+    made = []
+
+    def counted(*arguments):
+        made.append(arguments)
+        return new_worker(*arguments)
+
+    monkeypatch.setattr(chunks, "new_worker", counted)
+    network = Network(NETWORK.sizes, output="softmax")
+    for seed in range(3):
+        trained(network, *data(10, seed=seed))
+    assert len(made) == 1
+
+
+@pytest.mark.sample(1)
+def test_a_run_keeps_no_data_and_no_threads(backend):
+    network = Network((50, 4, 1))
+    X, Y = np.ones((50, 5000)), np.zeros((1, 5000))
+    held = [weakref.ref(array) for array in (X, Y)]
+    before = threading.active_count()
+    for n_threads in (1, 2):
+        trained(network, X, Y, backend=backend, n_threads=n_threads)
+    del X, Y
+    gc.collect()
+    assert [ref() for ref in held] == [None] * 2
+    assert threading.active_count() == before
+
+
+def test_a_run_within_the_callback_of_another_one_changes_neither():
+    X, codes = data(10)
+    alone = trained(NETWORK, X, codes)
+    within = []
+
+    def callback(iteration):
+        within.append(trained(NETWORK, X, codes))
+
+    outer = train(NETWORK, X, codes, solver="gd", max_iter=3, callback=callback)
+    assert {outer.fingerprint, *within} == {alone}

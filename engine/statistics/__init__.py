@@ -1,0 +1,1 @@
+"""What is known of fitted parameters: standard errors, leverage, evidence."""
