@@ -20,10 +20,19 @@ from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.layout import parameters_of_loops
 from engine.equations.linear_systems import dot, factorise, solve_factorised
-from engine.solvers.state import ALPHA, CLOSING, MOVES, MU, NU, REASON, UNDAMPED
+from engine.solvers.state import (
+    ALPHA,
+    CLOSING,
+    CLOSING_STEPS,
+    MOVES,
+    MU,
+    NU,
+    REASON,
+    UNDAMPED,
+)
 
 # What the functions below decide. The last four are reasons to end.
-GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, N_REASONS = range(9)
+GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT = range(8)
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
 # The first mu, as a share of the largest diagonal entry of G, and the largest one.
@@ -33,7 +42,6 @@ GOOD_RHO = 0.75
 # Ends: |g_p| / sqrt(2 E G_pp), the cosine between the residuals and a column of the Jacobian;
 # the length of a step beside that of theta; the decrease of the cost beside the cost.
 GRADIENT_TOLERANCE, STEP_TOLERANCE, COST_TOLERANCE = 1e-12, 1e-12, 1e-15
-CLOSING_STEPS = 2
 # The evidence's alpha: its limits, and the relative change from which on it has settled.
 SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-12, 1e12, 1e-8
 # A bias whose curvature is less than this share of the largest one does not count in gamma: that of

@@ -62,6 +62,7 @@ STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
     STAGES,
     N_DAMPING,
 ) = range(10)
+N_REASONS, CLOSING_STEPS = 8, 2  # values that REASON can have; and how many such steps there are
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 

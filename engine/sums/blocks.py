@@ -35,6 +35,11 @@ ROW_BYTES = 1024  # samples of one unit in a block: 256 float32, 128 float64
 WORKSPACE_BYTES = 2**20  # activations of all units, where that leaves at least four vectors a row
 
 
+def numbers_of_sums(n_parameters: int) -> int:
+    """How many numbers gradient and G (N1) are."""
+    return n_parameters * (n_parameters + 1)
+
+
 class Workspace(NamedTuple):
     """Arrays for one block, in rows of `width` numbers that begin on the boundary of a vector."""
 

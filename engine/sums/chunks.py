@@ -24,8 +24,8 @@ from engine.sums.blocks import (
     INPUT_JACOBIAN,
     NORMAL,
     PARAMETER_JACOBIAN,
+    numbers_of_sums,
 )
-from engine.sums.normal_equations import numbers_of_sums
 from engine.sums.samples import Layers, Samples
 from engine.sums.thread_team import Task, ThreadTeam
 from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
-from engine.solvers.damped_step import CLOSING_STEPS, N_REASONS
 from engine.solvers.learning_rate import ADAPTIVE_DIVISOR, scale_rate
 from engine.solvers.mersenne import WORDS
 from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
     ALPHA,
     CLOSING,
+    CLOSING_STEPS,
     COST,
     DAMPED,
     EPOCHS,
@@ -31,6 +31,7 @@ from engine.solvers.state import (
     MOVES,
     MU,
     N_COUNTS,
+    N_REASONS,
     N_SUMS,
     NU,
     POSITION,
