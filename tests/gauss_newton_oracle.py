@@ -49,7 +49,7 @@ class Model:
         m = self.X.shape[1]
         self.s = np.ones(m) if self.sample_weight is None else np.asarray(self.sample_weight)
         parts = [[1.0] * (n * k) + [0.0] * n for k, n in pairwise(self.sizes)]
-        self.R = np.array(sum(parts, []))
+        self.R = np.concatenate(parts)
 
     def logits(self, theta: Any, X: Any = None) -> Any:
         """z[L] (n_L, m); theta may be complex."""
@@ -105,7 +105,7 @@ class Model:
     def curvatures(self, Z: Any) -> Any:
         """H_i (m, n_L, n_L)."""
         A = UNITS[self.output](Z)
-        n_out, m = Z.shape
+        m = Z.shape[1]
         if self.output == "softmax":
             return np.stack([np.diag(A[:, i]) - np.outer(A[:, i], A[:, i]) for i in range(m)])
         if self.loss in ("gamma", "tweedie"):

@@ -1,8 +1,8 @@
 """Problems of least squares with certified answers: NIST's Statistical Reference Datasets.
 
 Data and certified values as NIST published them, in the public domain, at
-https://www.itl.nist.gov/div898/strd/: the linear problems Longley and Wampler3 to Wampler5, and five
-of the nonlinear ones. Their sources: Longley 1967, JASA 62, 819; Wampler 1970, JASA 65, 549;
+https://www.itl.nist.gov/div898/strd/: the linear problems Longley and Wampler3 to Wampler5, and
+five of the nonlinear ones. Their sources: Longley 1967, JASA 62, 819; Wampler 1970, JASA 65, 549;
 Ratkowsky 1983, Nonlinear Regression Modeling, pages 61 (Rat42) and 62 (Rat43); Box, Hunter & Hunter
 1978, Statistics for Experimenters, page 483 (BoxBOD); Daniel & Wood 1980, Fitting Equations to
 Data, page 428 (DanWood); Kowalik & Osborne 1978 (MGH09).
@@ -129,8 +129,10 @@ CURVES = {
     "Rat43": Curve(
         np.arange(1.0, 16),
         np.array(
-            [16.08, 33.83, 65.80, 97.20, 191.55, 326.20, 386.87, 520.53]
-            + [590.03, 651.92, 724.93, 699.56, 689.96, 637.56, 717.41]
+            [
+                *(16.08, 33.83, 65.80, 97.20, 191.55, 326.20, 386.87, 520.53),
+                *(590.03, 651.92, 724.93, 699.56, 689.96, 637.56, 717.41),
+            ]
         ),
     ),
     "BoxBOD": Curve(np.array([1.0, 2, 3, 5, 7, 10]), np.array([109.0, 149, 149, 191, 213, 224])),
@@ -141,8 +143,10 @@ CURVES = {
     "MGH09": Curve(
         np.array([4.0, 2, 1, 0.5, 0.25, 0.167, 0.125, 0.1, 0.0833, 0.0714, 0.0625]),
         np.array(
-            [0.1957, 0.1947, 0.1735, 0.1600, 0.0844, 0.0627]
-            + [0.0456, 0.0342, 0.0323, 0.0235, 0.0246]
+            [
+                *(0.1957, 0.1947, 0.1735, 0.1600, 0.0844, 0.0627),
+                *(0.0456, 0.0342, 0.0323, 0.0235, 0.0246),
+            ]
         ),
     ),
 }

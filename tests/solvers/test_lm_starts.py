@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from engine import Network, train
-from tests.gauss_newton_oracle import Model, to_the_minimum
+from tests.gauss_newton_oracle import Model
 
 pytestmark = pytest.mark.compiled
 
@@ -53,25 +53,31 @@ def test_reaches_the_goal_from_nearly_all_starts(name):
     assert n_reached >= 27
 
 
-@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("sizes", [(1, 2, 1), (2, 3, 2)], ids=["1-2-1", "2-3-2"])
-def test_minimum_is_scipys(sizes, seed):
-    """From the same start; the targets are those of such a network with noise."""
+def test_minimum_is_scipys(sizes):
+    """The targets are those of such a network with noise. Of some starts each finds another one."""
     random = np.random.default_rng(3)
     X = random.uniform(-2, 2, (sizes[0], 60))
     network, model = Network(sizes, output="identity"), Model(sizes, "tanh", "identity", X, [0.0])
     Y = model.logits(random.normal(size=network.n_parameters)).real
     Y += 0.1 * random.normal(size=Y.shape)
-    start = network.initial_parameters(seed)
-    result = train(network, X, Y, solver="lm", max_iter=1000, theta=start)
-    found = least_squares(
-        lambda theta: (model.logits(theta) - Y).ravel(),
-        start,
-        jac=lambda theta: model.jacobian(theta).reshape(Y.size, -1),
-        method="lm",
-        xtol=1e-15,
-        ftol=1e-15,
-        gtol=1e-15,
-    )
-    assert result.stopped in ("gradient", "step", "cost")
-    assert 60 * result.cost == pytest.approx(found.cost, rel=1e-8)
+
+    def by_scipy(start):
+        return least_squares(
+            lambda theta: (model.logits(theta) - Y).ravel(),
+            start,
+            jac=lambda theta: model.jacobian(theta).reshape(Y.size, -1),
+            method="lm",
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+        ).cost
+
+    same = []
+    for seed in range(8):
+        start = network.initial_parameters(seed)
+        result = train(network, X, Y, solver="lm", max_iter=1000, theta=start)
+        assert result.stopped in ("gradient", "step", "cost")
+        assert 60 * result.cost == pytest.approx(by_scipy(result.theta), rel=1e-8)
+        same.append(60 * result.cost == pytest.approx(by_scipy(start), rel=1e-8))
+    assert sum(same) >= 7
