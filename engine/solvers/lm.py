@@ -172,13 +172,22 @@ def require_curvature(layers: Layers) -> None:
         )
 
 
-def require_memory(problem: Problem) -> None:
+def rows_of_dual(problem: Problem, evidence: float) -> int:
+    """The number of residuals, if there are fewer than parameters and the dual takes steps; or 0.
+
+    The evidence needs the inverse of the whole matrix.
+    """
+    n_residuals = problem.samples.n_samples * int(problem.layers.sizes[-1])
+    fewer = n_residuals < problem.layers.n_parameters
+    return n_residuals if fewer and not evidence and is_compiled(problem) else 0
+
+
+def require_memory(problem: Problem, evidence: float) -> None:
     """Refuse a network whose matrices do not fit into memory."""
     n, samples = problem.layers.n_parameters, problem.samples
-    n_residuals = samples.n_samples * int(problem.layers.sizes[-1])
     if is_compiled(problem):
-        fewer = min(n, n_residuals)
-        n_bytes = 8.0 * fewer * (n + fewer)
+        rows = rows_of_dual(problem, evidence) or n
+        n_bytes = 8.0 * rows * (n + rows)
     else:
         chunks = len(chunk_bounds(samples.n_samples))
         n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
@@ -211,9 +220,8 @@ class CompiledIterations:
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
         self._workspace = allocate_normal(self._layers, samples.n_samples)
-        n_residuals = samples.n_samples * int(self._layers.sizes[-1])
-        fewer = n_residuals if n_residuals < self._layers.n_parameters and not evidence else 0
-        self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
+        n_rows = rows_of_dual(problem, evidence)
+        self._equations = equations_of(self._layers.n_parameters, evidence, n_rows)
         self._weight = total_weight(samples)
 
     def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
@@ -285,10 +293,10 @@ class LevenbergMarquardt(MinimisationBase):
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         require_curvature(problem.layers)
-        require_memory(problem)
+        evidence = n_of_evidence(problem) if settings.evidence else 0.0
+        require_memory(problem, evidence)
         self._problem = problem
         kind = CompiledIterations if is_compiled(problem) else PythonIterations
-        evidence = n_of_evidence(problem) if settings.evidence else 0.0
         self._iterations = kind(problem, evidence)
         self._ends: str | None = None
         self._cost: float | None = None  # J at theta, once known

@@ -197,6 +197,7 @@ def train(
     evidence = isinstance(alpha, str) and settings.one_of("alpha", alpha, ("evidence",))
     if evidence and row.update != DAMPED:
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
+    widened = row.in_float64 and getattr(X, "dtype", None) == np.float32
     if row.in_float64:
         X = arrays.inputs(X, net.sizes[0], "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
@@ -287,6 +288,7 @@ def train(
             at_a_time,
             threads,
             "" if keeper is None else keeper.in_words,
+            widened,
         ),
         fingerprint=fingerprint(net, ended.theta),
         cost=ended.cost,

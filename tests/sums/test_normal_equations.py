@@ -10,13 +10,17 @@ from engine.sums.normal_equations import allocate_normal, dense, sum_rows_tiled
 from tests.gauss_newton_oracle import Model
 
 TWEEDIE = 1.4
+# Columns that fill a block up have weight 0, and costs that may be infinite.
+INTERPRETED = pytest.mark.filterwarnings(
+    "ignore:invalid value encountered", "ignore:divide by zero"
+)
 # hidden, output, loss, and what targets are drawn
 KINDS = {
     "squared error": ("tanh", "identity", None, "numbers"),
     "sigmoid": ("sigmoid", "sigmoid", None, "yes or no"),
     "softmax": ("relu", "softmax", None, "classes"),
     "poisson": ("tanh", "exp", None, "counts"),
-    "gamma": ("identity", "exp", "gamma", "positive"),
+    "gamma": ("sigmoid", "exp", "gamma", "positive"),
     "tweedie": ("tanh", "exp", losses.Tweedie(TWEEDIE), "counts"),
 }
 
@@ -94,6 +98,7 @@ def test_same_bits_on_any_number_of_threads(kind, n_threads, backend):
     assert all(np.array_equal(one, other) for one, other in zip(alone, shared))
 
 
+@INTERPRETED
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_the_dual_have_the_same_products(kind):
     """N1 N2: R R^T is G, and R rho is the gradient."""
