@@ -52,6 +52,9 @@ RowsOf = Callable[[bool], Rows]
 # Attributes that a fit extends in place; it replaces all others.
 CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
+# Attributes of a fit with alpha="evidence" alone.
+OF_EVIDENCE = ("alpha_", "effective_parameters_", "log_evidence_")
+
 # Rows that warnings are based on, at most.
 ROWS_LOOKED_AT = 1000
 # After fewer epochs, poor predictions are not reported.
@@ -490,6 +493,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not np.isfinite(theta).all():
             raise ValueError(outcomes.NON_FINITE)
         self._put(theta)
+        for name in OF_EVIDENCE:
+            self.__dict__.pop(name, None)
         if numbers.evidence:
             self._take_evidence(samples, ended)
         if solver.has_own_loop:
@@ -531,7 +536,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _take_evidence(self, samples: Samples | DistributedSamples, ended: Trained) -> None:
-        """Store what the evidence has found."""
+        """Store what the evidence has found; on Dask the strength of the penalty alone."""
         self.alpha_ = float(ended.solver.state.first[ALPHA])
         if isinstance(samples, Samples):
             theta = self._theta().astype(np.float64)

@@ -89,7 +89,8 @@ MOST_ROWS = 4096  # iterations of an `advance`
 def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
     """Iterations until `history` is full, or the solver ends; returns what ended them.
 
-    `weight` is S. A row of `history` receives J and the norm of its gradient, before the step.
+    `weight` is S. A row of `history` receives J and the norm of its gradient before the step, and
+    J after it.
     """
     control_word = flush_subnormals()
     ended = take_steps_tiled(
@@ -121,7 +122,8 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
             )
         if ended != ACCEPTED:
             return ended
-        count_iteration(state, settings, history[row, 0])
+        history[row, 2] = equations.numbers[E_TRIAL] / weight
+        count_iteration(state, settings, history[row])
         if state.counts[STAGNANT] == 1:
             return GOES_ON
     return GOES_ON
@@ -153,13 +155,13 @@ def one_step_tiled(theta, damping, layers, data, order, n_samples, workspace, eq
 
 
 @shared
-def count_iteration(state, settings, cost):
-    """Count an iteration, whose J before the step is `cost`."""
+def count_iteration(state, settings, row):
+    """Count an iteration, whose row of the history is given."""
     state.counts[STEPS] += 1
     state.counts[EPOCHS] += 1
     state.counts[SEEN] += state.order.size
     if settings.judged == 0:
-        count_improvement(state, settings, cost)
+        count_improvement(state, settings, row[2] if settings.counts_after == 1 else row[0])
 
 
 def require_curvature(layers: Layers) -> None:
@@ -240,9 +242,9 @@ class CompiledIterations:
             )
         )
 
-    def cost_after(self, n_iterations: int) -> float:
-        """J at theta, after a call that made so many iterations."""
-        return float(self._equations.numbers[E_TRIAL if n_iterations else E]) / self._weight
+    def cost_after(self, ended: int) -> float:
+        """J at theta after a call that `ended` so: at the last trial point, or where it stayed."""
+        return float(self._equations.numbers[E_TRIAL if ended == GOES_ON else E]) / self._weight
 
 
 class PythonIterations:
@@ -262,7 +264,7 @@ class PythonIterations:
         for row in history:
             cost_sum, equations.sums[:] = self._sums.normal_equations(theta)
             ended = begin_iteration(theta, sizes, cost_sum, equations, damping)
-            row[:] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
+            row[:2] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
             while ended == GOES_ON:
                 ended = propose(theta, sizes, equations, damping)
                 if ended == GOES_ON:
@@ -271,14 +273,15 @@ class PythonIterations:
                     ended = GOES_ON if judged == REJECTED else judged
             if ended != ACCEPTED:
                 return int(ended)
-            count_iteration(state, settings, row[0])
+            row[2] = equations.numbers[E_TRIAL] / self._weight
+            count_iteration(state, settings, row)
             if state.counts[STAGNANT]:
                 return GOES_ON
         return GOES_ON
 
-    def cost_after(self, n_iterations: int) -> float:
-        """J at theta, after a call that made so many iterations."""
-        return float(self._equations.numbers[E_TRIAL if n_iterations else E]) / self._weight
+    def cost_after(self, ended: int) -> float:
+        """J at theta after a call that `ended` so: at the last trial point, or where it stayed."""
+        return float(self._equations.numbers[E_TRIAL if ended == GOES_ON else E]) / self._weight
 
 
 class LevenbergMarquardt(MinimisationBase):
@@ -300,9 +303,9 @@ class LevenbergMarquardt(MinimisationBase):
         self._iterations = kind(problem, evidence)
         self._ends: str | None = None
         self._cost: float | None = None  # J at theta, once known
-        self._confirmed: Confirmed | None = None
+        self._goes_on = False  # whether the last call ended between two iterations
         self._seconds = math.inf  # of an iteration, once one was timed
-        self._rows, self._rows_begin = np.zeros((0, 2)), self.n_iter
+        self._rows, self._rows_begin = np.zeros((0, 3)), self.n_iter
 
     @property
     def n_iter(self) -> int:
@@ -318,40 +321,41 @@ class LevenbergMarquardt(MinimisationBase):
         if self._ends is not None:
             self.ended = self._ends
             return nothing
-        state = self.state
-        begun = state._replace(
-            theta=state.theta.copy(),
-            first=state.first.copy(),
-            counts=state.counts.copy(),
-            sums=state.sums.copy(),
-        )
+        state, begun = self.state, self.theta.copy()
         fit = int(budget.seconds / self._seconds)
-        self._rows = np.full((max(1, min(budget.iterations, fit, MOST_ROWS)), 2), math.nan)
-        self._rows_begin, self._confirmed = self.n_iter, None
+        self._rows = np.full((max(1, min(budget.iterations, fit, MOST_ROWS)), 3), math.nan)
+        self._rows_begin, self._goes_on = self.n_iter, False
         start = time.perf_counter()
         ended = self._iterations.advance(state, self.settings, self._rows)
         rows = self._rows[: self.n_iter - self._rows_begin]
         if ended == NOT_FINITE:
             cost = float(self._rows[len(rows), 0])
-            raise Diverged(cost, begun.theta, self.n_iter, self.n_iter)
+            raise Diverged(cost, begun, self.n_iter, self.n_iter)
         self._seconds = (time.perf_counter() - start) / max(1, len(rows))
-        self._cost = self._iterations.cost_after(len(rows))
-        self._confirmed = Confirmed(self._rows_begin, lambda: begun.arrays("state"))
+        self._cost = self._iterations.cost_after(ended)
+        self._goes_on = ended == GOES_ON
         self._ends = REASONS.get(ended)
         if not len(rows):
             self.ended = self._ends
             return nothing
-        before = begun.theta if len(rows) == 1 else None
-        return Progress(rows, self.theta, self.n_steps, before, self._cost)
+        before = begun if len(rows) == 1 else None
+        return Progress(rows[:, :2], self.theta, self.n_steps, before, self._cost, rows[:, 2])
 
     def missed(self, n_iter: int) -> Progress:
         """The iterations after the first `n_iter`, if the latest call ended them."""
         rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
-        return Progress(rows, self.theta, self.n_steps)
+        after = rows[:, 2]
+        return Progress(rows[:, :2], self.theta, self.n_steps, costs_after=after)
 
     def confirmed(self) -> Confirmed | None:
-        """Where the latest `advance` began, if its cost is known to be finite."""
-        return self._confirmed
+        """Where it is now, between two iterations; None while it is under way, or once it ends.
+
+        At its end, the evidence has changed alpha already, and would change it again.
+        """
+        if not self._goes_on:
+            return None
+        arrays = {name: array.copy() for name, array in self.arrays().items()}
+        return Confirmed(self.n_iter, lambda: arrays)
 
     @property
     def alpha(self) -> float:
