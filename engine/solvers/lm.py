@@ -72,6 +72,7 @@ from engine.sums.chunks import (
     IN_ORDER,
     MOST_ASIDE,
     chunk_bounds,
+    n_counted,
     sums_of,
     total_weight,
 )
@@ -205,7 +206,7 @@ def n_of_evidence(problem: Problem) -> float:
     """`Equations.n_of_evidence` of a problem whose alpha the evidence sets."""
     if problem.layers.loss.code != SQUARED_ERROR:
         return 0.5
-    return float(problem.samples.n_samples * problem.layers.sizes[-1])
+    return float(n_counted(problem.samples) * problem.layers.sizes[-1])
 
 
 def is_compiled(problem: Problem) -> bool:
