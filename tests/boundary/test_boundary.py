@@ -513,7 +513,7 @@ def test_an_unknown_backend_is_refused_and_the_known_ones_listed(name):
 
 @pytest.mark.parametrize("name", ["GD", "newton", None, 1])
 def test_an_unknown_solver_is_refused_and_the_known_ones_listed(name):
-    with refused(ValueError, f"solver must be 'gd', 'sgd', 'adam' or 'lbfgs'; got {name!r}."):
+    with refused(ValueError, f"solver must be 'gd', 'sgd', 'adam', 'lbfgs' or 'lm'; got {name!r}."):
         short_train(solver=name)
 
 
@@ -625,7 +625,10 @@ def test_numbers_out_of_range_or_no_numbers_are_refused(argument, call, least):
     for no_number in NOT_NUMBERS:
         if no_number is None and argument == "max_time":
             continue  # no limit
-        with refused(TypeError, f"{argument} must be a number; got {no_number!r}."):
+        wanted = "a number"
+        if (argument, call) == ("alpha", short_train) and isinstance(no_number, str):
+            wanted = "a number of at least 0, or 'evidence'"
+        with refused(TypeError, f"{argument} must be {wanted}; got {no_number!r}."):
             call(**{argument: no_number})
 
 
