@@ -80,7 +80,7 @@ def code(table, unit):
 
 def loss_of(kernel, unit):
     """The loss of output units as a kernel takes it; and its number, for older kernels."""
-    if not takes(kernel, "parameter"):
+    if not takes(kernel, "parameter"):  # with `loss`, a KernelLoss
         from engine.losses import default_for
 
         return default_for(unit).for_kernels(UNITS), ()
@@ -167,6 +167,16 @@ def output_gradient(draw, backend):
     return lambda: kernel(*of, dZ, *rest), lambda: dZ, expected
 
 
+def curvature(draw, backend):
+    """H of sigmoid units, whose exponential is taken anew from z."""
+    kernel = function("losses", "curvature", backend)
+    loss, _ = loss_of(kernel, "sigmoid")
+    A = sigmoid(draw.Z)
+    H, rest = block_or_new(A, backend), samples(backend)
+    of = loss, code(OUTPUT, "sigmoid"), A, draw.Z, draw.Y, draw.s
+    return lambda: kernel(*of, H, *rest), lambda: H, draw.s * A * (1 - A)
+
+
 def affine(draw, backend):
     kernel = function("forward", "affine", backend)
     A_prev, Z = block_or_same(draw.A_prev, backend), block_or_new(draw.Z, backend)
@@ -239,6 +249,7 @@ EQUATIONS = {
     "cost_squared": cost("identity", lambda Z, Y: 0.5 * (Z - Y) ** 2),
     "cost_poisson": cost("exp", poisson),
     "output_gradient": output_gradient,
+    "curvature": curvature,
     "affine": affine,
     "parameter_gradient": parameter_gradient,
     "input_gradient": input_gradient,

@@ -97,3 +97,40 @@ class Predictor(Steady):
     def time_2000_calls(self):
         for _ in range(2000):
             self.predict(self.row)
+
+
+COMPILED = {"4-16-2": (4, 16, 2), "8-64-64-4": (8, 64, 64, 4)}
+CALLS = 20_000
+
+
+class CompiledForward(Steady):
+    """`compiled_forward` of tanh networks: 20 000 calls in a loop of `@njit` code."""
+
+    params = (list(COMPILED), ["identity", "softmax"], ["float64", "float32"])
+    param_names = ("network", "output", "dtype")
+
+    def setup(self, network, output, dtype):
+        from numba import njit
+
+        from engine import Network
+
+        sizes = COMPILED[network]
+        net = Network(sizes, output=output)
+        theta = net.initial_parameters(0, dtype)
+        forward = required("engine", "compiled_forward")(net, theta)
+
+        @njit
+        def call(x, out, n_calls):
+            for _ in range(n_calls):
+                forward(x, out)
+
+        self.call = call
+        self.x, self.out = np.linspace(-1, 1, sizes[0], dtype=dtype), np.empty(sizes[-1], dtype)
+        self.call(self.x, self.out, 1)
+        Z = logits(net, theta, self.x[np.newaxis])
+        e = np.exp(Z - Z.max(axis=0))
+        expected = e / e.sum(axis=0) if output == "softmax" else Z
+        assert_close(self.out, expected[:, 0], dtype)
+
+    def time_20000_calls(self, network, output, dtype):
+        self.call(self.x, self.out, CALLS)

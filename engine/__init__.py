@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
     from engine.network import Network as Network
+    from engine.network_function import compiled_forward as compiled_forward
     from engine.statistics.inference_on_parameters import Inference as Inference
     from engine.statistics.inference_on_parameters import inference as inference
     from engine.tables.conversion import convert_table as convert_table
@@ -41,6 +42,7 @@ _DEFINED_IN = {
     "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
     "TrainingWarning": "engine.estimators.diagnosis",
+    "compiled_forward": "engine.network_function",
     "convert_table": "engine.tables.conversion",
     "inference": "engine.statistics.inference_on_parameters",
     "load": "engine.model_files.save_load",
@@ -62,6 +64,7 @@ __all__ = [
     "Network",
     "TrainingWarning",
     "__version__",
+    "compiled_forward",
     "convert_table",
     "inference",
     "load",

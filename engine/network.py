@@ -11,7 +11,7 @@ from engine.boundary.samples import checked_samples
 from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
-from engine.losses import Loss, Quantile, chosen, default_for
+from engine.losses import Loss, chosen, default_for
 from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective, ReusableSums, forward
 from engine.sums.samples import Layers, Samples
@@ -108,7 +108,7 @@ class Network:
         return self._loss
 
     def _check_levels(self) -> None:
-        needed = self._loss.n_outputs if isinstance(self._loss, Quantile) else None
+        needed = self._loss.n_outputs
         if needed not in (None, self._sizes[-1]):
             raise ValueError(
                 f"A loss of {needed} quantiles needs {needed} output units, one for each level; "
@@ -161,11 +161,13 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_layers": None}
         del state["_spare"]
+        if self.loss == default_for(self.output):  # as in the files of earlier versions
+            del state["_loss"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _spare=ReusableSums())
-        self.__dict__.setdefault("_loss", default_for(self.output))  # of an earlier version
+        self.__dict__.setdefault("_loss", default_for(self.output))
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -329,6 +331,7 @@ class Network:
 
         `names` are what messages call X and Y. With `finite=False`, X may hold NaN and infinity.
         """
+        self.loss.require_function()
         checked = checked_samples(
             X,
             Y,
@@ -337,7 +340,7 @@ class Network:
             n_out=self.sizes[-1],
             output=self.output,
             loss=self.loss.row,
-            one_target=isinstance(self.loss, Quantile) and self.loss.n_outputs is not None,
+            one_target=self.loss.n_outputs is not None,
             names=names,
             finite=finite,
         )
@@ -368,7 +371,8 @@ class Network:
         Y : array_like (n_L, m), or (m,)
             Targets, one sample per column; (m,) for one output unit, or class codes 0 ... n_L - 1
             for a softmax output. Sigmoid targets lie between 0 and 1, softmax columns sum to 1,
-            exp targets are not negative.
+            exp targets are not negative, or above 0 for "gamma". Several quantiles have one target:
+            (m,) or (1, m).
         sample_weight : array_like (m,), optional
             Weights s_i, not negative, not all 0; 1 each where not given.
         alpha : float
@@ -398,7 +402,7 @@ class Network:
         come from pre-activations, never from a rounded activation. Sums run over chunks of 1024
         samples in the dtype of theta; the chunk sums are added in float64. NumPy's products go
         through BLAS, whose last bits may change with its number of threads. Equations F1 to F7,
-        L1 to L6, B1 to B10.
+        L1 to L15, B1 to B10.
 
         Examples
         --------

@@ -158,18 +158,16 @@ def accepted_step(model: Model, theta: Any, damping: Damping) -> Step:
     A = model.G(theta) + np.diag(model.alpha * model.R)
     mu, nu, undamped = damping
     if mu < 0:
-        mu = 1e-3 * float(np.diag(A).max())
+        mu = 1e-2 * float(np.diag(A).max())
     if undamped and np.linalg.matrix_rank(A) < len(A):
         undamped = False
     for n_rejected in range(100):
         taken = 0.0 if undamped else mu
         step = np.linalg.solve(A + taken * np.eye(len(A)), -g)  # N3
         rho = (before - model.E(theta + step)) / (step @ (taken * step - g) / 2)  # N4
-        if rho > 0:
+        if rho > (0.75 if undamped else 0):
             if not undamped:
                 mu, nu = mu * max(1 / 3, 1 - (2 * rho - 1) ** 3), 2.0  # N5
-            elif rho < 0.75:
-                mu, undamped = -1.0, False
             return Step(theta + step, Damping(mu, nu, undamped), n_rejected)
         if undamped:
             undamped = False

@@ -20,7 +20,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from engine import MLPClassifier, MLPRegressor, Network, save
+from engine import MLPClassifier, MLPRegressor, Network, losses, save
 from engine.tables.translation import Translation
 
 
@@ -44,6 +44,10 @@ def _settings() -> dict[str, Any]:
     return {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0}
 
 
+def _half_square(z: float, y: float) -> tuple[float, float]:
+    return (z - y) ** 2 / 2, z - y
+
+
 def _networks(folder: Path) -> None:
     network = Network((2, 4, 3, 1), hidden=("tanh", "sigmoid"), output="exp")
     for ending in ("safetensors", "onnx"):
@@ -61,6 +65,9 @@ def _estimators(folder: Path) -> None:
         "binary": MLPClassifier(early_stopping=True, **_settings()).fit(X, codes > 0),
         "labels": MLPClassifier(class_weight=None, **_settings()).fit(X, several),
         "numbers": MLPRegressor(**_settings()).fit(X.astype(float), X[:, :2].astype(float)),
+        "quantiles": MLPRegressor(losses.Quantile([0.1, 0.9]), **_settings()).fit(X, X[:, 0]),
+        "Huber": MLPRegressor(losses.Huber(0.5), **_settings()).fit(X, X[:, 0]),
+        "own loss": MLPRegressor(losses.Compiled(_half_square), **_settings()).fit(X, X[:, 0]),
     }
     for name, model in models.items():
         for ending in ("safetensors", "skops", "onnx"):

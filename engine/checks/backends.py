@@ -1,21 +1,17 @@
 """The backends against each other: the same equations in matrix algebra, as loops, and tiled."""
 
 import itertools
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
+from engine.checks.kinks import off_kinks
 from engine.checks.problem import CheckProblem, evenly_spread, parts_of
 from engine.checks.report import BACKENDS, Check, unusable, worst
-from engine.checks.rounding import SAFETY, perturbed, tolerance
+from engine.checks.rounding import perturbed, tolerance
 from engine.equations import backends
-from engine.equations.activations import activate_numpy
 from engine.equations.backends import Backend
-from engine.estimators.input_validation import Rows
 from engine.sums.chunks import ChunkSums
 from engine.sums.samples import Samples
 from engine.sums.workers import SPAN_SAMPLES
@@ -28,7 +24,7 @@ Figures = dict[str, dict[str, NDArray[Any]]]  # what is compared, place by place
 
 
 class BackendsCheck(NamedTuple):
-    """The checks, their number of rows, and how many rows were left out at a kink of relu."""
+    """The checks, their number of rows, and how many rows were left out at a kink."""
 
     checks: list[Check]
     n_rows: int
@@ -40,7 +36,7 @@ def check_backends(problem: CheckProblem, at: str) -> BackendsCheck:
     theta = problem.points[at]
     most = MULTIPLY_ADDS // problem.network.layers.multiply_adds
     rows = evenly_spread(problem.rows, min(max(most, FEWEST_ROWS), MOST_ROWS))
-    kept = off_kinks(problem, theta, rows)
+    kept = off_kinks(problem, theta, rows, list(perturbed(theta)))
     on_kinks = rows.n_rows - kept.n_rows
     samples = kept.samples(theta.dtype)
     found = {
@@ -94,39 +90,3 @@ def compare(
             deviation = float(apart.max())
             checks.append(Check(BACKENDS, at, what, deviation, allowed, where))
     return worst(checks)
-
-
-def off_kinks(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> Rows:
-    """The rows without a relu unit so near its kink that rounding decides on which side it is.
-
-    At the kink a unit may or may not count in the gradient, and neither is wrong.
-    """
-    if "relu" not in problem.network.hidden:
-        return rows
-    near = [pre_activations(problem, other, rows) for other in perturbed(theta)]
-    on_kink = np.zeros(rows.n_rows, bool)
-    for l, Z in enumerate(pre_activations(problem, theta, rows)):
-        if problem.network.hidden[l] == "relu":
-            moved_by = max(float(np.abs(other[l] - Z).max()) for other in near)
-            margin = SAFETY * math.sqrt(problem.network.sizes[l]) * moved_by
-            on_kink |= (np.abs(Z) <= margin).any(axis=0)
-    kept = np.flatnonzero(~on_kink)
-    if rows.weights is not None and not np.any(rows.weights[kept]):
-        return rows
-    return rows.chosen(kept) if len(kept) else rows
-
-
-def pre_activations(problem: CheckProblem, theta: NDArray[Any], rows: Rows) -> list[NDArray[Any]]:
-    """Z (n_l, m) of each hidden layer."""
-    layers = problem.network.views(theta)[:-1]
-    X = rows.X.astype(theta.dtype, copy=False)
-    A: Any = X.T.tocsc() if scipy.sparse.issparse(X) else X.T
-    found = []
-    activate: Callable[..., Any] = activate_numpy
-    with np.errstate(all="ignore"):
-        for (W, b), unit in zip(layers, problem.network.layers.units, strict=False):
-            Z = (W @ A) + b[:, np.newaxis]
-            A = np.empty_like(Z)
-            activate(unit, Z, A)
-            found.append(Z)
-    return found

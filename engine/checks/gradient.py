@@ -8,6 +8,9 @@ three quarters, is hidden by it, and D(h/2) is the slope. Where they do not, h i
 large, or a sample crosses the kink of a relu unit within the step. Then h is made shorter, until
 they agree or no step is left.
 
+If the loss has a kink where the prediction equals the target, rows that are within reach of it are
+left out beforehand: a fit ends at a point where many are.
+
 A kink at theta_p itself gives the same D at all steps; there the second differences tell: those of
 a smooth function are halved with h,
 
@@ -24,9 +27,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.checks.kinks import off_kinks
 from engine.checks.problem import CheckProblem, Part, evenly_spread, parts_of
 from engine.checks.report import GRADIENT, Check, unusable, worst
-from engine.checks.rounding import noise_of
+from engine.checks.rounding import noise_of, perturbed
 
 Cost = Callable[[NDArray[np.float64]], float]
 
@@ -65,6 +69,8 @@ class GradientCheck(NamedTuple):
         Entries left out since no step was short enough.
     blind : list of str
         Parts of which no difference stands out from its rounding.
+    on_ties : int
+        Rows left out since their prediction is so near the target, where the loss has a kink.
     """
 
     check: Check
@@ -72,6 +78,7 @@ class GradientCheck(NamedTuple):
     layers: list[tuple[int, int]]
     rough: int = 0
     blind: list[str] = []  # noqa: RUF012  # never written to
+    on_ties: int = 0
 
 
 def check_gradient(problem: CheckProblem, at: str) -> GradientCheck:
@@ -82,9 +89,10 @@ def check_gradient(problem: CheckProblem, at: str) -> GradientCheck:
     chosen = selection(parts, n_entries)
     counts = [(len(entries), part.size) for part, entries in zip(parts, chosen, strict=True)]
     layers = [(W[0] + b[0], W[1] + b[1]) for W, b in zip(counts[::2], counts[1::2], strict=True)]
-    objective = problem.objective(
-        evenly_spread(problem.rows, n_rows).samples(np.float64), problem.backend
-    )
+    rows = evenly_spread(problem.rows, n_rows)
+    kept = off_kinks(problem, theta, rows, list(perturbed(theta, STEPS[0])), of_relu=False)
+    on_ties = rows.n_rows - kept.n_rows
+    objective = problem.objective(kept.samples(np.float64), problem.backend)
     there, dtheta = objective.cost_and_gradient(theta)
     if not (math.isfinite(there) and np.isfinite(dtheta).all()):
         return GradientCheck(unusable(GRADIENT, at, "gradient", there), n_rows, layers)
@@ -104,7 +112,7 @@ def check_gradient(problem: CheckProblem, at: str) -> GradientCheck:
     if not found:
         why = "no step was short enough"
         found.append(Check(GRADIENT, at, "gradient", math.nan, math.nan, why))
-    return GradientCheck(worst(found), n_rows, layers, rough, blind)
+    return GradientCheck(worst(found), n_rows, layers, rough, blind, on_ties)
 
 
 def affordable(problem: CheckProblem) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from engine.boundary.samples import weights as checked_weights
 from engine.equations.backends import Backend
-from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.base import MultilayerPerceptron, with_function
 from engine.estimators.draws import Draws
 from engine.estimators.input_validation import Rows
 from engine.network import Network
@@ -71,7 +71,8 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
     if fitted:
         names = ("y", "the y of fit")
         rows = estimator._validation_rows(X, y, sample_weight, names)
-        network, dtype = estimator._network, estimator.coefs_[0].dtype
+        network = with_function(estimator._network, estimator._chosen_loss)
+        dtype = estimator.coefs_[0].dtype
     else:
         rows = copy._checked_rows(X, y, sample_weight, incremental=False, reset=True)
         network, dtype = copy._network_for(rows), rows.X.dtype

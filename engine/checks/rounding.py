@@ -18,13 +18,19 @@ DRAWS = 8
 SAFETY = 8.0  # times what is expected
 
 
-def perturbed(theta: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """theta with each entry moved at random by a unit in the last place, up or down."""
+def perturbed(theta: NDArray[Any], step: float | None = None) -> Iterator[NDArray[Any]]:
+    """theta with each entry moved at random by a unit in the last place, up or down.
+
+    With `step`, by so much, or by this share of an entry above 1.
+    """
     generator = np.random.default_rng(0)
     epsilon = np.finfo(theta.dtype).eps
     for _ in range(DRAWS):
         signs = generator.integers(0, 2, theta.size) * 2 - 1
-        yield (theta * (1 + signs * epsilon)).astype(theta.dtype)
+        if step is None:
+            yield (theta * (1 + signs * epsilon)).astype(theta.dtype)
+        else:
+            yield theta + signs * step * np.maximum(1, np.abs(theta))
 
 
 def noise_of(figure: Callable[[NDArray[Any]], float], theta: NDArray[Any]) -> float:

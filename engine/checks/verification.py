@@ -56,9 +56,9 @@ def verify(
     What rounding may do is measured, not guessed: by what changes when each parameter is moved by a
     unit in its last place. A step of a difference is shortened until the slopes of two steps agree;
     entries for which none is short enough, since a sample crosses a kink of a relu unit within each
-    of them, are left out and counted, as are rows so near a kink that backends may rightly disagree
-    there. Large networks are checked at some entries of each layer, drawn at random but always
-    alike; fewer rows than several threads share are repeated.
+    of them, are left out and counted, as are rows so near a kink, of a relu unit or of the loss,
+    that backends may rightly disagree there. Large networks are checked at some entries of each
+    layer, drawn at random but always alike; fewer rows than several threads share are repeated.
 
     Examples
     --------
@@ -132,6 +132,12 @@ def on_gradient(problem: CheckProblem, found: dict[str, GradientCheck]) -> list[
         f"{rows(first.n_rows, problem)}."
     ]
     for at, compared in found.items():
+        if compared.on_ties:
+            n = compared.on_ties
+            notes.append(
+                f"Gradient, {at}: {n} row{'s' * (n != 1)} left out, whose prediction is so near "
+                "the target that a step crosses the kink of the loss."
+            )
         if compared.rough:
             why = (
                 "each step there crosses a kink of a relu unit"
@@ -159,10 +165,16 @@ def on_backends(problem: CheckProblem, found: dict[str, BackendsCheck]) -> list[
         n = agreement.on_kinks
         if n:
             notes.append(
-                f"Implementations, {at}: {n} row{'s' * (n != 1)} left out, so near a kink of a "
-                "relu unit that rounding decides on which side."
+                f"Implementations, {at}: {n} row{'s' * (n != 1)} left out, so near a kink of "
+                f"{kinks_of(problem)} that rounding decides on which side."
             )
     return notes
+
+
+def kinks_of(problem: CheckProblem) -> str:
+    """Where the network or its loss has a kink."""
+    of_loss = ["the loss"] * problem.network.loss.row.has_kink
+    return " or ".join(["a relu unit"] * ("relu" in problem.network.hidden) + of_loss)
 
 
 def on_threads(problem: CheckProblem, found: ThreadsCheck) -> list[str]:

@@ -40,11 +40,17 @@ def evaluate(
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import read_table, sha256_of
     from engine.tables.messages import counted
-    from engine.tables.scores import baseline_predictions, scored
+    from engine.tables.scores import baseline_predictions, score_names, scored
 
     if picture is not None:
         check_can_be_saved(picture, force)
     loaded = models.read(model)
+    loss = loaded.loss
+    if picture is not None and loss is not None and loss.n_outputs is not None:
+        raise ValueError(
+            f"--picture shows one prediction a row, and {model.name} gives {loss.n_outputs} "
+            "quantiles: leave it out."
+        )
     check_fits_memory(table, TIMES_PREDICTED, IN_PARTS)
     read = read_table(table, loaded.missing)
     words = read.words.get(loaded.target.name, {})
@@ -67,12 +73,12 @@ def evaluate(
         "",
     )
     columns = {
-        "model": scored(task, rows.y, predicted),
-        baseline_name(loaded.baseline): scored(task, rows.y, plain),
+        "model": scored(task, rows.y, predicted, loss),
+        baseline_name(loaded.baseline): scored(task, rows.y, plain, loss),
     }
     if "held_out" in loaded.training.get("scores", {}):
         columns["held-out, in training"] = loaded.training["scores"]["held_out"]
-    show_scores(console, task, columns)
+    show_scores(console, score_names(task, loss), columns)
     console.print()
     console.print(_details(loaded, rows.y, predicted.values))
     if picture is not None:
@@ -85,11 +91,18 @@ def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") 
     import numpy as np
 
     from engine.cli.table_report import class_table, summary_table
+    from engine.equations.losses import QUANTILE
     from engine.tables.scores import class_scores
     from engine.tables.target import CLASSIFICATION
 
     if model.target.task == CLASSIFICATION:
         return class_table(class_scores(y, predicted))
+    if model.loss is not None and model.loss.row.code == QUANTILE:
+        shares = np.mean(y[:, np.newaxis] <= predicted.reshape(len(y), -1), axis=0)
+        levels = zip(model.loss.numbers, shares, strict=True)
+        return summary_table(
+            {f"rows up to quantile {level:g}": f"{share:.1%}" for level, share in levels}
+        )
     errors = np.abs(y - predicted)
     worst = int(errors.argmax())
     half, most = np.quantile(errors, [0.5, 0.9])

@@ -62,7 +62,7 @@ NAMES = LEARNING_CURVE, CONFUSION_MATRIX, RESIDUALS = (
 
 
 def draw_training(console: Console, trained: "TrainedTable", folder: Path) -> None:
-    """The learning curve, and the held-out rows' predictions."""
+    """The learning curve, and the held-out rows' predictions if there is one for each row."""
     from engine.tables import pictures
 
     network, name = trained.network, pictures.shown_name(trained.model.target.name, LONGEST)
@@ -76,7 +76,7 @@ def draw_training(console: Console, trained: "TrainedTable", folder: Path) -> No
         f"Learning to predict '{name}'",
     )
     save(console, lambda: pictures.learning_curve(*curve, path), path)
-    if trained.split.held_out and trained.held_out:
+    if trained.split.held_out and trained.held_out and trained.held_out.values.ndim == 1:
         draw_predictions(
             console, trained.model, trained.split.held_out.y, trained.held_out.values, folder, None
         )

@@ -40,9 +40,10 @@ def predict(
 ) -> None:
     """Predict the target for each row of a table: CSV on standard output, or a file.
 
-    For classes, the probability of each is added. The table needs the columns that the model was
-    trained on, in any order. Missing columns and columns of another type are refused by name, other
-    columns are ignored, and categories that were not in the training rows are counted.
+    For classes, the probability of each is added; quantiles have a column for each level. The table
+    needs the columns that the model was trained on, in any order. Missing columns and columns of
+    another type are refused by name, other columns are ignored, and categories that were not in the
+    training rows are counted.
     """
     from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
     from engine.cli.table_report import say_all
@@ -71,12 +72,20 @@ def predictions(
     model: "TableModel", predicted: "Predicted", kept: "list[pl.Series]"
 ) -> "pl.DataFrame":
     """The table of predictions: kept columns, prediction, probabilities."""
+    import numpy as np
     import polars as pl
 
+    from engine.equations.losses import QUANTILE
     from engine.tables.messages import quoted
     from engine.tables.scores import label_of
 
-    columns = [*kept, pl.Series(f"predicted_{model.target.name}", predicted.values)]
+    name = f"predicted_{model.target.name}"
+    columns = [*kept]
+    if model.loss is not None and model.loss.row.code == QUANTILE:
+        of_levels = zip(model.loss.numbers, np.atleast_2d(predicted.values.T), strict=True)
+        columns += [pl.Series(f"{name}_quantile_{level}", values) for level, values in of_levels]
+    else:
+        columns.append(pl.Series(name, predicted.values))
     if predicted.classes is not None and predicted.probabilities is not None:
         columns += [
             pl.Series(f"probability_{label_of(label)}", share)

@@ -151,6 +151,9 @@ OPTIONS = {
     "learning_rate_init": "--learning-rate",
     "max_iter": "--max-iter",
     "class_weight": "--class-weight",
+    "loss": "--loss",
+    "delta": "--delta",
+    "power": "--power",
 }
 # Other things in which a checkpoint or a converted table may differ.
 PARTS = {

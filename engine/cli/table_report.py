@@ -31,14 +31,16 @@ def summary_table(facts: Mapping[str, str]) -> Table:
 
 
 def show_scores(
-    out: console.Console, task: str, columns: Mapping[str, Mapping[str, float | None]]
+    out: console.Console,
+    names: Mapping[str, bool],
+    columns: Mapping[str, Mapping[str, float | None]],
 ) -> None:
-    """The scores, and why some are not defined."""
+    """The scores, and why some are not defined; `names` are those of `score_names`."""
     from engine.tables.messages import quoted
     from engine.tables.scores import NOT_DEFINED
 
-    out.print(score_table(task, columns))
-    for name in next(iter(columns.values())):
+    out.print(score_table(names, columns))
+    for name in names:
         where = [column for column, scores in columns.items() if scores[name] is None]
         if where:
             too_large = columns[where[0]].get("RMSE", 0) is None
@@ -46,16 +48,14 @@ def show_scores(
             out.print_lines(f"{name} is not defined for {quoted(where)}: {reason}.")
 
 
-def score_table(task: str, columns: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """A row for each score of the task, a column for each set of rows or predictor."""
-    from engine.tables.scores import CLASSIFICATION_SCORES, REGRESSION_SCORES
-    from engine.tables.target import CLASSIFICATION
-
-    known = CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES
+def score_table(
+    names: Mapping[str, bool], columns: Mapping[str, Mapping[str, float | None]]
+) -> Table:
+    """A row for each score, a column for each set of rows or predictor."""
     table = Table("score", "better", box=None, pad_edge=False)
     for name in columns:
         table.add_column(console.cell(name), justify="right")
-    for name, more_is_better in known.items():
+    for name, more_is_better in names.items():
         direction = "higher" if more_is_better else "lower"
         shown = [_shown(name, scores[name]) for scores in columns.values()]
         table.add_row(name, direction, *shown)
@@ -72,7 +72,8 @@ def baseline_name(known: dict[str, Any]) -> str:
     from engine.tables.scores import label_of
 
     if "mean" in known:
-        return f"always {known['mean']:.4g}"
+        constants = known.get("constants", [known["mean"]])
+        return f"always {', '.join(f'{one:.4g}' for one in constants)}"
     return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
 
 
@@ -151,6 +152,7 @@ def show_trained(
     `trained` has `network`, `resumed`, `seconds`, `compiled` and `scores`.
     """
     from engine.tables.messages import counted
+    from engine.tables.scores import score_names
     from engine.tables.translation import PART
 
     n_columns = sum(column.reading != PART for column in model.columns)
@@ -163,6 +165,7 @@ def show_trained(
                 "rows": rows,
                 "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
                 "task": f"{target.task} of {target.name!r}{classes}",
+                **({} if model.loss is None else {"loss": network._network.loss.in_words}),
                 "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
                 "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
                 f"{_best_epoch(network)}{trained.resumed}",
@@ -180,7 +183,7 @@ def show_trained(
             **columns,
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
-    show_scores(console, target.task, columns)
+    show_scores(console, score_names(target.task, model.loss), columns)
     console.print()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.console import Console, say
+from engine.cli.loss_options import Delta, Levels, LossName, LossOption, Power, loss_of
 from engine.cli.output_files import Force, ModelPlace
 from engine.cli.table_options import (
     NO_OPTIONS,
@@ -127,6 +128,10 @@ def train(
             help="Set a tenth of the rows aside for validation: yes, no, or auto, from 50 rows on.",
         ),
     ] = EarlyStopping.auto,
+    loss: LossOption = None,
+    quantile: Levels = None,
+    delta: Delta = None,
+    power: Power = None,
     class_weight: Annotated[
         Weights | None,
         typer.Option(
@@ -171,6 +176,7 @@ def train(
     from engine.tables.converted_table import open_table
     from engine.tables.csv_and_parquet import read_table, sha256_of
     from engine.tables.metadata import is_converted
+    from engine.tables.target import refuse_outside
     from engine.training.checkpoint import place_of
 
     if table.is_dir() and not is_converted(table) and on_disk is None:
@@ -204,6 +210,9 @@ def train(
     }
     if class_weight is not None:
         settings["class_weight"] = str(class_weight)
+    chosen_loss = loss_of(loss, quantile, delta, power)
+    if chosen_loss is not None:
+        settings["loss"] = chosen_loss
     console = Console()
     if is_converted(table) or on_disk is not None:
         if is_converted(table):
@@ -225,6 +234,7 @@ def train(
         show_converted(console, converted_table)
         stopping = EARLY_STOPPING[early_stopping]
         _check_weights(class_weight, converted_table.target)
+        _check_loss(loss, converted_table.target)
         on_disk_trained = train_on_disk(console, converted_table, settings, stopping, place)
         finish(on_disk_trained, checkpoint)
         return
@@ -235,13 +245,16 @@ def train(
         how.decimal and str(how.decimal), how.dates and str(how.dates),
     )  # fmt: skip
     _check_weights(class_weight, plan.target)
+    _check_loss(loss, plan.target)
+    if chosen_loss is not None:
+        refuse_outside(plan.target, float(plan.y.min()), chosen_loss)
     rows = fitting.split(plan, test_fraction, seed, EARLY_STOPPING[early_stopping])
     show_plan(console, plan)
     about = {
         "table": table.name,
         "table_sha256": sha256_of(table),
         "missing": words,
-        "settings": {name: value for name, value in settings.items() if name != "checkpoint"},
+        "settings": fitting.said_of(settings),
     }
     with at_command_line():
         trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
@@ -260,6 +273,16 @@ def _check_weights(class_weight: Weights | None, target: "Target") -> None:
         raise ValueError(
             f"--class-weight is for classes, and {target.name!r} is learnt as numbers: leave it "
             "out, or pass --task classification."
+        )
+
+
+def _check_loss(loss: LossName | None, target: "Target") -> None:
+    from engine.tables.target import CLASSIFICATION
+
+    if loss is not None and target.task == CLASSIFICATION:
+        raise ValueError(
+            f"--loss is for numbers, and {target.name!r} is learnt as classes: leave it out, or "
+            "pass --task regression."
         )
 
 

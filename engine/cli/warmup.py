@@ -105,10 +105,14 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
         # Kernels that are inlined into those of minibatches, called separately.
         _large_batches(network, dtype, options)
 
-    return [
+    def second_order() -> None:
+        train(network, X, Y, solver="lm", **options)
+
+    parts = [
         ("sgd and adam", minibatches),
         ("gd, lbfgs, gradients, prediction", whole_batches),
     ]
+    return parts + ([("lm", second_order)] if dtype == "float64" else [])  # always in float64
 
 
 def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:

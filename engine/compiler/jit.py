@@ -93,6 +93,14 @@ def compiled_once(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return kernel if numba.config.DISABLE_JIT else Kernel(kernel, OPTIONS, called=True)
 
 
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that only other compiled functions call; they inline its unoptimised instructions.
+
+    It is not kept on disk, so it may be a closure.
+    """
+    return function if numba.config.DISABLE_JIT else InlinedKernel(function, OPTIONS)
+
+
 def inlined(part: Callable[..., Any]) -> Callable[..., Any]:
     """Let Numba inline `part` into each kernel before types are inferred.
 

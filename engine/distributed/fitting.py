@@ -37,6 +37,7 @@ def fit(
         With solver="gd" or "lbfgs"; or "adam" or "sgd" with `batch_size` at least the number of
         rows. Early stopping and callbacks need rows in this process, and are refused. This
         process writes a `checkpoint`; a local fit can resume from it, and the other way round.
+        The function of a `losses.Compiled` goes to the workers as cloudpickle sends it.
     X : dask array or dataframe (n_samples, n_features)
         Never copied to this process, unless it has at most 1024 rows. Unknown lengths of
         partitions are computed.

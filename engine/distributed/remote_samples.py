@@ -69,6 +69,8 @@ class RemoteRows:
         Has the chunks built, in the dtype of training, and returns their `RemoteChunks`.
     begin_pass : callable
         Called before each pass over the rows.
+    n_outputs : int or None
+        As in `Rows`.
     """
 
     weights = None  # the weights stay with the rows, on the workers
@@ -80,8 +82,10 @@ class RemoteRows:
         targets: NDArray[Any],
         hold: Callable[[Any], RemoteChunks],
         begin_pass: Callable[[], Any],
+        n_outputs: int | None,
     ) -> None:
         self._shape = shape
+        self.n_outputs = n_outputs
         self.n_rows = shape[0]
         self.X = SimpleNamespace(shape=shape, dtype=dtype)
         self.targets = targets
@@ -132,13 +136,17 @@ class RemoteFit:
         self._eligible = eligible
         self._chunks: RemoteChunks | None = None
         self._n_passes = 0
+        self._n_outputs: int | None = None
 
     def rows(self, reset: bool) -> Any:
         """The rows, after the estimator has checked a few representative ones."""
         X, y, weights = standing_for(self._data, self._estimator)
         local = self._estimator._checked_rows(X, y, weights, incremental=False, reset=reset)
         shape = (self._data.n_rows, local.X.shape[1])
-        return RemoteRows(shape, local.X.dtype, local.targets, self._hold, self._begin_pass)
+        self._n_outputs = local.n_outputs
+        return RemoteRows(
+            shape, local.X.dtype, local.targets, self._hold, self._begin_pass, local.n_outputs
+        )
 
     def _hold(self, dtype: Any) -> RemoteChunks:
         estimator, data = self._estimator, self._data
@@ -147,6 +155,7 @@ class RemoteFit:
             dtype=np.dtype(dtype),
             labels=getattr(estimator, "_labels", None),
             class_weights=estimator._class_weights if weighs_classes else None,
+            n_outputs=self._n_outputs,
         )
         n_threads = estimator._threads_asked
         self._chunks = RemoteChunks(self._client, data, recipe, n_threads, self._eligible)

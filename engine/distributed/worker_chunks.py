@@ -37,11 +37,14 @@ class Recipe(NamedTuple):
     labels : Labels or None
         A classifier's; None for a regressor.
     class_weights : ClassWeights or None
+    n_outputs : int or None
+        As in `engine.estimators.input_validation.Rows`.
     """
 
     dtype: np.dtype[Any]
     labels: Labels | None
     class_weights: ClassWeights | None
+    n_outputs: int | None = None
 
 
 class Chunk(NamedTuple):
@@ -85,7 +88,8 @@ def build(
     if weights is not None:
         weights = weights.astype(recipe.dtype)
     try:
-        return Chunk(number, first, samples_of(inputs, targets, weights, recipe.dtype))
+        samples = samples_of(inputs, targets, weights, recipe.dtype, recipe.n_outputs)
+        return Chunk(number, first, samples)
     except ValueError as error:
         last = first + len(inputs) - 1
         raise ValueError(f"In rows {first} to {last}, counted from the first: {error}") from None

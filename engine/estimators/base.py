@@ -24,13 +24,14 @@ from engine.estimators.diagnosis import findings
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import refuse_too_few, scorer_of, split, validation_findings
+from engine.estimators.held_out import scorer_of, split, validation_findings
 from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.predictor import blocks_of
 from engine.estimators.progress_bar import progress_bar
 from engine.estimators.training import Trained, loss_so_far, settings_of, train
 from engine.estimators.watch import Epoch, FitWatch
+from engine.losses import Loss, WithoutFunction
 from engine.network import Network
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
@@ -92,8 +93,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Number of output units, and scikit-learn's name for them."""
 
     @abstractmethod
-    def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
-        """The default score of activations (m, n_outputs)."""
+    def _score_at(self, objective: Objective, theta: NDArray[Any], rows: Rows) -> float:
+        """The default score of rows, of which `objective` is the loss, for parameters theta."""
+
+    def _require_scorable(self, rows: Rows) -> None:
+        """ValueError if the default score is not defined for so few rows."""
 
     @abstractmethod
     def _labels_of(self, rows: Rows) -> Any:
@@ -299,7 +303,13 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
         sizes = (rows.X.shape[1], *hidden_sizes, self.n_outputs_)
-        return Network(sizes, hidden, parameters.OUTPUT_UNITS[self.out_activation_])
+        output = parameters.OUTPUT_UNITS[self.out_activation_]
+        return Network(sizes, hidden, output, self._chosen_loss)
+
+    @property
+    def _chosen_loss(self) -> Loss | None:
+        """The loss that the parameters ask for; None is the one of the output units."""
+        return None
 
     @property
     def _stochastic(self) -> bool:
@@ -359,12 +369,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 setattr(self, name, list(getattr(self, name)))
 
     def _require_same(self, network: Network) -> None:
-        if network != self._network:
+        known = with_function(self._network, network.loss)
+        if network != known:
+            loss = "loss, " if network.loss != known.loss else ""
             raise ValueError(
-                f"This estimator was fitted as {self._network} and cannot continue as {network}; "
-                "leave hidden_layer_sizes, activation, and the number of features and outputs as "
-                "they were, or fit anew with warm_start=False."
+                f"This estimator was fitted as {known} and cannot continue as {network}; "
+                f"leave {loss}hidden_layer_sizes, activation, and the number of features and "
+                "outputs as they were, or fit anew with warm_start=False."
             )
+        self._network = known
 
     def _own_held_out(self, validation: tuple[Any, Any, Any]) -> Rows | None:
         """The user's own validation rows, checked; or None."""
@@ -398,13 +411,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             y, labels = self._labels_of(held_out), getattr(self, "_labels", None)
             score = scorer_of(self.scoring, self._as_of, self._theta(), held_out, y, labels)
             return Validation(objective.cost, score)
-        if not hasattr(self, "_labels"):
-            refuse_too_few(held_out.n_rows, None)
+        self._require_scorable(held_out)
 
         def default_score(theta: NDArray[Any]) -> float:
-            activations = objective.forward(theta).T
             with np.errstate(all="ignore"):  # squares that overflow
-                return self._score_of(activations, held_out)
+                return self._score_at(objective, theta, held_out)
 
         return Validation(objective.cost, default_score)
 
@@ -716,6 +727,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def with_function(network: Network, loss: Loss | None) -> Network:
+    """The network of a model file with the function of its loss, if that is what was passed."""
+    known = network.loss
+    if loss is None or not isinstance(known, WithoutFunction) or known.as_json != loss.as_json:
+        return network
+    return Network(network.sizes, network.hidden, network.output, loss)
 
 
 class Snapshot:

@@ -27,6 +27,7 @@ from engine.estimators.prediction_diagnosis import (
     rare_classes,
 )
 from engine.estimators.predictor import RowClassifier
+from engine.sums.objective import Objective
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
@@ -464,7 +465,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _stratifies(self) -> bool:
         return self._labels.kind == BINARY
 
-    def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
+    def _score_at(self, objective: Objective, theta: NDArray[Any], rows: Rows) -> float:
+        activations = objective.forward(theta).T
         if self._labels.kind == MULTICLASS:
             return held_out.accuracy(activations.argmax(axis=1), rows.targets, rows.weights)
         if self._labels.kind == MULTILABEL:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.equations.activations import activate_numpy
+from engine.equations.losses import COMPILED, CROSS_ENTROPY
 from engine.equations.units import UNITS
 from engine.estimators.findings import Finding
 from engine.network import Network
@@ -26,7 +27,6 @@ SATURATED = "saturated: within 1 % of a limit for nearly all samples"
 MANY_UNITS = 0.9
 # Over fewer samples, units are idle by chance.
 FEWEST_SAMPLES = 20
-REGRESSION = ("identity", "exp")
 
 Parameters = NDArray[np.floating]
 Samples = NDArray[np.floating]
@@ -94,7 +94,8 @@ def findings(
     switch off hidden units. Standardise them: make_pipeline(StandardScaler(), MLPClassifier(...));
     MaxAbsScaler() leaves sparse X sparse.
     """
-    estimator = "MLPRegressor" if network.output in REGRESSION else "MLPClassifier"
+    of_classes = network.loss.row.code == CROSS_ENTROPY
+    estimator = "MLPClassifier" if of_classes else "MLPRegressor"
     rate = learning_rate if SOLVERS[solver].by_steps else None
     values = {"estimator": estimator, "rate": rate, "lower": None if rate is None else rate / 10}
     with np.errstate(all="ignore"):
@@ -215,8 +216,8 @@ def _seen(network: Network, curve: Sequence[float]) -> str | None:
     if not all(map(math.isfinite, curve)):
         epoch, loss = next((t, J) for t, J in enumerate(curve, 1) if not math.isfinite(J))
         return f"the loss is {loss:g} in epoch {epoch}"
-    if len(curve) < WINDOW:
-        return None
+    if len(curve) < WINDOW or network.loss.row.code == COMPILED:
+        return None  # what a user's own loss is at best is not known: it may be below 0
     first = curve[0]
     if sorted(curve)[-2] > RISE * first:  # one epoch alone may be chance
         return f"the loss rose from {first:.3g} in the first epoch to {max(curve):.3g} later"
@@ -249,6 +250,8 @@ def _lowest_and_last(curve: Sequence[float]) -> tuple[float, float]:
 
 def _uninformed(network: Network) -> float:
     """The loss of a classifier that gives all classes the same probability; else infinity."""
+    if network.loss.row.code != CROSS_ENTROPY:
+        return math.inf
     if network.output == "softmax":
         return math.log(network.sizes[-1])
-    return network.sizes[-1] * math.log(2) if network.output == "sigmoid" else math.inf
+    return network.sizes[-1] * math.log(2)

@@ -36,8 +36,8 @@ FREE = frozenset(
         "warm_start",
     }
 )
-# Parameters that stand in the identity in another form: as sizes and units, as weights.
-RESOLVED = frozenset({"activation", "class_weight", "hidden_layer_sizes"})
+# Parameters that stand in the identity in another form: as those of the network, as weights.
+RESOLVED = frozenset({"activation", "class_weight", "hidden_layer_sizes", "loss"})
 BEFORE = "a fit to go on from (warm_start)"
 
 

@@ -9,15 +9,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
+from sklearn.utils.stats import _weighted_percentile
 
+from engine.equations.losses import ABSOLUTE_ERROR, HUBER, WITH_KINK, sample_costs_numpy
+from engine.equations.units import UNITS
 from engine.estimators.findings import Finding
 from engine.estimators.input_validation import Rows
 from engine.estimators.labels import MULTILABEL, Labels
+from engine.losses import Loss
 from engine.system.mapped_files import check_copy_fits
 
-LEAST_FOR_R2 = 2  # rows
+LEAST_FOR_R2 = 2  # rows, and for D^2
 # With fewer held-out rows, a score that decides when to stop is noise: on 20 rows, an accuracy of
 # 0.9 has a standard error of 0.07, and one row is 0.05 (docs/decisions/0016-diagnosis.md).
 FEW_ROWS = 20
@@ -54,14 +59,16 @@ def split(
             "dataset."
         )
     weights = halves[4:] or (None, None)
-    training, held_out = (Rows(halves[h], halves[2 + h], weights[h]) for h in (0, 1))
+    training, held_out = (
+        Rows(halves[h], halves[2 + h], weights[h], rows.n_outputs) for h in (0, 1)
+    )
     return training, held_out
 
 
-def refuse_too_few(n_rows: int, asked: Any) -> None:
-    """Refuse validation rows for which R^2, or the given scoring, is not defined."""
+def refuse_too_few(n_rows: int, score: str) -> None:
+    """Refuse validation rows for which the default score of a regressor is not defined."""
     if n_rows < LEAST_FOR_R2:
-        raise ValueError(_undefined_score(asked, n_rows, [], several=False))
+        raise ValueError(_undefined_score(score, n_rows, [], several=False))
 
 
 def scorer_of(
@@ -111,7 +118,8 @@ def scorer_of(
             scored = math.nan
         if math.isnan(scored):
             several = labels is not None and labels.kind == MULTILABEL
-            raise ValueError(_undefined_score(scoring, rows.n_rows, absent, several))
+            asked = f"scoring={scoring!r}"
+            raise ValueError(_undefined_score(asked, rows.n_rows, absent, several))
     return score
 
 
@@ -195,9 +203,8 @@ def _with_all_classes(scorer: Any, labels: Labels) -> Any:
     return scorer
 
 
-def _undefined_score(scoring: Any, n_rows: int, absent: list[Any], several: bool) -> str:
+def _undefined_score(asked: str, n_rows: int, absent: list[Any], several: bool) -> str:
     """A message: the score cannot be computed on the held-out rows, why, and what to do."""
-    asked = "R^2" if scoring is None else f"scoring={scoring!r}"
     held_out = f"{n_rows} held-out row{'s' * (n_rows > 1)}"
     if not absent:
         return (
@@ -242,3 +249,58 @@ def r2(predicted: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -
     outputs = np.where(residual == 0, 1.0, 0.0)
     outputs[varies] = 1 - residual[varies] / total[varies]
     return float(outputs.mean())
+
+
+def d2(loss: Loss, predicted: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> float:
+    """The share of the deviance that predictions (m, n_L) explain; NaN if one is not finite.
+
+    D^2 = 1 - J(predictions) / J(the best constant), the mean over outputs. Of several quantiles of
+    a target (m, 1), both J are sums over the levels. An output that does not vary counts 1 if it
+    is predicted exactly, else 0.
+    """
+    if len(y) < LEAST_FOR_R2 or not np.isfinite(predicted).all():
+        return float("nan")
+    s = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    if not (s > 0).any():
+        return float("nan")
+    y = np.broadcast_to(y.astype(np.float64, copy=False), predicted.shape)
+    best = np.array([[best_constant(loss, j, y[:, j], s) for j in range(y.shape[1])]])
+    with np.errstate(all="ignore"):
+        left = cost_sums(loss, predicted.astype(np.float64), y, s)
+        total = cost_sums(loss, np.broadcast_to(best, y.shape), y, s)
+    varies, exact = np.ptp(y[s > 0], axis=0) > 0, (predicted == y)[s > 0].all(axis=0)
+    if loss.n_outputs is not None:
+        left, total = left.sum(keepdims=True), total.sum(keepdims=True)
+        varies, exact = varies[:1], exact.all(keepdims=True)
+    outputs = np.where(exact, 1.0, 0.0)
+    outputs[varies] = 1 - left[varies] / total[varies]
+    return float(outputs.mean())
+
+
+def best_constant(loss: Loss, j: int, y: NDArray[Any], s: NDArray[Any]) -> float:
+    """The prediction of output j that has the least cost if it is the same for all y (m,)."""
+    code, number = loss.row.code, loss.for_kernels(j + 1).parameter[j]
+    if code in WITH_KINK:
+        level = 0.5 if code == ABSOLUTE_ERROR else number
+        return float(_weighted_percentile(y, s, 100 * level, average=True))
+    if code == HUBER:
+        lowest, highest = float(y.min()), float(y.max())
+        if lowest == highest:
+            return lowest
+        exact = max(1e-15 * (highest - lowest), float(np.finfo(np.float64).tiny))
+        return float(
+            brentq(lambda c: s @ np.clip(c - y, -number, number), lowest, highest, xtol=exact)
+        )
+    return float(np.average(y, weights=s))
+
+
+def cost_sums(loss: Loss, A: NDArray[Any], y: NDArray[Any], s: NDArray[Any]) -> NDArray[np.float64]:
+    """sum_i s_i J_i of each output (n_L,), from predictions and targets (m, n_L)."""
+    kernel, unit = loss.for_kernels(A.shape[1]), UNITS[loss.output].code
+    Z = np.log(A) if loss.output == "exp" else A
+    sums = []
+    for j in range(A.shape[1]):
+        one = kernel._replace(parameter=kernel.parameter[[j]])
+        costs = sample_costs_numpy(one, unit, Z[None, :, j], y[None, :, j])  # type: ignore[no-untyped-call]
+        sums.append(np.sum(s[s > 0] * costs[s > 0]))
+    return np.array(sums)

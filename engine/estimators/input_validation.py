@@ -134,11 +134,14 @@ class Rows(NamedTuple):
     targets : ndarray
         Class codes (m,) int32 for a softmax output, else numbers (m, n_outputs).
     weights : ndarray (m,) or None
+    n_outputs : int or None
+        How many output units have the same target, of one column; None if each has its own.
     """
 
     X: Any
     targets: NDArray[Any]
     weights: NDArray[Any] | None
+    n_outputs: int | None = None
 
     @property
     def n_rows(self) -> int:
@@ -147,12 +150,12 @@ class Rows(NamedTuple):
     def chosen(self, numbers: NDArray[Any]) -> "Rows":
         """The rows with these numbers, which may repeat."""
         weights = None if self.weights is None else self.weights[numbers]
-        return Rows(self.X[numbers], self.targets[numbers], weights)
+        return Rows(self.X[numbers], self.targets[numbers], weights, self.n_outputs)
 
     def samples(self, dtype: Any) -> Samples:
         """The rows as samples in columns, in float32 or float64."""
         weights = checked_weights(self.weights, self.n_rows, dtype)
-        return samples_of(self.X, self.targets, weights, dtype)
+        return samples_of(self.X, self.targets, weights, dtype, self.n_outputs)
 
     def sample(
         self, most: int, dtype: Any
@@ -167,12 +170,21 @@ class Rows(NamedTuple):
         return evenly_spread(self.X, most, dtype)
 
 
-def samples_of(X: Any, targets: NDArray[Any], weights: NDArray[Any] | None, dtype: Any) -> Samples:
+def samples_of(
+    X: Any,
+    targets: NDArray[Any],
+    weights: NDArray[Any] | None,
+    dtype: Any,
+    n_outputs: int | None = None,
+) -> Samples:
     """Rows as samples in columns, in float32 or float64; the weights are checked already."""
     inputs = inputs_of(X, dtype)
     if targets.ndim == 1:
         return Samples(inputs, None, targets, weights)
-    return Samples(inputs, float_array("y", targets, dtype).T, None, weights)
+    Y = float_array("y", targets, dtype).T
+    if n_outputs is not None:
+        Y = np.broadcast_to(Y, (n_outputs, Y.shape[1]))
+    return Samples(inputs, Y, None, weights)
 
 
 def inputs_of(X: Any, dtype: Any) -> Inputs:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from engine.estimators.findings import Finding
+from engine.estimators.held_out import best_constant, cost_sums
+from engine.losses import Loss
 
 # A class is rare if it has less than this share of the rows that each of equal classes has.
 SHARE = 0.5
@@ -157,6 +159,7 @@ def unscaled_targets(
     targets: NDArray[np.floating],
     predicted: NDArray[np.floating],
     weights: NDArray[np.floating] | None = None,
+    loss: Loss | None = None,
 ) -> list[Finding]:
     """A finding if an output is not scaled, and is predicted much worse than it could be.
 
@@ -165,7 +168,10 @@ def unscaled_targets(
     X : ndarray (n_0, m)
         Some of the training samples, one per column.
     targets, predicted : ndarray (m, n_outputs)
+        Targets may be (m, 1) for several quantiles of one target.
     weights : ndarray (m,), optional
+    loss : Loss, optional
+        What was minimised, if not the squared error: then D^2 is compared, and not R^2.
 
     Returns
     -------
@@ -182,22 +188,33 @@ def unscaled_targets(
     of the predictions for training rows is -11.6, where a straight line has 1.
     """
     s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
-    y, p = targets.astype(np.float64), predicted.astype(np.float64)
+    p = predicted.astype(np.float64)
+    y = np.broadcast_to(targets.astype(np.float64), p.shape)
     with np.errstate(all="ignore"):
         size, means, spreads, off = _scales(y, s)
         if not off.any():
             return []
-        misfit = np.average((y / size - p / size) ** 2, axis=0, weights=s) / spreads**2
+        if loss is None:
+            misfit = np.average((y / size - p / size) ** 2, axis=0, weights=s) / spreads**2
+        else:
+            misfit = _misfit(loss, p, y, s)
         r2 = 1 - np.where(np.isfinite(misfit), misfit, np.inf)
         suspect = off & (r2 < 1 - DEFICIT)
         if not suspect.any():
             return []
-        line = _r2_of_a_line(X.T.astype(np.float64), (y / size - means) / spreads, s, suspect)
+        rows, scaled = X.T.astype(np.float64), (y / size - means) / spreads
+        line = _r2_of_a_line(rows, scaled, s, suspect)
+        if loss is not None:
+            line = _d2_of_a_line(loss, rows, y, s, suspect & (line > 0))
         poor = suspect & (r2 < line - DEFICIT)
     if not poor.any():
         return []
     worst = int(np.where(poor, r2, np.inf).argmin())
-    return [_finding(means * size, spreads * size, r2, line, worst)]
+    one_target = loss is not None and loss.n_outputs is not None
+    about = slice(worst, worst + 1) if one_target else slice(None)
+    means, spreads, r2, line = (one[about] for one in (means * size, spreads * size, r2, line))
+    score = "R^2" if loss is None else "D^2"
+    return [_finding(means, spreads, r2, line, 0 if one_target else worst, score)]
 
 
 def is_off_scale(targets: NDArray[np.floating], weights: NDArray[np.floating] | None) -> bool:
@@ -249,7 +266,36 @@ def _r2_of_a_line(X: Columns, y: Columns, s: Columns, wanted: NDArray[np.bool_])
     return line
 
 
-def _finding(means: Columns, spreads: Columns, r2: Columns, line: Columns, worst: int) -> Finding:
+def _misfit(loss: Loss, predicted: Columns, y: Columns, s: Columns) -> Columns:
+    """The cost of predictions for each output, in that of the best constant."""
+    best = [best_constant(loss, j, y[:, j], s) for j in range(y.shape[1])]
+    least = cost_sums(loss, np.broadcast_to(best, y.shape), y, s)
+    share: Columns = cost_sums(loss, predicted, y, s) / least
+    return share
+
+
+def _d2_of_a_line(
+    loss: Loss, X: Columns, y: Columns, s: Columns, wanted: NDArray[np.bool_]
+) -> Columns:
+    """D^2 of the line of least squares, moved to where its cost is least; at least 0."""
+    n, k = X.shape
+    line = np.zeros(y.shape[1])
+    if not wanted.any():
+        return line
+    scale = np.abs(X).max(axis=0)
+    scale[scale == 0] = 1
+    A, root = np.column_stack([X / scale, np.ones(n)]), np.sqrt(s)[:, None]
+    straight = A @ np.linalg.lstsq(A * root, y * root, rcond=None)[0]
+    for j in range(y.shape[1]):
+        straight[:, j] += best_constant(loss, j, y[:, j] - straight[:, j], s)
+    left = _misfit(loss, straight, y, s) * (n - 1) / (n - k - 1)
+    line[wanted] = np.maximum(0, 1 - left[wanted])
+    return line
+
+
+def _finding(
+    means: Columns, spreads: Columns, r2: Columns, line: Columns, worst: int, score: str
+) -> Finding:
     n_outputs = len(means)
     name = "y" if n_outputs == 1 else f"column {worst} of y"
     mean = 0.0 if abs(means[worst]) < 1e-3 * spreads[worst] else means[worst]
@@ -258,8 +304,8 @@ def _finding(means: Columns, spreads: Columns, r2: Columns, line: Columns, worst
         beside = f" beside one of {spreads.max():.3g} (column {int(spreads.argmax())})"
     straight = f", where a straight line has {line[worst]:.2g}" if line[worst] > 0 else ""
     return Finding(
-        f"The target is not scaled: {name} has a mean of {mean:.3g} and a standard "
-        f"deviation of {spreads[worst]:.3g}{beside}, and R^2 of the predictions for training rows "
+        f"The target is not scaled: {name} has a mean of {mean:.3g} and a standard deviation of "
+        f"{spreads[worst]:.3g}{beside}, and {score} of the predictions for training rows "
         f"is {round(float(r2[worst]), 2) + 0.0:.3g}{straight}.",
         "scale the target",
     )

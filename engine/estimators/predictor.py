@@ -44,6 +44,7 @@ class RowRegressor(RowPredictor):
         Returns
         -------
         y : float, or ndarray (n_outputs,) where there are several outputs
+            Several quantiles are in order.
 
         Raises
         ------
@@ -51,7 +52,7 @@ class RowRegressor(RowPredictor):
             For another shape, and for NaN or infinity.
         """
         output = self._forward(row)
-        return output[0] if len(output) == 1 else output
+        return output[0] if len(output) == 1 else self._network.loss.predictions(output)
 
 
 class RowClassifier(RowPredictor):

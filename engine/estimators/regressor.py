@@ -1,39 +1,53 @@
 """MLPRegressor."""
 
+import warnings
 from typing import Any
 
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.equations.losses import LOSSES
+from engine.boundary.samples import outside
+from engine.equations.losses import COMPILED, LOSSES, POISSON, SQUARED_ERROR
 from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
-from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron
+from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron, with_function
 from engine.estimators.findings import Finding
 from engine.estimators.input_validation import Rows, validated, validated_weights
 from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
 from engine.estimators.predictor import RowRegressor
+from engine.losses import Loss
+from engine.sums.objective import Objective
 
-# The losses of a regressor; the others are for probabilities.
-LOSSES_OF_NUMBERS = [loss for loss in LOSSES.values() if loss.high > 1]
+# The losses of a regressor that have a name; the others are for probabilities, or lack a number.
+LOSSES_OF_NUMBERS = [
+    loss.name
+    for loss in LOSSES.values()
+    if loss.high > 1 and loss.code != COMPILED and (loss.parameter is not None or not loss.number)
+]
+SCORED_BY_R2 = (SQUARED_ERROR, POISSON)  # as in scikit-learn
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     """A neural network that predicts numbers: scikit-learn's `MLPRegressor`, faster.
 
-    It minimises half the squared error (equation L3), or half the Poisson deviance of an
-    exponential output (L4), for one output or several. Parameters, attributes, warnings, errors and
-    numbers are scikit-learn 1.9's: for the same `random_state` the losses, coefficients and
-    predictions are equal to rounding.
+    It minimises half the squared error (equation L3), or another loss, for one output or several.
+    Parameters, attributes, warnings, errors and numbers are scikit-learn 1.9's: for the same
+    `random_state` the losses, coefficients and predictions are equal to rounding.
 
     Parameters
     ----------
-    loss : "squared_error" or "poisson", default="squared_error"
-        "poisson" needs y that is not negative.
+    loss : str or one of engine.losses, default="squared_error"
+        "squared_error"; "absolute_error", "huber" (delta 1) and "quantile" (the median), which
+        outliers pull less (L7, L8); "poisson" for counts, y >= 0 (L4), and "gamma" for positive
+        amounts, y > 0 (L9), whose predictions are positive. Or `losses.Huber(delta)`,
+        `losses.Quantile(level)`, `losses.Tweedie(power)` for y >= 0 (L10), or
+        `losses.Compiled(function)`, a function of your own (L15). With
+        `losses.Quantile([0.1, 0.5, 0.9])`, y has one column, and predictions one for each level.
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; () for none.
     activation : str or sequence of str, default="relu"
@@ -103,8 +117,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         Seconds after which no further step begins.
     scoring : str, callable or None, default=None
         The score of early stopping, as in `sklearn.model_selection.cross_val_score`; one of your
-        own must take `sample_weight` if there are weights. None is
-        R^2.
+        own must take `sample_weight` if there are weights. None is what `score` gives.
     checkpoint : Checkpoint or path, default=None
         A file that `fit` is saved to, every 30 seconds or as the `engine.Checkpoint` says. If a fit
         was stopped at any moment, the same call with the same data and parameters resumes it, and
@@ -177,12 +190,12 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions({loss.name for loss in LOSSES_OF_NUMBERS})],
+        "loss": [StrOptions(set(LOSSES_OF_NUMBERS)), Loss],
     }
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: str | Loss = "squared_error",
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,
@@ -279,7 +292,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         Returns
         -------
         y : ndarray (n_samples,), or (n_samples, n_outputs)
-            Of the dtype that the network was trained in.
+            Of the dtype that the network was trained in. Several quantiles of a row are in order.
 
         Notes
         -----
@@ -287,12 +300,37 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         grows with their number.
         """
         activations = self._activations(X)
-        return activations[:, 0] if self.n_outputs_ == 1 else activations
+        if self.n_outputs_ == 1:
+            return activations[:, 0]
+        return self._network.loss.predictions(activations)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R^2 of the predictions for X; parameters as for `fit`."""
+        """How good the predictions for X are; parameters as for `fit`.
+
+        Returns
+        -------
+        score : float
+            With "squared_error" and "poisson" R^2, as in scikit-learn. With other losses the share
+            of the deviance that is explained, D^2 = 1 - J(predictions) / J(the best constant), as
+            `sklearn.metrics.d2_pinball_score`, `d2_absolute_error_score` and `d2_tweedie_score`;
+            of several outputs, their mean; of several quantiles, with J summed over the levels.
+            With a `losses.Compiled`, minus its mean.
+        """
         refuse_dates("y", y)
-        return float(super().score(X, y, sample_weight))
+        check_is_fitted(self)
+        network = with_function(self._network, self._chosen_loss)
+        loss = network.loss
+        if loss.row.code in SCORED_BY_R2:
+            return float(super().score(X, y, sample_weight))
+        rows = self._rows_for(loss, X, y, sample_weight, reset=False)
+        self._require_outputs(rows, ("y", "the y of fit"))
+        if rows.n_rows < held_out.LEAST_FOR_R2 and loss.row.code != COMPILED:
+            message = "D^2 score is not well-defined with less than two samples."
+            warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
+            return float("nan")
+        samples = rows.samples(self._dtype)
+        objective = Objective(self._backend, network.layers, samples, n_threads=self._threads_asked)
+        return self._score_at(objective, self._theta(), rows)
 
     def predictor(self) -> RowRegressor:
         """The fitted network for one row at a time, in microseconds.
@@ -314,48 +352,90 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         check_is_fitted(self)
         return RowRegressor(self._network, self._theta())
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        row = self.loss.row if isinstance(self.loss, Loss) else LOSSES.get(str(self.loss))
+        tags.target_tags.positive_only = row is not None and row.low == 0
+        return tags
+
     # What the base class calls.
 
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
+        return self._rows_for(self._chosen_loss, X, y, sample_weight, reset=reset)
+
+    @property
+    def _chosen_loss(self) -> Loss:
+        loss = self.loss if isinstance(self.loss, Loss) else Loss(self.loss)
+        if loss.row.high <= 1:
+            raise ValueError(
+                f"loss={loss!r} is for probabilities of classes, which an MLPClassifier learns."
+            )
+        return loss
+
+    def _rows_for(self, loss: Loss, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Rows:
+        """Checked rows with targets that a loss takes."""
+        loss.require_function()
         X, y = validated(self, X, y, reset=reset, y_numeric=True)
         y = y.reshape(len(y), -1)
-        smallest = y.min()
-        if smallest < LOSSES[self.loss].low:
+        if outside(y, loss.row):
+            wanted = "that is not negative" if loss.row.low_included else f"above {loss.row.low:g}"
             raise ValueError(
-                f"loss={self.loss!r} needs y that is not negative; its smallest entry is "
-                f"{smallest:g}."
+                f"loss={loss.name!r} needs y {wanted}; its smallest entry is {y.min():g}."
             )
-        return Rows(X, y, validated_weights(sample_weight, X))
+        if loss.n_outputs is not None and y.shape[1] > 1:
+            raise ValueError(
+                f"A loss of {loss.n_outputs} quantiles needs y of one column; y has {y.shape[1]}. "
+                "Fit an estimator for each column."
+            )
+        return Rows(X, y, validated_weights(sample_weight, X), loss.n_outputs)
+
+    def _require_outputs(self, rows: Rows, names: tuple[str, str]) -> None:
+        """ValueError if y has other columns than that of the fit; `names` are those of both."""
+        n_targets = rows.n_outputs or rows.targets.shape[1]
+        if n_targets != self.n_outputs_:
+            raise ValueError(
+                f"{names[0]} has {n_targets} outputs, but {names[1]} has {self.n_outputs_}."
+            )
 
     def _validation_rows(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("y_val", "y")
     ) -> Rows:
         rows = self._checked_rows(X, y, sample_weight, incremental=False, reset=False)
-        if rows.targets.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"{names[0]} has {rows.targets.shape[1]} outputs, but {names[1]} has "
-                f"{self.n_outputs_}."
-            )
+        self._require_outputs(rows, names)
         return rows
 
     def _outputs(self, rows: Rows) -> tuple[int, str]:
-        return rows.targets.shape[1], UNITS[LOSSES[self.loss].units[0]].sklearn
+        n_outputs = rows.n_outputs or rows.targets.shape[1]
+        return n_outputs, UNITS[self._chosen_loss.output].sklearn
 
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
-        if self.out_activation_ != "identity":
-            return []  # the network learns the logarithm of the mean, which is never large
+        loss = self._network.loss
+        if self.out_activation_ != "identity" or loss.row.code == COMPILED:
+            return []  # it learns the logarithm of the mean, never large, or what is not known
         X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
         if not is_off_scale(targets, weights):
             return []  # before the predictions are computed
-        return unscaled_targets(X, targets, self._outputs_of(X), weights)
+        other = None if loss.row.code == SQUARED_ERROR else loss
+        return unscaled_targets(X, targets, self._outputs_of(X), weights, other)
 
     def _stratifies(self) -> bool:
         return False
 
-    def _score_of(self, activations: NDArray[Any], rows: Rows) -> float:
-        return held_out.r2(activations, rows.targets, rows.weights)
+    def _score_at(self, objective: Objective, theta: NDArray[Any], rows: Rows) -> float:
+        loss = self._network.loss
+        if loss.row.code == COMPILED:
+            return -objective.cost(theta)
+        predicted = loss.predictions(objective.forward(theta).T)
+        if loss.row.code in SCORED_BY_R2:
+            return held_out.r2(predicted, rows.targets, rows.weights)
+        return held_out.d2(loss, predicted, rows.targets, rows.weights)
+
+    def _require_scorable(self, rows: Rows) -> None:
+        code = self._network.loss.row.code
+        if code != COMPILED:
+            held_out.refuse_too_few(rows.n_rows, "R^2" if code in SCORED_BY_R2 else "D^2")
 
     def _labels_of(self, rows: Rows) -> Any:
         return rows.targets[:, 0] if rows.targets.shape[1] == 1 else rows.targets

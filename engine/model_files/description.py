@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
+from engine.model_files import stored_loss
 from engine.model_files.safe_reading import parsed
 
 FORMAT, FORMAT_VERSION = "mlp-engine", "1"
@@ -30,7 +31,7 @@ OUTPUTS = {
     BINARY: ("sigmoid",),
     MULTICLASS: ("softmax",),
     MULTILABEL: ("sigmoid",),
-    REGRESSOR: ("identity", "exp"),
+    REGRESSOR: ("identity", "exp", "sigmoid"),  # the last with a loss of the user's own
     NETWORK: OUTPUT_UNITS,
 }
 MOST_WIDE = 1 << 16  # characters of a label that is kept in an array of text
@@ -59,6 +60,8 @@ class Description:
         "parameters" and "fitted" numbers of an estimator, to continue its training.
     versions : dict
         Of the packages that wrote it.
+    loss : dict or None
+        As in stored_loss.py; None is the one that belongs to the output.
     """
 
     sizes: tuple[int, ...]
@@ -72,6 +75,13 @@ class Description:
     feature_names: tuple[str, ...] = ()
     estimator: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=lambda: versions())
+    loss: dict[str, Any] | None = None
+
+    @property
+    def n_levels(self) -> int:
+        """The quantiles that it predicts of one target; 0 if it predicts something else."""
+        levels = [] if self.loss is None else self.loss.get("numbers", [])
+        return len(levels) if self.kind == REGRESSOR and len(levels) > 1 else 0
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -87,7 +97,8 @@ class Description:
     def in_words(self) -> str:
         """The network, as its repr has it."""
         hidden = ", ".join(dict.fromkeys(self.hidden)) + " hidden units, " if self.hidden else ""
-        return f"{'-'.join(map(str, self.sizes))}: {hidden}{self.output} output, {self.dtype}"
+        loss = "" if self.loss is None else f"{stored_loss.in_words(self.loss)}, "
+        return f"{'-'.join(map(str, self.sizes))}: {hidden}{self.output} output, {loss}{self.dtype}"
 
     @property
     def classes_dtype(self) -> str:
@@ -111,6 +122,8 @@ class Description:
             "dtype": self.dtype,
             "predictions": self.meaning,
         }
+        if self.loss is not None:
+            found["loss"] = _text(self.loss)
         if self.classes is not None:
             found["labels"] = self.labels
             found["classes"] = _text(self.classes.tolist())
@@ -137,6 +150,10 @@ class Description:
             )
         if self.labels == MULTILABEL:
             return "Output j is the probability of label j, which is given where it is above 0.5."
+        if self.n_levels:
+            return (
+                "The outputs, sorted from the lowest, are the quantiles of the levels of the loss."
+            )
         if self.kind == REGRESSOR:
             return "Output j is the prediction of target j."
         return "The activations of the output layer."
@@ -162,6 +179,10 @@ def described(metadata: Mapping[str, str]) -> Description:
     classes = _classes(metadata, sizes[-1]) if kind == CLASSIFIER else None
     labels = metadata["labels"] if kind == CLASSIFIER else ""
     _require(metadata["output"] in OUTPUTS[labels or kind], f"output {metadata['output']:.60}")
+    loss = parsed(metadata["loss"]) if "loss" in metadata else None
+    own = kind != CLASSIFIER and stored_loss.is_loss(loss, metadata["output"], sizes[-1])
+    _require(own or "loss" not in metadata, f"loss {metadata.get('loss', ''):.60}")
+    _require(loss is not None or (kind, metadata["output"]) != (REGRESSOR, "sigmoid"), "output")
     names = _texts("feature_names", metadata.get("feature_names", "[]"))
     _require(len(names) in (0, sizes[0]), f"{len(names)} names of {sizes[0]} features")
     estimator = parsed(metadata.get("estimator", "{}"))
@@ -178,6 +199,7 @@ def described(metadata: Mapping[str, str]) -> Description:
         feature_names=names,
         estimator=estimator,
         versions=_versions_of(metadata["versions"]),
+        loss=loss,
     )
     _require(found.meaning == metadata["predictions"], "what predictions mean")
     return found

@@ -27,6 +27,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from engine.equations.losses import KernelLoss
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.parameters import OUTPUT_UNITS
@@ -127,7 +128,7 @@ def check_network(network: Any) -> None:
     layers: Network = network._network
     if type(layers) is not Network:
         raise ValueError(f"a network was expected; came {type(layers).__name__}")
-    if Network(layers.sizes, layers.hidden, layers.output) != layers:
+    if Network(layers.sizes, layers.hidden, layers.output, layers.loss) != layers:
         raise ValueError("layers that make no sense")
     sizes = layers.sizes
     pairs = _parameters(network)
@@ -144,24 +145,31 @@ def check_network(network: Any) -> None:
         raise ValueError(f"an output {network.out_activation_!r:.40} of {layers}")
     if isinstance(network, MLPClassifier):
         _check_labels(network, sizes[-1], layers.output)
+    elif layers.loss.row.high <= 1:
+        raise ValueError(f"a regressor of {layers}")
 
 
 def _check_layers(layers: Network) -> None:
     """ValueError for layers that differ from what the sizes and units say."""
-    own = Network(layers.sizes, layers.hidden, layers.output)
+    own = Network(layers.sizes, layers.hidden, layers.output, layers.loss)
     # None, or what a network that was used derives from its sizes and units.
     kept: Any = layers._layers
     derived = kept is None or (
         type(kept) is Layers
+        and type(kept.loss) is KernelLoss
         and all(
             type(part) is type(right)
             and np.asarray(part).dtype == np.asarray(right).dtype
             and np.array_equal(np.asarray(part), np.asarray(right))
-            for part, right in zip(kept, own.layers, strict=True)
+            for part, right in zip(_parts(kept), _parts(own.layers), strict=True)
         )
     )
     if vars(layers).keys() != vars(own).keys() or layers != own or not derived:
         raise ValueError("layers that make no sense")
+
+
+def _parts(layers: Layers) -> list[Any]:
+    return [layers.sizes, layers.units, *layers.loss]
 
 
 def _check_labels(network: Any, n_outputs: int, output: str) -> None:

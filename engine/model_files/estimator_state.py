@@ -19,9 +19,10 @@ from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import OUTPUT_UNITS
 from engine.estimators.regressor import MLPRegressor
+from engine.losses import Loss, of_json
 from engine.model_files.description import CLASSIFIER, NUMBERS, REGRESSOR, Description
 from engine.model_files.estimator_checks import objects_of
-from engine.model_files.stored_network import StoredNetwork
+from engine.model_files.stored_network import StoredNetwork, loss_of, network_of
 from engine.network import Network
 
 ESTIMATORS = {CLASSIFIER: MLPClassifier, REGRESSOR: MLPRegressor}
@@ -58,6 +59,7 @@ def description_of(estimator: Any) -> Description:
                 **{name: json_value(name, one) for name, one in evidence_of(estimator).items()},
             },
         },
+        loss=loss_of(network),
     )
 
 
@@ -93,8 +95,8 @@ def estimator_of(stored: StoredNetwork) -> Any:
     kind = ESTIMATORS[about.kind]
     estimator = kind(**{name: _python_value(name, value) for name, value in settings.items()})
     estimator._validate_params()
-    _require_same_network(estimator, about)
-    network = Network(about.sizes, about.hidden, about.output)
+    network = network_of(about)
+    _require_same_network(estimator, about, network)
     state = {name: _python_value(name, fitted[name]) for name in FITTED}
     for name in OF_EVIDENCE:
         if name in fitted:
@@ -125,6 +127,8 @@ def json_value(name: str, value: Any) -> Any:
     """A parameter as JSON has it; dicts as pairs, since their keys may be numbers."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, Loss):
+        return {"loss": value.as_json}
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, Integral):
@@ -148,6 +152,8 @@ def _python_value(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"float"}:
             return float(value["float"])
+        if value.keys() == {"loss"}:
+            return of_json(value["loss"])
         return {_python_value(name, key): _python_value(name, one) for key, one in value["pairs"]}
     if isinstance(value, list):
         values = [_python_value(name, one) for one in value]
@@ -173,14 +179,13 @@ def _labels_of(about: Description) -> Labels:
     return labels
 
 
-def _require_same_network(estimator: Any, about: Description) -> None:
+def _require_same_network(estimator: Any, about: Description, network: Network) -> None:
     """The parameters must describe the stored network, or training could not be resumed."""
     hidden_sizes = parameters.hidden_sizes(estimator.hidden_layer_sizes)
     hidden = parameters.hidden_units(estimator.activation, len(hidden_sizes))
-    poisson = about.kind == REGRESSOR and estimator.loss == "poisson"
-    if (hidden_sizes, hidden) != (about.sizes[1:-1], about.hidden) or poisson != (
-        about.output == "exp"
-    ):
+    chosen = estimator._chosen_loss
+    loss = chosen is None or chosen.as_json == network.loss.as_json
+    if (hidden_sizes, hidden) != (about.sizes[1:-1], about.hidden) or not loss:
         raise ValueError(f"{estimator} is not the estimator of a network {about.in_words}")
 
 
@@ -210,9 +215,20 @@ def remove_training_state(model: Any) -> None:
             part.random_state = None
 
 
+def _remove_function_of_loss(network: Any) -> None:
+    """A file holds the name of a user's own loss in place of its function."""
+    if isinstance(getattr(network, "loss", None), Loss):
+        network.loss = network.loss.without_function()
+    layers = vars(network).get("_network")
+    if layers is not None and layers.loss.without_function() is not layers.loss:
+        loss = layers.loss.without_function()
+        network._network = Network(layers.sizes, layers.hidden, layers.output, loss)
+
+
 def _remove_training_state_of(network: Any) -> None:
     """This makes files smaller, with fewer types in them."""
     network.set_params(progress=False)
+    _remove_function_of_loss(network)
     if not isinstance(network.scoring, str):
         network.set_params(scoring=None)
     if "checkpoint" in network.get_params(deep=False):

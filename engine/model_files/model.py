@@ -28,7 +28,7 @@ from engine.model_files.description import (
     Description,
 )
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.stored_network import StoredNetwork, layers_of
+from engine.model_files.stored_network import StoredNetwork, layers_of, network_of
 
 if TYPE_CHECKING:
     from engine.network import Network
@@ -105,9 +105,7 @@ class Model:
     @functools.cached_property
     def network(self) -> "Network":
         """The `engine.Network` that `theta` belongs to; loads Numba."""
-        from engine.network import Network
-
-        return Network(self._about.sizes, self._about.hidden, self._about.output)
+        return network_of(self._about)
 
     @functools.cached_property
     def layers(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -145,11 +143,14 @@ class Model:
     def predict(self, X: Any, *, backend: str | None = None) -> NDArray[Any]:
         """Labels of a classifier; otherwise the outputs, (n_samples,) if there is one per row.
 
-        X and `backend` as for `outputs`. A multilabel classifier gives rows of 0 and 1.
+        X and `backend` as for `outputs`. A multilabel classifier gives rows of 0 and 1. Several
+        quantiles of a row are in order.
         """
         A = self.outputs(X, backend=backend)
         if self._about.kind == CLASSIFIER:
             return decoded(self._about, A)
+        if self._about.n_levels:
+            return np.sort(A, axis=1)
         return A[:, 0] if A.shape[1] == 1 else A
 
     def predict_proba(self, X: Any, *, backend: str | None = None) -> NDArray[Any]:
@@ -253,6 +254,8 @@ class OneRowModel:
         A = self._forward(row)
         if self._about.kind == CLASSIFIER:
             return decoded(self._about, A[np.newaxis])[0]
+        if self._about.n_levels:
+            return np.sort(A)
         return A[0] if len(A) == 1 else A
 
     def predict_proba(self, row: ArrayLike) -> NDArray[Any]:

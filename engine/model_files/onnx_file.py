@@ -272,6 +272,7 @@ def _nodes(
     if SCALE in graph.scaling:
         A = result("Div", A, constant(SCALE, graph.scaling[SCALE]), name="scaled")
     last = {CLASSIFIER: PROBABILITIES, REGRESSOR: VALUES}.get(about.kind, OUTPUTS)
+    last = OUTPUTS if about.n_levels else last
     for l, ((W, b), unit) in enumerate(zip(layers, about.units, strict=True)):
         Wl, bl = constant(f"layers.{l}.weight", W), constant(f"layers.{l}.bias", b)
         is_last = l == len(layers) - 1
@@ -280,6 +281,10 @@ def _nodes(
         A = result("Gemm", A, Wl, bl, name=f"Z{l + 1}", transB=1)  # as F1
         over_units = {"axis": 1} if unit == "softmax" else {}
         A = result(UNITS[unit].onnx, A, name=name, **over_units)  # as F2 F3 F4 F5 F6 F7
+    if about.n_levels:
+        k = constant("levels", np.array([about.n_levels], np.int64))
+        found = [VALUES, "places"]
+        nodes.append(helper.make_node("TopK", [A, k], found, VALUES, axis=1, largest=0, sorted=1))
     if about.kind != CLASSIFIER:
         return nodes, constants
     classes = _classes_of(about)

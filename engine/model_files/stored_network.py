@@ -106,6 +106,15 @@ def layers_of(
     return found
 
 
+def network_of(about: Description) -> "Network":
+    """The network that a file describes; loads Numba."""
+    from engine.losses import of_json
+    from engine.network import Network
+
+    loss = None if about.loss is None else of_json(about.loss)
+    return Network(about.sizes, about.hidden, about.output, loss)
+
+
 # From what a user saves.
 
 ESTIMATORS = (
@@ -155,7 +164,9 @@ def stored_network(network: "Network", theta: Any, X: Any) -> StoredNetwork:
     array = np.asarray(values)
     dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
     theta = arrays.parameters(array, network.n_parameters, dtype, cast=True)
-    about = Description(network.sizes, network.hidden, network.output, dtype.name)
+    about = Description(
+        network.sizes, network.hidden, network.output, dtype.name, loss=loss_of(network)
+    )
     return StoredNetwork(about, theta, examples_of(network, theta, X, None), {}, {})
 
 
@@ -167,6 +178,13 @@ def stored_estimator(estimator: Any, X: Any) -> StoredNetwork:
     theta = estimator._theta()
     examples = examples_of(estimator._network, theta, X, estimator.backend)
     return StoredNetwork(about, theta, examples, curves_of(estimator), {})
+
+
+def loss_of(network: "Network") -> dict[str, Any] | None:
+    """What a file says of the loss; None for the one that belongs to the output."""
+    from engine.losses import default_for
+
+    return None if network.loss == default_for(network.output) else network.loss.as_json
 
 
 def examples_of(network: "Network", theta: NDArray[Any], X: Any, backend: str | None) -> Examples:

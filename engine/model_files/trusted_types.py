@@ -2,7 +2,8 @@
 
 skops has about thirty loaders, and by default trusts several hundred types and functions. Models
 need only a few of these: `TYPES` lists what each loader may make. None of these loaders calls a
-function that a file names, and none of the functions is called when a model predicts.
+function that a file names, but for the constructors of our losses, and none of the functions is
+called when a model predicts.
 """
 
 PREPROCESSING = frozenset(
@@ -38,9 +39,14 @@ NETWORKS = frozenset(
         "engine.network.Network",
     }
 )
+# Made by their constructors, which check their arguments.
+LOSSES = frozenset(
+    f"engine.losses.{name}" for name in ("Huber", "Loss", "Quantile", "Tweedie", "WithoutFunction")
+)
 SCALARS = frozenset(f"numpy.{name}" for name in ("float32", "float64", "int32", "int64"))
 
 TYPES: dict[str, frozenset[str]] = {
+    "ConstructorFromReduceNode": LOSSES,
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DictNode": frozenset({"builtins.dict"}),
     "FunctionNode": frozenset(

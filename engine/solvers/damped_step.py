@@ -27,7 +27,7 @@ GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, N_R
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
 # The first mu, as a share of the largest diagonal entry of G + alpha R, and the largest one.
-FIRST_MU, LARGEST_MU = 1e-3, 1e100
+FIRST_MU, LARGEST_MU = 0.01, 1e100
 # An undamped step was good, and another one is tried, from this rho on.
 GOOD_RHO = 0.75
 # Ends: |g_p| / sqrt(2 E G_pp), the cosine between the residuals and a column of the Jacobian;
@@ -102,7 +102,7 @@ def is_finite(x):
     return abs(x) < np.inf
 
 
-@jit
+@compiled_once  # the same bits wherever it is called
 def penalty(theta, sizes, alpha):
     """alpha/2 sum_l ||W[l]||^2."""
     total = 0.0
@@ -355,7 +355,8 @@ def judge(theta, sizes, cost_sum, equations, damping):
         return take(theta, equations)
     decrease = before - after
     rho = decrease / gain if gain > 0 else -1.0  # N4
-    if not (rho > 0 and is_finite(after)):
+    least = GOOD_RHO if damping[UNDAMPED] == 1 else 0.0
+    if not (rho > least and is_finite(after)):
         if gain <= COST_TOLERANCE * before and damping[MOVES] == 1:
             numbers[E_TRIAL] = before
             return ACCEPTED  # without a step: alpha goes on
@@ -364,10 +365,7 @@ def judge(theta, sizes, cost_sum, equations, damping):
         elif not raise_damping(damping, numbers[LARGEST]):
             return DAMPED_OUT
         return REJECTED
-    if damping[UNDAMPED] == 1:
-        if rho < GOOD_RHO:
-            damping[UNDAMPED], damping[MU] = 0, -1
-    else:
+    if damping[UNDAMPED] == 0:
         damping[MU] *= max(1 / 3, 1 - (2 * rho - 1) ** 3)  # N5
         damping[NU] = 2
     if max(decrease, gain) <= COST_TOLERANCE * before and damping[MOVES] == 0:

@@ -25,12 +25,12 @@ Nielsen & Tingleff 2004, section 3.2 (the damping); Schraudolph 2002 (other cost
 
 import math
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiler.jit import jit, shared
+from engine.compiler.jit import in_order, jit, shared
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED
 from engine.equations.losses import SQUARED_ERROR
@@ -46,6 +46,7 @@ from engine.solvers.damped_step import (
     begin_iteration,
     equations_of,
     judge,
+    penalty,
     propose,
 )
 from engine.solvers.solver import (
@@ -77,35 +78,44 @@ from engine.sums.chunks import (
     total_weight,
 )
 from engine.sums.normal_equations import allocate_normal, dense, sum_normal_tiled, sum_rows_tiled
-from engine.sums.objective import Objective
 from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 from engine.system.free_memory import in_words, memory_left
 
 ALWAYS_THERE = 1e8  # bytes: for so little, it is not asked how much memory is left
-MOST_ROWS = 4096  # iterations of an `advance`
+# If the run wants each iteration by itself, iterations of a small network are still made several at
+# a time, and handed out one by one: a call takes as long as some of them. So many at first, and no
+# more than fit into so many seconds.
+AHEAD_AT_FIRST, AHEAD_SECONDS = 4, 2e-4
+SECONDS_A_MULTIPLY_ADD = 2e-10  # estimated, until an iteration was timed
+MOST_AHEAD = 4096
+
+
+@in_order
+def mean_of(total, weight):
+    """total / weight, and not times 1 / weight, which kernels may take in its place."""
+    return total / weight
 
 
 @jit
-def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
-    """Iterations until `history` is full, or the solver ends; returns what ended them.
+def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
+    """Iterations until `ahead` is full, or the solver ends; returns what ended them.
 
-    `weight` is S. A row of `history` receives J and the norm of its gradient before the step, and
-    J after it.
+    `weight` is S.
     """
     control_word = flush_subnormals()
     ended = take_steps_tiled(
-        state, settings, layers, data, order, workspace, equations, weight, history
+        state, settings, layers, data, order, workspace, equations, weight, ahead
     )
     restore(control_word)
     return ended
 
 
 @jit
-def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
+def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
     """The same, without the mode for subnormals; so it may return from several places."""
     theta, damping, n_samples = state.theta, state.first, state.order.size
-    for row in range(len(history)):
+    for row in range(len(ahead.rows)):
         if equations.n_residuals > 0:
             cost_sum = sum_rows_tiled(
                 theta, layers, data, order, n_samples, workspace, equations.sums
@@ -115,16 +125,17 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
                 theta, layers, data, order, 0, n_samples, workspace, equations.sums
             )
         ended = begin_iteration(theta, layers.sizes, cost_sum, equations, damping)
-        history[row, 0] = equations.numbers[E] / weight
-        history[row, 1] = equations.numbers[NORM] / weight
+        ahead.rows[row, 0] = mean_of(equations.numbers[E], weight)
+        ahead.rows[row, 1] = mean_of(equations.numbers[NORM], weight)
         if ended == GOES_ON:
             ended = one_step_tiled(
                 theta, damping, layers, data, order, n_samples, workspace, equations
             )
         if ended != ACCEPTED:
             return ended
-        history[row, 2] = equations.numbers[E_TRIAL] / weight
-        count_iteration(state, settings, history[row])
+        cost_after = mean_of(equations.numbers[E_TRIAL], weight)
+        count_iteration(state, settings, ahead.rows[row, 0], cost_after)
+        note(state, cost_after, ahead, row)
         if state.counts[STAGNANT] == 1:
             return GOES_ON
     return GOES_ON
@@ -156,13 +167,53 @@ def one_step_tiled(theta, damping, layers, data, order, n_samples, workspace, eq
 
 
 @shared
-def count_iteration(state, settings, row):
-    """Count an iteration, whose row of the history is given."""
+def count_iteration(state, settings, cost, cost_after):
+    """Count an iteration, with J before the step and after it."""
     state.counts[STEPS] += 1
     state.counts[EPOCHS] += 1
     state.counts[SEEN] += state.order.size
     if settings.judged == 0:
-        count_improvement(state, settings, row[2] if settings.counts_after == 1 else row[0])
+        count_improvement(state, settings, cost_after if settings.counts_after == 1 else cost)
+
+
+@shared
+def note(state, cost, ahead, row):
+    """Write down where an iteration has led, and J there."""
+    ahead.costs[row] = cost
+    for p in range(state.theta.size):
+        ahead.theta[row, p] = state.theta[p]
+    for place in range(state.first.size):
+        ahead.first[row, place] = state.first[place]
+    for place in range(state.counts.size):
+        ahead.counts[row, place] = state.counts[place]
+    for place in range(state.sums.size):
+        ahead.sums[row, place] = state.sums[place]
+
+
+class Ahead(NamedTuple):
+    """What iterations have led to: a row each."""
+
+    rows: NDArray[np.float64]  # (n, 2): J and the norm of its gradient, before the step
+    costs: NDArray[np.float64]  # (n,): J after it
+    theta: NDArray[np.float64]  # and the arrays of the state after it
+    first: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+
+def ahead_of(state: State, n: int) -> Ahead:
+    """Room for n iterations."""
+    rows = np.full((n, 2), math.nan)
+    sizes = (len(state.theta), len(state.first), len(state.counts), len(state.sums))
+    theta, first, counts, sums = ((n, size) for size in sizes)
+    return Ahead(
+        rows,
+        np.empty(n),
+        np.empty(theta),
+        np.empty(first),
+        np.empty(counts, np.int64),
+        np.empty(sums),
+    )
 
 
 def require_curvature(layers: Layers) -> None:
@@ -227,8 +278,8 @@ class CompiledIterations:
         self._equations = equations_of(self._layers.n_parameters, evidence, n_rows)
         self._weight = total_weight(samples)
 
-    def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
-        """Fill rows of history until the solver ends; what ended them."""
+    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
+        """Fill rows until the solver ends; what ended them."""
         return int(
             iterate_tiled(
                 state,
@@ -239,13 +290,9 @@ class CompiledIterations:
                 self._workspace,
                 self._equations,
                 self._weight,
-                history,
+                ahead,
             )
         )
-
-    def cost_after(self, ended: int) -> float:
-        """J at theta after a call that `ended` so: at the last trial point, or where it stayed."""
-        return float(self._equations.numbers[E_TRIAL if ended == GOES_ON else E]) / self._weight
 
 
 class PythonIterations:
@@ -258,14 +305,14 @@ class PythonIterations:
         self._weight = total_weight(samples)
 
     @np.errstate(all="ignore")  # what overflows shows in a cost
-    def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
-        """Fill rows of history until the solver ends; what ended them."""
+    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
+        """Fill rows until the solver ends; what ended them."""
         theta, damping, sizes = state.theta, state.first, self._layers.sizes
         equations = self._equations
-        for row in history:
+        for number, row in enumerate(ahead.rows):
             cost_sum, equations.sums[:] = self._sums.normal_equations(theta)
             ended = begin_iteration(theta, sizes, cost_sum, equations, damping)
-            row[:2] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
+            row[:] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
             while ended == GOES_ON:
                 ended = propose(theta, sizes, equations, damping)
                 if ended == GOES_ON:
@@ -274,15 +321,19 @@ class PythonIterations:
                     ended = GOES_ON if judged == REJECTED else judged
             if ended != ACCEPTED:
                 return int(ended)
-            row[2] = equations.numbers[E_TRIAL] / self._weight
-            count_iteration(state, settings, row)
+            cost_after = equations.numbers[E_TRIAL] / self._weight
+            count_iteration(state, settings, row[0], cost_after)
+            note(state, cost_after, ahead, number)
             if state.counts[STAGNANT]:
                 return GOES_ON
         return GOES_ON
 
-    def cost_after(self, ended: int) -> float:
-        """J at theta after a call that `ended` so: at the last trial point, or where it stayed."""
-        return float(self._equations.numbers[E_TRIAL if ended == GOES_ON else E]) / self._weight
+
+def copy_of(state: State) -> State:
+    """A copy of what iterations change."""
+    theta, first = state.theta.copy(), state.first.copy()
+    counts, sums = state.counts.copy(), state.sums.copy()
+    return State(theta, first, state.second, state.order, state.random, counts, sums)
 
 
 class LevenbergMarquardt(MinimisationBase):
@@ -302,11 +353,16 @@ class LevenbergMarquardt(MinimisationBase):
         self._problem = problem
         kind = CompiledIterations if is_compiled(problem) else PythonIterations
         self._iterations = kind(problem, evidence)
-        self._ends: str | None = None
+        self._one_by_one = kind is PythonIterations
+        work = problem.samples.n_samples * problem.layers.n_parameters**2
+        self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
+        self._n_ahead = AHEAD_AT_FIRST // 2
+        self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._ended = GOES_ON  # what ended the iterations that were made
         self._cost: float | None = None  # J at theta, once known
-        self._goes_on = False  # whether the last call ended between two iterations
-        self._seconds = math.inf  # of an iteration, once one was timed
-        self._rows, self._rows_begin = np.zeros((0, 3)), self.n_iter
+        self._between = False  # whether the state is between two iterations, and J there finite
+        self._rows, self._costs_after = np.zeros((0, 2)), np.zeros(0)
+        self._rows_begin = self.n_iter
 
     @property
     def n_iter(self) -> int:
@@ -317,43 +373,58 @@ class LevenbergMarquardt(MinimisationBase):
         return int(self.state.counts[STEPS])
 
     def advance(self, budget: Budget) -> Progress:
-        """Iterations for as long as the budget says."""
-        nothing = Progress(np.zeros((0, 2)), self.theta, self.n_steps)
-        if self._ends is not None:
-            self.ended = self._ends
-            return nothing
-        state, begun = self.state, self.theta.copy()
-        fit = int(budget.seconds / self._seconds)
-        self._rows = np.full((max(1, min(budget.iterations, fit, MOST_ROWS)), 3), math.nan)
-        self._rows_begin, self._goes_on = self.n_iter, False
+        """Iterations for as long as the budget says; those that were made ahead, one by one."""
+        self._rows_begin, self._rows = self.n_iter, self._rows[:0]
+        if self._given == self._made and self._ended == GOES_ON:
+            self._make_more(budget)
+        self._between = True
+        if self._given == self._made:
+            self.ended = REASONS.get(self._ended)
+            return Progress(self._rows, self.theta, self.n_steps)
+        first, last = self._given, min(self._made, self._given + max(1, budget.iterations))
+        state, ahead, begun = self.state, self._ahead, self.theta.copy()
+        self._between = False
+        self._given = last
+        self._rows, self._costs_after = ahead.rows[first:last], ahead.costs[first:last]
+        self._cost = float(ahead.costs[last - 1])
+        state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
+        if self.settings.judged:  # the rest of the counts comes from outside
+            state.counts[: SEEN + 1] = ahead.counts[last - 1, : SEEN + 1]
+        else:
+            state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
+        self._between = True
+        before = begun if last - first == 1 else None
+        steps = self.n_steps
+        return Progress(self._rows, state.theta, steps, before, self._cost, self._costs_after)
+
+    def _make_more(self, budget: Budget) -> None:
+        """Make iterations, from where the solver is."""
+        if budget.iterations > 1:
+            n = min(budget.iterations, int(budget.seconds / max(self._seconds, 1e-6)))
+        else:
+            n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
+        self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
+        front = copy_of(self.state)
+        ahead, begun = ahead_of(front, n), self.n_iter
         start = time.perf_counter()
-        ended = self._iterations.advance(state, self.settings, self._rows)
-        rows = self._rows[: self.n_iter - self._rows_begin]
-        if ended == NOT_FINITE:
-            cost = float(self._rows[len(rows), 0])
-            raise Diverged(cost, begun, self.n_iter, self.n_iter)
-        self._seconds = (time.perf_counter() - start) / max(1, len(rows))
-        self._cost = self._iterations.cost_after(ended)
-        self._goes_on = ended == GOES_ON
-        self._ends = REASONS.get(ended)
-        if not len(rows):
-            self.ended = self._ends
-            return nothing
-        before = begun if len(rows) == 1 else None
-        return Progress(rows[:, :2], self.theta, self.n_steps, before, self._cost, rows[:, 2])
+        self._ended = self._iterations.advance(front, self.settings, ahead)
+        self._ahead, self._given = ahead, 0
+        self._made = int(front.counts[EPOCHS]) - begun
+        self._seconds = (time.perf_counter() - start) / max(1, self._made)
+        if self._ended == NOT_FINITE:
+            raise Diverged(float(ahead.rows[0, 0]), self.theta.copy(), self.n_iter, self.n_iter)
+        if self._cost is None:
+            self._cost = float(ahead.rows[0, 0])
 
     def missed(self, n_iter: int) -> Progress:
         """The iterations after the first `n_iter`, if the latest call ended them."""
-        rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
-        after = rows[:, 2]
-        return Progress(rows[:, :2], self.theta, self.n_steps, costs_after=after)
+        there = slice(n_iter - self._rows_begin, self.n_iter - self._rows_begin)
+        rows, after = self._rows[there], self._costs_after[there]
+        return Progress(rows, self.theta, self.n_steps, costs_after=after)
 
     def confirmed(self) -> Confirmed | None:
-        """Where it is now, between two iterations; None while it is under way, or once it ends.
-
-        At its end, the evidence has changed alpha already, and would change it again.
-        """
-        if not self._goes_on:
+        """Where it is now, if it is between two iterations, and the cost is known to be finite."""
+        if not self._between:
             return None
         arrays = {name: array.copy() for name, array in self.arrays().items()}
         return Confirmed(self.n_iter, lambda: arrays)
@@ -368,11 +439,11 @@ class LevenbergMarquardt(MinimisationBase):
         if self._cost is not None and theta is self.theta:
             return self._cost
         backend, layers, samples, _, n_threads, _ = self._problem
-        alpha = self.alpha
-        cost = Objective(backend, layers, samples, alpha, n_threads).cost(theta)
+        cost_sum = sums_of(backend, layers, samples, n_threads).cost(theta)
+        cost = (cost_sum + penalty(theta, layers.sizes, self.alpha)) / total_weight(samples)
         if not math.isfinite(cost):
             raise Diverged(cost, self.theta.copy(), self.n_iter, self.n_iter)
-        return cost
+        return float(cost)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -12,7 +12,14 @@ from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.gauss_newton import normal_pass_tiled, rows_pass_tiled, scratch_numbers
-from engine.sums.blocks import Workspace, aligned, allocate, block_samples, load_block, row_width
+from engine.sums.blocks import (
+    Workspace,
+    all_aligned,
+    allocate,
+    block_samples,
+    load_block,
+    row_width,
+)
 from engine.sums.samples import KernelSamples, Layers
 
 
@@ -31,13 +38,10 @@ def allocate_normal(layers: Layers, n_samples: int) -> NormalWorkspace:
     n_parameters = layers.n_parameters
     block = block_samples(layers.sizes, np.float64, n_samples)
     width = row_width(np.float64, block)
-    return NormalWorkspace(
-        allocate(layers.sizes, n_parameters, np.float64, block),
-        block,
-        aligned((int(layers.sizes[-1]), width), np.float64),
-        aligned((n_parameters, width), np.float64),
-        aligned((scratch_numbers(block),), np.float64),
-    )
+    shapes = (int(layers.sizes[-1]), width), (n_parameters, width), (scratch_numbers(block),)
+    H, rows, scratch = all_aligned(shapes, np.float64)
+    of_block = allocate(layers.sizes, n_parameters, np.float64, block)
+    return NormalWorkspace(of_block, block, H, rows, scratch)
 
 
 def numbers_of_sums(n_parameters: int) -> int:

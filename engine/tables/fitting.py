@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from engine.compiler.cache import CheckedCache
 from engine.estimators.findings import said_at_command_line
+from engine.losses import Loss
 from engine.model_files import table_examples
 from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns
@@ -193,12 +194,12 @@ def trained(
     progress : bool
         Show a bar, with the time left, on standard error.
     """
-    training, task = rows.training, plan.target.task
+    training, task, loss = rows.training, plan.target.task, settings.get("loss")
     preprocessing = parts.preprocessing(plan.columns.used)
     X = preprocessing.fit_transform(training.inputs)
-    network = parts.network(task, **settings, **_stopping(rows, task), progress=progress)
+    network = parts.network(task, **settings, **_stopping(rows, task, loss), progress=progress)
     seen = rows.validation or rows.held_out  # without validation rows, only for the curve
-    watched = {} if seen is None else _validation_data(preprocessing, seen, training, task)
+    watched = {} if seen is None else _validation_data(preprocessing, seen, training, task, loss)
     with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
         network.fit(X, training.y, **watched)
@@ -213,7 +214,7 @@ def trained(
         plan.target,
         of_columns.as_learnt(plan.columns.used, training.inputs),
         [column.name for column in plan.columns.left_out],
-        baseline(task, training.y),
+        baseline(task, training.y, parts.loss_of(network)),
         words,
         examples=table_examples.examples_of(
             pipeline, made_up_rows(preprocessing, plan.translation), made_up=True
@@ -332,35 +333,53 @@ def _set_aside(
     return _divided(part, VALIDATION_FRACTION, seed, stratified)
 
 
-def _stopping(rows: Split, task: str) -> dict[str, Any]:
+def said_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a network as a model file says them."""
+    said = {name: value for name, value in settings.items() if name != "checkpoint"}
+    return said | ({"loss": said["loss"].in_words} if "loss" in said else {})
+
+
+def score_to_stop_by(task: str, loss: Loss | None) -> Any:
+    """The score of early stopping; None is that of the loss."""
+    if task == CLASSIFICATION:
+        return minus_log_loss
+    return "r2" if loss is None else None
+
+
+def _stopping(rows: Split, task: str, loss: Loss | None) -> dict[str, Any]:
     """Stop by the loss: on few rows, accuracy stops changing long before training has converged."""
     if rows.validation is None:
         return {"early_stopping": False}
-    scoring = minus_log_loss if task == CLASSIFICATION else "r2"
+    scoring = score_to_stop_by(task, loss)
     return {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
 
 
 def _validation_data(
-    preprocessing: ColumnTransformer, seen: RowsOfTable, training: RowsOfTable, task: str
+    preprocessing: ColumnTransformer,
+    seen: RowsOfTable,
+    training: RowsOfTable,
+    task: str,
+    loss: Loss | None,
 ) -> dict[str, Any]:
     """Validation data for the network, transformed like its training data."""
     y = seen.y
     if task == CLASSIFICATION:
         known = np.isin(y, training.y)  # a class of one row may be held out
         seen, y = RowsOfTable(seen.inputs.filter(known), y[known]), y[known]
-    else:
+    elif not parts.is_as_it_is(loss):
         # As TransformedTargetRegressor does.
         y = (y - training.y.mean()) / (training.y.std() or 1.0)
     return {"X_val": preprocessing.transform(seen.inputs), "y_val": y} if len(y) else {}
 
 
 def _scores(model: TableModel, rows: Split) -> tuple[dict[str, Scores], Predicted | None]:
-    task = model.target.task
-    scores = {"training": scored(task, rows.training.y, model.predict(rows.training.inputs))}
+    task, loss = model.target.task, model.loss
+    predicted = model.predict(rows.training.inputs)
+    scores = {"training": scored(task, rows.training.y, predicted, loss)}
     if rows.held_out is None:
         return scores, None
     predicted = model.predict(rows.held_out.inputs)
-    scores["held_out"] = scored(task, rows.held_out.y, predicted)
+    scores["held_out"] = scored(task, rows.held_out.y, predicted, loss)
     plain = baseline_predictions(model.baseline, len(rows.held_out.y))
-    scores["baseline"] = scored(task, rows.held_out.y, plain)
+    scores["baseline"] = scored(task, rows.held_out.y, plain, loss)
     return scores, predicted

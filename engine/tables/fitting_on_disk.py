@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
+from engine.losses import Loss
 from engine.model_files import table_examples
 from engine.model_files.estimator_state import remove_training_state
 from engine.model_files.skops_file import read_model
@@ -21,17 +22,20 @@ from engine.tables.fitting import (
     PATIENCE,
     of_checkpoint,
     resumed_from,
+    said_of,
+    score_to_stop_by,
     timed_fit,
     warnings_of,
 )
 from engine.tables.metadata import METADATA_FILE, TRAINING, VALIDATION
 from engine.tables.model import TableModel
 from engine.tables.preprocessing import made_up_rows
-from engine.tables.scores import Predicted, Scores, baseline_predictions, minus_log_loss, scored
-from engine.tables.target import CLASSIFICATION
+from engine.tables.scores import Predicted, Scores, baseline, baseline_predictions, scored
+from engine.tables.target import refuse_outside
 from engine.tables.translation import PART, Translation
 
 LEAST_TO_STOP_BY = 2  # rows; R2 needs them
+ROWS_AT_A_TIME = 1 << 20
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
 MOST_NUMBERS = 1 << 23  # and no more inputs of them than this: 32 MB
 
@@ -74,7 +78,8 @@ def trained_on_disk(
     ValueError
         Before training, when anything in the folder is damaged or does not fit the rest.
     """
-    task, training, validation = table.target.task, table.training, table.validation
+    task, loss = table.target.task, settings.get("loss")
+    training, validation = _in_own_units(table, table.training, loss), table.validation
     if validation is not None and len(validation.y) < LEAST_TO_STOP_BY:
         validation = None
     if early_stopping and validation is None:
@@ -84,11 +89,15 @@ def trained_on_disk(
         )
     table.check_codes()
     translation, preprocessing = _preprocessing(table)
-    seen = validation or (None if table.held_out is None else _spread(table.held_out))
+    if validation is not None:
+        validation = _in_own_units(table, validation, loss)
+    seen = validation
+    if seen is None and table.held_out is not None:
+        seen = _in_own_units(table, _spread(table.held_out), loss)
     watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
     stopping: dict[str, Any] = {"early_stopping": False}
     if validation is not None and early_stopping is not False:
-        scoring = minus_log_loss if task == CLASSIFICATION else "r2"
+        scoring = score_to_stop_by(task, loss)
         stopping = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
     whole = parts.network(task, **settings, **stopping, shuffle="blocks", progress=progress)
     network = getattr(whole, "regressor", whole)
@@ -96,9 +105,10 @@ def trained_on_disk(
         warnings.simplefilter("always")
         network.fit(*training, **watched)
     messages = warnings_of(caught, table.classes)
-    if table.classes is None:
+    if whole is not network:
         _put_together(whole, network, table)
-    scores, judged = _scores(table, network)
+    known = _baseline(table, parts.loss_of(whole))
+    scores, judged = _scores(table, whole, known)
     if table.classes is not None:
         _name_classes(network, table.classes)
     about = table.facts["about"]
@@ -110,7 +120,7 @@ def trained_on_disk(
     facts = {
         "table": about["source"],
         "missing": about["missing"],
-        "settings": {name: value for name, value in settings.items() if name != "checkpoint"},
+        "settings": said_of(settings),
         **of_checkpoint(settings),
         "rows": table.facts["rows"][TRAINING] + table.facts["rows"][VALIDATION],
         "seconds": round(watch.seconds, 3),
@@ -121,7 +131,7 @@ def trained_on_disk(
         table.target,
         table.columns,
         [name for name, _ in table.facts["left out"]],
-        _baseline(table),
+        known,
         list(about["missing"]),
         facts,
         table_examples.examples_of(
@@ -181,10 +191,14 @@ def _name_classes(network: Any, classes: list[Any]) -> None:
     network._labels.classes = network.classes_ = labels
 
 
-def _baseline(table: ConvertedTable) -> dict[str, Any]:
+def _baseline(table: ConvertedTable, loss: Loss | None) -> dict[str, Any]:
     known = table.facts["target"]
     if table.classes is None:
-        return {"mean": known["mean"]}
+        found = {"mean": known["mean"]}
+        if loss is not None:
+            y = _targets(table, _spread(table.training).y)
+            found = baseline(table.target.task, y, loss) | found
+        return found
     shares = np.array(known["counts"]) / sum(known["counts"])
     return {"classes": table.classes, "shares": shares.tolist()}
 
@@ -196,29 +210,53 @@ def _spread(part: RowsOnDisk) -> RowsOnDisk:
     return RowsOnDisk(np.array(part.X[::step]), np.array(part.y[::step]))
 
 
-def _scores(table: ConvertedTable, network: Any) -> tuple[dict[str, Scores], dict[str, int]]:
-    task, known = table.target.task, table.facts["target"]
+def _in_own_units(table: ConvertedTable, part: RowsOnDisk, loss: Loss | None) -> RowsOnDisk:
+    """Rows with the target as it is, if the loss takes no standardised one: a copy in memory."""
+    if loss is None or not parts.is_as_it_is(loss):
+        return part
+    y = np.empty(len(part.y), part.X.dtype)
+    for start in range(0, len(y), ROWS_AT_A_TIME):
+        some = slice(start, start + ROWS_AT_A_TIME)
+        y[some] = _targets(table, part.y[some])
+    refuse_outside(table.target, float(y.min()), loss)
+    return RowsOnDisk(part.X, y)
 
-    def in_users_terms(y: Any) -> Any:
-        if table.classes is not None:
-            return np.array(table.classes)[y]
-        return y.astype(np.float64) * known["standard deviation"] + known["mean"]
 
+def _in_users_terms(table: ConvertedTable, y: Any) -> Any:
+    """What is standardised, in units of the target."""
+    known = table.facts["target"]
+    return y.astype(np.float64) * known["standard deviation"] + known["mean"]
+
+
+def _targets(table: ConvertedTable, y: Any) -> Any:
+    """Targets of a table in their own units; what was 0 is 0 again, and not nearly 0."""
+    found = _in_users_terms(table, y)
+    rounding = 4 * np.finfo(y.dtype).eps * abs(table.facts["target"]["mean"])
+    return np.where(np.abs(found) <= rounding, 0.0, found)
+
+
+def _scores(
+    table: ConvertedTable, whole: Any, baseline: dict[str, Any]
+) -> tuple[dict[str, Scores], dict[str, int]]:
+    task, loss = table.target.task, parts.loss_of(whole)
+    network = getattr(whole, "regressor_", whole)
     scores, judged = {}, {}
     for name, part in (("training", table.training), ("held_out", table.held_out)):
         if part is None:
             continue
         rows = _spread(part)
-        y = in_users_terms(rows.y)
         if table.classes is None:
-            predicted = Predicted(in_users_terms(network.predict(rows.X)))
+            y = _targets(table, rows.y)
+            values = network.predict(rows.X).astype(np.float64)
+            predicted = Predicted(values if whole is network else _in_users_terms(table, values))
         else:
+            y = np.array(table.classes)[rows.y]
             shares = network.predict_proba(rows.X).astype(np.float64)
             shares /= shares.sum(axis=1, keepdims=True)
             classes = np.array(table.classes)
             predicted = Predicted(classes[shares.argmax(axis=1)], classes, shares)
-        scores[name] = scored(task, y, predicted)
+        scores[name] = scored(task, y, predicted, loss)
         judged[name] = len(y)
         if name == "held_out":
-            scores["baseline"] = scored(task, y, baseline_predictions(_baseline(table), len(y)))
+            scores["baseline"] = scored(task, y, baseline_predictions(baseline, len(y)), loss)
     return scores, judged

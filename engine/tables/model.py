@@ -1,5 +1,6 @@
 """A trained model of a table: the columns that it takes, and predictions for other tables."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from engine.losses import Loss
 from engine.model_files.errors import ModelFileError
 from engine.model_files.estimator_checks import check_network
 from engine.model_files.skops_file import StoredModel, read_model, write_model
@@ -21,7 +23,13 @@ from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import counted, named_column, quoted
-from engine.tables.preprocessing import NETWORK, after_translation, fitted_network, translation_of
+from engine.tables.preprocessing import (
+    NETWORK,
+    after_translation,
+    fitted_network,
+    loss_of,
+    translation_of,
+)
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
@@ -80,6 +88,11 @@ class TableModel:
     def translation(self) -> Translation | None:
         """How the table was written; None for a table as programs write it."""
         return translation_of(self.pipeline)
+
+    @property
+    def loss(self) -> Loss | None:
+        """What was minimised; None for classes and the squared error."""
+        return loss_of(self.pipeline.named_steps[NETWORK])
 
     def matched(self, frame: pl.DataFrame) -> Matched:
         """Match a table's columns with those of the model; ValueError if they do not fit."""
@@ -195,7 +208,7 @@ def _check(model: TableModel) -> None:
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
     check_network(fitted_network(model.pipeline))
-    check_scores(model.target.task, model.training.get("scores", {}))
+    check_scores(model.target.task, model.training.get("scores", {}), model.loss)
     made = {column.name for column in model.columns if column.reading == PART}
     taken = [column.name for column in model.columns if column.reading != PART]
     known = model.translation
@@ -207,6 +220,12 @@ def _check(model: TableModel) -> None:
     if model.target.task not in TASKS or model.target.kind not in column_kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
+        raise ValueError("baseline")
+    constants = model.baseline.get("constants", [0.0])
+    n_outputs = fitted_network(model.pipeline).n_outputs_
+    if not isinstance(constants, list) or len(constants) not in (1, n_outputs):
+        raise ValueError("baseline")
+    if not all(type(one) is float and math.isfinite(one) for one in constants):
         raise ValueError("baseline")
 
 

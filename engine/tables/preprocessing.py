@@ -11,8 +11,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from engine.equations.losses import CROSS_ENTROPY, HUBER, SQUARED_ERROR
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.regressor import MLPRegressor
+from engine.losses import Huber, Loss
 from engine.model_files.stored_network import drawn_rows
 from engine.model_files.table_columns import TableColumns
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, NUMBER
@@ -59,12 +61,21 @@ def preprocessing(columns: list[Column]) -> ColumnTransformer:
 
 
 def network(task: str, **settings: Any) -> Any:
-    """The estimator that learns: a classifier, or a regressor of the standardised target."""
+    """The estimator that learns: a classifier, or a regressor of the standardised target.
+
+    If predictions are exponentials, the target stays as it is, since it must not be negative.
+    """
     if task == CLASSIFICATION:
         return MLPClassifier(**settings)
-    return TransformedTargetRegressor(
-        MLPRegressor(**settings), transformer=StandardScaler(), check_inverse=False
-    )
+    regressor = MLPRegressor(**settings)
+    if is_as_it_is(settings.get("loss")):
+        return regressor
+    return TransformedTargetRegressor(regressor, transformer=StandardScaler(), check_inverse=False)
+
+
+def is_as_it_is(loss: Loss | None) -> bool:
+    """Whether a loss takes the target without standardising it."""
+    return loss is not None and loss.output == "exp"
 
 
 def assembled(
@@ -103,6 +114,16 @@ def fitted_network(pipeline: Pipeline) -> Any:
     """The network within a fitted pipeline."""
     last = pipeline.named_steps[NETWORK]
     return getattr(last, "regressor_", last)
+
+
+def loss_of(last: Any) -> Loss | None:
+    """The loss of the last step, in units of the target; None for classes and squared error."""
+    loss: Loss = getattr(last, "regressor_", last)._network.loss
+    if loss.row.code in (CROSS_ENTROPY, SQUARED_ERROR):
+        return None
+    if loss.row.code == HUBER and hasattr(last, "transformer_"):
+        return Huber(loss.numbers[0] * float(last.transformer_.scale_[0]))
+    return loss
 
 
 # Made-up rows of a table, which a model file carries as examples to be checked on.

@@ -7,18 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from engine.equations.losses import QUANTILE
+from engine.estimators import held_out
+from engine.losses import Loss
 from engine.tables.column_kinds import SMALLEST
-from engine.tables.target import CLASSIFICATION
+from engine.tables.target import CLASSIFICATION, REGRESSION
 
 # Name, and whether more is better.
 CLASSIFICATION_SCORES = {"accuracy": True, "balanced accuracy": True, "log loss": False}
 REGRESSION_SCORES = {"RMSE": False, "MAE": False, "R2": True}
+PINBALL, EXPLAINED = "pinball loss", "deviance explained"
 # Why one may not be defined.
 NOT_DEFINED = {
     "log loss": "these rows have a class that the training rows lack",
     "RMSE": "the errors are too large",
     "MAE": "the errors are too large",
     "R2": "the target is the same in all of these rows",
+    PINBALL: "the errors are too large",
+    EXPLAINED: "the target is the same in all of these rows, or the loss does not take it",
 }
 
 Scores = dict[str, float | None]
@@ -42,16 +48,29 @@ class Predicted(NamedTuple):
     probabilities: NDArray[np.float64] | None = None
 
 
-def scored(task: str, y: NDArray[Any], predicted: Predicted) -> Scores:
+def score_names(task: str, loss: Loss | None) -> dict[str, bool]:
+    """The scores of a task, and whether more is better; `loss` as `preprocessing.loss_of`."""
+    if task == CLASSIFICATION:
+        return CLASSIFICATION_SCORES
+    if loss is None:
+        return REGRESSION_SCORES
+    of_values = {PINBALL: False} if loss.row.code == QUANTILE else REGRESSION_SCORES
+    return {**of_values, EXPLAINED: True}
+
+
+def scored(task: str, y: NDArray[Any], predicted: Predicted, loss: Loss | None = None) -> Scores:
     """The scores of a task by name; None where one is not defined for these rows, or infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = (_classification if task == CLASSIFICATION else _regression)(y, predicted)
+    with np.errstate(all="ignore"):
+        if task == CLASSIFICATION:
+            found = _classification(y, predicted)
+        else:
+            found = _regression(y, predicted, loss)
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
-def check_scores(task: str, said: Any) -> None:
+def check_scores(task: str, said: Any, loss: Loss | None = None) -> None:
     """ValueError if the scores in a file lack a score of the task, or are not numbers."""
-    names = set(CLASSIFICATION_SCORES if task == CLASSIFICATION else REGRESSION_SCORES)
+    names = set(score_names(task, loss))
     for scores in said.values():
         if not names <= scores.keys() or not all(
             value is None or (type(value) in (int, float) and math.isfinite(value))
@@ -60,8 +79,8 @@ def check_scores(task: str, said: Any) -> None:
             raise ValueError(f"scores {scores!r:.120}")
 
 
-def baseline(task: str, y: NDArray[Any]) -> dict[str, Any]:
-    """The baseline: shares of the classes, or the mean of the target.
+def baseline(task: str, y: NDArray[Any], loss: Loss | None = None) -> dict[str, Any]:
+    """The baseline: shares of the classes, or the mean of the target and the loss's best constants.
 
     Examples
     --------
@@ -71,11 +90,19 @@ def baseline(task: str, y: NDArray[Any]) -> dict[str, Any]:
     if task == CLASSIFICATION:
         classes, counts = np.unique(y, return_counts=True)
         return {"classes": classes.tolist(), "shares": (counts / counts.sum()).tolist()}
-    return {"mean": float(np.mean(y))}
+    found: dict[str, Any] = {"mean": float(np.mean(y))}
+    if loss is not None:
+        ones, n_outputs = np.ones(len(y)), loss.n_outputs or 1
+        best = [held_out.best_constant(loss, j, y, ones) for j in range(n_outputs)]
+        found["constants"] = best
+    return found
 
 
 def baseline_predictions(known: dict[str, Any], n_rows: int) -> Predicted:
-    """The most frequent class, or the mean, for every row."""
+    """The most frequent class, or the mean or another constant, for every row."""
+    if "constants" in known:
+        values = np.tile(np.array(known["constants"], np.float64), (n_rows, 1))
+        return Predicted(values if values.shape[1] > 1 else values[:, 0])
     if "mean" in known:
         return Predicted(np.full(n_rows, known["mean"]))
     classes, shares = np.array(known["classes"]), np.array(known["shares"])
@@ -125,13 +152,28 @@ def _log_loss(y: NDArray[Any], predicted: Predicted) -> float:
     return float(metrics.log_loss(y, predicted.probabilities, labels=predicted.classes))
 
 
-def _regression(y: NDArray[Any], predicted: Predicted) -> dict[str, float]:
+def _regression(y: NDArray[Any], predicted: Predicted, loss: Loss | None) -> dict[str, float]:
     if not np.isfinite(predicted.values).all():
-        return dict.fromkeys(REGRESSION_SCORES, float("nan"))
+        return dict.fromkeys(score_names(REGRESSION, loss), float("nan"))
+    found = {} if loss is None else _by_loss(y, predicted.values.reshape(len(y), -1), loss)
+    if PINBALL in found:
+        return found
     return {
         "RMSE": float(metrics.root_mean_squared_error(y, predicted.values)),
         "MAE": float(metrics.mean_absolute_error(y, predicted.values)),
         "R2": float(metrics.r2_score(y, predicted.values))
         if np.ptp(y) > SMALLEST
         else float("nan"),
+        **found,
     }
+
+
+def _by_loss(y: NDArray[Any], values: NDArray[Any], loss: Loss) -> dict[str, float]:
+    """The share of deviance explained; of quantiles the mean pinball loss as well."""
+    explained = held_out.d2(loss, values, y[:, np.newaxis], None)
+    found = {EXPLAINED: explained if np.ptp(y) > SMALLEST else float("nan")}
+    if loss.row.code != QUANTILE:
+        return found
+    targets = np.broadcast_to(y[:, np.newaxis], values.shape)
+    costs = held_out.cost_sums(loss, values.astype(np.float64), targets, np.ones(len(y)))
+    return {PINBALL: float(costs.sum() / values.size), **found}

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.boundary.samples import outside
+from engine.losses import Loss
 from engine.tables import column_kinds
 from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
 from engine.tables.csv_and_parquet import MissingTexts
@@ -103,6 +105,17 @@ def target_by(facts: TargetFacts, task: str | None) -> Target:
     if target.task == CLASSIFICATION:
         _refuse_almost_all_distinct(facts)
     return target
+
+
+def refuse_outside(target: Target, smallest: float, loss: Loss) -> None:
+    """ValueError if the loss does not take the smallest value of the target."""
+    if outside(np.array([smallest]), loss.row) is None:
+        return
+    wanted = "0 or more" if loss.row.low_included else "above 0"
+    raise ValueError(
+        f"--loss {loss.name} needs a target that is {wanted}, and the smallest {target.name!r} is "
+        f"{smallest:g}. Choose another loss, or leave those rows out."
+    )
 
 
 def left_out(n_unknown: int, words: MissingTexts, how: str = AS_VALUE) -> list[str]:

@@ -13,11 +13,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from engine import MLPClassifier, MLPRegressor, verify
-from engine.checks import backends as checks_backends
+from engine import MLPClassifier, MLPRegressor, losses, verify
 from engine.checks import gradient as checks_gradient
+from engine.checks import kinks, rounding, threads
 from engine.checks import problem as checks_problem
-from engine.checks import rounding, threads
 from engine.checks.problem import parts_of
 from engine.checks.report import Check
 from engine.equations import backends
@@ -56,6 +55,16 @@ KINDS = {
     "regression": (MLPRegressor(), DIABETES, PROGRESS, {}),
     "several outputs": (MLPRegressor(), DIABETES, np.column_stack([PROGRESS, -PROGRESS]), {}),
     "counts": (MLPRegressor("poisson"), IRIS, COUNTS, {}),
+    "absolute error": (MLPRegressor("absolute_error", solver="lbfgs"), DIABETES, PROGRESS, {}),
+    "Huber": (MLPRegressor(losses.Huber(20), solver="lbfgs"), DIABETES, PROGRESS, {}),
+    "quantiles": (
+        MLPRegressor(losses.Quantile([0.1, 0.5]), (5,), solver="lbfgs"),
+        DIABETES,
+        PROGRESS,
+        {"sample_weight": 1 + np.arange(len(PROGRESS)) % 3},
+    ),
+    "gamma": (MLPRegressor("gamma"), IRIS, COUNTS + 1, {}),
+    "Tweedie": (MLPRegressor(losses.Tweedie(1.5)), IRIS.astype(np.float32), COUNTS, {}),
     "weights": (MLPClassifier(), IRIS, SPECIES, {"sample_weight": COUNTS}),
     "class weights": (MLPClassifier(class_weight="balanced"), IRIS[:120], SPECIES[:120], {}),
     "rows of CSR": (MLPClassifier(), scipy.sparse.csr_array(np.maximum(IRIS, 0)), SPECIES, {}),
@@ -384,9 +393,51 @@ def test_rows_that_stand_on_a_kink_are_no_matter_for_the_comparison():
     (W, b), _ = problem.network.views(theta)
     b[:] = 1
     b[0] = -(W[0] @ problem.rows.X[7])  # row 7 is at the kink of unit 0, but for rounding
-    kept = checks_backends.off_kinks(problem, theta, problem.rows)
+    moved = list(rounding.perturbed(theta))
+    kept = kinks.off_kinks(problem, theta, problem.rows, moved)
     assert 25 <= kept.n_rows < 30
     assert not np.equal(kept.X, problem.rows.X[7]).all(axis=1).any()
+
+
+LINEAR = {"hidden_layer_sizes": (), "random_state": 0, "alpha": 0.0, "backend": "numpy"}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("loss", ["absolute_error", losses.Quantile([0.2, 0.5, 0.8])], ids=str)
+def test_rows_whose_prediction_is_the_target_raise_no_alarm(loss):
+    """The minimum of a loss with a kink goes through as many targets as there are parameters."""
+    model = MLPRegressor(loss, **LINEAR, solver="adam", max_iter=1).fit(X, X[:, 0])
+    design = np.column_stack([X, np.ones(30)])
+    y = design @ np.linalg.solve(design[:5], X[:5, 0] + [0, 1, 2, 3, 4])
+    for j in range(model.n_outputs_):
+        model.coefs_[0][:, j], model.intercepts_[0][j] = X[:, 1][:4], 0.5
+    y = model.predict(X).reshape(30, -1)[:, 0] + np.where(np.arange(30) < 6, 0, y)
+    verification = found(model, y=y)
+    assert verification.ok, str(verification)
+    text = str(verification).replace("\n  ", " ")
+    assert "Gradient, fitted values: 6 rows left out, whose prediction is so near" in text
+
+
+def test_a_kink_of_the_loss_excuses_no_wrong_gradient(monkeypatch):
+    fault = gradient_pass_with("numpy", wrong_sign_in_layer_1)
+    backend_with(monkeypatch, "numpy", gradient_pass=fault)
+    model = MLPRegressor("absolute_error", **SMALL)
+    assert ("gradient", "gradient") in red(found(model, y=X[:, 0]))
+
+
+def right(z, y):
+    return (z - y) ** 2 / 2, z - y
+
+
+def a_bit_wrong(z, y):
+    return (z - y) ** 2 / 2, (z - y) * 1.0001
+
+
+def test_a_wrong_derivative_of_a_loss_of_your_own_is_found():
+    asked = {**SMALL, "backend": None}
+    assert found(MLPRegressor(losses.Compiled(right), **asked), y=X[:, 0]).ok
+    wrong = found(MLPRegressor(losses.Compiled(a_bit_wrong), **asked), y=X[:, 0])
+    assert red(wrong) == {("gradient", "gradient")}
 
 
 def test_a_gradient_too_small_for_differences_is_said():

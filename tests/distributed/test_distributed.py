@@ -23,7 +23,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 
-from engine import MLPClassifier, MLPRegressor, distributed
+from engine import MLPClassifier, MLPRegressor, distributed, losses
 from engine.distributed import cluster, remote_chunks, training_data
 from engine.distributed.cluster import ClusterError, WorkerLost
 from engine.distributed.sums import DaskSums
@@ -143,6 +143,42 @@ def test_a_fit_on_dask_has_the_bits_of_a_fit_here(client, solver, dtype, weighte
 def test_every_kind_of_targets(client, kind):
     X, y, weights = dask_of(*rows(kind=kind, dtype="float32"))
     fit_both(model(kind), X, y, weights, client=client)
+
+
+def own_loss():
+    """A loss of the user's own that only cloudpickle can send: workers cannot import it."""
+    scale = 0.5
+
+    def squared(z, y):
+        return scale * (z - y) ** 2, 2 * scale * (z - y), 2 * scale
+
+    return losses.Compiled(squared)
+
+
+LOSSES = {
+    "huber": "huber",
+    "gamma": "gamma",
+    "tweedie": losses.Tweedie(1.5),
+    "quantiles": losses.Quantile([0.1, 0.5, 0.9]),
+    "compiled": own_loss(),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_every_loss(client, loss):
+    X, y, weights = dask_of(*rows(kind="numbers", dtype="float32"))
+    positive = loss in ("gamma", LOSSES["tweedie"])
+    asked = model("numbers", loss=loss, solver="lbfgs", max_iter=4)
+    fit_both(asked, X, da.exp(y / 4) if positive else y, weights, client=client)
+
+
+def test_targets_that_a_loss_does_not_take_are_refused(client):
+    X, y, _ = dask_of(*rows(kind="numbers"))
+    with pytest.raises(ValueError, match="loss='gamma' needs y above 0"):
+        distributed.fit(model("numbers", loss="gamma"), X, y, client=client)
+    X, y, _ = dask_of(*rows(kind="outputs"))
+    with pytest.raises(ValueError, match="3 quantiles needs y of one column; y has 3"):
+        distributed.fit(model("numbers", loss=LOSSES["quantiles"]), X, y, client=client)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "loops"])

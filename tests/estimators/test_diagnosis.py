@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from engine import MLPClassifier, MLPRegressor, Network
+from engine import MLPClassifier, MLPRegressor, Network, losses
 from engine.cli.main import app
-from engine.estimators.diagnosis import TrainingWarning, findings
+from engine.estimators.diagnosis import TrainingWarning, findings, too_high
 from engine.estimators.findings import REMEDIES, Finding, at_command_line, in_python
 from engine.estimators.prediction_diagnosis import (
     hardly_ever_predicted,
@@ -609,3 +609,60 @@ def test_standardised_data_and_defaults_never_have_findings(name, activation, hi
     assert of_fit(rows, targets, **fit) == []
     if name in ("iris", "digits"):
         assert of_fit(*rows_and_targets(name, standardised=False), **fit) == []
+
+
+# Other losses.
+
+ROWS = np.random.default_rng(0).standard_normal((1, 400))
+OFF = np.random.default_rng(1).standard_normal(400)
+SKEWED = 1000 + 100 * ROWS[0] + 200 * np.exp(0.5 * OFF)  # its mean is far above its median
+CENTRE = 1000 + 100 * ROWS[0]
+AT = {
+    "absolute_error": CENTRE + 200,
+    losses.Huber(0.5): CENTRE + 200,
+    losses.Quantile(0.1): CENTRE + 200 * np.exp(-0.5 * 1.2816),
+    losses.Quantile([0.1, 0.5]): [CENTRE + 200 * np.exp(-0.5 * 1.2816), CENTRE + 200],
+}
+
+
+@pytest.mark.parametrize("loss", AT, ids=str)
+def test_a_target_that_is_predicted_as_the_loss_asks_is_no_finding(loss):
+    of_loss = losses.Loss(loss) if isinstance(loss, str) else loss
+    predicted = np.atleast_2d(AT[loss]).T
+    y = SKEWED[:, None]
+    assert unscaled_targets(ROWS, y, predicted, None, of_loss) == []
+    far_off = predicted * 0
+    (found,) = unscaled_targets(ROWS, y, far_off, None, of_loss)
+    assert found.fact.startswith("The target is not scaled: y has a mean of 1.")
+    assert "and D^2 of the predictions for training rows is -" in found.fact
+
+
+def test_the_median_of_a_skewed_target_would_be_one_by_r2():
+    predicted = AT[losses.Quantile(0.1)][:, None]
+    assert unscaled_targets(ROWS, SKEWED[:, None], predicted)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("loss", ["absolute_error", losses.Quantile([0.1, 0.9]), "huber"], ids=str)
+def test_a_fit_on_a_target_that_is_not_scaled_warns(loss):
+    X = ROWS.T
+    with pytest.warns(TrainingWarning, match="The target is not scaled: y has a mean of"):
+        MLPRegressor(loss, 5, max_iter=20, random_state=0).fit(X, 1e5 + 2e4 * X[:, 0])
+
+
+def log_likelihood(z, y):
+    """Of a normal distribution of deviance 0.01: far below 0 where it is good."""
+    return 5000 * (z - y) ** 2 - 3.7, 10000 * (z - y)
+
+
+def test_a_loss_of_your_own_may_be_below_0():
+    own = losses.Compiled(log_likelihood)
+    network = Network((1, 1), output="identity", loss=own)
+    falling = [-0.1, -1.0, -2.0, -3.0, -3.5, -3.6, -3.6, -3.6, -3.6, -3.6, -3.6, -3.6]
+    assert too_high(network, falling, 0.01) == []
+    assert too_high(network, [*falling, math.nan], 0.01)
+    sigmoid = Network((1, 1), output="sigmoid", loss=losses.Compiled(log_likelihood, "sigmoid"))
+    unscaled = 1000 * np.ones((1, 30))
+    said = {"loss_curve": [9.0] * 12, "solver": "adam", "learning_rate": 0.01}
+    (found,) = findings(sigmoid, sigmoid.initial_parameters(), unscaled, **said)
+    assert found.values["estimator"] == "MLPRegressor"

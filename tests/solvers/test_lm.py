@@ -140,7 +140,7 @@ def test_a_matrix_that_is_not_positive_definite_is_damped(backend):
     assert n_damped == n_steps > 2
 
 
-def test_first_mu_is_a_thousandth_of_the_largest_curvature():
+def test_first_mu_is_a_hundredth_of_the_largest_curvature():
     """N5, once the undamped step was rejected."""
     theta = 4 * np.random.default_rng(1).normal(size=NETWORK.n_parameters)
     model = Model(NETWORK.sizes, "tanh", "identity", X, Y)
@@ -150,7 +150,7 @@ def test_first_mu_is_a_thousandth_of_the_largest_curvature():
     solver = begun(NETWORK, NETWORK.samples(X, Y, None), theta)
     one_step(solver)
     mu, nu = solver.state.first[[MU, NU]]
-    powers = [1e-3 * np.diag(G).max() * 2.0 ** (k * (k + 1) / 2) for k in range(20)]
+    powers = [1e-2 * np.diag(G).max() * 2.0 ** (k * (k + 1) / 2) for k in range(20)]
     shares = [mu / power for power in powers]
     assert nu == 2
     assert any(1 / 3 - 1e-9 <= share <= 2 + 1e-9 for share in shares)

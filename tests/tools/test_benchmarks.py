@@ -31,6 +31,7 @@ with mock.patch.dict(os.environ):
         equations,
         fits,
         layer_equations,
+        losses,
         memory,
         peers,
         prediction,
@@ -318,6 +319,7 @@ def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch)
 
 engine_train = engine.train
 right_gradient, right_forward = engine.Network.cost_and_gradient, engine.Network.forward
+right_function = engine.compiled_forward
 
 
 def wrong_training(*arguments, backend=None, **settings):
@@ -343,6 +345,10 @@ def wrong_direction(self, theta, X, Y, *, backend=None, **settings):
 
 def wrong_outputs(self, theta, X, backend=None):
     return 1.01 * right_forward(self, theta, X, backend)
+
+
+def wrong_function(network, theta):
+    return right_function(network, 1.01 * theta)
 
 
 class WrongClassifier(engine.MLPClassifier):
@@ -377,6 +383,7 @@ WRONG = [
     (engine.Network, "forward", wrong_outputs, prediction.Forward),
     (engine, "MLPClassifier", WrongClassifier, prediction.Estimators),
     (engine, "MLPClassifier", WrongClassifier, prediction.Predictor),
+    (engine, "compiled_forward", wrong_function, prediction.CompiledForward),
     (engine, "MLPClassifier", WrongClassifier, fits.Fits),
     (engine, "MLPClassifier", WrongClassifier, peers.OverSklearn),
 ]
@@ -400,6 +407,12 @@ def test_an_error_that_is_no_error_rate_is_refused(monkeypatch):
     instance = prepared(quality.ErrorAtBudget, ("breast_cancer",))
     with pytest.raises(AssertionError):
         instance.track_error("breast_cancer")
+
+
+def test_a_loss_that_is_no_copy_is_refused(monkeypatch):
+    monkeypatch.setattr(losses, "huber", lambda z, y: ((z - y) ** 2, 2 * (z - y)))
+    with pytest.raises(AssertionError, match="off by"):
+        losses.OwnLoss().setup("float64")
 
 
 def test_threads_that_change_the_bits_are_refused(monkeypatch):
