@@ -18,7 +18,7 @@ import numpy as np
 
 STEP = 1e-200  # of the complex variable
 
-UNITS = {
+UNITS: dict[str, Any] = {
     "tanh": np.tanh,
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "relu": lambda z: np.where(z.real > 0, z, 0),

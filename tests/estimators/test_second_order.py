@@ -3,6 +3,7 @@
 import math
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ YES = np.where(NUMBERS > 0, "yes", "no")
 CLASSES = np.digitize(NUMBERS, [-0.7, 0.7])
 LABELS = np.c_[NUMBERS > 0, X[:, 0] > NUMBERS].astype(int)
 WEIGHTS = RANDOM.uniform(0.2, 2, 80)
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "hidden_layer_sizes": (3,),
     "activation": "tanh",
     "solver": "lm",
@@ -148,7 +149,7 @@ def test_searches_and_pipelines_take_it():
     assert search.fit(X, NUMBERS).best_score_ > 0
 
 
-CHECKPOINTS = {
+CHECKPOINTS: dict[str, Any] = {
     "plain": {},
     "tol": {"tol": 1e-3, "n_iter_no_change": 3},
     "early stopping": {"early_stopping": True},

@@ -68,7 +68,7 @@ def sums_of(network, samples, theta, backend, n_threads=1):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gauss_newton_matrix_and_gradient(kind, shape, weighted, backend):
     """N1 N2: the sums of s J^T H J and s J^T dz, with J by complex steps."""
-    network, samples, theta, model = problem(kind, *shape, weighted)
+    network, samples, theta, model = problem(kind, shape[0], shape[1], weighted)
     cost, g, G = sums_of(network, samples, theta, backend)
     assert cost == pytest.approx(model.E(theta), rel=1e-12)
     np.testing.assert_allclose(g, model.g(theta), rtol=1e-11, atol=1e-12)

@@ -1,5 +1,7 @@
 """Checkpoints of solver="lm": a run resumes with the same bits wherever it was stopped."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def data(n_samples):
     return x, np.sin(3 * x) + 0.1 * random.normal(size=x.shape)
 
 
-JOBS = {
+JOBS: dict[str, Any] = {
     "plain": ({}, None, 60),
     "penalty and tol": ({"alpha": 0.1, "tol": 1e-7, "n_iter_no_change": 3}, None, 60),
     "evidence": ({"alpha": "evidence"}, None, 60),
@@ -79,7 +81,7 @@ def resumes_after(name, tmp_path, steps):
     for step in steps:
         path = tmp_path / f"{step}.ckpt"
         assert run(name, path, callback=at_step(step, interrupt)).stopped == "interrupted"
-        heard = []
+        heard: list[int] = []
         result = run(
             name, path, callback=lambda iteration, heard=heard: heard.append(iteration.step)
         )
