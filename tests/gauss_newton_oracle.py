@@ -161,7 +161,7 @@ def accepted_step(model: Model, theta: Any, damping: Damping) -> Step:
         mu = 1e-2 * float(np.diag(A).max())
     if undamped and np.linalg.matrix_rank(A) < len(A):
         undamped = False
-    for n_rejected in range(100):
+    for n_rejected in range(20):
         taken = 0.0 if undamped else mu
         step = np.linalg.solve(A + taken * np.eye(len(A)), -g)  # N3
         rho = (before - model.E(theta + step)) / (step @ (taken * step - g) / 2)  # N4

@@ -148,11 +148,13 @@ class Inference:
 
         NaN without a penalty, which is the logarithm of the prior distribution of the weights
         (that of the biases is constant, and left out, as are combinations of parameters that are
-        not identified), and for gamma and Tweedie deviance.
+        not identified), and for gamma and Tweedie deviance. Infinity if nothing is left over.
         """
         code = self._network.loss.row.code
         if self._alpha == 0 or code in (GAMMA, TWEEDIE):
             return math.nan
+        if self.residual_variance == 0:
+            return math.inf
         layers, n_weights = self._network.layers, int(self._curvature.is_weight.sum())
         cost = Objective(NUMPY, layers, self._samples).cost(self.theta) * self._weight
         squares = float(np.sum(self.theta[self._curvature.is_weight] ** 2))
