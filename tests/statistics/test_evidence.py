@@ -9,8 +9,6 @@ import pytest
 from engine import Network, inference, train
 from tests.gauss_newton_oracle import Model, to_the_minimum
 
-pytestmark = pytest.mark.compiled
-
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(3, 40))
 Y = 0.5 * X[0] + 0.1 * X[2] + RANDOM.normal(size=40)
@@ -106,6 +104,7 @@ def test_its_alpha_is_the_most_probable_one():
     assert max(evidence) == evidence[0]
 
 
+@pytest.mark.compiled
 def test_equal_minima_have_equal_evidence_also_with_units_switched_off():
     """The bias of such a unit wanders without end, and may not count."""
     network, runs = Network((1, 10, 1), output="identity"), []
@@ -124,6 +123,7 @@ def test_equal_minima_have_equal_evidence_also_with_units_switched_off():
     assert n_pairs >= 3
 
 
+@pytest.mark.compiled
 def test_it_generalises_where_no_penalty_fits_the_noise():
     network = Network((1, 15, 1), output="identity")
     grid = np.linspace(-1, 1, 500)[np.newaxis]
@@ -135,6 +135,7 @@ def test_it_generalises_where_no_penalty_fits_the_noise():
     assert errors[1] < errors[0]
 
 
+@pytest.mark.compiled
 def test_fewer_residuals_than_parameters():
     network = Network((1, 10, 1), output="identity")
     with warnings.catch_warnings():

@@ -16,12 +16,9 @@ from engine import Inference, MLPClassifier, MLPRegressor, Network, inference, l
 from tests.gauss_newton_oracle import Model
 from tests.sums.test_normal_equations import KINDS, TWEEDIE, drawn
 
-pytestmark = [
-    pytest.mark.compiled,
-    pytest.mark.filterwarnings(
-        "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
-    ),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
+)
 M = 90
 WEIGHTS = np.random.default_rng(3).uniform(0.2, 2, M)
 WEIGHTS[::9] = 0
