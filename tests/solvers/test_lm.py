@@ -156,6 +156,26 @@ def test_first_mu_is_a_hundredth_of_the_largest_curvature():
     assert any(1 / 3 - 1e-9 <= share <= 2 + 1e-9 for share in shares)
 
 
+def test_an_undamped_step_must_keep_three_quarters_of_its_promise(backend):
+    """One that lowers the cost by less is not taken, and damping begins."""
+    model, n_seen = Model(NETWORK.sizes, "tanh", "identity", X, Y), 0
+    samples = NETWORK.samples(X, Y, None)
+    for seed in range(200):
+        theta = np.random.default_rng(seed).normal(size=NETWORK.n_parameters)
+        g = model.g(theta)
+        step = -np.linalg.solve(model.G(theta), g)
+        rho = (model.E(theta) - model.E(theta + step)) / (-0.5 * step @ g)
+        if 0.05 < rho < 0.7:
+            solver = begun(NETWORK, samples, theta, backend=backend)
+            _, (found, after), _ = one_step(solver)
+            assert not after.undamped
+            assert np.linalg.norm(found - theta) < 0.9 * np.linalg.norm(step)
+            n_seen += 1
+            if n_seen == 3:
+                return
+    raise AssertionError("no such start")
+
+
 # The same bits
 
 
