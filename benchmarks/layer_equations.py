@@ -134,6 +134,27 @@ def derivative(unit, g_prime):
     return prepare
 
 
+def second_derivative(unit, bend):
+    """RdZ += dA o g''(Z) o RZ, with dA in the place of RA = g'(Z) o RZ; bend is g'' / g'."""
+
+    def prepare(draw, backend):
+        add = function("activations", "add_second_derivative", backend)
+        which, expected = code(HIDDEN, unit), draw.dA * draw.dA * bend(draw.A)
+        tiled = backend == "tiled"
+        A, RA, dA, RdZ = (
+            block(one) if tiled else one.copy() for one in (draw.A, draw.dA, draw.dA, draw.dA)
+        )
+        rest = (SAMPLES,) if tiled else ()
+
+        def act():
+            RdZ[:] = 0
+            add(which, A, RA, dA, RdZ, *rest)
+
+        return act, lambda: RdZ, expected
+
+    return prepare
+
+
 def cost(unit, costs):
     """sum_i s_i J_i."""
 
@@ -244,6 +265,8 @@ EQUATIONS = {
     "tanh_prime": derivative("tanh", lambda A: 1 - A**2),
     "sigmoid_prime": derivative("sigmoid", lambda A: A * (1 - A)),
     "relu_prime": derivative("relu", lambda A: A > 0),
+    "tanh_second": second_derivative("tanh", lambda A: -2 * A),
+    "sigmoid_second": second_derivative("sigmoid", lambda A: 1 - 2 * A),
     "cost_sigmoid": cost("sigmoid", lambda Z, Y: np.logaddexp(0, Z) - Y * Z),
     "cost_softmax": cost("softmax", cross_entropy_of_classes),
     "cost_squared": cost("identity", lambda Z, Y: 0.5 * (Z - Y) ** 2),

@@ -61,7 +61,10 @@ class Copy:
         return output("-c", code, cwd=self.folder, env=changes)
 
 
-LAST = r"^(?P<indent> +)(el(se|if unit != IDENTITY):\n +)?raise ValueError"
+LAST = (
+    r"^(?P<indent> +)(el(se|if unit (!= IDENTITY|not in WITHOUT_SECOND_DERIVATIVE)):\n +)?"
+    r"raise ValueError"
+)
 
 # The gradient by differences of the cost, for each backend in turn.
 DIFFERENCES = """
@@ -82,6 +85,11 @@ def compare(layers, Y):
             step[p] = 1e-6
             slope = (objective.cost(theta + step) - objective.cost(theta - step)) / 2e-6
             assert abs(slope - gradient[p]) < 1e-7, (backend.name, p, slope, gradient[p])
+        if layers.loss.code == 1:  # squared error
+            v = generator.normal(size=theta.size)
+            above, below = (objective.cost_and_gradient(theta + h * v)[1] for h in (1e-5, -1e-5))
+            expected = (above - below) / 2e-5
+            assert np.allclose(objective.hessian_product(theta, v), expected, atol=1e-7)
         costs.append(cost)
     assert np.ptp(costs) < 1e-12, costs
     print("same", costs[0])

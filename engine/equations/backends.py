@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.equations import gauss_newton, mean, passes, update
+from engine.equations import gauss_newton, jacobians, mean, passes, second_derivative, update
 
 
 class Backend(NamedTuple):
@@ -14,6 +14,9 @@ class Backend(NamedTuple):
     cost_pass: Callable[..., Any]
     gradient_pass: Callable[..., Any]
     normal_pass: Callable[..., Any]
+    hessian_pass: Callable[..., Any]
+    input_jacobian_pass: Callable[..., Any]
+    parameter_jacobian_pass: Callable[..., Any]
     mean_cost: Callable[..., Any]
     mean_gradient: Callable[..., Any]
     gradient_descent: Callable[..., Any]
@@ -28,6 +31,9 @@ NUMPY = Backend(
     cost_pass=passes.cost_pass_numpy,
     gradient_pass=passes.gradient_pass_numpy,
     normal_pass=gauss_newton.normal_pass_numpy,
+    hessian_pass=second_derivative.hessian_pass_numpy,
+    input_jacobian_pass=jacobians.input_jacobian_pass_numpy,
+    parameter_jacobian_pass=jacobians.parameter_jacobian_pass_numpy,
     mean_cost=mean.mean_cost_numpy,
     mean_gradient=mean.mean_gradient_numpy,
     gradient_descent=update.gradient_descent_numpy,
@@ -42,6 +48,9 @@ LOOPS = Backend(
     cost_pass=passes.cost_pass_loops,
     gradient_pass=passes.gradient_pass_loops,
     normal_pass=gauss_newton.normal_pass_loops,
+    hessian_pass=second_derivative.hessian_pass_loops,
+    input_jacobian_pass=jacobians.input_jacobian_pass_loops,
+    parameter_jacobian_pass=jacobians.parameter_jacobian_pass_loops,
     mean_cost=mean.mean_cost_loops,
     mean_gradient=mean.mean_gradient_loops,
     gradient_descent=update.gradient_descent_loops,
@@ -58,6 +67,9 @@ TILED = LOOPS._replace(
     cost_pass=passes.cost_pass_tiled,
     gradient_pass=passes.gradient_pass_tiled,
     normal_pass=gauss_newton.normal_pass_tiled,
+    hessian_pass=second_derivative.hessian_pass_tiled,
+    input_jacobian_pass=jacobians.input_jacobian_pass_tiled,
+    parameter_jacobian_pass=jacobians.parameter_jacobian_pass_tiled,
     momentum=update.momentum_tiled,
     nesterov=update.nesterov_tiled,
     adam=update.adam_tiled,

@@ -273,9 +273,15 @@ class CompiledIterations:
         self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
-        self._workspace = allocate_normal(self._layers, samples.n_samples)
-        n_rows = rows_of_dual(problem, evidence)
-        self._equations = equations_of(self._layers.n_parameters, evidence, n_rows)
+        kind, left = (samples.n_samples, evidence), problem.sums and problem.sums.left
+        if left and left[0] == kind:  # the memory of the network's last run
+            _, self._workspace, self._equations = left
+        else:
+            self._workspace = allocate_normal(self._layers, samples.n_samples)
+            n_rows = rows_of_dual(problem, evidence)
+            self._equations = equations_of(self._layers.n_parameters, evidence, n_rows)
+        if problem.sums is not None:
+            problem.sums.left = kind, self._workspace, self._equations
         self._weight = total_weight(samples)
 
     def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
@@ -358,6 +364,7 @@ class LevenbergMarquardt(MinimisationBase):
         self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
         self._n_ahead = AHEAD_AT_FIRST // 2
         self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._begun = state.theta  # before the first of them
         self._ended = GOES_ON  # what ended the iterations that were made
         self._cost: float | None = None  # J at theta, once known
         self._between = False  # whether the state is between two iterations, and J there finite
@@ -381,10 +388,10 @@ class LevenbergMarquardt(MinimisationBase):
         if self._given == self._made:
             self.ended = REASONS.get(self._ended)
             return Progress(self._rows, self.theta, self.n_steps)
-        first, last = self._given, min(self._made, self._given + max(1, budget.iterations))
-        state, ahead, begun = self.state, self._ahead, self.theta.copy()
+        state, ahead, first = self.state, self._ahead, self._given
+        before = self._begun if first == 0 else ahead.theta[first - 1]
         self._between = False
-        self._given = last
+        last = self._given = min(self._made, first + max(1, budget.iterations))
         self._rows, self._costs_after = ahead.rows[first:last], ahead.costs[first:last]
         self._cost = float(ahead.costs[last - 1])
         state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
@@ -393,9 +400,8 @@ class LevenbergMarquardt(MinimisationBase):
         else:
             state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
         self._between = True
-        before = begun if last - first == 1 else None
-        steps = self.n_steps
-        return Progress(self._rows, state.theta, steps, before, self._cost, self._costs_after)
+        known, steps = before if last - first == 1 else None, self.n_steps
+        return Progress(self._rows, state.theta, steps, known, self._cost, self._costs_after)
 
     def _make_more(self, budget: Budget) -> None:
         """Make iterations, from where the solver is."""
@@ -405,6 +411,7 @@ class LevenbergMarquardt(MinimisationBase):
             n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
         self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
         front = copy_of(self.state)
+        self._begun = self.theta.copy()
         ahead, begun = ahead_of(front, n), self.n_iter
         start = time.perf_counter()
         self._ended = self._iterations.advance(front, self.settings, ahead)

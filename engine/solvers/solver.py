@@ -18,7 +18,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import DistributedSamples, Sums
+from engine.sums.chunks import ChunkSums, DistributedSamples
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     samples: Samples | DistributedSamples
     alpha: float
     n_threads: int
-    sums: Sums | None = None
+    sums: ChunkSums | None = None
 
 
 class Budget(NamedTuple):

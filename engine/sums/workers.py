@@ -18,10 +18,24 @@ from engine.sums.blocks import (
     COST,
     FORWARD,
     GRADIENT,
+    HESSIAN,
+    INPUT_JACOBIAN,
     NORMAL,
+    PARAMETER_JACOBIAN,
     allocate,
     block_for,
     run_blocks_tiled,
+)
+from engine.sums.hessian_products import (
+    HessianWorkspace,
+    allocate_hessian,
+    run_chunk_hessian,
+)
+from engine.sums.jacobians import (
+    JacobianWorkspace,
+    allocate_jacobian,
+    run_chunk_input_jacobian,
+    run_chunk_parameter_jacobian,
 )
 from engine.sums.normal_equations import (
     NormalWorkspace,
@@ -54,7 +68,9 @@ class TiledWorker:
         self._block = block_for(sizes, samples.X, most)
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
-        self._normal: NormalWorkspace | None = None  # made when it is needed
+        self._normal: NormalWorkspace | None = None  # each made when it is needed
+        self._hessian: HessianWorkspace | None = None
+        self._jacobians: dict[int, JacobianWorkspace] = {}
 
     def set_samples(self, samples: Samples) -> None:
         """Switch to other samples of the same dtype; the memory is reused."""
@@ -73,13 +89,25 @@ class TiledWorker:
         last: int,
         activations: NDArray[Any],
     ) -> float:
-        """One chunk: its cost; its other sums in `summed`, or its share of the activations."""
+        """One chunk: its cost; its other sums in `summed`, or its share of `activations`.
+
+        For HESSIAN, theta and v are one vector, and there is no cost.
+        """
+        of_chunk = self._layers, dense(self._data), order, first, last
         if task == NORMAL:
             if self._normal is None:
                 self._normal = allocate_normal(self._layers, SPAN_SAMPLES)
                 self._normal_sums = np.empty(numbers_of_sums(self._layers.n_parameters))
-            of_chunk = theta, self._layers, dense(self._data), order, first, last
-            return float(run_chunk_normal(*of_chunk, self._normal, self._normal_sums))
+            return float(run_chunk_normal(theta, *of_chunk, self._normal, self._normal_sums))
+        if task == HESSIAN:
+            if self._hessian is None:
+                self._hessian = allocate_hessian(self._layers, theta.dtype, SPAN_SAMPLES)
+            both = np.split(theta, 2)
+            run_chunk_hessian(*both, *of_chunk, SPAN_SAMPLES, self._hessian, self.gradient_sum)
+            return 0.0
+        if task in (INPUT_JACOBIAN, PARAMETER_JACOBIAN):
+            self._fill_jacobian(task, theta, of_chunk, activations)
+            return 0.0
         return float(
             run_chunk_tiled(
                 task,
@@ -96,8 +124,17 @@ class TiledWorker:
             )
         )
 
+    def _fill_jacobian(self, task: int, theta: Any, of_chunk: Any, jacobian: Any) -> None:
+        of_parameters = task == PARAMETER_JACOBIAN
+        if task not in self._jacobians:
+            self._jacobians[task] = allocate_jacobian(
+                self._layers, theta.dtype, SPAN_SAMPLES, of_parameters
+            )
+        run = run_chunk_parameter_jacobian if of_parameters else run_chunk_input_jacobian
+        run(theta, *of_chunk, self._jacobians[task], jacobian)
+
     def summed(self, task: int) -> NDArray[np.float64]:
-        """The sums of the last chunk beside its cost: its gradient, or gradient and G."""
+        """The sums of the last chunk beside its cost: its gradient, gradient and G, or H v."""
         return self._normal_sums if task == NORMAL else self.gradient_sum
 
 
@@ -134,10 +171,13 @@ class ArrayWorker:
         last: int,
         activations: NDArray[Any],
     ) -> float:
-        """One chunk: its cost; its other sums in `summed`, or its share of the activations."""
+        """One chunk: its cost; its other sums in `summed`, or its share of `activations`.
+
+        For HESSIAN, theta and v are one vector, and there is no cost.
+        """
         cost = 0.0
         self.gradient_sum[:] = 0
-        of_span = np.empty_like(theta)
+        of_span = np.empty(self.gradient_sum.size, theta.dtype)
         if task == NORMAL:
             self._normal_sums = np.zeros(numbers_of_sums(theta.size))
         for start in range(first, last, SPAN_SAMPLES):
@@ -152,13 +192,28 @@ class ArrayWorker:
                 cost += self._backend.cost_pass(theta, *self._layers, A, Y, s)
             elif task == NORMAL:
                 cost += self._add_normal(theta, A, dZ, Y, s, of_span)
+            elif task == HESSIAN:
+                RA, RdZ = np.empty_like(dZ), np.empty_like(dZ)
+                of_pass = *np.split(theta, 2), *self._layers, A, dZ, RA, RdZ, Y, s
+                self._backend.hessian_pass(*of_pass, of_span)
+                self.gradient_sum += of_span
+            elif task in (INPUT_JACOBIAN, PARAMETER_JACOBIAN):
+                self._fill_jacobian(task, theta, A, dZ, activations[start:stop])
             else:
                 cost += self._backend.gradient_pass(theta, *self._layers, A, dZ, Y, s, of_span)
                 self.gradient_sum += of_span
         return cost
 
+    def _fill_jacobian(self, task: int, theta: Any, A: Any, dZ: Any, jacobian: Any) -> None:
+        of_pass = theta, self._layers.sizes, self._layers.units, A, dZ
+        if task == INPUT_JACOBIAN:
+            self._backend.input_jacobian_pass(*of_pass, jacobian)
+        else:
+            rows = np.empty((theta.size, A.shape[1]), theta.dtype)
+            self._backend.parameter_jacobian_pass(*of_pass, rows, jacobian)
+
     def summed(self, task: int) -> NDArray[np.float64]:
-        """The sums of the last chunk beside its cost: its gradient, or gradient and G."""
+        """The sums of the last chunk beside its cost: its gradient, gradient and G, or H v."""
         return self._normal_sums if task == NORMAL else self.gradient_sum
 
     def _add_normal(self, theta: Any, A: Any, dZ: Any, Y: Any, s: Any, of_span: Any) -> float:
