@@ -8,8 +8,6 @@ from engine.solvers import smoothing
 from engine.solvers.smoothing import DIVISOR, N_STAGES
 from tests.training.test_training import at_step, interrupt
 
-pytestmark = pytest.mark.compiled
-
 SOLVERS = pytest.mark.parametrize("solver", ["lbfgs", "lm"])
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 51))
@@ -18,7 +16,12 @@ LINE = Network((2, 1), output="identity", loss="absolute_error")
 
 
 def fit(solver, network=LINE, **others):
-    return train(network, X, Y, **{"solver": solver, "max_iter": 5000, "seed": 1, **others})
+    return train(
+        network,
+        X,
+        Y,
+        **{"solver": solver, "max_iter": 5000, "seed": 1, "backend": "numpy", **others},
+    )
 
 
 def true_cost(theta, level=None):

@@ -99,16 +99,18 @@ def test_same_bits_on_any_number_of_threads(kind, n_threads, backend):
 
 
 @INTERPRETED
+@pytest.mark.parametrize("n_samples", [5, 37])
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_the_dual_have_the_same_products(kind):
-    """N1 N2: R R^T is G, and R rho is the gradient."""
-    network, samples, theta, model = problem(kind, (2, 3, 2), 5, weighted=True)
-    n, n_rows = theta.size, 5 * 2
+def test_rows_of_the_dual_have_the_same_products(kind, n_samples):
+    """N1 N2: R R^T is G, and R rho is the gradient; of one block, and of several."""
+    network, samples, theta, model = problem(kind, (2, 3, 2), n_samples, weighted=True)
+    n, n_rows = theta.size, n_samples * 2
     sums = np.full(n + n_rows + n * n_rows, np.nan)
-    workspace = allocate_normal(network.layers, 5)
+    workspace = allocate_normal(network.layers, 8)
+    assert workspace.n_samples < 37
     data = dense(samples.for_kernels())
     order = np.empty(0, np.int64)
-    cost = sum_rows_tiled(theta, network.layers, data, order, 5, workspace, sums)
+    cost = sum_rows_tiled(theta, network.layers, data, order, n_samples, workspace, sums)
     rho, R = sums[n : n + n_rows], sums[n + n_rows :].reshape(n, n_rows)
     assert cost == pytest.approx(model.E(theta), rel=1e-12)
     np.testing.assert_allclose(sums[:n], model.g(theta), rtol=1e-11, atol=1e-12)
