@@ -106,7 +106,12 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
         _large_batches(network, dtype, options)
 
     def second_order() -> None:
+        from engine.sums.workers import SPAN_SAMPLES
+
         train(network, X, Y, solver="lm", **options)
+        n_samples = SPAN_SAMPLES + 1  # of several chunks, whose sums are called from Python
+        columns, targets = np.zeros((network.sizes[0], n_samples)), np.arange(n_samples) % 2
+        train(network, columns, targets, solver="lm", **options)
 
     parts = [
         ("sgd and adam", minibatches),

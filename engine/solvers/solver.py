@@ -64,6 +64,8 @@ class Progress(NamedTuple):
         The parameters before the last iteration, whose cost its row holds. None for minibatches.
     cost : float or None
         J at theta, if the solver knows it already.
+    costs_after : ndarray (n,) or None
+        J after each iteration, as the solver found it when it took the step.
     """
 
     rows: NDArray[np.float64]
@@ -71,6 +73,7 @@ class Progress(NamedTuple):
     n_steps: int
     before: NDArray[Any] | None = None
     cost: float | None = None
+    costs_after: NDArray[np.float64] | None = None
 
 
 class Diverged(ArithmeticError):

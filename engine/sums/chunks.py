@@ -93,6 +93,10 @@ class DistributedSamples(Protocol):
     def total_weight(self) -> float:
         """S = sum_i s_i, added up as `total_weight` does."""
 
+    @property
+    def n_counted(self) -> int:
+        """How many have a positive weight."""
+
     def identities(self) -> list[Any]:
         """Digests of the inputs, targets and weights of each chunk (training/identity.py)."""
 
@@ -120,6 +124,14 @@ def total_weight(samples: Samples | DistributedSamples) -> float:
         return float(samples.n_samples)
     weights = samples.weights
     return sum(weight_of_chunk(weights[a:b]) for a, b in chunk_bounds(samples.n_samples))
+
+
+def n_counted(samples: Samples | DistributedSamples) -> int:
+    """How many samples have a positive weight."""
+    if not isinstance(samples, Samples):
+        return samples.n_counted
+    weights = samples.weights
+    return samples.n_samples if weights is None else int(np.count_nonzero(weights))
 
 
 def weight_of_chunk(weights: NDArray[Any]) -> float:

@@ -195,12 +195,15 @@ def train(
         raise TypeError(f"callback must be a function of one Iteration; got {callback!r}.")
 
     evidence = isinstance(alpha, str) and alpha == "evidence"
+    if isinstance(alpha, str) and not evidence:
+        raise TypeError(f"alpha must be a number of at least 0, or 'evidence'; got {alpha!r}.")
     if evidence and row.update != DAMPED:
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
+    widened = row.in_float64 and getattr(X, "dtype", None) == np.float32
     if row.in_float64:
         X = arrays.inputs(X, net.sizes[0], "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
-    strength = 0.0 if evidence else settings.real_number("alpha", alpha, low=0)
+    strength = 0.0 if isinstance(alpha, str) else settings.real_number("alpha", alpha, low=0)
     n_threads = settings.thread_count(n_threads)
     chosen = settings.find_backend(backend)
     dtype = samples.dtype
@@ -287,6 +290,7 @@ def train(
             at_a_time,
             threads,
             "" if keeper is None else keeper.in_words,
+            widened,
         ),
         fingerprint=fingerprint(net, ended.theta),
         cost=ended.cost,

@@ -626,7 +626,10 @@ def test_numbers_out_of_range_or_no_numbers_are_refused(argument, call, least):
     for no_number in NOT_NUMBERS:
         if no_number is None and argument == "max_time":
             continue  # no limit
-        with refused(TypeError, f"{argument} must be a number; got {no_number!r}."):
+        wanted = "a number"
+        if (argument, call) == ("alpha", short_train) and isinstance(no_number, str):
+            wanted = "a number of at least 0, or 'evidence'"
+        with refused(TypeError, f"{argument} must be {wanted}; got {no_number!r}."):
             call(**{argument: no_number})
 
 
