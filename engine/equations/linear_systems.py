@@ -54,14 +54,3 @@ def solve_factorised(L, x):
         x[p] /= L[p, p]
         for q in range(p):
             x[q] -= L[p, q] * x[p]
-
-
-@compiled_once
-def invert_factorised(L, inverse):
-    """Fill `inverse` with the inverse of L L^T, both triangles.  n^3 / 2 multiply-adds."""
-    n = L.shape[0]
-    for p in range(n):
-        column = vector_at(inverse, p * n, n)
-        for q in range(n):
-            column[q] = 1.0 if q == p else 0.0
-        solve_factorised(L, column)

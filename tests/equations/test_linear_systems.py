@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.equations.linear_systems import dot, factorise, invert_factorised, solve_factorised
+from engine.equations.linear_systems import dot, factorise, solve_factorised
 
 SIZES = (1, 2, 3, 7, 8, 17, 40)
 
@@ -27,16 +27,14 @@ def test_factor_is_numpys(n):
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_solution_and_inverse_are_numpys(n):
+def test_solution_is_numpys(n):
     """N3."""
     matrix, L = positive_definite(n)
     right = np.random.default_rng(1).normal(size=n)
-    x, inverse = right.copy(), np.full((n, n), np.nan)
+    x = right.copy()
     factorise(L)
     solve_factorised(L, x)
-    invert_factorised(L, inverse)
     np.testing.assert_allclose(x, np.linalg.solve(matrix, right), rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(inverse, np.linalg.inv(matrix), rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize(

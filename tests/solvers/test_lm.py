@@ -9,7 +9,7 @@ from engine import Network, losses, train
 from engine.equations.backends import BACKENDS
 from engine.solvers import damped_step, lm
 from engine.solvers.solver import SOLVERS, Budget, Problem
-from engine.solvers.state import DAMPED, MU, NU, UNDAMPED, Settings, new_state
+from engine.solvers.state import CLOSING_STEPS, DAMPED, MU, NU, UNDAMPED, Settings, new_state
 from tests.gauss_newton_oracle import Damping, Model, accepted_step
 from tests.sums.test_normal_equations import INTERPRETED, KINDS, problem
 from tests.training.test_training import HISTORY, at_step, interrupt
@@ -273,14 +273,14 @@ def test_each_reason_to_end_is_seen(reason, backend):
     result = fit(network, *data, max_iter=1000, backend=backend)
     assert result.stopped == reason
     if reason != "cost":
-        assert result.n_iter == 1 + damped_step.CLOSING_STEPS
+        assert result.n_iter == 1 + CLOSING_STEPS
 
 
 def test_starts_at_a_minimum_and_stays_there(backend):
     theta = np.linalg.lstsq(np.vstack([X, np.ones(30)]).T, Y)[0]
     result = fit(Network((2, 1), output="identity"), theta=theta, max_iter=50, backend=backend)
     assert result.stopped == "gradient"
-    assert result.n_iter <= damped_step.CLOSING_STEPS
+    assert result.n_iter <= CLOSING_STEPS
     np.testing.assert_allclose(result.theta, theta, rtol=1e-12)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from engine import Checkpoint, CheckpointError, Network, losses, train
-from engine.solvers.damped_step import CLOSING_STEPS, N_REASONS
+from engine.solvers.damped_step import REASONS
 from engine.solvers.state import (
     ALPHA,
     CLOSING,
+    CLOSING_STEPS,
     FAILURES,
     LOWEST,
     MOVES,
@@ -116,7 +117,7 @@ FIRST = {  # places in state.first, and numbers that no run leaves there
     "nu below 2": (NU, 1.0),
     "nu no power of 2": (NU, 2.5),
     "undamped twice": (UNDAMPED, 2),
-    "no such reason": (REASON, N_REASONS),
+    "no such reason": (REASON, max(REASONS) + 1),
     "a reason that ends no run": (REASON, 1),
     "too many closing steps": (CLOSING, CLOSING_STEPS + 1),
     "closing without a reason": (CLOSING, 1),
