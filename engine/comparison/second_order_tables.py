@@ -30,8 +30,8 @@ GOALS_ON_EQUAL_TERMS = (
 TABLES_ON_EQUAL_TERMS = (
     "Inputs and target are standardised; one hidden layer of tanh units; both solvers from the "
     f"same starts, with alpha={ALPHA:g} and tol={TOL:g}. A start is as good if it ends at the "
-    f"median cost of {LBFGS} or below. The solvers may end in minima that differ, so the time of "
-    "all starts is divided by the number that are as good."
+    f"median cost of {LBFGS} or below. The solvers may end in minima that differ: the "
+    "expected time is that of all starts, divided by the number that are as good."
 )
 LOSSES_ON_EQUAL_TERMS = (
     "Adam on 20-16-1, batches of 200 of 1000 samples; the default is squared_error for identity "
@@ -50,10 +50,7 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
 
 
 def show_goals(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    console.print(
-        f"Until the error is small enough: time / {BASE}'s (higher: {BASE} is faster); below it "
-        "the quartiles"
-    )
+    console.print(f"Time to the goal / {BASE}'s (higher: lm is faster); below it the quartiles")
     console.print(goals(rows))
     _print_remarks(console, goal_remarks(rows), GOALS_ON_EQUAL_TERMS)
 
@@ -98,8 +95,7 @@ def goal_remarks(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def show_tables(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     console.print(
-        f"Until a minimum is as good: time of {LBFGS} / that of {LM} (higher: {LM} is faster); "
-        "below it the quartiles"
+        f"Expected time of {LBFGS} / {LM}'s (higher: {LM} is faster); below it the quartiles"
     )
     console.print(regressions(rows))
     remarks = (
@@ -132,10 +128,7 @@ def _network(row: dict[str, Any]) -> str:
 
 
 def show_losses(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    console.print(
-        "An epoch with each loss: time / that of the default (higher: this loss is slower); below "
-        "it the quartiles"
-    )
+    console.print("Time of an epoch / the default loss's (higher: slower); below it the quartiles")
     console.print(losses(rows))
     _print_remarks(console, loss_remarks(rows), LOSSES_ON_EQUAL_TERMS)
 
