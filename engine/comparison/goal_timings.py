@@ -10,18 +10,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import median
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.comparison import timing
-from engine.comparison.least_squares import Outcome, Residuals, by_scipy, by_torch
+from engine.comparison.least_squares import (
+    MOST_STEPS,
+    NO_TOLERANCE,
+    Outcome,
+    Residuals,
+    by_scipy,
+    by_torch,
+)
 from engine.comparison.machine import installed_version
 from engine.comparison.timing import Turns, announced
-from engine.network import Network
-from engine.training.result import DivergedError
-from engine.training.trainer import train
+
+if TYPE_CHECKING:
+    from engine.network import Network
 
 BASE = "engine lm"
 TORCH, TORCH_PACKAGE = "torch lm", "torch-levenberg-marquardt"
@@ -31,6 +38,20 @@ STARTS_FOR_RATES = 10
 # Relative, above the goal. Adam ends a step after the one for which it was stopped; that step may
 # lead up.
 ROUNDING, ONE_STEP = 1e-9, 0.05
+
+ON_EQUAL_TERMS = (
+    "Same starts, data and goal, a mean squared error computed alike for all; tanh units below an "
+    "identity output, float64. Times, ratios and their quartiles are of the starts from which the "
+    f"library and {BASE} both reached the goal. The engine is stopped by a callback, which sees "
+    "the cost one step late; SciPy where it evaluates the residuals, with tolerances of "
+    f"{NO_TOLERANCE:g}. At most {MOST_STEPS} steps of lm and of SciPy, {MOST_ITERATIONS['lbfgs']} "
+    f"of L-BFGS, {MOST_ITERATIONS['adam']} of Adam. A step of SciPy is a point that it tries. "
+    "SciPy's least_squares gets the exact Jacobian from a vectorised backward pass in NumPy. Its "
+    "lm refuses fewer residuals than parameters: on PARITY zeros are appended to the residuals, "
+    "which changes no step; its trf and dogbox take such problems as they are, and are shown as "
+    f"well. Adam has the best learning rate of {', '.join(f'{rate:g}' for rate in RATES)} on the "
+    f"first {STARTS_FOR_RATES} starts, which favours it."
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +75,9 @@ class Goal:
     goal: float
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> "Network":
+        from engine.network import Network
+
         return Network(self.sizes, output="identity")
 
     @property
@@ -127,6 +150,9 @@ def by_engine(
     learning_rate: float = 1e-3,
 ) -> Outcome:
     """`engine.train` with a callback that stops it; J is half of the mean squared error."""
+    from engine.training.result import DivergedError
+    from engine.training.trainer import train
+
     enough = goal.goal / 2
     try:
         result = train(

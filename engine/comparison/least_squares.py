@@ -9,12 +9,13 @@ backward pass of all samples at once. The Jacobian takes the activations from th
 SciPy asks for both at the same point.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.network import Network
+if TYPE_CHECKING:
+    from engine.network import Network
 
 # SciPy and PyTorch stop where the goal is reached, or after so many steps, and not before.
 MOST_STEPS = 500
@@ -48,7 +49,7 @@ class Residuals:
 
     def __init__(
         self,
-        network: Network,
+        network: "Network",
         X: NDArray[np.float64],
         y: NDArray[np.float64],
         goal: float = -1.0,
@@ -109,7 +110,7 @@ class Residuals:
 
 
 def by_scipy(
-    network: Network,
+    network: "Network",
     X: NDArray[np.float64],
     y: NDArray[np.float64],
     goal: float,
@@ -142,7 +143,7 @@ def by_scipy(
 
 
 def by_torch(
-    network: Network,
+    network: "Network",
     X: NDArray[np.float64],
     y: NDArray[np.float64],
     goal: float,

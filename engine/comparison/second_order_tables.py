@@ -6,27 +6,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engine.comparison.goal_timings import BASE, MOST_ITERATIONS, RATES, STARTS_FOR_RATES
-from engine.comparison.least_squares import MOST_STEPS, NO_TOLERANCE
+from engine.comparison.goal_timings import BASE
+from engine.comparison.goal_timings import ON_EQUAL_TERMS as GOALS_ON_EQUAL_TERMS
 from engine.comparison.loss_timings import BUILT_IN, COPY
 from engine.comparison.regression_timings import ALPHA, LBFGS, LM, TOL
 from engine.comparison.tables import BEHIND, figure, header, table, with_spread
 
 COPY_AT_MOST = 1.1  # of a loss of the user's own: its time / that of the built-in one
 
-GOALS_ON_EQUAL_TERMS = (
-    "Same starts, data and goal, a mean squared error computed alike for all; tanh units below an "
-    "identity output, float64. Times, ratios and their quartiles are of the starts from which the "
-    f"library and {BASE} both reached the goal. The engine is stopped by a callback, which sees "
-    "the cost one step late; SciPy where it evaluates the residuals, with tolerances of "
-    f"{NO_TOLERANCE:g}. At most {MOST_STEPS} steps of lm and of SciPy, {MOST_ITERATIONS['lbfgs']} "
-    f"of L-BFGS, {MOST_ITERATIONS['adam']} of Adam. A step of SciPy is a point that it tries. "
-    "SciPy's least_squares gets the exact Jacobian from a vectorised backward pass in NumPy. Its "
-    "lm refuses fewer residuals than parameters: on PARITY zeros are appended to the residuals, "
-    "which changes no step; its trf and dogbox take such problems as they are, and are shown as "
-    f"well. Adam has the best learning rate of {', '.join(f'{rate:g}' for rate in RATES)} on the "
-    f"first {STARTS_FOR_RATES} starts, which favours it."
-)
 TABLES_ON_EQUAL_TERMS = (
     "Inputs and target are standardised; one hidden layer of tanh units; both solvers from the "
     f"same starts, with alpha={ALPHA:g} and tol={TOL:g}. A start is as good if it ends at the "
