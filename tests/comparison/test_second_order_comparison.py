@@ -139,7 +139,19 @@ def test_adam_takes_the_rate_that_reaches_the_goal_most_often_then_soonest(monke
         goal_timings.Goal, "is_reached", lambda goal, theta, allowed: (theta == there).all()
     )
     starts = [problem.network.initial_parameters(seed) for seed in (0, 1)]
-    assert goal_timings.best_adam(problem, starts, 1).setting == "learning rate 0.03"
+    assert goal_timings.best_rate(problem, starts, 1) == 0.03
+
+
+def test_adam_without_a_callback_takes_the_steps_that_it_needed_with_one(monkeypatch):
+    problem = PROBLEMS["PARITY"]
+    theta = problem.network.initial_parameters(0)
+    with_callback = goal_timings.by_engine(problem, 1, "adam", theta, 0.01)
+    adam = goal_timings.WithoutCallback(problem, 1, 0.01)
+    first = adam(theta)
+    assert first.steps == with_callback.steps - 1
+    assert problem.is_reached(first.theta, allowed=1e-9)
+    monkeypatch.setattr(goal_timings, "by_engine", lambda *_: pytest.fail("with a callback"))
+    np.testing.assert_array_equal(adam(theta).theta, first.theta)
 
 
 # Times to a goal.
