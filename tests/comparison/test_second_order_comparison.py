@@ -43,7 +43,8 @@ def test_the_jacobian_is_that_of_central_differences(sizes, at_least):
     theta, step = network.initial_parameters(1), 1e-6
     r = Residuals(network, X, y, at_least=at_least)
     expected = [(r(theta + e) - r(theta - e)) / (2 * step) for e in step * np.eye(theta.size)]
-    J = r.jacobian(theta)  # the residuals before were those of another point
+    r(2 * theta)
+    J = r.jacobian(theta)  # of another point than the residuals before
     np.testing.assert_allclose(J, np.transpose(expected), atol=1e-8)
     np.testing.assert_array_equal(J[7:], np.zeros((max(0, at_least - 7), theta.size)))
     np.testing.assert_allclose(r(theta)[:7], network.forward(theta, X)[0] - y, atol=1e-12)
@@ -56,7 +57,12 @@ def test_residuals_are_evaluated_once_for_both():
     r(theta)
     r.jacobian(theta)
     assert r.evaluations == 1
-    Residuals(problem.network, problem.X, problem.y).jacobian(theta)  # of no point before
+
+
+def test_a_jacobian_needs_no_residuals_before_it():
+    problem = PROBLEMS["SIN"]
+    J = Residuals(problem.network, problem.X, problem.y).jacobian(np.zeros(16))
+    np.testing.assert_array_equal(J, np.outer(np.ones(41), np.eye(16)[15]))
 
 
 @pytest.mark.parametrize("name", GOALS)
@@ -115,6 +121,7 @@ def test_the_data_are_those_that_are_published():
     franke = PROBLEMS["Franke"]
     assert (franke.X.min(), franke.X.max(), len(franke.y)) == (-1, 1, 225)
     assert franke.y[0] == pytest.approx(0.766420591284923)  # at (0, 0)
+    assert franke.y[112] == pytest.approx(0.3257620892806842)  # at (1/2, 1/2)
     assert franke.y[-1] == pytest.approx(0.035869591, rel=1e-6)  # at (1, 1)
 
 

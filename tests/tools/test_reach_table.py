@@ -193,6 +193,15 @@ def test_what_is_void_falls_short():
     assert said[21][2:] == ["inf (float32)", "**no**"]
 
 
+def test_a_library_without_times_on_one_goal_is_void_there():
+    figures = copy.deepcopy(FIGURES)
+    found: Any = figures["second-order"]
+    found["goals"].append({**goal(engine_lbfgs=4.5), "problem": "Franke"})
+    assert lines(figures)[16][2:] == ["SIN 5.50, Franke void", "yes"]
+    del found["goals"][0]
+    assert lines(figures)[16][2:] == ["not measured: second-order", ""]
+
+
 def test_a_fit_without_times_falls_short():
     figures = copy.deepcopy(FIGURES)
     del figures["estimators"]["fits"][0]["times"]
