@@ -215,7 +215,7 @@ def second_order(
         ),
     ] = "all",
     quick: Annotated[
-        bool, typer.Option("--quick", help="A problem or two of each part, for a first look.")
+        bool, typer.Option("--quick", help="Fewer problems and starts, for a first look.")
     ] = False,
     rounds: Rounds = 7,
     json: Json = None,
