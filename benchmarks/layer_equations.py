@@ -80,7 +80,7 @@ def code(table, unit):
 
 def loss_of(kernel, unit):
     """The loss of output units as a kernel takes it; and its number, for older kernels."""
-    if not takes(kernel, "parameter"):
+    if not takes(kernel, "parameter"):  # with `loss`, a KernelLoss
         from engine.losses import default_for
 
         return default_for(unit).for_kernels(UNITS), ()
@@ -134,6 +134,27 @@ def derivative(unit, g_prime):
     return prepare
 
 
+def second_derivative(unit, bend):
+    """RdZ += dA o g''(Z) o RZ, with dA in the place of RA = g'(Z) o RZ; bend is g'' / g'."""
+
+    def prepare(draw, backend):
+        add = function("activations", "add_second_derivative", backend)
+        which, expected = code(HIDDEN, unit), draw.dA * draw.dA * bend(draw.A)
+        tiled = backend == "tiled"
+        A, RA, dA, RdZ = (
+            block(one) if tiled else one.copy() for one in (draw.A, draw.dA, draw.dA, draw.dA)
+        )
+        rest = (SAMPLES,) if tiled else ()
+
+        def act():
+            RdZ[:] = 0
+            add(which, A, RA, dA, RdZ, *rest)
+
+        return act, lambda: RdZ, expected
+
+    return prepare
+
+
 def cost(unit, costs):
     """sum_i s_i J_i."""
 
@@ -165,6 +186,16 @@ def output_gradient(draw, backend):
     loss, number = loss_of(kernel, "identity")
     of = loss, code(OUTPUT, "identity"), draw.A, draw.Z, draw.Y, draw.s, *number
     return lambda: kernel(*of, dZ, *rest), lambda: dZ, expected
+
+
+def curvature(draw, backend):
+    """H of sigmoid units, whose exponential is taken anew from z."""
+    kernel = function("losses", "curvature", backend)
+    loss, _ = loss_of(kernel, "sigmoid")
+    A = sigmoid(draw.Z)
+    H, rest = block_or_new(A, backend), samples(backend)
+    of = loss, code(OUTPUT, "sigmoid"), A, draw.Z, draw.Y, draw.s
+    return lambda: kernel(*of, H, *rest), lambda: H, draw.s * A * (1 - A)
 
 
 def affine(draw, backend):
@@ -234,11 +265,14 @@ EQUATIONS = {
     "tanh_prime": derivative("tanh", lambda A: 1 - A**2),
     "sigmoid_prime": derivative("sigmoid", lambda A: A * (1 - A)),
     "relu_prime": derivative("relu", lambda A: A > 0),
+    "tanh_second": second_derivative("tanh", lambda A: -2 * A),
+    "sigmoid_second": second_derivative("sigmoid", lambda A: 1 - 2 * A),
     "cost_sigmoid": cost("sigmoid", lambda Z, Y: np.logaddexp(0, Z) - Y * Z),
     "cost_softmax": cost("softmax", cross_entropy_of_classes),
     "cost_squared": cost("identity", lambda Z, Y: 0.5 * (Z - Y) ** 2),
     "cost_poisson": cost("exp", poisson),
     "output_gradient": output_gradient,
+    "curvature": curvature,
     "affine": affine,
     "parameter_gradient": parameter_gradient,
     "input_gradient": input_gradient,

@@ -103,6 +103,40 @@ class SmallRuns(Steady):
         self.trained(1000, lambda iteration: None)
 
 
+class LevenbergMarquardt(Steady):
+    """Iterations of "lm" on one thread: of small networks, whose calls take as long as their sums,
+    and of larger ones, whose Gauss-Newton matrix takes longest."""
+
+    params = ["1-5-1", "2-10-1", "10-20-1", "20-30-10-3"]
+    param_names = ("network",)
+
+    def setup(self, network):
+        from engine import Network, train
+
+        try:
+            from engine.solvers import lm  # noqa: F401
+        except ImportError:
+            raise NotImplementedError from None
+        sizes = tuple(int(size) for size in network.split("-"))
+        net = Network(sizes, output="identity")
+        X = np.random.default_rng(0).normal(size=(sizes[0], 441))
+        Y = np.sin(X.sum(axis=0)) + np.arange(sizes[-1])[:, np.newaxis]
+
+        def trained(max_iter, backend=None):
+            return train(
+                net, X, Y, solver="lm", alpha=0.1, max_iter=max_iter, backend=backend, n_threads=1
+            )
+
+        self.trained = trained
+        result = trained(5)
+        assert result.n_iter == 5
+        assert result.cost < result.history["cost"][0]
+        assert_close(result.theta, trained(5, "numpy").theta)
+
+    def time_20_iterations(self, network):
+        self.trained(20)
+
+
 class Gradient(Steady):
     """J and its gradient on 2000 samples of a wide network, as an optimiser asks for it."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.model_files.save_load import save as save
     from engine.network import Network as Network
     from engine.network_function import compiled_forward as compiled_forward
+    from engine.statistics.inference_on_parameters import Inference as Inference
     from engine.statistics.inference_on_parameters import inference as inference
     from engine.tables.conversion import convert_table as convert_table
     from engine.tables.converted_table import open_table as open_table
@@ -35,6 +36,7 @@ _DEFINED_IN = {
     "Checkpoint": "engine.training.checkpoint",
     "CheckpointError": "engine.training.checkpoint_files",
     "DivergedError": "engine.training.result",
+    "Inference": "engine.statistics.inference_on_parameters",
     "MLPClassifier": "engine.estimators.classifier",
     "MLPRegressor": "engine.estimators.regressor",
     "ModelFileError": "engine.model_files.errors",
@@ -55,6 +57,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "DivergedError",
+    "Inference",
     "MLPClassifier",
     "MLPRegressor",
     "ModelFileError",

@@ -23,9 +23,9 @@ from engine.equations.losses import COMPILED, LOSSES, KernelLoss
 from engine.equations.losses import Loss as Row
 from engine.equations.own_loss import (
     digest_of,
-    kernel_loss_of,
     loss_functions,
     plain_function,
+    takes_two_numbers,
 )
 from engine.equations.units import OUTPUT_UNITS
 
@@ -210,12 +210,11 @@ class Quantile(Loss):
         super().__init__("quantile")
         several = isinstance(level, Sequence | np.ndarray) and not isinstance(level, str)
         given: Any = level if several else [level]
-        levels = tuple(settings.real_number("level", one, low=-np.inf) for one in given)
-        rise = all(one < other for one, other in pairwise(levels))
-        if not levels or not all(0 < one < 1 for one in levels) or not rise:
+        levels = tuple(settings.number_between("level", one, 0, 1) for one in given)
+        if not levels or not all(one < other for one, other in pairwise(levels)):
             raise ValueError(
-                "The levels of quantiles must be between 0 and 1, and rise from one to the next; "
-                f"got {level!r}."
+                "level must be a number, or several that rise from one to the next, such as "
+                f"[0.1, 0.5, 0.9]; got {level!r}."
             )
         self._numbers = levels
         self._several = several
@@ -266,13 +265,13 @@ class Tweedie(Loss):
 
     def __init__(self, power: float) -> None:
         self._row = LOSSES["tweedie"]
-        number = settings.real_number("power", power, low=-np.inf)
-        if not 1 < number < 2:
+        named = {0: "squared_error", 1: "poisson", 2: "gamma"}
+        if settings.any_number("power", power) in named:
             raise ValueError(
-                f"power must be above 1 and below 2; got {number:g}. For 0, 1 and 2 the losses are "
-                "'squared_error', 'poisson' and 'gamma'."
+                f"power must be above 1 and below 2; got {power:g}. For 0, 1 and 2 the losses are "
+                f"{settings.listed(named.values()).replace(' or ', ' and ')}."
             )
-        self._numbers = (number,)
+        self._numbers = (settings.number_between("power", power, 1, 2),)
 
     @property
     def power(self) -> float:
@@ -295,13 +294,17 @@ class Compiled(Loss):
         Of two numbers (z, y): the pre-activation of an output unit, and its target. It returns two
         numbers, the cost of this unit and its derivative by z; or three, the third of them h, the
         second derivative by z or a positive number in its place. solver="lm" needs h. Numbers are
-        float32 or float64, as the data. The function may use arithmetic, `if`, `math`, and other
-        functions of the kind. It may not allocate, or raise. Numba's decorator is not needed.
+        float32 or float64, as the data. The function may use arithmetic, `if`, `math`, and
+        functions that `numba.njit` has decorated; it needs no decorator itself. It may not
+        allocate, or raise. What it uses of other variables is taken as it is when the loss is
+        made.
     output : "identity", "sigmoid" or "exp"
         The output unit of the network, which turns z into a prediction.
 
     Raises
     ------
+    TypeError
+        If it is no function of two arguments.
     ValueError
         If Numba cannot compile the function, if it allocates or may raise, or if it returns other
         than two or three numbers.
@@ -331,11 +334,10 @@ class Compiled(Loss):
         self._numbers = ()
         self._output = settings.one_of("output", output, self._row.units)
         self._function = plain_function(function)
-        code = getattr(self._function, "__code__", None)
-        if code is None or code.co_argcount != 2:
+        if not takes_two_numbers(self._function):
             raise TypeError(f"A loss must be a function of two numbers (z, y); got {function!r}.")
-        self._has_curvature = loss_functions(self._function).has_curvature
         self._digest = digest_of(self._function)
+        self._loops = loss_functions(self._function)
 
     @property
     def name(self) -> str:
@@ -353,10 +355,10 @@ class Compiled(Loss):
     @property
     def has_curvature(self) -> bool:
         """Whether the function returns h as well."""
-        return self._has_curvature
+        return self._loops.has_curvature
 
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
-        return kernel_loss_of(self._function, n_outputs)
+        return self._loops.for_kernels(n_outputs)
 
     @property
     def in_words(self) -> str:
@@ -480,20 +482,34 @@ def chosen(loss: Any, output: str) -> Loss:
     if loss is None:
         return default_for(output)
     if isinstance(loss, str):
-        named = [
-            row.name for row in LOSSES.values() if output in row.units and row.code != COMPILED
-        ]
-        if loss not in named:
-            raise ValueError(
-                f"loss must be {settings.listed(named)} for {output} output units, or one of "
-                f"engine.losses; got {loss!r}."
-            )
-        return Loss(loss)
+        return _named(loss, output)
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(
+            f"loss must be an object, such as losses.Huber(1.0); got the class {loss.__name__}."
+        )
     if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a name or one of engine.losses; got {type(loss).__name__}.")
+        advice = " For a function of your own, pass losses.Compiled(function)." * callable(loss)
+        raise TypeError(
+            f"loss must be a name or one of engine.losses; got {type(loss).__name__}.{advice}"
+        )
     if output not in loss.units:
         raise ValueError(
             f"The loss {loss!r} goes with {settings.listed(loss.units)} output units; this network "
-            f"has {output} output units."
+            f"has {output} output units. Choose another output or another loss."
         )
     return loss
+
+
+def _named(name: str, output: str) -> Loss:
+    """The loss of that name, if it goes with these output units."""
+    rows = [row for row in LOSSES.values() if output in row.units and row.code != COMPILED]
+    if name in (row.name for row in rows):
+        return Loss(name)
+    known = settings.listed(row.name for row in rows if not _has_no_default(row))
+    advice, other = "", LOSSES.get(name)
+    if other is not None and other.code != COMPILED:
+        advice = f" {name!r} goes with {settings.listed(other.units)} output units."
+    raise ValueError(
+        f"loss must be {known} for {output} output units, or one of engine.losses; got {name!r}."
+        f"{advice}"
+    )

@@ -13,7 +13,7 @@ from engine.equations.layout import parameters_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
 from engine.losses import Loss, chosen, default_for
 from engine.sums.chunks import ChunkSums
-from engine.sums.objective import Objective, ReusableSums, forward
+from engine.sums.objective import Objective, ReusableSums, forward, jacobian
 from engine.sums.samples import Layers, Samples
 
 
@@ -285,6 +285,107 @@ class Network:
         chosen = settings.find_backend(backend)
         return forward(chosen, self.layers, samples, parameters)
 
+    def input_jacobian(
+        self, theta: ArrayLike, X: ArrayLike, backend: str | None = None
+    ) -> NDArray[Any]:
+        """Derivatives of the outputs by the inputs, of each sample.
+
+        Parameters
+        ----------
+        theta : ndarray (n_parameters,)
+            Of the dtype that X is computed in.
+        X : array_like (n_0, m)
+            One sample per column, any memory order. float32 is computed in float32, all else in
+            float64. Not sparse.
+        backend : "numpy", "loops", "tiled" or None
+            None is the fastest, "tiled".
+
+        Returns
+        -------
+        jacobian : ndarray (m, n_L, n_0)
+            jacobian[i, j, k] is the derivative of output j of sample i by its input k, of the
+            activations: the slope of the output unit is included. In C order, of the dtype of
+            theta.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes, dtypes or entries that do not fit; the message says which.
+
+        Notes
+        -----
+        (1 + n_L) sum_l n_l n_{l-1} multiply-adds a sample: a forward pass, and a backward pass for
+        each output unit. The slope of a relu unit at its kink is 0. Slopes of sigmoid units come
+        from their pre-activations, and so keep their digits where the unit saturates. Equations
+        B3 to B8, B11 and B12.
+
+        Examples
+        --------
+        Of one sigmoid unit it is a (1 - a) W:
+
+        >>> import numpy as np
+        >>> from engine import Network
+        >>> X = np.array([[0.0], [1.0]])
+        >>> Network((2, 1)).input_jacobian(np.array([4.0, 8.0, -8.0]), X)
+        array([[[1., 2.]]])
+        """
+        return self._jacobian(theta, X, backend, of_parameters=False)
+
+    def parameter_jacobian(
+        self, theta: ArrayLike, X: ArrayLike, backend: str | None = None
+    ) -> NDArray[Any]:
+        """Derivatives of the outputs by the parameters, of each sample.
+
+        Parameters
+        ----------
+        theta : ndarray (n_parameters,)
+            Of the dtype that X is computed in.
+        X : array_like (n_0, m)
+            One sample per column, any memory order. float32 is computed in float32, all else in
+            float64. Not sparse.
+        backend : "numpy", "loops", "tiled" or None
+            None is the fastest, "tiled".
+
+        Returns
+        -------
+        jacobian : ndarray (m, n_L, n_parameters)
+            jacobian[i, j, p] is the derivative of output j of sample i by theta[p], of the
+            activations: the slope of the output unit is included. In C order, of the dtype of
+            theta. `views` of jacobian[i, j] has the parts of each layer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes, dtypes or entries that do not fit; the message says which.
+
+        Notes
+        -----
+        (1 + n_L) sum_l n_l n_{l-1} multiply-adds a sample, and n_L n_parameters products, which
+        are all kept: m n_L n_parameters numbers. For many samples, ask for some at a time;
+        `Objective.gauss_newton` sums their products without keeping them. Equations B3 to B8, B11
+        and B13.
+
+        Examples
+        --------
+        Of one identity unit it is the input, and 1 for the bias:
+
+        >>> import numpy as np
+        >>> from engine import Network
+        >>> network = Network((2, 1), output="identity")
+        >>> network.parameter_jacobian(np.zeros(3), np.array([[4.0], [5.0]]))
+        array([[[4., 5., 1.]]])
+        """
+        return self._jacobian(theta, X, backend, of_parameters=True)
+
+    def _jacobian(
+        self, theta: ArrayLike, X: ArrayLike, backend: str | None, of_parameters: bool
+    ) -> NDArray[Any]:
+        samples = Samples(arrays.inputs(X, self.sizes[0]))
+        parameters = arrays.parameters(theta, self.n_parameters, samples.X.dtype)
+        chosen = settings.find_backend(backend)
+        with np.errstate(all="ignore"):
+            return jacobian(chosen, self.layers, samples, parameters, of_parameters)
+
     def objective(
         self,
         X: ArrayLike,
@@ -371,7 +472,8 @@ class Network:
         Y : array_like (n_L, m), or (m,)
             Targets, one sample per column; (m,) for one output unit, or class codes 0 ... n_L - 1
             for a softmax output. Sigmoid targets lie between 0 and 1, softmax columns sum to 1,
-            exp targets are not negative.
+            exp targets are not negative, or above 0 for "gamma". Several quantiles have one target:
+            (m,) or (1, m).
         sample_weight : array_like (m,), optional
             Weights s_i, not negative, not all 0; 1 each where not given.
         alpha : float
@@ -401,7 +503,7 @@ class Network:
         come from pre-activations, never from a rounded activation. Sums run over chunks of 1024
         samples in the dtype of theta; the chunk sums are added in float64. NumPy's products go
         through BLAS, whose last bits may change with its number of threads. Equations F1 to F7,
-        L1 to L6, B1 to B10.
+        L1 to L15, B1 to B10.
 
         Examples
         --------

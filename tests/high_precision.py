@@ -29,6 +29,7 @@ Vector = Iterable[float]
 Matrix = Iterable[Iterable[float]]
 Number = Any  # an mpf: mpmath has no type annotations
 Numbers = list[Number]
+Loss = tuple[str, Sequence[float]]  # its name and its numbers
 
 DIGITS = 40  # of a result
 WORKING_DIGITS = 50  # with no unit saturated
@@ -75,17 +76,81 @@ def _output_units(name: str, z: Numbers) -> Numbers:
     raise ValueError(f"unknown output {name}")
 
 
-def _unit_cost(name: str, a: Number, y: Number) -> Number:
-    """One unit's term of J_i, second table.  A term with the factor y = 0 is 0, whatever log a."""
-    if name == "sigmoid":
+DEFAULT = {
+    "sigmoid": "cross_entropy",
+    "softmax": "softmax",
+    "identity": "squared_error",
+    "exp": "poisson",
+}
+
+
+def unit_cost(name: str, number: Number, a: Number, y: Number, width: Number = mp.zero) -> Number:
+    """One unit's term of J_i, second and third table, by the name of its loss.
+
+    A term with the factor y = 0 is 0, whatever log a.  Within `width` of the target, a kink is the
+    parabola that meets both of its lines at their slopes.
+    """
+    e = a - y
+    if name in ("absolute_error", "quantile"):
+        above, below = (mp.one, mp.one) if name == "absolute_error" else (1 - number, number)
+        if abs(e) < width:
+            steep, tilt = (above + below) / (4 * width), (above - below) / 2
+            return steep * e**2 + tilt * e + (above * width - steep * width**2 - tilt * width)
+        return above * e if e > 0 else -below * e
+    if name == "huber":
+        return e**2 / 2 if abs(e) <= number else number * (abs(e) - number / 2)
+    if name == "gamma":
+        return y / a - mp.log(y / a) - 1
+    if name == "tweedie":
+        p = number
+        of_y = y ** (2 - p) / ((1 - p) * (2 - p)) - y * a ** (1 - p) / (1 - p) if y != 0 else 0
+        return of_y + a ** (2 - p) / (2 - p)
+    if name == "cross_entropy":
         lit = y * mp.log(a) if y != 0 else mp.zero
         unlit = (1 - y) * mp.log(1 - a) if y != 1 else mp.zero
         return -(lit + unlit)
     if name == "softmax":
         return -y * mp.log(a) if y != 0 else mp.zero
-    if name == "identity":
-        return (a - y) ** 2 / 2
+    if name == "squared_error":
+        return e**2 / 2
+    if name != "poisson":
+        raise ValueError(f"unknown loss {name}")
     return (y * mp.log(y / a) if y != 0 else mp.zero) - y + a
+
+
+def unit_slope(name: str, number: Number, a: Number, y: Number, width: Number = mp.zero) -> Number:
+    """One unit's dz, third table, by the name of its loss."""
+    e = a - y
+    if name in ("absolute_error", "quantile"):
+        above, below = (mp.one, mp.one) if name == "absolute_error" else (1 - number, number)
+        if abs(e) < width:
+            return (above + below) / 2 * e / width + (above - below) / 2
+        return mp.zero if e == 0 else (above if e > 0 else -below)
+    if name == "huber":
+        return max(-number, min(number, e))
+    if name == "gamma":
+        return 1 - y / a
+    if name == "tweedie":
+        return a ** (2 - number) - (y * a ** (1 - number) if y != 0 else 0)
+    return e
+
+
+def unit_curvature(
+    name: str, number: Number, a: Number, y: Number, width: Number = mp.zero
+) -> Number:
+    """One unit's h, third table, by the name of its loss; "softmax" has a."""
+    size = abs(a - y)
+    return {
+        "absolute_error": lambda: 1 / max(size, width),
+        "quantile": lambda: mp.one / 2 / max(size, width),
+        "huber": lambda: mp.one if size <= number else number / size,
+        "gamma": lambda: mp.one,
+        "tweedie": lambda: a ** (2 - number),
+        "cross_entropy": lambda: a * (1 - a),
+        "softmax": lambda: a,
+        "squared_error": lambda: mp.one,
+        "poisson": lambda: a,
+    }[name]()
 
 
 class _Network:
@@ -100,12 +165,17 @@ class _Network:
         Y: Matrix,
         sample_weight: Vector | None,
         alpha: float,
+        loss: Loss | None,
     ) -> None:
         if len(hidden) != len(sizes) - 2:
             raise ValueError(f"sizes {tuple(sizes)} take {len(sizes) - 2} hidden activations")
         self.sizes, self.hidden, self.output = sizes, hidden, output
         self.inputs = _columns(X, sizes[0])
-        self.targets = _columns(Y, sizes[-1])
+        rows = [list(row) for row in Y]  # a single row is the target of every output unit
+        self.targets = _columns(rows * sizes[-1] if len(rows) == 1 else rows, sizes[-1])
+        self.loss, given = (DEFAULT[output], ()) if loss is None else loss
+        numbers = _numbers(given) or [mp.zero]
+        self.numbers = numbers if len(numbers) == sizes[-1] else numbers * sizes[-1]
         m = len(self.inputs)
         self.weights = [mp.one] * m if sample_weight is None else _numbers(sample_weight)
         self.alpha = mp.mpf(float(alpha))
@@ -144,7 +214,8 @@ class _Network:
         total = mp.zero
         for x, y, s in zip(self.inputs, self.targets, self.weights):
             a = _output_units(self.output, self.pre_activations(theta, x)[-1])
-            total += s * mp.fsum(_unit_cost(self.output, a_j, y_j) for a_j, y_j in zip(a, y))
+            of_units = zip(self.numbers, a, y, strict=True)
+            total += s * mp.fsum(unit_cost(self.loss, *each) for each in of_units)
         return (total + self.alpha / 2 * self.squared_weights(theta)) / mp.fsum(self.weights)
 
     def digits(self, theta: Numbers) -> int:
@@ -169,11 +240,12 @@ def cost(
     Y: Matrix,
     sample_weight: Vector | None = None,
     alpha: float = 0,
+    loss: Loss | None = None,
 ) -> Number:
     """J as an mpf of 40 digits."""
     with mp.workdps(WORKING_DIGITS):
         point = _numbers(theta)
-        network = _Network(sizes, hidden, output, X, Y, sample_weight, alpha)
+        network = _Network(sizes, hidden, output, X, Y, sample_weight, alpha, loss)
         digits = network.digits(point)
     with mp.workdps(digits):
         return _rounded(network.cost(point))
@@ -189,6 +261,7 @@ def directional_derivative(
     Y: Matrix,
     sample_weight: Vector | None = None,
     alpha: float = 0,
+    loss: Loss | None = None,
 ) -> Number:
     """d/dt J(theta + t direction) at t = 0, as an mpf.  (The direction is not normalised.)
 
@@ -203,7 +276,7 @@ def directional_derivative(
         point, along = _numbers(theta), _numbers(direction)
         if len(point) != len(along):
             raise ValueError(f"direction has {len(along)} components, theta {len(point)}")
-        network = _Network(sizes, hidden, output, X, Y, sample_weight, alpha)
+        network = _Network(sizes, hidden, output, X, Y, sample_weight, alpha, loss)
         digits = network.digits(point) + STEP_DIGITS
     with mp.workdps(digits):
         h = mp.mpf(10) ** -STEP_DIGITS

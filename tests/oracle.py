@@ -15,7 +15,10 @@ pre-activations z, and the slope of a saturated unit is computed without the can
 
 Layout, as everywhere in the project: X is n_0 rows of m numbers, one sample per column; Y is
 n_L rows of m; theta is flat, layer by layer, W row by row (n_out x n_in) and then b.
-Arguments are only iterated, so numpy arrays do as well as lists.  Indices: i a sample, j a unit
+Arguments are only iterated, so numpy arrays do as well as lists.  A loss is its name and its
+numbers, such as ("huber", [1.5]) or ("quantile", [0.1, 0.9]), one number for all output units or
+one for each; ``None`` is the loss that belongs to the output unit.  Several output units with one
+row of targets share it.  Indices: i a sample, j a unit
 of the layer, k a unit of the layer below.
 """
 
@@ -32,8 +35,17 @@ Matrix = Iterable[Iterable[float]]
 T = TypeVar("T")
 Layers = list[tuple[list[list[T]], list[T]]]
 
+Loss = tuple[str, Sequence[float]]
+
 HIDDEN = ("tanh", "sigmoid", "relu", "identity")
 OUTPUT = ("sigmoid", "softmax", "identity", "exp")
+# The losses of each output unit, the one that belongs to it first.
+LOSSES = {
+    "sigmoid": ("cross_entropy",),
+    "softmax": ("cross_entropy",),
+    "identity": ("squared_error", "absolute_error", "huber", "quantile"),
+    "exp": ("poisson", "gamma", "tweedie"),
+}
 
 
 # Numbers
@@ -121,6 +133,25 @@ def _check_names(sizes: Sequence[int], hidden: Sequence[str], output: str) -> No
         raise ValueError(f"unknown activation among {tuple(hidden)}, {output}")
 
 
+def _loss_of(output: str, loss: Loss | None, n_out: int) -> tuple[str, list[float]]:
+    """The name of the loss, and its number for each output unit (0 where it has none)."""
+    name, given = (LOSSES[output][0], ()) if loss is None else loss
+    if name not in LOSSES[output]:
+        raise ValueError(f"{output} units have no loss {name}")
+    numbers = [float(number) for number in given]
+    if len(numbers) != n_out:
+        numbers = (numbers or [0.0]) * n_out
+    if len(numbers) != n_out:
+        raise ValueError(f"{n_out} output units, {len(numbers)} numbers")
+    return name, numbers
+
+
+def _targets(rows: Matrix, n: int) -> list[list[float]]:
+    """The targets of each sample; a single row is the target of every output unit."""
+    rows = [list(row) for row in rows]
+    return _samples(rows * n if len(rows) == 1 else rows, n)
+
+
 def initial_radius(n_in: int, n_out: int, activation: str) -> float:
     """The r of U(-r, r), from which a layer of units with this activation is drawn."""
     if activation not in HIDDEN + OUTPUT:
@@ -182,12 +213,60 @@ def forward(
 # Cost
 
 
-def _sample_cost(name: str, z: Sequence[float], y: Sequence[float]) -> float:
+def _sample_cost(
+    output: str, loss: tuple[str, list[float]], z: Sequence[float], y: Sequence[float]
+) -> float:
     """J_i of one sample, from z."""
-    if name == "softmax":
+    if output == "softmax":
         return _softmax_cost(z, y)
-    unit_cost = {"sigmoid": _sigmoid_cost, "identity": _squared_error, "exp": _half_deviance}[name]
-    return _sum(unit_cost(z_j, y_j) for z_j, y_j in zip(z, y))
+    name, numbers = loss
+    return _sum(unit_cost(name, number, z_j, y_j) for number, z_j, y_j in zip(numbers, z, y))
+
+
+def unit_cost(name: str, number: float, z: float, y: float) -> float:
+    """The cost of one output unit that is not softmax."""
+    if name == "cross_entropy":
+        return _sigmoid_cost(z, y)
+    if name == "squared_error":
+        return _squared_error(z, y)
+    if name == "absolute_error":
+        return abs(z - y)
+    if name == "huber":
+        e = abs(z - y)
+        return 0.5 * e * e if e <= number else number * (e - 0.5 * number)
+    if name == "quantile":
+        return max(number * (y - z), (number - 1.0) * (y - z))
+    if name == "poisson":
+        return _half_deviance(z, y)
+    if name == "gamma":
+        return _above_its_tangent(math.log(y) - z)
+    return _tweedie(number, z, y)
+
+
+def _above_its_tangent(d: float) -> float:
+    """e^d - 1 - d, which is never negative: to full accuracy for any d."""
+    if d > 1.0:
+        return _exp(d) - (1.0 + d)
+    if d < -1.0:
+        return math.expm1(d) - d
+    return _sum(d**n / math.factorial(n) for n in range(2, 20))
+
+
+def _tweedie(p: float, z: float, y: float) -> float:
+    """y^(2-p)/((1-p)(2-p)) - y a^(1-p)/(1-p) + a^(2-p)/(2-p) for a = e^z.
+
+    With d = z - log y it is y^(2-p) times the sum of t((2-p) d)/(2-p) and t(-(p-1) d)/(p-1), for
+    t(x) = e^x - 1 - x: neither is negative.  Far away they may overflow where the sum does not:
+    there the terms of the definition differ by much, and nothing cancels.
+    """
+    if y == 0.0:
+        return _exp((2.0 - p) * z) / (2.0 - p)
+    d = z - math.log(y)
+    if abs(d) > 30.0:
+        of_y = -math.pow(y, 2.0 - p) / ((p - 1.0) * (2.0 - p))
+        return _sum([of_y, y * _exp(-(p - 1.0) * z) / (p - 1.0), _exp((2.0 - p) * z) / (2.0 - p)])
+    above, below = _above_its_tangent((2.0 - p) * d), _above_its_tangent(-(p - 1.0) * d)
+    return math.pow(y, 2.0 - p) * (above / (2.0 - p) + below / (p - 1.0))
 
 
 def _sigmoid_cost(z: float, y: float) -> float:
@@ -241,15 +320,17 @@ def cost(
     Y: Matrix,
     sample_weight: Vector | None = None,
     alpha: float = 0.0,
+    loss: Loss | None = None,
 ) -> float:
     """J: the weighted mean of the costs plus the L2 penalty, with one division by sum s."""
     _check_names(sizes, hidden, output)
+    of_units = _loss_of(output, loss, sizes[-1])
     layers = unpack(theta, sizes)
     samples = _samples(X, sizes[0])
     weights = _weights(sample_weight, len(samples))
     costs = [
-        _times(s, _sample_cost(output, _output_z(layers, hidden, x), y))
-        for x, y, s in zip(samples, _samples(Y, sizes[-1]), weights, strict=True)
+        _times(s, _sample_cost(output, of_units, _output_z(layers, hidden, x), y))
+        for x, y, s in zip(samples, _targets(Y, sizes[-1]), weights, strict=True)
     ]
     squares = [W_jk * W_jk for W, _ in layers for W_jk in chain.from_iterable(W)]
     return _sum([*costs, _times(0.5 * float(alpha), _sum(squares))]) / _sum(weights)
@@ -352,6 +433,17 @@ class Value:
     def identity(self) -> Value:
         return self
 
+    def magnitude(self) -> Value:
+        """|x|, of slope 0 at 0."""
+        sign = 0.0 if self.data == 0.0 else math.copysign(1.0, self.data)
+        return Value(abs(self.data), [(self, sign)])
+
+    def larger(self, other: Value) -> Value:
+        """The larger of two; where they are equal, neither has a say in the slope."""
+        if self.data == other.data:
+            return Value(self.data)
+        return self if self.data > other.data else other
+
 
 def _total(values: Sequence[Value]) -> Value:
     """The sum of values, as one node."""
@@ -390,23 +482,66 @@ def _output_values(layers: Layers[Value], hidden: Sequence[str], x: Vector) -> l
     return a
 
 
-def _sample_cost_terms(name: str, z: Sequence[Value], y: Sequence[float]) -> list[Value]:
+def _sample_cost_terms(
+    output: str, loss: tuple[str, list[float]], z: Sequence[Value], y: Sequence[float]
+) -> list[Value]:
     """Nodes that add up to J_i, but for what does not depend on z."""
-    if name == "softmax":
+    if output == "softmax":
         top = max(range(len(z)), key=lambda j: z[j].data)
         others = [(z_j - z[top]).exp() for j, z_j in enumerate(z) if j != top]
         log_others = _total(others).log1p()
         terms = [(z[top] - z_j) * y_j for z_j, y_j in zip(z, y)]
         return [*terms, log_others * _sum(y)]
-    if name == "sigmoid":
-        lit = [(-z_j).softplus() * y_j for z_j, y_j in zip(z, y)]
-        unlit = [z_j.softplus() * (1.0 - y_j) for z_j, y_j in zip(z, y)]
-        return lit + unlit
-    if name == "identity":
-        errors = [z_j + -y_j for z_j, y_j in zip(z, y)]
-        return [error * error * 0.5 for error in errors]
-    # exp: e^z - y z, with y log y - y left out.
-    return [z_j.exp() for z_j in z] + [z_j * -y_j for z_j, y_j in zip(z, y)]
+    name, numbers = loss
+    of_units = [_unit_cost_terms(name, *each) for each in zip(numbers, z, y)]
+    return list(chain.from_iterable(of_units))
+
+
+def _unit_cost_terms(name: str, number: float, z: Value, y: float) -> list[Value]:
+    """Nodes that add up to the cost of one output unit, but for what does not depend on z."""
+    if name == "cross_entropy":
+        return [(-z).softplus() * y, z.softplus() * (1.0 - y)]
+    if name == "poisson":
+        return [z.exp(), z * -y]
+    if name == "gamma":
+        return [(-z).exp() * y, z]
+    if name == "tweedie":
+        of_y = [(z * (1.0 - number)).exp() * (y / (number - 1.0))] if y else []
+        return [*of_y, (z * (2.0 - number)).exp() * (1.0 / (2.0 - number))]
+    e = z + -y
+    if name == "squared_error":
+        return [e * e * 0.5]
+    if name == "absolute_error":
+        return [e.magnitude()]
+    if name == "huber":
+        inside = abs(e.data) <= number
+        return [e * e * 0.5] if inside else [e.magnitude() * number]
+    return [(e * -number).larger(e * (1.0 - number))]
+
+
+def unit_slope(name: str, number: float, z: float, y: float) -> float:
+    """The derivative by z of what one output unit costs."""
+    at = Value(z)
+    return _derivatives(_total(_unit_cost_terms(name, number, at, y)), [at])[0]
+
+
+def unit_curvature(name: str, number: float, z: float, y: float, width: float = 0.0) -> float:
+    """h of one output unit that is not softmax, by the table of EQUATIONS.md."""
+    e = abs(z - y)
+    if name == "cross_entropy":
+        small = math.exp(-abs(z))
+        return small / ((1.0 + small) * (1.0 + small))
+    if name == "poisson":
+        return _exp(z)
+    if name == "tweedie":
+        return _exp((2.0 - number) * z)
+    if name == "huber":
+        return 1.0 if e <= number else number / e
+    if name == "absolute_error":
+        return 1.0 / max(e, width)
+    if name == "quantile":
+        return 0.5 / max(e, width)
+    return 1.0
 
 
 def gradient(
@@ -418,6 +553,7 @@ def gradient(
     Y: Matrix,
     sample_weight: Vector | None = None,
     alpha: float = 0.0,
+    loss: Loss | None = None,
 ) -> list[float]:
     """dJ/dtheta, flat as theta is: the chain rule applied node by node to the graph of J.
 
@@ -428,15 +564,16 @@ def gradient(
     it is in any floating-point backpropagation.
     """
     _check_names(sizes, hidden, output)
+    of_units = _loss_of(output, loss, sizes[-1])
     parameters = [Value(float(number)) for number in theta]
     layers = _lay_out(parameters, sizes)
     samples = _samples(X, sizes[0])
     weights = _weights(sample_weight, len(samples))
     terms: list[Value] = []
-    for x, y, s in zip(samples, _samples(Y, sizes[-1]), weights, strict=True):
+    for x, y, s in zip(samples, _targets(Y, sizes[-1]), weights, strict=True):
         if s:
             z = _output_values(layers, hidden, x)
-            terms += [term * s for term in _sample_cost_terms(output, z, y)]
+            terms += [term * s for term in _sample_cost_terms(output, of_units, z, y)]
     for W, _ in layers:
         terms += [w * w * (0.5 * float(alpha)) for w in chain.from_iterable(W)]
     # Divided after the sweep, as a product with a rounded 1 / sum s would be off by one rounding.

@@ -50,8 +50,9 @@ class Copy:
         end = source.find("\n\n\n", start + 1)
         end = len(source) if end < 0 else end
         body = source[start:end]
-        place = list(re.finditer(LAST, body, re.MULTILINE))[-1].start()
-        lines = "".join(f"    {line}\n" if line else "\n" for line in snippet.splitlines())
+        last = list(re.finditer(LAST, body, re.MULTILINE))[-1]
+        place, indent = last.start(), last["indent"]
+        lines = "".join(f"{indent}{line}\n" if line else "\n" for line in snippet.splitlines())
         path.write_text(source[:start] + body[:place] + lines + body[place:] + source[end:])
 
     def run(self, code):
@@ -61,8 +62,8 @@ class Copy:
 
 
 LAST = (
-    r"^    else:$|^    elif unit != IDENTITY:$|^    raise ValueError|"
-    r"^    if loss not in WITH_RESIDUAL_SLOPE:$|^    if loss in WITH_RESIDUAL_SLOPE:$"
+    r"^(?P<indent> +)(el(se|if unit (!= IDENTITY|not in WITHOUT_SECOND_DERIVATIVE)):\n +)?"
+    r"raise ValueError"
 )
 
 # The gradient by differences of the cost, for each backend in turn.
@@ -84,6 +85,11 @@ def compare(layers, Y):
             step[p] = 1e-6
             slope = (objective.cost(theta + step) - objective.cost(theta - step)) / 2e-6
             assert abs(slope - gradient[p]) < 1e-7, (backend.name, p, slope, gradient[p])
+        if layers.loss.code == 1:  # squared error
+            v = generator.normal(size=theta.size)
+            above, below = (objective.cost_and_gradient(theta + h * v)[1] for h in (1e-5, -1e-5))
+            expected = (above - below) / 2e-5
+            assert np.allclose(objective.hessian_product(theta, v), expected, atol=1e-7)
         costs.append(cost)
     assert np.ptp(costs) < 1e-12, costs
     print("same", costs[0])
@@ -130,27 +136,67 @@ def test_the_estimators_know_that_activation(with_softplus):
     assert with_softplus.run(code) == "True\n"
 
 
+# h against differences of the slope, for each backend in turn.
+CURVATURES = """
+from engine.equations import losses
+from engine.equations.units import IDENTITY
+from tests import tiled
+
+def compare_curvatures(loss, Z, Y):
+    s = np.ones(Z.shape[1])
+    step = 1e-6
+    found = []
+    for backend in BACKENDS:
+        curvature = getattr(losses, f"curvature_{backend}")
+        if backend == "tiled":
+            (z, m), (y, _), (weights, _) = map(tiled.padded, (Z, Y, s.reshape(1, -1)))
+            H = np.zeros_like(z)
+            curvature(loss, IDENTITY, z, z, y, weights[0], H, m)
+            H = H[:, : Z.shape[1]]
+        else:
+            H = np.zeros_like(Z)
+            curvature(loss, IDENTITY, Z, Z, Y, s, H)
+        found.append(H)
+        slopes = [np.zeros_like(Z), np.zeros_like(Z)]
+        for sign, slope in zip((1, -1), slopes):
+            z = Z + sign * step
+            losses.output_gradient_numpy(loss, IDENTITY, z, z, Y, s, slope)
+        assert np.abs((slopes[0] - slopes[1]) / (2 * step) - H).max() < 1e-7, backend
+    assert np.ptp(found, axis=0).max() < 1e-14
+"""
+
+
 @pytest.mark.compiled
 def test_a_loss_is_added_as_it_is_written(tmp_path):
-    row, values, slopes = blocks("A loss")
+    row, values, slopes, curvatures = blocks("A loss")
     copy, losses = Copy(tmp_path), "equations/losses.py"
-    copy.change(losses, "POISSON = range(3)", "POISSON, HUBER = range(4)")
+    copy.change(
+        losses, "    COMPILED,\n) = range(9)", "    COMPILED,\n    LOG_COSH,\n) = range(10)"
+    )
     last = '        Loss(POISSON, "poisson", "poisson", ("exp",), 0),\n'
     copy.change(losses, last, f"{last}        {row.strip()},\n")
-    for function, lines in {**snippets(values), **snippets(slopes)}.items():
-        copy.add(losses, function, lines)
-    code = DIFFERENCES + (
+    for block in (values, slopes, curvatures):
+        assert len(snippets(block)) == 3
+        for function, lines in snippets(block).items():
+            copy.add(losses, function, lines)
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("*cache*"))
+    code = (DIFFERENCES + CURVATURES) + (
         "from engine import Network\n"
-        "from engine.equations.losses import LOSSES\n"
-        "layers = Network((3, 4, 2), output='identity').layers\n"
-        "Y = np.random.default_rng(1).normal(0, 3, (2, 17))\n"
-        "delta = np.array([0.5, 1.5])\n"
-        "compare(layers._replace(loss=LOSSES['huber'].code, parameter=delta), Y)\n"
-        "compare(layers._replace(loss=LOSSES['huber'].code, parameter=delta + 1e9), Y)\n"
-        "compare(layers, Y)\n"
+        "network = Network((3, 4, 2), output='identity', loss='log_cosh')\n"
+        "random = np.random.default_rng(1)\n"
+        "Y = random.normal(0, 3, (2, 17))\n"
+        "compare(network.layers, Y)\n"
+        "compare(network.layers, 10 * Y)\n"
+        "compare_curvatures(network.loss.for_kernels(2), random.normal(0, 3, (2, 17)), Y)\n"
+        "try:\n"
+        "    Network((3, 2), output='identity', loss='log-cosh')\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
     )
-    small, whole, squared = re.findall(r"same ([\d.]+)", copy.run(code))
-    assert float(small) < float(whole) == float(squared)
+    printed = copy.run(code)
+    near, far = re.findall(r"same ([\d.]+)", printed)
+    assert 1 < float(near) < float(far)
+    assert "loss must be 'squared_error', 'log_cosh', 'absolute_error'," in printed
 
 
 @pytest.fixture

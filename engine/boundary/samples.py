@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from engine.boundary.arrays import float_array, inputs, real_array
 from engine.equations.losses import Loss
 
+ADVICE_FOR_ZEROS = " If 0 is a target, choose the loss engine.losses.Tweedie(power) or 'poisson'."
+
 CheckedSamples = tuple[
     NDArray[Any], NDArray[Any] | None, NDArray[np.int32] | None, NDArray[Any] | None
 ]
@@ -35,6 +37,8 @@ def checked_samples(
     """
     X = inputs(X, n_in, names[0], finite=finite)
     n_samples = X.shape[1]
+    if one_target:
+        _require_one_target(Y, n_out, n_samples, names[1])
     n_targets = 1 if one_target else n_out
     Y, codes = targets(Y, n_targets, n_samples, output, loss, X.dtype, names[1])
     if Y is not None:
@@ -62,6 +66,21 @@ def targets(
     matrix = float_array(argument, array, dtype).reshape(n_out, n_samples)
     _check_target_range(matrix, output, loss, argument)
     return matrix, None
+
+
+def _require_one_target(Y: Any, n_out: int, n_samples: int, argument: str) -> None:
+    """Refuse targets of another shape where all output units have one: several quantiles."""
+    shape = real_array(argument, Y).shape
+    if shape in ((n_samples,), (1, n_samples)):
+        return
+    advice = {
+        (n_out, n_samples): f" For the same target, pass {argument}[0].",
+        (n_samples, 1): f" Its transpose would fit: pass {argument}.T.",
+    }.get(shape, "")
+    raise ValueError(
+        f"{argument} must have shape (1, {n_samples}) or ({n_samples},), one target for all "
+        f"{n_out} quantiles; got shape {shape}.{advice}"
+    )
 
 
 def _target_shape_message(
@@ -99,9 +118,11 @@ def _check_target_range(matrix: NDArray[Any], output: str, loss: Loss, argument:
             "1, or choose output='identity'."
         )
     if output == "exp" and (wanted := outside(matrix, loss)):
+        advice = ADVICE_FOR_ZEROS if matrix.min() == 0 else ""
         raise ValueError(
             f"{argument} must {wanted} for exp output units, whose cost is the "
             f"{loss.name.capitalize()} deviance; its smallest entry is {matrix.min():g}."
+            f"{advice}"
         )
     if output == "softmax":
         with np.errstate(over="ignore"):

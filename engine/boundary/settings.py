@@ -38,8 +38,8 @@ def whole_number(argument: str, value: Any, at_least: int) -> int:
     return number
 
 
-def real_number(argument: str, value: Any, low: float, low_included: bool = True) -> float:
-    """`value` as a float, if it is finite and not below `low` (or, above it)."""
+def any_number(argument: str, value: Any) -> float:
+    """`value` as a float, if it is a number: NaN and infinity, too."""
     try:
         # Most are floats, and are not made into an array to find that out.
         is_real = isinstance(value, float) or (
@@ -50,6 +50,12 @@ def real_number(argument: str, value: Any, low: float, low_included: bool = True
         is_real = False
     if not is_real:
         raise TypeError(f"{argument} must be a number; got {value!r}.")
+    return number
+
+
+def real_number(argument: str, value: Any, low: float, low_included: bool = True) -> float:
+    """`value` as a float, if it is finite and not below `low` (or, above it)."""
+    number = any_number(argument, value)
     in_range = number >= low if low_included else number > low
     if not (in_range and math.isfinite(number)):
         wanted = "at least" if low_included else "above"
@@ -62,6 +68,14 @@ def share(argument: str, value: Any) -> float:
     number = real_number(argument, value, low=0)
     if number >= 1:
         raise ValueError(f"{argument} must be at least 0 and below 1; got {number:g}.")
+    return number
+
+
+def number_between(argument: str, value: Any, low: float, high: float) -> float:
+    """`value` as a float, if it is above `low` and below `high`."""
+    number = any_number(argument, value)
+    if not low < number < high:
+        raise ValueError(f"{argument} must be above {low:g} and below {high:g}; got {number:g}.")
     return number
 
 

@@ -105,10 +105,19 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
         # Kernels that are inlined into those of minibatches, called separately.
         _large_batches(network, dtype, options)
 
-    return [
+    def second_order() -> None:
+        from engine.sums.workers import SPAN_SAMPLES
+
+        train(network, X, Y, solver="lm", **options)
+        n_samples = SPAN_SAMPLES + 1  # of several chunks, whose sums are called from Python
+        columns, targets = np.zeros((network.sizes[0], n_samples)), np.arange(n_samples) % 2
+        train(network, columns, targets, solver="lm", **options)
+
+    parts = [
         ("sgd and adam", minibatches),
         ("gd, lbfgs, gradients, prediction", whole_batches),
     ]
+    return parts + ([("lm", second_order)] if dtype == "float64" else [])  # always in float64
 
 
 def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from engine.estimators.input_validation import samples_of
 from engine.estimators.labels import Labels
 from engine.sums.blas import limit_own_thread, one_blas_thread
 from engine.sums.blocks import FORWARD
-from engine.sums.chunks import IN_ORDER, Total, numbers_summed, weight_of_chunk
+from engine.sums.chunks import IN_ORDER, Total, n_counted, numbers_summed, weight_of_chunk
 from engine.sums.samples import Layers, Samples, columns_of
 from engine.sums.thread_team import ThreadTeam
 from engine.sums.workers import Worker, new_worker
@@ -101,6 +101,7 @@ class ChunkWeights(NamedTuple):
     number: int
     weight: float
     largest: float
+    n_counted: int  # samples of positive weight
 
 
 class Answer(NamedTuple):
@@ -152,7 +153,7 @@ class WorkerChunks:
             weights = samples.weights
             weight = float(samples.n_samples) if weights is None else weight_of_chunk(weights)
             largest = 1.0 if weights is None else float(weights.max())
-            found.append(ChunkWeights(number, weight, largest))
+            found.append(ChunkWeights(number, weight, largest, n_counted(samples)))
         return found
 
     def identities(self) -> list[tuple[int, list[Identity | None]]]:

@@ -7,6 +7,9 @@
     F6  softmax   a_j = e^z_j / sum_j' e^z_j'     output only, where losses give dZ
     F7  exp       a = e^z                         output only, likewise
 
+    N10 second derivatives g'', by which the slopes above change along a direction:
+        tanh  g'' = -2 a g'     sigmoid  g'' = (1 - 2 a) g'     relu, identity  g'' = 0
+
 `units.py` lists the units: the functions take a unit's code, and raise ValueError for any other.
 Nothing overflows on the way to a finite result: the sigmoid and softmax only ever take the
 exponential of a number that is not positive. A NaN stays NaN.
@@ -18,6 +21,7 @@ from engine.compiler.jit import compiled_once, in_order, jit
 from engine.equations import elementary
 from engine.equations.units import EXP, IDENTITY, RELU, SIGMOID, SOFTMAX, TANH
 
+WITHOUT_SECOND_DERIVATIVE = (RELU, IDENTITY)  # g'' is 0 wherever it exists
 UNKNOWN = "no unit has this code"  # kernels only raise messages that are constants
 
 
@@ -55,6 +59,16 @@ def derive_numpy(unit, A, dA, dZ):
         raise ValueError(f"{UNKNOWN}, of those in hidden layers: {unit}")
 
 
+def add_second_derivative_numpy(unit, A, RA, dA, RdZ):
+    """RdZ += dA o g''(Z) o RZ, from A = g(Z) and RA = g'(Z) o RZ; hidden units only."""
+    if unit == TANH:
+        RdZ += dA * RA * (-2 * A)  # N10
+    elif unit == SIGMOID:
+        RdZ += dA * RA * (1 - 2 * A)  # N10
+    elif unit not in WITHOUT_SECOND_DERIVATIVE:
+        raise ValueError(f"{UNKNOWN}, of those in hidden layers: {unit}")
+
+
 @jit
 def g(unit, z):
     """a = g(z) of one unit whose activation does not depend on the units beside it."""
@@ -83,6 +97,18 @@ def g_prime(unit, a):
         return 1.0 if a > 0 else 0.0  # B7
     if unit == IDENTITY:
         return 1.0  # B8
+    raise ValueError(UNKNOWN)
+
+
+@jit
+def g_second(unit, a, ra):
+    """g''(z) Rz of one hidden unit, from a = g(z) and ra = g'(z) Rz."""
+    if unit == TANH:
+        return -2 * a * ra  # N10
+    if unit == SIGMOID:
+        return (1 - 2 * a) * ra  # N10
+    if unit in WITHOUT_SECOND_DERIVATIVE:
+        return 0.0  # N10
     raise ValueError(UNKNOWN)
 
 
@@ -121,6 +147,16 @@ def derive_loops(unit, A, dA, dZ):
     for i in range(m):
         for j in range(n_out):
             dZ[j, i] = dA[j, i] * g_prime(unit, A[j, i])  # B4
+
+
+@jit
+def add_second_derivative_loops(unit, A, RA, dA, RdZ):
+    """RdZ += dA o g''(Z) o RZ, from A = g(Z) and RA = g'(Z) o RZ; hidden units only."""
+    n_out, m = A.shape
+    # forward:  RA[j, i] = RZ[j, i] * g_prime(unit, A[j, i])
+    for i in range(m):
+        for j in range(n_out):
+            RdZ[j, i] += dA[j, i] * g_second(unit, A[j, i], RA[j, i])
 
 
 @in_order
@@ -212,4 +248,22 @@ def derive_tiled(unit, A, dZ, m):
             for i in range(m):
                 dZ[j, i] *= one if A[j, i] > 0 else zero  # B4 B7
     elif unit != IDENTITY:
+        raise ValueError(UNKNOWN)
+
+
+@compiled_once
+def add_second_derivative_tiled(unit, A, RA, dA, RdZ, m):
+    """RdZ += dA o g''(Z) o RZ, for the first m samples, from A = g(Z) and RA = g'(Z) o RZ."""
+    n_out = A.shape[0]
+    one, two = A.dtype.type(1), A.dtype.type(2)
+    # forward:  RA[j, i] = RZ[j, i] * (one - A[j, i] * A[j, i]), and so on
+    if unit == TANH:
+        for j in range(n_out):
+            for i in range(m):
+                RdZ[j, i] -= dA[j, i] * RA[j, i] * (two * A[j, i])  # N10
+    elif unit == SIGMOID:
+        for j in range(n_out):
+            for i in range(m):
+                RdZ[j, i] += dA[j, i] * RA[j, i] * (one - two * A[j, i])  # N10
+    elif unit not in WITHOUT_SECOND_DERIVATIVE:
         raise ValueError(UNKNOWN)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.equations import gauss_newton, mean, passes, update
+from engine.equations import mean, passes, update
 
 
 class Backend(NamedTuple):
@@ -13,7 +13,6 @@ class Backend(NamedTuple):
     forward_pass: Callable[..., Any]
     cost_pass: Callable[..., Any]
     gradient_pass: Callable[..., Any]
-    normal_pass: Callable[..., Any]
     mean_cost: Callable[..., Any]
     mean_gradient: Callable[..., Any]
     gradient_descent: Callable[..., Any]
@@ -27,7 +26,6 @@ NUMPY = Backend(
     forward_pass=passes.forward_pass_numpy,
     cost_pass=passes.cost_pass_numpy,
     gradient_pass=passes.gradient_pass_numpy,
-    normal_pass=gauss_newton.normal_pass_numpy,
     mean_cost=mean.mean_cost_numpy,
     mean_gradient=mean.mean_gradient_numpy,
     gradient_descent=update.gradient_descent_numpy,
@@ -41,7 +39,6 @@ LOOPS = Backend(
     forward_pass=passes.forward_pass_loops,
     cost_pass=passes.cost_pass_loops,
     gradient_pass=passes.gradient_pass_loops,
-    normal_pass=gauss_newton.normal_pass_loops,
     mean_cost=mean.mean_cost_loops,
     mean_gradient=mean.mean_gradient_loops,
     gradient_descent=update.gradient_descent_loops,
@@ -57,7 +54,6 @@ TILED = LOOPS._replace(
     forward_pass=passes.forward_pass_tiled,
     cost_pass=passes.cost_pass_tiled,
     gradient_pass=passes.gradient_pass_tiled,
-    normal_pass=gauss_newton.normal_pass_tiled,
     momentum=update.momentum_tiled,
     nesterov=update.nesterov_tiled,
     adam=update.adam_tiled,

@@ -2,7 +2,7 @@
 
     N3  (G + alpha R + mu I) step = -g
 
-LAPACK's bits depend on its threads and its build; these loops have the same ones everywhere. The
+LAPACK's bits depend on its threads and its build; these loops have their order in the source. The
 matrix is symmetric, and of it only the lower triangle counts. Cholesky: G = L L^T, row by row, so
 that each sum runs over numbers that lie one after the other.
 """

@@ -206,7 +206,7 @@ def sample_costs_numpy(loss, unit, Z, Y):
         of_Y = np.where(Y > 0, Y * np.exp(p_1 * Z), 0)  # 0 e^inf = 0
         return (Y**p_2 / (p_1 * p_2) - of_Y / p_1 + np.exp(p_2 * Z) / p_2).sum(axis=0)  # L10
     if code == COMPILED:
-        return called_numpy(loss, VALUE, Z, Y).sum(axis=0)  # L15
+        return call_own_loss(loss, VALUE, Z, Y).sum(axis=0)  # L15
     raise ValueError(f"{UNKNOWN}: {code}, {unit}")
 
 
@@ -234,7 +234,7 @@ def output_gradient_numpy(loss, unit, A, Z, Y, s, dZ):
         p_1, p_2 = (1 - number).astype(Z.dtype), (2 - number).astype(Z.dtype)
         slope = np.exp(p_2 * Z) - np.where(Y > 0, Y * np.exp(p_1 * Z), 0)  # L14
     elif code == COMPILED:
-        slope = called_numpy(loss, SLOPE, Z, Y)  # L15
+        slope = call_own_loss(loss, SLOPE, Z, Y)  # L15
     else:
         raise ValueError(f"{UNKNOWN}: {code}, {unit}")
     dZ[:] = np.where(s > 0, s * slope, 0)
@@ -263,7 +263,7 @@ def curvature_numpy(loss, unit, A, Z, Y, s, H):
     elif code == TWEEDIE:
         h = np.exp((2 - number).astype(Z.dtype) * Z)  # N1
     elif code == COMPILED:
-        h = called_numpy(loss, CURVATURE, Z, Y)  # N1
+        h = call_own_loss(loss, CURVATURE, Z, Y)  # N1
     else:
         raise ValueError(f"{UNKNOWN}: {code}, {unit}")
     H[:] = np.where(s > 0, s * h, 0)
@@ -278,7 +278,7 @@ def slopes_at_kink(loss: KernelLoss, dtype: Any) -> tuple[Any, Any]:
     return (1 - q).astype(dtype), q.astype(dtype)
 
 
-def called_numpy(loss: KernelLoss, task: int, Z: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
+def call_own_loss(loss: KernelLoss, task: int, Z: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     """What the function of a user's own loss gives for each unit and sample."""
     found = np.empty(Z.shape, Z.dtype)
     for j in range(Z.shape[0]):
@@ -371,7 +371,7 @@ def slopes_at_kink_loops(loss, j):
 
 
 @jit
-def called_loops(loss, task, Z, Y, j, i):
+def call_own_loss_once(loss, task, Z, Y, j, i):
     """What the function of a user's own loss gives for one unit and sample."""
     return call_loss_once(address_of_loops(loss, Z), task, Z[j, i], Y[j, i])
 
@@ -390,7 +390,7 @@ def sample_cost(loss, unit, Z, Y, i):
     cost = 0.0
     for j in range(Z.shape[0]):
         if loss.code == COMPILED:
-            cost += called_loops(loss, VALUE, Z, Y, j, i)  # L15
+            cost += call_own_loss_once(loss, VALUE, Z, Y, j, i)  # L15
         else:
             cost += unit_cost(loss, unit, Z[j, i], Y[j, i], j)
     return cost
@@ -421,7 +421,10 @@ def slope(loss, a, z, y, j):
             return -below  # L11
         return (above + below) / 2 * e / w + (above - below) / 2 if w > 0 else 0 * e  # L11
     if code == HUBER:
-        return max(-loss.parameter[j], min(loss.parameter[j], z - y))  # L12
+        e, delta = z - y, loss.parameter[j]
+        if abs(e) > delta:  # a NaN is not, and stays one
+            return delta if e > 0 else -delta  # L12
+        return e  # L12
     if code == GAMMA:
         return 1 - y * np.exp(-z)  # L13
     if code == TWEEDIE:
@@ -438,7 +441,7 @@ def output_gradient_loops(loss, unit, A, Z, Y, s, dZ):
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
-                dz = called_loops(loss, SLOPE, Z, Y, j, i)  # L15
+                dz = call_own_loss_once(loss, SLOPE, Z, Y, j, i)  # L15
             else:
                 dz = slope(loss, A[j, i], Z[j, i], Y[j, i], j)
             dZ[j, i] = s[i] * dz if s[i] > 0 else 0.0
@@ -473,7 +476,7 @@ def curvature_loops(loss, unit, A, Z, Y, s, H):
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
-                h = called_loops(loss, CURVATURE, Z, Y, j, i)  # N1
+                h = call_own_loss_once(loss, CURVATURE, Z, Y, j, i)  # N1
             else:
                 h = curvature(loss, unit, A[j, i], Z[j, i], Y[j, i], j)
             H[j, i] = s[i] * h if s[i] > 0 else 0.0
@@ -563,8 +566,8 @@ def unit_costs_tiled(loss, unit, z, y, cost, scratch, j, m):
             cost[i] += delta * (e - half * delta) if e > delta else half * e * e  # L8
     elif code == GAMMA and unit == EXP:
         for i in range(m):
-            of_y = y[i] * elementary.exp(-z[i]) - elementary.log(y[i])
-            cost[i] += of_y + (z[i] - one)  # L9
+            log_y = elementary.log(y[i]) if y[i] > zero else zero  # 0 fills a block up
+            cost[i] += (y[i] * elementary.exp(-z[i]) - log_y) + (z[i] - one)  # L9
     elif code == TWEEDIE and unit == EXP:
         p = loss.parameter[j]
         p_1, p_2, by_both = dtype(1 - p), dtype(2 - p), dtype(1 / ((1 - p) * (2 - p)))
@@ -661,12 +664,12 @@ def curvature_tiled(loss, unit, A, Z, Y, s, H, m):
             mean, w = dtype((above + below) / 2), dtype(loss.width)
             for i in range(m):
                 e = abs(z[i] - y[i])
-                h[i] = mean / (e if e > w else w)  # N1
+                h[i] = mean / (w if e < w else e)  # N1
         elif code == HUBER:
             delta = dtype(loss.parameter[j])
             for i in range(m):
                 e = abs(z[i] - y[i])
-                h[i] = delta / (e if e > delta else delta)  # N1
+                h[i] = delta / (delta if e < delta else e)  # N1
         elif code == TWEEDIE:
             p_2 = dtype(2 - loss.parameter[j])
             for i in range(m):

@@ -4,33 +4,41 @@ L15 of losses.py: the function gives the cost of one output unit, its derivative
 the curvature h. Kernels call the compiled loop by its address, once a block, so that a new loss
 compiles its own loop only. `task` says which of the three it fills `out` with. Each has a loop of
 its own, in which the compiler drops what is not asked for.
+
+Without a compiler (NUMBA_DISABLE_JIT=1) the loop is Python, called the same way. What the compiler
+would find in the machine code, an allocation or an exception, is then looked for in the bytecode.
 """
 
 import ctypes
+import dis
 import hashlib
-import re
+import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numba import carray
-from numba import types as numba_types
 from numba.core import config
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError
 
-from engine.compiler.jit import FASTMATH
 from engine.compiler.pointers import C_FUNCTION
-from engine.equations.losses import COMPILED, CURVATURE, REMADE_BY, SLOPE, VALUE, KernelLoss
+from engine.compiler.user_functions import (
+    ADVICE,
+    UnusableLoss,
+    compiled_loops,
+    refuse,
+    wrong_result,
+)
+from engine.equations.losses import COMPILED, REMADE_BY, SLOPE, VALUE, KernelLoss
 
-# As kernels are compiled: no test for a division by 0, sums and products in any order.
-OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy"}
-# What LLVM's optimised instructions hold if there is a way to allocate, or to raise an exception.
-ALLOCATES = re.compile(r"call [^\n]*@NRT_(MemInfo_)?[aA]lloc")
-RAISES = re.compile(r"store [^\n]*ptr %excinfo")
+# Instructions of Python's that tell of an allocation, or of an exception.
+ALLOCATING = ("BUILD_LIST", "BUILD_SET", "BUILD_MAP")
+RAISING = "RAISE_VARARGS"
+OUT_OF_RANGE = (ArithmeticError, ValueError)  # of math.log(0), say: a NaN for compiled code
+# Pairs (z, y), of which a function that can be a loss takes one at least.
+TRIED = ((0.5, 0.25), (0.25, 0.5), (1.5, 1.0), (-0.5, 1.0), (0.5, 0.5))
 
 
 class LossFunctions(NamedTuple):
@@ -41,14 +49,25 @@ class LossFunctions(NamedTuple):
     has_curvature: bool
     keeps: Any
 
-
-class UnusableLoss(ValueError):
-    """A function that cannot be a loss; the message says why, and what to do."""
+    def for_kernels(self, n_outputs: int) -> KernelLoss:
+        """The loss as kernels take it, for so many output units."""
+        none = np.zeros(n_outputs)
+        addresses = self.for_float32, self.for_float64
+        return KernelLoss(COMPILED, none, 0.0, *addresses, int(self.has_curvature))
 
 
 def plain_function(function: Any) -> Any:
     """The Python function that the user wrote, without Numba's decorator."""
     return function.py_func if isinstance(function, Dispatcher) else function
+
+
+def takes_two_numbers(function: Any) -> bool:
+    """Whether this is a Python function of two arguments."""
+    if not isinstance(function, types.FunctionType):
+        return False
+    code = function.__code__
+    stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+    return code.co_argcount == 2 and not code.co_kwonlyargcount and not code.co_flags & stars
 
 
 # What was compiled, by the digest of its code. It stays in memory for as long as the process:
@@ -59,86 +78,35 @@ COMPILED_LOSSES: dict[str, LossFunctions] = {}
 def loss_functions(function: Callable[..., Any]) -> LossFunctions:
     """The compiled loops of a function, each function once. Raises UnusableLoss."""
     digest = digest_of(function)
-    if digest not in COMPILED_LOSSES:
-        found = interpreted(function) if config.DISABLE_JIT else compiled(function)
-        COMPILED_LOSSES[digest] = found
-        REMADE_BY[found.for_float64] = partial(kernel_loss_of, function)
-    return COMPILED_LOSSES[digest]
+    found = COMPILED_LOSSES.get(digest)
+    if found is None:
+        made = interpreted(function) if config.DISABLE_JIT else compiled(function)
+        # If two threads make the same loss at once, both get the loops that were ready first.
+        found = COMPILED_LOSSES.setdefault(digest, made)
+        REMADE_BY.setdefault(found.for_float64, partial(kernel_loss_of, function))
+    return found
 
 
 def kernel_loss_of(function: Callable[..., Any], n_outputs: int) -> KernelLoss:
     """The loss as kernels take it, for so many output units."""
-    found = loss_functions(function)
-    none = np.zeros(n_outputs)
-    addresses = found.for_float32, found.for_float64
-    return KernelLoss(COMPILED, none, 0.0, *addresses, int(found.has_curvature))
+    return loss_functions(function).for_kernels(n_outputs)
+
+
+def returns_curvature(loss: KernelLoss) -> bool:
+    """Whether the function of that loss returns h as well."""
+    known = COMPILED_LOSSES.values()
+    return any(found.has_curvature for found in known if found.for_float64 == loss.for_float64)
 
 
 def compiled(function: Callable[..., Any]) -> LossFunctions:
     """Compile a function of (z, y) for both dtypes."""
-    name = function.__name__
-    one_unit = numba.njit(forceinline=True, **OPTIONS)(function)
-    addresses, loops = [], []
-    n_results = 0
-    for dtype in (numba_types.float32, numba_types.float64):
-        try:
-            n_results = number_of_results(one_unit, dtype, name)
-            loop = numba.cfunc(
-                numba_types.void(
-                    numba_types.int64,
-                    *[numba_types.CPointer(dtype)] * 3,
-                    numba_types.int64,
-                ),
-                **OPTIONS,
-            )(loop_over(one_unit, n_results))
-        except NumbaError as error:
-            raise UnusableLoss(
-                f"Numba cannot compile the loss {name!r}: {first_line(error)} Write it as a "
-                "function of two numbers (z, y), with arithmetic, if, and functions of math."
-            ) from error
-        refuse_what_kernels_cannot_call(loop.inspect_llvm(), name)
-        addresses.append(int(loop.address))
-        loops.append(loop)
-    return LossFunctions(addresses[0], addresses[1], n_results == 3, (one_unit, loops))
-
-
-def number_of_results(one_unit: Any, dtype: Any, name: str) -> int:
-    """2 or 3: what the function returns for numbers of that type."""
-    one_unit.compile((dtype, dtype))
-    result = one_unit.overloads[(dtype, dtype)].signature.return_type
-    parts = list(result) if isinstance(result, numba_types.BaseTuple) else []
-    if len(parts) not in (2, 3) or not all(isinstance(one, numba_types.Number) for one in parts):
-        raise UnusableLoss(
-            f"The loss {name!r} must return two numbers, the cost and its derivative by z, or "
-            f"three, with the curvature; it returns {result}."
-        )
-    return len(parts)
-
-
-def first_line(error: Exception) -> str:
-    """The part of Numba's message that says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    found = [line for line in lines if not line.startswith(("Failed in", "During", "File"))]
-    text = found[0] if found else type(error).__name__
-    return re.sub(r"\x1b\[[0-9;]*m", "", text).rstrip(".") + "."
-
-
-def refuse_what_kernels_cannot_call(llvm: str, name: str) -> None:
-    """Refuse a loop that allocates memory or may raise: it runs without Python, in any thread."""
-    if ALLOCATES.search(llvm):
-        raise UnusableLoss(
-            f"The loss {name!r} allocates memory for each sample, as lists and arrays do. Use "
-            "numbers alone."
-        )
-    if RAISES.search(llvm):
-        raise UnusableLoss(
-            f"The loss {name!r} may raise an exception, which a compiled loop cannot pass on. "
-            "Return NaN instead: a cost that is not finite stops training, with a message."
-        )
+    loops, n_results = compiled_loops(function, loop_over)
+    addresses = [int(loops[dtype].address) for dtype in ("float32", "float64")]
+    return LossFunctions(addresses[0], addresses[1], n_results == 3, loops)
 
 
 def loop_over(one_unit: Any, n_results: int) -> Callable[..., None]:
-    """The loop over a block of samples, for Numba to compile."""
+    """The loop over a block of samples, for Numba to compile. Without a third result h is NaN."""
     if n_results == 2:
 
         def loop(task, z_at, y_at, out_at, m):
@@ -149,6 +117,9 @@ def loop_over(one_unit: Any, n_results: int) -> Callable[..., None]:
             elif task == SLOPE:
                 for i in range(m):
                     out[i] = one_unit(z[i], y[i])[1]  # L15
+            else:
+                for i in range(m):
+                    out[i] = np.nan
 
     else:
 
@@ -160,7 +131,7 @@ def loop_over(one_unit: Any, n_results: int) -> Callable[..., None]:
             elif task == SLOPE:
                 for i in range(m):
                     out[i] = one_unit(z[i], y[i])[1]  # L15
-            elif task == CURVATURE:
+            else:
                 for i in range(m):
                     out[i] = one_unit(z[i], y[i])[2]  # L15
 
@@ -168,11 +139,43 @@ def loop_over(one_unit: Any, n_results: int) -> Callable[..., None]:
 
 
 def interpreted(function: Callable[..., Any]) -> LossFunctions:
-    """The same without a compiler (NUMBA_DISABLE_JIT=1): loops in Python, called the same way."""
-    n_results = len(function(0.5, 0.5))
+    """The same without a compiler: loops in Python, called the same way."""
+    name = function.__name__
+    names = {found.opname for found in instructions(function.__code__)}
+    refuse(name, not names.isdisjoint(ALLOCATING), RAISING in names)
+    result = tried(function, name)
+    numbers = int | float | np.integer | np.floating
+    is_right = isinstance(result, tuple) and len(result) in (2, 3)
+    if not is_right or not all(isinstance(one, numbers) for one in result):
+        raise UnusableLoss(wrong_result(name, repr(result)))
     loops = [python_loop(function, dtype) for dtype in (np.float32, np.float64)]
     addresses = [_address_of(loop) for loop in loops]
-    return LossFunctions(addresses[0], addresses[1], n_results == 3, loops)
+    return LossFunctions(addresses[0], addresses[1], len(result) == 3, loops)
+
+
+def instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
+    """The instructions of a function, and of the functions that are defined in it."""
+    yield from dis.get_instructions(code)
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            yield from instructions(one)
+
+
+def tried(function: Callable[..., Any], name: str) -> Any:
+    """What the function returns for some pair of numbers."""
+    error: Exception | None = None
+    for z, y in TRIED:
+        try:
+            with np.errstate(all="ignore"):
+                return function(np.float64(z), np.float64(y))
+        except OUT_OF_RANGE as caught:
+            error = caught
+        except Exception as caught:
+            error = caught
+            break
+    raise UnusableLoss(
+        f"The loss {name!r} fails: {type(error).__name__}: {error}. {ADVICE}"
+    ) from error
 
 
 def python_loop(function: Callable[..., Any], dtype: Any) -> Any:
@@ -183,8 +186,13 @@ def python_loop(function: Callable[..., Any], dtype: Any) -> Any:
         z, y, out = (
             np.ctypeslib.as_array((kind * m).from_address(at)) for at in (z_at, y_at, out_at)
         )
-        for i in range(m):
-            out[i] = function(z[i], y[i])[task]
+        with np.errstate(all="ignore"):
+            for i in range(m):
+                try:
+                    results = (*function(z[i], y[i]), np.nan)
+                    out[i] = results[task]  # L15
+                except OUT_OF_RANGE:
+                    out[i] = np.nan
 
     return C_FUNCTION(loop)
 
@@ -197,27 +205,67 @@ def _address_of(loop: Any) -> int:
 
 def digest_of(function: Callable[..., Any]) -> str:
     """A digest of a function's code and of all that it uses: equal for equal functions."""
-    code = repr(_code_of(function.__code__, function, ()))
-    return hashlib.sha256(code.encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(_described(function, ())).encode()).hexdigest()[:16]
 
 
-def _code_of(code: types.CodeType, function: Any, inside: tuple[Any, ...]) -> list[Any]:
-    constants = [
-        _code_of(one, function, inside) if isinstance(one, types.CodeType) else repr(one)
-        for one in code.co_consts
+def _described(function: Any, inside: tuple[Any, ...]) -> list[Any]:
+    """The code, the defaults, and what stands behind the names. `inside` are its callers."""
+    code: types.CodeType = function.__code__
+    inside = (*inside, function)
+    found = list(instructions(code))
+    attributes = {one.argval for one in found if one.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+    named = [one.argval for one in found if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    values = {name: function.__globals__[name] for name in named if name in function.__globals__}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        values[name] = _content(cell)
+    return [
+        _code(code),
+        [_value(one, attributes, inside) for one in (function.__defaults__ or ())],
+        repr(function.__kwdefaults__),
+        [[name, _value(value, attributes, inside)] for name, value in sorted(values.items())],
     ]
-    captured = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
-    used: list[Any] = []
-    for name in (*code.co_names, *code.co_freevars):
-        value = function.__globals__.get(name)
-        if name in captured:
-            value = captured[name].cell_contents
-        value = plain_function(value)
-        if isinstance(value, types.FunctionType) and value not in inside:
-            used.append([name, _code_of(value.__code__, value, (*inside, function, value))])
-        elif isinstance(value, np.ndarray):
-            used.append([name, value.dtype.str, value.shape, value.tobytes().hex()])
-        elif isinstance(value, bool | int | float | tuple | np.generic):
-            used.append([name, repr(value)])
-    defaults = repr((function.__defaults__, function.__kwdefaults__))
-    return [code.co_code.hex(), constants, list(code.co_names), used, defaults]
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # no value yet
+        return None
+
+
+def _code(code: types.CodeType) -> list[Any]:
+    """Instructions, constants and names, and those of the functions that are defined inside."""
+    constants: list[Any] = []
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            constants.append(_code(one))
+        else:  # a set has another order in each process
+            constants.append(sorted(map(repr, one)) if isinstance(one, frozenset) else repr(one))
+    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_freevars)]
+
+
+# What is looked at in a module: of its functions, those alone that a user has compiled.
+OF_MODULES = (int, float, complex, np.generic, tuple, np.ndarray, Dispatcher, types.ModuleType)
+
+
+def _value(value: Any, attributes: set[str], inside: tuple[Any, ...]) -> Any:
+    """A value that the function uses, as Numba takes it: what it is when it is compiled."""
+    is_module = isinstance(value, types.ModuleType)
+    value = plain_function(value)
+    if is_module or isinstance(value, types.FunctionType):
+        if any(value is one for one in inside):
+            return "again"
+        if not is_module:
+            return _described(value, inside)
+        used = {name: vars(value)[name] for name in sorted(attributes & vars(value).keys())}
+        of_module = {name: one for name, one in used.items() if isinstance(one, OF_MODULES)}
+        inside = (*inside, value)
+        shown = [[name, _value(one, attributes, inside)] for name, one in of_module.items()]
+        return [value.__name__, shown]
+    if isinstance(value, np.ndarray):
+        return [value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    if isinstance(value, tuple):
+        return [type(value).__name__, *(_value(one, attributes, inside) for one in value)]
+    if isinstance(value, type | types.BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)  # of anything else it may be an address: then no other function is equal

@@ -53,6 +53,9 @@ RowsOf = Callable[[bool], Rows]
 # Attributes that a fit extends in place; it replaces all others.
 CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
+# Attributes of a fit with alpha="evidence" alone.
+OF_EVIDENCE = ("alpha_", "effective_parameters_", "log_evidence_")
+
 # Rows that warnings are based on, at most.
 ROWS_LOOKED_AT = 1000
 # After fewer epochs, poor predictions are not reported.
@@ -219,9 +222,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
         """The identity of a fit, before a number is drawn or a step is taken."""
-        double = SOLVERS[self.solver].in_float64
-        dtype = np.dtype(np.float64) if double else rows.X.dtype
-        samples = rows.samples(dtype if first else self._dtype)
+        samples = rows.samples(self._dtype_to_train(rows, first))
         earlier = None
         if not first:
             optimiser = vars(self._optimizer) if hasattr(self, "_optimizer") else None
@@ -273,11 +274,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         keeper: Keeper | None,
     ) -> outcomes.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
+        dtype = self._dtype_to_train(rows, first)
         if first:
-            double = SOLVERS[self.solver].in_float64
-            self._begin(network, np.dtype(np.float64) if double else rows.X.dtype)
+            self._begin(network, dtype)
         else:
-            self._resume()
+            self._resume(dtype)
         rows, held_out = self._held_out(rows, own)
         tasks = None if incremental else self._tasks(rows)
         with progress_bar(self.max_iter, self.progress and not incremental) as bar:
@@ -289,7 +290,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 listeners=[] if tasks is None else [tasks.tell],
                 update_bar=bar.update,
             )
-            to_say = self._train(rows.samples(self._dtype), watch, incremental, keeper)
+            samples = rows.samples(self._dtype)
+            widened = rows.X.dtype == np.float32 and self._dtype == np.float64
+            to_say = self._train(samples, watch, incremental, keeper, widened)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
@@ -345,8 +348,16 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._no_improvement_count = 0
         self.__dict__.pop("_optimizer", None)
 
-    def _resume(self) -> None:
+    def _dtype_to_train(self, rows: Rows, first: bool) -> np.dtype[Any]:
+        """That of the rows, or of the parameters so far; some solvers take float64 alone."""
+        if SOLVERS[self.solver].in_float64:
+            return np.dtype(np.float64)
+        return rows.X.dtype if first else self._dtype
+
+    def _resume(self, dtype: np.dtype[Any]) -> None:
         """Set them for a fit that continues; early stopping may have been switched on or off."""
+        if dtype != self._dtype:
+            self._put(self._theta().astype(dtype))
         was_scored = self.best_loss_ is None
         if self._scored != was_scored:
             self.validation_scores_ = [] if self._scored else None
@@ -419,7 +430,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return Tasks(self, self._network, context, name, self.max_iter, data)
 
     def _planned(
-        self, samples: Samples | DistributedSamples, at_a_time: int, keeper: Keeper | None
+        self,
+        samples: Samples | DistributedSamples,
+        at_a_time: int,
+        keeper: Keeper | None,
+        widened: bool,
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
         if isinstance(samples, Samples):
@@ -434,6 +449,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             at_a_time,
             threads,
             "" if keeper is None else keeper.in_words,
+            widened,
         )
         self.n_threads_ = self.plan_.n_threads
         return threads
@@ -444,6 +460,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         watch: FitWatch,
         incremental: bool,
         keeper: Keeper | None,
+        widened: bool,
     ) -> outcomes.ToSay:
         """Train; returns the messages about it."""
         solver = SOLVERS[self.solver]
@@ -471,7 +488,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             failures=self._no_improvement_count,
         )
         start = state.theta.copy() if self._scored else state.theta
-        threads = self._planned(samples, numbers.batch_size, keeper)
+        threads = self._planned(samples, numbers.batch_size, keeper, widened)
         problem = Problem(
             self._backend, self._network.layers, samples, numbers.alpha, threads.number
         )
@@ -487,6 +504,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not np.isfinite(theta).all():
             raise ValueError(outcomes.NON_FINITE)
         self._put(theta)
+        for name in OF_EVIDENCE:
+            self.__dict__.pop(name, None)
         if numbers.evidence:
             self._take_evidence(samples, ended)
         if solver.has_own_loop:
@@ -528,7 +547,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _take_evidence(self, samples: Samples | DistributedSamples, ended: Trained) -> None:
-        """Store what the evidence has found."""
+        """Store what the evidence has found; on Dask the strength of the penalty alone."""
         self.alpha_ = float(ended.solver.state.first[ALPHA])
         if isinstance(samples, Samples):
             theta = self._theta().astype(np.float64)

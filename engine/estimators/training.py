@@ -54,6 +54,7 @@ def settings_of(
         patience=int(patience),
         stops=int(ours),
         counts_samples=1,
+        counts_after=1,
         ftol=FTOL_OF_SCIPY,
         gtol=float(given["tol"]),
         most_iterations=float(given["max_iter"]),

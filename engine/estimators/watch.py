@@ -102,7 +102,10 @@ class FitWatch(Watch):
         if progress.cost is None:
             return progress.rows
         rows = progress.rows.copy()  # scikit-learn's curve has the loss after an iteration
-        rows[:-1, COST], rows[-1, COST] = progress.rows[1:, COST], progress.cost
+        if progress.costs_after is not None:
+            rows[:, COST] = progress.costs_after
+        else:
+            rows[:-1, COST], rows[-1, COST] = progress.rows[1:, COST], progress.cost
         return rows
 
     def _judge(self, progress: Progress, row: NDArray[np.float64]) -> float | None:

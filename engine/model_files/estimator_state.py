@@ -1,6 +1,7 @@
 """What a file keeps of a fitted estimator, and how the estimator is restored from it."""
 
 import copy
+import math
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -11,8 +12,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from engine.boundary import settings as settings_in_range
 from engine.estimators import parameters
-from engine.estimators.base import CURVES
+from engine.estimators.base import CURVES, OF_EVIDENCE
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import OUTPUT_UNITS
@@ -52,7 +54,10 @@ def description_of(estimator: Any) -> Description:
         feature_names=tuple(map(str, getattr(estimator, "feature_names_in_", ()))),
         estimator={
             "parameters": parameters_of(estimator),
-            "fitted": {name: json_value(name, getattr(estimator, name, None)) for name in FITTED},
+            "fitted": {
+                **{name: json_value(name, getattr(estimator, name, None)) for name in FITTED},
+                **{name: json_value(name, one) for name, one in evidence_of(estimator).items()},
+            },
         },
         loss=loss_of(network),
     )
@@ -67,6 +72,11 @@ def parameters_of(estimator: Any) -> dict[str, Any]:
     if not isinstance(kept["random_state"], Integral):
         kept["random_state"] = None
     return {name: json_value(name, value) for name, value in kept.items()}
+
+
+def evidence_of(estimator: Any) -> dict[str, Any]:
+    """What alpha="evidence" has found, if that was asked for."""
+    return {name: vars(estimator)[name] for name in OF_EVIDENCE if name in vars(estimator)}
 
 
 def curves_of(estimator: Any) -> dict[str, NDArray[Any]]:
@@ -88,6 +98,11 @@ def estimator_of(stored: StoredNetwork) -> Any:
     network = network_of(about)
     _require_same_network(estimator, about, network)
     state = {name: _python_value(name, fitted[name]) for name in FITTED}
+    for name in OF_EVIDENCE:
+        if name in fitted:
+            state[name] = settings_in_range.real_number(
+                name, _python_value(name, fitted[name]), low=0 if name == "alpha_" else -math.inf
+            )
     state |= {name: None for name in CURVES} | {
         name: curve.tolist() for name, curve in stored.curves.items()
     }

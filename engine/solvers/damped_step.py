@@ -20,20 +20,28 @@ from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.layout import parameters_of_loops
 from engine.equations.linear_systems import dot, factorise, solve_factorised
-from engine.solvers.state import ALPHA, CLOSING, MOVES, MU, NU, REASON, UNDAMPED
+from engine.solvers.state import (
+    ALPHA,
+    CLOSING,
+    CLOSING_STEPS,
+    MOVES,
+    MU,
+    NU,
+    REASON,
+    UNDAMPED,
+)
 
 # What the functions below decide. The last four are reasons to end.
-GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, N_REASONS = range(9)
+GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT = range(8)
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
-# The first mu, as a share of the largest diagonal entry of G, and the largest one.
-FIRST_MU, LARGEST_MU = 0.1, 1e10
+# The first mu, as a share of the largest diagonal entry of G + alpha R, and the largest one.
+FIRST_MU, LARGEST_MU = 0.01, 1e100
 # An undamped step was good, and another one is tried, from this rho on.
 GOOD_RHO = 0.75
 # Ends: |g_p| / sqrt(2 E G_pp), the cosine between the residuals and a column of the Jacobian;
 # the length of a step beside that of theta; the decrease of the cost beside the cost.
 GRADIENT_TOLERANCE, STEP_TOLERANCE, COST_TOLERANCE = 1e-12, 1e-12, 1e-15
-CLOSING_STEPS = 2
 # The evidence's alpha: its limits, and the relative change from which on it has settled.
 SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-12, 1e12, 1e-8
 # A bias whose curvature is less than this share of the largest one does not count in gamma: that of
@@ -94,6 +102,12 @@ def equations_of(n_parameters: int, n_of_evidence: float, n_residuals: int = 0) 
         n_residuals=n_residuals,
         n_of_evidence=n_of_evidence,
     )
+
+
+@jit
+def is_finite(x):
+    """Whether x is a number. Of a sum, np.isfinite takes x - x, which the compiler makes 0."""
+    return abs(x) < np.inf
 
 
 @compiled_once  # the same bits wherever it is called
@@ -195,7 +209,7 @@ def begin_iteration(theta, sizes, cost_sum, equations, damping):
     if equations.n_of_evidence > 0:
         improve_alpha(theta, sizes, cost_sum, equations, damping)
     numbers[E] = cost_sum + penalty(theta, sizes, damping[ALPHA])
-    if not np.isfinite(numbers[E]):
+    if not is_finite(numbers[E]):
         return NOT_FINITE
     if n_residuals > 0:
         damping[UNDAMPED] = 0
@@ -350,7 +364,7 @@ def judge(theta, sizes, cost_sum, equations, damping):
     decrease = before - after
     rho = decrease / gain if gain > 0 else -1.0  # N4
     least = GOOD_RHO if damping[UNDAMPED] == 1 else 0.0
-    if not (rho > least and np.isfinite(after)):
+    if not (rho > least and is_finite(after)):
         if gain <= COST_TOLERANCE * before and damping[MOVES] == 1:
             numbers[E_TRIAL] = before
             return ACCEPTED  # without a step: alpha goes on

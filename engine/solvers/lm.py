@@ -73,6 +73,7 @@ from engine.sums.chunks import (
     IN_ORDER,
     MOST_ASIDE,
     chunk_bounds,
+    n_counted,
     sums_of,
     total_weight,
 )
@@ -132,8 +133,9 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
             )
         if ended != ACCEPTED:
             return ended
-        count_iteration(state, settings, ahead.rows[row, 0])
-        note(state, mean_of(equations.numbers[E_TRIAL], weight), ahead, row)
+        cost_after = mean_of(equations.numbers[E_TRIAL], weight)
+        count_iteration(state, settings, ahead.rows[row, 0], cost_after)
+        note(state, cost_after, ahead, row)
         if state.counts[STAGNANT] == 1:
             return GOES_ON
     return GOES_ON
@@ -165,13 +167,13 @@ def one_step_tiled(theta, damping, layers, data, order, n_samples, workspace, eq
 
 
 @shared
-def count_iteration(state, settings, cost):
-    """Count an iteration, whose J before the step is `cost`."""
+def count_iteration(state, settings, cost, cost_after):
+    """Count an iteration, with J before the step and after it."""
     state.counts[STEPS] += 1
     state.counts[EPOCHS] += 1
     state.counts[SEEN] += state.order.size
     if settings.judged == 0:
-        count_improvement(state, settings, cost)
+        count_improvement(state, settings, cost_after if settings.counts_after == 1 else cost)
 
 
 @shared
@@ -224,13 +226,22 @@ def require_curvature(layers: Layers) -> None:
         )
 
 
-def require_memory(problem: Problem) -> None:
+def rows_of_dual(problem: Problem, evidence: float) -> int:
+    """The number of residuals, if there are fewer than parameters and the dual takes steps; or 0.
+
+    The evidence needs the inverse of the whole matrix.
+    """
+    n_residuals = problem.samples.n_samples * int(problem.layers.sizes[-1])
+    fewer = n_residuals < problem.layers.n_parameters
+    return n_residuals if fewer and not evidence and is_compiled(problem) else 0
+
+
+def require_memory(problem: Problem, evidence: float) -> None:
     """Refuse a network whose matrices do not fit into memory."""
     n, samples = problem.layers.n_parameters, problem.samples
-    n_residuals = samples.n_samples * int(problem.layers.sizes[-1])
     if is_compiled(problem):
-        fewer = min(n, n_residuals)
-        n_bytes = 8.0 * fewer * (n + fewer)
+        rows = rows_of_dual(problem, evidence) or n
+        n_bytes = 8.0 * rows * (n + rows)
     else:
         chunks = len(chunk_bounds(samples.n_samples))
         n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
@@ -246,7 +257,7 @@ def n_of_evidence(problem: Problem) -> float:
     """`Equations.n_of_evidence` of a problem whose alpha the evidence sets."""
     if problem.layers.loss.code != SQUARED_ERROR:
         return 0.5
-    return float(problem.samples.n_samples * problem.layers.sizes[-1])
+    return float(n_counted(problem.samples) * problem.layers.sizes[-1])
 
 
 def is_compiled(problem: Problem) -> bool:
@@ -262,10 +273,15 @@ class CompiledIterations:
         self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
         self._data = dense(samples.for_kernels())
-        self._workspace = allocate_normal(self._layers, samples.n_samples)
-        n_residuals = samples.n_samples * int(self._layers.sizes[-1])
-        fewer = n_residuals if n_residuals < self._layers.n_parameters and not evidence else 0
-        self._equations = equations_of(self._layers.n_parameters, evidence, fewer)
+        kind, left = (samples.n_samples, evidence), problem.sums and problem.sums.left
+        if left and left[0] == kind:  # the memory of the network's last run
+            _, self._workspace, self._equations = left
+        else:
+            self._workspace = allocate_normal(self._layers, samples.n_samples)
+            n_rows = rows_of_dual(problem, evidence)
+            self._equations = equations_of(self._layers.n_parameters, evidence, n_rows)
+        if problem.sums is not None:
+            problem.sums.left = kind, self._workspace, self._equations
         self._weight = total_weight(samples)
 
     def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
@@ -311,8 +327,9 @@ class PythonIterations:
                     ended = GOES_ON if judged == REJECTED else judged
             if ended != ACCEPTED:
                 return int(ended)
-            count_iteration(state, settings, row[0])
-            note(state, equations.numbers[E_TRIAL] / self._weight, ahead, number)
+            cost_after = equations.numbers[E_TRIAL] / self._weight
+            count_iteration(state, settings, row[0], cost_after)
+            note(state, cost_after, ahead, number)
             if state.counts[STAGNANT]:
                 return GOES_ON
         return GOES_ON
@@ -337,20 +354,22 @@ class LevenbergMarquardt(MinimisationBase):
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         require_curvature(problem.layers)
-        require_memory(problem)
+        evidence = n_of_evidence(problem) if settings.evidence else 0.0
+        require_memory(problem, evidence)
         self._problem = problem
         kind = CompiledIterations if is_compiled(problem) else PythonIterations
-        evidence = n_of_evidence(problem) if settings.evidence else 0.0
         self._iterations = kind(problem, evidence)
         self._one_by_one = kind is PythonIterations
         work = problem.samples.n_samples * problem.layers.n_parameters**2
         self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
         self._n_ahead = AHEAD_AT_FIRST // 2
         self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._begun = state.theta  # before the first of them
         self._ended = GOES_ON  # what ended the iterations that were made
         self._cost: float | None = None  # J at theta, once known
-        self._confirmed: Confirmed | None = None
-        self._rows, self._rows_begin = np.zeros((0, 2)), self.n_iter
+        self._between = False  # whether the state is between two iterations, and J there finite
+        self._rows, self._costs_after = np.zeros((0, 2)), np.zeros(0)
+        self._rows_begin = self.n_iter
 
     @property
     def n_iter(self) -> int:
@@ -362,26 +381,27 @@ class LevenbergMarquardt(MinimisationBase):
 
     def advance(self, budget: Budget) -> Progress:
         """Iterations for as long as the budget says; those that were made ahead, one by one."""
-        self._rows_begin, self._rows, self._confirmed = self.n_iter, self._rows[:0], None
+        self._rows_begin, self._rows = self.n_iter, self._rows[:0]
         if self._given == self._made and self._ended == GOES_ON:
             self._make_more(budget)
-        begun = self.state if self._given == self._made else copy_of(self.state)
-        self._confirmed = Confirmed(self._rows_begin, lambda: begun.arrays("state"))
+        self._between = True
         if self._given == self._made:
             self.ended = REASONS.get(self._ended)
             return Progress(self._rows, self.theta, self.n_steps)
-        first, last = self._given, min(self._made, self._given + max(1, budget.iterations))
-        self._given = last
-        self._rows = self._ahead.rows[first:last]
-        self._cost = float(self._ahead.costs[last - 1])
-        state, ahead = self.state, self._ahead
+        state, ahead, first = self.state, self._ahead, self._given
+        before = self._begun if first == 0 else ahead.theta[first - 1]
+        self._between = False
+        last = self._given = min(self._made, first + max(1, budget.iterations))
+        self._rows, self._costs_after = ahead.rows[first:last], ahead.costs[first:last]
+        self._cost = float(ahead.costs[last - 1])
         state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
         if self.settings.judged:  # the rest of the counts comes from outside
             state.counts[: SEEN + 1] = ahead.counts[last - 1, : SEEN + 1]
         else:
             state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
-        before = begun.theta if last - first == 1 else None
-        return Progress(self._rows, state.theta, self.n_steps, before, self._cost)
+        self._between = True
+        known, steps = before if last - first == 1 else None, self.n_steps
+        return Progress(self._rows, state.theta, steps, known, self._cost, self._costs_after)
 
     def _make_more(self, budget: Budget) -> None:
         """Make iterations, from where the solver is."""
@@ -391,6 +411,7 @@ class LevenbergMarquardt(MinimisationBase):
             n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
         self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
         front = copy_of(self.state)
+        self._begun = self.theta.copy()
         ahead, begun = ahead_of(front, n), self.n_iter
         start = time.perf_counter()
         self._ended = self._iterations.advance(front, self.settings, ahead)
@@ -404,12 +425,16 @@ class LevenbergMarquardt(MinimisationBase):
 
     def missed(self, n_iter: int) -> Progress:
         """The iterations after the first `n_iter`, if the latest call ended them."""
-        rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
-        return Progress(rows, self.theta, self.n_steps)
+        there = slice(n_iter - self._rows_begin, self.n_iter - self._rows_begin)
+        rows, after = self._rows[there], self._costs_after[there]
+        return Progress(rows, self.theta, self.n_steps, costs_after=after)
 
     def confirmed(self) -> Confirmed | None:
-        """Where the latest `advance` began, if its cost is known to be finite."""
-        return self._confirmed
+        """Where it is now, if it is between two iterations, and the cost is known to be finite."""
+        if not self._between:
+            return None
+        arrays = {name: array.copy() for name, array in self.arrays().items()}
+        return Confirmed(self.n_iter, lambda: arrays)
 
     @property
     def alpha(self) -> float:

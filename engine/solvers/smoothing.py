@@ -46,6 +46,31 @@ def has_kink(problem: Problem) -> bool:
     return problem.layers.loss.code in WITH_KINK
 
 
+def widths_of(problem: Problem, start: State) -> dict[int, float]:
+    """The width of each stage by the number of stages left, of a run of "lm" from `start`.
+
+    Empty if the loss has no kink.
+    """
+    if not has_kink(problem):
+        return {}
+    width, left = first_width(problem, start)
+    widths = {left: width}
+    while left:
+        width, left = width / DIVISOR, left - 1
+        widths[left] = width
+    return widths
+
+
+def first_width(problem: Problem, start: State) -> tuple[float, int]:
+    """The width that a run begins with, and the stages left after it."""
+    if start.first.size > WIDTH and start.first[WIDTH] > 0:
+        return float(start.first[WIDTH]), int(start.first[STAGES])
+    backend, layers, samples, alpha, n_threads, _ = problem
+    cost = Objective(backend, layers, samples, alpha, n_threads).cost(start.theta)
+    width = float(cost) / len(layers.loss.parameter)
+    return (width if 0 < width < math.inf else 1.0), N_STAGES - 1
+
+
 class Smoothed(MinimisationBase):
     """A solver under way on a smoothed loss (a `Minimisation`), width after width.
 
@@ -64,14 +89,9 @@ class Smoothed(MinimisationBase):
         backend, layers, samples, alpha, n_threads, _ = problem
         self._objective = Objective(backend, layers, samples, alpha, n_threads)
         self._keeps_stage = state.first.size > WIDTH  # "lm", which resumes by its state
-        self._width, self._left = math.nan, N_STAGES - 1
+        self._width, self._left = first_width(problem, state)
         self._evaluated: Evaluated | None = None
         self._iterations_before = 0  # of the stages that have ended
-        if self._keeps_stage and state.first[WIDTH] > 0:
-            self._width, self._left = float(state.first[WIDTH]), int(state.first[STAGES])
-        else:
-            cost = self._objective.cost(state.theta) / len(layers.loss.parameter)
-            self._width = cost if 0 < cost < math.inf else 1.0
         self._solver = self._stage()
 
     def _stage(self) -> Minimisation:

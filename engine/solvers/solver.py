@@ -18,7 +18,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.chunks import DistributedSamples, Sums
+from engine.sums.chunks import ChunkSums, DistributedSamples
 from engine.sums.samples import Layers, Samples
 
 Arrays = dict[str, NDArray[Any]]
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     samples: Samples | DistributedSamples
     alpha: float
     n_threads: int
-    sums: Sums | None = None
+    sums: ChunkSums | None = None
 
 
 class Budget(NamedTuple):
@@ -64,6 +64,8 @@ class Progress(NamedTuple):
         The parameters before the last iteration, whose cost its row holds. None for minibatches.
     cost : float or None
         J at theta, if the solver knows it already.
+    costs_after : ndarray (n,) or None
+        J after each iteration, as the solver found it when it took the step.
     """
 
     rows: NDArray[np.float64]
@@ -71,6 +73,7 @@ class Progress(NamedTuple):
     n_steps: int
     before: NDArray[Any] | None = None
     cost: float | None = None
+    costs_after: NDArray[np.float64] | None = None
 
 
 class Diverged(ArithmeticError):

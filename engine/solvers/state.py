@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     block: int = 0  # samples of a block, for a shuffle by blocks; 0 shuffles all at once
     full_batch: int = 0  # whether each step is an iteration, whose cost is J before the step
     evidence: int = 0  # whether "lm" takes the alpha that the evidence asks for
+    counts_after: int = 0  # whether "lm" judges an iteration by J after it, and not before it
     judged: int = 0  # whether the costs of the stopping rule come from outside (`observe`)
     # Of L-BFGS alone.
     ftol: float = 0.0  # stop if the relative change of the cost is smaller
@@ -62,6 +63,7 @@ STEPS, EPOCHS, SEEN, POSITION, FAILURES, STAGNANT, N_COUNTS = range(7)
     STAGES,
     N_DAMPING,
 ) = range(10)
+CLOSING_STEPS = 2
 # ... and in State.sums.
 RATE, LOWEST, COST, WEIGHT, N_SUMS = range(5)
 

@@ -130,6 +130,12 @@ class Curvature:
         return found
 
     @property
+    def by_penalty(self) -> NDArray[np.bool_]:
+        """Which weights the penalty alone determines: the data add less than a hundredth to it."""
+        share: NDArray[np.float64] = self._alpha * np.diag(self.inverse)
+        return self.is_weight & (share > 0.99)
+
+    @property
     def effective_parameters(self) -> float:
         """gamma (N6): how many parameters the data determine."""
         shrunk = self._alpha * float(np.sum(np.diag(self.inverse)[self.is_weight]))

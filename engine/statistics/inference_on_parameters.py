@@ -22,6 +22,7 @@ from engine.network import Network
 from engine.statistics.curvature import Curvature, blocks_of, rows_of, targets_of, weights_of
 from engine.statistics.table import summary_table
 from engine.sums.blas import one_blas_thread
+from engine.sums.chunks import n_counted
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 
@@ -42,7 +43,7 @@ class Inference:
     ----------
     theta : ndarray (n_parameters,)
     n_observations : int
-        Samples of positive weight, times outputs.
+        Samples of positive weight, times outputs; of softmax units, whose outputs are one, samples.
     rank : int
         How many of the parameters, or of their combinations, the data and the penalty identify.
     """
@@ -57,9 +58,9 @@ class Inference:
     ) -> None:
         self._network, self._samples, self._alpha = network, samples, alpha
         self.theta = theta
-        weights = samples.weights
-        rows = samples.n_samples if weights is None else int(np.count_nonzero(weights))
-        self.n_observations = rows * network.sizes[-1]
+        rows = n_counted(samples)
+        one = network.layers.units[-1] == SOFTMAX
+        self.n_observations = rows if one else rows * network.sizes[-1]
         with one_blas_thread(), np.errstate(all="ignore"):
             self._curvature = Curvature(theta, network.layers, samples, alpha)
         self.rank = self._curvature.rank
@@ -81,6 +82,16 @@ class Inference:
         """The standard error of each parameter (P,)."""
         found: NDArray[np.float64] = np.sqrt(np.maximum(np.diag(self.covariance), 0))
         return found
+
+    @property
+    def unidentified(self) -> NDArray[np.bool_]:
+        """Which parameters (P,) can change without any change of the cost, to first order."""
+        return self._curvature.unidentified
+
+    @property
+    def by_penalty(self) -> NDArray[np.bool_]:
+        """Which parameters (P,) the penalty determines, and not the data."""
+        return self._curvature.by_penalty
 
     @cached_property
     def leverage(self) -> NDArray[np.float64]:
@@ -137,11 +148,13 @@ class Inference:
 
         NaN without a penalty, which is the logarithm of the prior distribution of the weights
         (that of the biases is constant, and left out, as are combinations of parameters that are
-        not identified), and for gamma and Tweedie deviance.
+        not identified), and for gamma and Tweedie deviance. Infinity if nothing is left over.
         """
         code = self._network.loss.row.code
         if self._alpha == 0 or code in (GAMMA, TWEEDIE):
             return math.nan
+        if self.residual_variance == 0:
+            return math.inf
         layers, n_weights = self._network.layers, int(self._curvature.is_weight.sum())
         cost = Objective(NUMPY, layers, self._samples).cost(self.theta) * self._weight
         squares = float(np.sum(self.theta[self._curvature.is_weight] ** 2))
@@ -149,6 +162,7 @@ class Inference:
         if code == SQUARED_ERROR:
             precision = 1 / self.residual_variance
             constant = 0.5 * self.n_observations * math.log(precision / (2 * math.pi))
+            constant += 0.5 * self._log_weights
         # Minus the minimum of the exponent, and the integrals of both Gaussians.
         n = self.rank
         log_det = self._curvature.log_determinant + n * math.log(precision)
@@ -160,6 +174,14 @@ class Inference:
     def _weight(self) -> float:
         weights = self._samples.weights
         return float(self._samples.n_samples if weights is None else weights.sum())
+
+    @property
+    def _log_weights(self) -> float:
+        """sum_i n_L log s_i: a sample of weight s has the variance sigma^2 / s."""
+        weights = self._samples.weights
+        if weights is None:
+            return 0.0
+        return self._network.sizes[-1] * float(np.sum(np.log(weights[weights > 0])))
 
     def _constant_of_targets(self) -> float:
         """What the cost leaves out of minus the logarithm of the probability."""
@@ -190,7 +212,7 @@ class Inference:
             Of the output as an estimate of the mean, without the noise of a new observation.
         """
         checked = arrays.inputs(X, self._network.sizes[0], dtype=np.float64)
-        found, std_of_z, slopes = self._predicted(checked)
+        found, _, std_of_z, slopes = self._predicted(checked)
         return (found, std_of_z * slopes) if return_std else found
 
     def interval(
@@ -209,6 +231,7 @@ class Inference:
         low, high : ndarray (n_L, m)
             For sigmoid and exp outputs computed from z, so that they stay within their range.
         """
+        from scipy.special import expit
         from scipy.stats import t
 
         level = settings.real_number("level", level, low=0, low_included=False)
@@ -216,29 +239,27 @@ class Inference:
             raise ValueError(f"level must be above 0 and below 1; got {level:g}.")
         checked = arrays.inputs(X, self._network.sizes[0], dtype=np.float64)
         quantile = float(t.ppf(0.5 + level / 2, self.degrees_of_freedom))
-        found, std_of_z, slopes = self._predicted(checked)
+        found, Z, std_of_z, slopes = self._predicted(checked)
         unit = self._network.layers.units[-1]
         if unit in (SIGMOID, EXP):
-            z = np.log(found / (1 - found)) if unit == SIGMOID else np.log(found)
-            low, high = z - quantile * std_of_z, z + quantile * std_of_z
-            back = np.exp if unit == EXP else lambda z: 1 / (1 + np.exp(-z))
-            return back(low), back(high)
+            limits = np.stack([Z - quantile * std_of_z, Z + quantile * std_of_z])
+            with np.errstate(over="ignore"):
+                low, high = np.exp(limits) if unit == EXP else expit(limits)
+            return low, high
         half = quantile * std_of_z * slopes
         if unit == SOFTMAX:
             return np.maximum(found - half, 0), np.minimum(found + half, 1)
         return found - half, found + half
 
-    def _predicted(
-        self, X: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Outputs, and the standard errors of z (of a, for softmax) with the slopes da/dz."""
+    def _predicted(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Outputs, z, the standard errors of z (of a, for softmax), and the slopes da/dz."""
         n_outputs, layers = self._network.sizes[-1], self._network.layers
-        found, std, slopes = (np.empty((n_outputs, X.shape[1])) for _ in range(3))
+        found, logits, std, slopes = (np.empty((n_outputs, X.shape[1])) for _ in range(4))
         unit = layers.units[-1]
         covariance = self.covariance
         with one_blas_thread(), np.errstate(all="ignore"):
-            for block, _, output, A in blocks_of(self.theta, layers, X):
-                found[:, block] = output
+            for block, Z, output, A in blocks_of(self.theta, layers, X):
+                found[:, block], logits[:, block] = output, Z
                 slope = {SIGMOID: output * (1 - output), EXP: output}.get(int(unit))
                 slopes[:, block] = 1 if slope is None else slope
                 for k in range(n_outputs):
@@ -251,7 +272,7 @@ class Inference:
                     rows = rows_of(self.theta, layers, A, dZ)
                     variance = np.einsum("pi,pi->i", rows, covariance @ rows)
                     std[k, block] = np.sqrt(np.maximum(variance, 0))
-        return found, std, slopes
+        return found, logits, std, slopes
 
     @cached_property
     def _left_to_gain(self) -> float:
@@ -270,13 +291,20 @@ class Inference:
                 "The parameters are not at a minimum: a Gauss-Newton step would lower the cost by "
                 f"{self._left_to_gain:.2g} of it. Train on, with solver='lm'."
             )
-        unidentified = self._curvature.unidentified
-        if unidentified.any():
-            named = [name for name, yes in zip(self.names, unidentified, strict=True) if yes]
-            shown = ", ".join(named[:6]) + (", ..." if len(named) > 6 else "")
+        if self._network.layers.units[-1] == SOFTMAX:
             found.append(
-                f"{len(named)} parameters are not identified (rank {self.rank} of "
-                f"{self.theta.size}): {shown}. Only combinations of them have a standard error."
+                "Of the parameters of softmax units, only differences between classes are "
+                "identified: the table shows those from the first class."
+            )
+        lost = self.unidentified & ~self._of_softmax
+        if lost.any():
+            found.append(
+                f"{self._named(lost, 'not identified')} (rank {self.rank} of {self.theta.size}). "
+                "Only combinations of them have a standard error."
+            )
+        if self.by_penalty.any():
+            found.append(
+                f"{self._named(self.by_penalty, 'set by the penalty, and not by the data')}."
             )
         if self._network.hidden:
             found.append(
@@ -284,6 +312,23 @@ class Inference:
                 "a change of the network: the errors of single parameters hold near this minimum."
             )
         return found
+
+    @property
+    def _of_softmax(self) -> NDArray[np.bool_]:
+        """Which parameters are those of softmax units."""
+        found = np.zeros(self.theta.size, bool)
+        if self._network.layers.units[-1] == SOFTMAX:
+            *_, n_below, n_classes = self._network.sizes
+            found[self.theta.size - n_classes * (n_below + 1) :] = True
+        return found
+
+    def _named(self, which: NDArray[np.bool_], what: str) -> str:
+        """Some of these parameters by name, and that they are so."""
+        named = [name for name, yes in zip(self.names, which, strict=True) if yes]
+        shown = ", ".join(named[:6]) + (", ..." if len(named) > 6 else "")
+        if len(named) == 1:
+            return f"A parameter is {what}: {shown}"
+        return f"{len(named)} parameters are {what}: {shown}"
 
     def summary(self) -> str:
         """A table with estimate, standard error and t of each parameter, and what to know of it."""
@@ -303,6 +348,21 @@ def parameter_names(network: Network) -> list[str]:
         names += [f"W{l}[{j + 1},{k + 1}]" for j in range(n_out) for k in range(n_in)]
         names += [f"b{l}[{j + 1}]" for j in range(n_out)]
     return names
+
+
+def names_of_features(estimator: Any, network: Network) -> list[str] | None:
+    """The features by name, and "intercept", without a hidden layer; None with one."""
+    if network.hidden:
+        return None
+    n_in, n_out = network.sizes
+    features = [str(name) for name in getattr(estimator, "feature_names_in_", [])]
+    features = features or [f"x{k}" for k in range(n_in)]
+    if n_out == 1:
+        return [*features, "intercept"]
+    classes = getattr(estimator, "classes_", range(n_out))
+    outputs = [str(one) for one in classes] if len(classes) == n_out else [*map(str, range(n_out))]
+    weights = [f"{output}: {feature}" for output in outputs for feature in features]
+    return weights + [f"{output}: intercept" for output in outputs]
 
 
 def refuse_without_distribution(network: Network) -> None:
@@ -326,7 +386,7 @@ class InferenceOfEstimator(Inference):
         samples: Samples,
         alpha: float,
     ) -> None:
-        super().__init__(network, theta, samples, alpha)
+        super().__init__(network, theta, samples, alpha, names_of_features(estimator, network))
         self._estimator = estimator
 
     def predict(
@@ -445,10 +505,15 @@ def _refuse_too_few(found: Inference, alpha: float) -> None:
     """Refuse fewer residuals than parameters without a penalty."""
     if alpha > 0:
         return
-    if found.n_observations < found.theta.size:
+    n_residuals, n_parameters = found.n_observations, found.theta.size
+    if found.network.layers.units[-1] == SOFTMAX:  # the last class follows from the others
+        *_, n_below, n_classes = found.network.sizes
+        n_residuals *= n_classes - 1
+        n_parameters -= n_below + 1
+    if n_residuals < n_parameters:
         raise ValueError(
-            f"{found.theta.size} parameters are not identified by {found.n_observations} "
-            "residuals. Pass the alpha that the network was trained with, or use fewer units."
+            f"{n_parameters} parameters are not identified by {n_residuals} residuals. Pass the "
+            "alpha that the network was trained with, or use fewer units."
         )
     with_dispersion = found.network.loss.row.code in WITH_DISPERSION
     if with_dispersion and found.n_observations <= found.rank:

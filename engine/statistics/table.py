@@ -2,26 +2,33 @@
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from engine.equations.units import SOFTMAX
 
 if TYPE_CHECKING:
     from engine.statistics.inference_on_parameters import Inference
 
-WIDTH = 78
+NAME_WIDTH, NUMBER_WIDTHS = 26, (14, 14, 12, 12)
+WIDTH = NAME_WIDTH + sum(NUMBER_WIDTHS)
+UNKNOWN = "-"
+
+
+class Row(NamedTuple):
+    """A parameter, or a difference of two, with its standard error; None where it has none."""
+
+    name: str
+    estimate: float
+    error: float | None
 
 
 def summary_table(found: "Inference") -> str:
     """Estimates with standard errors, t (or z) and p, above what holds of all."""
-    from scipy.stats import t as student
-
-    network, freedom = found.network, found.degrees_of_freedom
-    known = math.isinf(freedom)
+    network, known = found.network, math.isinf(found.degrees_of_freedom)
     ratio = "z" if known else "t"
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = found.theta / found.standard_errors
-    p = 2 * student.sf(np.abs(ratios), freedom)
     shape = "-".join(map(str, network.sizes))
     facts = [
         ("Network", f"{shape}, {network.output} output"),
@@ -32,15 +39,51 @@ def summary_table(found: "Inference") -> str:
     ]
     if not math.isnan(found.log_evidence):
         facts.append(("Log evidence", f"{found.log_evidence:.6g}"))
-    lines = ["=" * WIDTH, *(f"{name + ':':<24}{value}" for name, value in facts), "-" * WIDTH]
-    lines.append(f"{'':<16}{'estimate':>14}{'std error':>14}{ratio:>12}{f'P>|{ratio}|':>12}")
-    lines.append("-" * WIDTH)
-    rows = zip(found.names, found.theta, found.standard_errors, ratios, p, strict=True)
-    lines += [
-        f"{name[:16]:<16}{estimate:>14.6g}{error:>14.6g}{value:>12.3f}{probability:>12.3f}"
-        for name, estimate, error, value, probability in rows
-    ]
+    lines = ["=" * WIDTH, *(f"{name + ':':<{NAME_WIDTH}}{value}" for name, value in facts)]
+    heading = _line("", ["estimate", "std error", ratio, f"P>|{ratio}|"])
+    lines += ["-" * WIDTH, heading, "-" * WIDTH]
+    lines += [_line(row.name, _numbers(row, found.degrees_of_freedom)) for row in rows_of(found)]
     lines.append("=" * WIDTH)
     for note in found.notes:
         lines += textwrap.wrap(note, WIDTH)
     return "\n".join(lines)
+
+
+def rows_of(found: "Inference") -> Iterator[Row]:
+    """The parameters; of a softmax output their differences from those of the first class."""
+    network, errors = found.network, found.standard_errors
+    unknown = found.unidentified | found.by_penalty
+    compared = network.layers.units[-1] == SOFTMAX
+    n_classes, n_below = network.sizes[-1], network.sizes[-2]
+    first = found.theta.size - n_classes * (n_below + 1) if compared else found.theta.size
+    for p in range(first):
+        yield Row(found.names[p], found.theta[p], None if unknown[p] else errors[p])
+    if not compared:
+        return
+    places = first + np.arange(n_classes * n_below).reshape(n_classes, n_below)
+    places = np.column_stack([places, first + n_classes * n_below + np.arange(n_classes)])
+    for j in range(1, n_classes):
+        for p, of_first in zip(places[j], places[0], strict=True):
+            difference = found.theta[p] - found.theta[of_first]
+            both = np.ix_([p, of_first], [p, of_first])
+            (a, b), (_, d) = found.covariance[both].tolist()
+            error = None if found.by_penalty[p] else math.sqrt(max(a - 2 * b + d, 0.0))
+            yield Row(found.names[p], difference, error)
+
+
+def _numbers(row: Row, degrees_of_freedom: float) -> list[str]:
+    """Estimate, standard error, their ratio and its p, as the table shows them."""
+    from scipy.stats import t as student
+
+    if not row.error:
+        return [f"{row.estimate:.6g}", UNKNOWN, UNKNOWN, UNKNOWN]
+    ratio = row.estimate / row.error
+    p = 2 * float(student.sf(abs(ratio), degrees_of_freedom))
+    shown = f"{ratio:.3f}" if abs(ratio) < 1e6 else f"{ratio:.3g}"
+    return [f"{row.estimate:.6g}", f"{row.error:.6g}", shown, f"{p:.3f}"]
+
+
+def _line(name: str, numbers: list[str]) -> str:
+    shown = name if len(name) < NAME_WIDTH else name[: NAME_WIDTH - 4] + "..."
+    cells = zip(numbers, NUMBER_WIDTHS, strict=True)
+    return f"{shown:<{NAME_WIDTH}}" + "".join(f"{number:>{width}}" for number, width in cells)

@@ -29,10 +29,15 @@ from engine.equations.sparse import affine_sparse, parameter_gradient_sparse
 from engine.sums.samples import Inputs, SparseColumns
 
 # What a pass computes.
-FORWARD, COST, GRADIENT, NORMAL = range(4)
+FORWARD, COST, GRADIENT, NORMAL, HESSIAN, INPUT_JACOBIAN, PARAMETER_JACOBIAN = range(7)
 
 ROW_BYTES = 1024  # samples of one unit in a block: 256 float32, 128 float64
 WORKSPACE_BYTES = 2**20  # activations of all units, where that leaves at least four vectors a row
+
+
+def numbers_of_sums(n_parameters: int) -> int:
+    """How many numbers gradient and G (N1) are."""
+    return n_parameters * (n_parameters + 1)
 
 
 class Workspace(NamedTuple):

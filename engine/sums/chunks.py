@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 
 from engine.equations.backends import NUMPY, Backend
 from engine.sums.blas import limit_own_thread
-from engine.sums.blocks import COST, FORWARD, GRADIENT, NORMAL
-from engine.sums.normal_equations import numbers_of_sums
+from engine.sums.blocks import (
+    COST,
+    FORWARD,
+    GRADIENT,
+    HESSIAN,
+    INPUT_JACOBIAN,
+    NORMAL,
+    PARAMETER_JACOBIAN,
+    numbers_of_sums,
+)
 from engine.sums.samples import Layers, Samples
 from engine.sums.thread_team import Task, ThreadTeam
 from engine.sums.workers import SPAN_SAMPLES, Worker, new_worker
@@ -85,6 +93,10 @@ class DistributedSamples(Protocol):
     def total_weight(self) -> float:
         """S = sum_i s_i, added up as `total_weight` does."""
 
+    @property
+    def n_counted(self) -> int:
+        """How many have a positive weight."""
+
     def identities(self) -> list[Any]:
         """Digests of the inputs, targets and weights of each chunk (training/identity.py)."""
 
@@ -112,6 +124,14 @@ def total_weight(samples: Samples | DistributedSamples) -> float:
         return float(samples.n_samples)
     weights = samples.weights
     return sum(weight_of_chunk(weights[a:b]) for a, b in chunk_bounds(samples.n_samples))
+
+
+def n_counted(samples: Samples | DistributedSamples) -> int:
+    """How many samples have a positive weight."""
+    if not isinstance(samples, Samples):
+        return samples.n_counted
+    weights = samples.weights
+    return samples.n_samples if weights is None else int(np.count_nonzero(weights))
 
 
 def weight_of_chunk(weights: NDArray[Any]) -> float:
@@ -148,6 +168,7 @@ class ChunkSums:
         self._workers_have_them = True  # the samples
         self._team: ThreadTeam | None = None
         self._process = os.getpid()
+        self.left: Any = None  # memory that a solver leaves for the network's next run
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -188,6 +209,20 @@ class ChunkSums:
         Of G the lower triangle counts. theta and the samples are float64.
         """
         return self._run(NORMAL, theta, IN_ORDER, self._samples.n_samples)
+
+    def hessian_product(self, theta: NDArray[Any], v: NDArray[Any]) -> NDArray[np.float64]:
+        """The second derivative of sum_i s_i J_i by theta, times v, of the dtype of theta (N8)."""
+        both = np.concatenate((theta, v))
+        return self._run(HESSIAN, both, IN_ORDER, self._samples.n_samples)[1]
+
+    def jacobian(self, theta: NDArray[Any], of_parameters: bool) -> NDArray[Any]:
+        """dA[L]/dtheta (m, n_L, n_parameters) or dA[L]/dX (m, n_L, n_0), in C order."""
+        sizes, n_samples = self._layers.sizes, self._samples.n_samples
+        n_columns = theta.size if of_parameters else int(sizes[0])
+        jacobian = np.empty((n_samples, int(sizes[-1]), n_columns), theta.dtype)
+        task = PARAMETER_JACOBIAN if of_parameters else INPUT_JACOBIAN
+        self._run(task, theta, IN_ORDER, n_samples, jacobian)
+        return jacobian
 
     def _run(
         self,
@@ -281,11 +316,13 @@ class ChunkSums:
             self._workers.append(new_worker(self._backend, self._layers, self._samples))
 
 
-def numbers_summed(task: int, n_parameters: int) -> int:
-    """How many numbers a task sums up over the samples, beside the cost."""
+def numbers_summed(task: int, n_numbers: int) -> int:
+    """How many numbers a task sums up over the samples, beside the cost, from so many in theta."""
     if task == NORMAL:
-        return numbers_of_sums(n_parameters)
-    return n_parameters if task == GRADIENT else 0
+        return numbers_of_sums(n_numbers)
+    if task == HESSIAN:  # theta and v
+        return n_numbers // 2
+    return n_numbers if task == GRADIENT else 0
 
 
 class Total:

@@ -44,11 +44,6 @@ def allocate_normal(layers: Layers, n_samples: int) -> NormalWorkspace:
     return NormalWorkspace(of_block, block, H, rows, scratch)
 
 
-def numbers_of_sums(n_parameters: int) -> int:
-    """How many numbers gradient and G are."""
-    return n_parameters * (n_parameters + 1)
-
-
 def dense(data: KernelSamples) -> KernelSamples:
     """The same samples; sparse ones are loaded as dense blocks."""
     return data._replace(entries_alone=0)

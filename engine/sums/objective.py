@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays
+from engine.boundary.derivatives import require_curvature, require_second_derivative
 from engine.equations.backends import Backend
 from engine.sums.chunks import (
     ChunkSums,
@@ -99,6 +100,7 @@ class Objective:
     ) -> None:
         self.backend = backend
         self.samples = samples
+        self._layers = layers
         self._sizes = layers.sizes
         self._n_parameters = layers.n_parameters
         self.threads = (choose if spare is None else spare.choose)(
@@ -111,6 +113,7 @@ class Objective:
         self.sums = sums or sums_of(backend, layers, samples, self.threads.number)
         self._alpha = float(alpha)
         self._total_weight = total_weight(samples)
+        self._in_float64: ChunkSums | None = None  # for gauss_newton, made when it is needed
 
     @np.errstate(all="ignore")  # an overflow shows as inf or NaN in the result
     def cost(self, theta: ArrayLike) -> float:
@@ -138,8 +141,121 @@ class Objective:
         )
         return self._mean_cost(cost_sum, parameters), dtheta
 
-    def _parameters(self, theta: ArrayLike) -> NDArray[Any]:
-        return arrays.parameters(theta, self._n_parameters, self.samples.dtype, cast=True)
+    def hessian_product(self, theta: ArrayLike, v: ArrayLike) -> NDArray[Any]:
+        """The exact second derivative of J at theta, times a vector.
+
+        Parameters
+        ----------
+        theta : array_like (n_parameters,)
+            As for `cost`.
+        v : array_like (n_parameters,)
+            Of any scale: the product is linear in it. Taken in the dtype of X, as theta is.
+
+        Returns
+        -------
+        ndarray (n_parameters,)
+            H v with H = d2J/dtheta2, a new array with the dtype of X. The penalty's part alpha R v
+            / S is included. The same bits on any number of threads.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a theta or v of another shape; for a loss with a kink (absolute error, quantiles),
+            and for a loss of the user's own, whose second derivative is not known.
+
+        Notes
+        -----
+        At most 8/3 of the multiply-adds of a gradient, and 3/2 where nearly all weights are in
+        layer 1; no matrix is formed. A relu unit has the second derivative 0, also at its kink.
+        Huber's loss has 1 up to delta and 0 beyond. Equations N8, N9 and N10. Source: Pearlmutter
+        1994, Neural Computation 6, section 4.
+
+        Examples
+        --------
+        With no hidden layer and squared error, J is a parabola, and H the same everywhere:
+
+        >>> import numpy as np
+        >>> from engine import Network
+        >>> objective = Network((1, 1), output="identity").objective([[1.0, 3.0]], [0.0, 1.0])
+        >>> objective.hessian_product([0.2, 0.7], [1.0, 0.0])
+        array([5., 2.])
+        """
+        require_second_derivative(self._layers.loss)
+        assert isinstance(self.sums, ChunkSums)  # not of samples in other processes
+        with np.errstate(all="ignore"):
+            parameters, along = self._parameters(theta), self._parameters(v, "v")
+            product = np.empty_like(parameters)
+            product_sum = self.sums.hessian_product(parameters, along)
+            penalised = product_sum, along, self._sizes, self._alpha, self._total_weight
+            self.backend.mean_gradient(*penalised, product)
+        return product
+
+    def gauss_newton(self, theta: ArrayLike) -> NDArray[np.float64]:
+        """The Gauss-Newton matrix of J at theta.
+
+        (sum_i s_i J_i^T H_i J_i + alpha R) / S: J_i = dZ[L](i)/dtheta (n_L, n_parameters); H_i has
+        the loss's weights h, or is the whole matrix of softmax; R is 1 for weights and 0 for
+        biases. Without a penalty it is positive semidefinite, and with squared error it is what the
+        Hessian becomes as the residuals vanish.
+
+        Parameters
+        ----------
+        theta : array_like (n_parameters,)
+            Taken in float64, whatever the dtype of X.
+
+        Returns
+        -------
+        ndarray (n_parameters, n_parameters) float64
+            Symmetric to the bit, both triangles, in C order. The same bits on any number of
+            threads.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a theta of another shape; for a loss with a kink (absolute error, quantiles), and
+            for a function of the user's own that returns no curvature h.
+
+        Notes
+        -----
+        n_L n_parameters^2 / 2 multiply-adds a sample. It is float64 throughout: float32 samples are
+        converted once, at the first call, and the copies are kept. Equation N1.
+
+        Examples
+        --------
+        >>> from engine import Network
+        >>> objective = Network((1, 1), output="identity").objective([[1.0, 3.0]], [0.0, 1.0])
+        >>> objective.gauss_newton([0.2, 0.7])
+        array([[5., 2.],
+               [2., 1.]])
+        """
+        require_curvature(self._layers.loss)
+        parameters = arrays.parameters(theta, self._n_parameters, np.float64, cast=True)
+        n = self._n_parameters
+        with np.errstate(all="ignore"):
+            _, sums = self._sums_in_float64().normal_equations(parameters)
+            G = np.tril(sums[n:].reshape(n, n))
+            G += np.tril(G, -1).T
+            one, mean = np.zeros(n), np.empty((n, n))
+            for p in range(n):  # the penalty's part of row p is that of a gradient at theta = e_p
+                one[p] = 1
+                penalised = G[p], one, self._sizes, self._alpha, self._total_weight
+                self.backend.mean_gradient(*penalised, mean[p])
+                one[p] = 0
+        return mean
+
+    def _sums_in_float64(self) -> ChunkSums:
+        assert isinstance(self.sums, ChunkSums)  # not of samples in other processes
+        assert isinstance(self.samples, Samples)
+        if self.samples.dtype == np.float64:
+            return self.sums
+        if self._in_float64 is None:
+            samples = self.samples.in_float64()
+            self._in_float64 = ChunkSums(self.backend, self._layers, samples, self.threads.number)
+        return self._in_float64
+
+    def _parameters(self, theta: ArrayLike, argument: str = "theta") -> NDArray[Any]:
+        dtype = self.samples.dtype
+        return arrays.parameters(theta, self._n_parameters, dtype, argument, cast=True)
 
     def _mean_cost(self, cost_sum: float, theta: NDArray[Any]) -> float:
         return float(
@@ -158,3 +274,12 @@ def forward(
     work = layers.multiply_adds * samples.n_samples // 3
     threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
     return ChunkSums(backend, layers, samples, threads.number).forward(theta)
+
+
+def jacobian(
+    backend: Backend, layers: Layers, samples: Samples, theta: NDArray[Any], of_parameters: bool
+) -> NDArray[Any]:
+    """dA[L]/dtheta (m, n_L, n_parameters) or dA[L]/dX (m, n_L, n_0) of checked data."""
+    work = layers.multiply_adds * int(layers.sizes[-1]) * samples.n_samples // 3
+    threads = choose(None, work, len(chunk_bounds(samples.n_samples)))
+    return ChunkSums(backend, layers, samples, threads.number).jacobian(theta, of_parameters)

@@ -166,6 +166,17 @@ class Samples(NamedTuple):
     def n_samples(self) -> int:
         return int(self.X.shape[1])
 
+    def in_float64(self) -> "Samples":
+        """The same numbers in float64: a copy, unless they are that already."""
+        if self.dtype == np.float64:
+            return self
+        if isinstance(self.X, SparseColumns):
+            X: Inputs = self.X._replace(values=self.X.values.astype(np.float64))
+        else:
+            X = self.X.astype(np.float64)
+        Y, weights = (None if one is None else one.astype(np.float64) for one in self[1::2])
+        return Samples(X, Y, self.codes, weights)
+
     def for_kernels(self) -> KernelSamples:
         """The same arrays as kernels take them; copied only if kernels cannot use their strides."""
         X, Y, codes, weights = self

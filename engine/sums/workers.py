@@ -18,17 +18,9 @@ from engine.sums.blocks import (
     COST,
     FORWARD,
     GRADIENT,
-    NORMAL,
     allocate,
     block_for,
     run_blocks_tiled,
-)
-from engine.sums.normal_equations import (
-    NormalWorkspace,
-    allocate_normal,
-    dense,
-    numbers_of_sums,
-    run_chunk_normal,
 )
 from engine.sums.samples import Layers, Samples, columns_of
 
@@ -54,7 +46,7 @@ class TiledWorker:
         self._block = block_for(sizes, samples.X, most)
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
-        self._normal: NormalWorkspace | None = None  # made when it is needed
+        self._derivatives: Any = None  # made when it is needed
 
     def set_samples(self, samples: Samples) -> None:
         """Switch to other samples of the same dtype; the memory is reused."""
@@ -73,13 +65,17 @@ class TiledWorker:
         last: int,
         activations: NDArray[Any],
     ) -> float:
-        """One chunk: its cost; its other sums in `summed`, or its share of the activations."""
-        if task == NORMAL:
-            if self._normal is None:
-                self._normal = allocate_normal(self._layers, SPAN_SAMPLES)
-                self._normal_sums = np.empty(numbers_of_sums(self._layers.n_parameters))
-            of_chunk = theta, self._layers, dense(self._data), order, first, last
-            return float(run_chunk_normal(*of_chunk, self._normal, self._normal_sums))
+        """One chunk: its cost; its other sums in `summed`, or its share of `activations`.
+
+        For HESSIAN, theta and v are one vector, and there is no cost.
+        """
+        if task > GRADIENT:
+            if self._derivatives is None:
+                from engine.sums.derivatives import TiledDerivatives
+
+                self._derivatives = TiledDerivatives(self._layers, SPAN_SAMPLES)
+            of_chunk = self._data, order, first, last
+            return float(self._derivatives.run(task, theta, *of_chunk, activations))
         return float(
             run_chunk_tiled(
                 task,
@@ -97,8 +93,11 @@ class TiledWorker:
         )
 
     def summed(self, task: int) -> NDArray[np.float64]:
-        """The sums of the last chunk beside its cost: its gradient, or gradient and G."""
-        return self._normal_sums if task == NORMAL else self.gradient_sum
+        """The sums of the last chunk beside its cost: its gradient, gradient and G, or H v."""
+        if task > GRADIENT:
+            sums: NDArray[np.float64] = self._derivatives.summed(task)
+            return sums
+        return self.gradient_sum
 
 
 class ArrayWorker:
@@ -112,6 +111,7 @@ class ArrayWorker:
         self._samples = samples
         self.gradient_sum = np.empty(layers.n_parameters)
         self._loaded: tuple[int, int] | None = None
+        self._derivatives: Any = None  # of the latest chunk
         self._span: Span
 
     def set_samples(self, samples: Samples) -> None:
@@ -134,12 +134,17 @@ class ArrayWorker:
         last: int,
         activations: NDArray[Any],
     ) -> float:
-        """One chunk: its cost; its other sums in `summed`, or its share of the activations."""
+        """One chunk: its cost; its other sums in `summed`, or its share of `activations`.
+
+        For HESSIAN, theta and v are one vector, and there is no cost.
+        """
         cost = 0.0
         self.gradient_sum[:] = 0
-        of_span = np.empty_like(theta)
-        if task == NORMAL:
-            self._normal_sums = np.zeros(numbers_of_sums(theta.size))
+        of_span = np.empty(self.gradient_sum.size, theta.dtype)
+        if task > GRADIENT:
+            from engine.sums.derivatives import ArrayDerivatives
+
+            self._derivatives = ArrayDerivatives(self._backend, self._layers)
         for start in range(first, last, SPAN_SAMPLES):
             stop = min(start + SPAN_SAMPLES, last)
             A, dZ, Y, s = self._load(order, start, stop)
@@ -150,26 +155,19 @@ class ArrayWorker:
                 activations[:, start:stop] = output
             elif task == COST:
                 cost += self._backend.cost_pass(theta, *self._layers, A, Y, s)
-            elif task == NORMAL:
-                cost += self._add_normal(theta, A, dZ, Y, s, of_span)
+            elif task > GRADIENT:
+                cost += self._derivatives.run(task, theta, A, dZ, Y, s, activations[start:stop])
             else:
                 cost += self._backend.gradient_pass(theta, *self._layers, A, dZ, Y, s, of_span)
                 self.gradient_sum += of_span
         return cost
 
     def summed(self, task: int) -> NDArray[np.float64]:
-        """The sums of the last chunk beside its cost: its gradient, or gradient and G."""
-        return self._normal_sums if task == NORMAL else self.gradient_sum
-
-    def _add_normal(self, theta: Any, A: Any, dZ: Any, Y: Any, s: Any, of_span: Any) -> float:
-        """Add gradient and G of a span; its cost."""
-        n, n_samples = theta.size, A.shape[1]
-        H, rows = np.empty((Y.shape[0], n_samples)), np.empty((n, n_samples))
-        G = self._normal_sums[n:].reshape(n, n)
-        pass_ = self._backend.normal_pass
-        cost = pass_(theta, *self._layers, A, dZ, Y, s, of_span, H, rows, G)
-        self._normal_sums[:n] += of_span
-        return float(cost)
+        """The sums of the last chunk beside its cost: its gradient, gradient and G, or H v."""
+        if task > GRADIENT:
+            sums: NDArray[np.float64] = self._derivatives.summed(task)
+            return sums
+        return self.gradient_sum
 
     def _load(self, order: NDArray[Any], start: int, stop: int) -> "Span":
         """Those samples in C-ordered arrays, whatever the layout of the caller's.

@@ -7,7 +7,8 @@ only the same steps could give them. L-BFGS, whose memory SciPy does not expose,
 again from a log of its evaluations.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -15,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
-from engine.solvers.damped_step import CLOSING_STEPS, N_REASONS
 from engine.solvers.learning_rate import ADAPTIVE_DIVISOR, scale_rate
 from engine.solvers.mersenne import WORDS
 from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
     ALPHA,
     CLOSING,
+    CLOSING_STEPS,
     COST,
     DAMPED,
     EPOCHS,
@@ -58,6 +59,7 @@ from engine.training.watch import Watch
 # counts as DRAWS_A_SHUFFLE numbers more. Otherwise an order only has to be a permutation.
 MOST_DRAWS, DRAWS_A_SHUFFLE = 2 * 10**8, 300
 WORDS_OF_XOSHIRO = 4
+NO_KINK: Mapping[int, float] = {}
 
 
 class Restored(NamedTuple):
@@ -101,10 +103,12 @@ def restored_descent(
     watch: Watch,
     samples: Samples | DistributedSamples,
     result: dict[str, Expected],
+    widths: Mapping[int, float],
 ) -> Restored:
     """The state in the checkpoint that the keeper has found, checked. Also restores `watch`.
 
-    `result` names the arrays that a run saves at its end. Raises CheckpointError.
+    `result` names the arrays that a run saves at its end. `widths` are those of a kink of the loss,
+    by the number of stages left; empty without a kink. Raises CheckpointError.
     """
     found, verifier = keeper.found, keeper.verifier
     assert found is not None
@@ -118,7 +122,7 @@ def restored_descent(
     )
     weights = samples.weights if isinstance(samples, Samples) else None
     at = watch.resume(arrays, verifier)
-    restored = Restoring(start, settings, watch.decisive.tolist(), weights, verifier)
+    restored = Restoring(start, settings, watch.decisive.tolist(), weights, verifier, widths)
     last_finite = restored.state(arrays, "finite") if ended else None
     state = restored.state(arrays, "state")
     counts = state.counts.tolist()
@@ -235,7 +239,9 @@ class Restoring:
         watched: Sequence[float],
         weights: NDArray[Any] | None,
         verifier: Verifier,
+        widths: Mapping[int, float] = NO_KINK,
     ) -> None:
+        self._widths = widths
         self._start = start
         self._settings = settings
         self._watched = watched
@@ -315,8 +321,9 @@ class Restoring:
         """Check the counts and the learning rate against the recorded costs."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
-        if settings.update == DAMPED and state.first[WIDTH] > 0:
-            return  # the counts begin anew with each width
+        if self._widths:
+            self._check_numbers_of_stage(state, prefix, epochs)
+            return
         derived = SimpleNamespace(counts=counts, sums=sums)
         multiplied = sums[RATE]  # as compiled code divides
         for cost in self._watched[:epochs]:
@@ -340,14 +347,33 @@ class Restoring:
             same = abs(rate - sums[RATE]) <= 1e-15 * sums[RATE]
         require(same, f"{prefix}.sums hold another learning rate")
 
+    def _check_numbers_of_stage(self, state: State, prefix: str, epochs: int) -> None:
+        """The same where a kink is smoothed: what counts improvements begins anew at each width."""
+        require, counts, sums = self._verifier.require, state.counts, state.sums
+        seen = int(self._start.counts[SEEN]) + epochs * state.order.size
+        can_be = counts[SEEN] == seen and counts[STAGNANT] <= 1
+        can_be = can_be and 0 <= counts[FAILURES] <= self._start.counts[FAILURES] + epochs
+        require(bool(can_be), f"{prefix}.counts do not follow from its costs")
+        lowest = float(sums[LOWEST])
+        known = np.isinf(lowest) or lowest == self._start.sums[LOWEST] or lowest in self._watched
+        require(bool(known), f"{prefix}.sums do not follow from its costs")
+        same = sums[RATE] == self._start.sums[RATE]
+        require(bool(same), f"{prefix}.sums hold another learning rate")
+
     def _check_damping(self, damping: NDArray[Any], prefix: str) -> None:
         """Check what "lm" remembers: each number is one that a run can have."""
-        mu, alpha, width = damping[MU], damping[ALPHA], damping[WIDTH]
-        whole = {UNDAMPED: 1, REASON: N_REASONS - 1, CLOSING: CLOSING_STEPS, MOVES: 1, STAGES: 8}
+        from engine.solvers.damped_step import GOES_ON, REASONS  # takes long to load
+
+        mu, nu, alpha = (float(damping[place]) for place in (MU, NU, ALPHA))
+        evidence, reason = bool(self._settings.evidence), damping[REASON]
+        whole = {UNDAMPED: 1, CLOSING: CLOSING_STEPS, MOVES: int(evidence)}
         can_be = all(damping[place] in range(most + 1) for place, most in whole.items())
-        can_be = can_be and (mu == -1 or mu >= 0) and damping[NU] >= 2 and alpha >= 0 <= width
-        given = self._settings.evidence or alpha == self._settings.alpha
-        self._verifier.require(can_be and given, f"{prefix}.first is no damping of its run")
+        can_be = can_be and (mu == -1 or mu >= 0) and nu >= 2 and math.frexp(nu)[0] == 0.5
+        can_be = can_be and (reason in REASONS or (reason == GOES_ON and damping[CLOSING] == 0))
+        can_be = can_be and (alpha >= 0 if evidence else alpha == self._settings.alpha)
+        width, left = float(damping[WIDTH]), float(damping[STAGES])
+        same_width = width == self._widths.get(int(left)) if self._widths else width == 0 == left
+        self._verifier.require(can_be and same_width, f"{prefix}.first is no damping of its run")
 
     def _check_epoch(self, state: State, prefix: str, position: int) -> None:
         """Check cost and weight of the epoch so far; before the first step, the parameters, too."""

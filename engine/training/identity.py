@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
+from engine.equations.units import OUTPUT_UNITS
+from engine.losses import default_for
 from engine.network import Network
 from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import Solver
@@ -25,6 +27,7 @@ from engine.training.environment import FEATURES, environment, of_features
 
 Identity = dict[str, Any]
 
+LOSS = "loss"
 MACHINE = "machine"  # versions and processor: only the bits depend on these
 # Settings that follow from the solver, or say where a run ends.
 DERIVED = frozenset(
@@ -64,8 +67,16 @@ def identity_of_network(network: Network) -> Identity:
         "sizes": list(network.sizes),
         "hidden": list(network.hidden),
         "output": network.output,
-        "loss": network.loss.in_words,
+        LOSS: network.loss.in_words,
     }
+
+
+def with_loss(run: Identity) -> Identity:
+    """The same, with the default loss of its output units where a file is of a time without one."""
+    output = run.get("output")
+    if LOSS in run or not isinstance(output, str) or output not in OUTPUT_UNITS:
+        return run
+    return {**run, LOSS: default_for(output).in_words}
 
 
 def identity_of_settings(settings: Settings) -> Identity:
@@ -162,6 +173,7 @@ def identity_of_blas() -> list[str]:
 def differences(then: Identity, now: Identity, any_machine: bool = False) -> list[str]:
     """What differs between two identities, in words; with `any_machine`, apart from the machine."""
     found = []
+    then, now = with_loss(then), with_loss(now)
     for name in dict.fromkeys([*then, *now]):
         earlier, here = then.get(name), now.get(name)
         if earlier == here:

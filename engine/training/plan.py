@@ -16,11 +16,12 @@ def plan_of(
     at_a_time: int,
     threads: Threads,
     resumed: str = "",
+    widened: bool = False,
 ) -> Plan:
     """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
 
     `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says which
-    checkpoint the run resumed from, if any.
+    checkpoint the run resumed from, if any; `widened`, that float32 data are trained in float64.
     """
     chosen = "the fastest" if asked is None else "as asked"
     size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
@@ -35,6 +36,7 @@ def plan_of(
         n_chunks=n_chunks,
         why=(
             f"backend {backend.name}: {chosen}; threads {number}: {why}; a step takes {at_a_time} "
-            f"of {n_samples} samples, in chunks of {size}{resumed}"
+            f"of {n_samples} samples, in chunks of {size}"
+            f"{'; float32 data are trained in float64' * widened}{resumed}"
         ),
     )

@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
+from engine.solvers.smoothing import widths_of
 from engine.solvers.solver import Arrays, Budget, Diverged, Minimisation, Problem, Progress, Solver
 from engine.solvers.state import Settings, State
 from engine.training.checkpoint import Keeper, found_by
@@ -192,7 +193,8 @@ def begin(
         return Begun(minimisation, found)
     if keeper is None or found_by(keeper) is None:
         return Begun(solver.start(problem, state, settings), None)
-    restored = restored_descent(keeper, state, settings, watch, problem.samples, result)
+    widths = widths_of(problem, state) if solver.smooths_kinks else {}
+    restored = restored_descent(keeper, state, settings, watch, problem.samples, result, widths)
     minimisation = solver.start(problem, restored.state, settings)
     if settings.full_batch and watch.best is not None and not watch.judges:
         verify_best(keeper.verifier, watch, minimisation)

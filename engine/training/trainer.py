@@ -194,9 +194,12 @@ def train(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of one Iteration; got {callback!r}.")
 
-    evidence = isinstance(alpha, str) and settings.one_of("alpha", alpha, ("evidence",))
+    evidence = isinstance(alpha, str) and alpha == "evidence"
+    if isinstance(alpha, str) and not evidence:
+        raise TypeError(f"alpha must be a number of at least 0, or 'evidence'; got {alpha!r}.")
     if evidence and row.update != DAMPED:
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
+    widened = row.in_float64 and getattr(X, "dtype", None) == np.float32
     if row.in_float64:
         X = arrays.inputs(X, net.sizes[0], "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
@@ -217,7 +220,7 @@ def train(
         beta_2=beta_2,
         epsilon=epsilon,
         alpha=strength,
-        evidence=bool(evidence),
+        evidence=evidence,
         schedule=schedule,
         power_t=power_t,
         tol=tol,
@@ -287,6 +290,7 @@ def train(
             at_a_time,
             threads,
             "" if keeper is None else keeper.in_words,
+            widened,
         ),
         fingerprint=fingerprint(net, ended.theta),
         cost=ended.cost,

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from engine import Network, train
+from engine import Network, losses, train
 from engine.boundary.settings import listed
 from engine.equations.backends import LOOPS
 from engine.equations.units import HIDDEN_UNITS
+from tests import own_losses
 
 NETWORK = Network((2, 3, 1))
 THETA = NETWORK.initial_parameters(seed=0)
@@ -513,7 +514,7 @@ def test_an_unknown_backend_is_refused_and_the_known_ones_listed(name):
 
 @pytest.mark.parametrize("name", ["GD", "newton", None, 1])
 def test_an_unknown_solver_is_refused_and_the_known_ones_listed(name):
-    with refused(ValueError, f"solver must be 'gd', 'sgd', 'adam' or 'lbfgs'; got {name!r}."):
+    with refused(ValueError, f"solver must be 'gd', 'sgd', 'adam', 'lbfgs' or 'lm'; got {name!r}."):
         short_train(solver=name)
 
 
@@ -625,7 +626,10 @@ def test_numbers_out_of_range_or_no_numbers_are_refused(argument, call, least):
     for no_number in NOT_NUMBERS:
         if no_number is None and argument == "max_time":
             continue  # no limit
-        with refused(TypeError, f"{argument} must be a number; got {no_number!r}."):
+        wanted = "a number"
+        if (argument, call) == ("alpha", short_train) and isinstance(no_number, str):
+            wanted = "a number of at least 0, or 'evidence'"
+        with refused(TypeError, f"{argument} must be {wanted}; got {no_number!r}."):
             call(**{argument: no_number})
 
 
@@ -958,3 +962,189 @@ def test_a_small_negative_weight_is_refused_in_float32_too():
 
 def test_initial_parameters_are_in_the_byte_order_of_the_machine():
     assert NETWORK.initial_parameters(dtype=">f8").dtype.isnative
+
+
+# Losses
+
+
+@pytest.mark.parametrize(
+    ("output", "known"),
+    [
+        ("identity", "'squared_error', 'absolute_error', 'huber' or 'quantile'"),
+        ("exp", "'poisson' or 'gamma'"),
+        ("sigmoid", "'cross_entropy'"),
+        ("softmax", "'cross_entropy'"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mse", "", "Huber", "compiled"])
+def test_an_unknown_loss_is_refused_and_those_of_the_output_listed(output, known, name):
+    expected = f"loss must be {known} for {output} output units, or one of engine.losses; got "
+    with refused(ValueError, f"{expected}{name!r}."):
+        Network((2, 1), output=output, loss=name)
+
+
+def test_a_loss_of_other_output_units_is_refused_and_told_where_it_goes():
+    for output, name, of in (
+        ("identity", "poisson", "'exp'"),
+        ("exp", "huber", "'identity'"),
+        ("identity", "cross_entropy", "'sigmoid' or 'softmax'"),
+        ("sigmoid", "tweedie", "'exp'"),
+    ):
+        with refused(ValueError, f"got {name!r}. {name!r} goes with {of} output units."):
+            Network((2, 1), output=output, loss=name)
+    for output, loss, of in (
+        ("exp", losses.Huber(2.0), "Huber(delta=2) goes with 'identity'"),
+        ("sigmoid", losses.Tweedie(1.5), "Tweedie(1.5) goes with 'exp'"),
+        ("softmax", losses.Quantile([0.1, 0.9]), "Quantile([0.1, 0.9]) goes with 'identity'"),
+        ("identity", losses.Loss("gamma"), "Loss('gamma') goes with 'exp'"),
+        ("softmax", losses.Compiled(own_losses.huber), "Compiled(huber, output='identity') goes"),
+    ):
+        has = f"this network has {output} output units. Choose another output or another loss."
+        with refused(ValueError, f"The loss {of}", has):
+            Network((2, 2), output=output, loss=loss)
+
+
+def test_what_is_no_loss_is_refused_and_told_what_to_pass():
+    expected = "loss must be a name or one of engine.losses; got "
+    for wrong in (3, 0.5, ["huber"], {"huber": 1.0}):
+        with refused(TypeError, f"{expected}{type(wrong).__name__}."):
+            Network((2, 1), output="identity", loss=wrong)
+    advice = "got function. For a function of your own, pass losses.Compiled(function)."
+    with refused(TypeError, advice):
+        Network((2, 1), output="identity", loss=own_losses.huber)
+    for kind in (losses.Huber, losses.Quantile, losses.Tweedie, losses.Compiled):
+        expected = "loss must be an object, such as losses.Huber(1.0); got the class "
+        with refused(TypeError, f"{expected}{kind.__name__}."):
+            Network((2, 1), output="identity", loss=kind)
+
+
+def test_a_name_that_needs_a_number_is_told_how_to_get_it():
+    expected = "has no default for its power: pass engine.losses.Tweedie(power)."
+    with refused(ValueError, expected):
+        Network((2, 1), output="exp", loss="tweedie")
+    with refused(ValueError, expected):
+        losses.Loss("tweedie")
+    with refused(ValueError, "A loss must be 'cross_entropy', 'squared_error', ", "got 'mse'."):
+        losses.Loss("mse")
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 1.5, np.nan, np.inf, [0.1, 1.0], [np.nan], [0.0]])
+def test_levels_outside_0_to_1_are_refused(level):
+    with refused(ValueError, "level must be above 0 and below 1; got "):
+        losses.Quantile(level)
+
+
+@pytest.mark.parametrize("levels", [[], (), np.array([]), [0.9, 0.1], [0.5, 0.5], (0.1, 0.3, 0.2)])
+def test_levels_that_are_none_or_do_not_rise_are_refused(levels):
+    expected = "level must be a number, or several that rise from one to the next, such as [0.1, "
+    with refused(ValueError, expected, f"got {levels!r}."):
+        losses.Quantile(levels)
+
+
+@pytest.mark.parametrize("level", ["0.5", ["0.5"], None, True, {0.5}, [[0.1, 0.9]], [None]])
+def test_levels_that_are_no_numbers_are_refused(level):
+    with refused(TypeError, "level must be a number; got "):
+        losses.Quantile(level)
+
+
+def test_levels_may_come_in_any_sequence_of_numbers():
+    for same in ([0.25, 0.5], (0.25, np.float32(0.5)), np.array([0.25, 0.5])):
+        assert losses.Quantile(same) == losses.Quantile([0.25, 0.5])
+        assert losses.Quantile(same).levels == (0.25, 0.5)
+    assert losses.Quantile(0.5) == losses.Quantile(np.float64(0.5)) == losses.Loss("quantile")
+
+
+@pytest.mark.parametrize("delta", [0, -1.0, np.nan, np.inf])
+def test_a_delta_that_is_not_above_0_is_refused(delta):
+    with refused(ValueError, f"delta must be finite and above 0; got {delta:g}."):
+        losses.Huber(delta)
+
+
+@pytest.mark.parametrize("power", [0, 1, 2, 0.5, 2.5, np.nan, -np.inf])
+def test_a_power_outside_1_to_2_is_refused(power):
+    with refused(ValueError, f"power must be above 1 and below 2; got {power:g}."):
+        losses.Tweedie(power)
+    if power in (0, 1, 2):
+        advice = "For 0, 1 and 2 the losses are 'squared_error', 'poisson' and 'gamma'."
+        with refused(ValueError, advice):
+            losses.Tweedie(power)
+
+
+@pytest.mark.parametrize("value", ["1.5", None, True, [1.5]])
+def test_numbers_of_losses_that_are_no_numbers_are_refused(value):
+    with refused(TypeError, f"power must be a number; got {value!r}."):
+        losses.Tweedie(value)
+    with refused(TypeError, f"delta must be a number; got {value!r}."):
+        losses.Huber(value)
+
+
+@TAKES_Y
+def test_targets_outside_the_interval_of_the_loss_are_refused(call):
+    gamma = Network((2, 1), output="exp", loss="gamma")
+    expected = "Y must be above 0 for exp output units, whose cost is the Gamma deviance"
+    advice = "If 0 is a target, choose the loss engine.losses.Tweedie(power) or 'poisson'."
+    with refused(ValueError, expected, "its smallest entry is 0.", advice):
+        call(Y=[1, 2, 0, 3, 4], network=gamma)
+    with pytest.raises(ValueError, match=r"its smallest entry is -1\.$"):
+        call(Y=[1, 2, -1, 3, 4], network=gamma)
+    tweedie = Network((2, 1), output="exp", loss=losses.Tweedie(1.5))
+    expected = "Y must not be negative for exp output units, whose cost is the Tweedie deviance"
+    with refused(ValueError, expected, "its smallest entry is -0.5."):
+        call(Y=[0, 1, -0.5, 3, 4], network=tweedie)
+    call(Y=[0, 1, 2, 3, 4], network=tweedie)
+
+
+def test_a_loss_of_ones_own_takes_any_finite_targets():
+    for output in ("identity", "sigmoid", "exp"):
+        network = Network((2, 1), output=output, loss=losses.Compiled(own_losses.huber, output))
+        assert np.isfinite(cost(Y=[-3.5, 0, 7, 2, 1], network=network)[0])
+    with refused(ValueError, "Y must be finite"):
+        cost(Y=[np.nan, 0, 7, 2, 1], network=network)
+
+
+@pytest.mark.parametrize("n_out", [1, 2, 4])
+def test_several_quantiles_need_an_output_unit_each(n_out):
+    expected = f"needs 3 output units, one for each level; this network has {n_out}."
+    with refused(ValueError, "A loss of 3 quantiles", expected):
+        Network((2, n_out), output="identity", loss=losses.Quantile([0.1, 0.5, 0.9]))
+
+
+FAN = Network((2, 3), output="identity", loss=losses.Quantile([0.1, 0.5, 0.9]))
+
+
+@TAKES_Y
+def test_several_quantiles_have_one_target_and_are_told_so(call):
+    expected = "Y must have shape (1, 5) or (5,), one target for all 3 quantiles; got shape "
+    y = np.arange(5.0)
+    with refused(ValueError, f"{expected}(3, 5). For the same target, pass Y[0]."):
+        call(Y=np.tile(y, (3, 1)), network=FAN)
+    with refused(ValueError, f"{expected}(5, 1). Its transpose would fit: pass Y.T."):
+        call(Y=y.reshape(-1, 1), network=FAN)
+    for wrong in (y[:4], np.ones((2, 5)), np.ones((1, 1, 5)), 1.0):
+        with refused(ValueError, f"{expected}{np.shape(wrong)}."):
+            call(Y=wrong, network=FAN)
+
+
+def test_one_target_of_several_quantiles_may_be_flat_or_a_row(backend):
+    y = np.arange(5.0)
+    expected = everything(Y=y, network=FAN, backend=backend)
+    assert everything(Y=y.reshape(1, -1), network=FAN, backend=backend) == expected
+    assert everything(Y=y.tolist(), network=FAN, backend=backend) == expected
+    repeated = Network((2, 3), output="identity", loss="absolute_error")
+    with refused(ValueError, "Y must have shape (3, 5), for 3 output units"):
+        cost(Y=y, network=repeated)
+
+
+def test_one_level_is_the_same_for_each_of_several_targets():
+    network = Network((2, 3), output="identity", loss=losses.Quantile(0.25))
+    both = np.arange(15.0).reshape(3, 5)
+    assert np.isfinite(cost(Y=both, network=network)[0])
+    assert Network((2, 3), output="identity", loss=losses.Quantile([0.25])) == network
+
+
+def test_a_network_shows_a_loss_that_is_not_the_default():
+    shown = "<Network 2-3: identity output, Quantile([0.1, 0.5, 0.9]), 9 parameters>"
+    assert repr(FAN) == shown
+    assert repr(Network((2, 1), output="exp", loss="poisson")) == (
+        "<Network 2-1: exp output, 3 parameters>"
+    )

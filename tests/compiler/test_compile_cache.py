@@ -852,6 +852,7 @@ OF_NEITHER = {
     "estimators",
     "examples",
     "model_files",
+    "statistics",
     "system",
     "tables",
     "training",

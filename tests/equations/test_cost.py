@@ -11,7 +11,7 @@ from tests import cases, high_precision, oracle
 
 @pytest.mark.parametrize("case", cases.GRID, ids=str)
 def test_cost_equals_the_oracle(case, backend):
-    """L1 L2 L3 L4 for each sample, L6 for their weighted mean with its penalty."""
+    """L1 L2 L3 L4 L7 L8 L9 L10 for each sample, L6 for their weighted mean with its penalty."""
     network = cases.network_of(case)
     for weighted, alpha, dtype in cases.settings():
         theta, X, Y, weights, alpha = cases.data_of(case, weighted, alpha)
@@ -64,7 +64,7 @@ def test_a_hopeless_sample_costs_as_much_as_its_z(dtype, backend):
 
 
 def test_cost_agrees_with_the_definition_in_forty_digits(backend):
-    """L1 L2 L3 L4 as the table defines them, from a and its logarithm."""
+    """L1 L2 L3 L4 L7 L8 L9 L10 as the table defines them, from a and its logarithm."""
     for case in cases.THINNED[:: 4 if backend == "loops" else 5]:
         data = cases.data_of(case, True, 0.5)
         cost, _ = cases.network_of(case).cost_and_gradient(
@@ -75,7 +75,7 @@ def test_cost_agrees_with_the_definition_in_forty_digits(backend):
             alpha=data.alpha,
             backend=backend,
         )
-        expected = high_precision.cost(data.theta, case.sizes, case.hidden, case.output, *data[1:])
+        expected = high_precision.cost(data.theta, *cases.described(case), *data[1:], case.loss)
         assert abs(cost - expected) <= cases.tolerance(case, "float64", cost)
 
 

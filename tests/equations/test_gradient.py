@@ -27,7 +27,7 @@ def gradient(case, data, backend, dtype="float64"):
 
 @pytest.mark.parametrize("case", cases.GRID, ids=str)
 def test_gradient_equals_the_oracle(case, backend):
-    """L5 and B1 B2 B3 B4 B5 B6 B7 B8, with B9 B10, against automatic differentiation."""
+    """L5 L11 L12 L13 L14, B1 B2 B3 B4 B5 B6 B7 B8 B9 B10, against automatic differentiation."""
     for weighted, alpha, dtype in cases.settings():
         data = cases.data_of(case, weighted, alpha)
         expected = cases.expected_gradient(case, weighted, alpha)
@@ -44,7 +44,7 @@ def test_gradient_equals_central_differences(case, backend):
     data = cases.data_of(case, True, 0.5)
 
     def cost(theta):
-        return oracle.cost(theta, case.sizes, case.hidden, case.output, *data[1:])
+        return oracle.cost(theta, *cases.described(case), *data[1:], case.loss)
 
     expected = oracle.gradient_by_differences(cost, data.theta)
     np.testing.assert_allclose(gradient(case, data, backend), expected, rtol=1e-9, atol=1e-9)
@@ -57,6 +57,7 @@ SMALL = [
     )
     if depth or hidden == "tanh"
 ]
+SMALL += [case._replace(n_samples=3) for case in cases.EACH_LOSS]
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
@@ -65,7 +66,7 @@ def test_directional_derivative_agrees_in_forty_digits(case, backend):
     data = cases.data_of(case, True, 0.5)
     direction = np.random.default_rng(1).normal(size=data.theta.size)
     expected = high_precision.directional_derivative(
-        data.theta, direction, case.sizes, case.hidden, case.output, *data[1:]
+        data.theta, direction, *cases.described(case), *data[1:], case.loss
     )
     got = gradient(case, data, backend)
     along = mpmath.fsum(mpmath.mpf(g) * mpmath.mpf(v) for g, v in zip(got, direction))
@@ -136,7 +137,13 @@ def problems(draw):
     width = st.integers(1, 4)
     sizes = tuple(draw(width) for _ in range(depth + 2))
     hidden = tuple(draw(st.sampled_from(("tanh", "sigmoid", "identity"))) for _ in range(depth))
-    case = cases.Case(sizes, hidden, draw(st.sampled_from(cases.OUTPUTS)), draw(st.integers(2, 6)))
+    output = draw(st.sampled_from(cases.OUTPUTS))
+    # A number of quantiles comes with as many output units.
+    others = [
+        loss for loss, of in cases.LOSSES.items() if of[0] == output and of[1] in (0, sizes[-1])
+    ]
+    loss = draw(st.sampled_from([None, *others]))
+    case = cases.Case(sizes, hidden, output, draw(st.integers(2, 6)), loss)
     return case, cases.data_of(case, False, draw(st.sampled_from((0.0, 0.5))))
 
 

@@ -11,7 +11,7 @@ def test_automatic_differentiation_equals_central_differences(case):
     data = cases.data_of(case, True, 0.5)
 
     def cost(theta):
-        return oracle.cost(theta, case.sizes, case.hidden, case.output, *data[1:])
+        return oracle.cost(theta, *cases.described(case), *data[1:], case.loss)
 
     np.testing.assert_allclose(
         cases.expected_gradient(case, True, 0.5),

@@ -64,6 +64,12 @@ RUNS = {
     "adam": functools.partial(trained, solver="adam", max_iter=5, batch_size=5, seconds=0),
     "lbfgs": functools.partial(trained, solver="lbfgs", max_iter=5, seconds=0),
     "lbfgs, validated": functools.partial(trained, solver="lbfgs", max_iter=5, **HELD_OUT),
+    "lm": functools.partial(trained, solver="lm", max_iter=12, seconds=0, alpha=0.1),
+    "lm, validated": functools.partial(trained, solver="lm", max_iter=12, tol=1e-9, **HELD_OUT),
+    "lm, evidence, called back": functools.partial(
+        trained, solver="lm", max_iter=8, alpha="evidence", callback=lambda told: None
+    ),
+    "fit, lm": functools.partial(fitted, solver="lm", max_iter=12),
     "fit, lbfgs, validated": functools.partial(fitted, solver="lbfgs", max_iter=5, held_out=True),
     "fit, adam, early stopping": functools.partial(
         fitted, solver="adam", max_iter=4, early_stopping=True, batch_size=5
