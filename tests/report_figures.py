@@ -96,6 +96,7 @@ def figures(**changes: Any) -> Figures:
             "jax": _start(generator, 0.71, 1.9, 1.15, 0.0031),
         },
         curves=[_curves()],
+        goals=[_goal()],
         memory=[_memory("784-32-10", 60_000), _memory("20-100-1", 300_000)],
         threads=[_threads(generator)],
     )
@@ -226,6 +227,35 @@ def _curves() -> Any:
 
 def _cost(epoch: int, place: int) -> float:
     return 0.69 * math.pow(1 + epoch / 4, -0.55) * (1 + place * 0.006)
+
+
+def _goal() -> Any:
+    """A goal with a win, a loss, a void entry and a failure."""
+
+    def entry(reached: int, steps: int, ms: float, ratio: float) -> Any:
+        spreads = {"ms": spread([ms, 1.1 * ms]), "ratio": spread([ratio, 1.2 * ratio])}
+        return {"reached": reached, "steps": float(steps), **spreads}
+
+    return {
+        "problem": "PARITY",
+        "sizes": [3, 10, 10, 1],
+        "rows": 8,
+        "n_parameters": 161,
+        "goal": 0.001,
+        "starts": 30,
+        "entries": {
+            "engine lm": entry(29, 4, 0.21, 1.0),
+            "scipy lm": entry(30, 7, 4.2, 18.0),
+            "scipy dogbox": entry(28, 3, 0.15, 0.7),
+            "torch lm": {"failed": FAILED},
+            "engine lbfgs": {
+                "reached": 3,
+                "steps": 900.0,
+                "void": "it reached the goal too seldom",
+            },
+            "engine adam": {**entry(30, 380, 3.1, 14.0), "setting": "learning rate 0.03"},
+        },
+    }
 
 
 def _memory(problem: str, n_samples: int) -> Any:

@@ -38,6 +38,7 @@ COMMANDS = {
     "training": "engine compare training --suite reach --dtype float64 "
     "--contenders tiled,numpy,sklearn,torch,jax",
     "estimators": "engine compare estimators",
+    "second-order": "engine compare second-order",
     "odd": "engine compare training --suite odd --contenders tiled,numpy,sklearn,torch,jax",
     "gradient": "engine compare gradient",
     "threads": "engine compare threads",

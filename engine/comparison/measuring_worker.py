@@ -38,6 +38,10 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import estimator_timings
 
         return estimator_timings.measure_all
+    if name == "second-order":
+        from engine.comparison import second_order_timings
+
+        return second_order_timings.measure_all
     if name == "report":
         from engine.comparison import report_timings
 

@@ -258,13 +258,13 @@ def load(name: str, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
     from sklearn import datasets
 
     rows, targets = getattr(datasets, f"load_{name.replace('-', '_')}")(return_X_y=True)
-    rows = _standardised(rows).astype(dtype)
+    rows = standardised(rows).astype(dtype)
     if targets.dtype.kind == "f":
-        return rows, _standardised(targets).astype(dtype)
+        return rows, standardised(targets).astype(dtype)
     return rows, targets.astype(np.int64)
 
 
-def _standardised(numbers: NDArray[Any]) -> NDArray[Any]:
+def standardised(numbers: NDArray[Any]) -> NDArray[Any]:
     spread = numbers.std(axis=0)
     scaled: NDArray[Any] = (numbers - numbers.mean(axis=0)) / np.where(spread > 0, spread, 1)
     return scaled

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from engine.comparison.second_order_tables import show_goals
 from engine.comparison.tables import figure, header, table, with_spread
 from engine.comparison.training_tables import comparison_of, remarks
 
@@ -31,6 +32,8 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
         )
         console.print(curves(one["entries"]))
         reasons(console, one["entries"])
+    if "goals" in found:
+        show_goals(console, found["goals"])
     for one in found["memory"]:
         console.print(
             f"Resident memory, MB (lower is better): {one['problem']}, {one['n_samples']} samples, "

@@ -25,7 +25,8 @@ from engine.comparison.figures import (
     Scalings,
     StartUp,
 )
-from engine.comparison.jobs import KNOWN, PEERS
+from engine.comparison.goal_timings import GOALS, time_goals
+from engine.comparison.jobs import KNOWN, OURS, PEERS
 from engine.comparison.libraries import UNEQUAL, available_libraries, described
 from engine.comparison.library_processes import (
     Interpreter,
@@ -50,6 +51,7 @@ WIDTHS = {QUICK: SUITES["sizes"][::2], FULL: SUITES["sizes"]}
 EPOCHS = {QUICK: (1, 4, 16), FULL: (1, 2, 4, 8, 16, 32, 64)}
 SAMPLES_IN_MEMORY = {QUICK: 20_000, FULL: 200_000}
 START_UPS = {QUICK: 1, FULL: 3}
+GOALS_OF, STARTS = {QUICK: tuple(GOALS)[:1], FULL: tuple(GOALS)}, {QUICK: 10, FULL: 30}
 DTYPE = "float32"
 ON_THREADS = Problem((100, 100, 1), 20_000, 20_000)
 
@@ -69,7 +71,7 @@ def measure_all(
     digits = NAMED["digits"]
     peers = dict.fromkeys(PEERS[name].distribution for name in names if name in PEERS)
     many = SAMPLES_IN_MEMORY[size]
-    return Figures(
+    found = Figures(
         format=FORMAT,
         command="",
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -103,6 +105,9 @@ def measure_all(
             )
         ],
     )
+    if OURS[0] in names:
+        found["goals"] = time_goals(GOALS_OF[size], STARTS[size], rounds, n_threads)
+    return found
 
 
 def rows(

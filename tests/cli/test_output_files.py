@@ -59,6 +59,11 @@ REFUSED = {
     "compare training": (("compare", "training", *TINY, "--json", "a.json"), "a.json", "--json"),
     "compare gradient": (("compare", "gradient", "--json", "a.json"), "a.json", "--json"),
     "compare estimators": (("compare", "estimators", "--json", "a.json"), "a.json", "--json"),
+    "compare second-order": (
+        ("compare", "second-order", "--json", "a.json"),
+        "a.json",
+        "--json",
+    ),
     "compare threads": (("compare", "threads", "--json", "a.json"), "a.json", "--json"),
     "compare startup": (("compare", "startup", "--json", "a.json"), "a.json", "--json"),
     "compare loading": (("compare", "loading", "--json", "a.json"), "a.json", "--json"),

@@ -917,6 +917,7 @@ def test_training_is_compared_by_the_command_and_kept_in_a_file(tmp_path):
         (["startup", "--solver", "newton"], "--solver must be"),
         (["estimators", "--part", "all"], "--part must be 'fits', 'calls' or 'both'; got 'all'"),
         (["estimators", "--data", "iris,cars"], "--data must be 'iris', .*; got 'cars'"),
+        (["second-order", "--part", "lm"], "--part must be 'goals', .* or 'all'; got 'lm'"),
         (["nope"], "No such command 'nope'"),
     ],
 )
@@ -929,7 +930,17 @@ def test_wrong_use_is_one_line(tmp_path, arguments, message):
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    "part", ["estimators", "training", "gradient", "threads", "startup", "loading", "memory"]
+    "part",
+    [
+        "estimators",
+        "training",
+        "second-order",
+        "gradient",
+        "threads",
+        "startup",
+        "loading",
+        "memory",
+    ],
 )
 def test_every_option_of_a_comparison_is_explained(part, tmp_path):
     done = engine("compare", part, "--help", cwd=tmp_path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -321,3 +322,16 @@ def test_the_kernels_named_are_those_that_openblas_was_told_of():
         check=True,
     )
     assert done.stdout.strip().endswith("(kernels for Nehalem)")
+
+
+def test_goals_are_part_of_a_report_in_which_the_first_backend_takes_part(monkeypatch):
+    for part in ("rows", "start_up", "curves", "memory"):
+        monkeypatch.setattr(report_timings, part, lambda *_: [])
+    monkeypatch.setattr(report_timings, "time_goals", lambda *asked: [asked])
+    for size, names, n_starts in (
+        ("quick", ("SIN",), 10),
+        ("full", ("SIN", "PARITY", "Franke"), 30),
+    ):
+        found: Any = report_timings.measure_all(size, ["tiled"], 3, 1.0, [], 1)
+        assert found["goals"] == [(names, n_starts, 3, 1)]
+    assert "goals" not in report_timings.measure_all("quick", ["numpy"], 3, 1.0, [], 1)

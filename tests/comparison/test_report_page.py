@@ -37,6 +37,7 @@ SECTIONS = {
     "sizes": ("sizes",),
     "start_up": ("start-up",),
     "curves": ("curves",),
+    "goals": ("goals",),
     "memory": ("memory",),
     "threads": ("threads",),
 }
@@ -201,7 +202,7 @@ def test_losses_are_listed_and_as_visible_as_wins(found, text, read):
 
 
 def test_without_a_loss_the_page_says_so():
-    whole = without("sizes", "start_up", "curves", "memory", "threads")
+    whole = without("sizes", "start_up", "curves", "goals", "memory", "threads")
     whole["training"] = two_rows(2.0, 3.0)["training"]
     words = Page(page.render(whole)).words
     assert "engine, tiled is behind nobody in any comparison that counts" in words
@@ -237,6 +238,8 @@ def test_hostile_text_stays_text(read):
     whole["training"][4]["entries"]["torch-compiled"]["failed"] = HOSTILE
     whole["start_up"]["jax"] = {"failed": HOSTILE}
     whole["curves"][0] |= {"data": HOSTILE, "problem": HOSTILE}
+    whole["goals"][0] |= {"problem": HOSTILE}
+    whole["goals"][0]["entries"] = {HOSTILE: {"failed": HOSTILE}, "b": {"void": HOSTILE}}
     for part in ("memory", "threads"):
         whole[part][0] |= {"problem": HOSTILE, "dtype": HOSTILE}
     hostile = Page(page.render(whole))
@@ -263,7 +266,7 @@ def test_an_absent_part_leaves_no_trace(part, read):
 
 
 def test_a_part_in_which_everybody_failed_has_its_table_and_no_picture():
-    whole = without("training", "sizes", "curves", "memory")
+    whole = without("training", "sizes", "curves", "goals", "memory")
     whole["start_up"] = {name: {"failed": FAILED} for name in LABELS}
     whole["threads"][0]["entries"] = {name: {"failed": FAILED} for name in LABELS}
     read = Page(page.render(whole))
@@ -278,8 +281,21 @@ def test_a_missing_library_is_named_with_the_remedy(monkeypatch):
     assert NEEDED.startswith("the report page needs")
 
 
+def test_times_to_a_goal_are_shown_with_wins_losses_and_what_does_not_count(read):
+    words = read.words
+    assert "PARITY, 3-10-10-1, 8 rows, 161 parameters: until the mean squared error" in words
+    dash = "\N{EN DASH}"
+    assert f"scipy lm 30 of 30 7 4.41 ms 4.31{dash}4.52 ▲ {TIMES} 19.8 18.9{dash}20.7" in words
+    assert f"scipy dogbox 28 of 30 3 0.158 ms 0.154{dash}0.161 ▼ {TIMES} 0.770" in words
+    assert f"engine lm 29 of 30 4 0.221 ms 0.215{dash}0.226 {dash} scipy" in words  # not to itself
+    assert f"torch lm failed {FAILED}" in words
+    assert "engine lbfgs 3 of 30 900 void it reached the goal too seldom" in words
+    assert "engine adam learning rate 0.03" in words
+    assert "zeros are appended to the residuals" in words
+
+
 def test_the_page_says_when_the_fast_epochs_have_paid():
-    whole = without("training", "sizes", "curves", "memory", "threads")
+    whole = without("training", "sizes", "curves", "goals", "memory", "threads")
     one, two, four = (Spread(value, value, value) for value in (1.0, 2.4, 4.0))
     whole["start_up"] = {
         BASE: {"empty_cache": four, "warm_cache": one, "epoch": one},

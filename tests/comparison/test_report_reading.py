@@ -60,12 +60,20 @@ def spoiled(change):
             "curves[0].entries.jax: epochs, seconds and costs must be equally many",
         ),
         (
+            lambda f: f["goals"][0]["entries"]["scipy lm"].update(ratio=[0, 0, 0]),
+            "goals[0].entries.scipy lm.ratio: expected numbers above 0",
+        ),
+        (
+            lambda f: f["goals"][0].pop("starts"),
+            "goals[0].starts is missing",
+        ),
+        (
             lambda f: f["threads"][0]["gemm"].update(two=[1, 1, 1]),
             "threads[0]: expected numbers of threads as keys; got 'two'",
         ),
         (
             lambda f: [f.pop(part) for part in figures_file.PARTS],
-            "expected at least one of training, sizes, start_up, curves, memory, threads",
+            "expected at least one of training, sizes, start_up, curves, goals, memory, threads",
         ),
     ],
 )
@@ -92,7 +100,7 @@ def test_a_file_that_is_no_json_is_said(tmp_path, content):
 @pytest.fixture
 def small(tmp_path):
     """A file with one problem and nothing else."""
-    whole = without("sizes", "start_up", "curves", "memory", "threads")
+    whole = without("sizes", "start_up", "curves", "goals", "memory", "threads")
     whole["training"] = whole["training"][:1]
     path = tmp_path / "comparison.json"
     path.write_text(json.dumps(whole))

@@ -27,6 +27,13 @@ def gradient(dtype, share, numpy, counts=True):
     return {**facts, "entries": entries}
 
 
+def goal(**ratios):
+    """One goal that lm reached from 28 of 30 starts."""
+    entries = {name.replace("_", " "): {"ratio": [ratio] * 3} for name, ratio in ratios.items()}
+    entries["engine adam, steps known"] = {"ratio": [4.2] * 3}
+    return {"problem": "SIN", "starts": 30, "entries": {"engine lm": {"reached": 28}, **entries}}
+
+
 RATIOS = {"sklearn": 20.0, "torch": 30.0, "jax": 3.0}
 FIGURES: dict[str, Any] = {
     "report": {"training": [training("float32", **RATIOS), {"problem": "iris 4-16-3"}]},
@@ -65,6 +72,15 @@ FIGURES: dict[str, Any] = {
             "train XNOR, empty cache": {"in_numba_imports": [15.0] * 3},
         }
     },
+    "second-order": {
+        "goals": [goal(scipy_lm=9.0, scipy_trf=5.5, engine_lbfgs=4.5, engine_adam=4.5)],
+        "tables": [{"data": "rock", "sizes": [3, 5, 1], "ratio": [2.5] * 3}],
+        "losses": [
+            {"dtype": "float32", "entries": {"Compiled (huber)": {"to_built_in": [1.05] * 3}}},
+            {"dtype": "float32", "entries": {"poisson": {}}},
+        ],
+        "calls": [{"solver": "lm", "one_step": [90.0], "step": [3.0], "told": [7.0]}],
+    },
 }
 # What of a line is changed so that it says no, and what stands there then.
 SHORT = [
@@ -84,6 +100,15 @@ SHORT = [
     (12, "startup.entries.train XNOR, warm cache.in_numba_imports.0", 2.6, "2.60"),
     (13, "startup.entries.train XNOR, empty cache.in_numba_imports.0", 21.0, "21.0"),
     (14, "startup.entries.import engine.over_bare", 0.051, "51 ms"),
+    (15, "second-order.goals.0.entries.engine lm.reached", 26, "SIN 26 of 30"),
+    (16, "second-order.goals.0.entries.scipy trf.ratio.0", 4.9, "SIN 4.90"),
+    (17, "second-order.goals.0.entries.engine lbfgs.ratio.0", 3.9, "SIN 3.90"),
+    (18, "second-order.goals.0.entries.engine adam.ratio.0", 3.9, "SIN 3.90"),
+    (19, "second-order.goals.0.entries.engine adam, steps known.ratio.0", 3.9, "SIN 3.90"),
+    (20, "second-order.tables.0.ratio.0", 1.9, "0 of 1 rows; rock 3-5-1 1.90"),
+    (21, "second-order.losses.0.entries.Compiled (huber).to_built_in.0", 1.11, "1.11 (float32)"),
+    (22, "second-order.calls.0.one_step.0", 101.0, "lm 101.0"),
+    (23, "second-order.calls.0.told.0", 8.1, "lm 5.1"),
 ]
 
 
@@ -142,6 +167,7 @@ def test_what_was_not_measured_is_said():
         ({4, 5, 6}, "gradient", {"rows": [gradient("float32", 0.9, 1.0)]}),
         ({8, 9}, "threads", {"large": [{"failed": "it"}], "small": [{"failed": "it"}]}),
         ({8}, "threads", {**FIGURES["threads"], "large": [{"of_gemm": {}}]}),  # one core
+        (set(range(15, 24)), "second-order", dict(goals=[], tables=[], losses=[], calls=[])),
         ({11}, "estimators", {**FIGURES["estimators"], "calls": [{"reach": 5.0, "void": "it"}]}),
     ],
 )
@@ -153,6 +179,27 @@ def test_where_nothing_ran_nothing_was_measured(numbers, part, found):
         figures["gradient"]["rows"][0]["entries"] = {"tiled": {"failed": "it"}}
     said = lines(figures)
     assert {number for number, line in enumerate(said) if line[2].startswith("not")} == numbers
+
+
+def test_what_is_void_falls_short():
+    figures = copy.deepcopy(FIGURES)
+    found: Any = figures["second-order"]
+    del found["tables"][0]["ratio"]
+    del found["losses"][0]["entries"]["Compiled (huber)"]["to_built_in"]
+    del found["goals"][0]["entries"]["engine lm"]["reached"]
+    said = lines(figures)
+    assert said[15][2:] == ["SIN 0 of 30", "**no**"]
+    assert said[20][2:] == ["0 of 1 rows; rock 3-5-1 void", "**no**"]
+    assert said[21][2:] == ["inf (float32)", "**no**"]
+
+
+def test_a_library_without_times_on_one_goal_is_void_there():
+    figures = copy.deepcopy(FIGURES)
+    found: Any = figures["second-order"]
+    found["goals"].append({**goal(engine_lbfgs=4.5), "problem": "Franke"})
+    assert lines(figures)[16][2:] == ["SIN 5.50, Franke void", "yes"]
+    del found["goals"][0]
+    assert lines(figures)[16][2:] == ["not measured: second-order", ""]
 
 
 def test_a_fit_without_times_falls_short():

@@ -11,7 +11,7 @@ from engine.comparison.figures import FORMAT, Figures
 from engine.comparison.problems import sizes_of
 from engine.comparison.timing import Spread
 
-PARTS = ("training", "sizes", "start_up", "curves", "memory", "threads")
+PARTS = ("training", "sizes", "start_up", "curves", "goals", "memory", "threads")
 REMEDY = "Write the file anew: engine compare report --json FILE"
 
 
@@ -76,6 +76,10 @@ def _check_sense(figures: Figures) -> None:
             if len(lengths) > 1:
                 where = f"curves[{number}].entries.{name}"
                 raise ValueError(f"{where}: epochs, seconds and costs must be equally many.")
+    for number, goal in enumerate(figures.get("goals", [])):
+        for name, of_goal in goal["entries"].items():
+            for key in ("ms", "ratio"):
+                _check_positive(of_goal.get(key), f"goals[{number}].entries.{name}.{key}")
     for number, memory in enumerate(figures.get("memory", [])):
         _check_names(memory["entries"], figures, f"memory[{number}]")
     for number, scaling in enumerate(figures.get("threads", [])):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.comparison import goal_timings
 from engine.comparison.figures import Figures, StartUp
 from engine.comparison.report import colours, results
 from engine.comparison.report.break_even import CACHES, break_even, in_words, totals, trainings
@@ -91,6 +92,9 @@ def _said(figures: Figures) -> dict[str, Any]:
             (one, curves(one, number, found, series))
             for number, one in enumerate(figures.get("curves", []))
         ],
+        "goals": figures.get("goals", []),
+        "goal_base": goal_timings.BASE,
+        "goal_terms": goal_timings.ON_EQUAL_TERMS,
         "memory_parts": [
             (one, memory(one, number, series))
             for number, one in enumerate(figures.get("memory", []))
