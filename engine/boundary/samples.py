@@ -41,7 +41,7 @@ def checked_samples(
         _require_one_target(Y, n_out, n_samples, names[1])
     n_targets = 1 if one_target else n_out
     Y, codes = targets(Y, n_targets, n_samples, output, loss, X.dtype, names[1])
-    if Y is not None:
+    if Y is not None and one_target:
         Y = np.broadcast_to(Y, (n_out, n_samples))
     return X, Y, codes, weights(sample_weight, n_samples, X.dtype)
 

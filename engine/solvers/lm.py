@@ -363,7 +363,8 @@ class LevenbergMarquardt(MinimisationBase):
         work = problem.samples.n_samples * problem.layers.n_parameters**2
         self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
         self._n_ahead = AHEAD_AT_FIRST // 2
-        self._ahead, self._made, self._given = ahead_of(state, 0), 0, 0
+        self._ahead: Ahead
+        self._made, self._given = 0, 0
         self._begun = state.theta  # before the first of them
         self._ended = GOES_ON  # what ended the iterations that were made
         self._cost: float | None = None  # J at theta, once known

@@ -200,7 +200,7 @@ def train(
     if evidence and row.update != DAMPED:
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
     widened = row.in_float64 and getattr(X, "dtype", None) == np.float32
-    if row.in_float64:
+    if widened:
         X = arrays.inputs(X, net.sizes[0], "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
     strength = 0.0 if isinstance(alpha, str) else settings.real_number("alpha", alpha, low=0)
