@@ -469,10 +469,10 @@ def inference(
     >>> net = Network((1, 1), output="identity")
     >>> found = inference(net, train(net, x, y, solver="lm").theta, x, y)
     >>> found.standard_errors.round(4)
-    array([0.0849, 0.1587])
+    array([0.0906, 0.1694])
     >>> mean, std = found.predict([[1.5]], return_std=True)
     >>> mean.round(3), std.round(4)
-    (array([[4.]]), array([[0.0949]]))
+    (array([[4.]]), array([[0.1012]]))
     """
     if isinstance(model, Network):
         if len(data) != 3:
