@@ -274,6 +274,7 @@ def in_words():
     return [loss.in_words for loss in some]
 
 
+@pytest.mark.proof
 def test_equal_losses_are_equal_in_two_processes():
     found = [result_of(in_words, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
     assert found == [in_words()] * 2
