@@ -40,10 +40,22 @@ def fitted(max_iter: int = 400) -> NDArray[Any]:
     return theta
 
 
-def draw(theta: NDArray[Any], path: Path) -> None:
-    """Save the picture: the samples, the median, and a band for each pair of levels."""
+def save(figure: Any, axes: Any, path: Path) -> None:
+    """Save a picture of y over x, with the same bytes each time."""
     import matplotlib
 
+    axes.set(xlabel="x", ylabel="y")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_color(MUTED)
+    axes.grid(True, color=GRID, linewidth=0.6)
+    axes.legend(frameon=False, ncols=4, loc="upper left", fontsize=9)
+    quiet(axes)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "engine"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def draw(theta: NDArray[Any], path: Path) -> None:
+    """Save the picture: the samples, the median, and a band for each pair of levels."""
     x, y = wave()
     grid = np.linspace(0, 10, 201)
     quantiles = NETWORK.forward(theta, inputs(grid))
@@ -54,14 +66,8 @@ def draw(theta: NDArray[Any], path: Path) -> None:
         axes.fill_between(grid, *band, color=TRAINING, alpha=alpha, linewidth=0, label=label)
     axes.plot(grid, quantiles[2], color=TRAINING, linewidth=1.8, label="median")
     axes.scatter(x, y, s=5, color=INK, linewidths=0, alpha=0.6, label="samples")
-    axes.set(xlim=(0, 10), ylim=(-4.5, 4.5), xlabel="x", ylabel="y")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set_color(MUTED)
-    axes.grid(True, color=GRID, linewidth=0.6)
-    axes.legend(frameon=False, ncols=4, loc="upper left", fontsize=9)
-    quiet(axes)
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "quantile fan"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    axes.set(xlim=(0, 10), ylim=(-4.5, 4.5))
+    save(figure, axes, path)
 
 
 if __name__ == "__main__":
