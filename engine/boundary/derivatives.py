@@ -2,7 +2,6 @@
 
 from engine.boundary.settings import listed
 from engine.equations.losses import COMPILED, LOSSES, WITH_KINK, KernelLoss
-from engine.equations.own_loss import returns_curvature
 from engine.equations.second_derivative import WITH_SECOND_DERIVATIVE
 
 
@@ -32,7 +31,7 @@ def require_curvature(loss: KernelLoss) -> None:
             f"gauss_newton needs a curvature, and the loss {_name(loss)!r} has a kink: there its "
             "slope jumps. Choose losses.Huber(delta) with a small delta, or use cost_and_gradient."
         )
-    if loss.code == COMPILED and not returns_curvature(loss):
+    if not loss.has_curvature:
         raise ValueError(
             "gauss_newton needs a curvature, and the function of your loss returns two numbers. "
             "Let it return a third, h: the second derivative by z, or a positive number in its "

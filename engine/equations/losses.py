@@ -166,15 +166,6 @@ class KernelLoss(NamedTuple):
 REMADE_BY: dict[int, Callable[[int], KernelLoss]] = {}
 
 
-def loss_of(output: str) -> Loss:
-    """The loss that belongs to output units of that name.
-
-    >>> loss_of("sigmoid").name
-    'cross_entropy'
-    """
-    return next(loss for loss in LOSSES.values() if output in loss.units)
-
-
 def sample_costs_numpy(loss, unit, Z, Y):
     """J_i (m,) of each sample, from pre-activations Z and targets Y of the output layer."""
     code, number = loss.code, loss.parameter[:, np.newaxis]

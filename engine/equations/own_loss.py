@@ -92,12 +92,6 @@ def kernel_loss_of(function: Callable[..., Any], n_outputs: int) -> KernelLoss:
     return loss_functions(function).for_kernels(n_outputs)
 
 
-def returns_curvature(loss: KernelLoss) -> bool:
-    """Whether the function of that loss returns h as well."""
-    known = COMPILED_LOSSES.values()
-    return any(found.has_curvature for found in known if found.for_float64 == loss.for_float64)
-
-
 def compiled(function: Callable[..., Any]) -> LossFunctions:
     """Compile a function of (z, y) for both dtypes."""
     loops, n_results = compiled_loops(function, loop_over)
