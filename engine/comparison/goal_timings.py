@@ -44,7 +44,7 @@ ON_EQUAL_TERMS = (
     "Same starts, data and goal, a mean squared error computed alike for all; tanh units below an "
     "identity output, float64. Times, ratios and their quartiles are of the starts from which the "
     f"library and {BASE} both reached the goal. The engine is stopped by a callback, which sees "
-    "the cost one step late; SciPy where it evaluates the residuals, with tolerances of "
+    "the cost of Adam one step late; SciPy where it evaluates the residuals, with tolerances of "
     f"{NO_TOLERANCE:g}. At most {MOST_STEPS} steps of lm and of SciPy, {MOST_ITERATIONS['lbfgs']} "
     f"of L-BFGS, {MOST_ITERATIONS['adam']} of Adam. A step of SciPy is a point that it tries. "
     "SciPy's least_squares gets the exact Jacobian from a vectorised backward pass in NumPy. Its "
@@ -169,7 +169,7 @@ def by_engine(
             theta=theta,
             max_iter=MOST_ITERATIONS[solver],
             learning_rate=learning_rate,
-            callback=lambda iteration: iteration.cost <= enough,
+            callback=lambda i: i.cost_after <= enough or i.cost <= enough,
             n_threads=n_threads,
         )
     except DivergedError as error:

@@ -26,6 +26,7 @@ from engine.solvers.state import (
     CLOSING_STEPS,
     MOVES,
     MU,
+    N_DAMPING,
     NU,
     REASON,
     UNDAMPED,
@@ -65,6 +66,8 @@ class Equations(NamedTuple):
         `diagonal` is that of G + alpha R.
     solution : ndarray (n,)
     numbers : ndarray (N_NUMBERS,)
+    damping_before : ndarray (N_DAMPING,)
+        `State.first` before the iteration.
     n_residuals : int
         0 if there are at least as many residuals as parameters.
     n_of_evidence : float
@@ -79,6 +82,7 @@ class Equations(NamedTuple):
     trial: NDArray[np.float64]
     solution: NDArray[np.float64]
     numbers: NDArray[np.float64]
+    damping_before: NDArray[np.float64]
     n_residuals: int
     n_of_evidence: float
 
@@ -99,6 +103,7 @@ def equations_of(n_parameters: int, n_of_evidence: float, n_residuals: int = 0) 
         trial=np.empty(n_parameters),
         solution=np.empty(n),
         numbers=np.zeros(N_NUMBERS),
+        damping_before=np.empty(N_DAMPING),
         n_residuals=n_residuals,
         n_of_evidence=n_of_evidence,
     )

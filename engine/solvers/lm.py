@@ -25,12 +25,13 @@ Nielsen & Tingleff 2004, section 3.2 (the damping); Schraudolph 2002 (other cost
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiler.jit import in_order, jit, shared
+from engine.compiler.kernels import FixedTypes
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED
 from engine.equations.losses import SQUARED_ERROR
@@ -83,12 +84,7 @@ from engine.sums.workers import SPAN_SAMPLES
 from engine.system.free_memory import in_words, memory_left
 
 ALWAYS_THERE = 1e8  # bytes: for so little, it is not asked how much memory is left
-# If the run wants each iteration by itself, iterations of a small network are still made several at
-# a time, and handed out one by one: a call takes as long as some of them. So many at first, and no
-# more than fit into so many seconds.
-AHEAD_AT_FIRST, AHEAD_SECONDS = 4, 2e-4
 SECONDS_A_MULTIPLY_ADD = 2e-10  # estimated, until an iteration was timed
-MOST_AHEAD = 4096
 
 
 @in_order
@@ -98,24 +94,27 @@ def mean_of(total, weight):
 
 
 @jit
-def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
-    """Iterations until `ahead` is full, or the solver ends; returns what ended them.
+def iterate_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
+    """Iterations until `history` is full, or the solver ends; returns what ended them.
 
+    A row of `history` receives J and the norm of its gradient before the step, and J after it.
     `weight` is S.
     """
     control_word = flush_subnormals()
     ended = take_steps_tiled(
-        state, settings, layers, data, order, workspace, equations, weight, ahead
+        state, settings, layers, data, order, workspace, equations, weight, history
     )
     restore(control_word)
     return ended
 
 
 @jit
-def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, ahead):
+def take_steps_tiled(state, settings, layers, data, order, workspace, equations, weight, history):
     """The same, without the mode for subnormals; so it may return from several places."""
     theta, damping, n_samples = state.theta, state.first, state.order.size
-    for row in range(len(ahead.rows)):
+    for row in range(len(history)):
+        for place in range(damping.size):
+            equations.damping_before[place] = damping[place]
         if equations.n_residuals > 0:
             cost_sum = sum_rows_tiled(
                 theta, layers, data, order, n_samples, workspace, equations.sums
@@ -125,17 +124,18 @@ def take_steps_tiled(state, settings, layers, data, order, workspace, equations,
                 theta, layers, data, order, 0, n_samples, workspace, equations.sums
             )
         ended = begin_iteration(theta, layers.sizes, cost_sum, equations, damping)
-        ahead.rows[row, 0] = mean_of(equations.numbers[E], weight)
-        ahead.rows[row, 1] = mean_of(equations.numbers[NORM], weight)
+        history[row, 0] = mean_of(equations.numbers[E], weight)
+        history[row, 1] = mean_of(equations.numbers[NORM], weight)
         if ended == GOES_ON:
             ended = one_step_tiled(
                 theta, damping, layers, data, order, n_samples, workspace, equations
             )
         if ended != ACCEPTED:
+            for place in range(damping.size):
+                damping[place] = equations.damping_before[place]
             return ended
-        cost_after = mean_of(equations.numbers[E_TRIAL], weight)
-        count_iteration(state, settings, ahead.rows[row, 0], cost_after)
-        note(state, cost_after, ahead, row)
+        history[row, 2] = mean_of(equations.numbers[E_TRIAL], weight)
+        count_iteration(state, settings, history[row, 0], history[row, 2])
         if state.counts[STAGNANT] == 1:
             return GOES_ON
     return GOES_ON
@@ -174,46 +174,6 @@ def count_iteration(state, settings, cost, cost_after):
     state.counts[SEEN] += state.order.size
     if settings.judged == 0:
         count_improvement(state, settings, cost_after if settings.counts_after == 1 else cost)
-
-
-@shared
-def note(state, cost, ahead, row):
-    """Write down where an iteration has led, and J there."""
-    ahead.costs[row] = cost
-    for p in range(state.theta.size):
-        ahead.theta[row, p] = state.theta[p]
-    for place in range(state.first.size):
-        ahead.first[row, place] = state.first[place]
-    for place in range(state.counts.size):
-        ahead.counts[row, place] = state.counts[place]
-    for place in range(state.sums.size):
-        ahead.sums[row, place] = state.sums[place]
-
-
-class Ahead(NamedTuple):
-    """What iterations have led to: a row each."""
-
-    rows: NDArray[np.float64]  # (n, 2): J and the norm of its gradient, before the step
-    costs: NDArray[np.float64]  # (n,): J after it
-    theta: NDArray[np.float64]  # and the arrays of the state after it
-    first: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    sums: NDArray[np.float64]
-
-
-def ahead_of(state: State, n: int) -> Ahead:
-    """Room for n iterations."""
-    rows = np.full((n, 2), math.nan)
-    sizes = (len(state.theta), len(state.first), len(state.counts), len(state.sums))
-    theta, first, counts, sums = ((n, size) for size in sizes)
-    return Ahead(
-        rows,
-        np.empty(n),
-        np.empty(theta),
-        np.empty(first),
-        np.empty(counts, np.int64),
-        np.empty(sums),
-    )
 
 
 def require_curvature(layers: Layers) -> None:
@@ -269,6 +229,8 @@ def is_compiled(problem: Problem) -> bool:
 class CompiledIterations:
     """Many iterations a call, on one thread: for samples of one span, by the tiled backend."""
 
+    most = 4096  # iterations of a call
+
     def __init__(self, problem: Problem, evidence: float) -> None:
         self._layers, samples = problem.layers, problem.samples
         assert isinstance(samples, Samples)
@@ -283,11 +245,12 @@ class CompiledIterations:
         if problem.sums is not None:
             problem.sums.left = kind, self._workspace, self._equations
         self._weight = total_weight(samples)
+        self._iterate = FixedTypes(iterate_tiled)
 
-    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
-        """Fill rows until the solver ends; what ended them."""
+    def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
+        """Iterate until `history` is full, or the solver ends; returns what ended them."""
         return int(
-            iterate_tiled(
+            self._iterate(
                 state,
                 settings,
                 self._layers,
@@ -296,13 +259,15 @@ class CompiledIterations:
                 self._workspace,
                 self._equations,
                 self._weight,
-                ahead,
+                history,
             )
         )
 
 
 class PythonIterations:
-    """The same, one sum over samples a call: with any backend, number of threads and samples."""
+    """One iteration a call, and a call for each sum: any backend, number of threads and samples."""
+
+    most = 1
 
     def __init__(self, problem: Problem, evidence: float) -> None:
         backend, self._layers, samples, _, n_threads, _ = problem
@@ -311,35 +276,25 @@ class PythonIterations:
         self._weight = total_weight(samples)
 
     @np.errstate(all="ignore")  # what overflows shows in a cost
-    def advance(self, state: State, settings: Settings, ahead: Ahead) -> int:
-        """Fill rows until the solver ends; what ended them."""
-        theta, damping, sizes = state.theta, state.first, self._layers.sizes
-        equations = self._equations
-        for number, row in enumerate(ahead.rows):
-            cost_sum, equations.sums[:] = self._sums.normal_equations(theta)
-            ended = begin_iteration(theta, sizes, cost_sum, equations, damping)
-            row[:] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
-            while ended == GOES_ON:
-                ended = propose(theta, sizes, equations, damping)
-                if ended == GOES_ON:
-                    cost_sum = self._sums.cost(equations.trial)
-                    judged = judge(theta, sizes, cost_sum, equations, damping)
-                    ended = GOES_ON if judged == REJECTED else judged
-            if ended != ACCEPTED:
-                return int(ended)
-            cost_after = equations.numbers[E_TRIAL] / self._weight
-            count_iteration(state, settings, row[0], cost_after)
-            note(state, cost_after, ahead, number)
-            if state.counts[STAGNANT]:
-                return GOES_ON
+    def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
+        """One iteration, as `take_steps_tiled`; the state changes at its end."""
+        theta, damping, sizes = state.theta.copy(), state.first.copy(), self._layers.sizes
+        equations, row = self._equations, history[0]
+        cost_sum, equations.sums[:] = self._sums.normal_equations(theta)
+        ended = begin_iteration(theta, sizes, cost_sum, equations, damping)
+        row[:2] = equations.numbers[E] / self._weight, equations.numbers[NORM] / self._weight
+        while ended == GOES_ON:
+            ended = propose(theta, sizes, equations, damping)
+            if ended == GOES_ON:
+                cost_sum = self._sums.cost(equations.trial)
+                judged = judge(theta, sizes, cost_sum, equations, damping)
+                ended = GOES_ON if judged == REJECTED else judged
+        if ended != ACCEPTED:
+            return int(ended)
+        row[2] = equations.numbers[E_TRIAL] / self._weight
+        state.theta[:], state.first[:] = theta, damping
+        count_iteration(state, settings, row[0], row[2])
         return GOES_ON
-
-
-def copy_of(state: State) -> State:
-    """A copy of what iterations change."""
-    theta, first = state.theta.copy(), state.first.copy()
-    counts, sums = state.counts.copy(), state.sums.copy()
-    return State(theta, first, state.second, state.order, state.random, counts, sums)
 
 
 class LevenbergMarquardt(MinimisationBase):
@@ -359,18 +314,14 @@ class LevenbergMarquardt(MinimisationBase):
         self._problem = problem
         kind = CompiledIterations if is_compiled(problem) else PythonIterations
         self._iterations = kind(problem, evidence)
-        self._one_by_one = kind is PythonIterations
         work = problem.samples.n_samples * problem.layers.n_parameters**2
         self._seconds = SECONDS_A_MULTIPLY_ADD * work  # of an iteration
-        self._n_ahead = AHEAD_AT_FIRST // 2
-        self._ahead: Ahead
-        self._made, self._given = 0, 0
-        self._begun = state.theta  # before the first of them
-        self._ended = GOES_ON  # what ended the iterations that were made
-        self._cost: float | None = None  # J at theta, once known
+        self._ended = GOES_ON  # what has ended the latest iterations
+        self._cost: float | None = None  # J before the latest iterations, once known
         self._between = False  # whether the state is between two iterations, and J there finite
-        self._rows, self._costs_after = np.zeros((0, 2)), np.zeros(0)
-        self._rows_begin = self.n_iter
+        # The latest iterations: how many there were before, and their rows. Set at once, for
+        # Ctrl-C may come at any line.
+        self._latest = self.n_iter, np.zeros((0, 3))
 
     @property
     def n_iter(self) -> int:
@@ -381,54 +332,45 @@ class LevenbergMarquardt(MinimisationBase):
         return int(self.state.counts[STEPS])
 
     def advance(self, budget: Budget) -> Progress:
-        """Iterations for as long as the budget says; those that were made ahead, one by one."""
-        self._rows_begin, self._rows = self.n_iter, self._rows[:0]
-        if self._given == self._made and self._ended == GOES_ON:
-            self._make_more(budget)
-        self._between = True
-        if self._given == self._made:
-            self.ended = REASONS.get(self._ended)
-            return Progress(self._rows, self.theta, self.n_steps)
-        state, ahead, first = self.state, self._ahead, self._given
-        before = self._begun if first == 0 else ahead.theta[first - 1]
-        self._between = False
-        last = self._given = min(self._made, first + max(1, budget.iterations))
-        self._rows, self._costs_after = ahead.rows[first:last], ahead.costs[first:last]
-        self._cost = float(ahead.costs[last - 1])
-        state.theta[:], state.first[:] = ahead.theta[last - 1], ahead.first[last - 1]
-        if self.settings.judged:  # the rest of the counts comes from outside
-            state.counts[: SEEN + 1] = ahead.counts[last - 1, : SEEN + 1]
-        else:
-            state.sums[:], state.counts[:] = ahead.sums[last - 1], ahead.counts[last - 1]
-        self._between = True
-        known, steps = before if last - first == 1 else None, self.n_steps
-        return Progress(self._rows, state.theta, steps, known, self._cost, self._costs_after)
+        """Iterations for as long as the budget says."""
+        n_iter, before = self.n_iter, self.theta.copy()
+        if self._ended == GOES_ON:
+            self._iterate(budget, n_iter)
+        progress = self.missed(n_iter)
+        n = len(progress.rows)
+        if n == 0:
+            self.ended = REASONS[self._ended]
+        return progress._replace(before=before) if n == 1 else progress
 
-    def _make_more(self, budget: Budget) -> None:
-        """Make iterations, from where the solver is."""
-        if budget.iterations > 1:
-            n = min(budget.iterations, int(budget.seconds / max(self._seconds, 1e-6)))
-        else:
-            n = min(2 * self._n_ahead, int(AHEAD_SECONDS / max(self._seconds, 1e-6)))
-        self._n_ahead = n = 1 if self._one_by_one else max(1, min(n, MOST_AHEAD))
-        front = copy_of(self.state)
-        self._begun = self.theta.copy()
-        ahead, begun = ahead_of(front, n), self.n_iter
+    def _iterate(self, budget: Budget, n_iter: int) -> None:
+        """The same, and what has ended them."""
+        n = min(budget.iterations, int(budget.seconds / max(self._seconds, 1e-6)))
+        history = np.empty((max(1, min(n, self._iterations.most)), 3))
+        self._cost = self._cost_now
+        self._latest, self._between = (n_iter, history), False
         start = time.perf_counter()
-        self._ended = self._iterations.advance(front, self.settings, ahead)
-        self._ahead, self._given = ahead, 0
-        self._made = int(front.counts[EPOCHS]) - begun
-        self._seconds = (time.perf_counter() - start) / max(1, self._made)
-        if self._ended == NOT_FINITE:
-            raise Diverged(float(ahead.rows[0, 0]), self.theta.copy(), self.n_iter, self.n_iter)
+        ended = self._iterations.advance(self.state, self.settings, history)
+        made = self.n_iter - n_iter
+        self._seconds = (time.perf_counter() - start) / max(1, made)
+        if ended == NOT_FINITE:
+            cost, at = float(history[made, 0]), self.n_iter
+            raise Diverged(cost, self.theta.copy(), at, at, history[:made, :2])
         if self._cost is None:
-            self._cost = float(ahead.rows[0, 0])
+            self._cost = float(history[0, 0])
+        self._ended, self._between = ended, True
 
     def missed(self, n_iter: int) -> Progress:
-        """The iterations after the first `n_iter`, if the latest call ended them."""
-        there = slice(n_iter - self._rows_begin, self.n_iter - self._rows_begin)
-        rows, after = self._rows[there], self._costs_after[there]
-        return Progress(rows, self.theta, self.n_steps, costs_after=after)
+        """The iterations after the first `n_iter`, if the latest call made them."""
+        begins, history = self._latest
+        rows = history[n_iter - begins : self.n_iter - begins]
+        return Progress(rows[:, :2], self.theta, self.n_steps, None, self._cost_now, rows[:, 2])
+
+    @property
+    def _cost_now(self) -> float | None:
+        """J at theta, once known."""
+        begins, history = self._latest
+        made = self.n_iter - begins
+        return float(history[made - 1, 2]) if made else self._cost
 
     def confirmed(self) -> Confirmed | None:
         """Where it is now, if it is between two iterations, and the cost is known to be finite."""
@@ -444,8 +386,9 @@ class LevenbergMarquardt(MinimisationBase):
 
     def cost_of(self, theta: NDArray[Any]) -> float:
         """J at the parameters to return. Raises Diverged if it is not finite."""
-        if self._cost is not None and theta is self.theta:
-            return self._cost
+        known = self._cost_now
+        if known is not None and theta is self.theta:
+            return known
         backend, layers, samples, _, n_threads, _ = self._problem
         cost_sum = sums_of(backend, layers, samples, n_threads).cost(theta)
         cost = (cost_sum + penalty(theta, layers.sizes, self.alpha)) / total_weight(samples)

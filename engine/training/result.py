@@ -52,21 +52,24 @@ class Iteration:
         Steps taken so far, from 1.
     cost : float
         J before the step; over an epoch, the mean of the batches' costs, each before its step.
+    cost_after : float
+        J after the step, at `theta`: of "lm" and "lbfgs"; NaN of the others, which do not know it.
     gradient_norm : float
         Euclidean norm of dJ/dtheta before the step; of an epoch, before its last step.
     validation_cost : float
-        Mean cost of the validation data, NaN where there are none: before the step of "gd" and
-        "lbfgs", after the epoch of the others.
+        Mean cost of the validation data, NaN where there are none: after the epoch of "sgd" and
+        "adam", before the step of the others.
     seconds : float
         Since training began.
     theta : ndarray (n_parameters,)
         After the step: a read-only view that the next step changes. Keep it with ``.copy()``.
     epoch : int
-        Passes over the samples so far; for "gd" and "lbfgs" as many as steps.
+        Passes over the samples so far; for "gd", "lm" and "lbfgs" as many as steps.
     """
 
     step: int
     cost: float
+    cost_after: float
     gradient_norm: float
     validation_cost: float
     seconds: float
@@ -77,6 +80,7 @@ class Iteration:
         self,
         step: int,
         cost: float,
+        cost_after: float,
         gradient_norm: float,
         validation_cost: float,
         seconds: float,
@@ -87,6 +91,7 @@ class Iteration:
         self.__dict__.update(
             step=step,
             cost=cost,
+            cost_after=cost_after,
             gradient_norm=gradient_norm,
             validation_cost=validation_cost,
             seconds=seconds,

@@ -376,11 +376,19 @@ class TrainingWatch(Watch):
         if not len(rows) or self._callback is None:
             return False
         cost, gradient_norm, seconds, validation_cost, _ = rows[-1].tolist()
+        cost_after = math.nan if progress.cost is None else progress.cost
         view = progress.theta.view()
         view.setflags(write=False)
         answer = self._callback(
             Iteration(
-                progress.n_steps, cost, gradient_norm, validation_cost, seconds, view, self.n_iter
+                progress.n_steps,
+                cost,
+                cost_after,
+                gradient_norm,
+                validation_cost,
+                seconds,
+                view,
+                self.n_iter,
             )
         )
         return isinstance(answer, bool | np.bool_) and bool(answer)
