@@ -253,7 +253,8 @@ def rows_pass_tiled(
     dZ_output = units_of_loops(dZ, sizes, L)
     for k in range(sizes[L]):
         for i in range(count):
-            H[k, i] = max(H[k, i], SMALLEST_CURVATURE)  # where h underflows, dz need not
+            if H[k, i] < SMALLEST_CURVATURE:  # where h underflows, dz need not
+                H[k, i] = SMALLEST_CURVATURE
             rho[k * n + first + i] = dZ_output[k, i] / np.sqrt(H[k, i])  # N2
     for k in range(sizes[L]):
         output_row_tiled(units[L - 1], units_of_loops(A, sizes, L), H, k, dZ_output, m)

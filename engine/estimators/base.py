@@ -33,6 +33,7 @@ from engine.estimators.training import Trained, loss_so_far, settings_of, train
 from engine.estimators.watch import Epoch, FitWatch
 from engine.losses import Loss, WithoutFunction
 from engine.network import Network
+from engine.solvers.smoothing import Smoothed
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
 from engine.statistics.inference_on_parameters import Inference
@@ -474,7 +475,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._batch_size(samples.n_samples),
         )
         optimiser = self._optimiser(solver, numbers, incremental)
-        lowest = math.inf if self.best_loss_ is None else self.best_loss_
+        lowest, failures = self.best_loss_, self._no_improvement_count
+        if lowest is None or solver.update == DAMPED:  # perhaps of another alpha, or other samples
+            lowest, failures = math.inf, 0
         state = state_of(
             optimiser,
             numbers,
@@ -485,7 +488,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             ordered=isinstance(samples, Samples) and solver.by_steps,
             seen=self.t_,
             lowest=-watch.best_score if self._scored else lowest,
-            failures=self._no_improvement_count,
+            failures=failures,
         )
         start = state.theta.copy() if self._scored else state.theta
         threads = self._planned(samples, numbers.batch_size, keeper, widened)
@@ -539,11 +542,14 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         losses = watch.losses
         self.n_iter_ = len(losses)
         self.loss_ = losses[-1] if losses else loss_so_far(state)
+        if isinstance(ended.solver, Smoothed) and ended.error is None:
+            self.loss_ = ended.solver.cost_of(ended.theta)
         self._extend_curves(watch)
         if self._scored:
             self.best_validation_score_ = watch.best_score
         else:
-            finite = [loss for loss in losses if math.isfinite(loss)]
+            known = losses if self.loss_ is None else [*losses, self.loss_]
+            finite = [loss for loss in known if math.isfinite(loss)]
             self.best_loss_ = min([*finite, self.best_loss_])
 
     def _take_evidence(self, samples: Samples | DistributedSamples, ended: Trained) -> None:
@@ -567,6 +573,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         result = ended.result
         self.n_iter_ = ended.solver.n_iter
         self.loss_ = watch.losses[-1] if result is None else float(result.fun)
+        if isinstance(ended.solver, Smoothed):
+            self.loss_ = ended.solver.cost_of(ended.theta)
         self.best_loss_ = min(self.loss_, math.inf if self.best_loss_ is None else self.best_loss_)
         self.__dict__.pop("_optimizer", None)  # whose moments belong to other parameters
         self._extend_curves(watch)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.solvers.batches import in_order, no_order
 from engine.solvers.state import (
     ADAM,
+    ALPHA,
     DAMPED,
     FAILURES,
     LOWEST,
@@ -43,6 +44,8 @@ class Optimiser:
     beta_1, beta_2 : float
     order : ndarray (n_samples,)
         The order of the samples after the last shuffle.
+    evidence : int
+        Whether "lm" took the alpha of the evidence.
     """
 
     update: int
@@ -55,6 +58,7 @@ class Optimiser:
     beta_1: float
     beta_2: float
     order: NDArray[Any]
+    evidence: int = 0
 
     @property
     def learning_rate(self) -> float:
@@ -71,8 +75,14 @@ class Optimiser:
             (self.update == ADAM) == (settings.update == ADAM)
             and self.first.size == first.size
             and self.first.dtype == first.dtype
-            and not (self.update == DAMPED and self.first[REASON])  # it had ended
+            and (self.update != DAMPED or self._damps(settings))
         )
+
+    def _damps(self, settings: Settings) -> bool:
+        """Whether the damping of "lm" can go on: not if it had ended, or had another alpha."""
+        if self.first[REASON] or self.evidence != settings.evidence:
+            return False
+        return bool(settings.evidence or self.first[ALPHA] == settings.alpha)
 
 
 def new_optimiser(settings: Settings, n_parameters: int, dtype: Any) -> Optimiser:
@@ -142,4 +152,5 @@ def optimiser_of(state: State, settings: Settings) -> Optimiser:
         beta_1=settings.beta_1,
         beta_2=settings.beta_2,
         order=state.order if state.order.flags.writeable else in_order(0),
+        evidence=settings.evidence,
     )

@@ -13,7 +13,7 @@ from engine.estimators.watch import FitWatch
 from engine.solvers.batches import samples_of_a_block
 from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import Minimisation, Problem, Solver
-from engine.solvers.state import COST, RATE, WEIGHT, Settings, State
+from engine.solvers.state import COST, DAMPED, RATE, WEIGHT, Settings, State
 from engine.sums.blas import one_blas_thread
 from engine.training.checkpoint import Keeper, is_over
 from engine.training.result import DivergedError
@@ -51,6 +51,7 @@ def settings_of(
         schedule=SCHEDULES[schedule],
         power_t=float(given["power_t"]),
         tol=float(given["tol"]),
+        relative=int(solver.update == DAMPED),
         patience=int(patience),
         stops=int(ours),
         counts_samples=1,

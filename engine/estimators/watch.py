@@ -143,7 +143,9 @@ class FitWatch(Watch):
             if self._scored:
                 print(f"Validation score: {row[SCORE]:f}")
 
-    def diverged(self, found: Diverged) -> DivergedError:
+    def diverged(self, found: Diverged) -> DivergedError | ValueError:
+        if found.why:
+            return ValueError(found.why)
         return DivergedError(
             f"{found.cost}", found.theta, epoch=found.epoch, step=found.step, history={}
         )

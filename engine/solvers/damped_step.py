@@ -32,21 +32,22 @@ from engine.solvers.state import (
     UNDAMPED,
 )
 
-# What the functions below decide. The last four are reasons to end.
-GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT = range(8)
+# What the functions below decide. GRADIENT to DAMPED_OUT are reasons to end.
+GOES_ON, ACCEPTED, REJECTED, NOT_FINITE, GRADIENT, STEP, LOWEST, DAMPED_OUT, NO_CURVATURE = range(9)
 REASONS = {GRADIENT: "gradient", STEP: "step", LOWEST: "cost", DAMPED_OUT: "cost"}
 
-# The first mu, as a share of the largest diagonal entry of G + alpha R, and the largest one.
-FIRST_MU, LARGEST_MU = 0.01, 1e100
+# The first mu, as a share of the largest diagonal entry of G + alpha R.
+FIRST_MU = 0.01
 # An undamped step was good, and another one is tried, from this rho on.
 GOOD_RHO = 0.75
 # Ends: |g_p| / sqrt(2 E G_pp), the cosine between the residuals and a column of the Jacobian;
 # the length of a step beside that of theta; the decrease of the cost beside the cost.
 GRADIENT_TOLERANCE, STEP_TOLERANCE, COST_TOLERANCE = 1e-12, 1e-12, 1e-15
-# The evidence's alpha: its limits, and the relative change from which on it has settled.
-SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-12, 1e12, 1e-8
-# A bias whose curvature is less than this share of the largest one does not count in gamma: that of
-# a unit that the penalty has switched off.
+# The evidence's alpha: its limits, as shares of the largest diagonal entry of G that belongs to a
+# weight, and the relative change from which on it has settled.
+SMALLEST_ALPHA, LARGEST_ALPHA, ALPHA_TOLERANCE = 1e-40, 1e12, 1e-8
+# A bias whose curvature is less than this share of the largest one of a bias does not count in
+# gamma: that of a unit that the penalty has switched off.
 LOST_BIASES = 1e-12
 # A closing step may raise the cost by rounding alone, and be no longer than this share of theta.
 CLOSING_RISE, CLOSING_LENGTH = 1e-11, 1e-4
@@ -148,15 +149,21 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
     """
     n, n_of_data = theta.size, equations.n_of_evidence
     factor, before = equations.factor, damping[ALPHA]
-    n_weights = 0
+    n_weights, of_weight, of_bias, p = 0, 0.0, 0.0, 0  # largest diagonal entries of G
     for l in range(1, len(sizes)):
-        n_weights += sizes[l] * sizes[l - 1]
+        n_of_layer = sizes[l] * sizes[l - 1]
+        n_weights += n_of_layer
+        for of_layer in range(n_of_layer + sizes[l]):
+            entry = equations.sums[n + p * n + p]
+            if of_layer < n_of_layer:
+                of_weight = max(of_weight, entry)
+            else:
+                of_bias = max(of_bias, entry)
+            p += 1
     of_squares = penalty(theta, sizes, 2.0)  # E_W
     gamma_W, gamma = float(n_weights), float(n)  # before the first step
     if before > 0:
-        ridge = 0.0
-        for p in range(n):
-            ridge = max(ridge, LOST_BIASES * equations.sums[n + p * n + p])
+        ridge = LOST_BIASES * of_bias
         for p in range(n):
             for q in range(p + 1):
                 factor[p, q] = equations.sums[n + p * n + q]
@@ -173,12 +180,11 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
         of_weights, of_biases = traces_of_inverse(factor, sizes, equations.trial)
         gamma_W -= before * of_weights  # N6
         gamma = gamma_W + (n - n_weights) - ridge * of_biases  # N6
-    a = gamma_W / (2 * of_squares) if of_squares > 0 else LARGEST_ALPHA
     beta = 0.5
     if n_of_data >= 1:
-        free = max(n_of_data - gamma, 1.0)
-        beta = free / (4 * cost_sum) if cost_sum > 0 else LARGEST_ALPHA
-    alpha = min(max(a / beta, SMALLEST_ALPHA), LARGEST_ALPHA)
+        beta = max(n_of_data - gamma, 1.0) / (4 * cost_sum) if cost_sum > 0 else np.inf
+    alpha = gamma_W / (2 * of_squares * beta) if of_squares > 0 else np.inf  # a / beta
+    alpha = min(max(alpha, SMALLEST_ALPHA * of_weight), LARGEST_ALPHA * of_weight)
     damping[ALPHA] = alpha
     damping[MOVES] = 1 if abs(alpha - before) > ALPHA_TOLERANCE * alpha else 0
 
@@ -225,15 +231,21 @@ def begin_iteration(theta, sizes, cost_sum, equations, damping):
         for p in range(n):
             diagonal[p] = equations.sums[n + p * n + p]
     add_penalty(theta, sizes, damping[ALPHA], g, diagonal)
-    largest, cosine = 0.0, 0.0
+    largest, steepest, cosine = 0.0, 0.0, 0.0
     for p in range(n):
-        largest = max(largest, diagonal[p])
+        if not (diagonal[p] >= 0 and is_finite(diagonal[p])):
+            return NO_CURVATURE
+        largest, steepest = max(largest, diagonal[p]), max(steepest, abs(g[p]))
         if diagonal[p] > 0:
             cosine = max(cosine, abs(g[p]) / np.sqrt(diagonal[p]))
-    numbers[LARGEST], numbers[NORM] = largest, np.sqrt(dot(g, g))
+        elif g[p] != 0:  # the curvature has underflowed, the slope has not
+            cosine = np.inf
+    # Without any curvature, the slope tells how long a step can be.
+    numbers[LARGEST] = largest if largest > 0 else steepest
+    numbers[NORM] = np.sqrt(dot(g, g))
     if damping[MU] < 0:
-        damping[MU] = FIRST_MU * largest
-    small = cosine <= GRADIENT_TOLERANCE * np.sqrt(2 * numbers[E])
+        damping[MU] = FIRST_MU * numbers[LARGEST]
+    small = cosine <= GRADIENT_TOLERANCE * np.sqrt(2 * abs(numbers[E]))
     if small and damping[REASON] == GOES_ON and damping[MOVES] == 0:
         end_after_closing_steps(damping, GRADIENT)
     if damping[REASON] != GOES_ON and (damping[CLOSING] == 0 or n_residuals > 0):
@@ -326,7 +338,7 @@ def propose(theta, sizes, equations, damping):
             length, at = np.sqrt(dot(step, step)), np.sqrt(dot(theta, theta))
             if closing and length > CLOSING_LENGTH * at:
                 return np.int64(damping[REASON])
-            short = length <= STEP_TOLERANCE * (at + STEP_TOLERANCE)
+            short = length <= STEP_TOLERANCE * (at + STEP_TOLERANCE) and mu <= numbers[LARGEST]
             if short and not closing and damping[MOVES] == 0:
                 end_after_closing_steps(damping, STEP)
                 continue
@@ -347,11 +359,11 @@ def propose(theta, sizes, equations, damping):
 def raise_damping(damping, largest):
     """After a step that was rejected; whether there is room for more damping."""
     if damping[UNDAMPED] == 1:
-        damping[UNDAMPED] = 0
+        damping[UNDAMPED], damping[MU], damping[NU] = 0, FIRST_MU * largest, 2
         return True
     damping[MU] *= damping[NU]  # N5
     damping[NU] *= 2
-    return damping[MU] <= LARGEST_MU * largest
+    return is_finite(damping[MU])
 
 
 @compiled_once
@@ -362,26 +374,27 @@ def judge(theta, sizes, cost_sum, equations, damping):
     after = cost_sum + penalty(equations.trial, sizes, damping[ALPHA])
     numbers[E_TRIAL] = after
     if damping[REASON] != GOES_ON:
-        if not after <= before + CLOSING_RISE * before:
+        if not after <= before + CLOSING_RISE * abs(before):
             return np.int64(damping[REASON])
         damping[CLOSING] -= 1
         return take(theta, equations)
-    decrease = before - after
+    decrease, tiny = before - after, COST_TOLERANCE * abs(before)
     rho = decrease / gain if gain > 0 else -1.0  # N4
     least = GOOD_RHO if damping[UNDAMPED] == 1 else 0.0
     if not (rho > least and is_finite(after)):
-        if gain <= COST_TOLERANCE * before and damping[MOVES] == 1:
+        if gain <= tiny and damping[MOVES] == 1:
             numbers[E_TRIAL] = before
             return ACCEPTED  # without a step: alpha goes on
-        if gain <= COST_TOLERANCE * before:  # no decrease could be told from rounding
+        if gain <= tiny:  # no decrease could be told from rounding
             end_after_closing_steps(damping, LOWEST)
         elif not raise_damping(damping, numbers[LARGEST]):
             return DAMPED_OUT
         return REJECTED
+    free = damping[UNDAMPED] == 1 or damping[MU] <= numbers[LARGEST]  # not held by the damping
     if damping[UNDAMPED] == 0:
         damping[MU] *= max(1 / 3, 1 - (2 * rho - 1) ** 3)  # N5
         damping[NU] = 2
-    if max(decrease, gain) <= COST_TOLERANCE * before and damping[MOVES] == 0:
+    if max(decrease, gain) <= tiny and free and damping[MOVES] == 0:
         end_after_closing_steps(damping, LOWEST)
     return take(theta, equations)
 

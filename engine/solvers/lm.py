@@ -34,11 +34,12 @@ from engine.compiler.jit import in_order, jit, shared
 from engine.compiler.kernels import FixedTypes
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED
-from engine.equations.losses import SQUARED_ERROR
+from engine.equations.losses import COMPILED, SQUARED_ERROR
 from engine.solvers.damped_step import (
     ACCEPTED,
     E_TRIAL,
     GOES_ON,
+    NO_CURVATURE,
     NORM,
     NOT_FINITE,
     REASONS,
@@ -62,6 +63,9 @@ from engine.solvers.solver import (
 from engine.solvers.state import (
     ALPHA,
     EPOCHS,
+    FAILURES,
+    LOWEST,
+    MOVES,
     SEEN,
     STAGNANT,
     STEPS,
@@ -69,7 +73,7 @@ from engine.solvers.state import (
     State,
 )
 from engine.solvers.stopping import count_improvement
-from engine.sums.blocks import COST, run_blocks_tiled
+from engine.sums.blocks import COST, block_samples, row_width, run_blocks_tiled
 from engine.sums.chunks import (
     IN_ORDER,
     MOST_ASIDE,
@@ -173,6 +177,8 @@ def count_iteration(state, settings, cost, cost_after):
     state.counts[EPOCHS] += 1
     state.counts[SEEN] += state.order.size
     if settings.judged == 0:
+        if state.first[MOVES] == 1:  # the costs before were those of another alpha
+            state.sums[LOWEST], state.counts[FAILURES] = np.inf, 0
         count_improvement(state, settings, cost_after if settings.counts_after == 1 else cost)
 
 
@@ -201,7 +207,8 @@ def require_memory(problem: Problem, evidence: float) -> None:
     n, samples = problem.layers.n_parameters, problem.samples
     if is_compiled(problem):
         rows = rows_of_dual(problem, evidence) or n
-        n_bytes = 8.0 * rows * (n + rows)
+        block = block_samples(problem.layers.sizes, np.float64, samples.n_samples)
+        n_bytes = 8.0 * (rows * (n + rows) + n * row_width(np.float64, block))
     else:
         chunks = len(chunk_bounds(samples.n_samples))
         n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
@@ -352,12 +359,27 @@ class LevenbergMarquardt(MinimisationBase):
         ended = self._iterations.advance(self.state, self.settings, history)
         made = self.n_iter - n_iter
         self._seconds = (time.perf_counter() - start) / max(1, made)
-        if ended == NOT_FINITE:
+        if ended in (NOT_FINITE, NO_CURVATURE):
             cost, at = float(history[made, 0]), self.n_iter
-            raise Diverged(cost, self.theta.copy(), at, at, history[:made, :2])
+            why = self._no_curvature if ended == NO_CURVATURE else ""
+            raise Diverged(cost, self.theta.copy(), at, at, history[:made, :2], why)
         if self._cost is None:
             self._cost = float(history[0, 0])
         self._ended, self._between = ended, True
+
+    @property
+    def _no_curvature(self) -> str:
+        """What to do if G is not what it must be."""
+        if self._problem.layers.loss.code == COMPILED:
+            return (
+                "solver='lm' needs a number of at least 0 as h, the third result of the loss, and "
+                "got one that is negative or not finite. Return a positive number in its place, "
+                "such as derivative / error, or pass solver='lbfgs'."
+            )
+        return (
+            "The curvature of the cost is not finite: scale X and Y (mean 0, variance 1 for each "
+            "row), or pass solver='lbfgs'."
+        )
 
     def missed(self, n_iter: int) -> Progress:
         """The iterations after the first `n_iter`, if the latest call made them."""

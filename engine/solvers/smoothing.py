@@ -139,8 +139,8 @@ class Smoothed(MinimisationBase):
             progress = self._counted(self._solver.advance(budget))
             if self._solver.ended is None:
                 return progress
-            if self._left == 0:
-                self.ended, self.result = self._solver.ended, self._solver.result
+            if self._is_over():
+                self._end()
                 return progress
             self._next_stage()
 
@@ -157,10 +157,23 @@ class Smoothed(MinimisationBase):
             self._solver.drive(budget, stage_stops)
             if stopped:
                 return
-            if self._left == 0:
-                self.ended, self.result = self._solver.ended, self._solver.result
+            if self._solver.ended is not None and self._is_over():
+                self._end()
                 return
             self._next_stage()
+
+    def _is_over(self) -> bool:
+        """Whether no stage follows the one that has ended."""
+        return self._left == 0 or self.n_iter >= self.settings.most_iterations
+
+    def _end(self) -> None:
+        """End as the last stage did; SciPy's result then is that of all stages."""
+        self.ended, self.result = self._solver.ended, self._solver.result
+        if self.result is not None:
+            self.result.nit, self.result.fun = self.n_iter, self.cost_of(self.theta)
+            if self._left > 0:
+                self.result.success, self.result.status = False, 1
+                self.result.message = "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
 
     def _counted(self, progress: Progress) -> Progress:
         return progress._replace(n_steps=self.n_steps)

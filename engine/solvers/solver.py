@@ -77,7 +77,7 @@ class Progress(NamedTuple):
 
 
 class Diverged(ArithmeticError):
-    """A cost that is not finite.
+    """A cost that is not finite, or has no curvature that a solver can use.
 
     Attributes
     ----------
@@ -88,6 +88,8 @@ class Diverged(ArithmeticError):
         Where it happened; step 0 is the initial cost.
     rows : ndarray (n, 2)
         As in `Progress`, of the iterations that had ended in this `advance`.
+    why : str
+        What to do about it, if the cost itself is finite.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class Diverged(ArithmeticError):
         epoch: int,
         step: int,
         rows: NDArray[np.float64] = np.empty((0, 2)),  # noqa: B008  # never changed
+        why: str = "",
     ) -> None:
         super().__init__(f"{cost}")
+        self.why = why
         self.cost, self.theta, self.epoch, self.step, self.rows = cost, theta, epoch, step, rows
 
 

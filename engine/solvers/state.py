@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     schedule: int = CONSTANT
     power_t: float = 0.0
     tol: float = 0.0
+    relative: int = 0  # whether tol is a share of the lowest cost, if the costs are those of J
     patience: int = 1
     stops: int = 0  # whether a cost that does not improve ends the run
     counts_samples: int = 0  # whether an epoch's cost weights batches by their samples, not by S

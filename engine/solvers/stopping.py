@@ -11,11 +11,14 @@ from engine.solvers.state import FAILURES, LOWEST, STAGNANT
 def count_improvement(state, settings, cost):
     """Count an epoch that does not improve on the lowest cost by tol, and act on too many in a row.
 
-    An epoch improves if its cost is below the lowest before it by at least tol. Too many that do
+    An epoch improves if its cost is below the lowest before it by at least tol, or by that share of
+    it. Too many that do
     not divide an adaptive learning rate, or end the run if the settings say so.
     """
-    counts, sums = state.counts, state.sums
-    improved = cost <= sums[LOWEST] - settings.tol and cost < np.inf  # a NaN has not
+    counts, sums, least = state.counts, state.sums, settings.tol
+    if settings.relative == 1 and settings.judged == 0 and sums[LOWEST] < np.inf:
+        least *= abs(sums[LOWEST])
+    improved = cost <= sums[LOWEST] - least and cost < np.inf  # a NaN has not
     counts[FAILURES] = 0 if improved else counts[FAILURES] + 1
     if cost < sums[LOWEST]:
         sums[LOWEST] = cost

@@ -213,7 +213,7 @@ class Objective:
         ------
         ValueError, TypeError
             For a theta of another shape; for a loss with a kink (absolute error, quantiles), and
-            for a function of the user's own that returns no curvature h.
+            for a function of the user's own that returns no curvature h, or one below 0.
 
         Notes
         -----
@@ -235,6 +235,11 @@ class Objective:
             _, sums = self._sums_in_float64().normal_equations(parameters)
             G = np.tril(sums[n:].reshape(n, n))
             G += np.tril(G, -1).T
+            if not np.isfinite(np.trace(G)):
+                raise ValueError(
+                    "gauss_newton needs weights h of the loss that are finite and at least 0, and "
+                    "got others. A function of your own must return such an h; else scale X and Y."
+                )
             one, mean = np.zeros(n), np.empty((n, n))
             for p in range(n):  # the penalty's part of row p is that of a gradient at theta = e_p
                 one[p] = 1

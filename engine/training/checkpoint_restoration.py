@@ -321,7 +321,7 @@ class Restoring:
         """Check the counts and the learning rate against the recorded costs."""
         settings, require = self._settings, self._verifier.require
         counts, sums = self._start.counts.tolist(), self._start.sums.tolist()
-        if self._widths:
+        if self._widths or settings.evidence:
             self._check_numbers_of_stage(state, prefix, epochs)
             return
         derived = SimpleNamespace(counts=counts, sums=sums)
@@ -348,7 +348,7 @@ class Restoring:
         require(same, f"{prefix}.sums hold another learning rate")
 
     def _check_numbers_of_stage(self, state: State, prefix: str, epochs: int) -> None:
-        """The same where a kink is smoothed: what counts improvements begins anew at each width."""
+        """The same where what counts improvements begins anew, at each width or alpha."""
         require, counts, sums = self._verifier.require, state.counts, state.sums
         seen = int(self._start.counts[SEEN]) + epochs * state.order.size
         can_be = counts[SEEN] == seen and counts[STAGNANT] <= 1

@@ -176,6 +176,12 @@ def begin(
     result is wanted. Raises CheckpointError if the run cannot have written the checkpoint.
     """
     result = result or {}
+    if settings.evidence and watch.judges:
+        raise ValueError(
+            "alpha='evidence' finds the penalty for the parameters at the end, and validation data "
+            "choose others. Pass no validation data (and early_stopping=False), or a number as "
+            "alpha."
+        )
     if settings.judged != watch.judges:
         settings = settings._replace(judged=int(watch.judges))
     if keeper is not None and solver.resumes_by is None:

@@ -424,15 +424,18 @@ class TrainingWatch(Watch):
     def diverged(self, found: Diverged) -> DivergedError | ValueError:
         if found.step == 0:
             return ValueError(
-                f"The cost of the initial parameters is {found.cost}: scale X and Y (mean 0, "
+                found.why
+                or f"The cost of the initial parameters is {found.cost}: scale X and Y (mean 0, "
                 "variance 1 for each row), or pass smaller initial parameters."
             )
         where = f"step {found.step}"
         if not self._full_batch:
             where += f", in epoch {found.epoch},"
+        what = found.why or (
+            f"The cost stopped being finite at {where} ({found.cost}). {self._advice}"
+        )
         return DivergedError(
-            f"The cost stopped being finite at {where} ({found.cost}). {self._advice} The last "
-            "parameters with a finite cost are in this error's .theta.",
+            f"{what} The last parameters with a finite cost are in this error's .theta.",
             found.theta,
             epoch=found.epoch,
             step=found.step,

@@ -281,3 +281,51 @@ def test_wrong_rows_are_refused_as_by_predict():
         found.predict(X[:, :2])
     with pytest.raises(TypeError, match="takes X and y; got 1 arrays"):
         inference(regressor().fit(X, NUMBERS), X)
+
+
+# When a fit ends, and where the next one begins
+
+
+@pytest.mark.parametrize("before", [0.01, "evidence"])
+def test_warm_start_takes_the_new_alpha(before):
+    model = regressor(alpha=before, warm_start=True, tol=0, n_iter_no_change=500, max_iter=3)
+    model.fit(X, NUMBERS)
+    model.set_params(alpha=10.0, max_iter=500).fit(X, NUMBERS)
+    squares = sum(np.sum(W**2) for W in model.coefs_)
+    residuals = NUMBERS - model.predict(X)
+    assert model.loss_ == pytest.approx((residuals @ residuals / 2 + 5 * squares) / 80, rel=1e-12)
+    assert model.loss_ < 0.5
+
+
+def test_warm_start_on_other_data_trains():
+    model = regressor(warm_start=True, max_iter=200).fit(X, 0.01 * NUMBERS)
+    model.fit(X, NUMBERS)
+    assert model.score(X, NUMBERS) > 0.5
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-2, 1e-4])
+def test_tol_is_relative_to_the_loss(scale):
+    model = regressor(alpha=0.0, max_iter=200).fit(X, scale * Z)
+    assert model.score(X, scale * Z) > 0.9
+
+
+def test_evidence_ends_where_alpha_has_settled():
+    """While alpha changes, costs cannot be compared, and do not end the fit."""
+    short = regressor(alpha="evidence", max_iter=2000).fit(X, NUMBERS)
+    long = regressor(alpha="evidence", max_iter=2000, n_iter_no_change=1000, tol=0).fit(X, NUMBERS)
+    assert short.alpha_ == pytest.approx(long.alpha_, rel=1e-6)
+    assert short.log_evidence_ == pytest.approx(long.log_evidence_, rel=1e-9)
+
+
+def test_evidence_refuses_early_stopping():
+    with pytest.raises(ValueError, match=r"evidence.*validation data choose others"):
+        regressor(alpha="evidence", early_stopping=True).fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize("solver", ["lm", "lbfgs"])
+@pytest.mark.parametrize("max_iter", [1, 20, 2000])
+def test_loss_of_a_kink_is_that_of_the_predictions(solver, max_iter):
+    settings = dict(solver=solver, max_iter=max_iter, alpha=0.0, loss="absolute_error", tol=1e-9)
+    model = regressor(**settings).fit(X, NUMBERS)
+    assert model.loss_ == pytest.approx(np.abs(NUMBERS - model.predict(X)).mean(), rel=1e-12)
+    assert model.n_iter_ <= max_iter

@@ -1,11 +1,12 @@
 """engine/solvers/lm.py and damped_step.py: each step against plain NumPy, and why it ends."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from engine import Network, losses, train
+from engine import DivergedError, Network, losses, train
 from engine.equations.backends import BACKENDS
 from engine.solvers import damped_step, lm
 from engine.solvers.solver import SOLVERS, Budget, Problem
@@ -46,6 +47,25 @@ def one_step(solver):
 def damping_of(state):
     mu, nu, undamped = (float(state.first[place]) for place in (MU, NU, UNDAMPED))
     return Damping(mu, nu, bool(undamped))
+
+
+def log_of_squares(z, y):
+    """A loss whose second derivative is below 0 far from the target."""
+    e = z - y
+    return math.log(1 + e * e), 2 * e / (1 + e * e), 2 * (1 - e * e) / (1 + e * e) ** 2
+
+
+def counts_without_constant(z, y):
+    """Poisson deviance less a constant: its values may be below 0."""
+    return math.exp(z) - y * z, math.exp(z) - y, math.exp(z)
+
+
+def infinite_curvature(z, y):
+    return 0.5 * (z - y) ** 2, z - y, math.inf
+
+
+def turns_at_2(z, y):
+    return 0.5 * (z - y) ** 2, z - y, 1.0 if z < 2 else -1.0
 
 
 # Each step, from where the one before it ended
@@ -486,3 +506,93 @@ def test_damping_may_rise_as_far_as_it_must(backend):
 def test_has_no_schedule():
     with pytest.raises(NotImplementedError, match="schedule"):
         fit(schedule="adaptive")
+
+
+# A curvature that cannot be used, or that has underflowed
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("function", [log_of_squares, infinite_curvature])
+def test_curvature_below_0_or_not_finite_is_refused(backend, function):
+    network = Network((2, 1), output="identity", loss=losses.Compiled(function))
+    with pytest.raises(ValueError, match=r"number of at least 0 as h.*derivative / error"):
+        fit(network, Y=10 * Y, backend=backend)
+    with pytest.raises(ValueError, match="finite and at least 0"):
+        network.objective(X, 10 * Y, backend=backend).gauss_newton(network.initial_parameters())
+
+
+@pytest.mark.compiled
+def test_curvature_below_0_on_the_way_loses_nothing():
+    network = Network((1, 1), output="identity", loss=losses.Compiled(turns_at_2))
+    with pytest.raises(DivergedError, match="at least 0 as h") as caught:
+        fit(network, X[:1], np.full(30, 3.0), theta=[0.0, 0.0])
+    assert caught.value.step == 1
+    np.testing.assert_allclose(caught.value.theta, [0, 3], atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_goes_on_where_curvature_has_underflowed(backend):
+    """From z = -800 an exp network has no curvature, but a slope."""
+    network = Network((1, 1), output="exp")
+    result = fit(network, X[:1], np.ones(30), theta=[0.0, -800.0], max_iter=100, backend=backend)
+    np.testing.assert_allclose(result.theta, [0, 0], atol=1e-7)
+
+
+def test_costs_below_0_end_at_the_minimum():
+    counts = np.random.default_rng(0).poisson(np.exp(2 + X[0])).astype(float)
+    own = losses.Compiled(counts_without_constant, output="exp")
+    network = Network((2, 1), output="exp", loss=own)
+    result = fit(network, Y=counts, max_iter=100)
+    assert result.cost < 0
+    expected = fit(Network((2, 1), output="exp"), Y=counts, max_iter=100)
+    np.testing.assert_allclose(result.theta, expected.theta, rtol=1e-12)
+
+
+@pytest.mark.parametrize("start", [50.0, 20.0, -20.0])
+def test_damping_of_a_far_start_is_forgotten(start):
+    """With the first damping for ever, the step becomes short long before the minimum."""
+    network = Network((1, 1), output="exp", loss=losses.Tweedie(1.5))
+    y = np.abs(X[0]) + 0.1
+    result = fit(network, X[:1], y, theta=[0.0, start], max_iter=2000)
+    norm = np.linalg.norm(network.cost_and_gradient(result.theta, X[:1], y)[1])
+    assert norm < 1e-7
+
+
+# The evidence's alpha
+
+
+def test_evidence_of_an_exact_model_beats_all_others():
+    exact = fit(LINE, X[:1], 2 * X[0] + 1, alpha="evidence", max_iter=100)
+    assert exact.log_evidence > 500
+    assert exact.alpha < 1e-20
+
+
+def test_evidence_follows_the_scale_of_the_inputs():
+    plain = fit(LINE, X[:1], X[0] + NOISE, alpha="evidence", max_iter=100)
+    scaled = fit(LINE, 1e7 * X[:1], X[0] + NOISE, alpha="evidence", max_iter=100)
+    assert scaled.alpha == pytest.approx(1e14 * plain.alpha, rel=1e-6)
+
+
+def test_evidence_refuses_validation_data():
+    with pytest.raises(ValueError, match=r"evidence.*validation data choose others"):
+        fit(alpha="evidence", X_val=X, Y_val=Y)
+
+
+# What a callback sees
+
+
+@pytest.mark.parametrize("solver", ["lm", "lbfgs", "gd", "adam"])
+def test_callback_sees_the_cost_after_the_step(solver):
+    told = []
+
+    def note(iteration):
+        told.append((iteration.cost, iteration.cost_after, iteration.theta.copy()))
+
+    fit(solver=solver, callback=note, max_iter=4)
+    for (_, after, theta), (cost_of_next, _, _) in pairwise(told):
+        if solver in ("lm", "lbfgs"):
+            assert after == cost_of_next
+            assert after == pytest.approx(NETWORK.cost_and_gradient(theta, X, Y)[0], rel=1e-12)
+        else:
+            assert math.isnan(after)
