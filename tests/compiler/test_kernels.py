@@ -14,6 +14,7 @@ from numba.core import config, registry
 from engine import Network, train
 from engine.compiler import jit as compiler
 from engine.compiler.cache import CheckedCache, cache_folder, called_by, is_loaded
+from engine.compiler.kernels import FixedTypes
 from engine.system.free_memory import of_process
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
@@ -130,6 +131,43 @@ def test_garbage_is_not_collected_while_a_kernel_is_compiled_and_then_as_before(
         gc.enable()
     assert seen
     assert not any(seen)
+
+
+@jit
+def first_row(matrix):
+    total = 0.0
+    for k in range(matrix.shape[1]):
+        total += matrix[0, k]
+    return total
+
+
+MATRIX = np.arange(12.0).reshape(3, 4)
+KINDS = [MATRIX, np.asfortranarray(MATRIX), MATRIX.astype(np.float32), MATRIX[:, ::2]]
+
+
+def test_fixed_types_call_what_was_compiled_for_them():
+    """Each in turns with the others: an entry point for other types would read other numbers."""
+    calls = [FixedTypes(first_row) for _ in KINDS]
+    for _ in range(3):
+        found = [call(matrix) for call, matrix in zip(calls, KINDS, strict=True)]
+        assert found == [6, 6, 6, 2]
+    assert len({call._call for call in calls}) == len(KINDS)
+    assert set(first_row.entry_points) == {call._call for call in calls}
+    again = FixedTypes(first_row)
+    assert again(KINDS[1]) == again(np.asfortranarray(2 * MATRIX)) / 2 == 6
+
+
+def test_fixed_types_leave_alone_what_converts_its_arguments():
+    """A kernel of read-only matrices takes others, too; Numba finds that out in each call."""
+    kernel = jit(first_row.py_func)
+    read_only = MATRIX.copy()
+    read_only.setflags(write=False)
+    kernel(read_only)
+    kernel(MATRIX.astype(np.float32))
+    kernel.disable_compile()
+    call = FixedTypes(kernel)
+    assert call(MATRIX) == call(2 * MATRIX) / 2 == 6
+    assert call._call is kernel
 
 
 def entries_of(folder: Path, kernel: str) -> list[Path]:
