@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.layout import parameters_of_loops
-from engine.equations.linear_systems import dot, factorise, solve_factorised
+from engine.equations.linear_systems import allocate_factor, dot, factorise, solve_factorised
 from engine.solvers.state import (
     ALPHA,
     CLOSING,
@@ -61,8 +61,8 @@ class Equations(NamedTuple):
     sums : ndarray
         The gradient g (n_parameters,), and G row by row; or, if there are fewer residuals than
         parameters, g, rho (n_residuals,) and R (n_parameters, n_residuals) (`rows_pass_tiled`).
-    factor : ndarray (n, n)
-        n is the number of parameters or, if that is less, of residuals.
+    factor, scratch : ndarray
+        Of `allocate_factor(n)`: n is the number of parameters or, if that is less, of residuals.
     diagonal, step, trial : ndarray (n_parameters,)
         `diagonal` is that of G + alpha R.
     solution : ndarray (n,)
@@ -78,6 +78,7 @@ class Equations(NamedTuple):
 
     sums: NDArray[np.float64]
     factor: NDArray[np.float64]
+    scratch: NDArray[np.float64]
     diagonal: NDArray[np.float64]
     step: NDArray[np.float64]
     trial: NDArray[np.float64]
@@ -96,9 +97,11 @@ E, E_TRIAL, GAIN, LARGEST, NORM, N_NUMBERS = range(6)
 def equations_of(n_parameters: int, n_of_evidence: float, n_residuals: int = 0) -> Equations:
     """The memory that the solver needs."""
     n = n_residuals or n_parameters
+    factor, scratch = allocate_factor(n)
     return Equations(
         sums=np.empty(n_parameters + n_residuals + n_parameters * n),
-        factor=np.empty((n, n)),
+        factor=factor,
+        scratch=scratch,
         diagonal=np.empty(n_parameters),
         step=np.empty(n_parameters),
         trial=np.empty(n_parameters),
@@ -174,7 +177,7 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
                 factor[p, p] += before
                 p += 1
             p += sizes[l]
-        if not factorise(factor):
+        if not factorise(factor, equations.scratch):
             damping[MOVES] = 0
             return
         of_weights, of_biases = traces_of_inverse(factor, sizes, equations.trial)
@@ -191,19 +194,23 @@ def improve_alpha(theta, sizes, cost_sum, equations, damping):
 
 @jit
 def traces_of_inverse(L, sizes, y):
-    """The sums of the diagonal entries of (L L^T)^-1: of weights and of biases.
+    """The sums of the diagonal entries of (L^T L)^-1: of weights and of biases.
 
-    y (n_parameters,) is overwritten.
+    Entry p is the squared length of y = L^-T e_p. y (n_parameters,) is overwritten.
     """
-    n, of_weights, of_biases, p = y.size, 0.0, 0.0, 0
+    width, of_weights, of_biases, p = L.shape[1], 0.0, 0.0, 0
     for l in range(1, len(sizes)):
         n_weights = sizes[l] * sizes[l - 1]
         for of_layer in range(n_weights + sizes[l]):
-            entry = 0.0
-            for q in range(p, n):
-                known = dot(vector_at(L, q * n + p, q - p), vector_at(y, p, q - p))
-                y[q] = ((1.0 if q == p else 0.0) - known) / L[q, q]
-                entry += y[q] * y[q]
+            for q in range(p):
+                y[q] = 0.0
+            y[p] = 1.0
+            for k in range(p, -1, -1):
+                y[k] /= L[k, k]
+                row = vector_at(L, k * width, k)
+                for q in range(k):
+                    y[q] -= row[q] * y[k]
+            entry = dot(vector_at(y, 0, p + 1), vector_at(y, 0, p + 1))
             if of_layer < n_weights:
                 of_weights += entry
             else:
@@ -268,7 +275,7 @@ def find_step(theta, equations, mu):
         for q in range(p):
             factor[p, q] = G[p, q]
         factor[p, p] = equations.diagonal[p] + mu
-    if not factorise(factor):
+    if not factorise(factor, equations.scratch):
         return False
     for p in range(n):
         step[p] = -equations.sums[p]
@@ -302,12 +309,12 @@ def find_step_dual(theta, sizes, alpha, equations, mu):
             row = vector_at(equations.sums, n + n_residuals + p * n_residuals, n_residuals)
             for a in range(n_residuals):
                 x[a] -= row[a] * by_D * v
-                scaled, known = row[a] * by_D, vector_at(factor, a * n_residuals, a + 1)
+                scaled, known = row[a] * by_D, vector_at(factor, a * factor.shape[1], a + 1)
                 for b in range(a + 1):
                     known[b] += scaled * row[b]
             step[p] = -v * by_D
             p += 1
-    if not factorise(factor):
+    if not factorise(factor, equations.scratch):
         return False
     solve_factorised(factor, x)
     p = 0
