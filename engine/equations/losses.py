@@ -234,8 +234,7 @@ def output_gradient_numpy(loss, unit, A, Z, Y, s, dZ):
 def curvature_numpy(loss, unit, A, Z, Y, s, H):
     """H = s o h, the weights of the rows of the Gauss-Newton matrix.  H may be A.
 
-    For softmax units H = s o a, as their rows are those of z_j less their mean (N1). Of a user's
-    own loss, an h below 0 is NaN.
+    For softmax units H = s o a, as their rows are those of z_j less their mean (N1).
     """
     code, number = loss.code, loss.parameter[:, np.newaxis]
     if code == CROSS_ENTROPY and unit == SIGMOID:
@@ -256,7 +255,6 @@ def curvature_numpy(loss, unit, A, Z, Y, s, H):
         h = np.exp((2 - number).astype(Z.dtype) * Z)  # N1
     elif code == COMPILED:
         h = call_own_loss(loss, CURVATURE, Z, Y)  # N1
-        h = np.where(h >= 0, h, np.nan)
     else:
         raise ValueError(f"{UNKNOWN}: {code}, {unit}")
     H[:] = np.where(s > 0, s * h, 0)
@@ -464,16 +462,12 @@ def curvature(loss, unit, a, z, y, j):
 
 @jit
 def curvature_loops(loss, unit, A, Z, Y, s, H):
-    """H = s o h, the weights of the rows of the Gauss-Newton matrix.  H may be A.
-
-    Of a user's own loss, an h below 0 is NaN.
-    """
+    """H = s o h, the weights of the rows of the Gauss-Newton matrix.  H may be A."""
     n_out, m = A.shape
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
                 h = call_own_loss_once(loss, CURVATURE, Z, Y, j, i)  # N1
-                h = h if h >= 0 else np.nan
             else:
                 h = curvature(loss, unit, A[j, i], Z[j, i], Y[j, i], j)
             H[j, i] = s[i] * h if s[i] > 0 else 0.0
@@ -673,8 +667,6 @@ def curvature_tiled(loss, unit, A, Z, Y, s, H, m):
                 h[i] = elementary.exp(p_2 * z[i])  # N1
         elif code == COMPILED:
             call_loss(address_of_loops(loss, z), CURVATURE, z, y, h, m)  # N1
-            for i in range(m):
-                h[i] = h[i] if h[i] >= zero else dtype(np.nan)
         else:
             raise ValueError(UNKNOWN)
         for i in range(m):
