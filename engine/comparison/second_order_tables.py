@@ -9,15 +9,16 @@ from rich.table import Table
 from engine.comparison.goal_timings import BASE
 from engine.comparison.goal_timings import ON_EQUAL_TERMS as GOALS_ON_EQUAL_TERMS
 from engine.comparison.loss_timings import BUILT_IN, COPY
-from engine.comparison.regression_timings import ALPHA, LBFGS, LM, TOL
+from engine.comparison.regression_timings import ALPHA, LBFGS, LM, PATIENCE, TOL
 from engine.comparison.tables import BEHIND, figure, header, table, with_spread
 
 COPY_AT_MOST = 1.1  # of a loss of the user's own: its time / that of the built-in one
 
 TABLES_ON_EQUAL_TERMS = (
     "Inputs and target are standardised; one hidden layer of tanh units; both solvers from the "
-    f"same starts, with alpha={ALPHA:g} and tol={TOL:g}. A start is as good if it ends at the "
-    f"median cost of {LBFGS} or below. The solvers may end in minima that differ: the "
+    f"same starts, with alpha={ALPHA:g} and tol={TOL:g}. n_iter_no_change is {PATIENCE[LM]} for "
+    f"{LM} and {PATIENCE[LBFGS]} for {LBFGS}, the best of 3, 5 and 10 for each. A start is as good "
+    f"if it ends at the median cost of {LBFGS} or below. The solvers may end in minima that differ: the "
     "expected time is that of all starts, divided by the number that are as good."
 )
 LOSSES_ON_EQUAL_TERMS = (

@@ -550,13 +550,14 @@ def test_costs_below_0_end_at_the_minimum():
     np.testing.assert_allclose(result.theta, expected.theta, rtol=1e-12)
 
 
-@pytest.mark.parametrize("start", [50.0, 20.0, -20.0])
+@pytest.mark.parametrize("start", [50.0, 100.0])
 def test_damping_of_a_far_start_is_forgotten(start):
     """With the first damping for ever, the step becomes short long before the minimum."""
     network = Network((1, 1), output="exp", loss=losses.Tweedie(1.5))
-    y = np.abs(X[0]) + 0.1
-    result = fit(network, X[:1], y, theta=[0.0, start], max_iter=2000)
-    norm = np.linalg.norm(network.cost_and_gradient(result.theta, X[:1], y)[1])
+    x = np.random.default_rng(2).normal(size=(1, 60))
+    y = np.abs(x[0]) + 0.1
+    result = fit(network, x, y, theta=[0.0, start], max_iter=2000)
+    norm = np.linalg.norm(network.cost_and_gradient(result.theta, x, y)[1])
     assert norm < 1e-7
 
 
