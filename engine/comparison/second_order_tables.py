@@ -18,8 +18,8 @@ TABLES_ON_EQUAL_TERMS = (
     "Inputs and target are standardised; one hidden layer of tanh units; both solvers from the "
     f"same starts, with alpha={ALPHA:g} and tol={TOL:g}. n_iter_no_change is {PATIENCE[LM]} for "
     f"{LM} and {PATIENCE[LBFGS]} for {LBFGS}, the best of 3, 5 and 10 for each. A start is as good "
-    f"if it ends at the median cost of {LBFGS} or below. The solvers may end in minima that differ: the "
-    "expected time is that of all starts, divided by the number that are as good."
+    f"if it ends at the median cost of {LBFGS} or below. The solvers may end in minima that "
+    "differ: the expected time is that of all starts, divided by the number that are as good."
 )
 LOSSES_ON_EQUAL_TERMS = (
     "Adam on 20-16-1, batches of 200 of 1000 samples; the default is squared_error for identity "

@@ -397,11 +397,10 @@ def judge(theta, sizes, cost_sum, equations, damping):
         elif not raise_damping(damping, numbers[LARGEST]):
             return DAMPED_OUT
         return REJECTED
-    free = damping[UNDAMPED] == 1 or damping[MU] <= numbers[LARGEST]  # not held by the damping
     if damping[UNDAMPED] == 0:
         damping[MU] *= max(1 / 3, 1 - (2 * rho - 1) ** 3)  # N5
         damping[NU] = 2
-    if max(decrease, gain) <= tiny and free and damping[MOVES] == 0:
+    if max(decrease, gain) <= tiny and damping[MOVES] == 0:
         end_after_closing_steps(damping, LOWEST)
     return take(theta, equations)
 

@@ -561,6 +561,15 @@ def test_damping_of_a_far_start_is_forgotten(start):
     assert norm < 1e-7
 
 
+def test_a_step_that_only_the_damping_keeps_short_ends_nothing():
+    """Inputs of 30 in place of 1: predictions begin at some e^50, or at 0."""
+    random = np.random.default_rng(14)
+    x, y = 30 * random.normal(size=(2, 60)), np.exp(0.3 * random.normal(size=60))
+    network = Network((2, 1), output="exp", loss="gamma")
+    result = fit(network, x, y, seed=14, max_iter=2000)
+    assert np.linalg.norm(network.cost_and_gradient(result.theta, x, y)[1]) < 1e-6
+
+
 # The evidence's alpha
 
 
