@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.solvers.state import COST, RATE
+from engine.solvers.state import COST, FAILURES, RATE
 from engine.system.tensor_layout import NAMES, laid_out
 from engine.training import checkpoint_files, lbfgs_evaluation_log
 from tools.fuzz_forgery import DEEP, FORGERIES, HUGE, NOT_FINITE, STRANGE, with_another
@@ -83,6 +83,9 @@ def is_plain(held: Held, name: str, place: int | None = None) -> bool:
     """Whether nothing determines the numbers of an array, or the one at a place."""
     kind = name.rpartition(".")[2]
     lbfgs = held.solver == "lbfgs"
+    of_counting = kind == "sums" or (kind == "counts" and place in (None, FAILURES))
+    if of_counting and ("kink" in held.place.name or "evidence" in held.place.name):
+        return True  # what counts improvements begins anew, at each width and while alpha changes
     if name == "state.sums" or name == "finite.sums":
         # A power, whose last bit another function may give otherwise.
         return place == COST or (place == RATE and "invscaling" in held.place.name)

@@ -58,6 +58,9 @@ TRAINED: dict[str, dict[str, Any]] = {
     "gd, stagnant": {"solver": "gd", "tol": 1.0, "n_iter_no_change": 4},
     "lbfgs": {"solver": "lbfgs"},
     "lbfgs, validated": {"solver": "lbfgs", **VALIDATED},
+    "lm": {"solver": "lm", "alpha": 0.1},
+    "lm, validated": {"solver": "lm", **VALIDATED},
+    "lm, evidence": {"solver": "lm", "alpha": "evidence"},
 }
 FITTED: dict[str, tuple[Any, dict[str, Any]]] = {
     "MLPClassifier, adam": (MLPClassifier, {"batch_size": 16}),
@@ -71,6 +74,8 @@ FITTED: dict[str, tuple[Any, dict[str, Any]]] = {
     "MLPRegressor, validated": (MLPRegressor, {"validated": True, "batch_size": 16}),
     "MLPRegressor, lbfgs, validated": (MLPRegressor, {"solver": "lbfgs", "validated": True}),
     "MLPRegressor, gd": (MLPRegressor, {"solver": "gd"}),
+    "MLPRegressor, lm": (MLPRegressor, {"solver": "lm", "activation": "tanh"}),
+    "MLPRegressor, lm, kink": (MLPRegressor, {"solver": "lm", "loss": "absolute_error"}),
     "MLPClassifier, goes on": (MLPClassifier, {"warm_start": True, "batch_size": 16}),
 }
 # Where a run stops: after so many writes; or, for the last two, after so many epochs.
