@@ -381,7 +381,7 @@ def sample_cost(loss, unit, Z, Y, i):
     cost = 0.0
     for j in range(Z.shape[0]):
         if loss.code == COMPILED:
-            cost += call_own_loss_once(loss, VALUE, Z, Y, j, i)  # L15
+            cost += call_own_loss_once(loss, np.int64(VALUE), Z, Y, j, i)  # L15
         else:
             cost += unit_cost(loss, unit, Z[j, i], Y[j, i], j)
     return cost
@@ -432,7 +432,7 @@ def output_gradient_loops(loss, unit, A, Z, Y, s, dZ):
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
-                dz = call_own_loss_once(loss, SLOPE, Z, Y, j, i)  # L15
+                dz = call_own_loss_once(loss, np.int64(SLOPE), Z, Y, j, i)  # L15
             else:
                 dz = slope(loss, A[j, i], Z[j, i], Y[j, i], j)
             dZ[j, i] = s[i] * dz if s[i] > 0 else 0.0
@@ -467,7 +467,7 @@ def curvature_loops(loss, unit, A, Z, Y, s, H):
     for i in range(m):
         for j in range(n_out):
             if loss.code == COMPILED:
-                h = call_own_loss_once(loss, CURVATURE, Z, Y, j, i)  # N1
+                h = call_own_loss_once(loss, np.int64(CURVATURE), Z, Y, j, i)  # N1
             else:
                 h = curvature(loss, unit, A[j, i], Z[j, i], Y[j, i], j)
             H[j, i] = s[i] * h if s[i] > 0 else 0.0

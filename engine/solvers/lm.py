@@ -244,15 +244,15 @@ class CompiledIterations:
         self._data = dense(samples.for_kernels())
         kind, left = (samples.n_samples, evidence), problem.sums and problem.sums.left
         if left and left[0] == kind:  # the memory of the network's last run
-            _, self._workspace, self._equations = left
+            _, self._workspace, self._equations, self._iterate = left
         else:
+            self._iterate = FixedTypes(iterate_tiled)
             self._workspace = allocate_normal(self._layers, samples.n_samples)
             n_rows = rows_of_dual(problem, evidence)
             self._equations = equations_of(self._layers.n_parameters, evidence, n_rows)
         if problem.sums is not None:
-            problem.sums.left = kind, self._workspace, self._equations
+            problem.sums.left = kind, self._workspace, self._equations, self._iterate
         self._weight = total_weight(samples)
-        self._iterate = FixedTypes(iterate_tiled)
 
     def advance(self, state: State, settings: Settings, history: NDArray[np.float64]) -> int:
         """Iterate until `history` is full, or the solver ends; returns what ended them."""

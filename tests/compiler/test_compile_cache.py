@@ -39,6 +39,7 @@ from engine.compiler.cache_key import cache_key
 from engine.compiler.jit import jit
 from engine.equations import mean
 from engine.equations.backends import LOOPS
+from engine.solvers.lm import iterate_tiled
 from engine.solvers.slices import descend_tiled
 from engine.system import file_owners
 from engine.training.environment import sources
@@ -98,8 +99,8 @@ def layouts(X, Y):
     return inputs, [*targets, Y.astype(">f8"), np.repeat(Y, 2)[::2], Y.tolist()]
 
 
-# What a fit with the loops calls from Python, up to its update; and one with the tiled backend.
-FITTED = [*LOOPS[1:7], descend_tiled]
+# What a fit with the loops calls from Python, up to its update; and fits with the tiled backend.
+FITTED = [*LOOPS[1:7], descend_tiled, iterate_tiled]
 
 
 def fit_in_every_layout():
@@ -124,6 +125,11 @@ def fit_in_every_layout():
         results.add((result.fingerprint, result.cost))
         result = train(
             network, X, Y, batch_size=3, max_iter=2, theta=start, backend="tiled",
+            sample_weight=weights, alpha=[0, 0.0][count % 2],
+        )  # fmt: skip
+        results.add((result.fingerprint, result.cost))
+        result = train(
+            network, X, Y, max_iter=2, theta=start, solver="lm",
             sample_weight=weights, alpha=[0, 0.0][count % 2],
         )  # fmt: skip
         results.add((result.fingerprint, result.cost))
