@@ -1,13 +1,10 @@
 """Levenberg-Marquardt: steps of the Gauss-Newton matrix, damped as far as needed.
 
-    N1  G = sum_i s_i J_i^T H_i J_i                           equations/gauss_newton.py
-    N2  g = sum_i s_i J_i^T dz_i + alpha R theta              R: 1 for weights, 0 for biases
-    N3  (G + alpha R + mu I) step = -g                        equations/linear_systems.py
-    N4  rho = (E(theta) - E(theta + step)) / (step^T (mu step - g) / 2)
-    N5  rho > 0: accept the step, mu <- mu max(1/3, 1 - (2 rho - 1)^3), nu <- 2
-        else:    mu <- mu nu, nu <- 2 nu
+    N1         G = sum_i s_i J_i^T H_i J_i                    equations/gauss_newton.py
+    N2         g = sum_i s_i J_i^T dz_i + alpha R theta       R: 1 for weights, 0 for biases
+    N3 to N5   the step, and what becomes of it               damped_step.py
 
-E is the summed cost with its penalty. With the exact Jacobian of squared error this is
+With the exact Jacobian of squared error this is
 Levenberg-Marquardt, and with the other costs a generalised Gauss-Newton method. As long as the
 quadratic model is right, steps are tried without damping: a linear problem is solved by the first
 one. If the solver can go no further, it takes up to two undamped steps more, as long as the
