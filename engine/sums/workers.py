@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiler.jit import jit
+from engine.compiler.kernels import FixedTypes
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED, Backend
 from engine.equations.layout import units_of
@@ -47,6 +48,7 @@ class TiledWorker:
         self._workspace = allocate(sizes, n_parameters, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
         self._derivatives: Any = None  # made when it is needed
+        self._run_in_order = FixedTypes(run_chunk_tiled)  # other orders may be int64
 
     def set_samples(self, samples: Samples) -> None:
         """Switch to other samples of the same dtype; the memory is reused."""
@@ -76,8 +78,9 @@ class TiledWorker:
                 self._derivatives = TiledDerivatives(self._layers, SPAN_SAMPLES)
             of_chunk = self._data, order, first, last
             return float(self._derivatives.run(task, theta, *of_chunk, activations))
+        run_chunk = run_chunk_tiled if order.size else self._run_in_order
         return float(
-            run_chunk_tiled(
+            run_chunk(
                 task,
                 theta,
                 self._layers,
