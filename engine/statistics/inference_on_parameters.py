@@ -1,9 +1,9 @@
-"""inference(): standard errors, leverage, intervals and evidence of a fitted network."""
+"""Inference: standard errors, leverage, intervals and evidence of fitted parameters."""
 
 import math
 import warnings
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,11 +26,9 @@ from engine.sums.chunks import n_counted
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 
-# Losses that a distribution belongs to, so that its standard errors mean something.
-OF_A_DISTRIBUTION = (SQUARED_ERROR, CROSS_ENTROPY, POISSON, GAMMA, TWEEDIE)
-# Of these the dispersion is estimated; it is 1 of the others.
+# Losses whose dispersion is estimated; it is 1 of the others.
 WITH_DISPERSION = (SQUARED_ERROR, GAMMA, TWEEDIE)
-# Of these the whole probability of the targets is known.
+# Losses for which the whole probability of the targets is known.
 WITH_PROBABILITY = (SQUARED_ERROR, CROSS_ENTROPY, POISSON)
 # The decrease that a step promises, as a share of the cost: above the first the parameters are no
 # minimum, and above the second Laplace's approximation of the evidence means nothing.
@@ -65,7 +63,7 @@ class Inference:
     ) -> None:
         self._network, self._samples, self._alpha = network, samples, alpha
         self.theta = theta.copy()
-        rows = self._n_rows = n_counted(samples)
+        rows = n_counted(samples)
         one = network.layers.units[-1] == SOFTMAX
         self.n_observations = rows if one else rows * network.sizes[-1]
         with one_blas_thread(), np.errstate(all="ignore"):
@@ -85,8 +83,8 @@ class Inference:
         It is that of each combination of parameters that is identified; the entries of parameters
         that are not identified mean nothing by themselves.
         """
-        root = self._curvature.root
         with one_blas_thread():
+            root = self._curvature.root
             return self.residual_variance * (root.T @ root)
 
     @property
@@ -104,7 +102,8 @@ class Inference:
         """The standard error of a combination (P,) of parameters; NaN if it is not identified."""
         if not self._curvature.identifies(combination):
             return math.nan
-        length = float(np.linalg.norm(self._curvature.root @ combination))
+        with one_blas_thread():
+            length = float(np.linalg.norm(self._curvature.root @ combination))
         return math.sqrt(self.residual_variance) * length
 
     @property
@@ -215,7 +214,8 @@ class Inference:
             constant += 0.5 * self._log_weights
         # Minus the minimum of the exponent, and the integrals of both Gaussians.
         n = self.rank
-        log_det = self._curvature.log_determinant + n * math.log(precision)
+        with one_blas_thread():
+            log_det = self._curvature.log_determinant + n * math.log(precision)
         prior = 0.5 * n_weights * math.log(precision * self._alpha / (2 * math.pi))
         exponent = precision * (cost + 0.5 * self._alpha * squares)
         return constant - exponent + prior + 0.5 * n * math.log(2 * math.pi) - 0.5 * log_det
@@ -334,8 +334,9 @@ class Inference:
         """Outputs, z, the standard errors of z (of a, for softmax), and the slopes da/dz."""
         n_outputs, layers = self._network.sizes[-1], self._network.layers
         found, logits, std, slopes = (np.empty((n_outputs, X.shape[1])) for _ in range(4))
-        unit, root = layers.units[-1], math.sqrt(self.residual_variance) * self._curvature.root
+        unit, sigma = layers.units[-1], math.sqrt(self.residual_variance)
         with one_blas_thread(), np.errstate(all="ignore"):
+            root = sigma * self._curvature.root
             for block, Z, output, A in blocks_of(self.theta, layers, X):
                 found[:, block], logits[:, block] = output, Z
                 slope = {SIGMOID: output * (1 - output), EXP: output}.get(int(unit))
@@ -356,7 +357,8 @@ class Inference:
         """By which share a Gauss-Newton step would lower the cost: 0 at a minimum."""
         objective = Objective(NUMPY, self._network.layers, self._samples, self._alpha)
         cost, gradient = objective.cost_and_gradient(self.theta)
-        gain = self._curvature.gain_of_step(gradient) * self._weight
+        with one_blas_thread():
+            gain = self._curvature.gain_of_step(gradient) * self._weight
         return gain / cost if cost > 0 else 0.0
 
     @cached_property
@@ -451,207 +453,6 @@ def parameter_names(network: Network) -> list[str]:
     return names
 
 
-def names_of_features(estimator: Any, network: Network) -> list[str] | None:
-    """The features by name, and "intercept", without a hidden layer; None with one."""
-    if network.hidden:
-        return None
-    n_in, n_out = network.sizes
-    features = [str(name) for name in getattr(estimator, "feature_names_in_", [])]
-    features = features or [f"x{k}" for k in range(n_in)]
-    if n_out == 1:
-        return [*features, "intercept"]
-    classes = getattr(estimator, "classes_", range(n_out))
-    outputs = [str(one) for one in classes] if len(classes) == n_out else [*map(str, range(n_out))]
-    weights = [f"{output}: {feature}" for output in outputs for feature in features]
-    return weights + [f"{output}: intercept" for output in outputs]
-
-
-def refuse_without_distribution(network: Network) -> None:
-    """Refuse a loss that is not the likelihood of a distribution."""
-    if network.loss.row.code not in OF_A_DISTRIBUTION:
-        raise ValueError(
-            f"The loss {network.loss.name!r} has no standard errors: standard errors need a loss "
-            "that is the likelihood of a distribution. Fit with squared error, cross-entropy, "
-            "Poisson, gamma or Tweedie deviance, or resample the data and fit again."
-        )
-
-
-class InferenceOfEstimator(Inference):
-    """The same of a fitted estimator: samples are rows."""
-
-    def __init__(
-        self,
-        estimator: Any,
-        network: Network,
-        theta: NDArray[np.float64],
-        samples: Samples,
-        alpha: float,
-    ) -> None:
-        super().__init__(network, theta, samples, alpha, names_of_features(estimator, network))
-        self._estimator = estimator
-
-    def predict(
-        self, X: ArrayLike, return_std: bool = False
-    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As of `Inference`, for rows (n_samples, n_features)."""
-        if not return_std:
-            return self._as_rows(super().predict(self._columns(X)))
-        found, std = super().predict(self._columns(X), return_std=True)
-        return self._as_rows(found), self._as_rows(std)
-
-    def interval(
-        self, X: ArrayLike, level: float = 0.9
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As of `Inference`, for rows (n_samples, n_features)."""
-        low, high = super().interval(self._columns(X), level)
-        return self._as_rows(low), self._as_rows(high)
-
-    def _columns(self, X: ArrayLike) -> Any:
-        return self._estimator._columns_of(X)
-
-    @staticmethod
-    def _as_rows(found: Any) -> NDArray[np.float64]:
-        rows: NDArray[np.float64] = found[0] if len(found) == 1 else found.T
-        return rows
-
-
-def inference(
-    model: Any,
-    *data: ArrayLike,
-    alpha: float | None = None,
-    sample_weight: ArrayLike | None = None,
-) -> Inference:
-    """Standard errors, leverage, intervals and evidence of fitted parameters.
-
-    ``inference(net, result, X, Y)`` takes samples as columns, with what `train` returned;
-    ``inference(net, theta, X, Y, alpha=0.0)`` takes the parameters of any training, and
-    ``inference(estimator, X, y)`` takes rows, as the estimator does.
-
-    Parameters
-    ----------
-    model : Network, MLPRegressor or MLPClassifier
-    *data
-        Of a network: theta (n_parameters,) or a TrainResult, X (n_0, m) and Y; of an estimator: X
-        and y. The data that it was trained on. Theta is copied; X and Y may not be, and must not
-        change while the result is in use.
-    alpha : float, optional
-        Strength of the L2 penalty in training. Where it is not given: that of the estimator's fit,
-        with all rows as one batch; that of the TrainResult; and 0 for an array theta. `train`
-        applies the penalty once a batch: after training by minibatches pass alpha times the number
-        of batches.
-    sample_weight : array_like (m,), optional
-
-    Returns
-    -------
-    Inference
-        .covariance (P, P) and .standard_errors (P,), in theta's order; .leverage (m,), summed over
-        outputs; .residual_variance, .effective_parameters, .log_evidence: floats;
-        .predict(X, return_std=True); .interval(X, level=0.9); .summary(). Standard errors of
-        parameters that are not identified are NaN.
-
-    Raises
-    ------
-    ValueError
-        For losses that are no likelihood of a distribution (absolute error, quantile, Huber, your
-        own); if there are fewer residuals than parameters, and no alpha; and for parameters that
-        are not finite.
-    TypeError
-        For models of another kind, such as pipelines; the message says what to pass.
-
-    Notes
-    -----
-    Equations N6 and N7, in float64: covariance = sigma^2 M G M with M = (G + alpha R)^-1 and the
-    Gauss-Newton matrix G, from a triangular factor of the rows of the Jacobian, so that no digits
-    are lost to its square. 2 m n_L P^2 multiply-adds. If G + alpha R is singular, as it always is
-    for a softmax output, M is a generalised inverse: combinations that are identified, such as
-    differences between classes, have the right errors.
-
-    Squared error with several outputs takes one residual variance for all of them: scale the
-    outputs to equal noise, or fit each alone; `summary` says so if their own variances differ.
-
-    Sources: MacKay 1992, Neural Computation 4, 415; De Veaux et al. 1998, Technometrics 40,
-    273.
-
-    Examples
-    --------
-    Without a hidden layer it is linear regression:
-
-    >>> import numpy as np
-    >>> from engine import Network, inference, train
-    >>> x = np.array([[0.0, 1.0, 2.0, 3.0]])
-    >>> y = np.array([1.1, 2.9, 5.2, 6.8])
-    >>> net = Network((1, 1), output="identity")
-    >>> found = inference(net, train(net, x, y, solver="lm"), x, y)
-    >>> found.standard_errors.round(4)
-    array([0.0906, 0.1694])
-    >>> mean, std = found.predict([[1.5]], return_std=True)
-    >>> mean.round(3), std.round(4)
-    (array([[4.]]), array([[0.1012]]))
-    """
-    if isinstance(model, Network):
-        found = _of_network(model, data, alpha, sample_weight)
-    elif hasattr(model, "_for_inference") and not isinstance(model, type):
-        found = _of_estimator(model, data, alpha, sample_weight)
-    else:
-        raise TypeError(
-            "inference takes an engine.Network with its parameters, or a fitted MLPRegressor or "
-            f"MLPClassifier; got {_kind_and_remedy(model)}"
-        )
-    _refuse_too_few(found)
-    return found
-
-
-def _of_network(
-    network: Network, data: tuple[Any, ...], alpha: float | None, sample_weight: Any
-) -> Inference:
-    """What is inferred of theta, X and Y."""
-    if len(data) != 3:
-        raise TypeError(f"inference of a network takes theta, X and Y; got {len(data)} arrays.")
-    given, X, Y = data
-    refuse_without_distribution(network)
-    theta = arrays.theta_of(given)
-    if alpha is None:
-        alpha = 0.0 if theta is given else getattr(given, "alpha", 0.0)
-    alpha = settings.real_number("alpha", alpha, low=0)
-    theta = _finite(arrays.parameters(theta, network.n_parameters, np.float64, cast=True))
-    X_double = arrays.inputs(X, network.sizes[0], dtype=np.float64)
-    samples = network.objective(X_double, Y, sample_weight=sample_weight).samples
-    assert isinstance(samples, Samples)
-    return Inference(network, theta, samples, alpha)
-
-
-def _of_estimator(
-    estimator: Any, data: tuple[Any, ...], alpha: float | None, sample_weight: Any
-) -> Inference:
-    """What is inferred of a fitted estimator, X and y."""
-    if len(data) != 2:
-        raise TypeError(f"inference of an estimator takes X and y; got {len(data)} arrays.")
-    network, theta, samples, of_fit = estimator._for_inference(*data, sample_weight)
-    refuse_without_distribution(network)
-    alpha = of_fit if alpha is None else settings.real_number("alpha", alpha, low=0)
-    return InferenceOfEstimator(estimator, network, _finite(theta), samples, alpha)
-
-
-def _finite(theta: NDArray[Any]) -> NDArray[np.float64]:
-    advice = "; pass the parameters of a training that has ended well"
-    return arrays.float_array("theta", theta, np.float64, advice=advice)
-
-
-def _kind_and_remedy(model: Any) -> str:
-    """What came in the place of a model, and what to pass."""
-    if isinstance(model, type):
-        return f"the class {model.__name__}. Fit one first: pass {model.__name__}().fit(X, y)."
-    kind = f"a {type(model).__name__}"
-    if hasattr(model, "named_steps"):
-        return f"{kind}. Pass its last step, model[-1], with model[:-1].transform(X) and y."
-    if hasattr(model, "estimator") and hasattr(model, "theta"):  # as engine.load gave it
-        return (
-            f"{kind}. Pass model.estimator(), X and y; if it holds a network alone, pass "
-            "model.network, model.theta, X and Y."
-        )
-    return f"{kind}."
-
-
 class Evidence(NamedTuple):
     """What `alpha="evidence"` leaves in a result, besides alpha.
 
@@ -673,25 +474,3 @@ def evidence_of(
     """The evidence at the end of a training, for any loss; no word if it is no minimum."""
     found = Inference(network, theta, samples, alpha)
     return Evidence(found.effective_parameters, found._log_evidence)
-
-
-def _refuse_too_few(found: Inference) -> None:
-    """Refuse fewer residuals than parameters without a penalty."""
-    if found._alpha > 0:
-        return
-    n_residuals, n_parameters = found.n_observations, found.theta.size
-    if found.network.layers.units[-1] == SOFTMAX:  # the last class follows from the others
-        *_, n_below, n_classes = found.network.sizes
-        n_residuals *= n_classes - 1
-        n_parameters -= n_below + 1
-    if n_residuals < n_parameters:
-        raise ValueError(
-            f"{n_parameters} parameters are not identified by {n_residuals} residuals. Pass the "
-            "alpha that the network was trained with, or use fewer units."
-        )
-    with_dispersion = found.network.loss.row.code in WITH_DISPERSION
-    if with_dispersion and found.n_observations <= found.rank:
-        raise ValueError(
-            f"{found.n_observations} residuals and {found.rank} parameters leave nothing to "
-            "estimate the residual variance from. Pass more samples, or an alpha."
-        )
