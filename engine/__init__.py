@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from engine.model_files.save_load import save as save
     from engine.network import Network as Network
     from engine.network_function import compiled_forward as compiled_forward
+    from engine.statistics.inference_of_models import inference as inference
     from engine.statistics.inference_on_parameters import Inference as Inference
-    from engine.statistics.inference_on_parameters import inference as inference
     from engine.tables.conversion import convert_table as convert_table
     from engine.tables.converted_table import open_table as open_table
     from engine.training.checkpoint import Checkpoint as Checkpoint
@@ -44,7 +44,7 @@ _DEFINED_IN = {
     "TrainingWarning": "engine.estimators.diagnosis",
     "compiled_forward": "engine.network_function",
     "convert_table": "engine.tables.conversion",
-    "inference": "engine.statistics.inference_on_parameters",
+    "inference": "engine.statistics.inference_of_models",
     "load": "engine.model_files.save_load",
     "open_table": "engine.tables.converted_table",
     "save": "engine.model_files.save_load",

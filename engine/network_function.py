@@ -97,7 +97,7 @@ def compiled_forward(model: Any, theta: ArrayLike | None = None) -> Callable[...
 def network_and_parameters(model: Any, theta: Any) -> tuple[Network, NDArray[Any]]:
     """The network and the parameters of a model of any kind; TypeError for what is none."""
     if isinstance(model, Network):
-        values = getattr(theta, "theta", theta)
+        values = arrays.theta_of(theta)
         if values is None:
             raise TypeError(
                 "A Network has no parameters of its own; pass them, too: "

@@ -141,6 +141,20 @@ def inputs(
     return float_array(argument, array, dtype, finite=finite)
 
 
+def theta_of(given: Any) -> Any:
+    """What was given as theta; of a TrainResult its theta."""
+    return getattr(given, "theta", given)
+
+
+def _refuse_result(given: Any, argument: str = "theta") -> None:
+    """Refuse a TrainResult where only its parameters are taken."""
+    if theta_of(given) is not given:
+        raise TypeError(
+            f"{argument} must be an array of parameters; got a {type(given).__name__}. Pass its "
+            "parameters, result.theta."
+        )
+
+
 def parameters(
     theta: Any, n_parameters: int, dtype: Any, argument: str = "theta", cast: bool = False
 ) -> NDArray[Any]:
@@ -155,6 +169,7 @@ def parameters(
         and theta.flags.carray
     ):
         return theta  # as it is at each evaluation of a run
+    _refuse_result(theta, argument)
     array = real_array(argument, theta)
     if array.shape != (n_parameters,):
         raise ValueError(
@@ -174,6 +189,7 @@ def parameters(
 
 def require_viewable(theta: Any, n_parameters: int) -> None:
     """Refuse anything but a flat contiguous vector of that length, of which layers are views."""
+    _refuse_result(theta)
     if not isinstance(theta, np.ndarray) or theta.shape != (n_parameters,):
         raise ValueError(
             f"theta must be an array of shape ({n_parameters},), one entry per weight and bias of "

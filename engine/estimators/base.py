@@ -36,7 +36,7 @@ from engine.network import Network
 from engine.solvers.smoothing import Smoothed
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
-from engine.statistics.inference_on_parameters import Inference
+from engine.statistics.inference_on_parameters import evidence_of
 from engine.sums.chunks import DistributedSamples, chunk_bounds
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
@@ -507,6 +507,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not np.isfinite(theta).all():
             raise ValueError(outcomes.NON_FINITE)
         self._put(theta)
+        self._penalty = numbers.alpha, None if solver.full_batch else numbers.batch_size
         for name in OF_EVIDENCE:
             self.__dict__.pop(name, None)
         if numbers.evidence:
@@ -557,9 +558,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self.alpha_ = float(ended.solver.state.first[ALPHA])
         if isinstance(samples, Samples):
             theta = self._theta().astype(np.float64)
-            found = Inference(self._network, theta, samples, self.alpha_)
-            self.effective_parameters_ = found.effective_parameters
-            self.log_evidence_ = found.log_evidence
+            found = evidence_of(self._network, theta, samples, self.alpha_)
+            self.effective_parameters_, self.log_evidence_ = found
 
     def _extend_curves(self, watch: FitWatch) -> None:
         self.loss_curve_ += watch.losses
@@ -683,15 +683,18 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _for_inference(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Network, NDArray[np.float64], Samples, float]:
-        """The network, theta, the samples, and alpha as if all samples were one batch."""
+        """The network, theta, the samples, and the fit's alpha as if all samples were one batch."""
         check_is_fitted(self)
         rows = self._validation_rows(X, y, sample_weight, names=("y", "y of the fit"))
-        alpha: Any = getattr(self, "alpha_", self.alpha)
+        n = rows.n_rows
+        # A model file has no _penalty: it has the parameters that the fit had, we must suppose.
+        alpha, of_batch = vars(self).get("_penalty", (self.alpha, self._batch_size(n)))
+        n_batches = n / min(n, of_batch or n)
         return (
             self._network,
             self._theta().astype(np.float64),
             rows.samples(np.dtype(np.float64)),
-            float(alpha) * rows.n_rows / self._batch_size(rows.n_rows),
+            float(getattr(self, "alpha_", alpha)) * n_batches,
         )
 
     def _columns_of(self, X: Any) -> Any:

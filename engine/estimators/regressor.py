@@ -159,7 +159,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     alpha_, effective_parameters_, log_evidence_ : float
         Only after a fit with ``alpha="evidence"``: the strength of the penalty that it found, how
         many parameters the data determine, and the logarithm of the probability of the targets
-        (N6). On Dask `alpha_` alone.
+        (N6; NaN for losses that are no likelihood). On Dask `alpha_` alone.
 
     See Also
     --------

@@ -155,7 +155,7 @@ def stored_model(model: Any, theta: Any, X: Any) -> StoredNetwork:
 
 def stored_network(network: "Network", theta: Any, X: Any) -> StoredNetwork:
     """A network with its parameters, or with the TrainResult that has them; ready to be written."""
-    values = getattr(theta, "theta", theta)
+    values = arrays.theta_of(theta)
     if values is None:
         raise TypeError(
             "A Network has no parameters of its own; pass them, too: save(path, network, theta), "

@@ -5,8 +5,15 @@ digits. The rows whose products add up to it are put into a triangular factor, b
 
     [ rows of the samples; sqrt(alpha) e_p for each weight p ] = Q U,     U^T U = G + alpha R
 
-so that the Jacobian is never stored whole. Only the small U is decomposed further, by its singular
-values. Everything is float64, and BLAS uses one thread, so that the bits are always the same.
+so that the Jacobian is never stored whole. Only the small U is decomposed further, with columns of
+length 1, D = diag(|U_p|), so that nothing depends on the units of inputs:
+
+    U D^-1 = Q S V^T,     half = D^-1 V_r S_r^-1,     M = half half^T
+
+with the r singular values that are not 0. M is the inverse of G + alpha R, or, if that is singular,
+a generalised inverse (M A M = M, A M A = A): the same for each function of the parameters that the
+data identify. Everything is float64, and BLAS uses one thread, so that the bits are always the
+same.
 """
 
 from collections.abc import Iterator
@@ -25,9 +32,12 @@ from engine.equations.passes import logits_numpy
 from engine.sums.samples import Inputs, Layers, Samples, columns_of
 
 ROWS_AT_A_TIME = 512  # samples of a block
-# With a penalty: the bias of a unit that the penalty has switched off is not identified. Its
-# singular value is less than this share of the largest one (its square: damped_step.LOST_BIASES).
+# With a penalty: a combination of biases of hidden layers does nothing if its column, less what
+# output biases can do as well, is shorter than this share of the longest one. So are the biases of
+# units that the penalty has switched off. (Of the squares it is damped_step.LOST_BIASES.)
 SWITCHED_OFF = 1e-6
+# What moves a parameter by less than this share of the movement leaves it as it is.
+NO_PART, NO_PART_OF_SWITCHED_OFF = 1e-6, 1e-3
 
 
 def blocks_of(
@@ -79,6 +89,11 @@ class Curvature:
     ----------
     rank : int
         Of G + alpha R: less than n_parameters if some are not identified.
+
+    Raises
+    ------
+    ValueError
+        If the curvature is not finite.
     """
 
     def __init__(
@@ -86,66 +101,86 @@ class Curvature:
     ) -> None:
         self._theta, self._layers, self._samples, self._alpha = theta, layers, samples, alpha
         self.is_weight = weights_among(layers)
-        self._data_factor: Any = np.zeros((0, theta.size))
-        for rows in self._weighted_rows():
-            self._data_factor = np.linalg.qr(np.vstack([self._data_factor, rows.T]), mode="r")
+        self._data_factor = factor_of(self._weighted_rows(), theta.size)
         penalty = np.sqrt(alpha) * np.eye(theta.size)[self.is_weight]
-        whole = np.vstack([self._data_factor, penalty]) if alpha > 0 else self._data_factor
-        factor: Any = np.linalg.qr(whole, mode="r")
-        scales, tolerance = np.ones(theta.size), SWITCHED_OFF
-        if alpha == 0:  # columns of length 1, so that the rank does not depend on inputs' units
-            lengths = np.linalg.norm(factor, axis=0)
-            scales = np.where(lengths > 0, lengths, 1)
-            tolerance = max(theta.size, samples.n_samples) * np.finfo(np.float64).eps
-        values = np.linalg.svd(factor / scales, compute_uv=False)
-        self.rank = int(np.sum(values > tolerance * values[0])) if values.size else 0
-        if self.rank == theta.size:
-            _, s, Vt = np.linalg.svd(factor / scales, full_matrices=False)
-            self._half: Any = Vt.T / s / scales[:, np.newaxis]
-            self._null: Any = np.zeros((theta.size, 0))
-        else:
-            _, s, Vt = np.linalg.svd(factor, full_matrices=True)
-            self._half = Vt[: self.rank].T / s[: self.rank]
-            self._null = Vt[self.rank :].T
+        self._rows = np.vstack([self._data_factor, penalty]) if alpha > 0 else self._data_factor
+        self._lengths = lengths_of(self._rows)
+        self._kept, self._switched_off = np.eye(theta.size), np.zeros((theta.size, 0))
+        if alpha > 0:
+            self._kept, self._switched_off = self._directions()
+        tolerance = max(theta.size, samples.n_samples) * np.finfo(np.float64).eps
+        half, null = halves_of(self._rows @ self._kept, tolerance)
+        self._half, self._null = self._kept @ half, self._kept @ null
+        self.rank = int(half.shape[1])
+
+    def _directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Directions of theta, as columns: those that count, and those that do nothing.
+
+        The latter are combinations of biases of hidden layers. Their columns also show by how much
+        output biases undo them, as shares of the longest column.
+        """
+        one, n_outputs = np.eye(self._theta.size), int(self._layers.sizes[-1])
+        hidden = ~self.is_weight
+        hidden[-n_outputs:] = False
+        columns, of_outputs = self._data_factor[:, hidden], self._data_factor[:, -n_outputs:]
+        lengths = lengths_of(of_outputs)
+        longest = np.linalg.norm(columns, axis=0).max(initial=0) or 1.0
+        undoing = np.linalg.pinv(of_outputs / lengths, rcond=SWITCHED_OFF) @ columns
+        _, s, Vt = np.linalg.svd(columns - (of_outputs / lengths) @ undoing)
+        rank = int(np.sum(s > SWITCHED_OFF * longest))
+        kept = np.hstack([one[:, ~hidden], one[:, hidden] @ Vt[:rank].T])
+        lost = one[:, hidden] - one[:, -n_outputs:] @ undoing / longest
+        return kept, lost @ Vt[rank:].T
 
     @cached_property
-    def inverse(self) -> NDArray[np.float64]:
-        """M = (G + alpha R)^-1, a pseudo-inverse if that is singular."""
-        inverse: NDArray[np.float64] = self._half @ self._half.T
-        return inverse
-
-    @cached_property
-    def of_parameters(self) -> NDArray[np.float64]:
-        """M G M (N7): the covariance of the parameters for a dispersion of 1."""
+    def root(self) -> NDArray[np.float64]:
+        """F with F^T F = M G M (N7): the covariance of the parameters for a dispersion of 1."""
         if self._alpha == 0:
-            return self.inverse
-        spread = self._data_factor @ self.inverse
-        found: NDArray[np.float64] = spread.T @ spread
+            return self._half.T
+        found: NDArray[np.float64] = (self._data_factor @ self._half) @ self._half.T
         return found
 
     @property
     def unidentified(self) -> NDArray[np.bool_]:
         """Which parameters can change without any change of the cost, to first order."""
-        found: NDArray[np.bool_] = np.linalg.norm(self._null, axis=1) > 1e-6
+        moved = np.linalg.norm(self._null, axis=1) * self._lengths > NO_PART
+        off = np.linalg.norm(self._switched_off, axis=1) > NO_PART_OF_SWITCHED_OFF
+        found: NDArray[np.bool_] = moved | off
+        return found
+
+    def identifies(self, combination: NDArray[np.float64]) -> bool:
+        """Whether a combination (n_parameters,) of parameters is identified."""
+        if np.linalg.norm(combination @ self._switched_off) > NO_PART_OF_SWITCHED_OFF:
+            return False
+        moved = np.linalg.norm(combination @ self._null)
+        return bool(moved <= NO_PART * np.linalg.norm(combination / self._lengths))
+
+    @cached_property
+    def _shares_of_penalty(self) -> NDArray[np.float64]:
+        """alpha M_pp of each parameter; 0 of biases."""
+        found: NDArray[np.float64] = self._alpha * self.is_weight * np.sum(self._half**2, axis=1)
         return found
 
     @property
     def by_penalty(self) -> NDArray[np.bool_]:
         """Which weights the penalty alone determines: the data add less than a hundredth to it."""
-        share: NDArray[np.float64] = self._alpha * np.diag(self.inverse)
-        return self.is_weight & (share > 0.99)
+        return self._shares_of_penalty > 0.99
 
     @property
     def effective_parameters(self) -> float:
         """gamma (N6): how many parameters the data determine."""
-        shrunk = self._alpha * float(np.sum(np.diag(self.inverse)[self.is_weight]))
-        return self.rank - shrunk
+        return self.rank - float(np.sum(self._shares_of_penalty))
 
     @property
     def log_determinant(self) -> float:
-        """log det(G + alpha R), without the combinations of parameters that are not identified."""
-        s = np.linalg.svd(self._half, compute_uv=False)
-        return float(-2 * np.sum(np.log(s)))
+        """log det(G + alpha R), without what is not identified: such biases stay as they are."""
+        left_out = np.linalg.qr(self._kept.T @ self._null)[0]
+        factor: Any = np.linalg.qr(np.vstack([self._rows @ self._kept, left_out.T]), mode="r")
+        return float(2 * np.sum(np.log(np.abs(np.diag(factor)))))
+
+    def gain_of_step(self, gradient: NDArray[np.float64]) -> float:
+        """By how much a Gauss-Newton step lowers the cost: g^T M g / 2."""
+        return float(0.5 * np.sum((gradient @ self._half) ** 2))
 
     def leverage(self) -> NDArray[np.float64]:
         """h_i (m,): the trace of s_i J_i M J_i^T H_i (N7)."""
@@ -165,6 +200,43 @@ class Curvature:
                 dZ = np.empty_like(output)
                 output_row_numpy(unit, output, H, k, dZ)
                 yield rows_of(self._theta, self._layers, A, dZ)
+
+
+def factor_of(blocks: Iterator[NDArray[np.float64]], n_parameters: int) -> NDArray[np.float64]:
+    """U of all rows (n_parameters, m) that the blocks hold; at most n_parameters rows of its own.
+
+    ValueError if it is not finite.
+    """
+    factor: Any = np.zeros((0, n_parameters))
+    for rows in blocks:
+        factor = np.linalg.qr(np.vstack([factor, rows.T]), mode="r")
+    if not np.isfinite(factor).all():
+        raise ValueError(
+            "The derivatives of the outputs by theta are not finite; pass the parameters of a "
+            "training that has ended, and inputs of mean 0 and variance 1."
+        )
+    found: NDArray[np.float64] = factor
+    return found
+
+
+def lengths_of(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The length of each column; 1 of columns of zeros."""
+    lengths = np.linalg.norm(columns, axis=0)
+    return np.where(lengths > 0, lengths, 1)
+
+
+def halves_of(
+    rows: NDArray[np.float64], tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """half (n, rank) with M = half half^T, and null (n, n - rank), which the rows send to 0.
+
+    Columns of null have length 1 where the columns of rows have length 1.
+    """
+    factor: Any = np.linalg.qr(rows, mode="r")
+    lengths = lengths_of(factor)[:, np.newaxis]
+    _, s, Vt = np.linalg.svd(factor / lengths.T)
+    rank = int(np.sum(s > tolerance * s[0]))
+    return Vt[:rank].T / s[:rank] / lengths, Vt[rank:].T / lengths
 
 
 def weighted_curvature(

@@ -1,9 +1,9 @@
-"""inference(): standard errors, leverage, intervals and evidence of a fitted network."""
+"""Inference: standard errors, leverage, intervals and evidence of fitted parameters."""
 
 import math
 import warnings
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,11 +26,14 @@ from engine.sums.chunks import n_counted
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 
-# Losses that a distribution belongs to, so that its standard errors mean something.
-OF_A_DISTRIBUTION = (SQUARED_ERROR, CROSS_ENTROPY, POISSON, GAMMA, TWEEDIE)
-# Of these the dispersion is estimated; it is 1 of the others.
+# Losses whose dispersion is estimated; it is 1 of the others.
 WITH_DISPERSION = (SQUARED_ERROR, GAMMA, TWEEDIE)
-FAR_FROM_MINIMUM = 1e-6  # the decrease that a step promises, as a share of the cost
+# Losses for which the whole probability of the targets is known.
+WITH_PROBABILITY = (SQUARED_ERROR, CROSS_ENTROPY, POISSON)
+# The decrease that a step promises, as a share of the cost: above the first the parameters are no
+# minimum, and above the second Laplace's approximation of the evidence means nothing.
+NO_MINIMUM, FAR_FROM_MINIMUM = 1e-6, 1e-3
+UNEQUAL_NOISE = 2  # ratio of the outputs' own residual variances
 
 
 class Inference:
@@ -44,6 +47,8 @@ class Inference:
     theta : ndarray (n_parameters,)
     n_observations : int
         Samples of positive weight, times outputs; of softmax units, whose outputs are one, samples.
+    names : list of str
+        The parameters by name, as the summary shows them.
     rank : int
         How many of the parameters, or of their combinations, the data and the penalty identify.
     """
@@ -57,12 +62,12 @@ class Inference:
         names: list[str] | None = None,
     ) -> None:
         self._network, self._samples, self._alpha = network, samples, alpha
-        self.theta = theta
+        self.theta = theta.copy()
         rows = n_counted(samples)
         one = network.layers.units[-1] == SOFTMAX
         self.n_observations = rows if one else rows * network.sizes[-1]
         with one_blas_thread(), np.errstate(all="ignore"):
-            self._curvature = Curvature(theta, network.layers, samples, alpha)
+            self._curvature = Curvature(self.theta, network.layers, samples, alpha)
         self.rank = self._curvature.rank
         self.names = names or parameter_names(network)
 
@@ -73,15 +78,33 @@ class Inference:
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
-        """The covariance of the parameters (P, P), in theta's order: sigma^2 M G M (N7)."""
+        """The covariance of the parameters (P, P), in theta's order: sigma^2 M G M (N7).
+
+        It is that of each combination of parameters that is identified; the entries of parameters
+        that are not identified mean nothing by themselves.
+        """
         with one_blas_thread():
-            return self.residual_variance * self._curvature.of_parameters
+            root = self._curvature.root
+            return self.residual_variance * (root.T @ root)
 
     @property
     def standard_errors(self) -> NDArray[np.float64]:
-        """The standard error of each parameter (P,)."""
-        found: NDArray[np.float64] = np.sqrt(np.maximum(np.diag(self.covariance), 0))
-        return found
+        """The standard error of each parameter (P,); NaN of those that are not identified.
+
+        Without a penalty NaN of all parameters of softmax units, of which only differences between
+        classes are identified: `summary` shows these. Parameters `by_penalty` have small errors,
+        since they follow the penalty, and not the data.
+        """
+        errors = np.sqrt(np.diag(self.covariance))
+        return np.where(self.unidentified, np.nan, errors)
+
+    def _error_of(self, combination: NDArray[np.float64]) -> float:
+        """The standard error of a combination (P,) of parameters; NaN if it is not identified."""
+        if not self._curvature.identifies(combination):
+            return math.nan
+        with one_blas_thread():
+            length = float(np.linalg.norm(self._curvature.root @ combination))
+        return math.sqrt(self.residual_variance) * length
 
     @property
     def unidentified(self) -> NDArray[np.bool_]:
@@ -95,7 +118,19 @@ class Inference:
 
     @cached_property
     def leverage(self) -> NDArray[np.float64]:
-        """How much each sample (m,) pulls its own prediction, summed over outputs (N7)."""
+        """How much each sample (m,) pulls its own prediction, summed over outputs (N7).
+
+        Examples
+        --------
+        A sample far from the others decides alone:
+
+        >>> import numpy as np
+        >>> from engine import Network, inference, train
+        >>> x, y = np.array([[0.0, 1.0, 2.0, 3.0, 20.0]]), np.array([0.1, 0.9, 2.1, 2.9, 20.0])
+        >>> net = Network((1, 1), output="identity")
+        >>> inference(net, train(net, x, y, solver="lm"), x, y).leverage.round(2)
+        array([0.3 , 0.26, 0.24, 0.22, 0.99])
+        """
         with one_blas_thread():
             return self._curvature.leverage()
 
@@ -120,19 +155,19 @@ class Inference:
         code = self._network.loss.row.code
         if code not in WITH_DISPERSION:
             return 1.0
-        return self._sum_of_squares / (self.n_observations - self.effective_parameters)
+        return float(self._sums_of_squares.sum()) / self.degrees_of_freedom
 
     @cached_property
-    def _sum_of_squares(self) -> float:
-        """sum_i s_i (y_i - a_i)^2 / V(a_i), with the variance function V of the distribution."""
-        loss, total = self._network.loss, 0.0
+    def _sums_of_squares(self) -> NDArray[np.float64]:
+        """sum_i s_i (y_i - a_i)^2 / V(a_i) of each output, with the distribution's variance V."""
+        loss, total = self._network.loss, np.zeros(self._network.sizes[-1])
         power = {SQUARED_ERROR: 0.0, GAMMA: 2.0}.get(loss.row.code)
         power = loss.numbers[0] if power is None else power
         layers = self._network.layers
         for block, _, output, _ in blocks_of(self.theta, layers, self._samples.X):
             residual = targets_of(self._samples, block, len(output)) - output
-            squares = (residual * residual / output**power).sum(axis=0)
-            total += float(np.sum(weights_of(self._samples, block) * squares))
+            squares = residual * residual / output**power
+            total += squares @ weights_of(self._samples, block)
         return total
 
     @property
@@ -142,16 +177,30 @@ class Inference:
             return math.inf
         return self.n_observations - self.effective_parameters
 
-    @cached_property
+    @property
     def log_evidence(self) -> float:
         """The logarithm of the probability of the targets, by Laplace's approximation (N6).
 
         NaN without a penalty, which is the logarithm of the prior distribution of the weights
         (that of the biases is constant, and left out, as are combinations of parameters that are
-        not identified), and for gamma and Tweedie deviance. Infinity if nothing is left over.
+        not identified), for gamma and Tweedie deviance, and for losses that are no likelihood.
+        Infinity if nothing is left over. It means nothing far from a minimum, and warns there.
         """
+        found = self._log_evidence
+        if not math.isnan(found) and self._left_to_gain > FAR_FROM_MINIMUM:
+            warnings.warn(
+                "log_evidence means nothing here: the parameters are far from a minimum (a "
+                f"Gauss-Newton step would lower the cost by {self._left_to_gain:.2g} of it). Train "
+                "on with solver='lm', more iterations and tol=0.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return found
+
+    @cached_property
+    def _log_evidence(self) -> float:
         code = self._network.loss.row.code
-        if self._alpha == 0 or code in (GAMMA, TWEEDIE):
+        if self._alpha == 0 or code not in WITH_PROBABILITY:
             return math.nan
         if self.residual_variance == 0:
             return math.inf
@@ -165,7 +214,8 @@ class Inference:
             constant += 0.5 * self._log_weights
         # Minus the minimum of the exponent, and the integrals of both Gaussians.
         n = self.rank
-        log_det = self._curvature.log_determinant + n * math.log(precision)
+        with one_blas_thread():
+            log_det = self._curvature.log_determinant + n * math.log(precision)
         prior = 0.5 * n_weights * math.log(precision * self._alpha / (2 * math.pi))
         exponent = precision * (cost + 0.5 * self._alpha * squares)
         return constant - exponent + prior + 0.5 * n * math.log(2 * math.pi) - 0.5 * log_det
@@ -209,7 +259,9 @@ class Inference:
         -------
         A : ndarray (n_L, m)
         std : ndarray (n_L, m)
-            Of the output as an estimate of the mean, without the noise of a new observation.
+            Of the output as an estimate of the mean, without the noise of a new observation. Too
+            small for samples that need what the training data did not identify, such as inputs
+            that were equal in training, and differ here.
         """
         checked = arrays.inputs(X, self._network.sizes[0], dtype=np.float64)
         found, _, std_of_z, slopes = self._predicted(checked)
@@ -219,6 +271,8 @@ class Inference:
         self, X: ArrayLike, level: float = 0.9
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where the mean of the target lies, with that probability.
+
+        It is an interval for the mean, and not for a new observation, whose noise comes on top.
 
         Parameters
         ----------
@@ -230,6 +284,31 @@ class Inference:
         -------
         low, high : ndarray (n_L, m)
             For sigmoid and exp outputs computed from z, so that they stay within their range.
+
+        Notes
+        -----
+        For a new observation after a fit with squared error, take the standard deviation
+        sqrt(std**2 + residual_variance), and Student's t with `degrees_of_freedom`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from engine import Network, inference, train
+        >>> from scipy.stats import t
+        >>> x = np.array([[0.0, 1.0, 2.0, 3.0]])
+        >>> y = np.array([1.1, 2.9, 5.2, 6.8])
+        >>> net = Network((1, 1), output="identity")
+        >>> found = inference(net, train(net, x, y, solver="lm"), x, y)
+        >>> low, high = found.interval([[1.5]], level=0.9)
+        >>> low.round(2), high.round(2)
+        (array([[3.7]]), array([[4.3]]))
+
+        Nine of ten new observations at 1.5 lie between:
+
+        >>> mean, std = found.predict([[1.5]], return_std=True)
+        >>> half = t.ppf(0.95, found.degrees_of_freedom) * np.sqrt(std**2 + found.residual_variance)
+        >>> (mean - half).round(2), (mean + half).round(2)
+        (array([[3.34]]), array([[4.66]]))
         """
         from scipy.special import expit
         from scipy.stats import t
@@ -255,9 +334,9 @@ class Inference:
         """Outputs, z, the standard errors of z (of a, for softmax), and the slopes da/dz."""
         n_outputs, layers = self._network.sizes[-1], self._network.layers
         found, logits, std, slopes = (np.empty((n_outputs, X.shape[1])) for _ in range(4))
-        unit = layers.units[-1]
-        covariance = self.covariance
+        unit, sigma = layers.units[-1], math.sqrt(self.residual_variance)
         with one_blas_thread(), np.errstate(all="ignore"):
+            root = sigma * self._curvature.root
             for block, Z, output, A in blocks_of(self.theta, layers, X):
                 found[:, block], logits[:, block] = output, Z
                 slope = {SIGMOID: output * (1 - output), EXP: output}.get(int(unit))
@@ -270,8 +349,7 @@ class Inference:
                     else:
                         dZ[k] = 1
                     rows = rows_of(self.theta, layers, A, dZ)
-                    variance = np.einsum("pi,pi->i", rows, covariance @ rows)
-                    std[k, block] = np.sqrt(np.maximum(variance, 0))
+                    std[k, block] = np.linalg.norm(root @ rows, axis=0)
         return found, logits, std, slopes
 
     @cached_property
@@ -279,18 +357,23 @@ class Inference:
         """By which share a Gauss-Newton step would lower the cost: 0 at a minimum."""
         objective = Objective(NUMPY, self._network.layers, self._samples, self._alpha)
         cost, gradient = objective.cost_and_gradient(self.theta)
-        gain = 0.5 * float(gradient @ self._curvature.inverse @ gradient) * self._weight
+        with one_blas_thread():
+            gain = self._curvature.gain_of_step(gradient) * self._weight
         return gain / cost if cost > 0 else 0.0
 
     @cached_property
     def notes(self) -> list[str]:
         """What to keep in mind about these numbers."""
         found = []
-        if self._left_to_gain > FAR_FROM_MINIMUM:
+        if self._left_to_gain > NO_MINIMUM:
             found.append(
                 "The parameters are not at a minimum: a Gauss-Newton step would lower the cost by "
-                f"{self._left_to_gain:.2g} of it. Train on, with solver='lm'."
+                f"{self._left_to_gain:.2g} of it. Train on with solver='lm', more iterations and "
+                "tol=0; if that does not help, use fewer units or a larger alpha."
             )
+            if not math.isnan(self._log_evidence) and self._left_to_gain > FAR_FROM_MINIMUM:
+                found[-1] += " The log evidence means nothing here."
+        found += self._notes_on_noise()
         if self._network.layers.units[-1] == SOFTMAX:
             found.append(
                 "Of the parameters of softmax units, only differences between classes are "
@@ -300,7 +383,7 @@ class Inference:
         if lost.any():
             found.append(
                 f"{self._named(lost, 'not identified')} (rank {self.rank} of {self.theta.size}). "
-                "Only combinations of them have a standard error."
+                f"Only combinations of them have a standard error: {self._remedy}."
             )
         if self.by_penalty.any():
             found.append(
@@ -312,6 +395,26 @@ class Inference:
                 "a change of the network: the errors of single parameters hold near this minimum."
             )
         return found
+
+    def _notes_on_noise(self) -> list[str]:
+        """That outputs share a residual variance, if their own ones differ."""
+        if self._network.loss.row.code != SQUARED_ERROR:
+            return []
+        own = self._sums_of_squares * (len(self._sums_of_squares) / self.degrees_of_freedom)
+        low, high = int(own.argmin()), int(own.argmax())
+        if own[high] <= UNEQUAL_NOISE * own[low]:
+            return []
+        return [
+            f"One residual variance is taken for all outputs, but their own ones go from "
+            f"{own[low]:.3g} (output {low + 1}) to {own[high]:.3g} (output {high + 1}): scale the "
+            "outputs to equal noise, or fit each alone."
+        ]
+
+    @property
+    def _remedy(self) -> str:
+        """What identifies more parameters."""
+        remedy = "use fewer units" if self._network.hidden else "leave out redundant inputs"
+        return remedy if self._alpha > 0 else f"{remedy}, or a penalty (alpha)"
 
     @property
     def _of_softmax(self) -> NDArray[np.bool_]:
@@ -350,174 +453,24 @@ def parameter_names(network: Network) -> list[str]:
     return names
 
 
-def names_of_features(estimator: Any, network: Network) -> list[str] | None:
-    """The features by name, and "intercept", without a hidden layer; None with one."""
-    if network.hidden:
-        return None
-    n_in, n_out = network.sizes
-    features = [str(name) for name in getattr(estimator, "feature_names_in_", [])]
-    features = features or [f"x{k}" for k in range(n_in)]
-    if n_out == 1:
-        return [*features, "intercept"]
-    classes = getattr(estimator, "classes_", range(n_out))
-    outputs = [str(one) for one in classes] if len(classes) == n_out else [*map(str, range(n_out))]
-    weights = [f"{output}: {feature}" for output in outputs for feature in features]
-    return weights + [f"{output}: intercept" for output in outputs]
+class Evidence(NamedTuple):
+    """What `alpha="evidence"` leaves in a result, besides alpha.
 
-
-def refuse_without_distribution(network: Network) -> None:
-    """Refuse a loss that no distribution with a curvature belongs to."""
-    if network.loss.row.code not in OF_A_DISTRIBUTION:
-        raise ValueError(
-            f"The loss {network.loss!r} has no standard errors here: they follow from the "
-            "curvature of the logarithm of a probability, which this loss is not. Fit with "
-            "squared error, cross-entropy, Poisson, gamma or Tweedie deviance, or resample."
-        )
-
-
-class InferenceOfEstimator(Inference):
-    """The same of a fitted estimator: samples are rows."""
-
-    def __init__(
-        self,
-        estimator: Any,
-        network: Network,
-        theta: NDArray[np.float64],
-        samples: Samples,
-        alpha: float,
-    ) -> None:
-        super().__init__(network, theta, samples, alpha, names_of_features(estimator, network))
-        self._estimator = estimator
-
-    def predict(
-        self, X: ArrayLike, return_std: bool = False
-    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As of `Inference`, for rows (n_samples, n_features)."""
-        if not return_std:
-            return self._as_rows(super().predict(self._columns(X)))
-        found, std = super().predict(self._columns(X), return_std=True)
-        return self._as_rows(found), self._as_rows(std)
-
-    def interval(
-        self, X: ArrayLike, level: float = 0.9
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As of `Inference`, for rows (n_samples, n_features)."""
-        low, high = super().interval(self._columns(X), level)
-        return self._as_rows(low), self._as_rows(high)
-
-    def _columns(self, X: ArrayLike) -> Any:
-        return self._estimator._columns_of(X)
-
-    @staticmethod
-    def _as_rows(found: Any) -> NDArray[np.float64]:
-        rows: NDArray[np.float64] = found[0] if len(found) == 1 else found.T
-        return rows
-
-
-def inference(
-    model: Any,
-    *data: ArrayLike,
-    alpha: float | None = None,
-    sample_weight: ArrayLike | None = None,
-) -> Inference:
-    """Standard errors, leverage, intervals and evidence of fitted parameters.
-
-    ``inference(net, theta, X, Y, alpha=0.0)`` takes samples as columns;
-    ``inference(estimator, X, y)`` takes rows, as the estimator does.
-
-    Parameters
+    Attributes
     ----------
-    model : Network, MLPRegressor or MLPClassifier
-    *data
-        Of a network: theta (n_parameters,), X (n_0, m) and Y; of an estimator: X and y. The data
-        that it was trained on.
-    alpha : float, optional
-        Strength of the L2 penalty in training; 0 of a network, and that of the estimator, where it
-        is not given.
-    sample_weight : array_like (m,), optional
-
-    Returns
-    -------
-    Inference
-        .covariance (P, P) and .standard_errors (P,), in theta's order; .leverage (m,), summed over
-        outputs; .residual_variance, .effective_parameters, .log_evidence: floats;
-        .predict(X, return_std=True); .interval(X, level=0.9); .summary().
-
-    Raises
-    ------
-    ValueError
-        For losses without a distribution (absolute error, quantile, Huber, your own); and if there
-        are fewer residuals than parameters, and no alpha.
-
-    Notes
-    -----
-    Equations N6 and N7, in float64: covariance = sigma^2 M G M with M = (G + alpha R)^-1 and the
-    Gauss-Newton matrix G, from a triangular factor of the rows of the Jacobian, so that no digits
-    are lost to its square. 2 m n_L P^2 multiply-adds. If G + alpha R is singular, as it always is
-    for a softmax output, M is the pseudo-inverse: differences between classes have the right
-    errors. Sources: MacKay 1992, Neural Computation 4, 415; De Veaux et al. 1998, Technometrics 40,
-    273.
-
-    Examples
-    --------
-    Without a hidden layer it is linear regression:
-
-    >>> import numpy as np
-    >>> from engine import Network, inference, train
-    >>> x = np.array([[0.0, 1.0, 2.0, 3.0]])
-    >>> y = np.array([1.1, 2.9, 5.2, 6.8])
-    >>> net = Network((1, 1), output="identity")
-    >>> found = inference(net, train(net, x, y, solver="lm").theta, x, y)
-    >>> found.standard_errors.round(4)
-    array([0.0906, 0.1694])
-    >>> mean, std = found.predict([[1.5]], return_std=True)
-    >>> mean.round(3), std.round(4)
-    (array([[4.]]), array([[0.1012]]))
+    effective_parameters : float
+        How many parameters the data determine.
+    log_evidence : float
+        NaN for losses that are no likelihood.
     """
-    if isinstance(model, Network):
-        if len(data) != 3:
-            raise TypeError(f"inference of a network takes theta, X and Y; got {len(data)} arrays.")
-        theta, X, Y = data
-        refuse_without_distribution(model)
-        alpha = settings.real_number("alpha", 0.0 if alpha is None else alpha, low=0)
-        checked = arrays.parameters(theta, model.n_parameters, np.float64, cast=True)
-        X_double = arrays.inputs(X, model.sizes[0], dtype=np.float64)
-        samples = model.objective(X_double, Y, sample_weight=sample_weight).samples
-        assert isinstance(samples, Samples)
-        found = Inference(model, checked, samples, alpha)
-    elif hasattr(model, "_for_inference"):
-        if len(data) != 2:
-            raise TypeError(f"inference of an estimator takes X and y; got {len(data)} arrays.")
-        network, theta, samples, used = model._for_inference(*data, sample_weight)
-        refuse_without_distribution(network)
-        alpha = used if alpha is None else settings.real_number("alpha", alpha, low=0)
-        found = InferenceOfEstimator(model, network, theta, samples, alpha)
-    else:
-        raise TypeError(
-            "inference takes an engine.Network with its parameters, or a fitted MLPRegressor or "
-            f"MLPClassifier; got {type(model).__name__}."
-        )
-    _refuse_too_few(found, alpha)
-    return found
+
+    effective_parameters: float
+    log_evidence: float
 
 
-def _refuse_too_few(found: Inference, alpha: float) -> None:
-    """Refuse fewer residuals than parameters without a penalty."""
-    if alpha > 0:
-        return
-    n_residuals, n_parameters = found.n_observations, found.theta.size
-    if found.network.layers.units[-1] == SOFTMAX:  # the last class follows from the others
-        *_, n_below, n_classes = found.network.sizes
-        n_residuals *= n_classes - 1
-        n_parameters -= n_below + 1
-    if n_residuals < n_parameters:
-        raise ValueError(
-            f"{n_parameters} parameters are not identified by {n_residuals} residuals. Pass the "
-            "alpha that the network was trained with, or use fewer units."
-        )
-    with_dispersion = found.network.loss.row.code in WITH_DISPERSION
-    if with_dispersion and found.n_observations <= found.rank:
-        raise ValueError(
-            f"{found.n_observations} residuals and {found.rank} parameters leave nothing to "
-            "estimate the residual variance from. Pass more samples, or an alpha."
-        )
+def evidence_of(
+    network: Network, theta: NDArray[np.float64], samples: Samples, alpha: float
+) -> Evidence:
+    """The evidence at the end of a training, for any loss; no word if it is no minimum."""
+    found = Inference(network, theta, samples, alpha)
+    return Evidence(found.effective_parameters, found._log_evidence)

@@ -18,7 +18,7 @@ UNKNOWN = "-"
 
 
 class Row(NamedTuple):
-    """A parameter, or a difference of two, with its standard error; None where it has none."""
+    """A parameter, or a difference of two, with its standard error; None or NaN if it has none."""
 
     name: str
     estimate: float
@@ -33,12 +33,13 @@ def summary_table(found: "Inference") -> str:
     facts = [
         ("Network", f"{shape}, {network.output} output"),
         ("Loss", repr(network.loss) if network.loss.numbers else network.loss.name),
-        ("Observations", f"{found.n_observations}"),
+        ("Observations", _observations(found)),
         ("Effective parameters", f"{found.effective_parameters:.6g} of {found.theta.size}"),
         ("Residual variance", "1, by the loss" if known else f"{found.residual_variance:.6g}"),
     ]
-    if not math.isnan(found.log_evidence):
-        facts.append(("Log evidence", f"{found.log_evidence:.6g}"))
+    log_evidence = found._log_evidence  # a note says so if it means nothing
+    if not math.isnan(log_evidence):
+        facts.append(("Log evidence", f"{log_evidence:.6g}"))
     lines = ["=" * WIDTH, *(f"{name + ':':<{NAME_WIDTH}}{value}" for name, value in facts)]
     heading = _line("", ["estimate", "std error", ratio, f"P>|{ratio}|"])
     lines += ["-" * WIDTH, heading, "-" * WIDTH]
@@ -47,6 +48,14 @@ def summary_table(found: "Inference") -> str:
     for note in found.notes:
         lines += textwrap.wrap(note, WIDTH)
     return "\n".join(lines)
+
+
+def _observations(found: "Inference") -> str:
+    """How many, and how they come about."""
+    n, n_outputs = found.n_observations, found.network.sizes[-1]
+    if n_outputs == 1 or found.network.layers.units[-1] == SOFTMAX:
+        return f"{n}"
+    return f"{n} ({n // n_outputs} rows x {n_outputs} outputs)"
 
 
 def rows_of(found: "Inference") -> Iterator[Row]:
@@ -64,18 +73,17 @@ def rows_of(found: "Inference") -> Iterator[Row]:
     places = np.column_stack([places, first + n_classes * n_below + np.arange(n_classes)])
     for j in range(1, n_classes):
         for p, of_first in zip(places[j], places[0], strict=True):
-            difference = found.theta[p] - found.theta[of_first]
-            both = np.ix_([p, of_first], [p, of_first])
-            (a, b), (_, d) = found.covariance[both].tolist()
-            error = None if found.by_penalty[p] else math.sqrt(max(a - 2 * b + d, 0.0))
-            yield Row(found.names[p], difference, error)
+            difference = np.zeros(found.theta.size)
+            difference[[p, of_first]] = 1, -1
+            error = None if found.by_penalty[p] else found._error_of(difference)
+            yield Row(found.names[p], float(difference @ found.theta), error)
 
 
 def _numbers(row: Row, degrees_of_freedom: float) -> list[str]:
     """Estimate, standard error, their ratio and its p, as the table shows them."""
     from scipy.stats import t as student
 
-    if not row.error:
+    if not row.error or math.isnan(row.error):
         return [f"{row.estimate:.6g}", UNKNOWN, UNKNOWN, UNKNOWN]
     ratio = row.estimate / row.error
     p = 2 * float(student.sf(abs(ratio), degrees_of_freedom))

@@ -130,7 +130,7 @@ class TrainResult:
         Strength of the penalty: as passed, or found by the evidence.
     effective_parameters, log_evidence : float or None
         With ``alpha="evidence"``: how many parameters the data determine, and the logarithm of the
-        probability of the targets (N6).
+        probability of the targets (N6); NaN for losses that are no likelihood.
     """
 
     theta: NDArray[Any]

@@ -90,7 +90,8 @@ def train(
     alpha : float or "evidence"
         Strength of the L2 penalty on the weights, at least 0. "evidence", with "lm" alone, takes
         the alpha for which the targets are most probable (Bayesian regularisation, N6); the result
-        then has `alpha`, `effective_parameters` and `log_evidence`.
+        then has `alpha`, `effective_parameters` and `log_evidence`, which is NaN for losses that
+        are no likelihood, and means nothing if `max_iter` ended the run far from a minimum.
     sample_weight : array_like (m,), optional
     X_val, Y_val : array_like, optional
         Validation data, shaped as X and Y. Their mean cost, without penalty, goes into the
@@ -275,9 +276,9 @@ def train(
         net.spare.keep(sums)
     by_evidence = None
     if evidence:
-        from engine.statistics.inference_on_parameters import Inference
+        from engine.statistics.inference_on_parameters import evidence_of
 
-        by_evidence = Inference(net, ended.theta, samples, ended.alpha)
+        by_evidence = evidence_of(net, ended.theta, samples, ended.alpha)
     return TrainResult(
         theta=ended.theta,
         history=watch.history,

@@ -860,6 +860,18 @@ def test_parameters_in_the_other_byte_order_are_accepted(dtype):
     assert short_train(data, theta=swapped).fingerprint == short_train(data).fingerprint
 
 
+def test_a_result_in_the_place_of_its_parameters_is_refused():
+    network, X = Network((2, 1)), [[0.0, 1.0], [1.0, 0.0]]
+    result = train(network, X, [0, 1], max_iter=1)
+    for call in (network.forward, network.input_jacobian, network.parameter_jacobian):
+        with pytest.raises(
+            TypeError, match=r"got a TrainResult. Pass its parameters, result\.theta"
+        ):
+            call(result, X)
+    with pytest.raises(TypeError, match=r"got a TrainResult. Pass its parameters, result\.theta"):
+        network.views(result)
+
+
 def test_a_list_of_parameters_is_accepted():
     assert forward(theta=THETA.tolist()).tobytes() == forward(theta=THETA).tobytes()
 

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import gammaln
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import engine
 from engine import Inference, MLPClassifier, MLPRegressor, Network, inference, losses, train
@@ -74,11 +77,15 @@ def test_covariance_is_a_sandwich(kind, weights):
     n_outputs = 3 if kind == "softmax" else 1
     found, model, theta = inferred(kind, (2, 3, n_outputs), alpha=0.5, weights=weights)
     covariance, dispersion, gamma, matrix = expected_of(model, theta, kind)
+    identified = matrix @ (model.G(theta) + model.alpha * np.diag(model.R))  # a projection
     assert found.effective_parameters == pytest.approx(gamma, rel=1e-6)
     assert found.residual_variance == pytest.approx(dispersion, rel=1e-6)
     scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
-    np.testing.assert_allclose(found.covariance / scale, covariance / scale, rtol=0, atol=1e-6)
-    errors = np.sqrt(np.diag(covariance))
+    ours = identified @ found.covariance @ identified
+    np.testing.assert_allclose(ours / scale, covariance / scale, rtol=0, atol=1e-6)
+    lost = np.diag(identified) < 1 - 1e-6
+    np.testing.assert_array_equal(found.unidentified, lost)
+    errors = np.where(lost, np.nan, np.sqrt(np.diag(covariance)))
     np.testing.assert_allclose(found.standard_errors, errors, rtol=1e-6)
     J, H = model.jacobian(theta), model.curvatures(model.logits(theta))
     leverage = np.einsum("i,jip,pq,kiq,ijk->i", model.s, J, matrix, J, H)
@@ -160,7 +167,10 @@ def test_two_units_alike_are_not_identified_and_said_so():
     assert found.rank == 4
     assert found.unidentified.tolist() == [True] * 6 + [False]
     assert found.effective_parameters == 4
-    assert "6 parameters are not identified: W1[1,1]" in "".join(found.notes)
+    assert np.isnan(found.standard_errors).tolist() == found.unidentified.tolist()
+    note = next(note for note in found.notes if "not identified" in note)
+    assert note.startswith("6 parameters are not identified: W1[1,1]")
+    assert note.endswith("a standard error: use fewer units, or a penalty (alpha).")
     assert np.isfinite(found.covariance).all()
     alone = inference(  # one unit of twice the output: the same function
         Network((1, 1, 1), output="identity"), [0.8, 0.3, 1.0, -0.2], X, Y
@@ -178,8 +188,19 @@ def test_a_dead_unit_is_not_identified():
     theta = np.array([1.0, -1.0, 0.5, -0.5, 1.5, 1.0, 0.1])  # the second unit is 0 of each sample
     found = inference(network, theta, X, X[0] + random.normal(size=60))
     assert found.unidentified.tolist()[1::2] == [True, True, True]
-    assert found.standard_errors[1] < 1e-12
+    assert np.isnan(found.standard_errors).tolist()[1::2] == [True, True, True]
     assert "W1[2,1]" in "".join(found.notes)
+    theta[2] = -0.5  # the first unit is on for half of the samples
+    note = inference(network, theta, X, X[0], alpha=0.1).notes[1]
+    assert note.startswith("A parameter is not identified: b1[2]")
+    assert note.endswith("a standard error: use fewer units.")
+
+
+def test_a_feature_twice_is_not_identified():
+    found = inference(
+        Network((2, 1), output="identity"), [0.5, 0.5, 0.0], [[0.0, 1, 2]] * 2, [0.0, 1, 3]
+    )
+    assert found.notes[-1].endswith("leave out redundant inputs, or a penalty (alpha).")
 
 
 def test_fewer_residuals_than_parameters_are_refused_without_a_penalty():
@@ -217,12 +238,37 @@ def test_parameters_that_are_no_minimum_are_said_to_be_none():
     assert not any("minimum:" in note for note in found.notes)
     other = inference(found.network, theta + 0.1, model.X, model.Y)
     assert "The parameters are not at a minimum: a Gauss-Newton step would" in other.notes[0]
+    assert "Train on with solver='lm', more iterations and tol=0; if that" in other.notes[0]
+
+
+def test_evidence_far_from_a_minimum_is_warned_of():
+    """The number is there all the same; near a minimum nothing is said."""
+    random = np.random.default_rng(0)
+    X, network = random.normal(size=(3, M)), Network((3, 1), output="identity")
+    y = X[0] - X[1] + random.normal(size=M)
+    theta = train(network, X, y, solver="lm", alpha=0.7).theta
+    at_minimum = inference(network, theta, X, y, alpha=0.7).log_evidence
+    near, far = (inference(network, theta + d, X, y, alpha=0.7) for d in (0.003, 0.1))
+    assert near.log_evidence == pytest.approx(at_minimum, rel=1e-3)
+    assert "not at a minimum" in near.notes[0]
+    with pytest.warns(UserWarning, match="log_evidence means nothing here: .* far from a minimum"):
+        assert far.log_evidence < at_minimum - 0.1
+    assert far.notes[0].endswith("The log evidence means nothing here.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = train(network, X, y, solver="lm", alpha="evidence", max_iter=1)
+    assert np.isfinite(result.log_evidence)
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", losses.Quantile([0.2])])
 def test_losses_without_a_distribution_are_refused(loss):
     network = Network((1, 1), output="identity", loss=loss)
-    with pytest.raises(ValueError, match=r"has no standard errors here: .* Fit with squared error"):
+    name = getattr(loss, "name", loss)
+    with pytest.raises(
+        ValueError,
+        match=f"The loss '{name}' has no standard errors: standard errors need a loss that is the "
+        "likelihood of a distribution. Fit with squared error",
+    ):
         inference(network, [1.0, 0.0], [[0.0, 1, 2]], [0.0, 1, 2])
 
 
@@ -232,8 +278,21 @@ def own_loss(z, y):
 
 def test_a_loss_of_ones_own_is_refused():
     network = Network((1, 1), output="identity", loss=losses.Compiled(own_loss))
-    with pytest.raises(ValueError, match=r"Compiled\(own_loss.* has no standard errors here"):
+    with pytest.raises(ValueError, match="The loss 'own_loss' has no standard errors"):
         inference(network, [1.0, 0.0], [[0.0, 1, 2]], [0.0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "loss", ["absolute_error", "huber", losses.Quantile(0.2), losses.Compiled(own_loss)]
+)
+def test_losses_that_are_no_likelihood_have_no_evidence(loss):
+    """Here it is a number of no meaning, however the alpha was found."""
+    x = np.linspace(-1, 1, 30)
+    network = Network((1, 1), output="identity", loss=loss)
+    result = train(network, [x], x**3, solver="lm", alpha="evidence")
+    assert result.alpha > 0
+    assert np.isfinite(result.effective_parameters)
+    assert np.isnan(result.log_evidence)
 
 
 def test_what_it_takes_is_said():
@@ -248,6 +307,65 @@ def test_what_it_takes_is_said():
         inference(network, [1.0, 0.0], [[0.0, 1, 2]], [0.0, 1, 2], alpha=-1.0)
 
 
+def test_parameters_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match=r"theta must be finite, but 1 of its 2 .* theta\[1\]"):
+        inference(Network((1, 1), output="identity"), [1.0, np.nan], [[0.0, 1, 2]], [0.0, 1, 2])
+
+
+def test_models_of_other_kinds_are_refused_with_what_to_pass(tmp_path):
+    x, y = X3[:, :1], Y3
+    fitted = MLPRegressor(**LINEAR).fit(x, y)
+    engine.save(tmp_path / "model.safetensors", fitted)
+    said = {
+        r"the class MLPRegressor. Fit one first: pass MLPRegressor\(\).fit": MLPRegressor,
+        r"a Pipeline. Pass its last step, model\[-1\], with model\[:-1\].transform\(X\) and y":
+            make_pipeline(StandardScaler(), MLPRegressor(**LINEAR)).fit(x, y),
+        r"a Model. Pass model.estimator\(\), X and y; if it holds a network alone, pass "
+        "model.network, model.theta, X and Y": engine.load(tmp_path / "model.safetensors"),
+        "got a LinearRegression.$": LinearRegression(),
+    }  # fmt: skip
+    for message, model in said.items():
+        with pytest.raises(TypeError, match=message):
+            inference(model, x, y)
+
+
+def test_results_do_not_change_with_the_callers_theta():
+    found, model, theta = at_a_minimum()
+    expected = found.predict(model.X[:, :3])
+    theta[:] = 0
+    np.testing.assert_array_equal(found.predict(model.X[:, :3]), expected)
+
+
+def test_what_train_returned_brings_its_alpha():
+    network = Network((3, 1), output="identity")
+    result = train(network, X3.T, Y3, solver="lm", alpha=2.5)
+    for alpha in (None, 0.0):
+        found = inference(network, result, X3.T, Y3, alpha=alpha)
+        used = 2.5 if alpha is None else alpha
+        expected = inference(network, result.theta, X3.T, Y3, alpha=used)
+        np.testing.assert_array_equal(found.covariance, expected.covariance)
+
+
+@pytest.mark.parametrize("noise", [[1, 1.2], [0.01, 1, 10]])
+def test_outputs_of_unequal_noise_are_said_to_share_a_variance(noise):
+    random = np.random.default_rng(0)
+    Y = np.array(noise)[:, np.newaxis] * random.normal(size=(len(noise), 80))
+    network = Network((3, len(noise)), output="identity")
+    found = inference(network, train(network, X3.T, Y, solver="lm"), X3.T, Y)
+    own = [np.sum((row - found.predict(X3.T)[k]) ** 2) / (80 - 4) for k, row in enumerate(Y)]
+    assert found.residual_variance == pytest.approx(np.mean(own))
+    if len(noise) == 2:
+        assert found.notes == []
+        return
+    assert found.notes == [
+        f"One residual variance is taken for all outputs, but their own ones go from {own[0]:.3g} "
+        f"(output 1) to {own[2]:.3g} (output 3): scale the outputs to equal noise, or fit each "
+        "alone."
+    ]
+    assert "One residual variance" in found.summary()
+    assert "Observations:             240 (80 rows x 3 outputs)" in found.summary()
+
+
 def test_it_is_a_public_type_that_can_be_pickled():
     found, _, _ = at_a_minimum()
     assert type(found) is Inference
@@ -258,6 +376,7 @@ def test_it_is_a_public_type_that_can_be_pickled():
     assert repr(found).startswith("<Inference: 9 parameters, 90 observations, residual variance 0.")
 
 
+@pytest.mark.filterwarnings("ignore:log_evidence means nothing here")
 def test_same_numbers_whatever_the_number_of_samples_at_a_time(monkeypatch):
     """Blocks of samples are decomposed one after the other."""
     found, model, theta = inferred("softmax", (2, 3, 3), alpha=0.5)
@@ -308,6 +427,7 @@ def test_log_evidence_is_the_exact_one_of_a_linear_model(weights):
     )
 
 
+@pytest.mark.filterwarnings("ignore:log_evidence means nothing here")
 @pytest.mark.parametrize("kind", ["sigmoid", "poisson", "softmax", "squared error"])
 def test_log_evidence_is_laplaces_approximation(kind):
     """N6: the Gaussian integral around the minimum, from its definition."""
@@ -323,6 +443,8 @@ def test_log_evidence_is_laplaces_approximation(kind):
     weights = theta[model.R > 0]
     prior = stats.norm.logpdf(weights, 0, np.sqrt(variance / 0.5)).sum()
     matrix = (model.G(theta) + 0.5 * np.diag(model.R)) / variance
+    fixed = found.unidentified & (np.arange(theta.size) < theta.size - sizes[-1])
+    matrix = matrix[~fixed][:, ~fixed]  # a relu unit that is on for all samples
     values = np.linalg.eigvalsh(matrix)
     values = values[
         values > 1e-10 * values[-1]
@@ -400,3 +522,35 @@ def test_summary_leaves_out_what_is_not_identified():
     for number, row in enumerate(rows.values()):
         hidden = found.by_penalty[number] or found.unidentified[number]
         assert (row[1:] == ["-", "-", "-"]) == hidden
+
+
+# alpha of a fit
+
+
+def test_alpha_is_that_of_the_fit_and_not_what_was_set_later():
+    before = {"alpha": 0.5, "batch_size": 20, "solver": "adam"}
+    model = MLPRegressor(hidden_layer_sizes=(), max_iter=5, **before).fit(X3, Y3)
+    expected = inference(model._network, model._theta(), X3.T, Y3, alpha=0.5 * 80 / 20)
+    after = {"alpha": 0, "batch_size": 7, "solver": "lm"}
+    for later in (before, {"alpha": "evidence"}, after):
+        found = inference(model.set_params(**later), X3, Y3)
+        np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-12)
+    model.set_params(**before)
+    del model._penalty  # as in the estimator of a model file
+    found = inference(model, X3, Y3)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-12)
+
+
+def test_alpha_of_the_evidence_outlives_its_parameter():
+    model = MLPRegressor(**{**LINEAR, "alpha": "evidence"}).fit(X3, Y3)
+    expected = inference(model, X3, Y3).covariance
+    found = inference(model.set_params(alpha=7.0), X3, Y3)
+    np.testing.assert_array_equal(found.covariance, expected)
+
+
+def test_a_fit_by_rows_so_far_has_the_penalty_of_its_batches():
+    """partial_fit of 40 rows takes batches of 40; on 80 rows the penalty counts twice."""
+    model = MLPRegressor(hidden_layer_sizes=(), alpha=0.5).partial_fit(X3[:40], Y3[:40])
+    model.partial_fit(X3[40:], Y3[40:])
+    expected = inference(model._network, model._theta(), X3.T, Y3, alpha=1.0)
+    np.testing.assert_allclose(inference(model, X3, Y3).covariance, expected.covariance, rtol=1e-12)
