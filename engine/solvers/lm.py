@@ -4,14 +4,14 @@
     N2         g = sum_i s_i J_i^T dz_i + alpha R theta       R: 1 for weights, 0 for biases
     N3 to N5   the step, and what becomes of it               damped_step.py
 
-With the exact Jacobian of squared error this is
-Levenberg-Marquardt, and with the other costs a generalised Gauss-Newton method. As long as the
-quadratic model is right, steps are tried without damping: a linear problem is solved by the first
-one. If the solver can go no further, it takes up to two undamped steps more, as long as the
-cost does not rise: near the minimum they double the number of correct digits.
+With the exact Jacobian of squared error this is Levenberg-Marquardt, and with the other costs a
+generalised Gauss-Newton method. As long as the quadratic model is right, steps are tried without
+damping: a linear problem is solved by the first one. If the solver can go no further, it takes up
+to two undamped steps more, as long as the cost does not rise: near the minimum they double the
+number of correct digits.
 
 If there are fewer residuals than parameters, G is singular, and the step is found from a smaller
-system, one row for each residual (`propose_dual`).
+system, one row for each residual (`find_step_dual`).
 
 An iteration is an accepted step. One compiled call makes many of them, if one thread can take all
 samples at once; else each sum over samples is a call of its own. Both decide by the same functions.
