@@ -107,6 +107,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _stratifies(self) -> bool:
         """Whether the split for early stopping keeps the shares of the classes."""
 
+    def _start_near(self, samples: Samples | DistributedSamples) -> None:
+        """Move the initial parameters of a new fit to where its targets are, if the loss asks."""
+
     @abstractmethod
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         """Findings on the predictions for training rows."""
@@ -291,6 +294,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 update_bar=bar.update,
             )
             samples = rows.samples(self._dtype)
+            if first:
+                self._start_near(samples)
             widened = rows.X.dtype == np.float32 and self._dtype == np.float64
             to_say = self._train(samples, watch, incremental, keeper, widened)
         if tasks is not None:

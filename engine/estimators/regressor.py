@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
@@ -12,16 +13,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
 from engine.boundary.samples import outside
-from engine.equations.losses import COMPILED, LOSSES, POISSON, SQUARED_ERROR
+from engine.equations.losses import COMPILED, GAMMA, LOSSES, POISSON, SQUARED_ERROR, TWEEDIE
 from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
 from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron, with_function
 from engine.estimators.findings import Finding
 from engine.estimators.input_validation import Rows, validated, validated_weights
-from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
+from engine.estimators.prediction_diagnosis import (
+    is_off_scale,
+    unscaled_targets,
+    worse_than_the_mean,
+)
 from engine.estimators.predictor import RowRegressor
 from engine.losses import Loss
+from engine.sums.chunks import DistributedSamples, target_sums, total_weight
 from engine.sums.objective import Objective
+from engine.sums.samples import Samples
 
 # The losses of a regressor that have a name; the others are for probabilities, or lack a number.
 LOSSES_OF_NUMBERS = [
@@ -29,6 +36,8 @@ LOSSES_OF_NUMBERS = [
     for loss in LOSSES.values()
     if loss.high > 1 and loss.code != COMPILED and (loss.parameter is not None or not loss.number)
 ]
+# Losses whose fits begin near the mean of the targets. Poisson fits begin as scikit-learn's.
+STARTED_AT_MEAN = (GAMMA, TWEEDIE)
 SCORED_BY_R2 = (SQUARED_ERROR, POISSON)  # as in scikit-learn
 
 
@@ -79,7 +88,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         that is read from a disk (docs/larger-than-memory.md).
     random_state : int, RandomState or None, default=None
         For the initial parameters, the split for early stopping, and the shuffles. They draw the
-        same numbers as scikit-learn.
+        same numbers as scikit-learn. With the losses "gamma" and `Tweedie`, which it does not have,
+        a new fit begins with the logarithm of the mean of y as the intercepts of the output.
     tol : float, default=1e-4
         "adam", "sgd" and "gd" stop, or divide an adaptive rate, when the training loss (with early
         stopping the score) has not improved by it for more than `n_iter_no_change` epochs in a row;
@@ -410,11 +420,22 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         n_outputs = rows.n_outputs or rows.targets.shape[1]
         return n_outputs, UNITS[self._chosen_loss.output].sklearn
 
+    def _start_near(self, samples: Samples | DistributedSamples) -> None:
+        if self._network.loss.row.code not in STARTED_AT_MEAN:
+            return
+        with np.errstate(all="ignore"):
+            start = np.log(target_sums(samples) / total_weight(samples))
+        usable = np.isfinite(start)  # not if all targets are 0
+        self.intercepts_[-1][usable] = start[usable]
+
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         loss = self._network.loss
-        if self.out_activation_ != "identity" or loss.row.code == COMPILED:
-            return []  # it learns the logarithm of the mean, never large, or what is not known
+        if loss.row.code == COMPILED:
+            return []  # what it is at best is not known
         X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
+        if loss.output == "exp":
+            predicted = self._outputs_of(X)
+            return worse_than_the_mean(targets, predicted, weights, loss, self.solver)
         if not is_off_scale(targets, weights):
             return []  # before the predictions are computed
         other = None if loss.row.code == SQUARED_ERROR else loss
