@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary import settings
+from engine.boundary.own_losses import wrong_derivative
 from engine.equations.losses import COMPILED, LOSSES, KernelLoss
 from engine.equations.losses import Loss as Row
 from engine.equations.own_loss import (
@@ -109,6 +110,10 @@ class Loss:
 
     def require_function(self) -> None:
         """ValueError if the loss is known by its name alone."""
+
+    def wrong_derivative(self, targets: NDArray[Any]) -> str:
+        """A message if a function of the user's own is far from right for targets; else empty."""
+        return ""
 
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
         """What kernels take, for so many output units; `width` smooths a kink."""
@@ -356,6 +361,9 @@ class Compiled(Loss):
     def has_curvature(self) -> bool:
         """Whether the function returns h as well."""
         return self._loops.has_curvature
+
+    def wrong_derivative(self, targets: NDArray[Any]) -> str:
+        return wrong_derivative(self.for_kernels(1), self.name, self._output, targets)
 
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
         return self._loops.for_kernels(n_outputs)

@@ -277,6 +277,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         keeper: Keeper | None,
     ) -> outcomes.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
+        if message := network.loss.wrong_derivative(rows.targets):
+            warnings.warn(message, UserWarning, stacklevel=6)  # at the line that called fit
         dtype = self._dtype_to_train(rows, first)
         if first:
             self._begin(network, dtype)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -266,6 +267,8 @@ def train(
             held_out,
         )
 
+    if samples.Y is not None and (message := net.loss.wrong_derivative(samples.Y)):
+        warnings.warn(message, UserWarning, stacklevel=2)
     with (
         kept(checkpoint, identity, max_iter, row.ends) as keeper,
         one_blas_thread() if row.uses_blas or chosen is NUMPY else nullcontext(),
