@@ -26,6 +26,7 @@ from numba.core.dispatcher import Dispatcher
 from engine.compiler.pointers import C_FUNCTION
 from engine.compiler.user_functions import (
     ADVICE,
+    IMPORTING,
     UnusableLoss,
     compiled_loops,
     refuse,
@@ -136,7 +137,12 @@ def interpreted(function: Callable[..., Any]) -> LossFunctions:
     """The same without a compiler: loops in Python, called the same way."""
     name = function.__name__
     names = {found.opname for found in instructions(function.__code__)}
-    refuse(name, not names.isdisjoint(ALLOCATING), RAISING in names)
+    refuse(
+        name,
+        allocates=not names.isdisjoint(ALLOCATING),
+        raises=RAISING in names,
+        imports=IMPORTING in names,
+    )
     result = tried(function, name)
     numbers = int | float | np.integer | np.floating
     is_right = isinstance(result, tuple) and len(result) in (2, 3)
