@@ -249,7 +249,7 @@ def worse_than_the_mean(
     []
     >>> found = worse_than_the_mean(price, 0.1 * price, None, Loss("gamma"), "adam")
     >>> print(found[0].fact)
-    The predictions for training rows are worse than the mean of y, 633: D^2 is -337.
+    The predictions for training rows are worse than the mean of y, 633: D^2 is -352.
     """
     s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
     y, p = targets.astype(np.float64), predicted.astype(np.float64)
