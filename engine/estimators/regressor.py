@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Hidden, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.boundary.samples import outside
+from engine.boundary.samples import ADVICE_FOR_ZEROS, outside
 from engine.equations.losses import COMPILED, GAMMA, LOSSES, POISSON, SQUARED_ERROR, TWEEDIE
 from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
@@ -25,16 +25,14 @@ from engine.estimators.prediction_diagnosis import (
     worse_than_the_mean,
 )
 from engine.estimators.predictor import RowRegressor
-from engine.losses import Loss
+from engine.losses import Loss, needs_only_a_name
 from engine.sums.chunks import DistributedSamples, target_sums, total_weight
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 
 # The losses of a regressor that have a name; the others are for probabilities, or lack a number.
 LOSSES_OF_NUMBERS = [
-    loss.name
-    for loss in LOSSES.values()
-    if loss.high > 1 and loss.code != COMPILED and (loss.parameter is not None or not loss.number)
+    loss.name for loss in LOSSES.values() if loss.high > 1 and needs_only_a_name(loss)
 ]
 # Losses whose fits begin near the mean of the targets. Poisson fits begin as scikit-learn's.
 STARTED_AT_MEAN = (GAMMA, TWEEDIE)
@@ -200,7 +198,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions(set(LOSSES_OF_NUMBERS)), Loss],
+        # The names of other losses are refused by `Loss`, which says what to pass.
+        "loss": [StrOptions(set(LOSSES_OF_NUMBERS)), Loss, Hidden(StrOptions(set(LOSSES)))],
     }
 
     def __init__(
@@ -391,8 +390,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         y = y.reshape(len(y), -1)
         if outside(y, loss.row):
             wanted = "that is not negative" if loss.row.low_included else f"above {loss.row.low:g}"
+            advice = ADVICE_FOR_ZEROS if y.min() == 0 else ""
             raise ValueError(
-                f"loss={loss.name!r} needs y {wanted}; its smallest entry is {y.min():g}."
+                f"loss={loss.name!r} needs y {wanted}; its smallest entry is {y.min():g}.{advice}"
             )
         if loss.n_outputs is not None and y.shape[1] > 1:
             raise ValueError(

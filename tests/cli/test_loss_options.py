@@ -137,8 +137,18 @@ def test_what_a_model_file_says_of_constants_is_checked(done, table, tmp_path):
         ("--target price --delta 1", "--delta goes with --loss huber: add that"),
         ("--target price --power 1.5 --loss gamma", "--power goes with --loss tweedie"),
         ("--target price --quantile 0.5", "--quantile goes with --loss quantile"),
-        ("--target price --loss quantile --quantile 0.9,0.1", "--quantile must be numbers"),
-        ("--target price --loss quantile --quantile half", "--quantile must be numbers"),
+        (
+            "--target price --loss quantile --quantile 0.9,0.1",
+            "--quantile must be a number, or several that rise from one to the next, such as 0.1",
+        ),
+        (
+            "--target price --loss quantile --quantile 0.5,1",
+            "--quantile must be above 0 and below 1; got 1",
+        ),
+        (
+            "--target price --loss quantile --quantile half",
+            "--quantile must be numbers, joined by ','; got 'half'",
+        ),
         ("--target name --loss gamma", "--loss is for numbers, and 'name' is learnt as classes"),
         ("--target price --loss cubic", "'cubic' is not one of 'squared_error'"),
     ],

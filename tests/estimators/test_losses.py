@@ -145,8 +145,18 @@ def test_scikit_learn_is_told_which_losses_need_positive_targets():
 
 
 def test_an_unknown_loss_names_those_that_exist():
-    with pytest.raises(ValueError, match=r"absolute_error.*engine\.losses\.Loss.*Got 'tweedie'"):
-        MLPRegressor("tweedie").fit(X, Y)
+    with pytest.raises(ValueError, match=r"absolute_error.*engine\.losses\.Loss.*Got 'mse'") as one:
+        MLPRegressor("mse").fit(X, Y)
+    for name in ("tweedie", "cross_entropy", "compiled"):
+        assert name not in str(one.value)
+    for name in ("tweedie", "compiled"):
+        with pytest.raises(ValueError, match="engine") as of_estimator:
+            MLPRegressor(name).fit(X, Y)
+        with pytest.raises(ValueError, match="engine") as of_loss:
+            losses.Loss(name)
+        assert str(of_estimator.value) == str(of_loss.value)
+    with pytest.raises(ValueError, match="MLPClassifier"):
+        MLPRegressor("cross_entropy").fit(X, Y)
     with pytest.raises(ValueError, match="MLPClassifier"):
         MLPRegressor(losses.Loss("cross_entropy")).fit(X, Y)
 
@@ -154,7 +164,12 @@ def test_an_unknown_loss_names_those_that_exist():
 @pytest.mark.parametrize(
     ("loss", "y", "said"),
     [
-        ("gamma", Y - Y.min(), "loss='gamma' needs y above 0; its smallest entry is 0"),
+        (
+            "gamma",
+            Y - Y.min(),
+            "loss='gamma' needs y above 0; its smallest entry is 0. If 0 is a target, choose the loss",
+        ),
+        ("gamma", -Y, r"smallest entry is -[\d.]+\.$"),
         (losses.Tweedie(1.5), Y - 9, "loss='tweedie' needs y that is not negative"),
         ("poisson", Y - 9, "loss='poisson' needs y that is not negative"),
         (SEVERAL, np.column_stack([Y, Y]), "3 quantiles needs y of one column; y has 2"),
