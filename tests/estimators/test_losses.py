@@ -167,7 +167,7 @@ def test_an_unknown_loss_names_those_that_exist():
         (
             "gamma",
             Y - Y.min(),
-            "loss='gamma' needs y above 0; its smallest entry is 0. If 0 is a target, choose the loss",
+            "loss='gamma' needs y above 0; its smallest entry is 0. If 0 is a target, choose",
         ),
         ("gamma", -Y, r"smallest entry is -[\d.]+\.$"),
         (losses.Tweedie(1.5), Y - 9, "loss='tweedie' needs y that is not negative"),
