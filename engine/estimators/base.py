@@ -159,7 +159,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             If `max_iter`, or `max_time`, ended the fit.
         engine.TrainingWarning
             If inputs or the target are not scaled, units saturated or dead, the rate too high, a
-            class is never found, or a score is taken from very few rows.
+            class is never found, predictions of a positive target are worse than its mean, or a
+            score is taken from very few rows.
+        UserWarning
+            If the derivative of a `losses.Compiled` is far from that of its cost.
         """
         self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
