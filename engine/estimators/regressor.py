@@ -55,6 +55,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         `losses.Quantile(level)`, `losses.Tweedie(power)` for y >= 0 (L10), or
         `losses.Compiled(function)`, a function of your own (L15). With
         `losses.Quantile([0.1, 0.5, 0.9])`, y has one column, and predictions one for each level.
+        With "gamma" and `Tweedie`, which scikit-learn does not have, a new fit (or the first
+        `partial_fit`) begins with the logarithm of the mean of y as the intercepts of the output.
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; () for none.
     activation : str or sequence of str, default="relu"
@@ -87,8 +89,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         that is read from a disk (docs/larger-than-memory.md).
     random_state : int, RandomState or None, default=None
         For the initial parameters, the split for early stopping, and the shuffles. They draw the
-        same numbers as scikit-learn. With the losses "gamma" and `Tweedie`, which it does not have,
-        a new fit begins with the logarithm of the mean of y as the intercepts of the output.
+        same numbers as scikit-learn.
     tol : float, default=1e-4
         "adam", "sgd" and "gd" stop, or divide an adaptive rate, when the training loss (with early
         stopping the score) has not improved by it for more than `n_iter_no_change` epochs in a row;
