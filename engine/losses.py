@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary import settings
+from engine.boundary.own_losses import wrong_derivative
 from engine.equations.losses import COMPILED, LOSSES, KernelLoss
 from engine.equations.losses import Loss as Row
 from engine.equations.own_loss import (
@@ -45,15 +46,30 @@ class Loss:
     ----------
     name : str
     numbers : tuple of float
-        What the loss is given beside its name: delta, levels or power.
+        The numbers of the loss: delta, levels or power.
+
+    Raises
+    ------
+    ValueError
+        For another name, and for "tweedie", which needs a number.
+
+    Examples
+    --------
+    >>> from engine import Network, losses
+    >>> losses.Loss("huber").numbers
+    (1.0,)
+    >>> Network((1, 1), output="exp", loss=losses.Loss("gamma"))
+    <Network 1-1: exp output, Loss('gamma'), 2 parameters>
     """
 
     def __init__(self, name: str) -> None:
-        row = LOSSES.get(name)
+        row = LOSSES.get(name) if isinstance(name, str) else None
         if row is None or row.code == COMPILED:
-            names = [loss.name for loss in LOSSES.values() if not _has_no_default(loss)]
-            raise ValueError(f"A loss must be {settings.listed(names)}; got {name!r}.")
-        if _has_no_default(row):
+            names = settings.listed(one.name for one in LOSSES.values() if needs_only_a_name(one))
+            own = " For a function of your own, pass engine.losses.Compiled(function)."
+            advice = "" if row is None else own
+            raise ValueError(f"A loss must be {names}; got {name!r}.{advice}")
+        if not needs_only_a_name(row):
             raise ValueError(
                 f"The loss {name!r} has no default for its {row.number}: pass "
                 f"engine.losses.{name.capitalize()}({row.number})."
@@ -110,6 +126,10 @@ class Loss:
     def require_function(self) -> None:
         """ValueError if the loss is known by its name alone."""
 
+    def wrong_derivative(self, targets: NDArray[Any]) -> str:
+        """A message if a function of the user's own is far from right for targets; else empty."""
+        return ""
+
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
         """What kernels take, for so many output units; `width` smooths a kink."""
         numbers = np.array(self._numbers or (0.0,), np.float64)
@@ -137,20 +157,27 @@ class Loss:
         return self
 
 
-def _has_no_default(row: Row) -> bool:
-    return bool(row.number) and row.parameter is None
+def needs_only_a_name(row: Row) -> bool:
+    """Whether the name of a loss says all: it has no function, and no number without a default."""
+    return row.code != COMPILED and (row.parameter is not None or not row.number)
+
+
+def _shown(number: float) -> str:
+    """A number as short as it can be, with all of its digits."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 class Huber(Loss):
     """Half the squared error up to delta, and the absolute error beyond (L8).
 
-    Outliers pull less than by the squared error, and small errors count as with it. For targets of
-    variance 1.
+    Outliers pull less than by the squared error, and small errors count as with it. Scale targets
+    to variance 1 first.
 
     Parameters
     ----------
     delta : float
-        The error from which on it grows linearly, above 0, in units of the target.
+        Above this error the loss grows linearly; above 0, in units of the target.
 
     Notes
     -----
@@ -171,11 +198,11 @@ class Huber(Loss):
 
     @property
     def delta(self) -> float:
-        """The error from which on it grows linearly."""
+        """Above this error the loss grows linearly."""
         return self._numbers[0]
 
     def __repr__(self) -> str:
-        return f"Huber(delta={self.delta:g})"
+        return f"Huber(delta={_shown(self.delta)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.delta,)
@@ -208,13 +235,14 @@ class Quantile(Loss):
 
     def __init__(self, level: float | Sequence[float] | NDArray[Any] = 0.5) -> None:
         super().__init__("quantile")
-        several = isinstance(level, Sequence | np.ndarray) and not isinstance(level, str)
+        is_sequence = isinstance(level, Sequence | np.ndarray) and not isinstance(level, str)
+        several = is_sequence and np.ndim(level) > 0
         given: Any = level if several else [level]
         levels = tuple(settings.number_between("level", one, 0, 1) for one in given)
         if not levels or not all(one < other for one, other in pairwise(levels)):
             raise ValueError(
                 "level must be a number, or several that rise from one to the next, such as "
-                f"[0.1, 0.5, 0.9]; got {level!r}."
+                f"0.1, 0.5 and 0.9; got {level!r}."
             )
         self._numbers = levels
         self._several = several
@@ -279,7 +307,7 @@ class Tweedie(Loss):
         return self._numbers[0]
 
     def __repr__(self) -> str:
-        return f"Tweedie({self.power:g})"
+        return f"Tweedie({_shown(self.power)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.power,)
@@ -292,9 +320,10 @@ class Compiled(Loss):
     ----------
     function : callable
         Of two numbers (z, y): the pre-activation of an output unit, and its target. It returns two
-        numbers, the cost of this unit and its derivative by z; or three, the third of them h, the
-        second derivative by z or a positive number in its place. solver="lm" needs h. Numbers are
-        float32 or float64, as the data. The function may use arithmetic, `if`, `math`, and
+        numbers, the cost of this unit and its derivative by z; or a third number h, which
+        solver="lm" needs: the second derivative by z where that is positive everywhere, or else a
+        positive number in its place, such as derivative / error. Numbers are float32 or float64,
+        as the data. The function may use arithmetic, `if`, `math`, and
         functions that `numba.njit` has decorated; it needs no decorator itself. It may not
         allocate, or raise. What it uses of other variables is taken as it is when the loss is
         made.
@@ -312,9 +341,10 @@ class Compiled(Loss):
     Notes
     -----
     It is compiled once, in about half a second, as a loop over a block of samples, which the
-    kernels call by its address. The kernels are not compiled anew. `engine.verify` checks the
-    derivative by differences. A model file holds the name of the function, not the function: the
-    model predicts, and can be trained on after `set_params(loss=...)`.
+    kernels call by its address. The kernels are not compiled anew. Training warns of a derivative
+    that is far from that of the cost; `engine.verify` checks it and h closely. A model file holds
+    the name of the function, not the function: the model predicts, and can be trained on after
+    `set_params(loss=...)`.
 
     Examples
     --------
@@ -356,6 +386,9 @@ class Compiled(Loss):
     def has_curvature(self) -> bool:
         """Whether the function returns h as well."""
         return self._loops.has_curvature
+
+    def wrong_derivative(self, targets: NDArray[Any]) -> str:
+        return wrong_derivative(self.for_kernels(1), self.name, self._output, targets)
 
     def for_kernels(self, n_outputs: int, width: float = 0.0) -> KernelLoss:
         return self._loops.for_kernels(n_outputs)
@@ -493,9 +526,12 @@ def chosen(loss: Any, output: str) -> Loss:
             f"loss must be a name or one of engine.losses; got {type(loss).__name__}.{advice}"
         )
     if output not in loss.units:
+        advice = "Choose another output or another loss."
+        if output in loss.row.units:  # of a function, for any of these
+            advice = f"Pass losses.Compiled({loss.name}, output={output!r})."
         raise ValueError(
             f"The loss {loss!r} goes with {settings.listed(loss.units)} output units; this network "
-            f"has {output} output units. Choose another output or another loss."
+            f"has {output} output units. {advice}"
         )
     return loss
 
@@ -505,7 +541,7 @@ def _named(name: str, output: str) -> Loss:
     rows = [row for row in LOSSES.values() if output in row.units and row.code != COMPILED]
     if name in (row.name for row in rows):
         return Loss(name)
-    known = settings.listed(row.name for row in rows if not _has_no_default(row))
+    known = settings.listed(row.name for row in rows if needs_only_a_name(row))
     advice, other = "", LOSSES.get(name)
     if other is not None and other.code != COMPILED:
         advice = f" {name!r} goes with {settings.listed(other.units)} output units."

@@ -48,9 +48,9 @@ def compiled_forward(model: Any, theta: ArrayLike | None = None) -> Callable[...
 
     Notes
     -----
-    **Errors of forward.** Arrays of another dtype are refused when a caller is compiled, with
-    numba's TypingError; other lengths raise ValueError in the call. Entries are not checked: a NaN
-    in x makes all outputs NaN.
+    **Errors of forward.** Anything but arrays of that dtype raises TypeError in a call from Python,
+    and numba's TypingError when a caller is compiled; other lengths raise ValueError in the call.
+    Entries are not checked: a NaN in x makes all outputs NaN.
 
     **Cost.** sum_l n_l n_{l-1} multiply-adds; docs/compiled-code.md has times. The first call
     compiles, for about a second; a network of other sizes, or other parameters, is compiled again.

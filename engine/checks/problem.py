@@ -81,6 +81,7 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
         rows = rows._replace(X=rows.X.tocsr())
     copy._draws = Draws(copy.random_state)
     copy._begin(network, dtype)
+    copy._start_near(rows.samples(dtype))
     points = {INITIAL: copy._theta()}
     if fitted:
         points[FITTED] = estimator._theta()

@@ -5,10 +5,19 @@ import textwrap
 from dataclasses import dataclass, field
 from io import StringIO
 
-GRADIENT, BACKENDS, THREADS = "gradient", "backends", "threads"
+OWN_LOSS, GRADIENT, BACKENDS, THREADS = "own loss", "gradient", "backends", "threads"
+SECOND_RESULT, THIRD_RESULT = "second result", "third result"
 
 WIDTH = 80
+# What to do about the results of a function of the user's own.
+ADVICE = {
+    SECOND_RESULT: "The second result of {!r} is not the derivative of its first by z: correct the "
+    "function",
+    THIRD_RESULT: "The third result of {!r} must be finite and not negative: return the second "
+    "derivative by z only where that is positive, else a positive number in its place",
+}
 TITLES = {
+    OWN_LOSS: "Your own loss against measured slopes of it",
     GRADIENT: "Gradient against measured slopes of the loss",
     BACKENDS: "Three implementations against each other",
     THREADS: "One thread against several",
@@ -22,12 +31,12 @@ class Check:
     Attributes
     ----------
     name : str
-        "gradient", "backends" or "threads".
+        "gradient", "backends" or "threads"; "own loss" for a `losses.Compiled`.
     at : str
         At which parameters: "initial values" or "fitted values"; or "training".
     what : str
         What was compared: "loss", "gradient", "loss and gradient", "activations" of the output, or
-        "coefficients".
+        "coefficients"; "second result" or "third result" of a function.
     deviation, tolerance : float
         Of the place that came closest to its tolerance, or exceeded it most. Tolerances differ
         from place to place, so another place may deviate more. NaN where there was nothing to
@@ -81,12 +90,15 @@ class Verification:
         What a reader should know: what was left out, and why.
     seconds : float
         What it took.
+    own_loss : str
+        The name of the function of a `losses.Compiled`; else empty.
     """
 
     model: str
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+    own_loss: str = ""
 
     @property
     def ok(self) -> bool:
@@ -168,7 +180,11 @@ def conclusion(verification: Verification) -> list[str]:
                 "and variance 1 (StandardScaler)."
             )
         )
-    if any(check.deviation == check.deviation for check in failed):
+    of_loss = {check.what for check in failed if check.name == OWN_LOSS}
+    lines += [wrapped(f"{ADVICE[what]}.".format(verification.own_loss)) for what in sorted(of_loss)]
+    excused = (OWN_LOSS, GRADIENT) if SECOND_RESULT in of_loss else (OWN_LOSS,)
+    ours = [check for check in failed if check.name not in excused]
+    if any(check.deviation == check.deviation for check in ours):
         lines.append(
             wrapped(
                 "Do not trust this model's numbers here. Please report it, with this text and that "

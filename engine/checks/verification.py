@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.checks.backends import BackendsCheck, check_backends
 from engine.checks.gradient import GradientCheck, check_gradient
+from engine.checks.own_loss import check_own_loss
 from engine.checks.problem import CheckProblem, problem_of
 from engine.checks.report import Verification
 from engine.checks.threads import BATCH, ThreadsCheck, check_threads
@@ -28,6 +29,9 @@ def verify(
       of the output, in the dtype of the estimator;
     - one thread against two, and against as many as the machine has: loss, gradient and the
       coefficients after three epochs of training, which must have the same bits.
+
+    Of a `losses.Compiled`, the results of your function are checked as well: the derivative against
+    differences of the cost, and h, if it returns one, which must be finite and not negative.
 
     Parameters
     ----------
@@ -78,10 +82,12 @@ def verify(
     start = time.perf_counter()
     with numpy_generator_kept(), one_blas_thread():
         problem = problem_of(estimator, X, y, sample_weight)
+        own_loss = {at: check_own_loss(problem, at) for at in problem.points}
         gradients = {at: check_gradient(problem, at) for at in problem.points}
         agreements = {at: check_backends(problem, at) for at in problem.points}
         threads = check_threads(problem)
-    checks = [compared.check for compared in gradients.values()]
+    checks = [check for of_loss in own_loss.values() for check in of_loss]
+    checks += [compared.check for compared in gradients.values()]
     checks += [check for agreement in agreements.values() for check in agreement.checks]
     notes = [
         *on_gradient(problem, gradients),
@@ -93,6 +99,7 @@ def verify(
         checks=(*checks, *threads.checks),
         notes=tuple(notes),
         seconds=time.perf_counter() - start,
+        own_loss=problem.network.loss.name if any(own_loss.values()) else "",
     )
     if print_report:
         print(found)

@@ -154,6 +154,7 @@ OPTIONS = {
     "loss": "--loss",
     "delta": "--delta",
     "power": "--power",
+    "level": "--quantile",
 }
 # Other things in which a checkpoint or a converted table may differ.
 PARTS = {

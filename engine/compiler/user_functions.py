@@ -11,7 +11,7 @@ from typing import Any
 import numba
 from numba import types
 from numba.core import config
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
 from engine.compiler.jit import FASTMATH
 
@@ -19,6 +19,7 @@ from engine.compiler.jit import FASTMATH
 OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy"}
 # What LLVM's optimised instructions hold if there is a way to allocate, or to raise an exception.
 ALLOCATES = re.compile(r"call [^\n]*@NRT_(Allocate|MemInfo_(alloc|new|varsize))")
+IMPORTING = "IMPORT_NAME"  # an instruction of Python's
 RAISES = re.compile(r"store [^\n]*ptr %excinfo")
 ADVICE = "Use numbers, if, functions of math, and functions that numba.njit has decorated."
 
@@ -45,14 +46,15 @@ def compiled_loops(
         try:
             n_results = number_of_results(one_unit, dtype, name)
             loop = numba.cfunc(signature, **OPTIONS)(loop_over(one_unit, n_results))
-        except NumbaError as error:
+        except (NumbaError, UnsupportedBytecodeError) as error:
+            refuse(name, imports=IMPORTING in str(error))
             raise UnusableLoss(
                 f"Numba cannot compile the loss {name!r}: {first_line(error)} {ADVICE}"
             ) from error
         llvm = loop.inspect_llvm()
         # With NUMBA_BOUNDSCHECK=1 each loop may raise, for an index out of bounds.
         raises = RAISES.search(llvm) is not None and not config.BOUNDSCHECK
-        refuse(name, ALLOCATES.search(llvm) is not None, raises)
+        refuse(name, allocates=ALLOCATES.search(llvm) is not None, raises=raises)
         loops[dtype.name] = loop
     return loops, n_results
 
@@ -61,6 +63,8 @@ def number_of_results(one_unit: Any, dtype: Any, name: str) -> int:
     """2 or 3: what the function returns for numbers of that type."""
     one_unit.compile((dtype, dtype))
     result = one_unit.overloads[(dtype, dtype)].signature.return_type
+    if isinstance(result, types.Optional):
+        raise UnusableLoss(wrong_result(name, "nothing on some path"))
     parts = list(result) if isinstance(result, types.BaseTuple) else []
     real = types.Integer | types.Float
     if len(parts) not in (2, 3) or not all(isinstance(one, real) for one in parts):
@@ -78,7 +82,7 @@ def wrong_result(name: str, result: str) -> str:
 
 def first_line(error: Exception) -> str:
     """The part of Numba's message that says what is wrong."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = re.sub(r"\x1b\[[0-9;]*m|\.? Raised from .*", "", str(error))
     lines = [line.lstrip(" >").rstrip() for line in text.splitlines() if line.strip()]
     found = [line for line in lines if not line.startswith(("Failed in", "During", "File"))]
     first, *rest = found or [type(error).__name__]
@@ -87,8 +91,14 @@ def first_line(error: Exception) -> str:
     return first.rstrip(".") + "."
 
 
-def refuse(name: str, allocates: bool, raises: bool) -> None:
-    """Raise UnusableLoss, and say what to do, if one of both is so."""
+def refuse(
+    name: str, *, allocates: bool = False, raises: bool = False, imports: bool = False
+) -> None:
+    """Raise UnusableLoss, and say what to do, if one of these is so."""
+    if imports:
+        raise UnusableLoss(
+            f"The loss {name!r} imports a module. Import modules outside of the function."
+        )
     if allocates:
         raise UnusableLoss(
             f"The loss {name!r} allocates memory for each sample, as lists and arrays do. Use "

@@ -40,6 +40,7 @@ class RemoteSamples:
         measures.sort(key=lambda measure: measure.number)
         self.total_weight: float = sum(measure.weight for measure in measures)
         self.n_counted: int = sum(measure.n_counted for measure in measures)
+        self.target_sums: NDArray[np.float64] = sum(measure.targets for measure in measures)
 
     def threads(self, asked: int | None) -> Threads:
         number, n_workers = self._chunks.n_threads, self._chunks.n_workers

@@ -20,7 +20,14 @@ from engine.estimators.input_validation import samples_of
 from engine.estimators.labels import Labels
 from engine.sums.blas import limit_own_thread, one_blas_thread
 from engine.sums.blocks import FORWARD
-from engine.sums.chunks import IN_ORDER, Total, n_counted, numbers_summed, weight_of_chunk
+from engine.sums.chunks import (
+    IN_ORDER,
+    Total,
+    n_counted,
+    numbers_summed,
+    target_sums_of_chunk,
+    weight_of_chunk,
+)
 from engine.sums.samples import Layers, Samples, columns_of
 from engine.sums.thread_team import ThreadTeam
 from engine.sums.workers import Worker, new_worker
@@ -95,13 +102,14 @@ def build(
         raise ValueError(f"In rows {first} to {last}, counted from the first: {error}") from None
 
 
-class ChunkWeights(NamedTuple):
-    """What the client needs to know of a chunk: the sum and the largest of its weights."""
+class ChunkTotals(NamedTuple):
+    """What the client needs to know of a chunk: sums, and the largest of its weights."""
 
     number: int
     weight: float
     largest: float
     n_counted: int  # samples of positive weight
+    targets: NDArray[np.float64]  # sum_i s_i y_i of each output; none for class codes
 
 
 class Answer(NamedTuple):
@@ -146,14 +154,15 @@ class WorkerChunks:
         self._workers: list[Worker] = []
         self._are_for: Any = None
 
-    def measures(self) -> list[ChunkWeights]:
-        """The weights of each chunk."""
+    def measures(self) -> list[ChunkTotals]:
+        """The sums of each chunk."""
         found = []
         for number, _, samples in self.chunks:
             weights = samples.weights
             weight = float(samples.n_samples) if weights is None else weight_of_chunk(weights)
             largest = 1.0 if weights is None else float(weights.max())
-            found.append(ChunkWeights(number, weight, largest, n_counted(samples)))
+            targets = target_sums_of_chunk(samples, 0, samples.n_samples)
+            found.append(ChunkTotals(number, weight, largest, n_counted(samples), targets))
         return found
 
     def identities(self) -> list[tuple[int, list[Identity | None]]]:

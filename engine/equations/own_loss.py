@@ -26,6 +26,7 @@ from numba.core.dispatcher import Dispatcher
 from engine.compiler.pointers import C_FUNCTION
 from engine.compiler.user_functions import (
     ADVICE,
+    IMPORTING,
     UnusableLoss,
     compiled_loops,
     refuse,
@@ -101,33 +102,22 @@ def compiled(function: Callable[..., Any]) -> LossFunctions:
 
 def loop_over(one_unit: Any, n_results: int) -> Callable[..., None]:
     """The loop over a block of samples, for Numba to compile. Without a third result h is NaN."""
-    if n_results == 2:
+    has_curvature = n_results == 3  # known to the compiler, which leaves the other branch out
 
-        def loop(task, z_at, y_at, out_at, m):
-            z, y, out = carray(z_at, m), carray(y_at, m), carray(out_at, m)
-            if task == VALUE:
-                for i in range(m):
-                    out[i] = one_unit(z[i], y[i])[0]  # L15
-            elif task == SLOPE:
-                for i in range(m):
-                    out[i] = one_unit(z[i], y[i])[1]  # L15
-            else:
-                for i in range(m):
-                    out[i] = np.nan
-
-    else:
-
-        def loop(task, z_at, y_at, out_at, m):
-            z, y, out = carray(z_at, m), carray(y_at, m), carray(out_at, m)
-            if task == VALUE:
-                for i in range(m):
-                    out[i] = one_unit(z[i], y[i])[0]  # L15
-            elif task == SLOPE:
-                for i in range(m):
-                    out[i] = one_unit(z[i], y[i])[1]  # L15
-            else:
-                for i in range(m):
-                    out[i] = one_unit(z[i], y[i])[2]  # L15
+    def loop(task, z_at, y_at, out_at, m):
+        z, y, out = carray(z_at, m), carray(y_at, m), carray(out_at, m)
+        if task == VALUE:
+            for i in range(m):
+                out[i] = one_unit(z[i], y[i])[0]  # L15
+        elif task == SLOPE:
+            for i in range(m):
+                out[i] = one_unit(z[i], y[i])[1]  # L15
+        elif has_curvature:
+            for i in range(m):
+                out[i] = one_unit(z[i], y[i])[2]  # L15
+        else:
+            for i in range(m):
+                out[i] = np.nan
 
     return loop
 
@@ -136,7 +126,12 @@ def interpreted(function: Callable[..., Any]) -> LossFunctions:
     """The same without a compiler: loops in Python, called the same way."""
     name = function.__name__
     names = {found.opname for found in instructions(function.__code__)}
-    refuse(name, not names.isdisjoint(ALLOCATING), RAISING in names)
+    refuse(
+        name,
+        allocates=not names.isdisjoint(ALLOCATING),
+        raises=RAISING in names,
+        imports=IMPORTING in names,
+    )
     result = tried(function, name)
     numbers = int | float | np.integer | np.floating
     is_right = isinstance(result, tuple) and len(result) in (2, 3)

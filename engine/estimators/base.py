@@ -108,6 +108,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _stratifies(self) -> bool:
         """Whether the split for early stopping keeps the shares of the classes."""
 
+    def _start_near(self, samples: Samples | DistributedSamples) -> None:
+        """Move the initial parameters of a new fit to where its targets are, if the loss asks."""
+
     @abstractmethod
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         """Findings on the predictions for training rows."""
@@ -157,7 +160,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             If `max_iter`, or `max_time`, ended the fit.
         engine.TrainingWarning
             If inputs or the target are not scaled, units saturated or dead, the rate too high, a
-            class is never found, or a score is taken from very few rows.
+            class is never found, predictions of a positive target are worse than its mean, or a
+            score is taken from very few rows.
+        UserWarning
+            If the derivative of a `losses.Compiled` is far from that of its cost.
         """
         self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
@@ -275,6 +281,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         keeper: Keeper | None,
     ) -> outcomes.ToSay:
         """Train on checked rows, from the start or from what a checkpoint holds."""
+        if message := network.loss.wrong_derivative(rows.targets):
+            warnings.warn(message, UserWarning, stacklevel=6)  # at the line that called fit
         dtype = self._dtype_to_train(rows, first)
         if first:
             self._begin(network, dtype)
@@ -292,6 +300,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 update_bar=bar.update,
             )
             samples = rows.samples(self._dtype)
+            if first:
+                self._start_near(samples)
             widened = rows.X.dtype == np.float32 and self._dtype == np.float64
             to_say = self._train(samples, watch, incremental, keeper, widened)
         if tasks is not None:

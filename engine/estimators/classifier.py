@@ -48,8 +48,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     solver : "adam", "sgd", "lm", "lbfgs" or "gd", default="adam"
         Adam (equations U4, U5) or stochastic gradient descent (U1 to U3) on minibatches; or, on all
         rows at once, Levenberg-Marquardt (N1 to N5), SciPy's L-BFGS-B or plain gradient descent
-        (U1). "lm" is the fastest on networks of up to some hundred parameters; it trains in
-        float64, also on float32 data.
+        (U1). "lm" is the fastest on networks of up to a few hundred parameters; it trains in
+        float64, also on float32 data. Use smooth hidden units with it, such as tanh: at the kinks
+        of relu it can stop early.
     alpha : float or "evidence", default=0.0001
         Strength of the L2 penalty on the weights; it is divided by the number of rows of a step, or
         the sum of their weights (L6). "evidence", with "lm" alone, takes the alpha for which the
@@ -64,7 +65,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     power_t : float, default=0.5
         For "invscaling".
     max_iter : int, default=200
-        Epochs of "adam" and "sgd", iterations of "lbfgs" and "gd", at most.
+        Epochs of "adam" and "sgd", iterations of "lm", "lbfgs" and "gd", at most.
     shuffle : bool or "blocks", default=True
         Take the rows in a new random order in each epoch of "adam" and "sgd". "blocks" shuffles
         blocks of consecutive rows, and the rows of 256 blocks at a time among themselves: for X
@@ -86,7 +87,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Hold validation rows out (or use `X_val`), stop when their score no longer improves, and
-        keep the parameters with the best score. For "adam", "sgd" and "gd".
+        keep the parameters with the best score. For "adam", "sgd", "gd" and "lm".
     validation_fraction : float, default=0.1
         Share of the rows that early stopping holds out. Rows of weight 0 are left out first.
     beta_1, beta_2 : float, default=0.9, 0.999

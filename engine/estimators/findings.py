@@ -40,6 +40,22 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "The command scales the target, so a few of its values lie far from all others: correct or "
         "remove their rows.",
     ),
+    "divide the target, or L-BFGS": (
+        "Divide y by its mean, and multiply predictions by it; or pass solver='lbfgs'.",
+        "Divide the target's column by its mean, or raise --max-iter or --learning-rate.",
+    ),
+    "divide the target": (
+        "Divide y by its mean, and multiply predictions by it.",
+        "Divide the target's column by its mean.",
+    ),
+    "another solver": (
+        "Pass solver='lbfgs', or try another learning_rate_init.",
+        "Try another --learning-rate, or a larger --max-iter.",
+    ),
+    "another start": (
+        "Try another random_state, or a larger alpha.",
+        "Try another --seed, or a larger --alpha.",
+    ),
     "weigh the classes": (
         'Give rare classes more weight: class_weight="balanced".',
         "Give rare classes more weight: --class-weight balanced.",

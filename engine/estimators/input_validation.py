@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from engine.boundary.arrays import float_array, non_finite
+from engine.boundary.arrays import REAL, float_array, non_finite
 from engine.boundary.dates import refuse_dates
 from engine.boundary.samples import weights as checked_weights
 from engine.sums.samples import Inputs, Samples, SparseColumns
@@ -68,9 +68,22 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
             reset=reset,
             **checks,
         )
+    if checks.get("y_numeric"):
+        _require_numbers(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     return X, y
+
+
+def _require_numbers(y: NDArray[Any]) -> None:
+    """Refuse text, and None among objects, which scikit-learn's checks let through."""
+    if y.dtype.kind not in REAL:
+        raise TypeError(
+            f"y has dtype {y.dtype}; expected real numbers. If its entries are numbers, pass "
+            "np.asarray(y, dtype=float). If they are labels, an MLPClassifier learns them."
+        )
+    if y.dtype.kind == "f":
+        float_array("y", y, y.dtype)
 
 
 def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from engine.equations.losses import POISSON
 from engine.estimators.findings import Finding
 from engine.estimators.held_out import best_constant, cost_sums
 from engine.losses import Loss
@@ -144,7 +145,8 @@ def _evenly_spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 # square is above LARGE, its standard deviation below SMALL, its mean more than FAR standard
 # deviations from 0, or the standard deviation of another output more than BESIDE times as large.
 LARGE, SMALL, FAR, BESIDE = 10.0, 0.1, 10.0, 10.0
-# A fit is poor if its R^2 is this much below that of a straight line on the same rows, or below 0.
+# A fit is poor if its R^2 is this much below that of a straight line on the same rows, or below 0;
+# with exponential units, if its D^2 is this much below 0.
 DEFICIT = 0.2
 # A straight line is fitted only if there are so many rows for each feature.
 ROWS_A_FEATURE = 3
@@ -215,6 +217,61 @@ def unscaled_targets(
     means, spreads, r2, line = (one[about] for one in (means * size, spreads * size, r2, line))
     score = "R^2" if loss is None else "D^2"
     return [_finding(means, spreads, r2, line, 0 if one_target else worst, score)]
+
+
+def worse_than_the_mean(
+    targets: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    weights: NDArray[np.floating] | None,
+    loss: Loss,
+    solver: str,
+) -> list[Finding]:
+    """A finding if an output of exponential units is predicted clearly worse than by its mean.
+
+    Parameters
+    ----------
+    targets, predicted : ndarray (m, n_outputs)
+        Of some of the training rows.
+    weights : ndarray (m,) or None
+    loss : Loss
+        A deviance: "poisson", "gamma" or `Tweedie`.
+    solver : str
+
+    Returns
+    -------
+    list of Finding
+        At most one, about the worst output.
+
+    Examples
+    --------
+    >>> price = np.array([[500.0], [600.0], [800.0]])
+    >>> worse_than_the_mean(price, 0.9 * price, None, Loss("gamma"), "adam")
+    []
+    >>> found = worse_than_the_mean(price, 0.1 * price, None, Loss("gamma"), "adam")
+    >>> print(found[0].fact)
+    The predictions for training rows are worse than the mean of y, 633: D^2 is -352.
+    """
+    s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    y, p = targets.astype(np.float64), predicted.astype(np.float64)
+    if not s.sum() > 0:
+        return []
+    with np.errstate(all="ignore"):
+        d2 = 1 - _misfit(loss, p, y, s)
+    poor = (np.ptp(y[s > 0], axis=0) > 0) & ~(d2 >= -DEFICIT)  # a NaN is poor
+    if not poor.any():
+        return []
+    worst = int(np.where(poor, np.where(np.isnan(d2), -np.inf, d2), np.inf).argmin())
+    name = "y" if y.shape[1] == 1 else f"column {worst} of y"
+    remedy = "another start" if solver == "lbfgs" else "another solver"
+    if loss.row.code == POISSON:  # which starts at 1, wherever y is
+        remedy = "divide the target" if solver == "lbfgs" else "divide the target, or L-BFGS"
+    return [
+        Finding(
+            f"The predictions for training rows are worse than the mean of {name}, "
+            f"{np.average(y[:, worst], weights=s):.3g}: D^2 is {d2[worst]:.3g}.",
+            remedy,
+        )
+    ]
 
 
 def is_off_scale(targets: NDArray[np.floating], weights: NDArray[np.floating] | None) -> bool:

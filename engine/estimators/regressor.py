@@ -3,32 +3,39 @@
 import warnings
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Hidden, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.boundary.samples import outside
-from engine.equations.losses import COMPILED, LOSSES, POISSON, SQUARED_ERROR
+from engine.boundary.samples import ADVICE_FOR_ZEROS, outside
+from engine.equations.losses import COMPILED, GAMMA, LOSSES, POISSON, SQUARED_ERROR, TWEEDIE
 from engine.equations.units import UNITS
 from engine.estimators import held_out, parameters
 from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron, with_function
 from engine.estimators.findings import Finding
 from engine.estimators.input_validation import Rows, validated, validated_weights
-from engine.estimators.prediction_diagnosis import is_off_scale, unscaled_targets
+from engine.estimators.prediction_diagnosis import (
+    is_off_scale,
+    unscaled_targets,
+    worse_than_the_mean,
+)
 from engine.estimators.predictor import RowRegressor
-from engine.losses import Loss
+from engine.losses import Loss, needs_only_a_name
+from engine.sums.chunks import DistributedSamples, target_sums, total_weight
 from engine.sums.objective import Objective
+from engine.sums.samples import Samples
 
 # The losses of a regressor that have a name; the others are for probabilities, or lack a number.
 LOSSES_OF_NUMBERS = [
-    loss.name
-    for loss in LOSSES.values()
-    if loss.high > 1 and loss.code != COMPILED and (loss.parameter is not None or not loss.number)
+    loss.name for loss in LOSSES.values() if loss.high > 1 and needs_only_a_name(loss)
 ]
+# Losses whose fits begin near the mean of the targets. Poisson fits begin as scikit-learn's.
+STARTED_AT_MEAN = (GAMMA, TWEEDIE)
 SCORED_BY_R2 = (SQUARED_ERROR, POISSON)  # as in scikit-learn
 
 
@@ -48,6 +55,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         `losses.Quantile(level)`, `losses.Tweedie(power)` for y >= 0 (L10), or
         `losses.Compiled(function)`, a function of your own (L15). With
         `losses.Quantile([0.1, 0.5, 0.9])`, y has one column, and predictions one for each level.
+        With "gamma" and `Tweedie`, which scikit-learn does not have, a new fit (or the first
+        `partial_fit`) begins with the logarithm of the mean of y as the intercepts of the output.
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; () for none.
     activation : str or sequence of str, default="relu"
@@ -56,8 +65,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     solver : "adam", "sgd", "lm", "lbfgs" or "gd", default="adam"
         Adam (equations U4, U5) or stochastic gradient descent (U1 to U3) on minibatches; or, on all
         rows at once, Levenberg-Marquardt (N1 to N5), SciPy's L-BFGS-B or plain gradient descent
-        (U1). "lm" is the fastest on networks of up to some hundred parameters; it trains in
-        float64, also on float32 data.
+        (U1). "lm" is the fastest on networks of up to a few hundred parameters; it trains in
+        float64, also on float32 data. Use smooth hidden units with it, such as tanh: at the kinks
+        of relu it can stop early.
     alpha : float or "evidence", default=0.0001
         Strength of the L2 penalty on the weights; it is divided by the number of rows of a step, or
         the sum of their weights (L6). "evidence", with "lm" alone, takes the alpha for which the
@@ -72,7 +82,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     power_t : float, default=0.5
         For "invscaling".
     max_iter : int, default=200
-        Epochs of "adam" and "sgd", iterations of "lbfgs" and "gd", at most.
+        Epochs of "adam" and "sgd", iterations of "lm", "lbfgs" and "gd", at most.
     shuffle : bool or "blocks", default=True
         Take the rows in a new random order in each epoch of "adam" and "sgd". "blocks" shuffles
         blocks of consecutive rows, and the rows of 256 blocks at a time among themselves: for X
@@ -94,7 +104,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Hold validation rows out (or use `X_val`), stop when their score no longer improves, and
-        keep the parameters with the best score. For "adam", "sgd" and "gd".
+        keep the parameters with the best score. For "adam", "sgd", "gd" and "lm".
     validation_fraction : float, default=0.1
         Share of the rows that early stopping holds out. Rows of weight 0 are left out first.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -190,7 +200,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions(set(LOSSES_OF_NUMBERS)), Loss],
+        # The names of other losses are refused by `Loss`, which says what to pass.
+        "loss": [StrOptions(set(LOSSES_OF_NUMBERS)), Loss, Hidden(StrOptions(set(LOSSES)))],
     }
 
     def __init__(
@@ -381,8 +392,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         y = y.reshape(len(y), -1)
         if outside(y, loss.row):
             wanted = "that is not negative" if loss.row.low_included else f"above {loss.row.low:g}"
+            advice = ADVICE_FOR_ZEROS if y.min() == 0 else ""
             raise ValueError(
-                f"loss={loss.name!r} needs y {wanted}; its smallest entry is {y.min():g}."
+                f"loss={loss.name!r} needs y {wanted}; its smallest entry is {y.min():g}.{advice}"
             )
         if loss.n_outputs is not None and y.shape[1] > 1:
             raise ValueError(
@@ -410,11 +422,22 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         n_outputs = rows.n_outputs or rows.targets.shape[1]
         return n_outputs, UNITS[self._chosen_loss.output].sklearn
 
+    def _start_near(self, samples: Samples | DistributedSamples) -> None:
+        if self._network.loss.row.code not in STARTED_AT_MEAN:
+            return
+        with np.errstate(all="ignore"):
+            start = np.log(target_sums(samples) / total_weight(samples))
+        usable = np.isfinite(start)  # not if all targets are 0
+        self.intercepts_[-1][usable] = start[usable]
+
     def _poorly_predicted(self, rows: Rows) -> list[Finding]:
         loss = self._network.loss
-        if self.out_activation_ != "identity" or loss.row.code == COMPILED:
-            return []  # it learns the logarithm of the mean, never large, or what is not known
+        if loss.row.code == COMPILED:
+            return []  # what it is at best is not known
         X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
+        if loss.output == "exp":
+            predicted = self._outputs_of(X)
+            return worse_than_the_mean(targets, predicted, weights, loss, self.solver)
         if not is_off_scale(targets, weights):
             return []  # before the predictions are computed
         other = None if loss.row.code == SQUARED_ERROR else loss

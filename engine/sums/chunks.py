@@ -97,6 +97,10 @@ class DistributedSamples(Protocol):
     def n_counted(self) -> int:
         """How many have a positive weight."""
 
+    @property
+    def target_sums(self) -> NDArray[np.float64]:
+        """sum_i s_i y_i of each output, added up as `target_sums` does; empty for classes."""
+
     def identities(self) -> list[Any]:
         """Digests of the inputs, targets and weights of each chunk (training/identity.py)."""
 
@@ -126,6 +130,14 @@ def total_weight(samples: Samples | DistributedSamples) -> float:
     return sum(weight_of_chunk(weights[a:b]) for a, b in chunk_bounds(samples.n_samples))
 
 
+def target_sums(samples: Samples | DistributedSamples) -> NDArray[np.float64]:
+    """sum_i s_i y_i of each output (n_L,): by chunks, added in their order, in float64."""
+    if not isinstance(samples, Samples):
+        return samples.target_sums
+    bounds = chunk_bounds(samples.n_samples)
+    return sum(target_sums_of_chunk(samples, a, b) for a, b in bounds)  # type: ignore[return-value]
+
+
 def n_counted(samples: Samples | DistributedSamples) -> int:
     """How many samples have a positive weight."""
     if not isinstance(samples, Samples):
@@ -137,6 +149,18 @@ def n_counted(samples: Samples | DistributedSamples) -> int:
 def weight_of_chunk(weights: NDArray[Any]) -> float:
     """The sum of a chunk's weights."""
     return float(np.sum(weights, dtype=np.float64))
+
+
+@np.errstate(over="ignore")
+def target_sums_of_chunk(samples: Samples, first: int, last: int) -> NDArray[np.float64]:
+    """The same over samples first ... last - 1; none for class codes."""
+    if samples.Y is None:
+        return np.empty(0)
+    Y = np.ascontiguousarray(samples.Y[:, first:last], np.float64)
+    if samples.weights is not None:
+        Y = Y * samples.weights[first:last]
+    sums: NDArray[np.float64] = Y.sum(axis=1)
+    return sums
 
 
 def kind_of(backend: Backend, samples: Samples, n_threads: int) -> tuple[Any, ...]:

@@ -61,7 +61,9 @@ def padded(n_units: int, dtype: Any) -> int:
 def forward_function(layers: Layers, theta: NDArray[Any]) -> Function:
     """forward(x, out), which leaves A[L] of the sample x (n_0,) in out (n_L,); theta is copied."""
     n_in, n_out = int(layers.sizes[0]), int(layers.sizes[-1])
-    wrong = f"forward(x, out) takes {n_in} numbers in x, and has room for {n_out} in out"
+    wrong = (
+        f"forward(x, out) needs x of length {n_in} and out of length {n_out}; got another length"
+    )
     dtype = theta.dtype.type
     place = Place(0, padded(n_in, theta.dtype))
     activations = inputs(n_in)
@@ -93,6 +95,12 @@ class ForwardFunction(registry.CPUDispatcher):  # type: ignore[misc]
         options = {**OPTIONS, "forceinline": False, "nopython": True}
         super().__init__(forward, targetoptions=options)
         self._made_of = layers, theta
+
+    def _compile_for_args(self, *arguments: Any, **named: Any) -> Any:
+        """Refuse what Python passes and cannot be compiled for, such as lists, by name."""
+        if len(arguments) == 2 and not named:
+            require_vectors(*arguments, self._made_of[1].dtype.type)
+        return super()._compile_for_args(*arguments, **named)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return forward_function, self._made_of
@@ -232,9 +240,10 @@ def softmax_of(n_units: int, dtype: Any) -> Function:
 def require_vectors(x: Any, out: Any, dtype: Any) -> None:
     """Refuse x and out that are no vectors of that dtype; compiled, when their types are known."""
     for name, vector in (("x", x), ("out", out)):
-        is_vector = isinstance(vector, np.ndarray) and vector.ndim == 1
+        is_array = isinstance(vector, np.ndarray)
+        is_vector = is_array and vector.ndim == 1
         if not is_vector or vector.dtype != dtype or (name == "out" and not vector.flags.writeable):
-            found = f"{vector.dtype} {vector.shape}" if hasattr(vector, "dtype") else vector
+            found = f"{vector.dtype} {vector.shape}" if is_array else type(vector).__name__
             raise TypeError(refusal(name, np.dtype(dtype).name, found))
 
 

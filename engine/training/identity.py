@@ -86,6 +86,8 @@ def identity_of_settings(settings: Settings) -> Identity:
     names["schedule"] = schedules[settings.schedule]
     names["update"] = UPDATES[settings.update]
     names["n_iter_no_change"] = names.pop("patience")
+    if names.pop("evidence"):
+        names["alpha"] = "evidence"
     names["shuffle"] = "blocks" if names.pop("block") else bool(names["shuffle"])
     return names
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -74,7 +75,8 @@ def train(
         Adam (equations U4, U5) or stochastic gradient descent (U1 to U3); or, on all samples at
         once, Levenberg-Marquardt (N1 to N5; for costs other than squared error a generalised
         Gauss-Newton method), SciPy's L-BFGS, or gradient descent (U1). "lm" is the fastest on
-        networks of up to some hundred parameters; it trains in float64, also on float32 data.
+        networks of up to a few hundred parameters; it trains in float64, also on float32 data. Use
+        smooth hidden units with it, such as tanh: at the kinks of relu it can stop early.
     learning_rate : float
         eta, above 0. Not used by "lm" and "lbfgs", which find the length of each step.
     batch_size : int, optional
@@ -161,6 +163,11 @@ def train(
         For a schedule with "gd", "lm" or "lbfgs".
     MemoryError
         For a network that is too large for "lm".
+
+    Warns
+    -----
+    UserWarning
+        If the derivative of a `losses.Compiled` is far from that of its cost.
 
     Notes
     -----
@@ -267,6 +274,8 @@ def train(
             held_out,
         )
 
+    if samples.Y is not None and (message := net.loss.wrong_derivative(samples.Y)):
+        warnings.warn(message, UserWarning, stacklevel=2)
     with (
         kept(checkpoint, identity, max_iter, row.ends) as keeper,
         one_blas_thread() if row.uses_blas or chosen is NUMPY else nullcontext(),

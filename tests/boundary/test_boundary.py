@@ -1014,6 +1014,12 @@ def test_a_loss_of_other_output_units_is_refused_and_told_where_it_goes():
         has = f"this network has {output} output units. Choose another output or another loss."
         with refused(ValueError, f"The loss {of}", has):
             Network((2, 2), output=output, loss=loss)
+    own = losses.Compiled(own_losses.huber)
+    for loss in (own, own.without_function()):
+        with refused(
+            ValueError, "has exp output units. Pass losses.Compiled(huber, output='exp')."
+        ):
+            Network((2, 2), output="exp", loss=loss)
 
 
 def test_what_is_no_loss_is_refused_and_told_what_to_pass():
@@ -1036,8 +1042,24 @@ def test_a_name_that_needs_a_number_is_told_how_to_get_it():
         Network((2, 1), output="exp", loss="tweedie")
     with refused(ValueError, expected):
         losses.Loss("tweedie")
-    with refused(ValueError, "A loss must be 'cross_entropy', 'squared_error', ", "got 'mse'."):
-        losses.Loss("mse")
+    for wrong in ("mse", ["huber"], None, 3):
+        with refused(ValueError, "A loss must be 'cross_entropy', ", f"'gamma'; got {wrong!r}."):
+            losses.Loss(wrong)
+    advice = "For a function of your own, pass engine.losses.Compiled(function)."
+    with refused(ValueError, f"'quantile' or 'gamma'; got 'compiled'. {advice}"):
+        losses.Loss("compiled")
+
+
+def test_the_text_of_a_loss_has_all_digits_of_its_number():
+    shown = {repr(losses.Huber(delta)): delta for delta in (1.0, 0.001, 1234567.5, 1 / 3)}
+    assert shown == {
+        "Huber(delta=1)": 1.0,
+        "Huber(delta=0.001)": 0.001,
+        "Huber(delta=1234567.5)": 1234567.5,
+        f"Huber(delta={1 / 3!r})": 1 / 3,
+    }
+    assert repr(losses.Tweedie(1 + 1e-12)) == "Tweedie(1.000000000001)"
+    assert repr(losses.Tweedie(1.5)) == "Tweedie(1.5)"
 
 
 @pytest.mark.parametrize("level", [0, 1, -0.5, 1.5, np.nan, np.inf, [0.1, 1.0], [np.nan], [0.0]])
@@ -1048,7 +1070,7 @@ def test_levels_outside_0_to_1_are_refused(level):
 
 @pytest.mark.parametrize("levels", [[], (), np.array([]), [0.9, 0.1], [0.5, 0.5], (0.1, 0.3, 0.2)])
 def test_levels_that_are_none_or_do_not_rise_are_refused(levels):
-    expected = "level must be a number, or several that rise from one to the next, such as [0.1, "
+    expected = "level must be a number, or several that rise from one to the next, such as 0.1, 0"
     with refused(ValueError, expected, f"got {levels!r}."):
         losses.Quantile(levels)
 
@@ -1063,6 +1085,8 @@ def test_levels_may_come_in_any_sequence_of_numbers():
     for same in ([0.25, 0.5], (0.25, np.float32(0.5)), np.array([0.25, 0.5])):
         assert losses.Quantile(same) == losses.Quantile([0.25, 0.5])
         assert losses.Quantile(same).levels == (0.25, 0.5)
+    assert losses.Quantile(np.array(0.25)) == losses.Quantile(0.25)
+    assert losses.Quantile(np.array(0.25)).n_outputs is None
     assert losses.Quantile(0.5) == losses.Quantile(np.float64(0.5)) == losses.Loss("quantile")
 
 

@@ -1,8 +1,12 @@
 """engine/checks/: what is right passes, and each check goes red for what it is there to find."""
 
+import math
 import pickle
+import re
+import warnings
 from itertools import pairwise
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse
@@ -23,6 +27,7 @@ from engine.equations import backends
 from engine.estimators.input_validation import Rows
 from engine.sums.chunks import ChunkSums
 from engine.sums.workers import TiledWorker
+from tests import own_losses
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(30, 4))
@@ -429,6 +434,10 @@ def right(z, y):
     return (z - y) ** 2 / 2, z - y
 
 
+def distance(z, y):
+    return abs(z - y), (z > y) - 1.0 * (z < y)
+
+
 def a_bit_wrong(z, y):
     return (z - y) ** 2 / 2, (z - y) * 1.0001
 
@@ -437,7 +446,70 @@ def test_a_wrong_derivative_of_a_loss_of_your_own_is_found():
     asked = {**SMALL, "backend": None}
     assert found(MLPRegressor(losses.Compiled(right), **asked), y=X[:, 0]).ok
     wrong = found(MLPRegressor(losses.Compiled(a_bit_wrong), **asked), y=X[:, 0])
-    assert red(wrong) == {("gradient", "gradient")}
+    assert red(wrong) == {("own loss", "second result"), ("gradient", "gradient")}
+    text = str(wrong).replace("\n", " ")
+    assert "The second result of 'a_bit_wrong' is not the derivative of its first by z" in text
+    assert "report it" not in text
+    assert max(map(len, str(wrong).splitlines())) <= 80
+    assert "…" not in str(wrong)
+
+
+def wrong_sign(z, y):
+    return (z - y) ** 2 / 2, y - z
+
+
+def test_a_wrong_result_of_a_loss_is_named_with_numbers_to_call_it_with():
+    model = MLPRegressor(losses.Compiled(wrong_sign), **SMALL | {"backend": None})
+    (check,) = (one for one in found(model, y=X[:, 0]).failed if one.name == "own loss")
+    z, y, returned, slope = map(float, re.findall(r"[-+.\de]*\d", check.where))
+    assert returned == pytest.approx(wrong_sign(z, y)[1], abs=1e-3)
+    assert slope == pytest.approx(z - y, abs=1e-3)
+
+
+def with_h(h):
+    """Half the squared error, and h as a third result; `h` is a function of the error."""
+    compiled = numba.njit(h)
+
+    def squared(z, y):
+        return (z - y) ** 2 / 2, z - y, compiled(z - y)
+
+    return losses.Compiled(squared)
+
+
+@pytest.mark.parametrize(
+    ("h", "ok"),
+    [
+        (lambda e: 1.0, True),
+        (lambda e: 0 * e, True),
+        (lambda e: -1e-17 * e * e, True),
+        (lambda e: -1.0, False),
+        (lambda e: 1.0 if e < 1 else -1e-3, False),
+        (lambda e: 1.0 if e < 1 else math.nan, False),
+        (lambda e: 1.0 if e < 1 else math.inf, False),
+    ],
+)
+def test_a_third_result_must_be_finite_and_not_negative(h, ok):
+    model = MLPRegressor(with_h(h), **SMALL | {"backend": None})
+    verification = found(model, y=X[:, 0])
+    assert verification.ok == ok
+    assert red(verification) == (set() if ok else {("own loss", "third result")})
+    text = str(verification).replace("\n", " ")
+    assert ("The third result of 'squared' must be finite and not negative" in text) == (not ok)
+    assert "report it" not in text
+    assert "scale the inputs" not in text
+
+
+@pytest.mark.parametrize("function", [own_losses.huber, own_losses.log_cosh, distance])
+def test_kinks_of_a_loss_of_your_own_raise_no_alarm(function):
+    model = MLPRegressor(losses.Compiled(function), **SMALL | {"backend": None, "max_iter": 20})
+    for scale in (1e-6, 1.0, 1e6):
+        y = scale * X[:, 0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, y)
+        checks = [check for check in found(model, y=y).checks if check.name == "own loss"]
+        assert len(checks) >= 2
+        assert all(check.ok for check in checks), checks
 
 
 def test_a_gradient_too_small_for_differences_is_said():

@@ -137,8 +137,18 @@ def test_what_a_model_file_says_of_constants_is_checked(done, table, tmp_path):
         ("--target price --delta 1", "--delta goes with --loss huber: add that"),
         ("--target price --power 1.5 --loss gamma", "--power goes with --loss tweedie"),
         ("--target price --quantile 0.5", "--quantile goes with --loss quantile"),
-        ("--target price --loss quantile --quantile 0.9,0.1", "--quantile must be numbers"),
-        ("--target price --loss quantile --quantile half", "--quantile must be numbers"),
+        (
+            "--target price --loss quantile --quantile 0.9,0.1",
+            "--quantile must be a number, or several that rise from one to the next, such as 0.1",
+        ),
+        (
+            "--target price --loss quantile --quantile 0.5,1",
+            "--quantile must be above 0 and below 1; got 1",
+        ),
+        (
+            "--target price --loss quantile --quantile half",
+            "--quantile must be numbers, joined by ','; got 'half'",
+        ),
         ("--target name --loss gamma", "--loss is for numbers, and 'name' is learnt as classes"),
         ("--target price --loss cubic", "'cubic' is not one of 'squared_error'"),
     ],
@@ -150,6 +160,15 @@ def test_a_loss_that_does_not_go_is_refused_in_the_words_of_the_command(
     said,
 ):
     assert said in refused(done, "train", table, *given.split())
+
+
+def test_predictions_that_are_worse_than_the_mean_are_told_of(done, table, tmp_path):
+    far = tmp_path / "far.csv"
+    pl.read_csv(table).with_columns(pl.col("price") * 1e6).write_csv(far)
+    _, _, err = done("train", far, *options("poisson"), "--model", tmp_path / "m.skops")
+    said = " ".join(err.split())
+    assert "The predictions for training rows are worse than the mean of y, " in said
+    assert "Divide the target's column by its mean, or raise --max-iter or --learning" in said
 
 
 def test_an_on_disk_target_that_a_loss_does_not_take_is_refused(done, table, tmp_path):

@@ -250,6 +250,44 @@ def asks_for_text(z, y):
     return "z" + z, y
 
 
+def imports_a_module(z, y):
+    import math
+
+    return math.exp(z), y
+
+
+def imports_a_name(z, y):
+    from math import exp
+
+    return exp(z), y
+
+
+def calls_what_imports(z, y):
+    return helper_that_imports(z), y
+
+
+@numba.njit
+def helper_that_imports(x):
+    import math
+
+    return math.exp(x)
+
+
+def returns_on_one_path(z, y):
+    if z > y:
+        return z - y, 1.0
+    return None
+
+
+LAST = 0.0
+
+
+def writes_a_global(z, y):
+    global LAST
+    LAST = z
+    return z, y
+
+
 def takes_three(z, y, w):
     return z * w, y
 
@@ -268,6 +306,7 @@ def takes_a_name(z, y, *, delta=1.0):
 
 ALLOCATES = "allocates memory for each sample, as lists and arrays do. Use numbers alone."
 MAY_RAISE = "may raise an exception, which a compiled loop cannot pass on. Return NaN instead"
+IMPORTS = "imports a module. Import modules outside of the function."
 MUST_RETURN = "must return two numbers, the cost and its derivative by z, or three, with the curv"
 
 
@@ -276,6 +315,15 @@ MUST_RETURN = "must return two numbers, the cost and its derivative by z, or thr
     [
         (makes_a_list, ALLOCATES),
         pytest.param(makes_an_array, ALLOCATES, marks=compiled_pass),
+        (imports_a_module, IMPORTS),
+        (imports_a_name, IMPORTS),
+        pytest.param(calls_what_imports, IMPORTS, marks=compiled_pass),
+        pytest.param(
+            returns_on_one_path,
+            "three, with the curvature; it returns nothing on some path.",
+            marks=compiled_pass,
+        ),
+        pytest.param(writes_a_global, "opcode (STORE_GLOBAL) found. Use numb", marks=compiled_pass),
         (returns_one, MUST_RETURN),
         (returns_text, MUST_RETURN),
         (returns_four, MUST_RETURN),

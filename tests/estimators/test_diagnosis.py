@@ -11,7 +11,7 @@ import typer
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import d2_tweedie_score, recall_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, MLPRegressor, Network, losses
@@ -23,6 +23,7 @@ from engine.estimators.prediction_diagnosis import (
     rare_classes,
     scores_by_other_rows,
     unscaled_targets,
+    worse_than_the_mean,
 )
 
 DOWN = np.geomspace(1.0, 0.05, 40).tolist()
@@ -564,7 +565,7 @@ def test_the_raw_target_of_diabetes_is_found_and_a_standardised_one_is_healthy(s
     assert warned(model, rows, (y - y.mean()) / y.std()) == []
     poor = {"learning_rate_init": 1e-6, "max_iter": 10, "random_state": seed}
     assert "The target is not scaled" in only(warned(MLPRegressor(**poor), rows, y))
-    assert warned(MLPRegressor("poisson", **poor), rows, y) == []
+    assert "worse than the mean of y, 152" in only(warned(MLPRegressor("poisson", **poor), rows, y))
     assert warned(model.set_params(solver="lbfgs", max_iter=1000), rows, y) == []
     assert "deviation of 7.7e-05" in only(warned(model, rows, y * 1e-6))
 
@@ -648,6 +649,43 @@ def test_a_fit_on_a_target_that_is_not_scaled_warns(loss):
     X = ROWS.T
     with pytest.warns(TrainingWarning, match="The target is not scaled: y has a mean of"):
         MLPRegressor(loss, 5, max_iter=20, random_state=0).fit(X, 1e5 + 2e4 * X[:, 0])
+
+
+PRICES = np.exp(6 + 0.5 * ROWS[0])[:, None]
+OF_EXP = [losses.Loss("poisson"), losses.Loss("gamma"), losses.Tweedie(1.5)]
+
+
+@pytest.mark.parametrize("predicted", [0.1 * PRICES, np.ones_like(PRICES), np.inf * PRICES])
+@pytest.mark.parametrize("loss", OF_EXP, ids=str)
+def test_positive_predictions_that_are_worse_than_the_mean_are_found(loss, predicted):
+    mean = f"worse than the mean of y, {PRICES.mean():.3g}: D^2 is "
+    for solver in ("adam", "lbfgs"):
+        (found,) = worse_than_the_mean(PRICES, predicted, None, loss, solver)
+        said = in_python(found)
+        assert mean in said
+        assert ("solver='lbfgs'" in said) == (solver == "adam")
+        assert ("Divide y by its mean" in said) == (loss.name == "poisson")
+    if np.isfinite(predicted).all():
+        power = {"poisson": 1, "gamma": 2}.get(loss.name, 1.5)
+        d2 = d2_tweedie_score(PRICES[:, 0], predicted[:, 0], power=power)
+        assert f"D^2 is {d2:.3g}." in said
+    both, other = np.hstack([PRICES, PRICES]), np.hstack([PRICES, predicted])
+    (found,) = worse_than_the_mean(both, other, None, loss, "adam")
+    assert "the mean of column 1 of y" in found.fact
+
+
+@pytest.mark.parametrize("loss", OF_EXP, ids=str)
+def test_positive_predictions_that_are_as_good_as_the_mean_are_no_finding(loss):
+    mean = np.full_like(PRICES, PRICES.mean())
+    for predicted in (PRICES, mean, 1.05 * mean):
+        assert worse_than_the_mean(PRICES, predicted, None, loss, "adam") == []
+    constant = np.ones((9, 1))
+    assert worse_than_the_mean(constant, 3 * constant, None, loss, "adam") == []
+    weights = np.where(np.arange(400) % 2, 0.0, 1.0)
+    far_off = np.where(weights > 0, PRICES[:, 0], 1e9)[:, None]
+    assert worse_than_the_mean(PRICES, far_off, weights, loss, "adam") == []
+    assert worse_than_the_mean(PRICES, far_off, 0 * weights, loss, "adam") == []
+    assert worse_than_the_mean(PRICES, far_off, None, loss, "adam")
 
 
 def log_likelihood(z, y):

@@ -81,6 +81,45 @@ def test_a_loss_is_minimised_by_the_network_of_train(loss):
     np.testing.assert_allclose(model.loss_curve_, trained.history["cost"], rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["gamma", losses.Tweedie(1.4), "poisson"], ids=str)
+def test_fits_to_gamma_and_tweedie_begin_with_the_mean_of_the_targets(loss, dtype):
+    y = np.stack([500 * Y, Y], axis=1)
+    settings = {"solver": "gd", "learning_rate_init": 1e-300, "max_iter": 1, "random_state": 0}
+    model = MLPRegressor(loss, 4, **settings).fit(X.astype(dtype), y, WEIGHTS)
+    drawn = MLPRegressor("squared_error", 4, **settings).fit(X.astype(dtype), y, WEIGHTS)
+    for one, other in zip(model.coefs_, drawn.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(model.intercepts_[0], drawn.intercepts_[0])
+    start = drawn.intercepts_[1]
+    if loss != "poisson":
+        start = np.log(np.average(y, axis=0, weights=WEIGHTS))
+    np.testing.assert_allclose(model.intercepts_[1], start, rtol=4 * np.finfo(dtype).eps)
+    assert model.intercepts_[1].dtype == dtype
+
+
+def test_targets_of_0_alone_keep_the_intercepts_that_were_drawn():
+    model = fitted(losses.Tweedie(1.4), 0 * Y, solver="gd", learning_rate_init=1e-300, max_iter=1)
+    assert abs(model.intercepts_[1][0]) < 2
+
+
+@pytest.mark.parametrize("solver", ["adam", "lm", "lbfgs"])
+@pytest.mark.parametrize("loss", ["gamma", losses.Tweedie(1.4)], ids=str)
+def test_prices_far_from_1_are_learnt_from_any_seed(loss, solver):
+    settings = {"solver": solver, "learning_rate_init": 0.01, "activation": "tanh"}
+    for seed in range(6):
+        model = fitted(loss, 600 * Y, random_state=seed, max_iter=200, **settings)
+        assert model.score(X, 600 * Y) > 0.5, seed
+
+
+def test_the_first_partial_fit_begins_as_a_fit():
+    model = MLPRegressor("gamma", 4, random_state=0, max_iter=1, batch_size=40)
+    other = clone(model).partial_fit(X, 600 * Y)
+    np.testing.assert_array_equal(model.fit(X, 600 * Y)._theta(), other._theta())
+    other.partial_fit(X[:40], Y[:40])
+    assert other.intercepts_[1][0] > 6, "a further call goes on from there"
+
+
 @each_loss
 def test_it_is_cloned_pickled_and_chosen_by_a_search(loss):
     model = fitted(loss)
@@ -106,8 +145,18 @@ def test_scikit_learn_is_told_which_losses_need_positive_targets():
 
 
 def test_an_unknown_loss_names_those_that_exist():
-    with pytest.raises(ValueError, match=r"absolute_error.*engine\.losses\.Loss.*Got 'tweedie'"):
-        MLPRegressor("tweedie").fit(X, Y)
+    with pytest.raises(ValueError, match=r"absolute_error.*engine\.losses\.Loss.*Got 'mse'") as one:
+        MLPRegressor("mse").fit(X, Y)
+    for name in ("tweedie", "cross_entropy", "compiled"):
+        assert name not in str(one.value)
+    for name in ("tweedie", "compiled"):
+        with pytest.raises(ValueError, match="engine") as of_estimator:
+            MLPRegressor(name).fit(X, Y)
+        with pytest.raises(ValueError, match="engine") as of_loss:
+            losses.Loss(name)
+        assert str(of_estimator.value) == str(of_loss.value)
+    with pytest.raises(ValueError, match="MLPClassifier"):
+        MLPRegressor("cross_entropy").fit(X, Y)
     with pytest.raises(ValueError, match="MLPClassifier"):
         MLPRegressor(losses.Loss("cross_entropy")).fit(X, Y)
 
@@ -115,7 +164,12 @@ def test_an_unknown_loss_names_those_that_exist():
 @pytest.mark.parametrize(
     ("loss", "y", "said"),
     [
-        ("gamma", Y - Y.min(), "loss='gamma' needs y above 0; its smallest entry is 0"),
+        (
+            "gamma",
+            Y - Y.min(),
+            "loss='gamma' needs y above 0; its smallest entry is 0. If 0 is a target, choose",
+        ),
+        ("gamma", -Y, r"smallest entry is -[\d.]+\.$"),
         (losses.Tweedie(1.5), Y - 9, "loss='tweedie' needs y that is not negative"),
         ("poisson", Y - 9, "loss='poisson' needs y that is not negative"),
         (SEVERAL, np.column_stack([Y, Y]), "3 quantiles needs y of one column; y has 2"),

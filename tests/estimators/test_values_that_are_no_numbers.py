@@ -147,3 +147,22 @@ def test_numbers_of_every_kind_and_labels_that_are_dates_are_taken():
     regressor().fit(rows, NUMBERS > 0.5)
     model = MLPClassifier(3, **settings).fit(X, np.repeat(DAYS[:2], N // 2))
     assert model.classes_.dtype == DAYS.dtype
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "lm"])
+@pytest.mark.parametrize("text", [["a"] * N, ["1.5"] * N, np.array([b"a"] * N), [["a", "b"]] * N])
+def test_a_regressor_refuses_text_as_targets(solver, text):
+    said = r"y has dtype .*; expected real numbers.*an MLPClassifier learns them"
+    for model in (MLPRegressor(solver=solver), MLPRegressor("gamma", solver=solver)):
+        with pytest.raises(TypeError, match=said):
+            model.fit(X, text)
+        assert not hasattr(model, "coefs_")
+    fitted = MLPRegressor("huber", 2, solver=solver, max_iter=1, random_state=0).fit(X, NUMBERS)
+    with pytest.raises(TypeError, match=said):
+        fitted.score(X, text)
+
+
+def test_a_regressor_refuses_a_target_that_is_none():
+    y = np.array([None, *NUMBERS[1:]], object)
+    with pytest.raises(ValueError, match=r"1 of its 12 entries are NaN or inf, .* at y\[0\]"):
+        MLPRegressor(max_iter=1).fit(X, y)

@@ -131,7 +131,7 @@ def test_x_and_out_may_be_the_same_memory(sizes):
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(2, 2), (4, 2), (3, 1), (3, 3), (0, 2)])
 def test_other_lengths_are_refused(forward, n_in, n_out):
-    with pytest.raises(ValueError, match="takes 3 numbers in x, and has room for 2 in out"):
+    with pytest.raises(ValueError, match=r"needs x of length 3 and out of length 2; got another"):
         forward(np.zeros(n_in), np.zeros(n_out))
 
 
@@ -148,6 +148,8 @@ def read_only(n):
         (np.zeros(3, int), np.zeros(2), "x must be a sample"),
         (np.zeros((3, 1)), np.zeros(2), "x must be a sample"),
         (0.5, np.zeros(2), "x must be a sample"),
+        ([0.5, 0.5, 0.5], np.zeros(2), "x must be a sample"),
+        (np.zeros(3), [0.0, 0.0], "out must be an array to write to"),
         (np.zeros(3), np.zeros(2, "float32"), "out must be an array to write to"),
         (np.zeros(3), read_only(2), "out must be an array to write to"),
         (np.zeros(3), None, "out must be an array to write to"),
@@ -155,8 +157,15 @@ def read_only(n):
     ids=str,
 )
 def test_other_arrays_are_refused_by_name(forward, x, out, name):
-    with pytest.raises((TypeError, TypingError), match=rf"{name} of one dimension and of dtype"):
+    with pytest.raises(TypeError, match=rf"{name} of one dimension and of dtype float64.*; got "):
         forward(x, out)
+    with pytest.raises(TypeError, match=rf"{name} of one dimension and of dtype"):
+        forward(x=x, out=out)
+
+
+def test_a_caller_with_arrays_of_another_dtype_is_not_compiled(forward):
+    with pytest.raises((TypeError, TypingError), match="x must be a sample of one dimension"):
+        numba.njit(lambda x, out: forward(x, out))(np.zeros(3, "float32"), np.zeros(2))
 
 
 def test_x_may_be_read_only(forward):

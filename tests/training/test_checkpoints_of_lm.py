@@ -107,7 +107,7 @@ def test_more_iterations_are_as_if_asked_for_at_once(tmp_path, name):
 def test_a_run_of_another_alpha_is_refused(tmp_path):
     path = tmp_path / "run.ckpt"
     run("evidence", path, max_iter=5)
-    with pytest.raises(CheckpointError, match="alpha"):
+    with pytest.raises(CheckpointError, match=r"run: alpha is 0\.0 and was 'evidence'\."):
         run("plain", path, max_iter=5)
 
 
