@@ -485,8 +485,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._batch_size(samples.n_samples),
         )
         optimiser = self._optimiser(solver, numbers, incremental)
-        lowest, failures = self.best_loss_, self._no_improvement_count
-        if lowest is None or solver.update == DAMPED:  # perhaps of another alpha, or other samples
+        lowest = math.inf if self.best_loss_ is None else self.best_loss_
+        failures = self._no_improvement_count
+        if solver.update == DAMPED:  # they may be those of another alpha, or of other samples
             lowest, failures = math.inf, 0
         state = state_of(
             optimiser,

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.boundary import arrays
 from engine.boundary.derivatives import require_curvature, require_second_derivative
 from engine.equations.backends import Backend
+from engine.equations.losses import COMPILED
 from engine.sums.chunks import (
     ChunkSums,
     DistributedSamples,
@@ -235,10 +236,10 @@ class Objective:
             _, sums = self._sums_in_float64().normal_equations(parameters)
             G = np.tril(sums[n:].reshape(n, n))
             G += np.tril(G, -1).T
-            if not np.isfinite(np.trace(G)):
+            if self._layers.loss.code == COMPILED and not np.isfinite(np.trace(G)):
                 raise ValueError(
-                    "gauss_newton needs weights h of the loss that are finite and at least 0, and "
-                    "got others. A function of your own must return such an h; else scale X and Y."
+                    "gauss_newton needs an h, the third result of your loss, that is finite and at "
+                    "least 0 for each z and y, and got another one."
                 )
             one, mean = np.zeros(n), np.empty((n, n))
             for p in range(n):  # the penalty's part of row p is that of a gradient at theta = e_p

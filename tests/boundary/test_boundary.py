@@ -807,6 +807,7 @@ def test_no_memory_layout_is_compiled_for_again(layout):
     kernels: list[Any] = [LOOPS.forward_pass, LOOPS.gradient_pass, LOOPS.mean_gradient]
     change = LAYOUTS[layout]
     everything(backend="loops")
+    forward(X, theta=THETA, backend="loops")
     before = [kernel.signatures for kernel in kernels]
     forward(change(X), theta=change(THETA), backend="loops")
     cost(change(X), change(Y.astype(float)), theta=change(THETA), backend="loops")

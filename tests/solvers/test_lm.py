@@ -519,7 +519,7 @@ def test_curvature_below_0_or_not_finite_is_refused(backend, function):
     Y = np.where(np.arange(30) == 17, 10.0, 0.0)
     with pytest.raises(ValueError, match=r"number of at least 0 as h.*derivative / error"):
         fit(network, Y=Y, backend=backend, theta=[0.01, 0.0, 0.0])
-    with pytest.raises(ValueError, match="finite and at least 0"):
+    with pytest.raises(ValueError, match="finite and at least 0 for each z and y"):
         network.objective(X, Y, backend=backend).gauss_newton([0.01, 0.0, 0.0])
 
 
