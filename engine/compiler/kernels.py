@@ -63,6 +63,10 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         super().add_overload(compiled)
         self.entry_points.append(compiled.entry_point)
 
+    def __reduce__(self) -> str:
+        """By its name: another process has its own."""
+        return str(self.__name__)
+
     def get_call_template(self, args: Any, kws: Any) -> Any:
         return self.within.get_call_template(args, kws)
 
@@ -93,6 +97,9 @@ class FixedTypes:
         returned = self._kernel(*arguments)
         self._call = entry_point_for(self._kernel, arguments)
         return returned
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._kernel,)
 
 
 def entry_point_for(kernel: Any, arguments: tuple[Any, ...]) -> Any:

@@ -160,6 +160,16 @@ def test_a_network_that_has_evaluated_can_be_pickled_and_copied():
         assert bits(twin.cost_and_gradient(theta, X, codes)) == before
 
 
+def test_an_objective_that_has_evaluated_can_be_pickled_and_copied(backend):
+    X, codes = data(10)
+    theta = NETWORK.initial_parameters()
+    objective = NETWORK.objective(X, codes, backend=backend)
+    before = [bits(objective.cost_and_gradient(theta)) for _ in range(2)]
+    twins = pickle.loads(pickle.dumps(objective)), copy.deepcopy(objective), copy.copy(objective)
+    for twin in twins:
+        assert [bits(twin.cost_and_gradient(theta)) for _ in range(2)] == before
+
+
 def test_the_next_call_has_the_workspace_of_the_last_one(monkeypatch):
     made = []
 
