@@ -111,15 +111,16 @@ def test_a_tiled_pass_over_one_block_is_the_numpy_pass(case):
     """Forward, cost and gradient, on a block that is filled up with samples of weight 0."""
     data, network = cases.data_of(case, True, 0.0), cases.network_of(case)
     layers, n_units = network.layers, sum(case.sizes)
+    Y = np.broadcast_to(data.Y, (case.sizes[-1], case.n_samples))  # for all levels of quantiles
     A = np.zeros((n_units, case.n_samples))
     A[: case.sizes[0]] = data.X
     dZ, dtheta = np.zeros_like(A), np.zeros_like(data.theta)
     padded_A, m = tiled.padded(np.concatenate([A, np.zeros((4, case.n_samples))]))
     padded_dZ, _ = tiled.padded(dZ)
-    padded_Y, _ = tiled.padded(data.Y)
+    padded_Y, _ = tiled.padded(Y)
     padded_s = tiled.padded(data.sample_weight.reshape(1, -1))[0][0]
     of_tiles = np.zeros_like(data.theta)
-    numpy_arguments = (data.theta, *layers, A, dZ, data.Y, data.sample_weight, dtheta)
+    numpy_arguments = (data.theta, *layers, A, dZ, Y, data.sample_weight, dtheta)
     expected = NUMPY.gradient_pass(*numpy_arguments)
     arguments = (data.theta, *layers, padded_A, padded_dZ, padded_Y, padded_s, of_tiles, m)
     assert TILED.gradient_pass(*arguments) == pytest.approx(expected, rel=1e-13)

@@ -34,12 +34,13 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, save
+from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, losses, save
 from engine.model_files import skops_archive, trusted_types
 from engine.model_files.estimator_checks import check_model
 from engine.model_files.skops_file import read_model
 from engine.model_files.table_columns import TableColumns
 from engine.tables.translation import Translation
+from tests import own_losses
 from tests.processes import result_of
 
 pytestmark = [
@@ -193,6 +194,9 @@ def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
         pl.DataFrame({"a": ROWS[:, 0]}),
         CODES,
     )
+    own = losses.Compiled(own_losses.log_cosh)
+    for loss in ("absolute_error", losses.Huber(), losses.Quantile(), losses.Tweedie(1.5), own):
+        models[f"loss {loss}"] = (make_pipeline(regressor(loss=loss)), ROWS, 1 + CODES)
     for number, (model, X, y) in enumerate(models.values()):
         path = tmp_path / f"{number}.skops"
         save(path, model.fit(X, y), X=X)

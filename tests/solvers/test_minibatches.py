@@ -1015,7 +1015,7 @@ WRONG = [
     ("schedule", "linear", "schedule must be 'constant', 'invscaling' or 'adaptive'; got 'linear'"),
     ("schedule", None, "schedule must be 'constant', 'invscaling' or 'adaptive'; got None"),
     ("shuffle", "yes", "shuffle must be True, False or 'blocks'; got 'yes'"),
-    ("solver", "sdg", "solver must be 'gd', 'sgd', 'adam' or 'lbfgs'; got 'sdg'"),
+    ("solver", "sdg", "solver must be 'gd', 'sgd', 'adam', 'lbfgs' or 'lm'; got 'sdg'"),
 ]
 
 
@@ -1033,7 +1033,7 @@ def test_a_setting_out_of_range_is_refused_with_its_range(name, value, message, 
           for value in (1, 0, "yes", None, [True])),
         *(("shuffle", value, f"shuffle must be True, False or 'blocks'; got {value!r}")
           for value in (1, 0, None, [True])),
-        *((name, value, f"{name} must be a number; got") for name in
+        *((name, value, f"{name} must be a number") for name in
           ("momentum", "beta_1", "beta_2", "epsilon", "power_t", "alpha", "tol", "learning_rate")
           for value in ("0.5", None, [0.5], True)),
         *((name, value, f"{name} must be a whole number; got") for name in
