@@ -85,7 +85,8 @@ def slope_at(loss: KernelLoss, z: float, y: float) -> Slope | None:
     there = float(costs[0])
     if not np.isfinite(costs).all():
         return None
-    noise = max(float(np.abs(costs - there).max()), EPSILON * abs(there))
+    # A function may go through numbers of the size of 1, as log(cosh(e)) does.
+    noise = max(float(np.abs(costs - there).max()), EPSILON * max(abs(there), 1.0))
 
     def cost(theta: Numbers) -> float:
         return float(results(loss, VALUE, theta, np.array([y]))[0])
