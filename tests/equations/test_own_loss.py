@@ -374,6 +374,14 @@ def test_a_function_that_fails_for_each_number_is_refused_without_a_compiler():
         Compiled(fails)
 
 
+def test_a_function_with_a_mistake_is_refused_without_a_compiler_too():
+    def mistaken(z, y):
+        return z.no_such_name, z - y
+
+    with pytest.raises(ValueError, match="mistaken"):
+        losses.Compiled(mistaken)
+
+
 def test_an_unknown_output_unit_is_refused():
     with pytest.raises(ValueError, match="output must be 'identity', 'sigmoid' or 'exp'; got 'so"):
         Compiled(own_losses.log_cosh, "softmax")
