@@ -1,7 +1,7 @@
 """A first look at a user's own loss: whether its derivative can be that of its cost.
 
 A wrong derivative trains without an error, to wrong parameters. So five targets of the data are
-compared before training, in some 30 microseconds; `engine.verify` looks closely.
+compared before training, in less than 0.1 ms; `engine.verify` looks closely.
 """
 
 from collections.abc import Callable
@@ -63,6 +63,9 @@ def wrong_derivative(loss: KernelLoss, name: str, output: str, targets: NDArray[
     )
 
 
-def results(loss: KernelLoss, which: int, z: Any, y: Any) -> Any:
-    """A result of the function for each pair: VALUE or SLOPE."""
-    return call_own_loss(loss, which, z[np.newaxis, :], y[np.newaxis, :])[0]
+def results(
+    loss: KernelLoss, which: int, z: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A result of the function for each pair: VALUE, SLOPE or CURVATURE."""
+    found: NDArray[np.float64] = call_own_loss(loss, which, z[np.newaxis, :], y[np.newaxis, :])[0]
+    return found

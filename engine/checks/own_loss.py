@@ -9,11 +9,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.boundary.own_losses import results
 from engine.checks.gradient import EPSILON, STEPS, Slope, slope_of
 from engine.checks.kinks import distances_to_kinks
 from engine.checks.problem import CheckProblem, evenly_spread
 from engine.checks.report import OWN_LOSS, SECOND_RESULT, THIRD_RESULT, Check, worst
-from engine.equations.losses import COMPILED, CURVATURE, SLOPE, VALUE, KernelLoss, call_own_loss
+from engine.equations.losses import COMPILED, CURVATURE, SLOPE, VALUE, KernelLoss
 
 MOST_PAIRS = 64  # of z and y
 NEAR = np.array([0, 1, -1, 2, -2, 3, -3, 4, -4])  # in units of the last place of z
@@ -93,9 +94,3 @@ def slope_at(loss: KernelLoss, z: float, y: float) -> Slope | None:
 
     slopes = (slope_of(cost, np.array([z]), 0, step, there, noise) for step in STEPS)
     return next((slope for slope in slopes if slope is not None), None)
-
-
-def results(loss: KernelLoss, which: int, z: Numbers, y: Numbers) -> Numbers:
-    """A result of the function for each pair: VALUE, SLOPE or CURVATURE."""
-    found: Numbers = call_own_loss(loss, which, z[np.newaxis, :], y[np.newaxis, :])[0]
-    return found

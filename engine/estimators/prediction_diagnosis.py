@@ -189,7 +189,7 @@ def unscaled_targets(
     The target is not scaled: y has a mean of 1.8e+05 and a standard deviation of 4.71e+04, and R^2
     of the predictions for training rows is -11.6, where a straight line has 1.
     """
-    s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    s = _in_double(weights, len(targets))
     p = predicted.astype(np.float64)
     y = np.broadcast_to(targets.astype(np.float64), p.shape)
     with np.errstate(all="ignore"):
@@ -251,7 +251,7 @@ def worse_than_the_mean(
     >>> print(found[0].fact)
     The predictions for training rows are worse than the mean of y, 633: D^2 is -352.
     """
-    s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    s = _in_double(weights, len(targets))
     y, p = targets.astype(np.float64), predicted.astype(np.float64)
     if not s.sum() > 0:
         return []
@@ -274,9 +274,14 @@ def worse_than_the_mean(
     ]
 
 
+def _in_double(weights: NDArray[np.floating] | None, n_rows: int) -> NDArray[np.float64]:
+    """The weights of the rows; 1 for each if there are none."""
+    return np.ones(n_rows) if weights is None else weights.astype(np.float64)
+
+
 def is_off_scale(targets: NDArray[np.floating], weights: NDArray[np.floating] | None) -> bool:
     """Whether an output is not scaled, however well it is predicted."""
-    s = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    s = _in_double(weights, len(targets))
     with np.errstate(all="ignore"):
         return bool(_scales(targets.astype(np.float64), s)[-1].any())
 

@@ -70,10 +70,9 @@ class CompiledSteps:
         self._layers = layers
         self._samples = samples
         self.inputs = samples.X
-        self._data = samples.for_kernels()
-        dtype = samples.X.dtype
-        self._block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
-        self._workspace = allocate(layers.sizes, layers.n_parameters, dtype, self._block)
+        block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
+        workspace = allocate(layers.sizes, layers.n_parameters, samples.X.dtype, block)
+        self._of_run = layers, samples.for_kernels(), block, workspace
         self._descend = FixedTypes(descend_tiled)
         work = layers.multiply_adds * min(batch_size, samples.n_samples)
         self.expected_seconds = SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work
@@ -87,18 +86,16 @@ class CompiledSteps:
         history: NDArray[np.float64],
     ) -> int:
         """Take up to `n_steps` steps, or `n_epochs` epochs; returns how the slice ended."""
-        of_run = self._layers, self._data, self._block, self._workspace
         with np.errstate(all="ignore"):  # an overflow shows in the next cost
-            return int(self._descend(state, settings, *of_run, n_steps, n_epochs, history))
+            return int(self._descend(state, settings, *self._of_run, n_steps, n_epochs, history))
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
         """J on all samples, by the kernels of the steps, so that no other one is compiled."""
         settings = Settings(update=EVALUATE, batch_size=SPAN_SAMPLES, judged=1)
         state = new_state(theta, settings, self._samples.n_samples, seed=0)
         history, n_steps = np.zeros((1, 2)), self._samples.n_samples
-        of_run = self._layers, self._data, self._block, self._workspace
         with np.errstate(all="ignore"):
-            descend_tiled(state, settings, *of_run, n_steps, 1, history)
+            descend_tiled(state, settings, *self._of_run, n_steps, 1, history)
         weight = total_weight(self._samples)
         penalty = mean_cost_numpy(0.0, theta, self._layers.sizes, alpha, weight)
         return float(history[0, 0] + penalty)
