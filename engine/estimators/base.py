@@ -29,7 +29,14 @@ from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.predictor import blocks_of
 from engine.estimators.progress_bar import progress_bar
-from engine.estimators.training import Trained, loss_so_far, settings_of, train
+from engine.estimators.training import (
+    Fitting,
+    FitUnderWay,
+    Trained,
+    loss_so_far,
+    settings_of,
+    train,
+)
 from engine.estimators.watch import Epoch, FitWatch
 from engine.losses import Loss, WithoutFunction
 from engine.network import Network
@@ -179,9 +186,37 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         rows_of: RowsOf | None = None,
     ) -> None:
         """Fit on X, y and weights, or on the rows that `rows_of` gives, which may be on Dask."""
+        fitting = self._fitting(
+            X, y, sample_weight, incremental=incremental, validation=validation, rows_of=rows_of
+        )
+        fit = FitUnderWay(fitting)
+        fit.to_its_end()
+        for say in fit.result:
+            say()
+
+    def _fitting(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        rows_of: RowsOf | None = None,
+        own_bar: bool = True,
+    ) -> Fitting[outcomes.ToSay]:
+        """A fit that yields its run; without `own_bar` it shows no bar of its own.
+
+        Returns the messages to give when all is done: a warning may be raised as an error, which
+        must lose nothing.
+        """
         before = Snapshot(self)
         try:
-            to_say = self._fit_on(X, y, sample_weight, incremental, validation, rows_of)
+            return (
+                yield from self._fit_on(
+                    X, y, sample_weight, incremental, validation, rows_of, own_bar
+                )
+            )
         except outcomes.DivergedFit as diverged:
             error: Any = ValueError(str(diverged))
             error.finding = diverged.finding
@@ -189,8 +224,6 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         except BaseException:  # a fit that fails leaves the estimator as it was
             before.put_back(self)
             raise
-        for say in to_say:  # last: a warning may be raised as an error, which must lose nothing
-            say()
 
     def _fit_on(
         self,
@@ -200,7 +233,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool,
         validation: tuple[Any, Any, Any],
         rows_of: RowsOf | None,
-    ) -> outcomes.ToSay:
+        own_bar: bool,
+    ) -> Fitting[outcomes.ToSay]:
         """Train; returns the messages to give once the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
@@ -225,7 +259,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             kept(checkpoint, identity, self.max_iter, ends) as keeper,
             self._drawing(first, keeper),
         ):
-            return self._fit_rows(rows, own, network, first, incremental, keeper)
+            return (
+                yield from self._fit_rows(rows, own, network, first, incremental, keeper, own_bar)
+            )
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
         """The identity of a fit, before a number is drawn or a step is taken."""
@@ -279,10 +315,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         first: bool,
         incremental: bool,
         keeper: Keeper | None,
-    ) -> outcomes.ToSay:
+        own_bar: bool,
+    ) -> Fitting[outcomes.ToSay]:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if message := network.loss.wrong_derivative(rows.targets):
-            warnings.warn(message, UserWarning, stacklevel=6)  # at the line that called fit
+            warnings.warn(message, UserWarning, stacklevel=8)  # at the line that called fit
         dtype = self._dtype_to_train(rows, first)
         if first:
             self._begin(network, dtype)
@@ -290,7 +327,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._resume(dtype)
         rows, held_out = self._held_out(rows, own)
         tasks = None if incremental else self._tasks(rows)
-        with progress_bar(self.max_iter, self.progress and not incremental) as bar:
+        shows_bar = own_bar and self.progress and not incremental
+        with progress_bar(self.max_iter, shows_bar) as bar:
             watch = FitWatch(
                 validation=self._validation(held_out),
                 best_score=self.best_validation_score_ if self._scored else -math.inf,
@@ -303,7 +341,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             if first:
                 self._start_near(samples)
             widened = rows.X.dtype == np.float32 and self._dtype == np.float64
-            to_say = self._train(samples, watch, incremental, keeper, widened)
+            to_say = yield from self._train(samples, watch, incremental, keeper, widened)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
@@ -472,7 +510,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool,
         keeper: Keeper | None,
         widened: bool,
-    ) -> outcomes.ToSay:
+    ) -> Fitting[outcomes.ToSay]:
         """Train; returns the messages about it."""
         solver = SOLVERS[self.solver]
         if solver.update == ADAM:
@@ -509,7 +547,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         max_iter = 1 if incremental else self.max_iter
         told = self.verbose and numbers.schedule == ADAPTIVE
         why_rate = outcomes.not_improved(self) if told else None
-        ended = train(solver, problem, state, numbers, watch, max_iter, keeper, why_rate)
+        ended = yield from train(solver, problem, state, numbers, watch, max_iter, keeper, why_rate)
         if ended.error is not None and ended.error.step == optimiser.steps:
             raise ValueError(f"{outcomes.NON_FINITE} The loss of the first batch is {ended.error}.")
         theta = ended.theta

@@ -1,9 +1,9 @@
 """The training of a fit: settings from scikit-learn's parameters, and the run of a solver."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,61 @@ def settings_of(
     )
 
 
+SomeResult = TypeVar("SomeResult")
+
+# A fit prepares its run, yields it, and is sent the reason why the run has stopped, or the
+# exception that ended it; then it stores the result.
+Fitting = Generator[Run[FitWatch], str, SomeResult]
+
+
+class FitUnderWay(Generic[SomeResult]):
+    """A fit that has been prepared. So whoever has many of them can take their runs in turn.
+
+    Attributes
+    ----------
+    run : Run or None
+        What is to be advanced; None once there is a result.
+    result : object
+        What the fit returned.
+    """
+
+    def __init__(self, fitting: Fitting[SomeResult]) -> None:
+        self._fitting = fitting
+        self.run: Run[FitWatch] | None = None
+        self.result: SomeResult
+        self._go_on(fitting.__next__)
+
+    def to_its_end(self) -> None:
+        """Advance the run to its end, and end the fit."""
+        if self.run is None:
+            return
+        try:
+            stopped = self.run.to_its_end()
+        except BaseException as error:
+            self.fail(error)
+        else:
+            self.end(stopped)
+
+    def end(self, stopped: str) -> None:
+        """End the fit, whose run has stopped for this reason."""
+        self._go_on(lambda: self._fitting.send(stopped))
+
+    def fail(self, error: BaseException) -> None:
+        """End the fit, whose run has raised this error: the fit handles it or raises it again."""
+        self._go_on(lambda: self._fitting.throw(error))
+
+    def _go_on(self, call: Callable[[], Run[FitWatch]]) -> None:
+        self.run = None
+        try:
+            self.run = call()
+        except StopIteration as ended:
+            self.result = ended.value
+        except RuntimeError as error:  # a generator turns a user's StopIteration into it
+            if isinstance(error.__cause__, StopIteration):
+                raise error.__cause__ from None
+            raise
+
+
 class Trained(NamedTuple):
     """How a fit's training ended.
 
@@ -92,8 +147,8 @@ def train(
     max_iter: int,
     keeper: Keeper | None,
     why_rate: str | None,
-) -> Trained:
-    """Run a solver to its end. Ctrl-C and divergence are returned, not raised.
+) -> Fitting[Trained]:
+    """Prepare a run, yield it, and tell how it ended. Ctrl-C and divergence are not raised.
 
     With `why_rate`, each change of the learning rate is printed, after this reason. SciPy's loop
     counts its own iterations, so that its result says if there were too many.
@@ -113,7 +168,7 @@ def train(
         run = Run(minimisation, watch, keeper, max_iter if solver.has_own_loop else np.inf)
         steps_before = minimisation.n_steps
         try:
-            stopped = run.to_its_end()
+            stopped = yield run
             run.keep_end(stopped, {})
         except KeyboardInterrupt:
             if minimisation.n_steps == steps_before:
