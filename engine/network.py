@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.boundary import arrays, settings
 from engine.boundary.samples import checked_samples
 from engine.equations.backends import TILED
-from engine.equations.layout import parameters_of
+from engine.equations.layout import n_parameters_of, views_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
 from engine.losses import Loss, chosen, default_for
 from engine.sums.chunks import ChunkSums
@@ -84,6 +84,7 @@ class Network:
         self._output = settings.one_of("output", output, OUTPUT_UNITS)
         self._loss = chosen(loss, self._output)
         self._check_levels()
+        self._n_parameters = n_parameters_of(self._sizes)
         self._layers: Layers | None = None
         self._spare = ReusableSums()
 
@@ -118,7 +119,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        return self.layers.n_parameters
+        return self._n_parameters
 
     def __repr__(self) -> str:
         shape = "-".join(str(size) for size in self.sizes)
@@ -160,7 +161,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_layers": None}
-        del state["_spare"]
+        del state["_spare"], state["_n_parameters"]
         if self.loss == default_for(self.output):  # as in the files of earlier versions
             del state["_loss"]
         return state
@@ -168,6 +169,7 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _spare=ReusableSums())
         self.__dict__.setdefault("_loss", default_for(self.output))
+        self._n_parameters = n_parameters_of(self._sizes)
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -244,7 +246,7 @@ class Network:
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
         arrays.require_viewable(theta, self.n_parameters)
-        return [parameters_of(theta, self.sizes, l) for l in range(1, len(self.sizes))]
+        return views_of(theta, self._sizes)
 
     def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.

@@ -6,6 +6,8 @@
 `sizes` is the int64 array (n_0, ..., n_L). All that is returned is a view, never a copy.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from engine.compiler.jit import inlined
@@ -31,7 +33,23 @@ def units_of(workspace: Any, sizes: Any, l: int) -> Any:
     return rows_at(workspace, first, sizes[l])
 
 
-# The same two for compiled callers.
+def n_parameters_of(sizes: Sequence[int]) -> int:
+    """The length of theta."""
+    return sum(n * (n_below + 1) for n_below, n in pairwise(sizes))
+
+
+def views_of(theta: Any, sizes: Sequence[int]) -> list[tuple[Any, Any]]:
+    """W[l] and b[l] of all layers, as views of a NumPy vector."""
+    views, start = [], 0
+    for n_in, n_out in pairwise(sizes):
+        stop = start + n_out * n_in
+        b = theta[stop : stop + n_out]
+        views.append((theta[start:stop].reshape(n_out, n_in), b))
+        start = stop + n_out
+    return views
+
+
+# `parameters_of` and `units_of` for compiled callers.
 parameters_of_loops = inlined(parameters_of)
 units_of_loops = inlined(units_of)
 

@@ -387,7 +387,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         named = isinstance(self.activation, str)
         fallback = parameters.hidden_units(self.activation, 1)[0] if named else "relu"
         self._network = network
-        self._put(initial_parameters(network, self._draws.generator, dtype, fallback))
+        self._put(
+            self._draws.draw(
+                lambda generator: initial_parameters(network, generator, dtype, fallback)
+            )
+        )
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_ = None
@@ -758,6 +762,11 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Cached: scikit-learn reads them from __init__, which takes longer than a small fit."""
         names: list[str] = super()._get_param_names()
         return names
+
+    def _validate_params(self) -> None:
+        if not parameters.are_known_valid(self):
+            super()._validate_params()
+            parameters.remember_valid(self)
 
     def _check_solver(self) -> bool:
         if not self._stochastic:

@@ -1,5 +1,7 @@
 """Random draws as scikit-learn makes them, so that the same random_state gives the same numbers."""
 
+from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from sklearn.utils import check_random_state
 from engine.equations.units import UNITS
 from engine.network import Network
 from engine.solvers.mersenne import WORDS as N_WORDS
-from engine.solvers.mersenne import put_words, words_of
+from engine.solvers.mersenne import borrowed, put_words, words_of, words_of_seed
 from engine.training.checkpoint_files import Arrays
 from engine.training.checkpoint_verifier import Expected, Verifier
 
@@ -30,10 +32,14 @@ class Draws:
     def __init__(self, random_state: Any) -> None:
         self._random_state = random_state
         self._shared = random_state is None or isinstance(random_state, np.random.RandomState)
-        self._generator: np.random.RandomState = check_random_state(random_state)
         self._words: NDArray[np.uint64] | None = None  # newer than the generator
-        state: Any = self._generator.get_state(legacy=False) if self._shared else {}
-        if state.get("bit_generator", "MT19937") != "MT19937":
+        self._generator: np.random.RandomState | None = None
+        if isinstance(random_state, Integral):
+            self._words = words_of_seed(int(random_state))
+            return
+        self._generator = check_random_state(random_state)
+        state: Any = self._generator.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
             self._generator = np.random.RandomState(self._generator.randint(2**31))
             self._shared = False
 
@@ -46,14 +52,25 @@ class Draws:
     @property
     def generator(self) -> np.random.RandomState:
         """The generator, for draws by NumPy."""
+        if self._generator is None:
+            self._generator = np.random.RandomState(0)
         if self._words is not None:
             put_words(self._generator, self._words)
             self._words = None
         return self._generator
 
+    def draw(self, draw: Callable[[np.random.RandomState], NDArray[Any]]) -> NDArray[Any]:
+        """What `draw` takes from the generator, in uniform numbers; it must not keep it."""
+        if self._generator is not None or self._words is None:
+            return draw(self.generator)
+        borrowed.put(self._words)
+        drawn = draw(borrowed.generator)
+        self._words = borrowed.words()
+        return drawn
+
     def words(self) -> NDArray[np.uint64]:
         """A copy of its state, for compiled shuffles."""
-        return words_of(self._generator) if self._words is None else self._words.copy()
+        return words_of(self.generator) if self._words is None else self._words.copy()
 
     def go_on_from(self, words: NDArray[np.uint64]) -> None:
         """Take over the state after shuffles; at once if other code may use the generator."""

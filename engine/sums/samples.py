@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from engine.equations.layout import n_parameters_of
 from engine.equations.losses import KernelLoss
 
 
@@ -21,8 +22,7 @@ class Layers(NamedTuple):
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        sizes = self.sizes.tolist()
-        return sum(n * (n_below + 1) for n_below, n in pairwise(sizes))
+        return n_parameters_of(self.sizes.tolist())
 
     @property
     def multiply_adds(self) -> int:
