@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
+    from engine.many.members import fit_many as fit_many
     from engine.model_files.errors import ModelFileError as ModelFileError
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
@@ -44,6 +45,7 @@ _DEFINED_IN = {
     "TrainingWarning": "engine.estimators.diagnosis",
     "compiled_forward": "engine.network_function",
     "convert_table": "engine.tables.conversion",
+    "fit_many": "engine.many.members",
     "inference": "engine.statistics.inference_of_models",
     "load": "engine.model_files.save_load",
     "open_table": "engine.tables.converted_table",
@@ -66,6 +68,7 @@ __all__ = [
     "__version__",
     "compiled_forward",
     "convert_table",
+    "fit_many",
     "inference",
     "load",
     "open_table",

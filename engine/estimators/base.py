@@ -29,6 +29,7 @@ from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.predictor import blocks_of
 from engine.estimators.progress_bar import progress_bar
+from engine.estimators.shared_data import SharedData
 from engine.estimators.training import (
     Fitting,
     FitUnderWay,
@@ -86,6 +87,10 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
     ) -> Rows:
         """Checked rows to train on; with `reset`, features and classes are learnt anew."""
+
+    def _rows_depend_on(self) -> tuple[Any, ...]:
+        """The parameters that the checked rows of a new fit depend on, hashable."""
+        return ()
 
     @abstractmethod
     def _validation_rows(
@@ -203,9 +208,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
         rows_of: RowsOf | None = None,
-        own_bar: bool = True,
+        shared: SharedData | None = None,
     ) -> Fitting[outcomes.ToSay]:
-        """A fit that yields its run; without `own_bar` it shows no bar of its own.
+        """A fit that yields its run. If others share its data, it shows no bar of its own.
 
         Returns the messages to give when all is done: a warning may be raised as an error, which
         must lose nothing.
@@ -214,7 +219,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             return (
                 yield from self._fit_on(
-                    X, y, sample_weight, incremental, validation, rows_of, own_bar
+                    X, y, sample_weight, incremental, validation, rows_of, shared
                 )
             )
         except outcomes.DivergedFit as diverged:
@@ -233,7 +238,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         incremental: bool,
         validation: tuple[Any, Any, Any],
         rows_of: RowsOf | None,
-        own_bar: bool,
+        shared: SharedData | None,
     ) -> Fitting[outcomes.ToSay]:
         """Train; returns the messages to give once the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -241,10 +246,12 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if rows_of is None:
-            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
-        else:
+        if rows_of is not None:
             rows = rows_of(first)
+        elif shared is not None and first and not (self.warm_start and hasattr(self, "classes_")):
+            rows = shared.rows(self, X, y, sample_weight)
+        else:
+            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
         network = self._network_for(rows)
         if not first:
             self._require_same(network)
@@ -260,7 +267,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._drawing(first, keeper),
         ):
             return (
-                yield from self._fit_rows(rows, own, network, first, incremental, keeper, own_bar)
+                yield from self._fit_rows(rows, own, network, first, incremental, keeper, shared)
             )
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
@@ -315,7 +322,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         first: bool,
         incremental: bool,
         keeper: Keeper | None,
-        own_bar: bool,
+        shared: SharedData | None,
     ) -> Fitting[outcomes.ToSay]:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if message := network.loss.wrong_derivative(rows.targets):
@@ -325,9 +332,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._begin(network, dtype)
         else:
             self._resume(dtype)
-        rows, held_out = self._held_out(rows, own)
+        rows, held_out = self._held_out(rows, own, shared)
         tasks = None if incremental else self._tasks(rows)
-        shows_bar = own_bar and self.progress and not incremental
+        shows_bar = self.progress and not incremental and shared is None
         with progress_bar(self.max_iter, shows_bar) as bar:
             watch = FitWatch(
                 validation=self._validation(held_out),
@@ -441,11 +448,23 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             )
         return None if X_val is None else self._validation_rows(X_val, y_val, sample_weight_val)
 
-    def _held_out(self, rows: Rows, own: Rows | None) -> tuple[Rows, Rows | None]:
+    def _held_out(
+        self, rows: Rows, own: Rows | None, shared: SharedData | None
+    ) -> tuple[Rows, Rows | None]:
         """Training and validation rows; the latter are the user's own, or held out of the rows."""
-        if own is None and self._scored:
-            return split(rows, self.validation_fraction, self._draws.generator, self._stratifies())
-        return rows, own
+        if own is not None or not self._scored:
+            return rows, own
+        settings = self.validation_fraction, self._stratifies()
+
+        def halves() -> tuple[tuple[Rows, Rows], NDArray[np.uint64]]:
+            found = split(rows, self.validation_fraction, self._draws.generator, settings[1])
+            return found, self._draws.words()
+
+        if shared is None:
+            return halves()[0]
+        found, words = shared.split(rows, settings, self._draws.words(), halves)
+        self._draws.go_on_from(words.copy())
+        return found
 
     def _validation(self, held_out: Rows | None) -> Validation | None:
         if held_out is None:
@@ -474,9 +493,9 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _tasks(self, rows: Rows) -> Tasks | None:
         """The tasks for scikit-learn's callbacks; None if there are no callbacks."""
-        context = self._init_callback_context(max_subtasks=self.max_iter)
         if not getattr(self, "_skl_callbacks", []):
             return None
+        context = self._init_callback_context(max_subtasks=self.max_iter)
         metadata = None if rows.weights is None else {"sample_weight": rows.weights}
         data = {"X": rows.X, "y": self._labels_of(rows), "metadata": metadata}
         name = "epoch" if self._stochastic else "iteration"

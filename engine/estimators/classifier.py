@@ -381,6 +381,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         weights = self._weights(y, validated_weights(sample_weight, X), incremental)
         return Rows(X, self._labels.targets(y), weights)
 
+    def _rows_depend_on(self) -> tuple[Any, ...]:
+        return (repr(self.class_weight),)
+
     def _require_kind(self, y: Any, names: tuple[str, str]) -> None:
         """Refuse y with one label a row if that of the fit had several, and the other way round."""
         columns = (self._labels.n_outputs,) if self._labels.kind == MULTILABEL else ()

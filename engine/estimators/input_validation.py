@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -138,8 +139,11 @@ def _first_bad(name: str, array: Any) -> str:
     )
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Rows:
     """Checked rows of users' data: inputs, targets and weights.
+
+    Fits may share them: what is derived from them is derived once.
 
     Attributes
     ----------
@@ -155,6 +159,7 @@ class Rows(NamedTuple):
     targets: NDArray[Any]
     weights: NDArray[Any] | None
     n_outputs: int | None = None
+    _derived: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -167,8 +172,13 @@ class Rows(NamedTuple):
 
     def samples(self, dtype: Any) -> Samples:
         """The rows as samples in columns, in float32 or float64."""
-        weights = checked_weights(self.weights, self.n_rows, dtype)
-        return samples_of(self.X, self.targets, weights, dtype, self.n_outputs)
+        dtype = np.dtype(dtype)
+        if dtype not in self._derived:
+            weights = checked_weights(self.weights, self.n_rows, dtype)
+            samples = samples_of(self.X, self.targets, weights, dtype, self.n_outputs)
+            self._derived[dtype] = samples
+        found: Samples = self._derived[dtype]
+        return found
 
     def sample(
         self, most: int, dtype: Any
@@ -176,11 +186,15 @@ class Rows(NamedTuple):
         """At most so many rows, evenly spread: X as columns, targets and weights."""
         step = spread_step(self.n_rows, self.X.shape[1], most)
         weights = None if self.weights is None else self.weights[::step]
-        return evenly_spread(self.X, most, dtype), self.targets[::step], weights
+        return self.evenly_spread(most, dtype), self.targets[::step], weights
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
         """At most so many rows, evenly spread: X as columns."""
-        return evenly_spread(self.X, most, dtype)
+        wanted = most, np.dtype(dtype)
+        if wanted not in self._derived:
+            self._derived[wanted] = evenly_spread(self.X, most, dtype)
+        found: NDArray[Any] = self._derived[wanted]
+        return found
 
 
 def samples_of(

@@ -33,15 +33,20 @@ class Report:
 
 
 @contextmanager
-def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
-    """A bar for one fit, on standard error.
+def progress_bar(
+    total_epochs: int, enabled: bool = True, what: str = "Training"
+) -> Iterator[Report]:
+    """A bar for a fit, or for many of them, on standard error.
 
     Parameters
     ----------
     total_epochs : int
-        The most epochs there can be; a fit that ends sooner leaves its bar where it stopped.
+        The most epochs there can be; a fit that ends sooner leaves its bar where it stopped. For
+        many fits, how many they are.
     enabled : bool
         False shows nothing, and does not import rich.
+    what : str
+        What the bar is called.
 
     If kernels have to be compiled first, a line above the bar says so.
 
@@ -66,7 +71,7 @@ def progress_bar(total_epochs: int, enabled: bool = True) -> Iterator[Report]:
     if not enabled:
         yield report
         return
-    with _bar(total_epochs, report) as bar, announcing_compilation(bar.console.print):
+    with _bar(total_epochs, report, what) as bar, announcing_compilation(bar.console.print):
         try:
             yield report
         finally:
@@ -114,7 +119,7 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
         _announcing = False
 
 
-def _bar(total_epochs: int, report: Report) -> "Progress":
+def _bar(total_epochs: int, report: Report, what: str) -> "Progress":
     """A bar of rich that shows the latest report at each redraw."""
     from rich.console import Console, RenderableType
     from rich.progress import (
@@ -149,7 +154,7 @@ def _bar(total_epochs: int, report: Report) -> "Progress":
         # rich would send what is printed to its own console, that is to standard error.
         redirect_stdout=sys.stdout.isatty(),
     )
-    task = bar.add_task("Training", total=total_epochs, said="")
+    task = bar.add_task(what, total=total_epochs, said="")
     return bar
 
 

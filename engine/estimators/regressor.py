@@ -376,6 +376,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     ) -> Rows:
         return self._rows_for(self._chosen_loss, X, y, sample_weight, reset=reset)
 
+    def _rows_depend_on(self) -> tuple[Any, ...]:
+        return (self._chosen_loss,)
+
     @property
     def _chosen_loss(self) -> Loss:
         loss = self.loss if isinstance(self.loss, Loss) else Loss(self.loss)

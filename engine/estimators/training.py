@@ -81,12 +81,15 @@ class FitUnderWay(Generic[SomeResult]):
         What is to be advanced; None once there is a result.
     result : object
         What the fit returned.
+    interrupted : bool
+        Whether Ctrl-C ended its run.
     """
 
     def __init__(self, fitting: Fitting[SomeResult]) -> None:
         self._fitting = fitting
         self.run: Run[FitWatch] | None = None
         self.result: SomeResult
+        self.interrupted = False
         self._go_on(fitting.__next__)
 
     def to_its_end(self) -> None:
@@ -106,6 +109,7 @@ class FitUnderWay(Generic[SomeResult]):
 
     def fail(self, error: BaseException) -> None:
         """End the fit, whose run has raised this error: the fit handles it or raises it again."""
+        self.interrupted = isinstance(error, KeyboardInterrupt)
         self._go_on(lambda: self._fitting.throw(error))
 
     def _go_on(self, call: Callable[[], Run[FitWatch]]) -> None:

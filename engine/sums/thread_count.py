@@ -2,6 +2,9 @@
 
 import math
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +13,20 @@ from engine.system import control_groups
 # Multiply-adds of one evaluation from which a second thread pays: about a millisecond of work,
 # against the tens of microseconds that it takes to hand chunks to threads.
 PAYS_FROM = 50_000_000
+
+
+_limits = threading.local()
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """In this thread, computations get one thread where none was asked for: others run beside."""
+    before = getattr(_limits, "one", False)
+    _limits.one = True
+    try:
+        yield
+    finally:
+        _limits.one = before
 
 
 class Threads(NamedTuple):
@@ -65,5 +82,7 @@ def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
         return Threads(
             1, f"{multiply_adds:,} multiply-adds a step are fewer than the {PAYS_FROM:,} that pay"
         )
+    if getattr(_limits, "one", False):
+        return Threads(1, "other networks train on the other threads")
     most = most_threads()  # it reads files, so not for small work
     return Threads(min(most, n_chunks), f"{n_chunks} chunks, {most} usable cores")

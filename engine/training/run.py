@@ -44,6 +44,7 @@ class Run(Generic[SomeWatch]):
         self._keeper = keeper
         self._max_iter = max_iter
         self.cost: float | None = None  # J at the solver's parameters, if it knows it
+        self.interrupted = False  # set by another thread, for which Ctrl-C came
         self._mark: Mark | None = None  # where the watch stood when the latest `advance` began
 
     def to_its_end(self) -> str:
@@ -88,7 +89,10 @@ class Run(Generic[SomeWatch]):
             self._keep()
 
     def _after(self, progress: Progress) -> str | None:
-        """Save where an `advance` began, and record what it did; the reason to stop, or None."""
+        """Save where an `advance` began, and record what it did; the reason to stop, or None.
+
+        Raises KeyboardInterrupt if the run was interrupted, when all that is done.
+        """
         self._keep()
         self.cost = None  # until the watch knows all
         reason = self.watch.consider(self.solver, progress)
@@ -98,6 +102,8 @@ class Run(Generic[SomeWatch]):
         self._mark = self._marked()
         if self.cost is not None:  # so the state now is known to be finite, too
             self._keep()
+        if self.interrupted and reason is None:
+            raise KeyboardInterrupt
         return reason
 
     def _reason_before(self) -> str | None:

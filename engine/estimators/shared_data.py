@@ -1,0 +1,64 @@
+"""What fits on the same data share: checked rows, and the rows held out for early stopping."""
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.estimators.input_validation import Rows
+
+# What an estimator stores of its rows, beside the rows.
+LEARNT = ("n_features_in_", "feature_names_in_", "classes_", "_labels", "_class_weights")
+
+
+class SharedData:
+    """The rows of many fits, each checked, converted and split once. Any thread may ask.
+
+    All checked rows are kept as long as this object; of the splits the latest alone, since each is
+    a copy of X: fits with equal seeds that follow each other share it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._rows: dict[Hashable, tuple[Rows, dict[str, Any], tuple[Any, ...]]] = {}
+        self._split: tuple[Hashable, tuple[Rows, Rows], NDArray[np.uint64], Rows] | None = None
+
+    def rows(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """The checked rows of a new fit. The estimator stores what it learns of them."""
+        depends_on = estimator._rows_depend_on()
+        key = type(estimator), depends_on, id(X), id(y), id(sample_weight)
+        attributes = vars(estimator)
+        with self._lock:
+            if key not in self._rows:
+                rows = estimator._checked_rows(X, y, sample_weight, incremental=False, reset=True)
+                learnt = {name: attributes[name] for name in LEARNT if name in attributes}
+                held = depends_on, X, y, sample_weight  # so that no other object gets their ids
+                self._rows[key] = rows, learnt, held
+            rows, learnt, _ = self._rows[key]
+        for name in LEARNT:
+            attributes.pop(name, None)
+        attributes.update(learnt)
+        return rows
+
+    def split(
+        self,
+        rows: Rows,
+        settings: Hashable,
+        words: NDArray[np.uint64],
+        make: Callable[[], tuple[tuple[Rows, Rows], NDArray[np.uint64]]],
+    ) -> tuple[tuple[Rows, Rows], NDArray[np.uint64]]:
+        """Training and validation rows, and the generator's state after the split.
+
+        They are those of `make`, or of the latest split of the same rows with these settings from
+        this state of the generator.
+        """
+        key = id(rows), settings, words.tobytes()
+        with self._lock:
+            if self._split is None or self._split[0] != key:
+                self._split = None  # before the next copy is made
+                halves, after = make()
+                self._split = key, halves, after, rows
+            _, halves, after, _ = self._split
+        return halves, after
