@@ -14,6 +14,7 @@ from sklearn import config_context, get_config
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
+from engine.sums.blas import one_blas_thread
 from engine.sums.thread_count import most_threads, one_thread_each
 from engine.sums.thread_team import ThreadTeam
 
@@ -83,7 +84,7 @@ def fit_all(
     chains = list(in_chains(fits))
     number = min(len(chains), n_threads or most_threads())
     at_work = AtWork(fits, chains, shared or SharedData(), ended, alone=number == 1)
-    with caught_warnings():
+    with one_blas_thread(), caught_warnings():  # BLAS would start threads in each of ours
         at_work.run(number)
     return at_work.outcomes
 

@@ -5,6 +5,7 @@ calls. Any thread of the program may change it at any time: docs/decisions/0035-
 """
 
 import os
+import sys
 import threading
 import warnings
 from collections import Counter
@@ -81,10 +82,22 @@ def _limit_this_thread() -> list[tuple[Any, int]]:
     return limited
 
 
+_known: tuple[int, list[Any]] = (0, [])  # how many modules there were, and each BLAS then
+
+
 def _libraries() -> list[Any]:
-    """Each BLAS that is loaded and says how many threads it uses."""
-    found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-    return [library for library in found if library.get_num_threads() is not None]
+    """Each BLAS that is loaded and says how many threads it uses.
+
+    To look through all loaded libraries takes milliseconds, as long as a hundred small networks. A
+    BLAS is loaded by a module that is imported: unless there are others, it is not looked for.
+    """
+    global _known
+    n_modules = len(sys.modules)
+    if _known[0] != n_modules:
+        found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+        usable = [library for library in found if library.get_num_threads() is not None]
+        _known = n_modules, usable
+    return _known[1]
 
 
 def _counts_by_thread(library: Any) -> bool:
