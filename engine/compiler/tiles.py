@@ -95,11 +95,20 @@ def add_products(tile, dZ, j, A, k, s):
     return tile + products.reshape(tile.shape)
 
 
+def add_rows(tile, Z, j, s):
+    """tile + rows j ... of Z, over one vector of samples: a row of Z for each column of the tile."""
+    n_columns = tile.shape[1] // lanes(Z)
+    return tile + block(Z, j, n_columns, s, lanes(Z)).reshape(tile.shape)
+
+
 def add_sums_of_lanes(tile, dW, j, k):
-    """dW[j ..., k ...] += the sums of the tile's vectors."""
+    """dW[j ..., k ...] += the sums of the tile's vectors: upper halves to lower halves."""
     n_rows, n_columns = tile.shape[0], tile.shape[1] // lanes(tile)
-    sums = tile.reshape(n_rows, n_columns, lanes(tile)).sum(axis=2)
-    block(dW, j, n_rows, k, n_columns)[:] += sums
+    sums = tile.reshape(n_rows, n_columns, lanes(tile))
+    while sums.shape[2] > 1:
+        half = sums.shape[2] // 2
+        sums = sums[:, :, :half] + sums[:, :, half:]
+    block(dW, j, n_rows, k, n_columns)[:] += sums[:, :, 0]
 
 
 def copy_transposed(numbers, starts, first, k, A, s):
@@ -322,6 +331,21 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     for row, column, cell in tile_type.cells:
         total = builder.extract_value(tile, cell)
         total = multiply_add(builder, left[row], right[column], total)
+        tile = builder.insert_value(tile, total, cell)
+    return tile
+
+
+@type_callable(add_rows)
+def _(context: Any) -> Any:
+    return lambda tile, Z, j, s: tile
+
+
+@lower_builtin(add_rows, Tile, types.Array, types.Integer, types.Integer)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    (tile_type, Z_type, *_), (tile, Z, j, s) = signature.args, arguments
+    for _, column, cell in tile_type.cells:
+        vector = load_vector(context, builder, Z_type, Z, offset(builder, j, column), s)
+        total = builder.fadd(builder.extract_value(tile, cell), vector)
         tile = builder.insert_value(tile, total, cell)
     return tile
 

@@ -170,6 +170,12 @@ def rectified(z, zero):
     return (zero if z < zero else z) + zero
 
 
+@in_order
+def quotient(a, total):
+    """a / total; the compiler could take an approximate 1 / total in some lanes alone."""
+    return a / total
+
+
 @compiled_once
 def activate_tiled(unit, A, scratch, m):
     """A = g(Z) for a layer of `unit` units and the first m samples, in place: A holds Z before.
@@ -225,7 +231,7 @@ def softmax_tiled(A, scratch, m):
             total[i] += A[j, i]
     for j in range(n_out):
         for i in range(m):
-            A[j, i] /= total[i]  # F6
+            A[j, i] = quotient(A[j, i], total[i])  # F6
 
 
 @compiled_once

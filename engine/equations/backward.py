@@ -13,7 +13,11 @@ import numpy as np
 
 from engine.compiler.jit import jit
 from engine.compiler.views import vector_at
-from engine.equations.products import accumulate_over_samples, accumulate_over_units
+from engine.equations.products import (
+    accumulate_over_samples,
+    accumulate_over_units,
+    add_row_sums,
+)
 
 
 def parameter_gradient_numpy(dZ, A_prev, dW, db):
@@ -62,11 +66,7 @@ def parameter_gradient_tiled(dZ, A_prev, dW, db, scratch, m):
     """
     # forward:  accumulate_over_units(W, b, A_prev, Z, m)
     accumulate_over_samples(dZ, A_prev, dW, scratch, m)  # B1
-    for j in range(dZ.shape[0]):
-        total = dZ.dtype.type(0)
-        for i in range(m):
-            total += dZ[j, i]
-        db[j] += total  # B2
+    add_row_sums(dZ, db, m)  # B2
 
 
 @jit

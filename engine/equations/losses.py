@@ -51,6 +51,7 @@ from engine.compiler.jit import compiled_once, inlined, jit
 from engine.compiler.pointers import call_loss, call_loss_once
 from engine.equations import elementary
 from engine.equations.activations import largest_tiled
+from engine.equations.ordered_sums import sum_in_order
 from engine.equations.units import EXP, IDENTITY, SIGMOID, SOFTMAX
 
 (
@@ -473,16 +474,23 @@ def curvature_loops(loss, unit, A, Z, Y, s, H):
             H[j, i] = s[i] * h if s[i] > 0 else 0.0
 
 
-@compiled_once
+@jit
 def cost_sum_tiled(loss, unit, Z, Y, s, scratch, m):
     """sum_i s_i J_i of the first m samples, a float64; J_i in the dtype of Z."""
+    sample_costs_tiled(loss, unit, Z, Y, s, scratch, m)
+    return sum_in_order(scratch[0], m)
+
+
+@compiled_once
+def sample_costs_tiled(loss, unit, Z, Y, s, scratch, m):
+    """s_i J_i of the first m samples, in the first row of scratch and the dtype of Z."""
     n_out = Z.shape[0]
     code = loss.code
-    cost = scratch[0]
+    cost, zero = scratch[0], Z.dtype.type(0)
     for i in range(m):
         cost[i] = 0
     if code == CROSS_ENTROPY and unit == SIGMOID:
-        one, zero = Z.dtype.type(1), Z.dtype.type(0)
+        one = Z.dtype.type(1)
         for j in range(n_out):
             for i in range(m):
                 z = Z[j, i]
@@ -505,11 +513,9 @@ def cost_sum_tiled(loss, unit, Z, Y, s, scratch, m):
     else:
         for j in range(n_out):
             unit_costs_tiled(loss, unit, Z[j], Y[j], cost, scratch[1], j, m)
-    total = 0.0
     for i in range(m):
-        weighted = np.float64(s[i] * cost[i])
-        total += weighted if s[i] > 0 else 0.0
-    return total
+        weighted = s[i] * cost[i]
+        cost[i] = weighted if s[i] > 0 else zero
 
 
 @jit

@@ -14,6 +14,7 @@ import numpy as np
 from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import vector_at
 from engine.equations.layout import parameters_of, parameters_of_loops
+from engine.equations.ordered_sums import plus_product, sum_of_squares_in_order
 
 
 def mean_cost_numpy(cost_sum, theta, sizes, alpha, S):
@@ -41,9 +42,8 @@ def mean_cost_loops(cost_sum, theta, sizes, alpha, S):
     penalty = 0.0
     for l in range(1, len(sizes) if alpha > 0 else 0):  # no 0 * inf where W^2 overflows
         W, _ = parameters_of_loops(theta, sizes, l)
-        for j in range(W.shape[0]):
-            for k in range(W.shape[1]):
-                penalty += 0.5 * alpha * np.float64(W[j, k]) ** 2
+        squares = sum_of_squares_in_order(vector_at(W, 0, W.size))
+        penalty = plus_product(penalty, 0.5 * alpha, squares)
     return (cost_sum + penalty) / S  # L6
 
 
@@ -78,7 +78,7 @@ def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
         dW, W = vector_at(dtheta, at_W, n_W), vector_at(theta, at_W, n_W)
         db = vector_at(dtheta, at_b, n_b)
         for p in range(dW.size):
-            dW[p] = (dW[p] + decay * W[p]) * scale  # B9
+            dW[p] = plus_product(dW[p], decay, W[p]) * scale  # B9
         for p in range(db.size):
             db[p] *= scale  # B10
         first = after_b

@@ -132,6 +132,26 @@ def reduce_over_samples(dZ, A, dW, start, m):
                 reduce_tile(dZ, A, dW, m, j, k, ONE, ONE)
 
 
+@jit
+def add_row_sums(dZ, db, m):
+    """db += the sums of the rows of dZ over the first m samples, lane by lane as above."""
+    n_out = dZ.shape[0]
+    sums = matrix_at(db, 0, 1, n_out)
+    for j in range(0, n_out - 3, 4):
+        add_row_sums_of_tile(dZ, sums, m, j, FOUR)
+    for j in range(n_out - n_out % 4, n_out):
+        add_row_sums_of_tile(dZ, sums, m, j, ONE)
+
+
+@inlined
+def add_row_sums_of_tile(dZ, sums, m, j, columns):
+    """The sums of as many rows of dZ, from row j on."""
+    tile = tiles.zeros(dZ, ONE, columns)
+    for s in range(0, m, tiles.lanes(dZ)):
+        tile = tiles.add_rows(tile, dZ, j, s)
+    tiles.add_sums_of_lanes(tile, sums, 0, j)
+
+
 @inlined
 def reduce_tile(dZ, A, dW, m, j, k, rows, columns):
     """One tile of dW."""

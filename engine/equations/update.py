@@ -15,8 +15,9 @@ Nesterov's form is that of Sutskever et al. 2013, in terms of the look-ahead par
 
 import numpy as np
 
-from engine.compiler.jit import jit
+from engine.compiler.jit import in_order, jit
 from engine.compiler.subnormals import flush_subnormals, restore
+from engine.equations.ordered_sums import plus
 
 
 def gradient_descent_numpy(theta, dtheta, learning_rate):
@@ -59,12 +60,44 @@ def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     theta -= rate * first / (np.sqrt(second) + to(epsilon))  # U5
 
 
+# The steps of one parameter. A vector of networks side by side takes the same ones, to the bit
+# (engine/equations/members.py), so their operations keep their order.
+@in_order
+def descended(theta, slope, eta):
+    return theta - eta * slope
+
+
+@in_order
+def next_velocity(v, slope, eta, mu):
+    return mu * v - eta * slope
+
+
+@in_order
+def looked_ahead(theta, v, slope, eta, mu):
+    return theta + (mu * v - eta * slope)
+
+
+@in_order
+def next_moment(m, slope, keep, add):
+    return keep * m + add * slope
+
+
+@in_order
+def next_square(v, slope, keep, add):
+    return keep * v + (add * slope) * slope
+
+
+@in_order
+def adapted(theta, m, v, rate, epsilon):
+    return theta - rate * m / (np.sqrt(v) + epsilon)
+
+
 @jit
 def gradient_descent_loops(theta, dtheta, learning_rate):
     """Move theta, in place, by one step against its gradient."""
     eta = theta.dtype.type(learning_rate)
     for p in range(theta.size):
-        theta[p] -= eta * dtheta[p]  # U1
+        theta[p] = descended(theta[p], dtheta[p], eta)  # U1
 
 
 @jit
@@ -72,8 +105,8 @@ def momentum_loops(theta, dtheta, velocity, learning_rate, mu):
     """The same with momentum: each step multiplies the velocity by mu."""
     eta, share = theta.dtype.type(learning_rate), theta.dtype.type(mu)
     for p in range(theta.size):
-        velocity[p] = share * velocity[p] - eta * dtheta[p]
-        theta[p] += velocity[p]  # U2
+        velocity[p] = next_velocity(velocity[p], dtheta[p], eta, share)
+        theta[p] = plus(theta[p], velocity[p])  # U2
 
 
 @jit
@@ -81,8 +114,8 @@ def nesterov_loops(theta, dtheta, velocity, learning_rate, mu):
     """The same, looking ahead by one step of the velocity."""
     eta, share = theta.dtype.type(learning_rate), theta.dtype.type(mu)
     for p in range(theta.size):
-        velocity[p] = share * velocity[p] - eta * dtheta[p]
-        theta[p] += share * velocity[p] - eta * dtheta[p]  # U3
+        velocity[p] = next_velocity(velocity[p], dtheta[p], eta, share)
+        theta[p] = looked_ahead(theta[p], velocity[p], dtheta[p], eta, share)  # U3
 
 
 @jit
@@ -92,9 +125,9 @@ def adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     keep_1, add_1, keep_2, add_2 = to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2)
     rate, small = to(adam_rate_loops(learning_rate, beta_1, beta_2, t)), to(epsilon)
     for p in range(theta.size):
-        first[p] = keep_1 * first[p] + add_1 * dtheta[p]
-        second[p] = keep_2 * second[p] + add_2 * dtheta[p] * dtheta[p]  # U4
-        theta[p] -= rate * first[p] / (np.sqrt(second[p]) + small)  # U5
+        first[p] = next_moment(first[p], dtheta[p], keep_1, add_1)
+        second[p] = next_square(second[p], dtheta[p], keep_2, add_2)  # U4
+        theta[p] = adapted(theta[p], first[p], second[p], rate, small)  # U5
 
 
 # Velocities and moments of units that no longer learn shrink to subnormal numbers and stay there.

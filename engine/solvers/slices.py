@@ -11,6 +11,7 @@ from engine.compiler.jit import compiled_once, jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import vector_at
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
+from engine.equations.ordered_sums import plus, sum_of_squares_in_order
 from engine.equations.update import (
     adam_loops,
     gradient_descent_loops,
@@ -181,16 +182,14 @@ def weight_of(data, order, first, last):
         return float(last - first)
     total = 0.0
     for place in range(first, last):
-        total += data.weights[order[place]]
+        total = plus(total, np.float64(data.weights[order[place]]))
     return total
 
 
 @jit
 def norm(dtheta):
     """Euclidean norm, in float64."""
-    total = 0.0
-    for p in range(dtheta.size):
-        total += np.float64(dtheta[p]) ** 2
+    total = sum_of_squares_in_order(dtheta)
     if 1e-200 < total < np.inf:
         return np.sqrt(total)
     # The squares overflow, underflow or are NaN: sum again, scaled by a power of two.
