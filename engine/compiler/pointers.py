@@ -1,4 +1,4 @@
-"""Calls of a C function by its address: how kernels reach a loss that a user has written.
+"""What kernels reach by its address: a loss that a user has written, and arrays of many networks.
 
 A kernel that called a user's function by name would be compiled anew for each function. So the
 function is compiled by itself, as
@@ -17,6 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
+from numba.np.arrayobj import populate_array
 
 # task, z, y, out, m
 C_FUNCTION = ctypes.CFUNCTYPE(
@@ -53,6 +54,37 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     m = context.cast(builder, m, signature.args[5], types.int64)
     _call(builder, address, task, data, m)
     return context.get_dummy_value()
+
+
+def numbers_at(address: Any, n: Any, like: Any) -> Any:
+    """The n numbers that lie at an address one after the other, of the dtype of the array `like`.
+
+    So a kernel can take arrays of which there are as many as networks side by side.
+    """
+    kind = np.ctypeslib.as_ctypes_type(like.dtype)
+    return np.ctypeslib.as_array((kind * int(n)).from_address(int(address)))
+
+
+@type_callable(numbers_at)
+def _(context: Any) -> Any:
+    return lambda address, n, like: types.Array(like.dtype, 1, "C")
+
+
+@lower_builtin(numbers_at, types.Integer, types.Integer, types.Array)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    address, n, _ = arguments
+    array_type = signature.return_type
+    found = context.make_array(array_type)(context, builder)
+    itemsize = ir.Constant(ir.IntType(64), array_type.dtype.bitwidth // 8)
+    populate_array(
+        found,
+        data=builder.inttoptr(address, found.data.type),
+        shape=cgutils.pack_array(builder, [n]),
+        strides=cgutils.pack_array(builder, [itemsize]),
+        itemsize=itemsize,
+        meminfo=None,
+    )
+    return found._getvalue()
 
 
 def call_loss_once(address: Any, task: Any, z: Any, y: Any) -> Any:

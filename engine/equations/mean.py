@@ -14,7 +14,7 @@ import numpy as np
 from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import vector_at
 from engine.equations.layout import parameters_of, parameters_of_loops
-from engine.equations.ordered_sums import plus_product, sum_of_squares_in_order
+from engine.equations.ordered_sums import plus, plus_product, quotient, sum_of_squares_in_order
 
 
 def mean_cost_numpy(cost_sum, theta, sizes, alpha, S):
@@ -44,7 +44,7 @@ def mean_cost_loops(cost_sum, theta, sizes, alpha, S):
         W, _ = parameters_of_loops(theta, sizes, l)
         squares = sum_of_squares_in_order(vector_at(W, 0, W.size))
         penalty = plus_product(penalty, 0.5 * alpha, squares)
-    return (cost_sum + penalty) / S  # L6
+    return quotient(plus(cost_sum, penalty), S)  # L6
 
 
 @jit

@@ -27,6 +27,12 @@ def plus_product(total, a, b):
 
 
 @in_order
+def quotient(a, b):
+    """a / b; a compiler may take 1 / b once for several quotients, or only near it, in vectors."""
+    return a / b
+
+
+@in_order
 def in_pairs(t0, t1, t2, t3, t4, t5, t6, t7):
     """The sum of eight totals."""
     return ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7))

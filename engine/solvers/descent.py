@@ -5,6 +5,7 @@ other backends, and larger batches, whose chunks threads may share, go step by s
 Both take the same batches and stop at the same places.
 """
 
+import functools
 import math
 import time
 from typing import Any
@@ -60,8 +61,6 @@ class CompiledSteps:
 
     Attributes
     ----------
-    inputs : ndarray or SparseColumns
-        X of the samples.
     expected_seconds : float
         Of a step, estimated before any was timed.
     """
@@ -69,7 +68,6 @@ class CompiledSteps:
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
         self._layers = layers
         self._samples = samples
-        self.inputs = samples.X
         block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
         workspace = allocate(layers.sizes, layers.n_parameters, samples.X.dtype, block)
         self._of_run = layers, samples.for_kernels(), block, workspace
@@ -114,7 +112,6 @@ class PythonSteps:
     ) -> None:
         self._backend = backend
         self._layers = layers
-        self.inputs = samples.X if isinstance(samples, Samples) else None
         self._weights = samples.weights if isinstance(samples, Samples) else None
         self._total_weight = total_weight(samples)
         self._sums = sums or sums_of(backend, layers, samples, n_threads)
@@ -243,10 +240,12 @@ class Descent(MinimisationBase):
         super().__init__(state, settings)
         self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self.last_finite = self._begun = self._copied_state()
-        self._steps = steps_of(problem, settings)
-        self._ahead = ReadAhead.of(self._steps.inputs, settings.block)
+        self.problem = problem
+        samples = problem.samples
+        inputs = samples.X if isinstance(samples, Samples) else None
+        self._ahead = ReadAhead.of(inputs, settings.block)
         self._confirmed: State | None = None
-        self._rows, self._rows_begin = np.zeros((0, 2)), 0  # of the latest slice
+        self._rows, self.rows_begin = np.zeros((0, 2)), 0  # of the latest slice
         self._n_steps, self._taken, self._seconds = 0, 0, math.inf
 
     @property
@@ -262,11 +261,9 @@ class Descent(MinimisationBase):
 
     def advance(self, budget: Budget) -> Progress:
         """Take one step, and then a slice of as many more as fit into the budget."""
-        epochs_before, steps_before = self.n_iter, self.n_steps
+        steps_before = self.n_steps
         n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
-        self._rows = np.zeros((min(n_epochs, MOST_EPOCHS_A_SLICE), 2))
-        self._rows[:, 0] = math.nan  # no cost yet
-        self._rows_begin, self._confirmed = epochs_before, None
+        self.begin_slice(np.empty((min(n_epochs, MOST_EPOCHS_A_SLICE), 2)))
         if self._n_steps:
             by_the_clock = self._taken * budget.seconds / max(self._seconds, 1e-6)
             # By the estimate, too: the time of the first steps may include compiling.
@@ -275,17 +272,31 @@ class Descent(MinimisationBase):
         else:
             self._n_steps = 1
         ended, self._seconds = self._slice(self._n_steps, self._rows)
-        n_iter, n_steps = self.n_iter, self.n_steps
-        self._taken = n_steps - steps_before
-        rows = self._rows[: n_iter - epochs_before]
+        self._taken = self.n_steps - steps_before
+        return self.end_slice(ended)
+
+    def begin_slice(self, rows: NDArray[np.float64]) -> None:
+        """Begin a slice, which writes cost and norm of the epochs that end into `rows`."""
+        rows[:, 0], rows[:, 1] = math.nan, 0  # no cost yet
+        self._rows, self.rows_begin, self._confirmed = rows, self.n_iter, None
+        self._begun = self._copied_state()
+
+    def confirm_slice(self) -> None:
+        """Its first step has shown that the cost is finite where the slice began."""
+        self.last_finite = self._confirmed = self._begun
+
+    def end_slice(self, ended: int) -> Progress:
+        """What the slice did. Raises Diverged if a cost was not finite."""
+        n_iter = self.n_iter
+        rows = self._rows[: n_iter - self.rows_begin]
         if ended == DIVERGED:
             raise self._diverged(float(self._rows[len(rows), 0]), n_iter + 1, rows)
         before = self.last_finite.theta if self.settings.full_batch else None
-        return Progress(rows, self.state.theta, n_steps, before)
+        return Progress(rows, self.state.theta, self.n_steps, before)
 
     def missed(self, n_iter: int) -> Progress:
         """The epochs after the first `n_iter`, if the latest slice ended them."""
-        rows = self._rows[n_iter - self._rows_begin : self.n_iter - self._rows_begin]
+        rows = self._rows[n_iter - self.rows_begin : self.n_iter - self.rows_begin]
         rows = rows[~np.isnan(rows[:, 0])]  # Ctrl-C may come before a cost is written
         before = self._begun.theta if self.settings.full_batch else None
         return Progress(rows, self.theta, self.n_steps, before)
@@ -318,24 +329,27 @@ class Descent(MinimisationBase):
         if self._ahead is not None:
             self._ahead.close()
 
+    @functools.cached_property
+    def _steps(self) -> CompiledSteps | PythonSteps:
+        """Takes the steps; made when it is needed, since many networks may take theirs together."""
+        return steps_of(self.problem, self.settings)
+
     def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
         """Take one step, and up to n_steps more; how the slice ended, and its seconds."""
-        self._begun = self._copied_state()
-        start = time.perf_counter()
-        ended = self._steps.advance(self.state, self.settings, 1, len(history), history)
+        steps, start = self._steps, time.perf_counter()
+        ended = steps.advance(self.state, self.settings, 1, len(history), history)
         self._read_ahead()
         seconds = time.perf_counter() - start
         if ended == DIVERGED:
             return ended, seconds
-        # The first step has shown that the cost is finite where the slice began.
-        self.last_finite = self._confirmed = self._begun
+        self.confirm_slice()
         if ended == UNFINISHED:
-            rest = history[self.n_iter - self._rows_begin :]
+            rest = history[self.n_iter - self.rows_begin :]
             if self._ahead is not None:
                 position, batch_size = int(self.state.counts[POSITION]), self.settings.batch_size
                 n_steps = min(n_steps, self._ahead.steps_left(position, batch_size))
             start = time.perf_counter()
-            ended = self._steps.advance(self.state, self.settings, n_steps, len(rest), rest)
+            ended = steps.advance(self.state, self.settings, n_steps, len(rest), rest)
             seconds += time.perf_counter() - start
             self._read_ahead()
         return ended, seconds

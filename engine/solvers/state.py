@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiler.jit import shared
+from engine.equations.ordered_sums import plus_product, quotient
 from engine.solvers.batches import in_order, no_order, random_state
 
 EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM, DAMPED = range(6)
@@ -161,11 +162,11 @@ def end_of_step(state, settings, cost, weight, last):
     if settings.counts_samples == 1:
         weight = float(last - counts[POSITION]) if weight > 0 else 0.0
     counts[POSITION] = last
-    sums[COST] += cost * weight
+    sums[COST] = plus_product(sums[COST], cost, weight)
     sums[WEIGHT] += weight
     if last < state.order.size:
         return np.nan
-    of_epoch = cost if settings.full_batch == 1 else sums[COST] / sums[WEIGHT]
+    of_epoch = cost if settings.full_batch == 1 else quotient(sums[COST], sums[WEIGHT])
     counts[EPOCHS] += 1
     counts[SEEN] += state.order.size
     counts[POSITION] = 0

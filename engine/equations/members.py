@@ -1,0 +1,217 @@
+"""Forward and backward of many networks side by side: each lane of a vector holds a network.
+
+A vector of the processor has K lanes. Where one network keeps its parameters and units in rows of
+numbers, K networks of the same sizes keep them in rows of vectors, and every operation on a number
+becomes one on a vector:
+
+    theta    (n_parameters, K)       parameter p of network k at [p, k]
+    A, dZ    (units, m K)            sample i of network k at column i K + k
+    s        (m K,)                  and so all else that has a number for each sample
+
+So loops over a few units, samples and parameters cost K small networks no more than one of them.
+
+Each network gets the bits of its own training: every sum takes its terms in the order in which the
+tiled form of one network takes them (products.py, ordered_sums.py). What has no sum over samples
+or units is computed by the functions of one network, on rows that are K times as long. m is
+the number of samples of a network, a whole number of vectors as there.
+"""
+
+import numpy as np
+
+from engine.compiler import tiles
+from engine.compiler.jit import compiled_once, inlined, jit
+from engine.compiler.views import rows_at
+from engine.equations.activations import activate_tiled, derive_tiled
+from engine.equations.layout import scratch_of, units_of_loops
+from engine.equations.losses import output_gradient_tiled, sample_costs_tiled
+from engine.equations.ordered_sums import TOTALS, in_pairs, plus, plus_product
+from engine.equations.products import COLUMNS, FOUR, N_COLUMNS, ONE, TRANSPOSE_FROM
+
+
+@inlined
+def first_row_of(sizes, l):
+    """The row of theta where layer l begins; l counts from 1."""
+    row = 0
+    for below in range(l - 1):
+        row += sizes[below + 1] * (sizes[below] + 1)
+    return row
+
+
+@compiled_once
+def affine_members(theta, sizes, l, A_prev, Z, m):
+    """Z = W A_prev + b of layer l.  n_out n_in m multiply-adds a network."""
+    n_in, n_out = sizes[l - 1], sizes[l]
+    n_lanes = tiles.lanes(Z)
+    first = first_row_of(sizes, l)
+    b = rows_at(theta, first + n_out * n_in, n_out)
+    step = N_COLUMNS * n_lanes
+    stop = m * n_lanes
+    whole = stop - stop % step
+    for s in range(0, whole, step):
+        for j in range(0, n_out - 3, 4):
+            affine_tile(theta, b, A_prev, Z, first, n_in, j, s, FOUR, COLUMNS)
+        for j in range(n_out - n_out % 4, n_out):
+            affine_tile(theta, b, A_prev, Z, first, n_in, j, s, ONE, COLUMNS)
+    for s in range(whole, stop, n_lanes):
+        for j in range(n_out):
+            affine_tile(theta, b, A_prev, Z, first, n_in, j, s, ONE, ONE)
+
+
+@inlined
+def affine_tile(theta, b, A_prev, Z, first, n_in, j, s, rows, vectors):
+    """Units j ... of Z, for the networks and samples of some vectors from column s on."""
+    tile = tiles.repeat_rows(b, j, rows, vectors)
+    for k in range(n_in):
+        row = first + j * n_in + k
+        tile = tiles.add_outer_product_by_lane(tile, theta, row, n_in, A_prev, k, s)  # F1
+    tiles.store(tile, Z, j, s)
+
+
+@compiled_once
+def input_gradient_members(theta, sizes, l, dZ, dA_prev, m):
+    """dA_prev = W^T dZ of layer l.  n_out n_in m multiply-adds a network."""
+    n_in, n_out = sizes[l - 1], sizes[l]
+    n_lanes = tiles.lanes(dZ)
+    first = first_row_of(sizes, l)
+    step = N_COLUMNS * n_lanes
+    stop = m * n_lanes
+    whole = stop - stop % step
+    for s in range(0, whole, step):
+        for k in range(0, n_in - 3, 4):
+            input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, FOUR, COLUMNS)
+        for k in range(n_in - n_in % 4, n_in):
+            input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, ONE, COLUMNS)
+    for s in range(whole, stop, n_lanes):
+        for k in range(n_in):
+            input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, ONE, ONE)
+
+
+@inlined
+def input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, rows, vectors):
+    """Units k ... of dA_prev, for the networks and samples of some vectors from column s on."""
+    tile = tiles.zeros(dZ, rows, vectors)
+    for j in range(n_out):
+        row = first + j * n_in + k
+        tile = tiles.add_outer_product_by_lane(tile, theta, row, 1, dZ, j, s)  # B3
+    tiles.store(tile, dA_prev, k, s)
+
+
+@compiled_once
+def parameter_gradient_members(dtheta, sizes, l, dZ, A_prev, m):
+    """dW and db of layer l, summed over the samples.  n_out n_in m multiply-adds a network."""
+    n_in, n_out = sizes[l - 1], sizes[l]
+    n_lanes = tiles.lanes(dZ)
+    first = first_row_of(sizes, l)
+    by_sample = 0  # columns of dW that one network sums sample by sample, from A transposed
+    if n_out >= TRANSPOSE_FROM and n_in >= N_COLUMNS * n_lanes:
+        by_sample = n_in - n_in % n_lanes
+    for j in range(n_out):
+        row = first + j * n_in
+        for k in range(0, by_sample - 3, 4):
+            sum_by_sample(dtheta, dZ, A_prev, row, j, k, m, FOUR)
+        for k in range(by_sample - by_sample % 4, by_sample):
+            sum_by_sample(dtheta, dZ, A_prev, row, j, k, m, ONE)
+        for k in range(by_sample, n_in):
+            sum_by_lane(dtheta, dZ, A_prev, row, j, k, m)
+    for j in range(n_out):
+        tile = tiles.zeros_by_lane(dZ)
+        for s in range(0, m * n_lanes, n_lanes * n_lanes):
+            tile = tiles.add_block(tile, dZ, j, s)
+        tiles.add_sum_of_vectors(tile, dtheta, first + n_out * n_in + j)  # B2
+
+
+@inlined
+def sum_by_sample(dtheta, dZ, A_prev, row, j, k, m, weights):
+    """Some weights of unit j from k on: the sums over samples, one sample after the other."""
+    tile = tiles.zeros(dZ, weights, ONE)
+    for s in range(0, m * tiles.lanes(dZ), tiles.lanes(dZ)):
+        tile = tiles.add_products(tile, A_prev, k, dZ, j, s)  # B1
+    tiles.store(tile, dtheta, row + k, 0)
+
+
+@inlined
+def sum_by_lane(dtheta, dZ, A_prev, row, j, k, m):
+    """A weight of unit j: partial sums as in the lanes of one network, and then their sum."""
+    n_lanes = tiles.lanes(dZ)
+    tile = tiles.zeros_by_lane(dZ)
+    for s in range(0, m * n_lanes, n_lanes * n_lanes):
+        tile = tiles.add_block_products(tile, dZ, j, A_prev, k, s)  # B1
+    tiles.add_sum_of_vectors(tile, dtheta, row + k)
+
+
+@jit
+def gradient_pass_members(theta, sizes, units, loss, A, dZ, Y, s, dtheta, m):
+    """Leave each sample's cost in the first scratch row of A, and add the gradients to dtheta."""
+    L = len(sizes) - 1
+    width = m * tiles.lanes(A)
+    scratch = scratch_of(A, sizes)
+    for l in range(1, L + 1):
+        Z = units_of_loops(A, sizes, l)
+        affine_members(theta, sizes, l, units_of_loops(A, sizes, l - 1), Z, m)
+        if l < L:
+            activate_tiled(units[l - 1], Z, scratch, width)
+    Z, dZ_output = units_of_loops(A, sizes, L), units_of_loops(dZ, sizes, L)
+    for j in range(Z.shape[0]):
+        for i in range(width):
+            dZ_output[j, i] = Z[j, i]
+    activate_tiled(units[L - 1], dZ_output, scratch, width)
+    output_gradient_tiled(loss, units[L - 1], dZ_output, Z, Y, s, dZ_output, width)
+    for l in range(L, 0, -1):
+        A_prev = units_of_loops(A, sizes, l - 1)
+        parameter_gradient_members(dtheta, sizes, l, units_of_loops(dZ, sizes, l), A_prev, m)
+        if l > 1:
+            dZ_prev = units_of_loops(dZ, sizes, l - 1)
+            input_gradient_members(theta, sizes, l, units_of_loops(dZ, sizes, l), dZ_prev, m)
+            derive_tiled(units[l - 2], A_prev, dZ_prev, width)
+    sample_costs_tiled(loss, units[L - 1], Z, Y, s, scratch, width)
+
+
+@jit
+def add_in_order(totals, terms, n, like, sums):
+    """sums[k] += the sum of the first n rows of K terms, each network's as `sum_in_order`."""
+    n_lanes = tiles.lanes(like)
+    clear(totals)
+    rounds = n - n % TOTALS
+    for i in range(n):
+        place = i % TOTALS if i < rounds else 0
+        for k in range(n_lanes):
+            totals[place, k] = plus(totals[place, k], np.float64(terms[i * n_lanes + k]))
+    for k in range(n_lanes):
+        sums[k] += paired(totals, k)
+
+
+@jit
+def add_squares_in_order(totals, rows, like, sums):
+    """sums[k] += the sum of squares of rows (n, K), each network's as `sum_of_squares_in_order`."""
+    n, n_lanes = rows.shape[0], tiles.lanes(like)
+    clear(totals)
+    rounds = n - n % TOTALS
+    for p in range(n):
+        place = p % TOTALS if p < rounds else 0
+        for k in range(n_lanes):
+            x = np.float64(rows[p, k])
+            totals[place, k] = plus_product(totals[place, k], x, x)
+    for k in range(n_lanes):
+        sums[k] += paired(totals, k)
+
+
+@inlined
+def clear(totals):
+    for place in range(totals.shape[0]):
+        for k in range(totals.shape[1]):
+            totals[place, k] = 0.0
+
+
+@inlined
+def paired(totals, k):
+    """The sum of a network's eight totals."""
+    return in_pairs(
+        totals[0, k],
+        totals[1, k],
+        totals[2, k],
+        totals[3, k],
+        totals[4, k],
+        totals[5, k],
+        totals[6, k],
+        totals[7, k],
+    )

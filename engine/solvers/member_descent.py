@@ -1,0 +1,277 @@
+"""Many descents side by side, one in each lane of a vector: which can be, and how they advance."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiler import tiles
+from engine.compiler.kernels import FixedTypes
+from engine.equations.backends import TILED
+from engine.equations.layout import SCRATCH_ROWS
+from engine.equations.losses import COMPILED
+from engine.equations.member_steps import N_RATES
+from engine.equations.ordered_sums import TOTALS
+from engine.solvers.descent import MOST_EPOCHS_A_SLICE, SECONDS_A_MULTIPLY_ADD, Descent
+from engine.solvers.member_slices import (
+    AT_CODES,
+    AT_COUNTS,
+    AT_FIRST,
+    AT_HISTORY,
+    AT_ORDER,
+    AT_RANDOM,
+    AT_SECOND,
+    AT_SUMS,
+    AT_THETA,
+    AT_WEIGHTS,
+    AT_X,
+    AT_Y,
+    N_ADDRESSES,
+    N_LANE_SUMS,
+    N_SETTINGS,
+    Lanes,
+    Shape,
+    descend_members,
+)
+from engine.solvers.slices import DIVERGED, FINISHED
+from engine.solvers.solver import Budget, Diverged, Progress
+from engine.solvers.state import ADAM, PLAIN, POSITION, Settings
+from engine.sums.blocks import all_aligned, block_for
+from engine.sums.samples import Layers, Samples
+
+# Multiply-adds of a step of one network from which lanes do not pay: its own kernel then has long
+# loops already.
+PAYS_BELOW = 400_000
+# Networks from which lanes pay: a vector takes as long for one as for all its lanes.
+PAYS_FROM = 3
+
+OF_EACH = (
+    "learning_rate",
+    "momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "alpha",
+    "power_t",
+    "tol",
+)  # in the order of the rows of Lanes.settings
+
+NOT_OF_KIND: dict[str, Any] = dict.fromkeys((*OF_EACH, "gtol", "most_iterations"), 0.0)
+
+
+class Kind(NamedTuple):
+    """What descents must have in common to advance side by side; compared for equality."""
+
+    sizes: tuple[int, ...]
+    units: tuple[int, ...]
+    loss: Any
+    dtype: np.dtype[Any]
+    settings: Settings
+    shape: Shape
+    block: int
+
+
+def kind_of(descent: Any) -> Kind | None:
+    """The kind of a descent; None if it cannot advance beside others, or if that does not pay."""
+    if type(descent) is not Descent or descent.problem.backend is not TILED:
+        return None
+    layers, samples, settings = descent.problem.layers, descent.problem.samples, descent.settings
+    if not isinstance(samples, Samples) or not isinstance(samples.X, np.ndarray):
+        return None
+    if settings.full_batch or settings.block or layers.loss.code == COMPILED:
+        return None
+    n, batch = samples.n_samples, min(settings.batch_size, samples.n_samples)
+    block = block_for(layers.sizes, samples.X, batch)
+    # The kernels take one type of order, and batches of one block.
+    if batch > block or descent.state.order.dtype != np.int32:
+        return None
+    if layers.multiply_adds * batch > PAYS_BELOW or descent.state.counts[POSITION]:
+        return None
+    X, Y, _, weights, *_ = samples.for_kernels()
+    return Kind(
+        tuple(layers.sizes.tolist()),
+        tuple(layers.units.tolist()),
+        (layers.loss.code, layers.loss.width, layers.loss.parameter.tobytes()),
+        samples.dtype,
+        settings._replace(**NOT_OF_KIND),
+        Shape(
+            n,
+            descent.state.random.size,
+            X.numbers.size,
+            X.unit_step,
+            X.sample_step,
+            Y.numbers.size,
+            Y.unit_step,
+            Y.sample_step,
+            int(weights.size > 0),
+        ),
+        block,
+    )
+
+
+class MemberDescents:
+    """Descents of one kind that advance side by side, at most `capacity` at a time.
+
+    Parameters
+    ----------
+    kind : Kind
+    layers : Layers
+    """
+
+    def __init__(self, kind: Kind, layers: Layers) -> None:
+        self.kind = kind
+        self.capacity = tiles.VECTOR_BYTES // kind.dtype.itemsize
+        self._layers = layers
+        self._lanes = allocate_lanes(kind, layers.n_parameters, self.capacity)
+        self._descend = FixedTypes(descend_members)
+        work = layers.multiply_adds * min(kind.settings.batch_size, kind.shape.n_samples)
+        self._seconds_a_step = 1e-5 + SECONDS_A_MULTIPLY_ADD * work * self.capacity
+        self._members: list[Descent] = []
+        self._held: list[Any] = []  # what lies at the addresses
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another can join: between epochs, if a lane is free."""
+        return len(self._members) < self.capacity and not any(
+            member.state.counts[POSITION] for member in self._members[:1]
+        )
+
+    def join(self, descent: Descent) -> None:
+        """Let a descent of this kind advance with the others, in the next lane."""
+        samples = descent.problem.samples
+        assert isinstance(samples, Samples)
+        X, Y, codes, weights, *_ = samples.for_kernels()
+        state, lane = descent.state, len(self._members)
+        addresses = self._lanes.addresses[lane]
+        of_state = zip(
+            (AT_THETA, AT_FIRST, AT_SECOND, AT_ORDER, AT_RANDOM, AT_COUNTS, AT_SUMS),
+            state,
+            strict=True,
+        )
+        of_data = ((AT_X, X.numbers), (AT_Y, Y.numbers), (AT_CODES, codes), (AT_WEIGHTS, weights))
+        for at, array in (*of_state, *of_data):
+            addresses[at] = address_of(array)
+        self._lanes.settings[:, lane] = [getattr(descent.settings, name) for name in OF_EACH]
+        self._members.append(descent)
+        self._held.append((X, Y, codes, weights))
+
+    def leave(self, descent: Descent) -> None:
+        """Let a descent go; the last one takes its lane."""
+        lane, last = self._members.index(descent), len(self._members) - 1
+        lanes = self._lanes
+        lanes.addresses[lane] = lanes.addresses[last]
+        lanes.settings[:, lane] = lanes.settings[:, last]
+        self._members[lane], self._held[lane] = self._members[last], self._held[last]
+        self._members.pop()
+        self._held.pop()
+
+    def advance(self, budgets: Sequence[Budget]) -> list[tuple[Descent, Progress | Diverged]]:
+        """Advance each descent by one step, and then all of them by as many as fit a budget.
+
+        Each gets the budget at its place in the order of joining; the smallest of them counts.
+        """
+        n_epochs = min(MOST_EPOCHS_A_SLICE, *(max(1, budget.iterations) for budget in budgets))
+        seconds = min(budget.seconds for budget in budgets)
+        members = list(self._members)
+        rows = np.empty((len(members), n_epochs, 2))
+        for member, of_member in zip(members, rows, strict=True):
+            member.begin_slice(of_member)
+        ended = self._steps(rows, 0, 1)
+        for member, how in zip(members, ended, strict=True):
+            if how != DIVERGED:
+                member.confirm_slice()
+        if not any(how in (DIVERGED, FINISHED) for how in ended):
+            done = members[0].n_iter - members[0].rows_begin
+            start = time.perf_counter()
+            n_steps = 1 + int(seconds / self._seconds_a_step)
+            steps_before = members[0].n_steps
+            ended = self._steps(rows, done, n_steps)
+            taken = members[0].n_steps - steps_before
+            if taken > 100:
+                self._seconds_a_step = (time.perf_counter() - start) / taken
+        return [
+            (member, self._outcome(member, how)) for member, how in zip(members, ended, strict=True)
+        ]
+
+    def _steps(self, rows: NDArray[np.float64], done: int, n_steps: int) -> list[int]:
+        """Take steps, after `done` epochs of the slice; how the slice of each member ended."""
+        lanes, n_members = self._lanes, len(self._members)
+        first = address_of(rows) + rows[0, :done].nbytes
+        lanes.addresses[:n_members, AT_HISTORY] = first + np.arange(n_members) * rows[0].nbytes
+        with np.errstate(all="ignore"):  # an overflow shows in the next cost
+            self._descend(
+                lanes,
+                self.kind.shape,
+                self.kind.settings,
+                self._layers,
+                n_members,
+                n_steps,
+                rows.shape[1] - done,
+            )
+        ended: list[int] = lanes.ended[:n_members].tolist()
+        return ended
+
+    @staticmethod
+    def _outcome(member: Descent, ended: int) -> Progress | Diverged:
+        try:
+            return member.end_slice(ended)
+        except Diverged as diverged:
+            return diverged
+
+
+def address_of(array: NDArray[Any]) -> int:
+    """Where the numbers of an array begin."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
+    """The memory of a vector of networks."""
+    n_units, n_out, width = sum(kind.sizes), kind.sizes[-1], kind.block * capacity
+    update = kind.settings.update
+    n_first, n_second = n_parameters * (update != PLAIN), n_parameters * (update == ADAM)
+    dtype = kind.dtype
+    theta, first, second, dtheta, A, dZ, Y, s, rates, scale, decay = all_aligned(
+        (
+            (n_parameters, capacity),
+            (n_first, capacity),
+            (n_second, capacity),
+            (n_parameters, capacity),
+            (n_units + SCRATCH_ROWS, width),
+            (n_units, width),
+            (n_out, width),
+            (width,),
+            (N_RATES, capacity),
+            (capacity,),
+            (capacity,),
+        ),
+        dtype,
+    )
+    A[:], dZ[:], rates[:] = 0, 0, 0  # lanes without a network compute with what is there
+    totals, sums, settings = all_aligned(
+        ((TOTALS, capacity), (N_LANE_SUMS, capacity), (N_SETTINGS, capacity)), np.float64
+    )
+    settings[:] = 0
+    return Lanes(
+        np.zeros((capacity, N_ADDRESSES), np.int64),
+        settings,
+        theta,
+        first,
+        second,
+        dtheta,
+        A,
+        dZ,
+        Y,
+        s,
+        rates,
+        scale,
+        decay,
+        totals,
+        sums,
+        np.zeros(capacity, np.int64),
+        np.zeros(capacity, np.int64),
+        np.empty(0, np.int32),
+        np.empty(0, np.uint64),
+    )
