@@ -20,6 +20,7 @@ multiply-adds if the processor has them. Compiled code does not check indices; t
 """
 
 import itertools
+import operator
 from typing import Any
 
 import llvmlite.binding
@@ -50,7 +51,18 @@ def vector_registers() -> tuple[int, int]:
     return (16, 16) if x86 else (16, 32)
 
 
+def multiplies_and_adds() -> bool:
+    """Whether the processor that Numba compiles for has a fused multiply-add."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = llvmlite.binding.get_host_cpu_features().flatten()
+    available = set(features.split(","))
+    x86 = llvmlite.binding.get_process_triple().startswith(("x86_64", "i686"))
+    return not x86 or bool({"+fma", "+avx512f"} & available)
+
+
 VECTOR_BYTES, REGISTERS = vector_registers()
+HAS_FUSED = multiplies_and_adds()
 CONTRACT = ("contract",)  # a product and a sum may become one fused multiply-add; no other freedom
 
 
@@ -119,6 +131,21 @@ def zeros_by_lane(A):
 def repeat_rows(Z, j, rows, columns):
     """A tile whose row r has the first vector of row j + r of Z in each column."""
     return np.tile(block(Z, j, len(rows), 0, lanes(Z)), (1, len(columns)))
+
+
+def where(go, tile, other):
+    """The numbers of a tile where `go` is not 0, else those of another."""
+    return np.where(go != 0, tile, other)
+
+
+def fused(a, b, total):
+    """a b + total, for numbers or tiles: in one rounding if the processor has that."""
+    return a * b + total
+
+
+def root(x):
+    """The square root of a number, or of each number of a tile."""
+    return np.sqrt(x)
 
 
 def add_block(tile, Z, j, s):
@@ -456,6 +483,129 @@ def fold(builder: Any, a: Any, b: Any, n_lanes: int, parts: int) -> Any:
     low = [start + i for start in starts for i in range(size // 2)]
     high = [lane + size // 2 for lane in low]
     return add(builder, shuffle(builder, a, b, low), shuffle(builder, a, b, high))
+
+
+# Arithmetic of whole tiles, so that a formula for a number is also one for a tile. A product and a
+# sum may become one operation, as in `multiply_add`, and nothing else may change.
+
+
+def define_operator(operation: Any, instruction: str) -> None:
+    """Let kernels apply an operation to two tiles of one shape."""
+
+    @type_callable(operation)
+    def _(context: Any) -> Any:
+        def of_tiles(a: Any, b: Any) -> Any:
+            return a if isinstance(a, Tile) and a == b else None
+
+        return of_tiles
+
+    @lower_builtin(operation, Tile, Tile)
+    def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        tile, (a, b) = arguments[0], arguments
+        for *_, cell in signature.return_type.cells:
+            numbers = builder.extract_value(a, cell), builder.extract_value(b, cell)
+            found = getattr(builder, instruction)(*numbers, flags=CONTRACT)
+            tile = builder.insert_value(tile, found, cell)
+        return tile
+
+
+for operation, instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    define_operator(operation, instruction)
+
+
+@type_callable(operator.neg)
+def _(context: Any) -> Any:
+    return lambda a: a if isinstance(a, Tile) else None
+
+
+@lower_builtin(operator.neg, Tile)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    (tile,) = arguments
+    for *_, cell in signature.return_type.cells:
+        tile = builder.insert_value(tile, builder.fneg(builder.extract_value(tile, cell)), cell)
+    return tile
+
+
+@type_callable(fused)
+def _(context: Any) -> Any:
+    def of_one_type(a: Any, b: Any, total: Any) -> Any:
+        return a if isinstance(a, types.Float | Tile) and a == b == total else None
+
+    return of_one_type
+
+
+@lower_builtin(fused, types.Float, types.Float, types.Float)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return fused_multiply_add(builder, *arguments)
+
+
+@lower_builtin(fused, Tile, Tile, Tile)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    tile = arguments[0]
+    for *_, cell in signature.return_type.cells:
+        numbers = [builder.extract_value(one, cell) for one in arguments]
+        tile = builder.insert_value(tile, fused_multiply_add(builder, *numbers), cell)
+    return tile
+
+
+def fused_multiply_add(builder: Any, a: Any, b: Any, total: Any) -> Any:
+    return (
+        intrinsic(builder, "fma", a, b, total) if HAS_FUSED else multiply_add(builder, a, b, total)
+    )
+
+
+@type_callable(root)
+def _(context: Any) -> Any:
+    return lambda x: x if isinstance(x, types.Float | Tile) else None
+
+
+@lower_builtin(root, types.Float)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return square_root(builder, arguments[0])
+
+
+@lower_builtin(root, Tile)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    (tile,) = arguments
+    for *_, cell in signature.return_type.cells:
+        found = square_root(builder, builder.extract_value(tile, cell))
+        tile = builder.insert_value(tile, found, cell)
+    return tile
+
+
+def square_root(builder: Any, x: Any) -> Any:
+    return intrinsic(builder, "sqrt", x)
+
+
+def intrinsic(builder: Any, name: str, *numbers: Any) -> Any:
+    """LLVM's function of that name, for numbers or vectors of one type."""
+    kind = numbers[0].type
+    of_vector = isinstance(kind, ir.VectorType)
+    suffix = f"v{kind.count}{kind.element.intrinsic_name}" if of_vector else kind.intrinsic_name
+    function_type = ir.FunctionType(kind, [kind] * len(numbers))
+    function = builder.module.declare_intrinsic(f"llvm.{name}.{suffix}", fnty=function_type)
+    return builder.call(function, numbers)
+
+
+@type_callable(where)
+def _(context: Any) -> Any:
+    return lambda go, tile, other: tile
+
+
+@lower_builtin(where, Tile, Tile, Tile)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    go, tile, other = arguments
+    for *_, cell in signature.return_type.cells:
+        goes = builder.extract_value(go, cell)
+        does = builder.fcmp_unordered("!=", goes, ir.Constant(goes.type, None))
+        numbers = builder.extract_value(tile, cell), builder.extract_value(other, cell)
+        tile = builder.insert_value(tile, builder.select(does, *numbers), cell)
+    return tile
 
 
 @type_callable(zeros_by_lane)

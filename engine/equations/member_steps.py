@@ -7,10 +7,11 @@ and each row of `rates` a number of the optimiser. A network whose `go` is 0 kee
 import numpy as np
 
 from engine.compiler import tiles
-from engine.compiler.jit import compiled_once, jit
-from engine.compiler.views import rows_at
+from engine.compiler.jit import compiled_once, inlined
+from engine.compiler.views import matrix_at, rows_at
 from engine.equations.members import add_squares_in_order
 from engine.equations.ordered_sums import plus, plus_product
+from engine.equations.products import ONE
 from engine.equations.update import (
     adapted,
     descended,
@@ -46,63 +47,83 @@ def penalties_members(theta, sizes, alphas, totals, squares, penalties):
 @compiled_once
 def mean_gradient_members(dtheta, theta, sizes, decay, scale):
     """Turn summed gradients into the means, in place and in their own dtype."""
-    n_lanes = tiles.lanes(theta)
+    of_decay, of_scale = numbers_of(decay), numbers_of(scale)
     row = 0
     for l in range(1, len(sizes)):
         after_W = row + sizes[l] * sizes[l - 1]
         after_b = after_W + sizes[l]
         for p in range(row, after_W):
-            for k in range(n_lanes):
-                dtheta[p, k] = plus_product(dtheta[p, k], decay[k], theta[p, k]) * scale[k]  # B9
+            penalised = plus_product(at(dtheta, p), of_decay, at(theta, p))
+            tiles.store(penalised * of_scale, dtheta, p, 0)  # B9
         for p in range(after_W, after_b):
-            for k in range(n_lanes):
-                dtheta[p, k] *= scale[k]  # B10
+            tiles.store(at(dtheta, p) * of_scale, dtheta, p, 0)  # B10
         row = after_b
 
 
-@jit
-def descend_lanes(theta, dtheta, rates, go):
+@inlined
+def at(rows, p):
+    """Row p: a number of each network."""
+    return tiles.load(rows, p, 0, ONE, ONE)
+
+
+@inlined
+def numbers_of(vector):
+    """A vector (K,): a number of each network."""
+    return tiles.load(matrix_at(vector, 0, 1, vector.size), 0, 0, ONE, ONE)
+
+
+@inlined
+def put(moved, rows, p, go):
+    """Row p becomes `moved`, for networks that go on."""
+    tiles.store(tiles.where(go, moved, at(rows, p)), rows, p, 0)
+
+
+@compiled_once
+def gradient_descent_members(theta, dtheta, rates, go):
     """A step of gradient descent."""
+    eta, goes = at(rates, ETA), numbers_of(go)
     for p in range(theta.shape[0]):
-        for k in range(tiles.lanes(theta)):
-            moved = descended(theta[p, k], dtheta[p, k], rates[ETA, k])  # U1
-            theta[p, k] = moved if go[k] else theta[p, k]
+        put(descended(at(theta, p), at(dtheta, p), eta), theta, p, goes)  # U1
 
 
-@jit
-def momentum_lanes(theta, dtheta, velocity, rates, go):
+@compiled_once
+def momentum_members(theta, dtheta, velocity, rates, go):
     """A step with momentum."""
+    eta, mu, goes = at(rates, ETA), at(rates, MU), numbers_of(go)
     for p in range(theta.shape[0]):
-        for k in range(tiles.lanes(theta)):
-            v = next_velocity(velocity[p, k], dtheta[p, k], rates[ETA, k], rates[MU, k])
-            velocity[p, k] = v if go[k] else velocity[p, k]
-            theta[p, k] = plus(theta[p, k], v) if go[k] else theta[p, k]  # U2
+        v = next_velocity(at(velocity, p), at(dtheta, p), eta, mu)
+        put(v, velocity, p, goes)
+        put(plus(at(theta, p), v), theta, p, goes)  # U2
 
 
-@jit
-def nesterov_lanes(theta, dtheta, velocity, rates, go):
+@compiled_once
+def nesterov_members(theta, dtheta, velocity, rates, go):
     """A step with Nesterov's momentum."""
+    eta, mu, goes = at(rates, ETA), at(rates, MU), numbers_of(go)
     for p in range(theta.shape[0]):
-        for k in range(tiles.lanes(theta)):
-            eta, mu, slope = rates[ETA, k], rates[MU, k], dtheta[p, k]
-            v = next_velocity(velocity[p, k], slope, eta, mu)
-            velocity[p, k] = v if go[k] else velocity[p, k]
-            moved = looked_ahead(theta[p, k], v, slope, eta, mu)  # U3
-            theta[p, k] = moved if go[k] else theta[p, k]
+        slope = at(dtheta, p)
+        v = next_velocity(at(velocity, p), slope, eta, mu)
+        put(v, velocity, p, goes)
+        put(looked_ahead(at(theta, p), v, slope, eta, mu), theta, p, goes)  # U3
 
 
-@jit
-def adam_lanes(theta, dtheta, first, second, rates, go):
+@compiled_once
+def adam_members(theta, dtheta, first, second, rates, go):
     """A step of Adam; the bias corrections are in the learning rate."""
+    keep_1, add_1, keep_2, add_2 = (
+        at(rates, KEEP_1),
+        at(rates, ADD_1),
+        at(rates, KEEP_2),
+        at(rates, ADD_2),
+    )
+    eta, epsilon, goes = at(rates, ETA), at(rates, EPSILON), numbers_of(go)
     for p in range(theta.shape[0]):
-        for k in range(tiles.lanes(theta)):
-            slope = dtheta[p, k]
-            m = next_moment(first[p, k], slope, rates[KEEP_1, k], rates[ADD_1, k])
-            v = next_square(second[p, k], slope, rates[KEEP_2, k], rates[ADD_2, k])  # U4
-            moved = adapted(theta[p, k], m, v, rates[ETA, k], rates[EPSILON, k])  # U5
-            first[p, k] = m if go[k] else first[p, k]
-            second[p, k] = v if go[k] else second[p, k]
-            theta[p, k] = moved if go[k] else theta[p, k]
+        slope = at(dtheta, p)
+        m = next_moment(at(first, p), slope, keep_1, add_1)
+        v = next_square(at(second, p), slope, keep_2, add_2)  # U4
+        put(m, first, p, goes)
+        put(v, second, p, goes)
+        put(adapted(at(theta, p), m, v, eta, epsilon), theta, p, goes)  # U5
 
 
 @compiled_once

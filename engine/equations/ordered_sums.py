@@ -11,6 +11,7 @@ addition before the next; they are added in pairs at the end.
 import numpy as np
 
 from engine.compiler.jit import in_order, jit
+from engine.compiler.tiles import fused
 
 TOTALS = 8
 
@@ -23,7 +24,7 @@ def plus(total, term):
 @in_order
 def plus_product(total, a, b):
     """total + a b, in one rounding if the processor has a fused multiply-add."""
-    return total + a * b
+    return fused(a, b, total)
 
 
 @in_order

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.compiler.jit import in_order, jit
 from engine.compiler.subnormals import flush_subnormals, restore
+from engine.compiler.tiles import fused, root
 from engine.equations.ordered_sums import plus
 
 
@@ -64,32 +65,32 @@ def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
 # (engine/equations/members.py), so their operations keep their order.
 @in_order
 def descended(theta, slope, eta):
-    return theta - eta * slope
+    return fused(-eta, slope, theta)
 
 
 @in_order
 def next_velocity(v, slope, eta, mu):
-    return mu * v - eta * slope
+    return fused(-eta, slope, mu * v)
 
 
 @in_order
 def looked_ahead(theta, v, slope, eta, mu):
-    return theta + (mu * v - eta * slope)
+    return theta + fused(-eta, slope, mu * v)
 
 
 @in_order
 def next_moment(m, slope, keep, add):
-    return keep * m + add * slope
+    return fused(add, slope, keep * m)
 
 
 @in_order
 def next_square(v, slope, keep, add):
-    return keep * v + (add * slope) * slope
+    return fused(add * slope, slope, keep * v)
 
 
 @in_order
 def adapted(theta, m, v, rate, epsilon):
-    return theta - rate * m / (np.sqrt(v) + epsilon)
+    return theta - rate * m / (root(v) + epsilon)
 
 
 @jit

@@ -198,6 +198,7 @@ class MemberDescents:
     def _steps(self, rows: NDArray[np.float64], done: int, n_steps: int) -> list[int]:
         """Take steps, after `done` epochs of the slice; how the slice of each member ended."""
         lanes, n_members = self._lanes, len(self._members)
+        lanes.addresses[n_members:] = lanes.addresses[0]
         first = address_of(rows) + rows[0, :done].nbytes
         lanes.addresses[:n_members, AT_HISTORY] = first + np.arange(n_members) * rows[0].nbytes
         with np.errstate(all="ignore"):  # an overflow shows in the next cost
@@ -233,7 +234,7 @@ def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
     update = kind.settings.update
     n_first, n_second = n_parameters * (update != PLAIN), n_parameters * (update == ADAM)
     dtype = kind.dtype
-    theta, first, second, dtheta, A, dZ, Y, s, rates, scale, decay = all_aligned(
+    theta, first, second, dtheta, A, dZ, Y, s, rates, scale, decay, go = all_aligned(
         (
             (n_parameters, capacity),
             (n_first, capacity),
@@ -244,6 +245,7 @@ def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
             (n_out, width),
             (width,),
             (N_RATES, capacity),
+            (capacity,),
             (capacity,),
             (capacity,),
         ),
@@ -270,8 +272,9 @@ def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
         decay,
         totals,
         sums,
+        go,
         np.zeros(capacity, np.int64),
-        np.zeros(capacity, np.int64),
+        np.zeros((2, capacity), np.int64),
         np.empty(0, np.int32),
         np.empty(0, np.uint64),
     )

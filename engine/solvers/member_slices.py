@@ -25,11 +25,11 @@ from engine.equations.member_steps import (
     KEEP_1,
     KEEP_2,
     MU,
-    adam_lanes,
-    descend_lanes,
+    adam_members,
+    gradient_descent_members,
     mean_gradient_members,
-    momentum_lanes,
-    nesterov_lanes,
+    momentum_members,
+    nesterov_members,
     penalties_members,
     scaled_norm,
 )
@@ -95,8 +95,9 @@ class Lanes(NamedTuple):
     decay: NDArray[Any]  # (K,)
     totals: NDArray[np.float64]  # (TOTALS, K)
     sums: NDArray[np.float64]  # (N_LANE_SUMS, K)
-    go: NDArray[np.int64]  # (K,) whether the network takes this step
+    go: NDArray[Any]  # (K,) not 0 if the network takes this step
     ended: NDArray[np.int64]  # (K,) how its slice ended
+    places: NDArray[np.int64]  # (2, K) of a sample of each network: its number and its address
     codes: NDArray[np.int32]  # (0,) of the dtype of orders and class codes
     words: NDArray[np.uint64]  # (0,) of the dtype of the generator's words
 
@@ -157,7 +158,7 @@ def descend_members(lanes, shape, settings, layers, n_members, n_steps, n_epochs
 def load_members(lanes, n_members):
     """Copy parameters and moments into their lanes; 0 into lanes without a network."""
     for k in range(tiles.lanes(lanes.theta)):
-        lanes.go[k] = k < n_members
+        lanes.go[k] = 1 if k < n_members else 0
         lanes.ended[k] = UNFINISHED
         member = min(k, n_members - 1)
         load_member(lanes, lanes.theta, AT_THETA, member, k)
@@ -169,7 +170,7 @@ def load_members(lanes, n_members):
 def load_member(lanes, rows, at, member, k):
     numbers = numbers_at(lanes.addresses[member, at], rows.shape[0], rows)
     for p in range(rows.shape[0]):
-        rows[p, k] = numbers[p] if lanes.go[k] else 0
+        rows[p, k] = numbers[p] if lanes.go[k] > 0 else 0
 
 
 @jit
@@ -228,7 +229,7 @@ def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epo
             for k in range(n_members):
                 state = state_of_member(lanes, shape, k)
                 shuffle_loops(state.order, state.random)
-        m = load_block_members(lanes, shape, sizes, n_members, position, last)
+        m = load_block_members(lanes, shape, sizes, position, last)
         for p in range(dtheta.shape[0]):
             for k in range(n_lanes):
                 dtheta[p, k] = 0
@@ -274,45 +275,48 @@ def history_of(lanes, n_epochs, k):
 
 
 @jit
-def load_block_members(lanes, shape, sizes, n_members, first, last):
+def load_block_members(lanes, shape, sizes, first, last):
     """Put samples order[first:last] of each network into the workspace; returns m, padded."""
     n_lanes = tiles.lanes(lanes.theta)
     X, Y, s = units_of_loops(lanes.A, sizes, 0), lanes.Y, lanes.s
     count = last - first
     m = (count + n_lanes - 1) // n_lanes * n_lanes
+    from_Y = count * n_lanes if shape.n_Y > 0 else 0
     for j in range(Y.shape[0]):
-        for i in range(m * n_lanes):
+        for i in range(from_Y, m * n_lanes):
             Y[j, i] = 0
-    for i in range(m * n_lanes):
+    for i in range(count * n_lanes, m * n_lanes):
         s[i] = 0
     for f in range(X.shape[0]):
         for i in range(count * n_lanes, m * n_lanes):
             X[f, i] = 0
-    for k in range(n_members):
-        addresses = lanes.addresses
-        order = numbers_at(addresses[k, AT_ORDER], shape.n_samples, lanes.codes)
-        inputs = numbers_at(addresses[k, AT_X], shape.n_X, X)
-        for c in range(count):
-            start = order[first + c] * shape.X_sample_step
-            for f in range(X.shape[0]):
-                X[f, c * n_lanes + k] = inputs[start + f * shape.X_unit_step]
+    addresses, places = lanes.addresses, lanes.places
+    itemsize = X.itemsize
+    for c in range(count):
+        for k in range(n_lanes):  # lanes without a network have the addresses of another
+            order = numbers_at(addresses[k, AT_ORDER], shape.n_samples, lanes.codes)
+            places[0, k] = order[first + c]
+            places[1, k] = addresses[k, AT_X] + places[0, k] * shape.X_sample_step * itemsize
+        for f in range(X.shape[0]):
+            for k in range(n_lanes):
+                at = places[1, k] + f * shape.X_unit_step * itemsize
+                X[f, c * n_lanes + k] = numbers_at(at, 1, X)[0]
         if shape.n_Y > 0:
-            targets = numbers_at(addresses[k, AT_Y], shape.n_Y, X)
-            for c in range(count):
-                start = order[first + c] * shape.Y_sample_step
-                for j in range(Y.shape[0]):
-                    Y[j, c * n_lanes + k] = targets[start + j * shape.Y_unit_step]
+            for j in range(Y.shape[0]):
+                for k in range(n_lanes):
+                    step = places[0, k] * shape.Y_sample_step + j * shape.Y_unit_step
+                    at = addresses[k, AT_Y] + step * itemsize
+                    Y[j, c * n_lanes + k] = numbers_at(at, 1, X)[0]
         else:
-            codes = numbers_at(addresses[k, AT_CODES], shape.n_samples, lanes.codes)
-            for c in range(count):
-                Y[codes[order[first + c]], c * n_lanes + k] = 1
-        if shape.weighted == 1:
-            weights = numbers_at(addresses[k, AT_WEIGHTS], shape.n_samples, X)
-            for c in range(count):
-                s[c * n_lanes + k] = weights[order[first + c]]
-        else:
-            for c in range(count):
-                s[c * n_lanes + k] = 1
+            for k in range(n_lanes):
+                codes = numbers_at(addresses[k, AT_CODES], shape.n_samples, lanes.codes)
+                Y[codes[places[0, k]], c * n_lanes + k] = 1
+        for k in range(n_lanes):
+            weight = s.dtype.type(1)
+            if shape.weighted == 1:
+                at = addresses[k, AT_WEIGHTS] + places[0, k] * itemsize
+                weight = numbers_at(at, 1, X)[0]
+            s[c * n_lanes + k] = weight
     return m
 
 
@@ -348,7 +352,7 @@ def mean_costs(lanes, shape, sizes, A, n_members, count, m):
         sums[COST, k] = quotient(penalised, weight) if weight > 0 else 0.0
         lanes.scale[k], lanes.decay[k] = to(1 / weight), to(lanes.settings[OF_ALPHA, k])
         counts = weight > 0 and lanes.ended[k] != DIVERGED and k < n_members
-        lanes.go[k] = counts and np.isfinite(sums[COST, k])
+        lanes.go[k] = 1 if counts and np.isfinite(sums[COST, k]) else 0
 
 
 @jit
@@ -369,13 +373,13 @@ def step_members(lanes, settings, sizes, n_members):
     theta, dtheta, go = lanes.theta, lanes.dtheta, lanes.go
     mean_gradient_members(dtheta, theta, sizes, lanes.decay, lanes.scale)
     if settings.update == ADAM:
-        adam_lanes(theta, dtheta, lanes.first, lanes.second, rates, go)
+        adam_members(theta, dtheta, lanes.first, lanes.second, rates, go)
     elif settings.update == NESTEROV:
-        nesterov_lanes(theta, dtheta, lanes.first, rates, go)
+        nesterov_members(theta, dtheta, lanes.first, rates, go)
     elif settings.update == MOMENTUM:
-        momentum_lanes(theta, dtheta, lanes.first, rates, go)
+        momentum_members(theta, dtheta, lanes.first, rates, go)
     else:
-        descend_lanes(theta, dtheta, rates, go)
+        gradient_descent_members(theta, dtheta, rates, go)
 
 
 @jit
@@ -386,7 +390,7 @@ def norms_into_history(lanes, n_members, n_epochs, row):
         squares[k] = 0.0
     add_squares_in_order(lanes.totals, lanes.dtheta, lanes.theta, squares)
     for k in range(n_members):
-        if lanes.go[k]:
+        if lanes.go[k] > 0:
             total = squares[k]
             usual = 1e-200 < total < np.inf
             norm = np.sqrt(total) if usual else scaled_norm(lanes.dtheta, k, total)

@@ -61,12 +61,37 @@ class Run(Generic[SomeWatch]):
                 self._guarded(lambda: self.solver.drive(self._budget, stops))
                 reason = reason or self.solver.ended
         except KeyboardInterrupt:  # it may come between an iteration and its record
-            self.watch.catch_up(self.solver.missed(self.watch.n_iter))
+            self.catch_up()
             raise
         finally:
             self.solver.close()
         assert reason is not None
         return reason
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether a checkpoint keeps it."""
+        return self._keeper is not None
+
+    def next_budget(self) -> Budget | str:
+        """The budget of the next `advance`; or why there can be none.
+
+        For whoever advances the solver of this run beside others: `took` takes what it did.
+        """
+        return self._reason_before() or self._budget()
+
+    def took(self, progress: Progress | Diverged) -> str | None:
+        """Record what an `advance` did; the reason to stop, or None.
+
+        Raises the watch's error if the cost was not finite.
+        """
+        if isinstance(progress, Diverged):
+            raise self._error(progress) from None
+        return self.solver.ended or self._after(progress)
+
+    def catch_up(self) -> None:
+        """Record what the solver has done, as Ctrl-C came before it was recorded."""
+        self.watch.catch_up(self.solver.missed(self.watch.n_iter))
 
     def advance(self) -> str | None:
         """Advance the solver once; returns the reason to stop, or None.

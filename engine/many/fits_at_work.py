@@ -1,0 +1,316 @@
+"""The threads that make fits, each alone or, if networks are small, side by side in lanes."""
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from sklearn import config_context, get_config
+
+from engine.estimators.shared_data import SharedData
+from engine.estimators.training import FitUnderWay
+from engine.many.caught_warnings import warnings_of_this_thread
+from engine.solvers.member_descent import PAYS_FROM, Kind, MemberDescents, kind_of
+from engine.solvers.solver import Diverged, Progress
+from engine.sums.thread_count import one_thread_each
+from engine.sums.thread_team import ThreadTeam
+
+if TYPE_CHECKING:
+    from engine.many.fits import Fit
+
+
+class Begun:
+    """A fit that has begun.
+
+    Attributes
+    ----------
+    number : int
+    fit : FitUnderWay or None
+        None if it has ended, or could not begin.
+    seconds : float
+    said : list of warnings.WarningMessage
+    error : BaseException or None
+        As in `Outcome`.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.fit: FitUnderWay[Any] | None = None
+        self.seconds = 0.0
+        self.said: list[warnings.WarningMessage] = []
+        self.error: BaseException | None = None
+
+    def do(self, act: Callable[[], Any]) -> None:
+        """Do a part of the fit. Its error, or its result, ends it."""
+        start = time.perf_counter()
+        with warnings_of_this_thread(self.said):
+            try:
+                act()
+                if self.fit is not None and self.fit.run is None:
+                    for say in self.fit.result:
+                        say()
+                    self.fit = None
+            except BaseException as error:
+                self.error, self.fit = error, None
+        self.seconds += time.perf_counter() - start
+
+    @property
+    def run(self) -> Any:
+        """Its run, which is to be advanced; None if it has ended."""
+        return None if self.fit is None else self.fit.run
+
+
+class FitsAtWork:
+    """Fits that are being made, by threads that take the next one as soon as they can.
+
+    Parameters
+    ----------
+    fits : sequence of Fit
+    chains : list of list of int
+        The numbers of fits that follow each other on one thread.
+    shared : SharedData
+    tell : callable
+        Called with the number of each fit that has ended.
+    alone : bool
+        Whether one thread makes them all.
+
+    Attributes
+    ----------
+    ended : list of Begun or None
+        The fits that have ended; None if Ctrl-C came before.
+    """
+
+    def __init__(
+        self,
+        fits: "Sequence[Fit]",
+        chains: list[list[int]],
+        shared: SharedData,
+        tell: Callable[[int], Any],
+        alone: bool,
+    ) -> None:
+        self._fits = fits
+        self._chains = deque(chains)
+        self._shared = shared
+        self._tell = tell
+        self._alone = alone
+        self._config = get_config()
+        self._under_way: set[Begun] = set()
+        self._interrupted = False
+        self.ended: list[Begun | None] = [None for _ in fits]
+
+    def run(self, n_threads: int) -> None:
+        """Make all fits, on this thread and others."""
+        team = ThreadTeam()
+        tasks = team.hand_out([self._work] * (n_threads - 1))
+        self._uninterrupted(self._work)
+        for task in tasks:
+            error = self._uninterrupted(task.finish)
+            if isinstance(error, BaseException):
+                raise error
+
+    def _uninterrupted(self, call: Callable[[], Any]) -> Any:
+        """Make a call again until no Ctrl-C has come; the first one ends all fits."""
+        while True:
+            try:
+                return call()
+            except KeyboardInterrupt:
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        for begun in list(self._under_way):
+            if (run := begun.run) is not None:
+                run.interrupted = True
+
+    def _work(self) -> None:
+        """Make one chain of fits after the other, as long as there are any."""
+        limit = nullcontext() if self._alone else one_thread_each()
+        with limit, config_context(**{**self._config, "skip_parameter_validation": True}):
+            while chain := self._next_chain():
+                for number in chain:
+                    if self._interrupted:
+                        return
+                    begun = self._begin(number)
+                    kind = self._kind_of(begun) if len(chain) == 1 else None
+                    if kind is None:
+                        self._to_its_end(begun)
+                    else:
+                        self._side_by_side(begun, kind)
+
+    def _next_chain(self) -> list[int]:
+        try:
+            return self._chains.popleft()
+        except IndexError:
+            return []
+
+    def _begin(self, number: int) -> Begun:
+        """Begin a fit; one that is not ours is made at once."""
+        begun, fit = Begun(number), self._fits[number]
+        self._under_way.add(begun)
+
+        def begin() -> None:
+            if not fit.is_ours:
+                fit.estimator.fit(fit.X, fit.y, **fit.given)
+                return
+            validation = fit.X_val, fit.y_val, fit.sample_weight_val
+            begun.fit = FitUnderWay(
+                fit.estimator._fitting(
+                    fit.X, fit.y, fit.sample_weight, validation=validation, shared=self._shared
+                )
+            )
+
+        begun.do(begin)
+        if begun.fit is None:
+            self._end(begun)
+        elif self._interrupted:
+            begun.run.interrupted = True
+        return begun
+
+    def _to_its_end(self, begun: Begun) -> None:
+        """Make a fit that has begun by itself."""
+        fit = begun.fit
+        if fit is None:
+            return
+        begun.do(fit.to_its_end)
+        self._end(begun)
+        if fit.interrupted:
+            self._interrupt()
+
+    def _end(self, begun: Begun) -> None:
+        """Note that a fit has ended."""
+        self._under_way.discard(begun)
+        self.ended[begun.number] = begun
+        self._tell(begun.number)
+        if isinstance(begun.error, KeyboardInterrupt):
+            self._interrupt()
+
+    # Side by side.
+
+    @staticmethod
+    def _kind_of(begun: Begun) -> Kind | None:
+        """The kind of its descent, if it can advance beside others; else None."""
+        run = begun.run
+        return None if run is None or run.is_saved else kind_of(run.solver)
+
+    def _side_by_side(self, first: Begun, kind: Kind) -> None:
+        """Make a fit, and those that follow and are of its kind."""
+        layers = first.run.solver.problem.layers
+        together = Together(MemberDescents(kind, layers), self._end)
+        together.join(first)
+        others: list[Begun] = []
+        try:
+            while together.members and not self._interrupted:
+                while together.has_room and (begun := self._begin_one_like(first.number)):
+                    if self._kind_of(begun) == kind:
+                        together.join(begun)
+                    else:
+                        others.append(begun)
+                if len(together.members) < PAYS_FROM:
+                    others += together.dissolve()
+                else:
+                    together.advance()
+        except KeyboardInterrupt:
+            self._interrupt()
+        if self._interrupted:
+            together.interrupt()
+        for begun in others:
+            self._to_its_end(begun)
+
+    def _begin_one_like(self, number: int) -> Begun | None:
+        """Begin the next fit, if it looks like this one."""
+        chain = self._next_chain()
+        if chain and len(chain) == 1 and self._fits[chain[0]].looks == self._fits[number].looks:
+            return self._begin(chain[0])
+        if chain:
+            self._chains.appendleft(chain)
+        return None
+
+
+class Together:
+    """Fits whose descents advance side by side.
+
+    Parameters
+    ----------
+    descents : MemberDescents
+    end : callable
+        Called with each fit that has ended.
+    """
+
+    def __init__(self, descents: MemberDescents, end: Callable[[Begun], None]) -> None:
+        self._descents = descents
+        self._end = end
+        self.members: dict[Any, Begun] = {}  # by their solvers, in the order of the lanes
+
+    @property
+    def has_room(self) -> bool:
+        return self._descents.has_room
+
+    def join(self, begun: Begun) -> None:
+        """Let a fit advance with the others."""
+        self.members[begun.run.solver] = begun
+        self._descents.join(begun.run.solver)
+
+    def dissolve(self) -> list[Begun]:
+        """Let all go, as they are."""
+        members = list(self.members.values())
+        self.members.clear()
+        return members
+
+    def advance(self) -> None:
+        """Advance all of them, and end those that stop."""
+        budgets = [self._budget_of(begun) for begun in self.members.values()]
+        start = time.perf_counter()
+        done = self._descents.advance(budgets)
+        share = (time.perf_counter() - start) / len(done)
+        for solver, progress in done:
+            begun = self.members[solver]
+            begun.seconds += share
+            self._take(begun, progress)
+
+    @staticmethod
+    def _budget_of(begun: Begun) -> Any:
+        budget = begun.run.next_budget()
+        assert not isinstance(budget, str)  # a run that may take no step has been ended
+        return budget
+
+    def _take(self, begun: Begun, progress: Progress | Diverged) -> None:
+        """Record what a fit has done; end it if it stops."""
+        fit, run = begun.fit, begun.run
+        assert fit is not None
+
+        def take() -> None:
+            try:
+                stopped = run.took(progress)
+            except BaseException as error:
+                self._leave(run)
+                fit.fail(error)
+            else:
+                if stopped is not None:
+                    self._leave(run)
+                    fit.end(stopped)
+
+        begun.do(take)
+        if begun.fit is None:
+            self._end(begun)
+        if fit.interrupted:
+            raise KeyboardInterrupt
+
+    def _leave(self, run: Any) -> None:
+        self._descents.leave(run.solver)
+        del self.members[run.solver]
+
+    def interrupt(self) -> None:
+        """End all of them where they are, since Ctrl-C came."""
+        for begun in self.dissolve():
+            fit, run = begun.fit, begun.run
+            if fit is None:
+                continue
+
+            def stop(fit: Any = fit, run: Any = run) -> None:
+                run.catch_up()
+                fit.fail(KeyboardInterrupt())
+
+            begun.do(stop)
+            self._end(begun)
