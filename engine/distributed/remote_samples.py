@@ -17,7 +17,7 @@ from engine.distributed.training_data import TrainingData
 from engine.distributed.worker_chunks import Recipe
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
-from engine.estimators.input_validation import spread_step
+from engine.estimators.input_validation import Derived, spread_step
 from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Layers
 from engine.sums.thread_count import Threads
@@ -110,6 +110,10 @@ class RemoteRows:
             found |= of_worker
         self._spread = np.concatenate([found[number] for number in sorted(found)], axis=1)
         return RemoteSamples(chunks, self.n_rows, dtype, self._begin_pass)
+
+    def derived(self, name: str, make: Callable[[], Derived]) -> Derived:
+        """What `make` derives from the rows; a fit on Dask shares them with no other."""
+        return make()
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
         """At most `most` rows, as columns: the same ones that a local fit examines."""

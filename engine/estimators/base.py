@@ -20,7 +20,7 @@ from engine.boundary import settings
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators import outcomes, parameters
 from engine.estimators.callbacks import Tasks
-from engine.estimators.diagnosis import findings
+from engine.estimators.diagnosis import findings, unscaled_inputs
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
@@ -252,7 +252,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             rows = shared.rows(self, X, y, sample_weight)
         else:
             rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
-        network = self._network_for(rows)
+        network = self._network_for(rows, shared)
         if not first:
             self._require_same(network)
         own = self._own_held_out(validation)
@@ -353,14 +353,24 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
 
-    def _network_for(self, rows: Rows) -> Network:
+    def _network_for(self, rows: Rows, shared: SharedData | None) -> Network:
         """The network for these rows."""
-        hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
-        hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
-        sizes = (rows.X.shape[1], *hidden_sizes, self.n_outputs_)
-        output = parameters.OUTPUT_UNITS[self.out_activation_]
-        return Network(sizes, hidden, output, self._chosen_loss)
+        ends = rows.X.shape[1], self.n_outputs_
+
+        def make() -> Network:
+            hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
+            hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
+            output = parameters.OUTPUT_UNITS[self.out_activation_]
+            return Network((ends[0], *hidden_sizes, ends[1]), hidden, output, self._chosen_loss)
+
+        if shared is None:
+            return make()
+        hidden = str(self.hidden_layer_sizes), str(self.activation)
+        network: Network = shared.once(
+            (*ends, *hidden, self.out_activation_, self._chosen_loss), make
+        )
+        return network
 
     @property
     def _chosen_loss(self) -> Loss | None:
@@ -669,14 +679,17 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> outcomes.ToSay:
         """Warnings of what kept the fit from training well; `own` as in `validation_findings`."""
         theta = self._theta()
+        X = rows.evenly_spread(ROWS_LOOKED_AT, theta.dtype)
+        names = getattr(self, "feature_names_in_", None)
         found = findings(
             self._network,
             theta,
-            rows.evenly_spread(ROWS_LOOKED_AT, theta.dtype),
+            X,
+            unscaled=rows.derived("unscaled inputs", lambda: unscaled_inputs(X, names)),
             loss_curve=self.loss_curve_[-self.n_iter_ :] if self.n_iter_ else [],
             solver=self.solver,
             learning_rate=self.learning_rate_init if self._stochastic else None,
-            names=getattr(self, "feature_names_in_", None),
+            names=names,
         )
         few_epochs = self.n_iter_ == self.max_iter < FEWEST_EPOCHS
         if not few_epochs and isinstance(rows, Rows):  # not for rows on Dask

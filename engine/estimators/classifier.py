@@ -461,7 +461,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             codes = probabilities.argmax(axis=1)
             return X, probabilities, codes[:, None] == np.arange(len(self.classes_))
 
-        rare = rare_classes(rows.targets, self.classes_, rows.weights)
+        rare = rows.derived(
+            "rare classes", lambda: rare_classes(rows.targets, self.classes_, rows.weights)
+        )
         return hardly_ever_predicted(
             rare, rows.n_rows, predict, "label" if kind == MULTILABEL else "class"
         )

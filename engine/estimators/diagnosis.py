@@ -48,6 +48,7 @@ def findings(
     solver: str,
     learning_rate: float | None,
     names: Sequence[str] | None = None,
+    unscaled: list[str] | None = None,
 ) -> list[Finding]:
     """Findings of what kept a fit from training well; empty for a healthy fit.
 
@@ -67,6 +68,8 @@ def findings(
         None where the solver has none.
     names : sequence of str, optional
         Of the features.
+    unscaled : list of str, optional
+        What `unscaled_inputs` says of X, if it was asked before.
 
     Returns
     -------
@@ -99,19 +102,18 @@ def findings(
     rate = learning_rate if SOLVERS[solver].by_steps else None
     values = {"estimator": estimator, "rate": rate, "lower": None if rate is None else rate / 10}
     with np.errstate(all="ignore"):
-        unscaled = [
-            Finding(fact, "scale the inputs", values) for fact in _unscaled_inputs(X, names)
-        ]
-        if unscaled:
+        facts = unscaled_inputs(X, names) if unscaled is None else unscaled
+        of_inputs = [Finding(fact, "scale the inputs", values) for fact in facts]
+        if of_inputs:
             remedy = "scale the inputs first"
         else:
             remedy = "penalise large weights" if rate is None else "lower the rate"
         idle = [Finding(fact, remedy, values) for fact in _idle_units(network, theta, X)]
     fast = [] if rate is None else too_high(network, loss_curve, rate)
-    return unscaled + idle + fast
+    return of_inputs + idle + fast
 
 
-def _unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:
+def unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:
     """A sentence if the root mean square of some features is far above 1."""
     mean_squares = np.einsum("ki,ki->k", X, X) / X.shape[1]
     worst = int(mean_squares.argmax())

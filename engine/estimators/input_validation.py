@@ -1,10 +1,10 @@
 """Rows of users' data: scikit-learn's checks, then samples as columns, without copies."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -25,6 +25,8 @@ from engine.system.mapped_files import (
 
 # Entries of a sparse matrix that are made dense at a time, at most: 32 MB.
 MOST_DENSE_ENTRIES = 4_000_000
+
+Derived = TypeVar("Derived")
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 PLAIN_TARGETS = (*FLOATS, np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
@@ -159,7 +161,7 @@ class Rows:
     targets: NDArray[Any]
     weights: NDArray[Any] | None
     n_outputs: int | None = None
-    _derived: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -170,15 +172,21 @@ class Rows:
         weights = None if self.weights is None else self.weights[numbers]
         return Rows(self.X[numbers], self.targets[numbers], weights, self.n_outputs)
 
+    def derived(self, name: Hashable, make: Callable[[], Derived]) -> Derived:
+        """What `make` derives from the rows, under this name: made once."""
+        if name not in self._derived:
+            self._derived[name] = make()
+        found: Derived = self._derived[name]
+        return found
+
     def samples(self, dtype: Any) -> Samples:
         """The rows as samples in columns, in float32 or float64."""
-        dtype = np.dtype(dtype)
-        if dtype not in self._derived:
+
+        def make() -> Samples:
             weights = checked_weights(self.weights, self.n_rows, dtype)
-            samples = samples_of(self.X, self.targets, weights, dtype, self.n_outputs)
-            self._derived[dtype] = samples
-        found: Samples = self._derived[dtype]
-        return found
+            return samples_of(self.X, self.targets, weights, dtype, self.n_outputs)
+
+        return self.derived(("samples", np.dtype(dtype)), make)
 
     def sample(
         self, most: int, dtype: Any
@@ -190,11 +198,8 @@ class Rows:
 
     def evenly_spread(self, most: int, dtype: Any) -> NDArray[Any]:
         """At most so many rows, evenly spread: X as columns."""
-        wanted = most, np.dtype(dtype)
-        if wanted not in self._derived:
-            self._derived[wanted] = evenly_spread(self.X, most, dtype)
-        found: NDArray[Any] = self._derived[wanted]
-        return found
+        name = "spread", most, np.dtype(dtype)
+        return self.derived(name, lambda: evenly_spread(self.X, most, dtype))
 
 
 def samples_of(

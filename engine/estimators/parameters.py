@@ -57,6 +57,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 # a quarter of a small fit. Values of types whose equals may differ, or change, are not kept.
 _valid: set[Any] = set()
 MOST_VALID = 1000
+PLAIN_ENTRIES = frozenset((int, str))  # of a tuple
 PLAIN_TYPES = frozenset((bool, int, float, str, tuple, type(None), np.float64, np.int64, np.bool_))
 
 
@@ -76,16 +77,22 @@ def remember_valid(estimator: Any) -> None:
 
 def _question(estimator: Any) -> Any:
     """Class and parameters of an estimator, to be looked up; None if they are not all plain."""
-    values = []
-    for name in estimator._get_param_names():
-        value = getattr(estimator, name)
-        plain = type(value) in PLAIN_TYPES
-        if not plain or (type(value) is tuple and not all(type(n) in (int, str) for n in value)):
-            return None
-        if name == "random_state" and type(value) is int and 0 <= value < 2**32:
-            value = 0  # seeds are many
-        values.append(value)
-    return type(estimator), *map(type, values), *values
+    given = vars(estimator)
+    try:
+        values = {name: given[name] for name in estimator._get_param_names()}
+    except KeyError:  # a subclass stores a parameter elsewhere
+        return None
+    seed = values.get("random_state")
+    if type(seed) is int and 0 <= seed < 2**32:
+        values["random_state"] = 0  # seeds are many
+    types = tuple(map(type, values.values()))
+    sizes = values.get("hidden_layer_sizes"), values.get("activation")
+    sequences = [entry for value in sizes if type(value) is tuple for entry in value]
+    n_tuples = sum(type(value) is tuple for value in sizes)
+    plain = PLAIN_TYPES.issuperset(types) and PLAIN_ENTRIES.issuperset(map(type, sequences))
+    if not plain or types.count(tuple) != n_tuples:
+        return None
+    return type(estimator), types, tuple(values.values())
 
 
 def hidden_sizes(given: Any) -> tuple[int, ...]:

@@ -437,11 +437,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         loss = self._network.loss
         if loss.row.code == COMPILED:
             return []  # what it is at best is not known
-        X, targets, weights = rows.sample(ROWS_LOOKED_AT, self._dtype)
+        X, targets, weights = rows.derived(
+            ("looked at", self._dtype), lambda: rows.sample(ROWS_LOOKED_AT, self._dtype)
+        )
         if loss.output == "exp":
             predicted = self._outputs_of(X)
             return worse_than_the_mean(targets, predicted, weights, loss, self.solver)
-        if not is_off_scale(targets, weights):
+        if not rows.derived("off scale", lambda: is_off_scale(targets, weights)):
             return []  # before the predictions are computed
         other = None if loss.row.code == SQUARED_ERROR else loss
         return unscaled_targets(X, targets, self._outputs_of(X), weights, other)

@@ -1,4 +1,4 @@
-"""What fits on the same data share: checked rows, and the rows held out for early stopping."""
+"""What fits on the same data share: checked rows, rows held out for early stopping, networks."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -14,16 +14,24 @@ LEARNT = ("n_features_in_", "feature_names_in_", "classes_", "_labels", "_class_
 
 
 class SharedData:
-    """The rows of many fits, each checked, converted and split once. Any thread may ask.
+    """The rows of many fits, each checked, converted and split once, and their networks.
 
-    All checked rows are kept as long as this object; of the splits the latest alone, since each is
-    a copy of X: fits with equal seeds that follow each other share it.
+    Any thread may ask. All checked rows are kept as long as this object; of the splits the latest
+    alone, since each is a copy of X: fits with equal seeds that follow each other share it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._made: dict[Hashable, Any] = {}
         self._rows: dict[Hashable, tuple[Rows, dict[str, Any], tuple[Any, ...]]] = {}
         self._split: tuple[Hashable, tuple[Rows, Rows], NDArray[np.uint64], Rows] | None = None
+
+    def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` makes, under this name: made once."""
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            return self._made[name]
 
     def rows(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> Rows:
         """The checked rows of a new fit. The estimator stores what it learns of them."""

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+Said = list[warnings.WarningMessage]
+
 _catching = threading.local()
 
 
 @contextmanager
 def caught_warnings() -> Iterator[None]:
-    """Let each thread catch its own warnings, by `warnings_of_this_thread`."""
+    """Let each thread catch its own warnings, by `catch_warnings`."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         show = warnings.showwarning
@@ -27,12 +29,8 @@ def caught_warnings() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def warnings_of_this_thread(said: list[warnings.WarningMessage]) -> Iterator[None]:
-    """Append the warnings of this thread to `said`."""
-    before = getattr(_catching, "said", None)
+def catch_warnings(said: Said | None) -> Said | None:
+    """Append the warnings of this thread to `said`, or show them; returns the list before."""
+    before: Said | None = getattr(_catching, "said", None)
     _catching.said = said
-    try:
-        yield
-    finally:
-        _catching.said = before
+    return before

@@ -11,8 +11,8 @@ from sklearn import config_context, get_config
 
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
-from engine.many.caught_warnings import warnings_of_this_thread
-from engine.solvers.member_descent import PAYS_FROM, Kind, MemberDescents, kind_of
+from engine.many.caught_warnings import catch_warnings
+from engine.solvers.member_descent import PAYS_FROM, Kind, KnownSamples, MemberDescents, kind_of
 from engine.solvers.solver import Diverged, Progress
 from engine.sums.thread_count import one_thread_each
 from engine.sums.thread_team import ThreadTeam
@@ -44,16 +44,17 @@ class Begun:
 
     def do(self, act: Callable[[], Any]) -> None:
         """Do a part of the fit. Its error, or its result, ends it."""
-        start = time.perf_counter()
-        with warnings_of_this_thread(self.said):
-            try:
-                act()
-                if self.fit is not None and self.fit.run is None:
-                    for say in self.fit.result:
-                        say()
-                    self.fit = None
-            except BaseException as error:
-                self.error, self.fit = error, None
+        start, before = time.perf_counter(), catch_warnings(self.said)
+        try:
+            act()
+            if self.fit is not None and self.fit.run is None:
+                for say in self.fit.result:
+                    say()
+                self.fit = None
+        except BaseException as error:
+            self.error, self.fit = error, None
+        finally:
+            catch_warnings(before)
         self.seconds += time.perf_counter() - start
 
     @property
@@ -98,6 +99,7 @@ class FitsAtWork:
         self._config = get_config()
         self._under_way: set[Begun] = set()
         self._interrupted = False
+        self._looks = [fit.looks for fit in fits]
         self.ended: list[Begun | None] = [None for _ in fits]
 
     def run(self, n_threads: int) -> None:
@@ -133,11 +135,12 @@ class FitsAtWork:
                     if self._interrupted:
                         return
                     begun = self._begin(number)
-                    kind = self._kind_of(begun) if len(chain) == 1 else None
+                    samples = KnownSamples()
+                    kind = self._kind_of(begun, samples) if len(chain) == 1 else None
                     if kind is None:
                         self._to_its_end(begun)
                     else:
-                        self._side_by_side(begun, kind)
+                        self._side_by_side(begun, kind, samples)
 
     def _next_chain(self) -> list[int]:
         try:
@@ -189,21 +192,21 @@ class FitsAtWork:
     # Side by side.
 
     @staticmethod
-    def _kind_of(begun: Begun) -> Kind | None:
+    def _kind_of(begun: Begun, samples: KnownSamples) -> Kind | None:
         """The kind of its descent, if it can advance beside others; else None."""
         run = begun.run
-        return None if run is None or run.is_saved else kind_of(run.solver)
+        return None if run is None or run.is_saved else kind_of(run.solver, samples)
 
-    def _side_by_side(self, first: Begun, kind: Kind) -> None:
+    def _side_by_side(self, first: Begun, kind: Kind, samples: KnownSamples) -> None:
         """Make a fit, and those that follow and are of its kind."""
         layers = first.run.solver.problem.layers
-        together = Together(MemberDescents(kind, layers), self._end)
+        together = Together(MemberDescents(kind, layers, samples), self._end)
         together.join(first)
         others: list[Begun] = []
         try:
             while together.members and not self._interrupted:
                 while together.has_room and (begun := self._begin_one_like(first.number)):
-                    if self._kind_of(begun) == kind:
+                    if self._kind_of(begun, samples) == kind:
                         together.join(begun)
                     else:
                         others.append(begun)
@@ -221,7 +224,7 @@ class FitsAtWork:
     def _begin_one_like(self, number: int) -> Begun | None:
         """Begin the next fit, if it looks like this one."""
         chain = self._next_chain()
-        if chain and len(chain) == 1 and self._fits[chain[0]].looks == self._fits[number].looks:
+        if len(chain) == 1 and self._looks[chain[0]] == self._looks[number]:
             return self._begin(chain[0])
         if chain:
             self._chains.appendleft(chain)

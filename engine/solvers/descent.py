@@ -275,11 +275,14 @@ class Descent(MinimisationBase):
         self._taken = self.n_steps - steps_before
         return self.end_slice(ended)
 
-    def begin_slice(self, rows: NDArray[np.float64]) -> None:
-        """Begin a slice, which writes cost and norm of the epochs that end into `rows`."""
+    def begin_slice(self, rows: NDArray[np.float64], copies: bool = True) -> None:
+        """Begin a slice, which writes cost and norm of the epochs that end into `rows`.
+
+        Unless it `copies` its state, more steps have to be taken again if it diverges.
+        """
         rows[:, 0], rows[:, 1] = math.nan, 0  # no cost yet
         self._rows, self.rows_begin, self._confirmed = rows, self.n_iter, None
-        self._begun = self._copied_state()
+        self._begun = self._copied_state() if copies else self.last_finite
 
     def confirm_slice(self) -> None:
         """Its first step has shown that the cost is finite where the slice began."""

@@ -16,18 +16,7 @@ from engine.equations.member_steps import N_RATES
 from engine.equations.ordered_sums import TOTALS
 from engine.solvers.descent import MOST_EPOCHS_A_SLICE, SECONDS_A_MULTIPLY_ADD, Descent
 from engine.solvers.member_slices import (
-    AT_CODES,
-    AT_COUNTS,
-    AT_FIRST,
     AT_HISTORY,
-    AT_ORDER,
-    AT_RANDOM,
-    AT_SECOND,
-    AT_SUMS,
-    AT_THETA,
-    AT_WEIGHTS,
-    AT_X,
-    AT_Y,
     N_ADDRESSES,
     N_LANE_SUMS,
     N_SETTINGS,
@@ -39,13 +28,15 @@ from engine.solvers.slices import DIVERGED, FINISHED
 from engine.solvers.solver import Budget, Diverged, Progress
 from engine.solvers.state import ADAM, PLAIN, POSITION, Settings
 from engine.sums.blocks import all_aligned, block_for
-from engine.sums.samples import Layers, Samples
+from engine.sums.samples import KernelSamples, Layers, Samples
 
 # Multiply-adds of a step of one network from which lanes do not pay: its own kernel then has long
 # loops already.
 PAYS_BELOW = 400_000
 # Networks from which lanes pay: a vector takes as long for one as for all its lanes.
 PAYS_FROM = 3
+# A state is copied so seldom: it is wanted only if the run diverges.
+SECONDS_WITHOUT_COPY = 1.0
 
 OF_EACH = (
     "learning_rate",
@@ -73,7 +64,7 @@ class Kind(NamedTuple):
     block: int
 
 
-def kind_of(descent: Any) -> Kind | None:
+def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
     """The kind of a descent; None if it cannot advance beside others, or if that does not pay."""
     if type(descent) is not Descent or descent.problem.backend is not TILED:
         return None
@@ -89,7 +80,7 @@ def kind_of(descent: Any) -> Kind | None:
         return None
     if layers.multiply_adds * batch > PAYS_BELOW or descent.state.counts[POSITION]:
         return None
-    X, Y, _, weights, *_ = samples.for_kernels()
+    X, Y, _, weights, *_ = known.for_kernels(samples)
     return Kind(
         tuple(layers.sizes.tolist()),
         tuple(layers.units.tolist()),
@@ -111,6 +102,28 @@ def kind_of(descent: Any) -> Kind | None:
     )
 
 
+class KnownSamples:
+    """The samples of descents as kernels take them, made once for each, and where they lie."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Samples, KernelSamples, list[int]]] = {}
+
+    def for_kernels(self, samples: Samples) -> KernelSamples:
+        return self._of(samples)[1]
+
+    def addresses(self, samples: Samples) -> list[int]:
+        """Of X, Y, class codes and weights."""
+        return self._of(samples)[2]
+
+    def _of(self, samples: Samples) -> tuple[Samples, KernelSamples, list[int]]:
+        known = self._known.get(id(samples))
+        if known is None or known[0] is not samples:
+            found = samples.for_kernels()
+            arrays = found.X.numbers, found.Y.numbers, found.codes, found.weights
+            known = self._known[id(samples)] = samples, found, [address_of(one) for one in arrays]
+        return known
+
+
 class MemberDescents:
     """Descents of one kind that advance side by side, at most `capacity` at a time.
 
@@ -118,9 +131,11 @@ class MemberDescents:
     ----------
     kind : Kind
     layers : Layers
+    samples : KnownSamples
     """
 
-    def __init__(self, kind: Kind, layers: Layers) -> None:
+    def __init__(self, kind: Kind, layers: Layers, samples: KnownSamples) -> None:
+        self._samples = samples
         self.kind = kind
         self.capacity = tiles.VECTOR_BYTES // kind.dtype.itemsize
         self._layers = layers
@@ -129,7 +144,7 @@ class MemberDescents:
         work = layers.multiply_adds * min(kind.settings.batch_size, kind.shape.n_samples)
         self._seconds_a_step = 1e-5 + SECONDS_A_MULTIPLY_ADD * work * self.capacity
         self._members: list[Descent] = []
-        self._held: list[Any] = []  # what lies at the addresses
+        self._copied = time.perf_counter()
 
     @property
     def has_room(self) -> bool:
@@ -142,20 +157,12 @@ class MemberDescents:
         """Let a descent of this kind advance with the others, in the next lane."""
         samples = descent.problem.samples
         assert isinstance(samples, Samples)
-        X, Y, codes, weights, *_ = samples.for_kernels()
-        state, lane = descent.state, len(self._members)
-        addresses = self._lanes.addresses[lane]
-        of_state = zip(
-            (AT_THETA, AT_FIRST, AT_SECOND, AT_ORDER, AT_RANDOM, AT_COUNTS, AT_SUMS),
-            state,
-            strict=True,
-        )
-        of_data = ((AT_X, X.numbers), (AT_Y, Y.numbers), (AT_CODES, codes), (AT_WEIGHTS, weights))
-        for at, array in (*of_state, *of_data):
-            addresses[at] = address_of(array)
-        self._lanes.settings[:, lane] = [getattr(descent.settings, name) for name in OF_EACH]
+        lane = len(self._members)
+        of_state = [address_of(array) for array in descent.state]
+        self._lanes.addresses[lane] = [*of_state, 0, *self._samples.addresses(samples)]
+        settings = descent.settings
+        self._lanes.settings[:, lane] = [getattr(settings, name) for name in OF_EACH]
         self._members.append(descent)
-        self._held.append((X, Y, codes, weights))
 
     def leave(self, descent: Descent) -> None:
         """Let a descent go; the last one takes its lane."""
@@ -163,9 +170,8 @@ class MemberDescents:
         lanes = self._lanes
         lanes.addresses[lane] = lanes.addresses[last]
         lanes.settings[:, lane] = lanes.settings[:, last]
-        self._members[lane], self._held[lane] = self._members[last], self._held[last]
+        self._members[lane] = self._members[last]
         self._members.pop()
-        self._held.pop()
 
     def advance(self, budgets: Sequence[Budget]) -> list[tuple[Descent, Progress | Diverged]]:
         """Advance each descent by one step, and then all of them by as many as fit a budget.
@@ -176,8 +182,11 @@ class MemberDescents:
         seconds = min(budget.seconds for budget in budgets)
         members = list(self._members)
         rows = np.empty((len(members), n_epochs, 2))
+        copies = time.perf_counter() > self._copied + SECONDS_WITHOUT_COPY
         for member, of_member in zip(members, rows, strict=True):
-            member.begin_slice(of_member)
+            member.begin_slice(of_member, copies)
+        if copies:
+            self._copied = time.perf_counter()
         ended = self._steps(rows, 0, 1)
         for member, how in zip(members, ended, strict=True):
             if how != DIVERGED:

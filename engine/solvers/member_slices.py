@@ -53,7 +53,7 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 
-# Columns of `Lanes.addresses`: where the arrays of each network lie.
+# Columns of `Lanes.addresses`: where the arrays of each network lie, first those of its `State`.
 (
     AT_THETA,
     AT_FIRST,
