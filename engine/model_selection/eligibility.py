@@ -13,8 +13,11 @@ from engine.many.fits import Fit
 
 # Arguments of `fit` that a `Fit` can hold.
 ARGUMENTS = frozenset(Fit._fields) - {"estimator", "X", "y"}
-# Modules whose estimators and functions do the same at each call, but for random numbers.
-DETERMINISTIC = ("sklearn.", "numpy.")
+# Modules whose estimators and functions do the same at each call. Steps that draw from NumPy's own
+# generator, which some of scikit-learn's do, are found when they do.
+DETERMINISTIC = ("sklearn.", "numpy.", "builtins.")
+WITH_GENERATORS = "numpy.random."
+PLAIN = (type(None), Number, str, slice, np.ndarray, np.generic, np.dtype)
 
 
 def network_of(estimator: Any) -> Any:
@@ -63,8 +66,7 @@ def _calls_back(estimator: Any) -> bool:
 def _is_deterministic(value: Any) -> bool:
     """Whether a step, or a parameter of one, is scikit-learn's or NumPy's own, or plain data.
 
-    A generator is not: a second fit would draw other numbers. Steps that draw from NumPy's own
-    generator are found when they do.
+    A generator is not: a second fit draws other numbers from it.
     """
     if isinstance(value, BaseEstimator):
         return (
@@ -72,13 +74,11 @@ def _is_deterministic(value: Any) -> bool:
             and not _calls_back(value)
             and all(map(_is_deterministic, value.get_params(deep=False).values()))
         )
+    if isinstance(value, dict):
+        value = list(value.values())
     if isinstance(value, list | tuple | set):
         return all(map(_is_deterministic, value))
-    if isinstance(value, dict):
-        return all(map(_is_deterministic, value.values()))
-    if value is None or isinstance(value, Number | str | slice | np.ndarray | np.generic | np.dtype):
+    if isinstance(value, PLAIN):
         return True
-    owner = value if hasattr(value, "__module__") else type(value)
-    return not isinstance(value, np.random.RandomState) and f"{owner.__module__}.".startswith(
-        DETERMINISTIC
-    )
+    module = f"{getattr(value, '__module__', None) or type(value).__module__}."
+    return module.startswith(DETERMINISTIC) and not module.startswith(WITH_GENERATORS)

@@ -220,7 +220,7 @@ class ParallelFits:
             if task.resumption is not None:
                 outcome = task.resumption.finish(outcome, self._n_threads)
                 estimator = _with_network(estimator, task.resumption.network)
-            if outcome is not None and task.key is not None:
+            if outcome is not None and outcome.error is None and task.key is not None:
                 network, parameters = network_of(estimator), task.call[2]["parameters"]
                 self._ended[task.key] = Ended(network, task.fold, outcome, parameters)
             yield self._result(task, estimator, _all_of(task.before, outcome))
@@ -246,7 +246,13 @@ class ParallelFits:
         estimator.fit = fit
         if _of_a_candidate(task.call):
             estimator.set_params = set_params
-        return self._fit_and_score(estimator, X, y, **named)
+        trace = None if outcome.error is None else outcome.error.__traceback__
+        try:
+            with warnings.catch_warnings():  # each fit warns anew, as within joblib
+                return self._fit_and_score(estimator, X, y, **named)
+        finally:
+            if outcome.error is not None:  # it may be raised for other candidates, too
+                outcome.error.__traceback__ = trace
 
     def _split(self, estimator: Any, X: Any, y: Any, indices: Any, train: Any = None) -> Any:
         """Stands in for scikit-learn's `_safe_split`: the rows that have been cut out before."""
@@ -279,7 +285,7 @@ def _can_be_taken_apart(call: Call) -> bool:
         return False
     if _of_a_candidate(call):
         estimator.set_params(**clone(named["parameters"], safe=False))
-    return can_share(estimator, named["fit_params"])
+    return can_share(estimator, named["fit_params"] or {})
 
 
 def _with_network(estimator: Any, network: Any) -> Any:

@@ -17,18 +17,19 @@ from engine.solvers.solver import SOLVERS
 SCHEDULES = ("constant", "invscaling", "adaptive")
 # The parameters with which a fit is known to continue exactly. Others, which the estimators get
 # later, must have their defaults until they are added here, and to the test of it.
-KNOWN = frozenset(
-    (
-        "hidden_layer_sizes activation solver alpha batch_size learning_rate learning_rate_init "
-        "power_t max_iter shuffle random_state tol verbose warm_start momentum nesterovs_momentum "
-        "early_stopping validation_fraction beta_1 beta_2 epsilon n_iter_no_change max_fun backend "
-        "n_threads class_weight progress max_time checkpoint scoring continuation loss"
-    ).split()
-)
+# fmt: off
+KNOWN = {
+    "hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate",
+    "learning_rate_init", "power_t", "max_iter", "shuffle", "random_state", "tol", "verbose",
+    "warm_start", "momentum", "nesterovs_momentum", "early_stopping", "validation_fraction",
+    "beta_1", "beta_2", "epsilon", "n_iter_no_change", "max_fun", "backend", "n_threads",
+    "class_weight", "progress", "max_time", "checkpoint", "scoring", "continuation", "loss",
+}
+# fmt: on
 
 
 class Ended(NamedTuple):
-    """A fit of an earlier round: the network, on which rows, how it ended, of which candidate."""
+    """A fit that ended without an error: the network, the rows, how it ended, the candidate."""
 
     network: Any
     fold: Fold
@@ -91,7 +92,7 @@ def resume(
 
     `ended` is a fit on a fold with the same parameters, but for max_iter.
     """
-    if ended is None or ended.fold is not fold or ended.outcome.error is not None:
+    if ended is None or ended.fold is not fold:
         return None
     if not SOLVERS[fresh.solver].by_steps or fresh.random_state is None:
         return None
