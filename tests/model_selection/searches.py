@@ -37,13 +37,15 @@ class Ran:
     """A search that has run: what it found, printed and warned of, and the fits side by side."""
 
     def __init__(self, search, X, y, **fit_params):
-        self.fits, self.error, printed = [], None, io.StringIO()
+        self.fits: list[list[int]] = []  # max_iter of those that were made side by side
+        self.error: Exception | None = None
+        printed = io.StringIO()
 
         def noted(fits, n_threads=None):
             self.fits.append([fit.estimator.max_iter for fit in fits])
             return fit_all(fits, n_threads)
 
-        np.random.seed(7)
+        np.random.seed(7)  # noqa: NPY002  # the generator of random_state=None
         with (
             mock.patch.object(parallel_fits, "fit_all", noted),
             mock.patch.object(resumption, "fit_all", noted),

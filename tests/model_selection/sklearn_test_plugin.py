@@ -6,6 +6,7 @@ scikit-learn's tests search over its own estimators, which our searches leave to
 """
 
 import os
+from typing import Any
 from unittest import mock
 
 from sklearn import model_selection
@@ -35,13 +36,17 @@ def any_network(estimator):
 
 def take_all():
     """Take the fits of all estimators apart."""
-    parallel_fits.network_of = any_network
-    parallel_fits.can_share = lambda estimator, fit_params: True
-    parallel_fits.draws_from_numpy = (
-        lambda estimator: getattr(any_network(estimator), "random_state", None) is None
-    )
-    parallel_fits.Fit = AnyFit
-    fits.given = lambda fit: fit.given
+    changed: dict[str, Any] = {
+        "network_of": any_network,
+        "can_share": lambda estimator, fit_params: True,
+        "draws_from_numpy": lambda estimator: (
+            getattr(any_network(estimator), "random_state", None) is None
+        ),
+        "Fit": AnyFit,
+    }
+    for name, value in changed.items():
+        mock.patch.object(parallel_fits, name, value).start()
+    mock.patch.object(fits, "given", lambda fit: fit.given).start()
 
 
 def counted(name, how):

@@ -40,10 +40,12 @@ def fitted(monkeypatch):
 
 @pytest.mark.parametrize("random_state", [0, None, np.random.RandomState(1)], ids=str)
 def test_scores_have_scikit_learn_s_bits(fitted, random_state):
-    estimator = make_pipeline(StandardScaler(), clone(NETWORK).set_params(random_state=random_state))
+    estimator = make_pipeline(
+        StandardScaler(), clone(NETWORK).set_params(random_state=random_state)
+    )
     found = []
     for function in (cross_validate, model_selection.cross_validate):
-        np.random.seed(3)
+        np.random.seed(3)  # noqa: NPY002  # the generator of random_state=None
         found.append(
             function(
                 estimator,

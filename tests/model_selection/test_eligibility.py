@@ -31,7 +31,7 @@ class WithOwnFit(MLPClassifier):
         return super().fit(2 * X, y)
 
 
-class OwnStep(TransformerMixin, BaseEstimator):
+class OwnStep(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A transformer of nobody knows what."""
 
     def fit(self, X, y=None):
@@ -44,7 +44,7 @@ class OwnStep(TransformerMixin, BaseEstimator):
         return True
 
 
-class OwnPipeline(Pipeline):
+class OwnPipeline(Pipeline):  # type: ignore[misc]
     """A subclass of a pipeline."""
 
 
@@ -79,7 +79,9 @@ def n_side_by_side(estimator, name="alpha", values=(1e-4, 1.0), **options):
     """How many of the 6 fits of a search were made side by side; its results are checked."""
     if isinstance(estimator, Pipeline) and name == "alpha":
         name = f"{estimator.steps[-1][0]}__alpha"
-    return both(GridSearchCV, estimator, {name: list(values)}, cv=3, refit=False, **options)[0].n_fits
+    return both(GridSearchCV, estimator, {name: list(values)}, cv=3, refit=False, **options)[
+        0
+    ].n_fits
 
 
 @pytest.mark.parametrize(

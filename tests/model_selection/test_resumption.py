@@ -1,6 +1,7 @@
 """Halving over max_iter: survivors continue, with the bits of a new fit."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,14 +51,14 @@ def test_survivors_continue_with_the_bits_of_a_new_fit(network, settings):
     network = clone(network).set_params(**settings)
     data = (X, Y) if isinstance(network, MLPClassifier) else (X_REGRESSION, Y_REGRESSION)
     ran, theirs = both(HalvingGridSearchCV, network, RATES, data=data, **HALVING)
-    assert [len(fits) for fits in ran.fits][0] == 12
+    assert len(ran.fits[0]) == 12
     assert sum(map(sum, ran.fits)) <= sum(map(sum, CONTINUED))
     assert sorted(ran.warnings, key=str) == sorted(theirs.warnings, key=str)
 
 
 @same_after_rounds
 def test_a_survivor_has_all_attributes_of_a_new_fit(settings):
-    seen = [], []
+    seen: tuple[list[dict[str, Any]], ...] = [], []
 
     def score_into(states):
         def score(estimator, X, y):
@@ -68,9 +69,9 @@ def test_a_survivor_has_all_attributes_of_a_new_fit(settings):
 
     network = clone(CLASSIFIER).set_params(**settings)
     for search, states in zip((HalvingGridSearchCV, HalvingGridSearchCV.__mro__[1]), seen):
-        search(
-            network, RATES, **HALVING, scoring=score_into(states), return_train_score=False
-        ).fit(X, Y)
+        search(network, RATES, **HALVING, scoring=score_into(states), return_train_score=False).fit(
+            X, Y
+        )
     assert len(seen[0]) == len(seen[1]) == 3 * (4 + 2 + 1)
     for mine, theirs in zip(*seen):
         assert mine.keys() == theirs.keys()
