@@ -193,7 +193,7 @@ class ParallelFits:
         if self._resource == f"{last}max_iter":
             parameters.pop(self._resource, None)
             key = id(fold), key_of(parameters)
-            resumption = resume(self._ended_before.get(key), fold, network, arguments)
+            resumption = resume(self._ended_before.get(key), network, arguments)
         fit = Fit(network, **arguments) if resumption is None else resumption.fit
         return Task(estimator, call, fold, key, fit, before, resumption)
 

@@ -29,7 +29,10 @@ KNOWN = {
 
 
 class Ended(NamedTuple):
-    """A fit that ended without an error: the network, the rows, how it ended, the candidate."""
+    """A fit that ended without an error.
+
+    Fold and parameters are held because it is known by their addresses.
+    """
 
     network: Any
     fold: Fold
@@ -85,16 +88,12 @@ class Resumption:
             said.message = ConvergenceWarning(str(said.message).replace(wrong, right))
 
 
-def resume(
-    ended: Ended | None, fold: Fold, fresh: Any, arguments: dict[str, Any]
-) -> Resumption | None:
+def resume(ended: Ended | None, fresh: Any, arguments: dict[str, Any]) -> Resumption | None:
     """The fit of `fresh` as one that resumes; None if the result might be another.
 
-    `ended` is a fit on a fold with the same parameters, but for max_iter.
+    `ended` is a fit of the same candidate, but for max_iter, on the same fold.
     """
-    if ended is None or ended.fold is not fold:
-        return None
-    if not SOLVERS[fresh.solver].by_steps or fresh.random_state is None:
+    if ended is None or not SOLVERS[fresh.solver].by_steps or fresh.random_state is None:
         return None
     warned = ended.outcome.warnings
     if any("interrupted" in str(said.message) for said in warned):

@@ -1,5 +1,7 @@
 """cross_validate and cross_val_score give scikit-learn's bits."""
 
+import weakref
+
 import numpy as np
 import pytest
 from sklearn import model_selection
@@ -11,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from engine import MLPClassifier, MLPRegressor
 from engine.many.fits import fit_all
 from engine.model_selection import cross_val_score, cross_validate, parallel_fits
+from engine.model_selection.folds import Fold
 from tests.model_selection.searches import (
     X_REGRESSION,
     Y_REGRESSION,
@@ -95,16 +98,33 @@ def test_one_score_has_scikit_learn_s_bits(fitted):
     assert fitted == [3]
 
 
-def test_folds_without_number_are_held_a_batch_at_a_time(fitted):
+def test_splits_are_drawn_in_scikit_learn_s_order_between_fits():
+    network = clone(NETWORK).set_params(random_state=None)
+    found = []
+    for function in (cross_val_score, model_selection.cross_val_score):
+        np.random.seed(3)  # noqa: NPY002  # the generator of random_state=None
+        cv = ShuffleSplit(4)
+        found.append(function(network, X, Y, cv=cv, scoring="neg_log_loss"))
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_folds_without_number_are_held_a_batch_at_a_time(fitted, monkeypatch):
     scores = cross_val_score(NETWORK, X, Y, cv=LeaveOneOut())
     assert fitted == [90]
-    fitted.clear()
-    parallel_fits.MOST_FITS, before = 32, parallel_fits.MOST_FITS
-    try:
-        assert np.array_equal(cross_val_score(NETWORK, X, Y, cv=LeaveOneOut()), scores)
-    finally:
-        parallel_fits.MOST_FITS = before
-    assert fitted == [32, 32, 26]
+    held: weakref.WeakSet[Fold] = weakref.WeakSet()
+    most = []
+
+    class Noted(Fold):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            held.add(self)
+            most.append(len(held))
+
+    monkeypatch.setattr(parallel_fits, "MOST_FITS", 32)
+    monkeypatch.setattr(parallel_fits, "Fold", Noted)
+    assert np.array_equal(cross_val_score(NETWORK, X, Y, cv=LeaveOneOut()), scores)
+    assert fitted == [90, 32, 32, 26]
+    assert max(most) <= 33
 
 
 def test_wrong_arguments_are_refused_in_scikit_learn_s_words():

@@ -12,6 +12,7 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, Standar
 
 from engine import MLPClassifier
 from engine.model_selection import GridSearchCV
+from engine.model_selection.eligibility import can_share
 from engine.training.checkpoint import Checkpoint
 from tests.model_selection.searches import X, Y, both, quiet
 
@@ -151,6 +152,14 @@ def test_a_search_with_callbacks_is_left_to_scikit_learn(monkeypatch):
     assert Ended.n == 5
 
 
+def test_pipelines_and_steps_with_callbacks_are_not_eligible():
+    pipeline = piped(LogisticRegression())
+    assert can_share(pipeline, {})
+    assert not can_share(clone(pipeline).set_callbacks(Ended()), {})
+    pipeline.steps[0][1].set_callbacks(Ended())
+    assert not can_share(pipeline, {})
+
+
 def test_one_candidate_with_another_estimator_leaves_all_to_scikit_learn():
     networks = [clone(NETWORK), LogisticRegression()]
     assert n_side_by_side(piped(StandardScaler()), "mlp", networks) == 0
@@ -166,9 +175,9 @@ def test_steps_that_draw_from_numpy_s_generator_draw_in_scikit_learn_s_order():
 
 
 def test_an_argument_that_fit_does_not_have_is_refused_as_by_scikit_learn():
-    grid = {"mlp__alpha": [1e-4]}
-    ran, theirs = both(
-        GridSearchCV, piped(), grid, fit_params={"mlp__weights": Y}, fails=True, error_score="raise"
-    )
-    assert str(ran.error) == str(theirs.error)
-    assert ran.n_fits == 0
+    options = {"fails": True, "error_score": "raise"}
+    for estimator, step in ((NETWORK, ""), (piped(), "mlp__")):
+        grid, given = {f"{step}alpha": [1e-4]}, {f"{step}weights": Y}
+        ran, theirs = both(GridSearchCV, estimator, grid, fit_params=given, **options)
+        assert str(ran.error) == str(theirs.error)
+        assert ran.n_fits == 0

@@ -1,19 +1,21 @@
 """Halving over max_iter: survivors continue, with the bits of a new fit."""
 
 import re
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from engine import MLPClassifier, MLPRegressor
+from engine.many.fits import Outcome
 from engine.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
-from engine.model_selection.resumption import KNOWN
+from engine.model_selection.resumption import KNOWN, Ended, _continues, resume
 from tests.model_selection.searches import X_REGRESSION, Y_REGRESSION, X, Y, both, quiet
 
 pytestmark = quiet
@@ -149,6 +151,39 @@ def test_a_survivor_that_diverges_later_fails_with_the_error_of_a_new_fit():
     assert found[0] == found[1]
     assert found[0][:2] == ["1 fits failed with", "in epoch 523"]
     assert [len(fits) for fits in ran.fits] == [6, 6, 1, 1, 1]  # and anew, for their errors
+
+
+def test_a_candidate_that_failed_is_fitted_anew():
+    ran, _ = both(
+        HalvingGridSearchCV, CLASSIFIER, {"alpha": [1e-4, -1.0]}, **{**HALVING, "factor": 1.9}
+    )
+    assert [len(fits) for fits in ran.fits] == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "resumed"),
+    [
+        (ConvergenceWarning("Maximum iterations (5) reached"), 5, True),
+        (UserWarning("Training interrupted by user."), 5, False),
+        (ConvergenceWarning("Maximum iterations (5) reached"), -1, False),
+    ],
+    ids=["max_iter", "interrupted", "fewer epochs"],
+)
+def test_only_a_fit_that_max_iter_ended_trains_on(said, more, resumed):
+    network = clone(CLASSIFIER).set_params(max_iter=5).fit(X, Y)
+    warned = warnings.WarningMessage(said, type(said), "file", 1)
+    ended = Ended(network, None, Outcome(None, [warned], 0.0), None)
+    fresh = clone(CLASSIFIER).set_params(max_iter=5 + more)
+    assert (resume(ended, fresh, {"X": X, "y": Y}) is not None) is resumed
+
+
+def test_a_schedule_or_a_parameter_that_nobody_knows_is_fitted_anew(monkeypatch):
+    network = clone(CLASSIFIER).set_params(learning_rate="cosine")
+    assert not _continues(network)
+    assert _continues(clone(CLASSIFIER))
+    monkeypatch.setattr("engine.model_selection.resumption.KNOWN", KNOWN - {"alpha"})
+    assert _continues(clone(CLASSIFIER))
+    assert not _continues(clone(CLASSIFIER).set_params(alpha=1.0))
 
 
 @pytest.mark.parametrize("network", [CLASSIFIER, REGRESSOR], ids=["classifier", "regressor"])

@@ -12,6 +12,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
+from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -204,7 +205,7 @@ def test_generators_draw_in_scikit_learn_s_order(random_state):
     network = clone(CLASSIFIER).set_params(random_state=random_state)
     ran, _ = both(GridSearchCV, network, {"alpha": [1e-4, 1.0]}, cv=ShuffleSplit(3))
     assert ran.n_fits == 6
-    mixed = {"random_state": [None, 0, np.random.RandomState(5)]}
+    mixed = {"random_state": [0, None, np.random.RandomState(5)]}
 
     def draws(estimator, X, y):
         return estimator.score(X, y) + np.random.uniform()  # noqa: NPY002
@@ -268,6 +269,22 @@ def test_warnings_are_those_of_scikit_learn_at_the_same_lines():
     assert ran.warnings == theirs.warnings
     fits = slice(0, 12)
     assert ran.lines[fits] == theirs.lines[fits]
+
+
+@pytest.mark.filterwarnings("default")
+def test_each_fit_warns_anew_even_of_the_same(recwarn):
+    grid = {"alpha": [1e-4, 1.0]}
+    GridSearchCV(CLASSIFIER, grid, cv=3, refit=False).fit(X, Y)
+    assert sum("Maximum iterations" in str(said.message) for said in recwarn) == 6
+
+
+def test_steps_that_are_shared_warn_for_each_fit():
+    rows = np.hstack([X, np.ones((len(X), 1))])  # SelectKBest warns of a constant column
+    pipeline = piped(CLASSIFIER, ("best", SelectKBest(k=3)))
+    ran, theirs = both(GridSearchCV, pipeline, {"mlp__alpha": [1e-4, 1.0]}, cv=3, data=(rows, Y))
+    assert ran.n_fits == 6
+    assert sum("constant" in text for _, text in ran.warnings) == 7
+    assert ran.warnings == theirs.warnings
 
 
 def test_printed_lines_are_those_of_scikit_learn():
