@@ -160,6 +160,11 @@ def test_pipelines_and_steps_with_callbacks_are_not_eligible():
     assert not can_share(pipeline, {})
 
 
+def test_functions_in_the_arguments_of_functions_are_seen():
+    assert can_share(piped(FunctionTransformer(np.clip, kw_args={"min": 0.0})), {})
+    assert not can_share(piped(FunctionTransformer(np.clip, kw_args={"min": twice})), {})
+
+
 def test_one_candidate_with_another_estimator_leaves_all_to_scikit_learn():
     networks = [clone(NETWORK), LogisticRegression()]
     assert n_side_by_side(piped(StandardScaler()), "mlp", networks) == 0
