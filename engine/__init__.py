@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
+    from engine.many.ensembles import MLPEnsembleClassifier as MLPEnsembleClassifier
+    from engine.many.ensembles import MLPEnsembleRegressor as MLPEnsembleRegressor
     from engine.model_files.errors import ModelFileError as ModelFileError
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
@@ -38,6 +40,8 @@ _DEFINED_IN = {
     "DivergedError": "engine.training.result",
     "Inference": "engine.statistics.inference_on_parameters",
     "MLPClassifier": "engine.estimators.classifier",
+    "MLPEnsembleClassifier": "engine.many.ensembles",
+    "MLPEnsembleRegressor": "engine.many.ensembles",
     "MLPRegressor": "engine.estimators.regressor",
     "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
@@ -59,6 +63,8 @@ __all__ = [
     "DivergedError",
     "Inference",
     "MLPClassifier",
+    "MLPEnsembleClassifier",
+    "MLPEnsembleRegressor",
     "MLPRegressor",
     "ModelFileError",
     "Network",
