@@ -36,7 +36,7 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "kind": [StrOptions({SEEDS, BAGGING, FOLDS, GREEDY})],
         "cv": ["cv_object"],
-        "candidates": [HasMethods(["__iter__"]), None],
+        "candidates": ["array-like", None],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],

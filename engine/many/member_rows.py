@@ -62,8 +62,8 @@ def held_out(n_rows: int, fraction: float, strata: NDArray[Any] | None, seed: in
     share = max(int(np.ceil(fraction * n_rows)), least)
     if not 0 < share < len(several):
         raise ValueError(
-            f"kind='greedy' holds {share} rows out for the selection; n_samples={n_rows} leaves too "
-            "few to train on. Pass X_val and y_val of your own, or a smaller validation_fraction."
+            f"kind='greedy' holds {share} rows out for the selection; n_samples={n_rows} leaves "
+            "too few to train on. Pass X_val and y_val, or a smaller validation_fraction."
         )
     _, left_out = train_test_split(
         several,
