@@ -107,7 +107,7 @@ class MLPEnsembleRegressor(RegressorMixin, Ensemble):
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.preprocessing import scale
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> network = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", alpha=10)
+    >>> network = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", alpha=10, max_iter=1000)
     >>> ensemble = MLPEnsembleRegressor(4, "bagging", estimator=network, random_state=0)
     >>> ensemble.fit(scale(X), scale(y)).oob_score_ > 0.4
     True

@@ -16,7 +16,8 @@ def brute_force(loss_of, n_candidates, n_rounds):
 
     ranked = sorted(range(n_candidates), key=lambda k: (loss_of([k]), k))[:n_rounds]
     n_first = min(range(1, len(ranked) + 1), key=lambda n: (loss_of(ranked[:n]), n))
-    members, curve = [], []
+    members: list[int] = []
+    curve: list[float] = []
     for r in range(n_rounds):
         members = [*members, ranked[r] if r < n_first else best_next(members)]
         curve.append(loss_of(members))

@@ -138,7 +138,7 @@ def forged(path, one, change):
 
 
 def with_value(name, value):
-    return lambda one: vars(one).update({name: value})
+    return lambda one: one.__dict__.update({name: value})
 
 
 OTHER_LABELS = np.array(["a", "b", "c"])
