@@ -74,7 +74,10 @@ def _check_labels(ensemble: Any) -> None:
         several = labels.kind == MULTILABEL
         _require((own.kind == MULTILABEL) == several, "members of other labels")
         _require(not several or len(own.classes) == len(classes), "members of other labels")
-        _require(own.classes.dtype.kind == classes.dtype.kind, "members of other labels")
+        _require(
+            own.classes.dtype.kind == classes.dtype.kind,
+            "members whose classes are of another type",
+        )
         _require(np.array_equal(np.unique(own.classes), own.classes), "classes in no order")
         _require(bool(np.isin(own.classes, classes).all()), "members of other classes")
 

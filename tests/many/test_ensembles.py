@@ -26,6 +26,8 @@ from engine import (
     TrainingWarning,
     losses,
 )
+from engine.many.fits import Outcome
+from engine.many.member_messages import warnings_of
 from tests import own_losses
 
 pytestmark = [
@@ -319,6 +321,23 @@ def test_the_curve_is_the_loss_of_the_selection_on_validation_rows(target):
     np.testing.assert_array_equal(fitted.weights_, counts / counts.sum())
 
 
+def test_class_weights_count_in_the_selection():
+    y, weight = TARGETS["binary"], {0: 1.0, 1: 5.0}
+    fitted = ensemble("binary", "greedy", member={"class_weight": weight})
+    fitted.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    s = np.where(y[60:] == 1, 5.0, 1.0)
+    loss = log_loss(y[60:], fitted.predict_proba(X[60:]), sample_weight=s)
+    assert fitted.validation_curve_.min() == pytest.approx(loss, rel=1e-12)
+
+
+def test_the_loss_of_an_error_that_is_certain_is_finite():
+    y = TARGETS["binary"]
+    fitted = ensemble("binary", "greedy").fit(X[:60], y[:60], X_val=1e6 * X[60:], y_val=y[60:])
+    assert np.isfinite(fitted.validation_curve_).all()
+    loss = log_loss(y[60:], fitted.predict_proba(1e6 * X[60:]))
+    assert fitted.validation_curve_.min() == pytest.approx(loss, rel=1e-9)
+
+
 def test_candidates_are_networks_of_their_own_parameters():
     candidates = [{"hidden_layer_sizes": (3,)}, {"alpha": 5.0, "activation": "tanh"}, {}]
     fitted = ensemble("number", "greedy", 8, candidates=candidates).fit(X, Z)
@@ -398,6 +417,21 @@ def test_findings_that_differ_in_numbers_only_are_one_warning():
     assert all(hasattr(w.message, "finding") for w in found)
 
 
+def test_a_kind_of_warning_is_its_text_without_numbers_and_each_member_is_named_once():
+    def outcome(*texts):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for text in texts:
+                warnings.warn(text, UserWarning, stacklevel=1)
+        return Outcome(None, caught, 0.0)
+
+    found = warnings_of([outcome("rate 0.1"), outcome("rate 2e-5", "rate 3"), outcome("dead")])
+    assert [str(one) for one in found] == [
+        "rate 0.1 (members 0 and 1; the numbers are those of member 0)",
+        "dead (member 2)",
+    ]
+
+
 def test_a_warning_that_is_raised_as_an_error_loses_no_member():
     one = ensemble("number")
     with warnings.catch_warnings():
@@ -449,7 +483,13 @@ def test_a_refit_by_another_kind_leaves_nothing_of_the_last_one():
         ({"kind": "greedy", "validation_fraction": 0.999}, ValueError, "too few to train on"),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_refused_before_training(parameters, error, message):
+def test_a_parameter_that_makes_no_sense_is_refused_before_training(
+    parameters, error, message, monkeypatch
+):
+    def nothing_may_be_trained(fits, n_threads):
+        raise AssertionError
+
+    monkeypatch.setattr(engine.many.ensemble_base, "fit_all", nothing_may_be_trained)
     with pytest.raises(error, match=message):
         ensemble("number").set_params(**parameters).fit(X, Z)
 

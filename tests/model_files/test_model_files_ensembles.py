@@ -127,12 +127,9 @@ def test_another_format_says_what_to_do(tmp_path, ending):
 
 def forged(path, one, change):
     """A file of an ensemble that was changed after its fit, with right checksums."""
-    examples = examples_of(one, None)
-    one = copy.deepcopy(one)
-    change(one)
-    for name in ("member_rows_", "oob_prediction_", "oob_decision_function_"):
-        vars(one).pop(name, None)
-    model = StoredModel({"what": "forged"}, without_training_state(one), examples)
+    forgery = without_training_state(one)
+    change(forgery)
+    model = StoredModel({"what": "forged"}, forgery, examples_of(one, None))
     path.write_bytes(bytes_of_model(path, model))
     return path
 
@@ -153,17 +150,27 @@ def with_classes(classes):
 
 def with_second_member(*arguments, **parameters):
     def change(one):
-        one.members_[1] = fitted(*arguments, **parameters).members_[0]
+        one.members_[1] = without_training_state(fitted(*arguments, **parameters).members_[0])
 
     return change
 
 
 def with_other_features(one):
-    one.members_[1] = MLPRegressor(hidden_layer_sizes=4, max_iter=2).fit(X[:, :3], Z)
+    other = MLPRegressor(hidden_layer_sizes=4, max_iter=2).fit(X[:, :3], Z)
+    one.members_[1] = without_training_state(other)
 
 
 def with_classes_in_no_order(one):
     one._labels.classes = one.classes_ = one.classes_[::-1].copy()
+
+
+def with_labels(**changes):
+    return lambda one: one._labels.__dict__.update(changes)
+
+
+def with_member_classes_in_no_order(one):
+    member = one.members_[1]
+    member._labels.classes = member.classes_ = member.classes_[::-1].copy()
 
 
 # For each forgery: the ensemble, how it is changed, and why it is refused.
@@ -214,6 +221,13 @@ FORGERIES = {
     ),
     "many classes": ("binary", with_classes(np.arange(3)), "3 classes of binary labels"),
     "other classes": ("texts", with_classes(OTHER_LABELS), "members of other classes"),
+    "splits": ("number", with_value("cv", [1]), "a cv that is no number"),
+    "sparse": ("texts", with_labels(sparse="yes"), "sense: labels$"),
+    "kind of labels": ("texts", with_labels(kind="several"), "sense: labels$"),
+    "classes in a table": ("texts", with_classes(np.array([["a"], ["b"]])), "sense: classes$"),
+    "several labels": ("binary", with_second_member("labels"), "members of other labels"),
+    "labels of numbers": ("texts", with_second_member("binary"), "classes are of another type"),
+    "no order within": ("texts", with_member_classes_in_no_order, "classes in no order"),
     "other labels": ("labels", with_second_member("texts"), "members of other labels"),
     "fewer labels": ("labels", with_classes(np.arange(2)), "members of other labels"),
 }
