@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.many.members import fit_many as fit_many
+    from engine.many.ensembles import MLPEnsembleClassifier as MLPEnsembleClassifier
+    from engine.many.ensembles import MLPEnsembleRegressor as MLPEnsembleRegressor
     from engine.model_files.errors import ModelFileError as ModelFileError
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
@@ -39,6 +41,8 @@ _DEFINED_IN = {
     "DivergedError": "engine.training.result",
     "Inference": "engine.statistics.inference_on_parameters",
     "MLPClassifier": "engine.estimators.classifier",
+    "MLPEnsembleClassifier": "engine.many.ensembles",
+    "MLPEnsembleRegressor": "engine.many.ensembles",
     "MLPRegressor": "engine.estimators.regressor",
     "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
@@ -61,6 +65,8 @@ __all__ = [
     "DivergedError",
     "Inference",
     "MLPClassifier",
+    "MLPEnsembleClassifier",
+    "MLPEnsembleRegressor",
     "MLPRegressor",
     "ModelFileError",
     "Network",

@@ -15,7 +15,6 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-import engine
 from engine.boundary import settings
 from engine.equations.backends import NUMPY, Backend
 from engine.estimators import outcomes, parameters
@@ -27,6 +26,7 @@ from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import scorer_of, split, validation_findings
 from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
+from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.predictor import blocks_of
 from engine.estimators.progress_bar import progress_bar
 from engine.estimators.shared_data import SharedData
@@ -71,7 +71,7 @@ ROWS_LOOKED_AT = 1000
 FEWEST_EPOCHS = 10
 
 
-class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
+class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, ABC):
     """A feed-forward network as a scikit-learn estimator."""
 
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
@@ -812,22 +812,6 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_engine_version": engine.__version__}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        version = state.pop("_engine_version", "unknown")
-        if version != engine.__version__:
-            warnings.warn(
-                f"This {type(self).__name__} was pickled by mlp-engine {version}, and is loaded by "
-                f"{engine.__version__}: it may fail, or give other results. Fit it again, or load "
-                "it with the version that made it.",
-                UserWarning,
-                stacklevel=2,
-            )
-        super().__setstate__(state)
 
 
 def with_function(network: Network, loss: Loss | None) -> Network:

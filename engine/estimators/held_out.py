@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import logit
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils.stats import _weighted_percentile
@@ -297,10 +298,19 @@ def best_constant(loss: Loss, j: int, y: NDArray[Any], s: NDArray[Any]) -> float
 def cost_sums(loss: Loss, A: NDArray[Any], y: NDArray[Any], s: NDArray[Any]) -> NDArray[np.float64]:
     """sum_i s_i J_i of each output (n_L,), from predictions and targets (m, n_L)."""
     kernel, unit = loss.for_kernels(A.shape[1]), UNITS[loss.output].code
-    Z = np.log(A) if loss.output == "exp" else A
+    with np.errstate(divide="ignore"):
+        links = {"exp": np.log, "sigmoid": logit}
+        Z = links[loss.output](A) if loss.output in links else A
     sums = []
     for j in range(A.shape[1]):
         one = kernel._replace(parameter=kernel.parameter[[j]])
         costs = sample_costs_numpy(one, unit, Z[None, :, j], y[None, :, j])  # type: ignore[no-untyped-call]
         sums.append(np.sum(s[s > 0] * costs[s > 0]))
     return np.array(sums)
+
+
+def mean_cost(loss: Loss, A: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> float:
+    """J of predictions A (m, n_L) and targets (m, n_L), or (m, 1) for all; float64."""
+    s = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    y = np.broadcast_to(y, A.shape).astype(np.float64)
+    return float(cost_sums(loss, A.astype(np.float64), y, s).sum() / s.sum())

@@ -32,6 +32,8 @@ from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
 from engine.estimators.parameters import OUTPUT_UNITS
 from engine.estimators.regressor import MLPRegressor
+from engine.many.ensemble_base import Ensemble
+from engine.model_files.ensemble_checks import check_ensemble
 from engine.model_files.table_columns import TableColumns, check_columns
 from engine.model_files.table_examples import TableExamples
 from engine.network import Network
@@ -70,6 +72,8 @@ def check_model(model: Any, n_bytes: int, examples: TableExamples | None) -> Non
                     _require_unset(part, names)
         if isinstance(part, MLPClassifier | MLPRegressor):
             check_network(part)
+        if isinstance(part, Ensemble):
+            check_ensemble(part)
     n_columns = 0 if examples is None else len(examples.columns)
     check_widths(model, max(n_columns, getattr(model, "n_features_in_", 1)), n_bytes)
 

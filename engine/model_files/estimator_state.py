@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -20,6 +21,7 @@ from engine.estimators.labels import Labels
 from engine.estimators.parameters import OUTPUT_UNITS
 from engine.estimators.regressor import MLPRegressor
 from engine.losses import Loss, of_json
+from engine.many.ensemble_base import Ensemble
 from engine.model_files.description import CLASSIFIER, NUMBERS, REGRESSOR, Description
 from engine.model_files.estimator_checks import objects_of
 from engine.model_files.stored_network import StoredNetwork, loss_of, network_of
@@ -193,6 +195,8 @@ def _require_same_network(estimator: Any, about: Description, network: Network) 
 
 # Attributes of a fitted network that resuming training needs, and prediction does not.
 OF_TRAINING = ("_class_weights", "_draws", "_optimizer", "plan_")
+# Of an ensemble: arrays with a number, or a prediction, for each row of the training data.
+OF_ROWS = re.compile("member_rows_|(oob|out_of_fold)_(prediction|decision_function)_")
 OF_PROCESSES = {Pipeline: "memory", ColumnTransformer: "n_jobs", FeatureUnion: "n_jobs"}
 
 
@@ -208,6 +212,8 @@ def remove_training_state(model: Any) -> None:
     for part in objects_of(model):
         if isinstance(part, MLPClassifier | MLPRegressor):
             _remove_training_state_of(part)
+        if isinstance(part, Ensemble):
+            _remove_training_state_of_ensemble(part)
         for kind, name in OF_PROCESSES.items():
             if isinstance(part, kind):
                 setattr(part, name, None)
@@ -223,6 +229,19 @@ def _remove_function_of_loss(network: Any) -> None:
     if layers is not None and layers.loss.without_function() is not layers.loss:
         loss = layers.loss.without_function()
         network._network = Network(layers.sizes, layers.hidden, layers.output, loss)
+
+
+def _remove_training_state_of_ensemble(ensemble: Any) -> None:
+    """Numbers of rows, what is predicted for them, and objects that only a fit would use."""
+    for name in [name for name in vars(ensemble) if OF_ROWS.fullmatch(name)]:
+        vars(ensemble).pop(name)
+    if not isinstance(ensemble.cv, Integral):
+        ensemble.cv = None
+    if ensemble.candidates is not None:
+        ensemble.candidates = [
+            {name: None if callable(value) else value for name, value in one.items()}
+            for one in ensemble.candidates
+        ]
 
 
 def _remove_training_state_of(network: Any) -> None:

@@ -24,10 +24,11 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     ----------
     path : str or path
         Its ending chooses the format. ``.safetensors``: a network or a fitted estimator, for any
-        language to read. ``.skops``: a fitted estimator, or a scikit-learn pipeline around it.
+        language to read. ``.skops``: a fitted estimator or ensemble, or a scikit-learn pipeline
+        around it.
         ``.onnx``: a network, a fitted estimator, or a StandardScaler and one, for other programs;
         not to be loaded again.
-    model : Network, MLPClassifier, MLPRegressor, or for .skops a scikit-learn pipeline
+    model : Network, MLPClassifier, MLPRegressor, or for .skops an ensemble or a pipeline
         Not changed. Settings that belong to this process are left out: a checkpoint, scorers that
         are functions, generators of random numbers, and the state that an optimiser resumes from.
     theta : ndarray (n_parameters,) or TrainResult

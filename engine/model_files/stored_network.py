@@ -121,6 +121,7 @@ ESTIMATORS = (
     "engine.estimators.classifier.MLPClassifier",
     "engine.estimators.regressor.MLPRegressor",
 )
+ENSEMBLES = "engine.many.ensembles."
 LOADED = "engine.model_files.model.Model"
 
 
@@ -143,6 +144,12 @@ def stored_model(model: Any, theta: Any, X: Any) -> StoredNetwork:
         raise TypeError(
             "What load gave is saved again as save(path, model.estimator()), or where it was a "
             "network as save(path, model.network, model.theta)."
+        )
+    if kind.startswith(ENSEMBLES):
+        raise TypeError(
+            f"A {type(model).__name__} goes into a .skops file as a whole. Its members go into "
+            'files of this kind one by one: save(f"member-{k}.onnx", ensemble.members_[k]), or '
+            ".safetensors; predictions are their mean, weighted by ensemble.weights_."
         )
     if kind not in ESTIMATORS:
         raise TypeError(

@@ -36,6 +36,8 @@ NETWORKS = frozenset(
         "engine.estimators.classifier.MLPClassifier",
         "engine.estimators.labels.Labels",
         "engine.estimators.regressor.MLPRegressor",
+        "engine.many.ensembles.MLPEnsembleClassifier",
+        "engine.many.ensembles.MLPEnsembleRegressor",
         "engine.network.Network",
     }
 )
