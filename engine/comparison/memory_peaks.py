@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class MemoryRow(TypedDict):
     dtype: str
     n_samples: int
     data: int
+    members: NotRequired[int]  # networks that are fitted together; else it is one, by `train`
     extra: int  # peak of resident memory while training, less what was resident before
 
 
@@ -49,8 +50,11 @@ def measure_all(
     return MemoryFound(about=about(n_threads, []), solver=solver, rows=rows)
 
 
-def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRow:
+def probe(
+    problem: Problem, dtype: str, solver: str, n_threads: int, members: int | None = None
+) -> MemoryRow:
     """Ask a fresh process."""
+    many = {} if members is None else {"members": members}
     asked = {
         "sizes": problem.sizes,
         "output": problem.output,
@@ -59,6 +63,7 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRo
         "dtype": dtype,
         "solver": solver,
         "n_threads": n_threads,
+        **many,
     }
     done = subprocess.run(
         [sys.executable, "-m", PROBE, json.dumps(asked)],
@@ -78,6 +83,7 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRo
         n_samples=problem.n_samples,
         data=found["data"],
         extra=found["extra"],
+        **many,
     )
 
 
