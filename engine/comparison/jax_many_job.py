@@ -1,4 +1,4 @@
-"""JAX's ways to train many networks on the same data: each a whole fit, all of them one jitted call.
+"""JAX's ways to train many networks on the same data: all whole fits are one jitted call.
 
 Which way is fastest depends on the size: `vmap` for small networks, whose steps it makes longer;
 `lax.map`, one network after another, for those whose parameters then stay in the cache; between
@@ -25,6 +25,7 @@ class JaxVmapJob(JaxJob):
 
         n_samples, members = self._task.problem.n_samples, self._task.members
         generator = np.random.default_rng(self._task.seed)
+        assert members is not None
         orders = np.tile(np.arange(n_samples, dtype=np.int32), (members, epochs, 1))
         if shuffle:
             orders = generator.permuted(orders, axis=2)

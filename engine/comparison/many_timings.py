@@ -6,7 +6,6 @@ with the samples in order, all come to the same costs; with shuffles of their ow
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 from engine.comparison import LIMIT, timing
 from engine.comparison.estimator_agreement import REGRESSOR, THEIRS, estimator, silent
 from engine.comparison.jobs import MANY_OURS, MANY_PEERS, Job
-from engine.comparison.library_processes import LibraryFailed, LibraryProcesses
 from engine.comparison.libraries import why_missing
+from engine.comparison.library_processes import LibraryProcesses
 from engine.comparison.machine import About, about
 from engine.comparison.many_jobs import estimators_of, fit_together
 from engine.comparison.measuring_process import cores_for, fixed_threads
@@ -32,7 +31,6 @@ from engine.comparison.training_timings import (
     Guarded,
 )
 
-PARTS = ("networks", "searches", "fit", "memory")
 TOGETHER, LOOP = MANY_OURS
 DTYPE = "float32"
 
@@ -168,15 +166,12 @@ def _checked(
 
 
 def _check(task: TrainingTask, job: Job, epochs: int) -> Checked:
-    found, seconds, act = [], [], None
-    for shuffle in (False, True):
-        act = job.prepare(epochs, shuffle)
-        took, result = timing.timed(act)
-        found.append(job.parameters(result).reshape(task.theta.shape))
-        seconds.append(took)
-    costs = [np.array([task.cost(theta) for theta in members]) for members in found]
-    assert act is not None
-    return Checked(act, found[0], *costs, first_call=max(0.0, seconds[0] - seconds[1]))
+    acts = [job.prepare(epochs, shuffle) for shuffle in (False, True)]
+    seconds, results = zip(*map(timing.timed, acts), strict=True)
+    found = [job.parameters(result).reshape(task.theta.shape) for result in results]
+    costs, costs_shuffled = (np.array([*map(task.cost, members)]) for members in found)
+    first_call = max(0.0, seconds[0] - seconds[1])
+    return Checked(acts[1], found[0], costs, costs_shuffled, first_call)
 
 
 def disagreement(
@@ -251,7 +246,8 @@ def time_one_fit(rounds: int) -> FitRow:
     with silent():
         for act in acts.values():
             act()
-        calls = {name: timing.repeats(timing.seconds(act), SECONDS_PER_TIMING) for name, act in acts.items()}
+        once = {name: timing.seconds(act) for name, act in acts.items()}
+        calls = {name: timing.repeats(took, SECONDS_PER_TIMING) for name, took in once.items()}
         seconds = timing.in_turns(
             {name: timing.several(act, calls[name]) for name, act in acts.items()}, rounds
         )

@@ -54,7 +54,6 @@ def probe(
     problem: Problem, dtype: str, solver: str, n_threads: int, members: int | None = None
 ) -> MemoryRow:
     """Ask a fresh process."""
-    many = {} if members is None else {"members": members}
     asked = {
         "sizes": problem.sizes,
         "output": problem.output,
@@ -63,7 +62,7 @@ def probe(
         "dtype": dtype,
         "solver": solver,
         "n_threads": n_threads,
-        **many,
+        **({} if members is None else {"members": members}),
     }
     done = subprocess.run(
         [sys.executable, "-m", PROBE, json.dumps(asked)],
@@ -76,15 +75,17 @@ def probe(
         reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
         raise ValueError(f"the process that trains on {problem.n_samples} samples: {reason[0]}")
     found = json.loads(done.stdout)
-    return MemoryRow(
+    row = MemoryRow(
         problem=problem.name,
         output=problem.output,
         dtype=dtype,
         n_samples=problem.n_samples,
         data=found["data"],
         extra=found["extra"],
-        **many,
     )
+    if members is not None:
+        row["members"] = members
+    return row
 
 
 def line(rows: Sequence[MemoryRow]) -> tuple[float, float]:

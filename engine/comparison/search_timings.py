@@ -6,7 +6,9 @@ from their start to the result.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -78,7 +80,12 @@ def search(name: str, whose: str, n_jobs: int) -> Callable[[], Any]:
 
     case = SEARCHES[name]
     data = load_data_set(case.data, "float64")
-    settings = {"max_iter": case.max_iter, "random_state": 0, "batch_size": 32, "tol": 0.0}
+    settings: dict[str, Any] = {
+        "max_iter": case.max_iter,
+        "random_state": 0,
+        "batch_size": 32,
+        "tol": 0.0,
+    }
     if whose == SKLEARN:
         classifier = estimator(THEIRS, CLASSIFIER, **settings)
     else:
@@ -92,27 +99,31 @@ def search(name: str, whose: str, n_jobs: int) -> Callable[[], Any]:
     kind = searching(whose)
 
     def act() -> Any:
-        from joblib import parallel_config
-
-        # One thread of BLAS a worker, as joblib has it where two workers share two cores.
-        with silent(), parallel_config("loky", inner_max_num_threads=1):
+        with silent(), workers(whose):
             pipeline = make_pipeline(StandardScaler(), classifier)
             return kind(pipeline, grid, cv=FOLDS, n_jobs=n_jobs).fit(data.X, data.y)
 
     return act
 
 
+def workers(whose: str) -> AbstractContextManager[Any]:
+    """One thread of BLAS in a worker of scikit-learn, as joblib has it if nobody says otherwise.
+
+    The process that measures has told all libraries to use as many threads as there are cores.
+    """
+    from joblib import parallel_config
+
+    if whose == ENGINE:
+        return nullcontext()
+    limited: AbstractContextManager[Any] = parallel_config("loky", inner_max_num_threads=1)
+    return limited
+
+
 def searching(whose: str) -> Callable[..., Any]:
     """The class that searches."""
-    if whose == ENGINE:
-        from engine import model_selection as ours
-
-        of_engine: Callable[..., Any] = ours.GridSearchCV
-        return of_engine
-    from sklearn.model_selection import GridSearchCV
-
-    of_sklearn: Callable[..., Any] = GridSearchCV
-    return of_sklearn
+    package = "engine" if whose == ENGINE else "sklearn"
+    kind: Callable[..., Any] = import_module(f"{package}.model_selection").GridSearchCV
+    return kind
 
 
 def scores_of(found: Any) -> NDArray[Any]:
