@@ -162,8 +162,9 @@ def searches(rows: Sequence[dict[str, Any]]) -> Table:
     """A heading for each grid; below it a row for each contender."""
     columns = ["data\n  GridSearchCV", "best\nscore", "seconds", "/ the\nfirst"]
     made = table([*columns, "new process\nseconds", "/ the\nfirst"])
+    made.padding = (0, 0, 0, 1)
     for row in rows:
-        fits = f"{row['candidates']} candidates x {row['folds']} folds"
+        fits = f"{row['candidates']} x {row['folds']} fits"
         made.add_row(f"{row['search']}\n[dim]{row['rows']} rows, {fits}[/]")
         for name, entry in row["entries"].items():
             times = [entry[key] for key in ("seconds", "new_process") if key in entry]
