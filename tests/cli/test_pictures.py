@@ -143,19 +143,19 @@ GRID = [{"mlp__hidden": size, "mlp__alpha": alpha} for size in SIZES for alpha i
 
 
 def test_a_search_shows_each_pairs_score_where_its_values_are_and_frames_the_best():
-    figure = plots.search_figure(results_of(GRID, [0.91, 0.92, 0.94, np.nan]), "a search")
+    figure = plots.search_figure(results_of(GRID, [0.95, 0.92, 0.94, np.nan]), "a search")
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["8", "16-8"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "0.1"]
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("hidden", "alpha")
     assert cells(figure) == {
         (0, 0): ("0.920", False),
-        (0, 1): ("0.910", False),
+        (0, 1): ("0.950", True),
         (1, 0): ("failed", False),
-        (1, 1): ("0.940", True),
+        (1, 1): ("0.940", False),
     }
     (frame,) = axes.patches
-    assert frame.get_xy() == (0.5, 0.5)
+    assert frame.get_xy() == (0.5, -0.5)
 
 
 def test_a_pair_shows_the_best_over_further_parameters_and_nothing_where_there_is_none():
