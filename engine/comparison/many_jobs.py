@@ -33,15 +33,6 @@ def estimators_of(task: TrainingTask, epochs: int, shuffle: bool = True, **more:
     ]
 
 
-def fit_together(estimators: Sequence[Any], X: Any, y: Any, n_threads: int | None) -> None:
-    """All of them on the same data, in one call."""
-    from engine.many.fits import Fit, fit_all
-
-    for outcome in fit_all([Fit(one, X, y) for one in estimators], n_threads):
-        if outcome.error is not None:
-            raise outcome.error
-
-
 class TogetherJob:
     """`fit_many`; making the estimators is not timed."""
 
@@ -63,7 +54,9 @@ class TogetherJob:
         return np.concatenate([part for of in parts for W, b in of for part in (W.T.ravel(), b)])
 
     def _fit(self, estimators: Sequence[Any]) -> None:
-        fit_together(estimators, *self._task.data, self._task.n_threads)
+        from engine import fit_many
+
+        fit_many(estimators, *self._task.data, n_threads=self._task.n_threads)
 
 
 class LoopJob(TogetherJob):

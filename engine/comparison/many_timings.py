@@ -17,7 +17,7 @@ from engine.comparison.jobs import MANY_OURS, MANY_PEERS, Job
 from engine.comparison.libraries import why_missing
 from engine.comparison.library_processes import LibraryProcesses
 from engine.comparison.machine import About, about
-from engine.comparison.many_jobs import estimators_of, fit_together
+from engine.comparison.many_jobs import estimators_of
 from engine.comparison.measuring_process import cores_for, fixed_threads
 from engine.comparison.memory_peaks import MemoryRow, probe
 from engine.comparison.problems import Problem, TrainingTask
@@ -30,6 +30,7 @@ from engine.comparison.training_timings import (
     SAME_ORDER,
     Guarded,
 )
+from engine.many.members import fit_many
 
 TOGETHER, LOOP = MANY_OURS
 DTYPE = "float32"
@@ -240,7 +241,7 @@ def time_one_fit(rounds: int) -> FitRow:
     theirs.set_params(**{name: settings[name] for name in theirs.get_params()})
     acts: dict[str, Callable[[], Any]] = {
         ALONE: lambda: many[0].fit(X, y),
-        AMONG: lambda: fit_together(many, X, y, 1),
+        AMONG: lambda: fit_many(many, X, y, n_threads=1),
         SKLEARN: lambda: theirs.fit(X, y),
     }
     with silent():

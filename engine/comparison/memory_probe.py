@@ -42,13 +42,14 @@ def fit_members(asked: dict[str, Any], X: NDArray[Any], y: NDArray[Any]) -> None
     """An epoch of that many estimators, fitted together."""
     # Here, so that a process which trains by `train` does not load them.
     from engine.comparison.estimator_agreement import silent
-    from engine.comparison.many_jobs import estimators_of, fit_together
+    from engine.comparison.many_jobs import estimators_of
     from engine.comparison.problems import Problem, TrainingTask
+    from engine.many.members import fit_many
 
     problem = Problem(tuple(asked["sizes"]), len(X), asked["batch_size"], asked["output"])
     task = TrainingTask(problem, asked["dtype"], members=asked["members"])
     with silent():
-        fit_together(estimators_of(task, epochs=1), X, y, asked["n_threads"])
+        fit_many(estimators_of(task, epochs=1), X, y, n_threads=asked["n_threads"])
 
 
 def data_of(network: Network, n_samples: int, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:

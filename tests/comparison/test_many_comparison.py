@@ -92,12 +92,6 @@ def test_networks_differ_in_their_seeds_alone_and_no_fit_stops_early(name, monke
     np.testing.assert_array_equal(again, one.parameters(models))
 
 
-def test_a_fit_among_others_that_fails_is_an_error(monkeypatch):
-    monkeypatch.setattr("engine.comparison.many_jobs.LEARNING_RATE", -1.0)
-    with pytest.raises(ValueError, match="learning_rate_init"):
-        job(TOGETHER, TrainingTask(KINDS[0], "float32", members=2)).prepare(1, True)()
-
-
 def test_a_task_of_several_members_is_loaded_as_it_was_saved(tmp_path):
     task = TrainingTask(KINDS[1], "float32", members=3)
     task.save(tmp_path / "task.npz")
