@@ -172,7 +172,8 @@ def searches(rows: Sequence[dict[str, Any]]) -> Table:
             is_first = name == row["base"] or not times
             one, other = ("", "") if is_first else map(_ratio, (entry,) * 2, SEARCH_RATIOS)
             score = f"{entry['best_score']:.4f}" if "best_score" in entry else ""
-            made.add_row(f"  {name}", score, seconds, one, anew, other)
+            label = f"  {name.replace(' over', chr(10) + '   over')}"
+            made.add_row(label, score, seconds, one, anew, other)
     return made
 
 
