@@ -9,6 +9,7 @@ import json
 import os
 import pkgutil
 import time
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -381,11 +382,14 @@ def untrained_networks(estimators, X, y, n_threads=None):
     return engine_fit_many([one.set_params(max_iter=1) for one in estimators], X, y)
 
 
-class WrongSearch(GridSearchCV):
-    def fit(self, rows, classes):
-        super().fit(rows, classes)
-        self.cv_results_["split2_test_score"][3] += 1e-9
-        return self
+def wrong_search(*arguments, **settings):
+    search = GridSearchCV(*arguments, **settings)
+
+    def fit(rows, classes):
+        search.fit(rows, classes).cv_results_["split2_test_score"][3] += 1e-9
+        return search
+
+    return SimpleNamespace(fit=fit)
 
 
 WRONG = [
@@ -409,7 +413,7 @@ WRONG = [
     (engine, "MLPClassifier", WrongClassifier, fits.Fits),
     (engine, "fit_many", wrong_networks, many.FitMany),
     (engine, "fit_many", untrained_networks, many.FitManyRatios),
-    (model_selection, "GridSearchCV", WrongSearch, many.Search),
+    (model_selection, "GridSearchCV", wrong_search, many.Search),
     (engine, "MLPClassifier", WrongClassifier, peers.OverSklearn),
 ]
 
