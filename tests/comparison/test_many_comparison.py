@@ -1,5 +1,6 @@
 """`engine compare many`: the same costs and scores, ratios, and what is printed."""
 
+import contextlib
 import io
 import json
 import math
@@ -224,6 +225,25 @@ def test_jax_that_is_not_there_is_named_with_the_command(monkeypatch):
     monkeypatch.setattr(many_timings, "why_missing", lambda *_: None)
     assert many_timings.time_networks([CASE], [1], 1, setting)[1] == []
     assert seen == [[*MANY_OURS], [*MANY_OURS, *MANY_PEERS]]
+
+
+def test_a_process_has_as_many_cores_threads_and_devices_as_are_compared(monkeypatch):
+    made = []
+
+    def processes(**setting):
+        made.append(setting)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(many_timings, "LibraryProcesses", processes)
+    monkeypatch.setattr(many_timings, "cores_for", lambda count: [5, 7][-count:])
+    setting = {"limit": 9.0, "own_environments": ("jax",)}
+    many_timings.time_networks([], [1, 2], 1, setting)
+    one, two = made
+    for found, number, cores in ((one, "1", (7,)), (two, "2", (5, 7))):
+        assert (found["limit"], found["cores"]) == (9.0, cores)
+        assert found["own_environments"] == ("jax",)
+        variables = found["variables"]
+        assert (variables["JAX_NUM_CPU_DEVICES"], variables["OMP_NUM_THREADS"]) == (number,) * 2
 
 
 # Searches.
