@@ -1,6 +1,6 @@
 """Measure all that docs/performance.md shows, and put the tables into it.
 
-    python -m tools.performance_page                    every table, an hour
+    python -m tools.performance_page                    every table, an hour and a half
     python -m tools.performance_page startup memory     only those named
     python -m tools.performance_page report --report run.json   from a run that was taken already
 
@@ -39,6 +39,7 @@ COMMANDS = {
     "--contenders tiled,numpy,sklearn,torch,jax",
     "estimators": "engine compare estimators",
     "second-order": "engine compare second-order",
+    "many": "engine compare many",
     "odd": "engine compare training --suite odd --contenders tiled,numpy,sklearn,torch,jax",
     "gradient": "engine compare gradient",
     "threads": "engine compare threads",

@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from engine.comparison import search_timings
 from engine.comparison.estimator_tables import not_reached
 from engine.comparison.goal_timings import BASE, STEPS_KNOWN
 from engine.comparison.jobs import PEERS
 from engine.comparison.loss_timings import COPY
+from engine.comparison.many_tables import ratios_to_jax
+from engine.comparison.many_timings import ALONE
 from engine.comparison.memory_peaks import line
 from engine.comparison.pass_tables import counted, shares_of_gemm
 from engine.comparison.problems import SUITES
@@ -269,12 +272,50 @@ def short_calls(part: str, less: str | None, reach: float) -> Callable[[Figures]
     return found
 
 
+# Many networks, and searches.
+
+
+def many_to_jax(figures: Figures) -> Found:
+    by_threads = ratios_to_jax(figures["many"]["networks"])
+    if not by_threads:
+        return None
+    means = {n: geometric_mean(list(ratios.values())) for n, ratios in by_threads.items()}
+    said = _listed({f"on {n} thread{'s' * (n != '1')}": figure(mean) for n, mean in means.items()})
+    behind = [f"{name} on {n}" for n, of_n in by_threads.items() for name in of_n if of_n[name] < 1]
+    return f"{said}; {', '.join(behind) or 'nowhere'}", min(means.values()) >= 2 and not behind
+
+
+def many_threads(figures: Figures) -> Found:
+    gains = [row["speed_up"][0] for row in figures["many"]["networks"] if row["speed_up"]]
+    if not gains:
+        return None
+    return f"{figure(min(gains))} to {figure(max(gains))}", min(gains) >= 1.9
+
+
+def searches(figures: Figures) -> Found:
+    rows = [row for row in figures["many"]["searches"] if row["base"] == search_timings.ENGINE]
+    found = {row["search"]: row["entries"][search_timings.SKLEARN] for row in rows}
+    ratios = {name: entry["ratio"][0] for name, entry in found.items() if "ratio" in entry}
+    if not ratios:
+        return None
+    enough = all(one >= (10 if name == "digits" else 20) for name, one in ratios.items())
+    return _listed({name: figure(one) for name, one in ratios.items()}), enough
+
+
+def short_fit(figures: Figures) -> Found:
+    rows = figures["many"]["fit"]
+    if not rows:
+        return None
+    ms = rows[0]["ms"][ALONE][0]
+    return f"{ms:.2f} ms", ms <= 0.9
+
+
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 TRAINED, GRADIENT = ("report", "training"), ("gradient",)
-SECOND_ORDER = ("second-order",)
+SECOND_ORDER, MANY = ("second-order",), ("many",)
 AIMS = (
     Aim(
         "minibatch Adam, geometric mean of scikit-learn's time / tiled's",
@@ -373,4 +414,18 @@ AIMS = (
         SECOND_ORDER,
         short_calls("told", "step", 5),
     ),
+    Aim(
+        "many networks, time of JAX's fastest way / `fit_many`'s, geometric mean; behind",
+        "2; nowhere",
+        MANY,
+        many_to_jax,
+    ),
+    Aim("... its time on one thread / on two", "1.9 each", MANY, many_threads),
+    Aim(
+        "`GridSearchCV` on two cores, time of scikit-learn's over its own MLP / ours",
+        "10 (digits), 20 (others)",
+        MANY,
+        searches,
+    ),
+    Aim("`fit` of 2-4-1 for one epoch", "0.9 ms", MANY, short_fit),
 )

@@ -242,6 +242,51 @@ def second_order(
     )
 
 
+@app.command("many")
+def many(
+    part: Annotated[
+        str,
+        typer.Option(
+            help="networks (many on the same data), searches (over grids), fit (a short one), "
+            "memory, or all."
+        ),
+    ] = "all",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer and smaller ones, for a first look.")
+    ] = False,
+    rounds: Rounds = 7,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most threads; 2 where not given, or 1 if there is one core."),
+    ] = None,
+    limit: Limit = LIMIT,
+    own_environments: Own = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Fit many networks on the same data, on one thread and on more: beside a loop, and JAX.
+
+    Then search a grid of candidates, beside scikit-learn's GridSearchCV: in one process, and in new
+    ones. All must come to the same costs and scores, or the times do not count. Also what a short
+    fit takes, and how much memory many networks do.
+    """
+    from engine.comparison.machine import usable_cores
+    from engine.comparison.many_tables import PARTS, show
+
+    _report(
+        "many",
+        show,
+        threads or min(2, len(usable_cores())),
+        json,
+        force,
+        parts=tuple(PARTS) if _one_of("--part", part, (*PARTS, "all")) == "all" else (part,),
+        quick=quick,
+        rounds=rounds,
+        limit=limit,
+        own_environments=distributions_of(own_environments),
+    )
+
+
 @app.command("gradient")
 def gradient(
     dtype: Dtype = "both",

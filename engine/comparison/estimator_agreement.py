@@ -64,7 +64,7 @@ OURS, THEIRS = "engine", "sklearn"
 BOTH = (THEIRS, OURS)
 
 
-def estimator(whose: str, kind: str, n_threads: int = 1, **settings: Any) -> Any:
+def estimator(whose: str, kind: str, n_threads: int | None = 1, **settings: Any) -> Any:
     """An estimator of that kind with the defaults, but for the settings given.
 
     The number of threads is ours alone to take: scikit-learn's are those of its BLAS, which the

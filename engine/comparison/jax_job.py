@@ -28,11 +28,7 @@ class JaxJob:
         import jax
 
         fit, rows, targets = self._compiled
-        n_samples = self._task.problem.n_samples
-        generator = np.random.default_rng(self._task.seed)
-        orders = np.tile(np.arange(n_samples, dtype=np.int32), (epochs, 1))
-        if shuffle:
-            orders = generator.permuted(orders, axis=1)
+        orders = self._orders(epochs, shuffle)
 
         def run() -> Any:
             with self._precision():
@@ -43,6 +39,21 @@ class JaxJob:
     def parameters(self, result: Any) -> NDArray[Any]:
         return np.concatenate([part for W, b in result for part in (np.asarray(W).T.ravel(), b)])
 
+    def _orders(self, epochs: int, shuffle: bool) -> Any:
+        """Samples in the order of each epoch, (epochs, m)."""
+        n_samples, generator = self._task.problem.n_samples, np.random.default_rng(self._task.seed)
+        orders = np.tile(np.arange(n_samples, dtype=np.int32), (epochs, 1))
+        return generator.permuted(orders, axis=1) if shuffle else orders
+
+    def _jitted(self) -> Callable[..., Any]:
+        """(parameters, rows, targets, orders) -> parameters."""
+        import jax
+
+        fit: Callable[..., Any] = jax.jit(
+            fit_of(self._task.problem, self._task.dtype), donate_argnums=0
+        )
+        return fit
+
     def _precision(self) -> Any:
         import jax
 
@@ -52,7 +63,7 @@ class JaxJob:
         import jax.numpy as jnp
 
         layers = self._task.layers
-        return [(jnp.array(W.T), jnp.array(b)) for W, b in layers]
+        return [(jnp.array(W.swapaxes(-1, -2)), jnp.array(b)) for W, b in layers]
 
     @cached_property
     def _compiled(self) -> tuple[Callable[..., Any], Any, Any]:
@@ -65,16 +76,16 @@ class JaxJob:
         else:
             targets = targets.astype(np.int32)
         with self._precision():
-            return _fit_of(problem, self._task.dtype), jnp.asarray(data.rows), jnp.asarray(targets)
+            return self._jitted(), jnp.asarray(data.rows), jnp.asarray(targets)
 
 
-def _fit_of(problem: Problem, dtype: str) -> Callable[..., Any]:
-    """(parameters, rows, targets, orders) -> parameters, compiled for the shape of `orders`."""
+def fit_of(problem: Problem, dtype: str, alpha: float = 0.0) -> Callable[..., Any]:
+    """(parameters, rows, targets, orders) -> parameters, to be compiled."""
     import jax
     import jax.numpy as jnp
     from jax import lax
 
-    step = _step_of(problem)
+    step = _step_of(problem, alpha)
     batch_size = min(problem.batch_size, problem.n_samples)
     n_full, n_rest = divmod(problem.n_samples, batch_size)
     few_flops = problem.flops_per_sample * batch_size <= UNROLL_UP_TO
@@ -96,16 +107,15 @@ def _fit_of(problem: Problem, dtype: str) -> Callable[..., Any]:
         state, _ = lax.scan(run_epoch, state, orders)
         return state[0]
 
-    compiled: Callable[..., Any] = jax.jit(fit, donate_argnums=0)
-    return compiled
+    return fit
 
 
-def _step_of(problem: Problem) -> Callable[[Any, Any, Any], Any]:
+def _step_of(problem: Problem, alpha: float) -> Callable[[Any, Any, Any], Any]:
     """A step of Adam, with epsilon outside the bias correction, as in this package."""
     import jax
     import jax.numpy as jnp
 
-    gradient_of = jax.grad(_mean_cost_of(problem))
+    gradient_of = jax.grad(_mean_cost_of(problem, alpha))
 
     def step(state: Any, A: Any, Y: Any) -> Any:
         parameters, m, v, t = state
@@ -122,13 +132,14 @@ def _step_of(problem: Problem) -> Callable[[Any, Any, Any], Any]:
     return step
 
 
-def _mean_cost_of(problem: Problem) -> Callable[[Any, Any, Any], Any]:
+def _mean_cost_of(problem: Problem, alpha: float) -> Callable[[Any, Any, Any], Any]:
     import jax
     import jax.numpy as jnp
 
     activate = jnp.tanh if problem.hidden == "tanh" else jax.nn.relu
 
     def mean_cost(parameters: Any, A: Any, Y: Any) -> Any:
+        penalty = alpha / 2 * sum((W * W).sum() for W, _ in parameters) if alpha else 0.0
         *hidden, (W, b) = parameters
         for W_hidden, b_hidden in hidden:
             A = activate(A @ W_hidden + b_hidden)
@@ -140,6 +151,6 @@ def _mean_cost_of(problem: Problem) -> Callable[[Any, Any, Any], Any]:
             costs = jax.nn.logsumexp(Z, axis=1) - of_class
         else:
             costs = 0.5 * (Z - Y) ** 2
-        return costs.sum() / len(A)
+        return (costs.sum() + penalty) / len(A)
 
     return mean_cost

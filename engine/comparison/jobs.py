@@ -49,12 +49,23 @@ PEERS = {
 
 KNOWN = (*OURS, *PEERS)
 
+# Of `engine compare many`: many networks on the same data.
+MANY_OURS = {"fit_many": "many_jobs.TogetherJob", "loop": "many_jobs.LoopJob"}
+MANY_PEERS = {
+    "jax-vmap": Peer("JAX, vmap", "jax", "jax", "jax_many_job.JaxVmapJob"),
+    "jax-map": Peer("JAX, lax.map", "jax", "jax", "jax_many_job.JaxMapJob"),
+    "jax-groups": Peer("JAX, lax.map of vmap", "jax", "jax", "jax_many_job.JaxGroupsJob"),
+}
+
+ALL_PEERS = {**PEERS, **MANY_PEERS}
+JOBS = {**{name: peer.job for name, peer in ALL_PEERS.items()}, **MANY_OURS}
+
 
 def job(name: str, task: TrainingTask) -> Job:
     """The task in the hands of a library, which is imported here."""
-    if name not in PEERS:
+    if name not in JOBS:
         return EngineJob(task, name)
-    module, _, kind = PEERS[name].job.partition(".")
+    module, _, kind = JOBS[name].partition(".")
     made: Job = getattr(importlib.import_module(f"engine.comparison.{module}"), kind)(task)
     return made
 

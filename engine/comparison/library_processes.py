@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from engine.comparison import LIMIT
 from engine.comparison.environments import runs_by
-from engine.comparison.jobs import PEERS
+from engine.comparison.jobs import ALL_PEERS
 from engine.comparison.problems import TrainingTask
 
 PROCESS = "engine.comparison.library_worker"
@@ -240,8 +240,8 @@ class LibraryProcesses:
 
     def home_of(self, name: str) -> Interpreter:
         """This environment, or the library's own."""
-        if name in PEERS:
-            distribution = PEERS[name].distribution
+        if name in ALL_PEERS:
+            distribution = ALL_PEERS[name].distribution
             own = runs_by(distribution, self._setting.own_environments)
             if own is not None:
                 return Interpreter(own, self._copied_package())

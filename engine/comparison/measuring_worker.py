@@ -42,6 +42,10 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import second_order_timings
 
         return second_order_timings.measure_all
+    if name == "many":
+        from engine.comparison import many_timings
+
+        return many_timings.measure_all
     if name == "report":
         from engine.comparison import report_timings
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class MemoryRow(TypedDict):
     dtype: str
     n_samples: int
     data: int
+    members: NotRequired[int]  # networks that are fitted together; else it is one, by `train`
     extra: int  # peak of resident memory while training, less what was resident before
 
 
@@ -49,7 +50,9 @@ def measure_all(
     return MemoryFound(about=about(n_threads, []), solver=solver, rows=rows)
 
 
-def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRow:
+def probe(
+    problem: Problem, dtype: str, solver: str, n_threads: int, members: int | None = None
+) -> MemoryRow:
     """Ask a fresh process."""
     asked = {
         "sizes": problem.sizes,
@@ -59,6 +62,7 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRo
         "dtype": dtype,
         "solver": solver,
         "n_threads": n_threads,
+        **({} if members is None else {"members": members}),
     }
     done = subprocess.run(
         [sys.executable, "-m", PROBE, json.dumps(asked)],
@@ -71,7 +75,7 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRo
         reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
         raise ValueError(f"the process that trains on {problem.n_samples} samples: {reason[0]}")
     found = json.loads(done.stdout)
-    return MemoryRow(
+    row = MemoryRow(
         problem=problem.name,
         output=problem.output,
         dtype=dtype,
@@ -79,6 +83,9 @@ def probe(problem: Problem, dtype: str, solver: str, n_threads: int) -> MemoryRo
         data=found["data"],
         extra=found["extra"],
     )
+    if members is not None:
+        row["members"] = members
+    return row
 
 
 def line(rows: Sequence[MemoryRow]) -> tuple[float, float]:

@@ -20,6 +20,8 @@ def main(question: str) -> None:
     rows, targets = data_of(network, asked["n_samples"], asked["dtype"])
 
     def run(n_samples: int) -> None:
+        if "members" in asked:
+            return fit_members(asked, rows[:n_samples], targets[:n_samples])
         train(
             network,
             rows[:n_samples].T,
@@ -34,6 +36,20 @@ def main(question: str) -> None:
     before = start_counting()
     run(asked["n_samples"])
     print(json.dumps({"data": rows.nbytes + targets.nbytes, "extra": peak() - before}))
+
+
+def fit_members(asked: dict[str, Any], X: NDArray[Any], y: NDArray[Any]) -> None:
+    """An epoch of that many estimators, fitted together."""
+    # Here, so that a process which trains by `train` does not load them.
+    from engine.comparison.estimator_agreement import silent
+    from engine.comparison.many_jobs import estimators_of
+    from engine.comparison.problems import Problem, TrainingTask
+    from engine.many.members import fit_many
+
+    problem = Problem(tuple(asked["sizes"]), len(X), asked["batch_size"], asked["output"])
+    task = TrainingTask(problem, asked["dtype"], members=asked["members"])
+    with silent():
+        fit_many(estimators_of(task, epochs=1), X, y, n_threads=asked["n_threads"])
 
 
 def data_of(network: Network, n_samples: int, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("sigmoid", "softmax", "identity")
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+ALPHA = 1e-4  # of the estimators, where many of them are fitted
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,17 @@ def draw(problem: Problem, dtype: str, seed: int = 0) -> ProblemData:
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """A problem with its data and its initial parameters: what every library is handed."""
+    """A problem with its data and its initial parameters: what every library is handed.
+
+    `members` is the number of networks that are trained on the same data, each from the initial
+    parameters that an estimator draws with its number as `random_state`; None is one network.
+    """
 
     problem: Problem
     dtype: str
     n_threads: int = 1
     seed: int = 0
+    members: int | None = None
 
     @cached_property
     def network(self) -> "Network":
@@ -159,15 +165,26 @@ class TrainingTask:
 
     @cached_property
     def theta(self) -> NDArray[Any]:
-        return self.network.initial_parameters(self.seed, self.dtype)
+        """The initial parameters (n_parameters,); of several members (members, n_parameters)."""
+        if self.members is None:
+            return self.network.initial_parameters(self.seed, self.dtype)
+        from engine.estimators.draws import initial_parameters
+
+        generators = map(np.random.RandomState, range(self.members))
+        drawn = (initial_parameters(self.network, one, self.dtype, "") for one in generators)
+        return np.stack(list(drawn))
 
     @property
     def layers(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """(W, b) of each layer, views of the initial parameters: W (n_l, n_{l-1}), b (n_l,)."""
+        """(W, b) of each layer, views of the initial parameters: W (n_l, n_{l-1}), b (n_l,).
+
+        Of several members, both have a leading axis more.
+        """
         views, start = [], 0
         for n_in, n_out in itertools.pairwise(self.problem.sizes):
             middle, end = start + n_out * n_in, start + n_out * (n_in + 1)
-            views.append((self.theta[start:middle].reshape(n_out, n_in), self.theta[middle:end]))
+            W, b = self.theta[..., start:middle], self.theta[..., middle:end]
+            views.append((W.reshape(*W.shape[:-1], n_out, n_in), b))
             start = end
         return views
 
@@ -178,6 +195,7 @@ class TrainingTask:
             "dtype": self.dtype,
             "n_threads": self.n_threads,
             "seed": self.seed,
+            "members": self.members,
         }
         arrays = {"rows": self.data.rows, "targets": self.data.targets, "theta": self.theta}
         np.savez(file, allow_pickle=False, settings=np.array(json.dumps(settings)), **arrays)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 from engine.comparison import LIMIT, timing
 from engine.comparison.jobs import PEERS, Job, job
@@ -230,7 +230,7 @@ def _time(task: TrainingTask, base: str, checked: dict[str, Checked], rounds: in
 class Guarded:
     """An act of a library in the rounds: its failure is noted, and from then on it takes NaN."""
 
-    def __init__(self, act: Callable[[], Any], entry: TrainingEntry) -> None:
+    def __init__(self, act: Callable[[], Any], entry: Any) -> None:
         self._act, self._entry = act, entry
 
     def seconds(self) -> float:
@@ -247,8 +247,8 @@ class Guarded:
         self.seconds()
 
 
-def _mark_failed(entry: TrainingEntry, error: Exception) -> None:
-    cast(dict[str, Any], entry).clear()  # what it did before does not count
+def _mark_failed(entry: Any, error: Exception) -> None:
+    entry.clear()  # what it did before does not count
     entry["failed"] = in_one_line(error)
 
 

@@ -112,3 +112,99 @@ def test_pictures_of_one_row_and_of_one_value_are_drawn(drawn, tmp_path):
         pictures.residuals(np.array(y), np.array(y), "few", tmp_path / "p.png")
     pictures.confusion_matrix(np.array(["a"]), np.array(["a"]), "one", tmp_path / "p.png")
     assert len(drawn) == 3
+
+
+def results_of(candidates, scores, **more):
+    """`cv_results_` of candidates with names and values, some of which lack a name."""
+    names = dict.fromkeys(name for candidate in candidates for name in candidate)
+    columns = {}
+    for name in names:
+        column = np.ma.masked_all(len(candidates), dtype=object)
+        for number, candidate in enumerate(candidates):
+            if name in candidate:
+                column[number] = candidate[name]
+        columns[f"param_{name}"] = column
+    return {**columns, "mean_test_score": np.array(scores), "params": candidates, **more}
+
+
+def cells(figure):
+    """What stands where (row, column), and whether it is bold."""
+    return {
+        (int(text.get_position()[1]), int(text.get_position()[0])): (
+            text.get_text(),
+            text.get_weight() == "bold",
+        )
+        for text in figure.axes[0].texts
+    }
+
+
+SIZES, ALPHAS = [(8,), (16, 8)], [0.1, 0.01]
+GRID = [{"mlp__hidden": size, "mlp__alpha": alpha} for size in SIZES for alpha in ALPHAS]
+
+
+def test_a_search_shows_each_pairs_score_where_its_values_are_and_frames_the_best():
+    figure = plots.search_figure(results_of(GRID, [0.95, 0.92, 0.94, np.nan]), "a search")
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["8", "16-8"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "0.1"]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("hidden", "alpha")
+    assert cells(figure) == {
+        (0, 0): ("0.920", False),
+        (0, 1): ("0.950", True),
+        (1, 0): ("failed", False),
+        (1, 1): ("0.940", False),
+    }
+    (frame,) = axes.patches
+    assert frame.get_xy() == (0.5, -0.5)
+
+
+def test_a_pair_shows_the_best_over_further_parameters_and_nothing_where_there_is_none():
+    candidates = [{**one, "seed": seed} for one in GRID[:3] for seed in (1, 2)]
+    results = results_of(candidates, [0.91, 0.95, np.nan, 0.8, 0.7, 0.6])
+    figure = plots.search_figure(results, "", ("alpha", "hidden"))
+    assert figure.axes[0].get_ylabel() == "alpha"  # rows first
+    texts = {place: text for place, (text, _) in cells(figure).items()}
+    assert texts == {(0, 0): "0.800", (0, 1): "", (1, 0): "0.950", (1, 1): "0.700"}
+
+
+def test_after_halving_a_pair_shows_its_last_round_and_a_candidate_has_a_line():
+    candidates = [{**GRID[number], "max_iter": 3} for number in range(4)]
+    candidates += [{**GRID[number], "max_iter": 9} for number in (1, 3)]
+    more = {"iter": np.array([0] * 4 + [1] * 2), "n_resources": np.array([3] * 4 + [9] * 2)}
+    figure = plots.search_figure(results_of(candidates, [0.5, 0.6, 0.7, 0.8, 0.2, 0.1], **more), "")
+    assert cells(figure) == {
+        (0, 0): ("0.200\nround 2", True),  # the best of the last round, not of all
+        (0, 1): ("0.500\nround 1", False),
+        (1, 0): ("0.100\nround 2", False),
+        (1, 1): ("0.700\nround 1", False),
+    }
+    lines = [list(map(tuple, line.get_xydata())) for line in figure.axes[1].lines]
+    assert lines == [[(3, 0.5)], [(3, 0.6), (9, 0.2)], [(3, 0.7)], [(3, 0.8), (9, 0.1)]]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "parameters", "message"),
+    [
+        (GRID[:2], (), "two parameters; of hidden, alpha, 1 take more than one value"),
+        (GRID, ("alpha", "beta"), "two parameters; of hidden, alpha, 1 are meant"),
+    ],
+)
+def test_a_picture_of_a_search_needs_two_parameters(candidates, parameters, message):
+    results = results_of(candidates, [0.5] * len(candidates))
+    with pytest.raises(ValueError, match=message):
+        plots.search_figure(results, "", parameters)
+
+
+def test_values_and_title_of_a_search_are_shown_as_they_are(drawn, tmp_path):
+    candidates = [{"a": one, "b": other} for one in MARKUP for other in MARKUP[:2]]
+    results = results_of(candidates, np.linspace(0, 1, len(candidates)))
+    plots.search_scores(results, MARKUP[1], tmp_path / "search.png")
+    assert title_of(drawn[-1]) == MARKUP[1]
+    labels = [label.get_text() for label in drawn[-1].axes[0].get_yticklabels()]
+    assert set(labels) == set(MARKUP)
+
+
+def test_a_search_in_which_all_failed_has_no_best():
+    figure = plots.search_figure(results_of(GRID, [np.nan] * 4), "")
+    assert set(cells(figure).values()) == {("failed", False)}
+    assert len(figure.axes[0].patches) == 0

@@ -9,14 +9,17 @@ import json
 import os
 import pkgutil
 import time
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 import engine
 from engine import equations as engine_equations
+from engine import model_selection
 from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
 from tests.processes import ROOT, output, run
 
@@ -32,6 +35,7 @@ with mock.patch.dict(os.environ):
         fits,
         layer_equations,
         losses,
+        many,
         memory,
         peers,
         prediction,
@@ -318,7 +322,7 @@ def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch)
         of().setup(*parameters)
 
 
-engine_train = engine.train
+engine_train, engine_fit_many = engine.train, engine.fit_many
 right_gradient, right_forward = engine.Network.cost_and_gradient, engine.Network.forward
 right_function = engine.compiled_forward
 
@@ -368,6 +372,26 @@ class WrongClassifier(engine.MLPClassifier):
         return 0.5
 
 
+def wrong_networks(estimators, X, y, n_threads=None):
+    fitted = engine_fit_many(estimators, X, y, n_threads=n_threads)
+    fitted[-1].coefs_ = [np.nextafter(W, 1) for W in fitted[-1].coefs_]
+    return fitted
+
+
+def untrained_networks(estimators, X, y, n_threads=None):
+    return engine_fit_many([one.set_params(max_iter=1) for one in estimators], X, y)
+
+
+def wrong_search(*arguments, **settings):
+    search = GridSearchCV(*arguments, **settings)
+
+    def fit(rows, classes):
+        search.fit(rows, classes).cv_results_["split2_test_score"][3] += 1e-9
+        return search
+
+    return SimpleNamespace(fit=fit)
+
+
 WRONG = [
     (engine, "train", wrong_training, training.MinibatchAdam),
     (engine, "train", wrong_training, training.FullBatch),
@@ -387,6 +411,9 @@ WRONG = [
     (engine, "MLPClassifier", WrongClassifier, prediction.Predictor),
     (engine, "compiled_forward", wrong_function, prediction.CompiledForward),
     (engine, "MLPClassifier", WrongClassifier, fits.Fits),
+    (engine, "fit_many", wrong_networks, many.FitMany),
+    (engine, "fit_many", untrained_networks, many.FitManyRatios),
+    (model_selection, "GridSearchCV", wrong_search, many.Search),
     (engine, "MLPClassifier", WrongClassifier, peers.OverSklearn),
 ]
 

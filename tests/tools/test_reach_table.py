@@ -34,6 +34,10 @@ def goal(**ratios):
     return {"problem": "SIN", "starts": 30, "entries": {"engine lm": {"reached": 28}, **entries}}
 
 
+def timed(ratio):
+    return {"us": [1.0] * 3, "ratio": [ratio] * 3}
+
+
 RATIOS = {"sklearn": 20.0, "torch": 30.0, "jax": 3.0}
 FIGURES: dict[str, Any] = {
     "report": {"training": [training("float32", **RATIOS), {"problem": "iris 4-16-3"}]},
@@ -81,6 +85,25 @@ FIGURES: dict[str, Any] = {
         ],
         "calls": [{"solver": "lm", "one_step": [90.0], "step": [3.0], "told": [7.0]}],
     },
+    "many": {
+        "networks": [
+            {
+                "members": 64,
+                "problem": "8-16-1",
+                "entries": {"1": {"jax-map": timed(2.1)}, "2": {"jax-map": timed(2.2)}},
+                "speed_up": [1.95] * 3,
+            }
+        ],
+        "searches": [
+            {
+                "search": name,
+                "base": "engine",
+                "entries": {"scikit-learn": {"ratio": [ratio] * 3}},
+            }
+            for name, ratio in (("iris", 25.0), ("digits", 11.0))
+        ],
+        "fit": [{"ms": {"engine": [0.8] * 3}}],
+    },
 }
 # What of a line is changed so that it says no, and what stands there then.
 SHORT = [
@@ -109,6 +132,12 @@ SHORT = [
     (21, "second-order.losses.0.entries.Compiled (huber).to_built_in.0", 1.11, "1.11 (float32)"),
     (22, "second-order.calls.0.one_step.0", 101.0, "lm 101.0"),
     (23, "second-order.calls.0.told.0", 8.1, "lm 5.1"),
+    (24, "many.networks.0.entries.1.jax-map.ratio.0", 0.9, "1 thread 0.90, on 2 threads 2.20; 64"),
+    (24, "many.networks.0.entries.2.jax-map.ratio.0", 1.9, "on 2 threads 1.90; nowhere"),
+    (25, "many.networks.0.speed_up.0", 1.89, "1.89 to 1.89"),
+    (26, "many.searches.0.entries.scikit-learn.ratio.0", 19.0, "iris 19.0, digits 11.0"),
+    (26, "many.searches.1.entries.scikit-learn.ratio.0", 9.9, "iris 25.0, digits 9.90"),
+    (27, "many.fit.0.ms.engine.0", 0.91, "0.91 ms"),
 ]
 
 
@@ -168,6 +197,7 @@ def test_what_was_not_measured_is_said():
         ({8, 9}, "threads", {"large": [{"failed": "it"}], "small": [{"failed": "it"}]}),
         ({8}, "threads", {**FIGURES["threads"], "large": [{"of_gemm": {}}]}),  # one core
         (set(range(15, 24)), "second-order", dict(goals=[], tables=[], losses=[], calls=[])),
+        ({24, 25, 26, 27}, "many", dict(networks=[], searches=[], fit=[])),
         ({11}, "estimators", {**FIGURES["estimators"], "calls": [{"reach": 5.0, "void": "it"}]}),
     ],
 )
