@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from engine.estimators.classifier import MLPClassifier as MLPClassifier
     from engine.estimators.diagnosis import TrainingWarning as TrainingWarning
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
-    from engine.many.members import fit_many as fit_many
     from engine.many.ensembles import MLPEnsembleClassifier as MLPEnsembleClassifier
     from engine.many.ensembles import MLPEnsembleRegressor as MLPEnsembleRegressor
+    from engine.many.members import fit_many as fit_many
     from engine.model_files.errors import ModelFileError as ModelFileError
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
