@@ -90,20 +90,12 @@ def next_words(state):
 
 
 @inlined
-def drawn_below(last, mask, state):
-    """The next number in 0 ... last, from the bits of the mask; larger numbers are skipped."""
-    other = np.uint64(last + 1)
-    while other > np.uint64(last):
-        if state[WORDS] == WORDS:
-            next_words(state)
-        word = state[np.int64(state[WORDS])]
-        state[WORDS] += np.uint64(1)
-        word ^= word >> np.uint64(11)
-        word ^= (word << np.uint64(7)) & np.uint64(0x9D2C5680)
-        word ^= (word << np.uint64(15)) & np.uint64(0xEFC60000)
-        word ^= word >> np.uint64(18)
-        other = word & mask
-    return np.int64(other)
+def tempered(word):
+    """A word as it is drawn."""
+    word ^= word >> np.uint64(11)
+    word ^= (word << np.uint64(7)) & np.uint64(0x9D2C5680)
+    word ^= (word << np.uint64(15)) & np.uint64(0xEFC60000)
+    return word ^ (word >> np.uint64(18))
 
 
 @inlined
@@ -117,22 +109,45 @@ def mask_above(last):
 
 @compiled_once
 def shuffle_mersenne_loops(order, state):
-    """Shuffle `order` as ``RandomState.shuffle`` does."""
-    mask = mask_above(order.size - 1)
-    for last in range(order.size - 1, 0, -1):
-        while mask >> np.uint64(1) >= np.uint64(last):
+    """Shuffle `order` as ``RandomState.shuffle`` does.
+
+    Each number is exchanged with one that is drawn below it. Whether a drawn number is small enough
+    cannot be predicted; so there is no branch: a number too large exchanges an entry with itself.
+    """
+    last = order.size - 1
+    mask = mask_above(last)
+    while last > 0:
+        while np.int64(mask >> np.uint64(1)) >= last:
             mask >>= np.uint64(1)
-        other = drawn_below(last, mask, state)
-        exchanged = order[last]
-        order[last] = order[other]
-        order[other] = exchanged
+        above = np.int64(mask >> np.uint64(1))  # down to here the mask is the same
+        if state[WORDS] == WORDS:
+            next_words(state)
+        place = np.int64(state[WORDS])
+        while place < WORDS and last > above:
+            drawn = np.int64(tempered(state[place]) & mask)
+            place += 1
+            fits = drawn <= last
+            other = drawn if fits else last
+            exchanged = order[last]
+            order[last] = order[other]
+            order[other] = exchanged
+            last -= np.int64(fits)
+        state[WORDS] = place
 
 
 @jit
 def draw_order_mersenne_loops(n_samples, state):
     """Draw the numbers that a shuffle of so many samples draws, without shuffling."""
-    mask = mask_above(n_samples - 1)
-    for last in range(n_samples - 1, 0, -1):
-        while mask >> np.uint64(1) >= np.uint64(last):
+    last = n_samples - 1
+    mask = mask_above(last)
+    while last > 0:
+        while np.int64(mask >> np.uint64(1)) >= last:
             mask >>= np.uint64(1)
-        drawn_below(last, mask, state)
+        above = np.int64(mask >> np.uint64(1))
+        if state[WORDS] == WORDS:
+            next_words(state)
+        place = np.int64(state[WORDS])
+        while place < WORDS and last > above:
+            last -= np.int64(np.int64(tempered(state[place]) & mask) <= last)
+            place += 1
+        state[WORDS] = place
