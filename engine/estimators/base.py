@@ -326,7 +326,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> Fitting[outcomes.ToSay]:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if message := network.loss.wrong_derivative(rows.targets):
-            warnings.warn(message, UserWarning, stacklevel=8)  # at the line that called fit
+            warnings.warn(message, UserWarning, stacklevel=9)  # at the line that called fit
         dtype = self._dtype_to_train(rows, first)
         if first:
             self._begin(network, dtype)
@@ -353,7 +353,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
         return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
 
-    def _network_for(self, rows: Rows, shared: SharedData | None) -> Network:
+    def _network_for(self, rows: Rows, shared: SharedData | None = None) -> Network:
         """The network for these rows."""
         self.n_outputs_, self.out_activation_ = self._outputs(rows)
         ends = rows.X.shape[1], self.n_outputs_
