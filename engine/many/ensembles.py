@@ -276,7 +276,7 @@ class MLPEnsembleClassifier(ClassifierMixin, Ensemble):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.preprocessing import scale
     >>> X, y = load_iris(return_X_y=True)
-    >>> network = MLPClassifier(8, solver="lbfgs", alpha=1)
+    >>> network = MLPClassifier(8, solver="lbfgs", alpha=1, max_iter=1000)
     >>> ensemble = MLPEnsembleClassifier(3, "folds", estimator=network, random_state=0)
     >>> ensemble.fit(scale(X), y).out_of_fold_score_ > 0.9
     True

@@ -74,7 +74,7 @@ def fit_all(
 ) -> list[Outcome]:
     """Make fits, on so many threads; None: as many as pay.
 
-    Their parameters are taken to be valid. After each fit `ended` is called with its number, from
+    After each fit `ended` is called with its number, from
     any thread. Ctrl-C ends all fits, which keep what they have reached.
 
     Returns

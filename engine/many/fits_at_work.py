@@ -157,6 +157,8 @@ class FitsAtWork:
             if not fit.is_ours:
                 fit.estimator.fit(fit.X, fit.y, **fit.given)
                 return
+            if not self._config["skip_parameter_validation"]:
+                fit.estimator._validate_params()
             validation = fit.X_val, fit.y_val, fit.sample_weight_val
             begun.fit = FitUnderWay(
                 fit.estimator._fitting(

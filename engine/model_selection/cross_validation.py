@@ -134,7 +134,7 @@ def cross_val_score(
     >>> from engine.model_selection import cross_val_score
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> network = MLPClassifier(hidden_layer_sizes=10, solver="lbfgs", random_state=0)
+    >>> network = MLPClassifier(10, solver="lbfgs", max_iter=1000, random_state=0)
     >>> cross_val_score(network, X, y, cv=3).mean() > 0.95
     np.True_
     """
