@@ -45,7 +45,7 @@ from engine.solvers.smoothing import Smoothed
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
 from engine.statistics.inference_on_parameters import evidence_of
-from engine.sums.chunks import DistributedSamples, chunk_bounds
+from engine.sums.chunks import DistributedSamples, number_of_chunks
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Samples
 from engine.sums.thread_count import Threads, choose
@@ -520,8 +520,9 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
         if isinstance(samples, Samples):
-            work = SOLVERS[self.solver].multiply_adds(self._network.layers) * at_a_time
-            threads = choose(self._threads_asked, work, len(chunk_bounds(at_a_time)))
+            solver, n_chunks = SOLVERS[self.solver], number_of_chunks(at_a_time)
+            work = solver.multiply_adds(self._network.layers) * at_a_time if n_chunks > 1 else 0
+            threads = choose(self._threads_asked, work, n_chunks)
         else:
             threads = samples.threads(self._threads_asked)
         self.plan_ = plan_of(

@@ -240,6 +240,7 @@ class Descent(MinimisationBase):
         super().__init__(state, settings)
         self._order: tuple[int, NDArray[Any]] | None = None  # an epoch, and a copy of its order
         self.last_finite = self._begun = self._copied_state()
+        self._is_copied = True  # `last_finite` is the state, until the first slice begins
         self.problem = problem
         samples = problem.samples
         inputs = samples.X if isinstance(samples, Samples) else None
@@ -258,6 +259,7 @@ class Descent(MinimisationBase):
 
     def resume(self, last_finite: State) -> None:
         self.last_finite = last_finite
+        self._is_copied = False
 
     def advance(self, budget: Budget) -> Progress:
         """Take one step, and then a slice of as many more as fit into the budget."""
@@ -282,7 +284,9 @@ class Descent(MinimisationBase):
         """
         rows[:, 0], rows[:, 1] = math.nan, 0  # no cost yet
         self._rows, self.rows_begin, self._confirmed = rows, self.n_iter, None
+        copies = copies and not self._is_copied
         self._begun = self._copied_state() if copies else self.last_finite
+        self._is_copied = False
 
     def confirm_slice(self) -> None:
         """Its first step has shown that the cost is finite where the slice began."""

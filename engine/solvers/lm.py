@@ -74,8 +74,8 @@ from engine.sums.blocks import COST, block_samples, row_width, run_blocks_tiled
 from engine.sums.chunks import (
     IN_ORDER,
     MOST_ASIDE,
-    chunk_bounds,
     n_counted,
+    number_of_chunks,
     sums_of,
     total_weight,
 )
@@ -207,7 +207,7 @@ def require_memory(problem: Problem, evidence: float) -> None:
         block = block_samples(problem.layers.sizes, np.float64, samples.n_samples)
         n_bytes = 8.0 * (rows * (n + rows) + n * row_width(np.float64, block))
     else:
-        chunks = len(chunk_bounds(samples.n_samples))
+        chunks = number_of_chunks(samples.n_samples)
         n_bytes = 8.0 * (3 + problem.n_threads + min(chunks, MOST_ASIDE)) * n * n
     left = memory_left() if n_bytes > ALWAYS_THERE else math.inf
     if n_bytes > left:

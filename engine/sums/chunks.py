@@ -49,6 +49,15 @@ def chunk_samples(n_samples: int) -> int:
     return SPAN_SAMPLES * max(1, -(-n_samples // (MOST_CHUNKS * SPAN_SAMPLES)))
 
 
+def number_of_chunks(n_samples: int) -> int:
+    """How many chunks so many samples are.
+
+    >>> number_of_chunks(2500), number_of_chunks(1_000_000)
+    (3, 62)
+    """
+    return -(-n_samples // chunk_samples(n_samples))
+
+
 def chunk_bounds(n_samples: int) -> list[tuple[int, int]]:
     """First sample of each chunk and first of the next.
 

@@ -15,8 +15,8 @@ from engine.sums.chunks import (
     ChunkSums,
     DistributedSamples,
     Sums,
-    chunk_bounds,
     kind_of,
+    number_of_chunks,
     sums_of,
     total_weight,
 )
@@ -107,7 +107,7 @@ class Objective:
         self.threads = (choose if spare is None else spare.choose)(
             n_threads,
             layers.multiply_adds * samples.n_samples,
-            len(chunk_bounds(samples.n_samples)),
+            number_of_chunks(samples.n_samples),
         )
         if sums is None and spare is not None and isinstance(samples, Samples):
             sums = spare.take(backend, layers, samples, self.threads.number)
@@ -278,7 +278,7 @@ def forward(
 ) -> NDArray[Any]:
     """A[L] (n_L, m) of checked data; a forward pass is a third of the work of a gradient."""
     work = layers.multiply_adds * samples.n_samples // 3
-    threads = choose(n_threads, work, len(chunk_bounds(samples.n_samples)))
+    threads = choose(n_threads, work, number_of_chunks(samples.n_samples))
     return ChunkSums(backend, layers, samples, threads.number).forward(theta)
 
 
@@ -287,5 +287,5 @@ def jacobian(
 ) -> NDArray[Any]:
     """dA[L]/dtheta (m, n_L, n_parameters) or dA[L]/dX (m, n_L, n_0) of checked data."""
     work = layers.multiply_adds * int(layers.sizes[-1]) * samples.n_samples // 3
-    threads = choose(None, work, len(chunk_bounds(samples.n_samples)))
+    threads = choose(None, work, number_of_chunks(samples.n_samples))
     return ChunkSums(backend, layers, samples, threads.number).jacobian(theta, of_parameters)

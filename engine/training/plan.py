@@ -3,7 +3,7 @@
 import functools
 
 from engine.equations.backends import Backend
-from engine.sums.chunks import chunk_bounds, chunk_samples
+from engine.sums.chunks import chunk_samples, number_of_chunks
 from engine.sums.thread_count import Threads
 from engine.training.result import Plan
 
@@ -24,7 +24,7 @@ def plan_of(
     checkpoint the run resumed from, if any; `widened`, that float32 data are trained in float64.
     """
     chosen = "the fastest" if asked is None else "as asked"
-    size, n_chunks = chunk_samples(at_a_time), len(chunk_bounds(at_a_time))
+    size, n_chunks = chunk_samples(at_a_time), number_of_chunks(at_a_time)
     number = min(threads.number, n_chunks)
     why = threads.why
     if number < threads.number:

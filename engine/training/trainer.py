@@ -17,7 +17,7 @@ from engine.solvers.learning_rate import SCHEDULES
 from engine.solvers.solver import SOLVERS, Arrays, Minimisation, Problem, Solver
 from engine.solvers.state import ADAM, ALPHA, DAMPED, Settings, State, new_state
 from engine.sums.blas import one_blas_thread
-from engine.sums.chunks import chunk_bounds
+from engine.sums.chunks import number_of_chunks
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 from engine.sums.thread_count import choose
@@ -251,7 +251,7 @@ def train(
     threads = choose(
         n_threads,
         row.multiply_adds(net.layers) * at_a_time,
-        len(chunk_bounds(at_a_time)),
+        number_of_chunks(at_a_time),
     )
     if row.uses_blas:
         import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
