@@ -6,7 +6,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +28,7 @@ from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.predictor import blocks_of
-from engine.estimators.progress_bar import progress_bar
+from engine.estimators.progress_bar import Report, progress_bar
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import (
     Fitting,
@@ -260,15 +260,19 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         def identity() -> Identity:
             return self._identity(network, rows, own, first)
 
-        ends = SOLVERS[self.solver].ends
         checkpoint = None if incremental else self.checkpoint
-        with (
-            kept(checkpoint, identity, self.max_iter, ends) as keeper,
-            self._drawing(first, keeper),
-        ):
-            return (
-                yield from self._fit_rows(rows, own, network, first, incremental, keeper, shared)
-            )
+        if checkpoint is None:
+            self._set_draws(first)
+            return (yield from self._fit_rows(rows, own, network, first, incremental, None, shared))
+        ends = SOLVERS[self.solver].ends
+        with kept(checkpoint, identity, self.max_iter, ends) as keeper:
+            assert keeper is not None
+            with self._drawing(first, keeper):
+                return (
+                    yield from self._fit_rows(
+                        rows, own, network, first, incremental, keeper, shared
+                    )
+                )
 
     def _identity(self, network: Network, rows: Rows, own: Rows | None, first: bool) -> Identity:
         """The identity of a fit, before a number is drawn or a step is taken."""
@@ -290,17 +294,20 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             earlier,
         )
 
-    @contextmanager
-    def _drawing(self, first: bool, keeper: Keeper | None) -> Iterator[None]:
-        """Set the generator: a new one, that of the last fit, or one as a checkpoint holds it."""
+    def _set_draws(self, first: bool) -> bool:
+        """Set the generator: a new one, or that of the last fit. Whether it is the latter."""
         draws: Draws | None = None if first else getattr(self, "_draws", None)
         goes_on = draws is not None and self._continues and draws.are_of(self.random_state)
         if draws is None or not goes_on:
             draws = Draws(self.random_state)
         self._draws = draws
-        if keeper is None:
-            yield
-            return
+        return goes_on
+
+    @contextmanager
+    def _drawing(self, first: bool, keeper: Keeper) -> Iterator[None]:
+        """Set the generator, to draw the numbers again that a checkpoint holds."""
+        goes_on = self._set_draws(first)
+        draws = self._draws
         known = draws.words()
         if keeper.found is not None:  # draw the same numbers again
             words = words_found(keeper.found.arrays, keeper.verifier)
@@ -335,7 +342,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         rows, held_out = self._held_out(rows, own, shared)
         tasks = None if incremental else self._tasks(rows)
         shows_bar = self.progress and not incremental and shared is None
-        with progress_bar(self.max_iter, shows_bar) as bar:
+        with progress_bar(self.max_iter) if shows_bar else nullcontext(Report()) as bar:
             watch = FitWatch(
                 validation=self._validation(held_out),
                 best_score=self.best_validation_score_ if self._scored else -math.inf,

@@ -4,7 +4,7 @@ Where the thresholds come from: docs/decisions/0016-diagnosis.md.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +27,8 @@ SATURATED = "saturated: within 1 % of a limit for nearly all samples"
 MANY_UNITS = 0.9
 # Over fewer samples, units are idle by chance.
 FEWEST_SAMPLES = 20
+# So many are looked at first.
+FIRST_SAMPLES = 200
 
 Parameters = NDArray[np.floating]
 Samples = NDArray[np.floating]
@@ -132,35 +134,52 @@ def unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:
 
 def _idle_units(network: Network, theta: Parameters, X: Samples) -> list[str]:
     """A sentence for each hidden layer in which nearly all units have practically no gradient."""
-    found: list[str] = []
-    n_hidden = len(network.hidden)
-    if X.shape[1] < FEWEST_SAMPLES or n_hidden == 0:
-        return found
-    A = X
-    for l, ((W, b), unit) in enumerate(zip(network.views(theta), network.hidden, strict=False), 1):
-        Z = W @ A
-        Z += b[:, np.newaxis]
-        number = _saturated(Z, UNITS[unit].saturation)
-        number = _dead(Z) if unit == "relu" else number
-        if number >= MANY_UNITS * len(Z):
+    n_samples = X.shape[1]
+    if n_samples < FEWEST_SAMPLES or not network.hidden:
+        return []
+    few = X[:, :FIRST_SAMPLES]  # mostly, they show that no layer can have so many idle units
+    if not any(_idle_layers(network, theta, few, n_samples)):
+        return []
+    found = []
+    of_layers = zip(_idle_layers(network, theta, X, n_samples), network.hidden, strict=True)
+    for l, (number, unit) in enumerate(of_layers, 1):
+        if number:
             state = "dead: 0 for every sample" if unit == "relu" else SATURATED
             found.append(
-                f"{number} of {_counted(len(Z), 'unit')} of hidden layer {l} ({unit}) "
+                f"{number} of {_counted(network.sizes[l], 'unit')} of hidden layer {l} ({unit}) "
                 f"{'is' if number == 1 else 'are'} {state}. "
                 f"Their gradient is practically 0, so that they no longer learn."
             )
-        if l < n_hidden:  # of the last hidden layer, only Z is needed
-            activate_numpy(UNITS[unit].code, Z, Z)  # type: ignore[no-untyped-call]
-            A = Z
     return found
 
 
-def _saturated(Z: Samples, limit: float) -> int:
-    """Units whose |z| is beyond the limit for nearly all samples."""
+def _idle_layers(network: Network, theta: Parameters, A: Samples, n_samples: int) -> Iterator[int]:
+    """The idle units of each hidden layer, 0 unless they are nearly all.
+
+    Of fewer samples than `n_samples`: the most units that can be idle.
+    """
+    n_hidden = len(network.hidden)
+    for l, ((W, b), unit) in enumerate(zip(network.views(theta), network.hidden, strict=False), 1):
+        Z = W @ A
+        Z += b[:, np.newaxis]
+        limit = UNITS[unit].saturation
+        number = _dead(Z) if unit == "relu" else _saturated(Z, limit, n_samples)
+        yield number if number >= MANY_UNITS * len(Z) else 0
+        if l < n_hidden:  # of the last hidden layer, only Z is needed
+            activate_numpy(UNITS[unit].code, Z, Z)  # type: ignore[no-untyped-call]
+            A = Z
+
+
+def _saturated(Z: Samples, limit: float, n_samples: int) -> int:
+    """Units whose |z| is beyond the limit for nearly all samples, Z and as many more as there are.
+
+    All samples that are not in Z are taken to be beyond.
+    """
+    least = NEARLY_ALL * n_samples - (n_samples - Z.shape[1])
     beyond = np.abs(Z) > limit
-    if np.count_nonzero(beyond) < MANY_UNITS * NEARLY_ALL * Z.size:
+    if np.count_nonzero(beyond) < MANY_UNITS * least * len(Z):
         return 0  # or few: the count by unit takes ten times as long, and is for fits in doubt
-    return int(np.count_nonzero(np.count_nonzero(beyond, axis=1) >= NEARLY_ALL * Z.shape[1]))
+    return int(np.count_nonzero(np.count_nonzero(beyond, axis=1) >= least))
 
 
 def _dead(Z: Samples) -> int:

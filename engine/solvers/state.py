@@ -100,14 +100,20 @@ class State(NamedTuple):
     def copy(self, order: NDArray[Any] | None = None) -> "State":
         """A copy of the state. `order` is an existing copy of its order, to be used again.
 
-        Read-only arrays cannot change, and are shared.
+        A read-only order cannot change, and is shared.
         """
-        copies = {
-            name: array.copy() if array.flags.writeable else array
-            for name, array in self._asdict().items()
-            if name != "order" or order is None
-        }
-        return State(**{"order": order, **copies})
+        theta, first, second, own_order, random, counts, sums = self
+        if order is None:
+            order = own_order.copy() if own_order.flags.writeable else own_order
+        return State(
+            theta.copy(),
+            first.copy(),
+            second.copy(),
+            order,
+            random.copy(),
+            counts.copy(),
+            sums.copy(),
+        )
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Its arrays by name, as checkpoints hold them; the order is empty where none is kept."""
