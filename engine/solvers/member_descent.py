@@ -30,9 +30,9 @@ from engine.solvers.state import ADAM, PLAIN, POSITION, Settings
 from engine.sums.blocks import all_aligned, block_for
 from engine.sums.samples import KernelSamples, Layers, Samples
 
-# Multiply-adds of a step of one network from which lanes do not pay: its own kernel then has long
-# loops already.
-PAYS_BELOW = 400_000
+# Multiply-adds of a step of one network, for each lane, from which lanes do not pay: its own kernel
+# then has long loops already.
+PAYS_BELOW = 1500
 # Networks from which lanes pay: a vector takes as long for one as for all its lanes.
 PAYS_FROM = 3
 # A state is copied so seldom: it is wanted only if the run diverges.
@@ -78,7 +78,8 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
     # The kernels take one type of order, and batches of one block.
     if batch > block or descent.state.order.dtype != np.int32:
         return None
-    if layers.multiply_adds * batch > PAYS_BELOW or descent.state.counts[POSITION]:
+    n_lanes = tiles.VECTOR_BYTES // samples.dtype.itemsize
+    if layers.multiply_adds * batch > PAYS_BELOW * n_lanes or descent.state.counts[POSITION]:
         return None
     X, Y, _, weights, *_ = known.for_kernels(samples)
     return Kind(
