@@ -11,6 +11,7 @@ A loss cannot be changed once it is made, can be pickled and compared, and is th
 any number of networks. docs/losses.md shows what each is for.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -166,6 +167,12 @@ def _shown(number: float) -> str:
     """A number as short as it can be, with all of its digits."""
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
+
+
+@functools.cache
+def named(name: str) -> Loss:
+    """The loss of a name, made once."""
+    return Loss(name)
 
 
 class Huber(Loss):

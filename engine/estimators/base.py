@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary import settings
 from engine.equations.backends import NUMPY, Backend
+from engine.equations.layout import views_of
 from engine.estimators import outcomes, parameters
 from engine.estimators.callbacks import Tasks
 from engine.estimators.diagnosis import findings, unscaled_inputs
@@ -335,10 +336,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         if message := network.loss.wrong_derivative(rows.targets):
             warnings.warn(message, UserWarning, stacklevel=9)  # at the line that called fit
         dtype = self._dtype_to_train(rows, first)
-        if first:
-            self._begin(network, dtype)
-        else:
-            self._resume(dtype)
+        theta = self._begin(network, dtype) if first else self._resume(dtype)
         rows, held_out = self._held_out(rows, own, shared)
         tasks = None if incremental else self._tasks(rows)
         shows_bar = self.progress and not incremental and shared is None
@@ -355,10 +353,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             if first:
                 self._start_near(samples)
             widened = rows.X.dtype == np.float32 and self._dtype == np.float64
-            to_say = yield from self._train(samples, watch, incremental, keeper, widened)
+            to_say, theta = yield from self._train(
+                theta, samples, watch, incremental, keeper, widened
+            )
         if tasks is not None:
-            tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, self._theta()))
-        return to_say if incremental else to_say + self._found(rows, held_out, own is not None)
+            tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, theta))
+        if incremental:
+            return to_say
+        return to_say + self._found(theta, rows, held_out, own is not None)
 
     def _network_for(self, rows: Rows, shared: SharedData | None = None) -> Network:
         """The network for these rows."""
@@ -406,16 +408,15 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     def _backend(self) -> Backend:
         return settings.find_backend(self.backend)
 
-    def _begin(self, network: Network, dtype: Any) -> None:
-        """Set the attributes of a new fit, before its first step."""
+    def _begin(self, network: Network, dtype: Any) -> NDArray[Any]:
+        """Set the attributes of a new fit, before its first step; its initial theta."""
         named = isinstance(self.activation, str)
         fallback = parameters.hidden_units(self.activation, 1)[0] if named else "relu"
         self._network = network
-        self._put(
-            self._draws.draw(
-                lambda generator: initial_parameters(network, generator, dtype, fallback)
-            )
+        theta = self._draws.draw(
+            lambda generator: initial_parameters(network, generator, dtype, fallback)
         )
+        self._put(theta)
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(network.sizes)
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_ = None
@@ -424,6 +425,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         self.best_loss_: Any = None if self._scored else math.inf
         self._no_improvement_count = 0
         self.__dict__.pop("_optimizer", None)
+        return theta
 
     def _dtype_to_train(self, rows: Rows, first: bool) -> np.dtype[Any]:
         """That of the rows, or of the parameters so far; some solvers take float64 alone."""
@@ -431,8 +433,11 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             return np.dtype(np.float64)
         return rows.X.dtype if first else self._dtype
 
-    def _resume(self, dtype: np.dtype[Any]) -> None:
-        """Set them for a fit that continues; early stopping may have been switched on or off."""
+    def _resume(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Set them for a fit that continues; a copy of its theta.
+
+        Early stopping may have been switched on or off.
+        """
         if dtype != self._dtype:
             self._put(self._theta().astype(dtype))
         was_scored = self.best_loss_ is None
@@ -444,6 +449,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         for name in CURVES:  # a model file holds arrays
             if getattr(self, name) is not None:
                 setattr(self, name, list(getattr(self, name)))
+        return self._theta()
 
     def _require_same(self, network: Network) -> None:
         known = with_function(self._network, network.loss)
@@ -546,13 +552,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
 
     def _train(
         self,
+        theta: NDArray[Any],
         samples: Samples | DistributedSamples,
         watch: FitWatch,
         incremental: bool,
         keeper: Keeper | None,
         widened: bool,
-    ) -> Fitting[outcomes.ToSay]:
-        """Train; returns the messages about it."""
+    ) -> Fitting[tuple[outcomes.ToSay, NDArray[Any]]]:
+        """Train from theta, in place; returns the messages about it, and theta at the end."""
         solver = SOLVERS[self.solver]
         if solver.update == ADAM:
             settings.representable("epsilon", self.epsilon, samples.dtype)
@@ -571,7 +578,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         state = state_of(
             optimiser,
             numbers,
-            self._theta(),
+            theta,
             samples.n_samples,
             self._draws.words(),
             same_order=self._continues,
@@ -608,9 +615,9 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             self._take_minimum(watch, ended)
         to_say = outcomes.of_batch_size(self, samples.n_samples)
         if ended.error is None:
-            return to_say + outcomes.of_run(self, ended, incremental)
+            return to_say + outcomes.of_run(self, ended, incremental), theta
         if self._scored:
-            return to_say + outcomes.of_divergence(self, ended.error)
+            return to_say + outcomes.of_divergence(self, ended.error), theta
         raise outcomes.diverged(self, ended.error)
 
     def _without_better(self, start: NDArray[Any], ended: Trained) -> NDArray[Any]:
@@ -684,9 +691,10 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             return self._optimizer
         return new_optimiser(numbers, n_parameters, dtype)
 
-    def _found(self, rows: Rows, held_out: Rows | None, own: bool) -> outcomes.ToSay:
+    def _found(
+        self, theta: NDArray[Any], rows: Rows, held_out: Rows | None, own: bool
+    ) -> outcomes.ToSay:
         """Warnings of what kept the fit from training well; `own` as in `validation_findings`."""
-        theta = self._theta()
         X = rows.evenly_spread(ROWS_LOOKED_AT, theta.dtype)
         names = getattr(self, "feature_names_in_", None)
         found = findings(
@@ -724,7 +732,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
 
     def _put(self, theta: NDArray[Any]) -> None:
         """Set coefs_ (inputs, units) and intercepts_ (units,) to views of theta."""
-        layers = self._network.views(theta)
+        layers = views_of(theta, self._network.sizes)
         self.coefs_ = [W.T for W, _ in layers]
         self.intercepts_ = [b for _, b in layers]
 
@@ -737,7 +745,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     def _theta(self) -> NDArray[Any]:
         """The numbers in coefs_ and intercepts_ as a new flat vector (n_parameters,)."""
         theta = np.empty(self._network.n_parameters, self._dtype)
-        layers = zip(self._network.views(theta), self.coefs_, self.intercepts_, strict=True)
+        views = views_of(theta, self._network.sizes)
+        layers = zip(views, self.coefs_, self.intercepts_, strict=True)
         for (W, b), coef, intercept in layers:
             W[:], b[:] = coef.T, intercept
         return theta

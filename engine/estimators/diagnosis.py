@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.equations.activations import activate_numpy
+from engine.equations.layout import views_of
 from engine.equations.losses import COMPILED, CROSS_ENTROPY
 from engine.equations.units import UNITS
 from engine.estimators.findings import Finding
@@ -158,8 +159,8 @@ def _idle_layers(network: Network, theta: Parameters, A: Samples, n_samples: int
 
     Of fewer samples than `n_samples`: the most units that can be idle.
     """
-    n_hidden = len(network.hidden)
-    for l, ((W, b), unit) in enumerate(zip(network.views(theta), network.hidden, strict=False), 1):
+    n_hidden, views = len(network.hidden), views_of(theta, network.sizes)
+    for l, ((W, b), unit) in enumerate(zip(views, network.hidden, strict=False), 1):
         Z = W @ A
         Z += b[:, np.newaxis]
         limit = UNITS[unit].saturation

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from engine.equations.layout import views_of
 from engine.equations.units import UNITS
 from engine.network import Network
 from engine.solvers.mersenne import WORDS as N_WORDS
@@ -99,7 +100,7 @@ def initial_parameters(
     """
     hidden = network.hidden or (activation,)
     theta = np.empty(network.n_parameters)
-    for l, (W, b) in enumerate(network.views(theta)):
+    for l, (W, b) in enumerate(views_of(theta, network.sizes)):
         n_out, n_in = W.shape
         factor = UNITS[hidden[min(l, len(hidden) - 1)]].gain
         r = np.sqrt(factor / (n_in + n_out))

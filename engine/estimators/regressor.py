@@ -25,7 +25,7 @@ from engine.estimators.prediction_diagnosis import (
     worse_than_the_mean,
 )
 from engine.estimators.predictor import RowRegressor
-from engine.losses import Loss, needs_only_a_name
+from engine.losses import Loss, named, needs_only_a_name
 from engine.sums.chunks import DistributedSamples, target_sums, total_weight
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
@@ -381,7 +381,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     @property
     def _chosen_loss(self) -> Loss:
-        loss = self.loss if isinstance(self.loss, Loss) else Loss(self.loss)
+        loss = self.loss if isinstance(self.loss, Loss) else named(self.loss)
         if loss.row.high <= 1:
             raise ValueError(
                 f"loss={loss!r} is for probabilities of classes, which an MLPClassifier learns."
