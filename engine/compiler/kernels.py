@@ -14,12 +14,13 @@ separate compilation.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from numba._dispatcher import compute_fingerprint
 from numba.core import codegen, compiler, registry, sigutils
+from numpy.typing import NDArray
 
 from engine.compiler.cache import CheckedCache, remember_symbol
 from engine.system.free_memory import can_map
@@ -50,6 +51,7 @@ class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
         self._cache = CheckedCache(function)
         self.entry_points: list[Any] = []
         self.chosen: dict[bytes, Any] = {}  # of them, by the types of the arguments
+        self.known: dict[Hashable, Any] = {}  # of them, by what the types depend on
         self.within = (LinkedKernel if called else InlinedKernel)(function, options)
 
     def compile(self, sig: Any) -> Any:
@@ -85,21 +87,32 @@ class FixedTypes:
     ----------
     kernel : Kernel or function
         A function under ``NUMBA_DISABLE_JIT=1``: it is called as it is.
+    kind : hashable, optional
+        What the types depend on, for runs that follow each other: then the first call of the first
+        of them alone looks at the types.
     """
 
-    def __init__(self, kernel: Any) -> None:
-        self._kernel = kernel
-        self._call: Any = None
+    def __init__(self, kernel: Any, kind: Hashable = None) -> None:
+        self._kernel, self._kind = kernel, kind
+        known = kernel.known if kind is not None and isinstance(kernel, Kernel) else {}
+        self._call: Any = known.get(kind)
 
     def __call__(self, *arguments: Any) -> Any:
         if self._call is not None:
             return self._call(*arguments)
         returned = self._kernel(*arguments)
         self._call = entry_point_for(self._kernel, arguments)
+        if self._kind is not None and isinstance(self._kernel, Kernel):
+            self._kernel.known[self._kind] = self._call
         return returned
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._kernel,)
+        return type(self), (self._kernel, self._kind)
+
+
+def kind_of_arrays(arrays: Iterable[NDArray[Any]]) -> Hashable:
+    """What the types of vectors depend on: their dtypes and flags."""
+    return tuple((array.dtype.char, array.flags.num) for array in arrays)
 
 
 def entry_point_for(kernel: Any, arguments: tuple[Any, ...]) -> Any:

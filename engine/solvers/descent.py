@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiler.kernels import FixedTypes
+from engine.compiler.kernels import FixedTypes, kind_of_arrays
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
@@ -71,7 +71,7 @@ class CompiledSteps:
         block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
         workspace = allocate(layers.sizes, layers.n_parameters, samples.X.dtype, block)
         self._of_run = layers, samples.for_kernels(), block, workspace
-        self._descend = FixedTypes(descend_tiled)
+        self._descend: FixedTypes | None = None
         work = layers.multiply_adds * min(batch_size, samples.n_samples)
         self.expected_seconds = SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work
 
@@ -84,6 +84,9 @@ class CompiledSteps:
         history: NDArray[np.float64],
     ) -> int:
         """Take up to `n_steps` steps, or `n_epochs` epochs; returns how the slice ended."""
+        if self._descend is None:
+            kind = kind_of_arrays(state), tuple(map(type, settings))
+            self._descend = FixedTypes(descend_tiled, kind)
         with np.errstate(all="ignore"):  # an overflow shows in the next cost
             return int(self._descend(state, settings, *self._of_run, n_steps, n_epochs, history))
 
