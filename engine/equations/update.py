@@ -15,9 +15,9 @@ Nesterov's form is that of Sutskever et al. 2013, in terms of the look-ahead par
 
 import numpy as np
 
-from engine.compiler.jit import in_order, jit
+from engine.compiler.jit import compiled_once, in_order, jit
 from engine.compiler.subnormals import flush_subnormals, restore
-from engine.compiler.tiles import fused, root
+from engine.compiler.tile_arithmetic import fused, root
 from engine.equations.ordered_sums import plus
 
 
@@ -47,9 +47,6 @@ def adam_rate(learning_rate, beta_1, beta_2, t):
     return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
 
 
-adam_rate_loops = jit(adam_rate)
-
-
 def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon):
     """Step t of Adam; `first` and `second` are the moments m and v, 0 before the first step."""
     to = theta.dtype.type
@@ -61,8 +58,8 @@ def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     theta -= rate * first / (np.sqrt(second) + to(epsilon))  # U5
 
 
-# The steps of one parameter. A vector of networks side by side takes the same ones, to the bit
-# (engine/equations/members.py), so their operations keep their order.
+# The step of one parameter, or, of many networks side by side, of a tile of them, to the same bits
+# (engine/equations/member_steps.py): so the operations keep their order.
 @in_order
 def descended(theta, slope, eta):
     return fused(-eta, slope, theta)
@@ -91,6 +88,12 @@ def next_square(v, slope, keep, add):
 @in_order
 def adapted(theta, m, v, rate, epsilon):
     return theta - rate * m / (root(v) + epsilon)
+
+
+@compiled_once  # one machine code for both, since the compiler may reorder it
+def adam_rate_loops(learning_rate, beta_1, beta_2, t):
+    """eta sqrt(1 - beta_2^t) / (1 - beta_1^t), the learning rate with both bias corrections."""
+    return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
 
 
 @jit

@@ -78,9 +78,13 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
     # The kernels take one type of order, and batches of one block.
     if batch > block or descent.state.order.dtype != np.int32:
         return None
+    if not all(can_be_addressed(array) for array in descent.state):
+        return None
     if layers.multiply_adds * batch > PAYS_BELOW or descent.state.counts[POSITION]:
         return None
-    X, Y, _, weights, *_ = known.for_kernels(samples)
+    X, Y, codes, weights, *_ = known.for_kernels(samples)
+    if not (can_be_addressed(codes) and can_be_addressed(weights)):
+        return None
     return Kind(
         tuple(layers.sizes.tolist()),
         tuple(layers.units.tolist()),
@@ -126,6 +130,9 @@ class KnownSamples:
 
 class MemberDescents:
     """Descents of one kind that advance side by side, at most `capacity` at a time.
+
+    Kernels find the arrays of each descent by their addresses. The members keep their states alive,
+    whose arrays change in place only; `samples` keeps what kernels read of their data.
 
     Parameters
     ----------
@@ -231,8 +238,13 @@ class MemberDescents:
             return diverged
 
 
+def can_be_addressed(array: NDArray[Any]) -> bool:
+    """Whether its numbers lie one after the other, where the processor expects such numbers."""
+    return array.flags.c_contiguous and array.flags.aligned
+
+
 def address_of(array: NDArray[Any]) -> int:
-    """Where the numbers of an array begin."""
+    """Where the numbers of an array begin. It says nothing that keeps the array alive."""
     address: int = array.__array_interface__["data"][0]
     return address
 

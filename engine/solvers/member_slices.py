@@ -31,10 +31,9 @@ from engine.equations.member_steps import (
     momentum_members,
     nesterov_members,
     penalties_members,
-    scaled_norm,
 )
 from engine.equations.members import add_in_order, add_squares_in_order, gradient_pass_members
-from engine.equations.ordered_sums import plus, quotient
+from engine.equations.ordered_sums import norm_from, plus, quotient
 from engine.equations.update import adam_rate_loops
 from engine.solvers.batches import shuffle_loops
 from engine.solvers.learning_rate import scale_rate
@@ -295,7 +294,7 @@ def load_block_members(lanes, shape, sizes, first, last):
     for c in range(count):
         for k in range(n_lanes):  # lanes without a network have the addresses of another
             order = numbers_at(addresses[k, AT_ORDER], shape.n_samples, lanes.codes)
-            places[0, k] = order[first + c]
+            places[0, k] = order[first + c]  # an int64: its products below may need that
             places[1, k] = addresses[k, AT_X] + places[0, k] * shape.X_sample_step * itemsize
         for f in range(X.shape[0]):
             for k in range(n_lanes):
@@ -391,7 +390,5 @@ def norms_into_history(lanes, n_members, n_epochs, row):
     add_squares_in_order(lanes.totals, lanes.dtheta, lanes.theta, squares)
     for k in range(n_members):
         if lanes.go[k] > 0:
-            total = squares[k]
-            usual = 1e-200 < total < np.inf
-            norm = np.sqrt(total) if usual else scaled_norm(lanes.dtheta, k, total)
+            norm = norm_from(squares[k], lanes.dtheta[:, k])
             history_of(lanes, n_epochs, k)[2 * row + 1] = norm
