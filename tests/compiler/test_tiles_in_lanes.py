@@ -1,5 +1,6 @@
 """engine/compiler/lane_tiles.py, tile_arithmetic.py, pointers.py: compiled as their NumPy twins."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -227,5 +228,5 @@ def test_an_interpreted_tile_of_lanes_that_reaches_over_the_edge_is_refused(reac
 )
 def test_products_and_sums_are_fused_if_the_processor_has_that(features, expected, monkeypatch):
     monkeypatch.setattr(tile_arithmetic.llvmlite.binding, "get_process_triple", lambda: "x86_64-")
-    monkeypatch.setattr(tiles.config, "CPU_FEATURES", features)
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
     assert tile_arithmetic.multiplies_and_adds() == expected

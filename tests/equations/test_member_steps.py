@@ -94,11 +94,11 @@ def assert_steps_are_those_of_each_network(step_members, rates, step, n_vectors,
     *gradients, _ = [vectors_of_each(sizes, dtype, 5 + t)[0] for t in range(4)]
     theta, *memories = [vectors_in_lanes(of_each) for of_each in (vectors[0], *vectors[2:])]
     for t, gradient in enumerate(gradients, start=1):
-        for k in np.flatnonzero(go == 0):
-            gradient[k][:] = np.nan
+        for stays in np.flatnonzero(go == 0):
+            gradient[stays][:] = np.nan
         arguments = theta, vectors_in_lanes(gradient), *memories, rates[t - 1], go
         step_members(*arguments)
-    for k in range(n_lanes(dtype)):
+    for k in range(len(go)):
         alone = [vectors[0][k], *(memory[k] for memory in vectors[2:])]
         if go[k]:
             for t, gradient in enumerate(gradients, start=1):

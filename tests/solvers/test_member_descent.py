@@ -14,7 +14,6 @@ import pytest
 from engine import Network, losses
 from engine.compiler import tiles
 from engine.equations.backends import NUMPY, TILED
-from engine.network import Layers
 from engine.solvers import mersenne
 from engine.solvers.descent import Descent
 from engine.solvers.member_descent import KnownSamples, MemberDescents, kind_of
@@ -33,7 +32,7 @@ from engine.solvers.state import (
     Settings,
     new_state,
 )
-from engine.sums.samples import Samples
+from engine.sums.samples import Layers, Samples
 from tests import cases
 from tests.processes import result_of
 from tests.side_by_side import assert_same_bits, n_lanes
@@ -208,7 +207,8 @@ def to_their_ends(courses, seconds=1e-3):
     kind = kind_of(courses[0].descent, known)
     assert kind is not None
     descents = MemberDescents(kind, courses[0].descent.problem.layers, known)
-    waiting, under_way = list(courses), {}
+    waiting = list(courses)
+    under_way: dict[Descent, Course] = {}
     while waiting or under_way:
         while waiting and descents.has_room:
             course = waiting.pop(0)
