@@ -1,5 +1,6 @@
 """engine/compiler/lane_tiles.py, tile_arithmetic.py, pointers.py: compiled as their NumPy twins."""
 
+import llvmlite.binding
 import numba
 import numpy as np
 import pytest
@@ -227,6 +228,6 @@ def test_an_interpreted_tile_of_lanes_that_reaches_over_the_edge_is_refused(reac
     [("+sse2,-avx", False), ("+avx", False), ("+avx,+fma", True), ("+avx512f", True)],
 )
 def test_products_and_sums_are_fused_if_the_processor_has_that(features, expected, monkeypatch):
-    monkeypatch.setattr(tile_arithmetic.llvmlite.binding, "get_process_triple", lambda: "x86_64-")
+    monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: "x86_64-")
     monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
     assert tile_arithmetic.multiplies_and_adds() == expected

@@ -2,11 +2,13 @@
 
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
 from engine import Network
-from engine.equations import backward, forward, members, ordered_sums, passes
+from engine.compiler import tiles
+from engine.equations import backward, forward, members, ordered_sums, passes, products
 from engine.equations.backends import TILED
 from engine.equations.layout import parameters_of
 from engine.equations.ordered_sums import TOTALS
@@ -109,6 +111,20 @@ def test_gradients_by_parameters_have_the_bits_of_each_network_alone(
         scratch = nowhere(n_in, layer.A_prev)
         backward.parameter_gradient_tiled(layer.dZ, layer.A_prev, dW, db, scratch, m)
         assert_same_bits(dtheta[:, k], layer.dtheta)
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="compiled for this processor's vectors")
+@pytest.mark.parametrize("vectors", [3, 4])
+def test_vectors_of_two_numbers_and_many_registers_change_nothing(vectors, monkeypatch):
+    """As NEON has them: samples are no multiple of a tile's four columns, nor inputs of its rows."""
+    monkeypatch.setattr(tiles, "VECTOR_BYTES", 16)
+    for module in (members, products):
+        monkeypatch.setattr(module, "COLUMNS", products.FOUR)
+        monkeypatch.setattr(module, "N_COLUMNS", 4)
+    shape = 9, 18, vectors, "float64", TILED.name
+    test_pre_activations_have_the_bits_of_each_network_alone(*shape)
+    test_gradients_by_inputs_have_the_bits_of_each_network_alone(*shape)
+    test_gradients_by_parameters_have_the_bits_of_each_network_alone(*shape)
 
 
 class Block(NamedTuple):
