@@ -116,7 +116,7 @@ def test_gradients_by_parameters_have_the_bits_of_each_network_alone(
 @pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="compiled for this processor's vectors")
 @pytest.mark.parametrize("vectors", [3, 4])
 def test_vectors_of_two_numbers_and_many_registers_change_nothing(vectors, monkeypatch):
-    """As NEON has them: samples are no multiple of a tile's four columns, nor inputs of its rows."""
+    """As NEON has them: neither samples nor inputs are a multiple of a tile's four vectors."""
     monkeypatch.setattr(tiles, "VECTOR_BYTES", 16)
     for module in (members, products):
         monkeypatch.setattr(module, "COLUMNS", products.FOUR)
