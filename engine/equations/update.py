@@ -15,7 +15,7 @@ Nesterov's form is that of Sutskever et al. 2013, in terms of the look-ahead par
 
 import numpy as np
 
-from engine.compiler.jit import compiled_once, in_order, jit
+from engine.compiler.jit import in_order, jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.tile_arithmetic import fused, root
 from engine.equations.ordered_sums import plus
@@ -42,6 +42,7 @@ def nesterov_numpy(theta, dtheta, velocity, learning_rate, mu):
     theta += to(mu) * velocity - to(learning_rate) * dtheta  # U3
 
 
+@in_order
 def adam_rate(learning_rate, beta_1, beta_2, t):
     """eta sqrt(1 - beta_2^t) / (1 - beta_1^t), the learning rate with both bias corrections."""
     return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
@@ -90,12 +91,6 @@ def adapted(theta, m, v, rate, epsilon):
     return theta - rate * m / (root(v) + epsilon)
 
 
-@compiled_once  # one machine code for both, since the compiler may reorder it
-def adam_rate_loops(learning_rate, beta_1, beta_2, t):
-    """eta sqrt(1 - beta_2^t) / (1 - beta_1^t), the learning rate with both bias corrections."""
-    return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-
-
 @jit
 def gradient_descent_loops(theta, dtheta, learning_rate):
     """Move theta, in place, by one step against its gradient."""
@@ -127,7 +122,7 @@ def adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     """Step t of Adam; `first` and `second` are the moments m and v, 0 before the first step."""
     to = theta.dtype.type
     keep_1, add_1, keep_2, add_2 = to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2)
-    rate, small = to(adam_rate_loops(learning_rate, beta_1, beta_2, t)), to(epsilon)
+    rate, small = to(adam_rate(learning_rate, beta_1, beta_2, t)), to(epsilon)
     for p in range(theta.size):
         first[p] = next_moment(first[p], dtheta[p], keep_1, add_1)
         second[p] = next_square(second[p], dtheta[p], keep_2, add_2)  # U4

@@ -34,7 +34,7 @@ from engine.equations.member_steps import (
 )
 from engine.equations.members import add_in_order, add_squares_in_order, gradient_pass_members
 from engine.equations.ordered_sums import norm_from, plus, quotient
-from engine.equations.update import adam_rate_loops
+from engine.equations.update import adam_rate
 from engine.solvers.batches import shuffle_loops
 from engine.solvers.learning_rate import scale_rate
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED
@@ -364,7 +364,7 @@ def step_members(lanes, settings, sizes, n_members):
         if settings.update == ADAM:
             t = numbers_at(lanes.addresses[k, AT_COUNTS], N_COUNTS, lanes.addresses)[STEPS] + 1
             beta_1, beta_2 = of_each[OF_BETA_1, k], of_each[OF_BETA_2, k]
-            rate = adam_rate_loops(rate, beta_1, beta_2, t)
+            rate = adam_rate(rate, beta_1, beta_2, t)
             rates[KEEP_1, k], rates[ADD_1, k] = to(beta_1), to(1 - beta_1)
             rates[KEEP_2, k], rates[ADD_2, k] = to(beta_2), to(1 - beta_2)
             rates[EPSILON, k] = to(of_each[OF_EPSILON, k])
