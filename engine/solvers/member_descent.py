@@ -1,7 +1,7 @@
 """Many descents side by side, one in each lane of a vector: which can be, and how they advance."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,7 +107,10 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
 
 
 class KnownSamples:
-    """The samples of descents as kernels take them, made once for each, and where they lie."""
+    """The samples of descents as kernels take them, made once for each, and where they lie.
+
+    It keeps their arrays alive, and the copies that kernels need of some, until it forgets them.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Samples, KernelSamples, list[int]]] = {}
@@ -118,6 +121,11 @@ class KnownSamples:
     def addresses(self, samples: Samples) -> list[int]:
         """Of X, Y, class codes and weights."""
         return self._of(samples)[2]
+
+    def forget_all_but(self, in_use: Iterable[Samples]) -> None:
+        """Let go of all samples but these."""
+        kept = {id(samples) for samples in in_use}
+        self._known = {key: known for key, known in self._known.items() if key in kept}
 
     def _of(self, samples: Samples) -> tuple[Samples, KernelSamples, list[int]]:
         known = self._known.get(id(samples))
@@ -162,9 +170,7 @@ class MemberDescents:
 
     def join(self, descent: Descent) -> None:
         """Let a descent of this kind advance with the others, in the next lane."""
-        samples = descent.problem.samples
-        assert isinstance(samples, Samples)
-        lane = len(self._members)
+        samples, lane = samples_of(descent), len(self._members)
         of_state = [address_of(array) for array in descent.state]
         self._lanes.addresses[lane] = [*of_state, 0, *self._samples.addresses(samples)]
         settings = descent.settings
@@ -179,6 +185,7 @@ class MemberDescents:
         lanes.settings[:, lane] = lanes.settings[:, last]
         self._members[lane] = self._members[last]
         self._members.pop()
+        self._samples.forget_all_but(samples_of(member) for member in self._members)
 
     def advance(self, budgets: Sequence[Budget]) -> list[tuple[Descent, Progress | Diverged]]:
         """Advance each descent by one step, and then all of them by as many as fit a budget.
@@ -236,6 +243,13 @@ class MemberDescents:
             return member.end_slice(ended)
         except Diverged as diverged:
             return diverged
+
+
+def samples_of(descent: Descent) -> Samples:
+    """The samples of a descent of some `Kind`."""
+    samples = descent.problem.samples
+    assert isinstance(samples, Samples)
+    return samples
 
 
 def can_be_addressed(array: NDArray[Any]) -> bool:

@@ -4,6 +4,7 @@ import gc
 import itertools
 import platform
 import random
+import weakref
 from typing import Any, NamedTuple
 
 import llvmlite.binding
@@ -462,6 +463,22 @@ def test_data_that_only_the_members_hold_stay_where_they_are(backend):
         return Course(descent_of(case, member, backwards))
 
     assert_is_as_alone(begin, 5)
+
+
+@tiled_form
+def test_data_of_descents_that_have_left_are_let_go(backend):
+    known, descents, inputs = KnownSamples(), [], []
+    for member in range(3):
+        descents.append(descent_of(SHORT, member))
+        inputs.append(weakref.ref(descents[-1].problem.samples.X))
+    together = MemberDescents(kind_of(descents[0], known), descents[0].problem.layers, known)
+    for descent in descents:
+        together.join(descent)
+    together.leave(descents[1])
+    together.advance([Budget(0.0, 9)] * 2)
+    del descent, descents
+    gc.collect()
+    assert [one() is None for one in inputs] == [False, True, False]
 
 
 @tiled_form
