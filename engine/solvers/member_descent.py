@@ -27,7 +27,7 @@ from engine.solvers.member_slices import (
 from engine.solvers.slices import DIVERGED, FINISHED
 from engine.solvers.solver import Budget, Diverged, Progress
 from engine.solvers.state import ADAM, PLAIN, POSITION, Settings
-from engine.sums.blocks import all_aligned, block_for
+from engine.sums.blocks import all_aligned, block_for, row_width
 from engine.sums.samples import KernelSamples, Layers, Samples
 
 # Multiply-adds of a step of one network from which lanes do not pay: its own kernel then has long
@@ -73,12 +73,12 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
         return None
     if settings.full_batch or settings.block or layers.loss.code == COMPILED:
         return None
+    if not all(can_be_addressed(array) for array in descent.state):
+        return None
     n, batch = samples.n_samples, min(settings.batch_size, samples.n_samples)
     block = block_for(layers.sizes, samples.X, batch)
     # The kernels take one type of order, and batches of one block.
     if batch > block or descent.state.order.dtype != np.int32:
-        return None
-    if not all(can_be_addressed(array) for array in descent.state):
         return None
     if layers.multiply_adds * batch > PAYS_BELOW or descent.state.counts[POSITION]:
         return None
@@ -265,7 +265,8 @@ def address_of(array: NDArray[Any]) -> int:
 
 def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
     """The memory of a vector of networks."""
-    n_units, n_out, width = sum(kind.sizes), kind.sizes[-1], kind.block * capacity
+    n_units, n_out = sum(kind.sizes), kind.sizes[-1]
+    width = row_width(kind.dtype, kind.block * capacity)
     update = kind.settings.update
     n_first, n_second = n_parameters * (update != PLAIN), n_parameters * (update == ADAM)
     dtype = kind.dtype

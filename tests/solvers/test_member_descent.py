@@ -15,7 +15,7 @@ import pytest
 from engine import Network, losses
 from engine.compiler import tiles
 from engine.equations.backends import NUMPY, TILED
-from engine.solvers import mersenne
+from engine.solvers import member_descent, mersenne
 from engine.solvers.descent import Descent
 from engine.solvers.member_descent import KnownSamples, MemberDescents, kind_of
 from engine.solvers.solver import Budget, Diverged, Problem
@@ -33,7 +33,7 @@ from engine.solvers.state import (
     Settings,
     new_state,
 )
-from engine.sums.samples import Layers, Samples
+from engine.sums.samples import Samples
 from tests import cases
 from tests.processes import result_of
 from tests.side_by_side import assert_same_bits, n_lanes
@@ -55,6 +55,12 @@ NETWORKS = {
 }
 # A parameter, so that the interpreted pass and that with bounds checked take these tests as well.
 tiled_form = pytest.mark.parametrize("backend", [TILED.name])
+
+
+@pytest.fixture(autouse=True)
+def also_where_lanes_do_not_pay(monkeypatch):
+    monkeypatch.setattr(member_descent, "PAYS_BELOW", 10**9)
+
 
 SCHEDULES = {"constant": CONSTANT, "invscaling": INVSCALING, "adaptive": ADAPTIVE}
 UPDATES = {"adam": ADAM, "momentum": MOMENTUM, "nesterov": NESTEROV, "plain": PLAIN}
@@ -430,7 +436,7 @@ def unaligned(array):
 
 
 @tiled_form
-def test_what_the_kernels_cannot_address_advances_alone(backend):
+def test_what_the_kernels_cannot_address_or_what_does_not_pay_advances_alone(backend, monkeypatch):
     def of(settings=(), state=(), problem=(), samples=None):
         descent = descent_of(SHORT, 0, samples, **dict(settings))
         descent.state = descent.state._replace(**dict(state))
@@ -445,11 +451,11 @@ def test_what_the_kernels_cannot_address_advances_alone(backend):
     assert of(state={"order": state.order.astype(np.int64)}) is None
     assert of(settings={"block": 4}) is None
     assert of(problem={"backend": NUMPY}) is None
-    layers = Layers(np.array([3, 2**20, 1]), *descent_of(SHORT, 0).problem.layers[1:])
-    assert of(problem={"layers": layers}) is None
     counts = state.counts.copy()
     counts[POSITION] = 7
     assert of(state={"counts": counts}) is None
+    monkeypatch.setattr(member_descent, "PAYS_BELOW", 0)
+    assert of() is None
 
 
 @tiled_form
@@ -513,6 +519,7 @@ def all_of_this_processor():
     """Each descent and each kernel against the same alone; the bytes of a vector."""
     from tests.equations import test_member_steps, test_members
 
+    member_descent.PAYS_BELOW = 10**9
     for case in chosen_cases():
         test_descents_side_by_side_are_those_alone(case, TILED.name)
     for dtype in cases.DTYPES:
