@@ -117,7 +117,34 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
         ("sgd and adam", minibatches),
         ("gd, lbfgs, gradients, prediction", whole_batches),
     ]
+    if backend == "tiled":
+        parts.append(("many networks side by side", lambda: _side_by_side(network, X, Y)))
     return parts + ([("lm", second_order)] if dtype == "float64" else [])  # always in float64
+
+
+def _side_by_side(network: Any, X: Any, Y: Any) -> None:
+    """Take a step of two networks at once."""
+    from engine.equations.backends import TILED
+    from engine.solvers.descent import Descent
+    from engine.solvers.member_descent import KnownSamples, MemberDescents, kind_of
+    from engine.solvers.solver import Budget, Problem
+    from engine.solvers.state import ADAM, Settings, new_state
+    from engine.sums.samples import Samples
+
+    samples = Samples(X, Y.reshape(1, -1).astype(X.dtype))
+    problem = Problem(TILED, network.layers, samples, 0.0, n_threads=1)
+    settings, known = Settings(ADAM, batch_size=2, shuffle=1), KnownSamples()
+    networks = []
+    for seed in range(2):
+        theta = network.initial_parameters(seed, X.dtype)
+        state = new_state(theta, settings, samples.n_samples, seed)
+        networks.append(Descent(problem, state, settings))
+    kind = kind_of(networks[0], known)
+    assert kind is not None
+    together = MemberDescents(kind, network.layers, known)
+    for descent in networks:
+        together.join(descent)
+    together.advance([Budget(0.0, 1)] * len(networks))
 
 
 def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:

@@ -73,6 +73,7 @@ def _(context: Any) -> Any:
 @lower_builtin(numbers_at, types.Integer, types.Integer, types.Array)
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     address, n, _ = arguments
+    n = context.cast(builder, n, signature.args[1], types.intp)
     array_type = signature.return_type
     found = context.make_array(array_type)(context, builder)
     itemsize = ir.Constant(ir.IntType(64), array_type.dtype.bitwidth // 8)

@@ -20,7 +20,6 @@ multiply-adds if the processor has them. Compiled code does not check indices; t
 """
 
 import itertools
-import operator
 from typing import Any
 
 import llvmlite.binding
@@ -33,16 +32,21 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 CACHE_LINE_BYTES = 64
 
 
+def processor_features() -> set[str]:
+    """What the processor that Numba compiles for has, such as "+avx2"."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = llvmlite.binding.get_host_cpu_features().flatten()
+    return set(features.split(","))
+
+
 def vector_registers() -> tuple[int, int]:
     """Bytes of a vector register, and how many there are, of the processor that Numba compiles for.
 
     A tile that needs more registers than there are is spilled to memory, and the kernel runs at a
     fifth of its speed: on 16 registers of 32 bytes, tiles for AVX-512 reached 18 GF/s, these 86.
     """
-    features = config.CPU_FEATURES
-    if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
-    available = set(features.split(","))
+    available = processor_features()
     if "+avx512f" in available:
         return 64, 32
     if "+avx" in available:
@@ -51,18 +55,7 @@ def vector_registers() -> tuple[int, int]:
     return (16, 16) if x86 else (16, 32)
 
 
-def multiplies_and_adds() -> bool:
-    """Whether the processor that Numba compiles for has a fused multiply-add."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
-    available = set(features.split(","))
-    x86 = llvmlite.binding.get_process_triple().startswith(("x86_64", "i686"))
-    return not x86 or bool({"+fma", "+avx512f"} & available)
-
-
 VECTOR_BYTES, REGISTERS = vector_registers()
-HAS_FUSED = multiplies_and_adds()
 CONTRACT = ("contract",)  # a product and a sum may become one fused multiply-add; no other freedom
 
 
@@ -121,66 +114,6 @@ def add_sums_of_lanes(tile, dW, j, k):
         half = sums.shape[2] // 2
         sums = sums[:, :, :half] + sums[:, :, half:]
     block(dW, j, n_rows, k, n_columns)[:] += sums[:, :, 0]
-
-
-def zeros_by_lane(A):
-    """A tile of zeros, of A's dtype: one row of as many vectors as a vector has lanes."""
-    return np.zeros((1, lanes(A) ** 2), A.dtype)
-
-
-def repeat_rows(Z, j, rows, columns):
-    """A tile whose row r has the first vector of row j + r of Z in each column."""
-    return np.tile(block(Z, j, len(rows), 0, lanes(Z)), (1, len(columns)))
-
-
-def where(go, tile, other):
-    """The numbers of a tile where `go` is not 0, else those of another."""
-    return np.where(go != 0, tile, other)
-
-
-def fused(a, b, total):
-    """a b + total, for numbers or tiles: in one rounding if the processor has that."""
-    return a * b + total
-
-
-def root(x):
-    """The square root of a number, or of each number of a tile."""
-    return np.sqrt(x)
-
-
-def add_block(tile, Z, j, s):
-    """tile + Z[j ..., s ...], a block of the tile's shape."""
-    return tile + block(Z, j, tile.shape[0], s, tile.shape[1])
-
-
-def add_block_products(tile, Z, j, A, k, s):
-    """tile + Z[j ..., s ...] o A[k ..., s ...], blocks of the tile's shape."""
-    left = block(Z, j, tile.shape[0], s, tile.shape[1])
-    return tile + left * block(A, k, tile.shape[0], s, tile.shape[1])
-
-
-def add_outer_product_by_lane(tile, W, first, step, A, k, s):
-    """tile + the first vectors of rows first, first + step ... of W, times the vectors A[k, s ...].
-
-    Lane by lane: each lane has a W of its own.
-    """
-    n_lanes = lanes(A)
-    rows = [block(W, first + row * step, 1, 0, n_lanes) for row in range(tile.shape[0])]
-    columns = np.tile(np.concatenate(rows), (1, tile.shape[1] // n_lanes))
-    return tile + columns * block(A, k, 1, s, tile.shape[1])
-
-
-def add_sum_of_vectors(tile, dW, row):
-    """The first vector of a row of dW += the sum of the tile's vectors: upper half to lower half.
-
-    So vectors are added as `add_sums_of_lanes` adds the lanes of one.
-    """
-    n_lanes = lanes(tile)
-    sums = tile.reshape(-1, n_lanes)
-    while len(sums) > 1:
-        half = len(sums) // 2
-        sums = sums[:half] + sums[half:]
-    block(dW, row, 1, 0, n_lanes)[:] += sums
 
 
 def copy_transposed(numbers, starts, first, k, A, s):
@@ -483,242 +416,6 @@ def fold(builder: Any, a: Any, b: Any, n_lanes: int, parts: int) -> Any:
     low = [start + i for start in starts for i in range(size // 2)]
     high = [lane + size // 2 for lane in low]
     return add(builder, shuffle(builder, a, b, low), shuffle(builder, a, b, high))
-
-
-# Arithmetic of whole tiles, so that a formula for a number is also one for a tile. A product and a
-# sum may become one operation, as in `multiply_add`, and nothing else may change.
-
-
-def define_operator(operation: Any, instruction: str) -> None:
-    """Let kernels apply an operation to two tiles of one shape."""
-
-    @type_callable(operation)
-    def _(context: Any) -> Any:
-        def of_tiles(a: Any, b: Any) -> Any:
-            return a if isinstance(a, Tile) and a == b else None
-
-        return of_tiles
-
-    @lower_builtin(operation, Tile, Tile)
-    def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        tile, (a, b) = arguments[0], arguments
-        for *_, cell in signature.return_type.cells:
-            numbers = builder.extract_value(a, cell), builder.extract_value(b, cell)
-            found = getattr(builder, instruction)(*numbers, flags=CONTRACT)
-            tile = builder.insert_value(tile, found, cell)
-        return tile
-
-
-for operation, instruction in (
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-):
-    define_operator(operation, instruction)
-
-
-@type_callable(operator.neg)
-def _(context: Any) -> Any:
-    return lambda a: a if isinstance(a, Tile) else None
-
-
-@lower_builtin(operator.neg, Tile)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    (tile,) = arguments
-    for *_, cell in signature.return_type.cells:
-        tile = builder.insert_value(tile, builder.fneg(builder.extract_value(tile, cell)), cell)
-    return tile
-
-
-@type_callable(fused)
-def _(context: Any) -> Any:
-    def of_one_type(a: Any, b: Any, total: Any) -> Any:
-        return a if isinstance(a, types.Float | Tile) and a == b == total else None
-
-    return of_one_type
-
-
-@lower_builtin(fused, types.Float, types.Float, types.Float)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return fused_multiply_add(builder, *arguments)
-
-
-@lower_builtin(fused, Tile, Tile, Tile)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    tile = arguments[0]
-    for *_, cell in signature.return_type.cells:
-        numbers = [builder.extract_value(one, cell) for one in arguments]
-        tile = builder.insert_value(tile, fused_multiply_add(builder, *numbers), cell)
-    return tile
-
-
-def fused_multiply_add(builder: Any, a: Any, b: Any, total: Any) -> Any:
-    return (
-        intrinsic(builder, "fma", a, b, total) if HAS_FUSED else multiply_add(builder, a, b, total)
-    )
-
-
-@type_callable(root)
-def _(context: Any) -> Any:
-    return lambda x: x if isinstance(x, types.Float | Tile) else None
-
-
-@lower_builtin(root, types.Float)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return square_root(builder, arguments[0])
-
-
-@lower_builtin(root, Tile)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    (tile,) = arguments
-    for *_, cell in signature.return_type.cells:
-        found = square_root(builder, builder.extract_value(tile, cell))
-        tile = builder.insert_value(tile, found, cell)
-    return tile
-
-
-def square_root(builder: Any, x: Any) -> Any:
-    return intrinsic(builder, "sqrt", x)
-
-
-def intrinsic(builder: Any, name: str, *numbers: Any) -> Any:
-    """LLVM's function of that name, for numbers or vectors of one type."""
-    kind = numbers[0].type
-    of_vector = isinstance(kind, ir.VectorType)
-    suffix = f"v{kind.count}{kind.element.intrinsic_name}" if of_vector else kind.intrinsic_name
-    function_type = ir.FunctionType(kind, [kind] * len(numbers))
-    function = builder.module.declare_intrinsic(f"llvm.{name}.{suffix}", fnty=function_type)
-    return builder.call(function, numbers)
-
-
-@type_callable(where)
-def _(context: Any) -> Any:
-    return lambda go, tile, other: tile
-
-
-@lower_builtin(where, Tile, Tile, Tile)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    go, tile, other = arguments
-    for *_, cell in signature.return_type.cells:
-        goes = builder.extract_value(go, cell)
-        does = builder.fcmp_unordered("!=", goes, ir.Constant(goes.type, None))
-        numbers = builder.extract_value(tile, cell), builder.extract_value(other, cell)
-        tile = builder.insert_value(tile, builder.select(does, *numbers), cell)
-    return tile
-
-
-@type_callable(zeros_by_lane)
-def _(context: Any) -> Any:
-    return lambda A: Tile(A.dtype, 1, VECTOR_BYTES * 8 // A.dtype.bitwidth)
-
-
-@lower_builtin(zeros_by_lane, types.Array)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return ir.Constant(context.get_value_type(signature.return_type), None)
-
-
-@type_callable(repeat_rows)
-def _(context: Any) -> Any:
-    return lambda Z, j, rows, columns: Tile(Z.dtype, len(rows), len(columns))
-
-
-@lower_builtin(repeat_rows, types.Array, types.Integer, types.BaseTuple, types.BaseTuple)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    tile_type, (Z, j, _, _) = signature.return_type, arguments
-    tile, zero = ir.Constant(context.get_value_type(tile_type), ir.Undefined), j.type(0)
-    for row, _, cell in tile_type.cells:
-        vector = load_vector(context, builder, signature.args[0], Z, offset(builder, j, row), zero)
-        tile = builder.insert_value(tile, vector, cell)
-    return tile
-
-
-@type_callable(add_block)
-def _(context: Any) -> Any:
-    return lambda tile, Z, j, s: tile
-
-
-@lower_builtin(add_block, Tile, types.Array, types.Integer, types.Integer)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    (tile_type, Z_type, *_), (tile, Z, j, s) = signature.args, arguments
-    for row, column, cell in tile_type.cells:
-        index = offset(builder, j, row), offset(builder, s, column * tile_type.lanes)
-        vector = load_vector(context, builder, Z_type, Z, *index)
-        total = add(builder, builder.extract_value(tile, cell), vector)
-        tile = builder.insert_value(tile, total, cell)
-    return tile
-
-
-@type_callable(add_block_products)
-def _(context: Any) -> Any:
-    return lambda tile, Z, j, A, k, s: tile
-
-
-@lower_builtin(
-    add_block_products, Tile, types.Array, types.Integer, types.Array, types.Integer, types.Integer
-)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    tile_type, Z_type, _, A_type, _, _ = signature.args
-    tile, Z, j, A, k, s = arguments
-    for row, column, cell in tile_type.cells:
-        at = offset(builder, s, column * tile_type.lanes)
-        left = load_vector(context, builder, Z_type, Z, offset(builder, j, row), at)
-        right = load_vector(context, builder, A_type, A, offset(builder, k, row), at)
-        total = multiply_add(builder, left, right, builder.extract_value(tile, cell))
-        tile = builder.insert_value(tile, total, cell)
-    return tile
-
-
-@type_callable(add_outer_product_by_lane)
-def _(context: Any) -> Any:
-    return lambda tile, W, first, step, A, k, s: tile
-
-
-@lower_builtin(
-    add_outer_product_by_lane,
-    Tile,
-    types.Array,
-    types.Integer,
-    types.Integer,
-    types.Array,
-    types.Integer,
-    types.Integer,
-)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    tile_type, W_type, _, _, A_type, _, _ = signature.args
-    tile, W, first, step, A, k, s = arguments
-    of_samples = [
-        load_vector(context, builder, A_type, A, k, offset(builder, s, column * tile_type.lanes))
-        for column in range(tile_type.columns)
-    ]
-    of_units, place = [], first
-    for _ in range(tile_type.rows):
-        of_units.append(load_vector(context, builder, W_type, W, place, first.type(0)))
-        place = builder.add(place, step, flags=("nsw",))
-    for row, column, cell in tile_type.cells:
-        total = builder.extract_value(tile, cell)
-        total = multiply_add(builder, of_units[row], of_samples[column], total)
-        tile = builder.insert_value(tile, total, cell)
-    return tile
-
-
-@type_callable(add_sum_of_vectors)
-def _(context: Any) -> Any:
-    return lambda tile, dW, row: types.none
-
-
-@lower_builtin(add_sum_of_vectors, Tile, types.Array, types.Integer)
-def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    (tile_type, dW_type, _), (tile, dW, row) = signature.args, arguments
-    sums = [builder.extract_value(tile, cell) for *_, cell in tile_type.cells]
-    while len(sums) > 1:
-        half = len(sums) // 2
-        sums = [add(builder, a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
-    index = row, row.type(0)
-    pointer = vector_address(context, builder, dW_type, dW, *index)
-    align = tile_type.dtype.bitwidth // 8
-    builder.store(add(builder, builder.load(pointer, align=align), sums[0]), pointer, align=align)
-    return context.get_dummy_value()
 
 
 @type_callable(copy_transposed)

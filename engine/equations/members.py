@@ -1,24 +1,37 @@
 """Forward and backward of many networks side by side: each lane of a vector holds a network.
 
-A vector of the processor has K lanes. Where one network keeps its parameters and units in rows of
-numbers, K networks of the same sizes keep them in rows of vectors, and every operation on a number
-becomes one on a vector:
+A vector of the processor has K lanes. Where one network has a number, K networks of the same sizes
+have a vector, and each operation on numbers becomes one on vectors. Arguments, with the names of
+passes.py:
 
-    theta    (n_parameters, K)       parameter p of network k at [p, k]
-    A, dZ    (units, m K)            sample i of network k at column i K + k
-    s        (m K,)                  and so all else that has a number for each sample
+    theta    (n_parameters, K)              parameter p of network k at [p, k]
+    sizes, units, loss                      of all networks, as there
+    A        (n_0 + ... + n_L, m K)         workspace: sample i of network k in column i K + k; X is
+                                            in its first n_0 rows, unchanged
+    dZ       as A                           workspace for the backward pass
+    Y, s     (n_L, m K), (m K,)             targets and weights of the samples
+    dtheta   as theta                       receives the gradients, summed over the samples
 
-So loops over a few units, samples and parameters cost K small networks no more than one of them.
+m is the number of samples of each network, a whole number of vectors; s is 0 for those that fill
+it up. A has `SCRATCH_ROWS` more rows below. K is `tiles.lanes` of any of these arrays.
 
-Each network gets the bits of its own training: every sum takes its terms in the order in which the
-tiled form of one network takes them (products.py, ordered_sums.py). What has no sum over samples
-or units is computed by the functions of one network, on rows that are K times as long. m is
-the number of samples of a network, a whole number of vectors as there.
+Each network gets the bits of its own tiled pass, since each sum takes its terms in the same order:
+
+    F1 B3    one unit of the layer below, or above, after the other
+    B1 B2    sample i into partial sum i mod K, which one network has in lane i mod K of a vector;
+             then upper halves of these K sums to lower halves
+    B1       of wide layers one sample after the other, as products.py does with A transposed
+    L6       eight totals in turn (ordered_sums.py)
+
+Whatever has no sum over samples or units below is computed by the functions of one network, on
+rows that are K times as long: to them, m K samples are just more samples.
+
+A column of A, dZ or Y is called s, as in products.py.
 """
 
 import numpy as np
 
-from engine.compiler import tiles
+from engine.compiler import lane_tiles, tiles
 from engine.compiler.jit import compiled_once, inlined, jit
 from engine.compiler.views import rows_at
 from engine.equations.activations import activate_tiled, derive_tiled
@@ -30,7 +43,7 @@ from engine.equations.products import COLUMNS, FOUR, N_COLUMNS, ONE, TRANSPOSE_F
 
 @inlined
 def first_row_of(sizes, l):
-    """The row of theta where layer l begins; l counts from 1."""
+    """The row of theta where W[l] begins, row by row, with b[l] after it; l counts from 1."""
     row = 0
     for below in range(l - 1):
         row += sizes[below + 1] * (sizes[below] + 1)
@@ -59,11 +72,11 @@ def affine_members(theta, sizes, l, A_prev, Z, m):
 
 @inlined
 def affine_tile(theta, b, A_prev, Z, first, n_in, j, s, rows, vectors):
-    """Units j ... of Z, for the networks and samples of some vectors from column s on."""
-    tile = tiles.repeat_rows(b, j, rows, vectors)
+    """Units j ... of Z, for the samples of some vectors from column s on."""
+    tile = lane_tiles.repeat_rows(b, j, rows, vectors)
     for k in range(n_in):
-        row = first + j * n_in + k
-        tile = tiles.add_outer_product_by_lane(tile, theta, row, n_in, A_prev, k, s)  # F1
+        row = first + j * n_in + k  # W_jk; the weight of unit j + 1 is n_in rows below
+        tile = lane_tiles.add_outer_product_by_lane(tile, theta, row, n_in, A_prev, k, s)  # F1
     tiles.store(tile, Z, j, s)
 
 
@@ -88,21 +101,21 @@ def input_gradient_members(theta, sizes, l, dZ, dA_prev, m):
 
 @inlined
 def input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, rows, vectors):
-    """Units k ... of dA_prev, for the networks and samples of some vectors from column s on."""
+    """Units k ... of dA_prev, for the samples of some vectors from column s on."""
     tile = tiles.zeros(dZ, rows, vectors)
     for j in range(n_out):
-        row = first + j * n_in + k
-        tile = tiles.add_outer_product_by_lane(tile, theta, row, 1, dZ, j, s)  # B3
+        row = first + j * n_in + k  # W_jk; the weight of unit k + 1 is in the next row
+        tile = lane_tiles.add_outer_product_by_lane(tile, theta, row, 1, dZ, j, s)  # B3
     tiles.store(tile, dA_prev, k, s)
 
 
 @compiled_once
 def parameter_gradient_members(dtheta, sizes, l, dZ, A_prev, m):
-    """dW and db of layer l, summed over the samples.  n_out n_in m multiply-adds a network."""
+    """Add dW and db of layer l, summed over the samples.  n_out n_in m multiply-adds a network."""
     n_in, n_out = sizes[l - 1], sizes[l]
     n_lanes = tiles.lanes(dZ)
     first = first_row_of(sizes, l)
-    by_sample = 0  # columns of dW that one network sums sample by sample, from A transposed
+    by_sample = 0  # columns of dW that `accumulate_over_samples` computes from A transposed
     if n_out >= TRANSPOSE_FROM and n_in >= N_COLUMNS * n_lanes:
         by_sample = n_in - n_in % n_lanes
     for j in range(n_out):
@@ -114,16 +127,16 @@ def parameter_gradient_members(dtheta, sizes, l, dZ, A_prev, m):
         for k in range(by_sample, n_in):
             sum_by_lane(dtheta, dZ, A_prev, row, j, k, m)
     for j in range(n_out):
-        tile = tiles.zeros_by_lane(dZ)
+        tile = lane_tiles.zeros_by_lane(dZ)
         for s in range(0, m * n_lanes, n_lanes * n_lanes):
-            tile = tiles.add_block(tile, dZ, j, s)
-        tiles.add_sum_of_vectors(tile, dtheta, first + n_out * n_in + j)  # B2
+            tile = lane_tiles.add_block(tile, dZ, j, s)
+        lane_tiles.add_sum_of_vectors(tile, dtheta, first + n_out * n_in + j)  # B2
 
 
 @inlined
 def sum_by_sample(dtheta, dZ, A_prev, row, j, k, m, weights):
-    """Some weights of unit j from k on: the sums over samples, one sample after the other."""
-    tile = tiles.zeros(dZ, weights, ONE)
+    """Some weights of unit j from k on: the products are added one sample after the other."""
+    tile = tiles.load(dtheta, row + k, 0, weights, ONE)
     for s in range(0, m * tiles.lanes(dZ), tiles.lanes(dZ)):
         tile = tiles.add_products(tile, A_prev, k, dZ, j, s)  # B1
     tiles.store(tile, dtheta, row + k, 0)
@@ -131,17 +144,20 @@ def sum_by_sample(dtheta, dZ, A_prev, row, j, k, m, weights):
 
 @inlined
 def sum_by_lane(dtheta, dZ, A_prev, row, j, k, m):
-    """A weight of unit j: partial sums as in the lanes of one network, and then their sum."""
+    """A weight of unit j: K partial sums, as in the lanes of one network, and then their sum."""
     n_lanes = tiles.lanes(dZ)
-    tile = tiles.zeros_by_lane(dZ)
+    tile = lane_tiles.zeros_by_lane(dZ)
     for s in range(0, m * n_lanes, n_lanes * n_lanes):
-        tile = tiles.add_block_products(tile, dZ, j, A_prev, k, s)  # B1
-    tiles.add_sum_of_vectors(tile, dtheta, row + k)
+        tile = lane_tiles.add_block_products(tile, dZ, j, A_prev, k, s)  # B1
+    lane_tiles.add_sum_of_vectors(tile, dtheta, row + k)
 
 
 @jit
 def gradient_pass_members(theta, sizes, units, loss, A, dZ, Y, s, dtheta, m):
-    """Leave each sample's cost in the first scratch row of A, and add the gradients to dtheta."""
+    """Add the gradients to dtheta.  2 to 3 multiply-adds a weight, sample and network.
+
+    The first scratch row of A receives s_i J_i of each sample (L1 to L4, L7 to L10).
+    """
     L = len(sizes) - 1
     width = m * tiles.lanes(A)
     scratch = scratch_of(A, sizes)
@@ -166,9 +182,13 @@ def gradient_pass_members(theta, sizes, units, loss, A, dZ, Y, s, dtheta, m):
     sample_costs_tiled(loss, units[L - 1], Z, Y, s, scratch, width)
 
 
+# Sums of one number after the other, in float64. `totals` (TOTALS, K) is memory for them. `like` is
+# an array of the networks' dtype: by its type the compiler knows K.
+
+
 @jit
 def add_in_order(totals, terms, n, like, sums):
-    """sums[k] += the sum of the first n rows of K terms, each network's as `sum_in_order`."""
+    """sums[k] += the sum of network k's n terms, terms[i K + k], added as by `sum_in_order`."""
     n_lanes = tiles.lanes(like)
     clear(totals)
     rounds = n - n % TOTALS
@@ -177,12 +197,12 @@ def add_in_order(totals, terms, n, like, sums):
         for k in range(n_lanes):
             totals[place, k] = plus(totals[place, k], np.float64(terms[i * n_lanes + k]))
     for k in range(n_lanes):
-        sums[k] += paired(totals, k)
+        sums[k] += sum_of_totals(totals, k)
 
 
 @jit
 def add_squares_in_order(totals, rows, like, sums):
-    """sums[k] += the sum of squares of rows (n, K), each network's as `sum_of_squares_in_order`."""
+    """sums[k] += sum_p rows[p, k]^2 of rows (n, K), added as by `sum_of_squares_in_order`."""
     n, n_lanes = rows.shape[0], tiles.lanes(like)
     clear(totals)
     rounds = n - n % TOTALS
@@ -192,7 +212,7 @@ def add_squares_in_order(totals, rows, like, sums):
             x = np.float64(rows[p, k])
             totals[place, k] = plus_product(totals[place, k], x, x)
     for k in range(n_lanes):
-        sums[k] += paired(totals, k)
+        sums[k] += sum_of_totals(totals, k)
 
 
 @inlined
@@ -203,7 +223,7 @@ def clear(totals):
 
 
 @inlined
-def paired(totals, k):
+def sum_of_totals(totals, k):
     """The sum of a network's eight totals."""
     return in_pairs(
         totals[0, k],

@@ -10,8 +10,8 @@ addition before the next; they are added in pairs at the end.
 
 import numpy as np
 
-from engine.compiler.jit import in_order, jit
-from engine.compiler.tiles import fused
+from engine.compiler.jit import compiled_once, in_order, jit
+from engine.compiler.tile_arithmetic import fused
 
 TOTALS = 8
 
@@ -75,3 +75,26 @@ def sum_of_squares_in_order(x):
     for p in range(rounds, x.size):
         t0 = plus_product(t0, np.float64(x[p]), np.float64(x[p]))
     return in_pairs(t0, t1, t2, t3, t4, t5, t6, t7)
+
+
+@jit
+def norm_from(total, x):
+    """The Euclidean norm of a vector x whose sum of squares is `total`, as computed above."""
+    return np.sqrt(total) if 1e-200 < total < np.inf else scaled_norm(x, total)
+
+
+@compiled_once
+def scaled_norm(x, total):
+    """The same, where `total` overflows, underflows or is NaN."""
+    largest = 0.0
+    for p in range(x.size):
+        largest = max(largest, abs(np.float64(x[p])))
+    if not 0 < largest < np.inf:
+        return total if total != total else largest
+    # Sum again, scaled by a power of two.
+    scale = 2.0**-600 if largest > 1 else 2.0**600
+    total = 0.0
+    for p in range(x.size):
+        scaled = np.float64(x[p]) * scale
+        total = plus_product(total, scaled, scaled)
+    return np.sqrt(total) / scale

@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.compiler.jit import in_order, jit
 from engine.compiler.subnormals import flush_subnormals, restore
-from engine.compiler.tiles import fused, root
+from engine.compiler.tile_arithmetic import fused, root
 from engine.equations.ordered_sums import plus
 
 
@@ -42,12 +42,10 @@ def nesterov_numpy(theta, dtheta, velocity, learning_rate, mu):
     theta += to(mu) * velocity - to(learning_rate) * dtheta  # U3
 
 
+@in_order
 def adam_rate(learning_rate, beta_1, beta_2, t):
     """eta sqrt(1 - beta_2^t) / (1 - beta_1^t), the learning rate with both bias corrections."""
     return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-
-
-adam_rate_loops = jit(adam_rate)
 
 
 def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon):
@@ -61,8 +59,8 @@ def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     theta -= rate * first / (np.sqrt(second) + to(epsilon))  # U5
 
 
-# The steps of one parameter. A vector of networks side by side takes the same ones, to the bit
-# (engine/equations/members.py), so their operations keep their order.
+# The step of one parameter, or, of many networks side by side, of a tile of them, to the same bits
+# (engine/equations/member_steps.py): so the operations keep their order.
 @in_order
 def descended(theta, slope, eta):
     return fused(-eta, slope, theta)
@@ -124,7 +122,7 @@ def adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     """Step t of Adam; `first` and `second` are the moments m and v, 0 before the first step."""
     to = theta.dtype.type
     keep_1, add_1, keep_2, add_2 = to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2)
-    rate, small = to(adam_rate_loops(learning_rate, beta_1, beta_2, t)), to(epsilon)
+    rate, small = to(adam_rate(learning_rate, beta_1, beta_2, t)), to(epsilon)
     for p in range(theta.size):
         first[p] = next_moment(first[p], dtheta[p], keep_1, add_1)
         second[p] = next_square(second[p], dtheta[p], keep_2, add_2)  # U4

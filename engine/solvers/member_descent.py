@@ -1,7 +1,7 @@
 """Many descents side by side, one in each lane of a vector: which can be, and how they advance."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from engine.solvers.member_slices import (
 from engine.solvers.slices import DIVERGED, FINISHED
 from engine.solvers.solver import Budget, Diverged, Progress
 from engine.solvers.state import ADAM, PLAIN, POSITION, Settings
-from engine.sums.blocks import all_aligned, block_for
+from engine.sums.blocks import all_aligned, block_for, row_width
 from engine.sums.samples import KernelSamples, Layers, Samples
 
 # Multiply-adds of a step of one network, for each lane, from which lanes do not pay: its own kernel
@@ -73,6 +73,8 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
         return None
     if settings.full_batch or settings.block or layers.loss.code == COMPILED:
         return None
+    if not all(can_be_addressed(array) for array in descent.state):
+        return None
     n, batch = samples.n_samples, min(settings.batch_size, samples.n_samples)
     block = block_for(layers.sizes, samples.X, batch)
     # The kernels take one type of order, and batches of one block.
@@ -81,7 +83,9 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
     n_lanes = tiles.VECTOR_BYTES // samples.dtype.itemsize
     if layers.multiply_adds * batch > PAYS_BELOW * n_lanes or descent.state.counts[POSITION]:
         return None
-    X, Y, _, weights, *_ = known.for_kernels(samples)
+    X, Y, codes, weights, *_ = known.for_kernels(samples)
+    if not (can_be_addressed(codes) and can_be_addressed(weights)):
+        return None
     return Kind(
         tuple(layers.sizes.tolist()),
         tuple(layers.units.tolist()),
@@ -104,7 +108,10 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
 
 
 class KnownSamples:
-    """The samples of descents as kernels take them, made once for each, and where they lie."""
+    """The samples of descents as kernels take them, made once for each, and where they lie.
+
+    It keeps their arrays alive, and the copies that kernels need of some, until it forgets them.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Samples, KernelSamples, list[int]]] = {}
@@ -115,6 +122,11 @@ class KnownSamples:
     def addresses(self, samples: Samples) -> list[int]:
         """Of X, Y, class codes and weights."""
         return self._of(samples)[2]
+
+    def forget_all_but(self, in_use: Iterable[Samples]) -> None:
+        """Let go of all samples but these."""
+        kept = {id(samples) for samples in in_use}
+        self._known = {key: known for key, known in self._known.items() if key in kept}
 
     def _of(self, samples: Samples) -> tuple[Samples, KernelSamples, list[int]]:
         known = self._known.get(id(samples))
@@ -127,6 +139,9 @@ class KnownSamples:
 
 class MemberDescents:
     """Descents of one kind that advance side by side, at most `capacity` at a time.
+
+    Kernels find the arrays of each descent by their addresses. The members keep their states alive,
+    whose arrays change in place only; `samples` keeps what kernels read of their data.
 
     Parameters
     ----------
@@ -156,9 +171,7 @@ class MemberDescents:
 
     def join(self, descent: Descent) -> None:
         """Let a descent of this kind advance with the others, in the next lane."""
-        samples = descent.problem.samples
-        assert isinstance(samples, Samples)
-        lane = len(self._members)
+        samples, lane = samples_of(descent), len(self._members)
         of_state = [address_of(array) for array in descent.state]
         self._lanes.addresses[lane] = [*of_state, 0, *self._samples.addresses(samples)]
         settings = descent.settings
@@ -173,6 +186,7 @@ class MemberDescents:
         lanes.settings[:, lane] = lanes.settings[:, last]
         self._members[lane] = self._members[last]
         self._members.pop()
+        self._samples.forget_all_but(samples_of(member) for member in self._members)
 
     def advance(self, budgets: Sequence[Budget]) -> list[tuple[Descent, Progress | Diverged]]:
         """Advance each descent by one step, and then all of them by as many as fit a budget.
@@ -232,15 +246,28 @@ class MemberDescents:
             return diverged
 
 
+def samples_of(descent: Descent) -> Samples:
+    """The samples of a descent of some `Kind`."""
+    samples = descent.problem.samples
+    assert isinstance(samples, Samples)
+    return samples
+
+
+def can_be_addressed(array: NDArray[Any]) -> bool:
+    """Whether its numbers lie one after the other, where the processor expects such numbers."""
+    return array.flags.c_contiguous and array.flags.aligned
+
+
 def address_of(array: NDArray[Any]) -> int:
-    """Where the numbers of an array begin."""
+    """Where the numbers of an array begin. It says nothing that keeps the array alive."""
     address: int = array.__array_interface__["data"][0]
     return address
 
 
 def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
     """The memory of a vector of networks."""
-    n_units, n_out, width = sum(kind.sizes), kind.sizes[-1], kind.block * capacity
+    n_units, n_out = sum(kind.sizes), kind.sizes[-1]
+    width = row_width(kind.dtype, kind.block * capacity)
     update = kind.settings.update
     n_first, n_second = n_parameters * (update != PLAIN), n_parameters * (update == ADAM)
     dtype = kind.dtype

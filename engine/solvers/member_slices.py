@@ -31,11 +31,10 @@ from engine.equations.member_steps import (
     momentum_members,
     nesterov_members,
     penalties_members,
-    scaled_norm,
 )
 from engine.equations.members import add_in_order, add_squares_in_order, gradient_pass_members
-from engine.equations.ordered_sums import plus, quotient
-from engine.equations.update import adam_rate_loops
+from engine.equations.ordered_sums import norm_from, plus, quotient
+from engine.equations.update import adam_rate
 from engine.solvers.batches import shuffle_loops
 from engine.solvers.learning_rate import scale_rate
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED
@@ -295,7 +294,7 @@ def load_block_members(lanes, shape, sizes, first, last):
     for c in range(count):
         for k in range(n_lanes):  # lanes without a network have the addresses of another
             order = numbers_at(addresses[k, AT_ORDER], shape.n_samples, lanes.codes)
-            places[0, k] = order[first + c]
+            places[0, k] = order[first + c]  # an int64: its products below may need that
             places[1, k] = addresses[k, AT_X] + places[0, k] * shape.X_sample_step * itemsize
         for f in range(X.shape[0]):
             for k in range(n_lanes):
@@ -365,7 +364,7 @@ def step_members(lanes, settings, sizes, n_members):
         if settings.update == ADAM:
             t = numbers_at(lanes.addresses[k, AT_COUNTS], N_COUNTS, lanes.addresses)[STEPS] + 1
             beta_1, beta_2 = of_each[OF_BETA_1, k], of_each[OF_BETA_2, k]
-            rate = adam_rate_loops(rate, beta_1, beta_2, t)
+            rate = adam_rate(rate, beta_1, beta_2, t)
             rates[KEEP_1, k], rates[ADD_1, k] = to(beta_1), to(1 - beta_1)
             rates[KEEP_2, k], rates[ADD_2, k] = to(beta_2), to(1 - beta_2)
             rates[EPSILON, k] = to(of_each[OF_EPSILON, k])
@@ -391,7 +390,5 @@ def norms_into_history(lanes, n_members, n_epochs, row):
     add_squares_in_order(lanes.totals, lanes.dtheta, lanes.theta, squares)
     for k in range(n_members):
         if lanes.go[k] > 0:
-            total = squares[k]
-            usual = 1e-200 < total < np.inf
-            norm = np.sqrt(total) if usual else scaled_norm(lanes.dtheta, k, total)
+            norm = norm_from(squares[k], lanes.dtheta[:, k])
             history_of(lanes, n_epochs, k)[2 * row + 1] = norm

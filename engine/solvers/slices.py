@@ -11,7 +11,7 @@ from engine.compiler.jit import compiled_once, jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import vector_at
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
-from engine.equations.ordered_sums import plus, sum_of_squares_in_order
+from engine.equations.ordered_sums import norm_from, plus, sum_of_squares_in_order
 from engine.equations.update import (
     adam_loops,
     gradient_descent_loops,
@@ -189,17 +189,4 @@ def weight_of(data, order, first, last):
 @jit
 def norm(dtheta):
     """Euclidean norm, in float64."""
-    total = sum_of_squares_in_order(dtheta)
-    if 1e-200 < total < np.inf:
-        return np.sqrt(total)
-    # The squares overflow, underflow or are NaN: sum again, scaled by a power of two.
-    largest = 0.0
-    for p in range(dtheta.size):
-        largest = max(largest, abs(np.float64(dtheta[p])))
-    if not 0 < largest < np.inf:
-        return total if total != total else largest
-    scale = 2.0**-600 if largest > 1 else 2.0**600
-    total = 0.0
-    for p in range(dtheta.size):
-        total += (np.float64(dtheta[p]) * scale) ** 2
-    return np.sqrt(total) / scale
+    return norm_from(sum_of_squares_in_order(dtheta), dtheta)

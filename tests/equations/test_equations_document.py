@@ -108,8 +108,11 @@ def source_of(name: str) -> str:
 def form_of(name: str) -> str:
     """The form of its equation: "numpy" or "tiled" by the name, "loops" where it is compiled.
 
-    The loops of own_loss.py are compiled for each function of a user.
+    The loops of own_loss.py are compiled for each function of a user. What is computed for networks
+    side by side is in files of its own.
     """
+    if name.startswith(("engine.equations.members.", "engine.equations.member_steps.")):
+        return "side by side"
     if name.startswith("engine.equations.own_loss."):
         return "loops"
     (definition,) = ast.parse(source_of(name)).body
@@ -143,6 +146,8 @@ IN_DOCUMENT = [section.label for section in SECTIONS]
 ONE_FORM = ("I1", "I2", "U6", "U7", "N2", "N3", "N4", "N5", "N6")
 # Goes over the parameters one after the other, which is a plain loop already: nothing to tile.
 TWO_FORMS = ("L6", "U1", "U2", "U3", "U4", "U5")
+# Sums over samples or units below, and the steps: their loops are others for networks side by side.
+SIDE_BY_SIDE = ("F1", "L6", "B1", "B2", "B3", "B9", "B10", "U1", "U2", "U3", "U4", "U5")
 # Labels that nothing carries yet: N7 is what is known of fitted parameters.
 RESERVED = {"N7"}
 SEVERAL_FORMS = [section for section in SECTIONS if section.label not in ONE_FORM]
@@ -166,6 +171,7 @@ def test_section_names_a_function_and_a_test(section):
 @pytest.mark.parametrize("section", SEVERAL_FORMS, ids=[s.label for s in SEVERAL_FORMS])
 def test_equation_stands_in_the_code_in_each_form(section):
     forms = {"numpy", "loops"} if section.label in TWO_FORMS else {"numpy", "loops", "tiled"}
+    forms |= {"side by side"} if section.label in SIDE_BY_SIDE else set()
     assert {form_of(function) for function in section.functions} == forms
 
 

@@ -1,9 +1,12 @@
 """Sums in an order that is written down: the one of plain Python, to the bit."""
 
+import math
+
 import numpy as np
 import pytest
 
 from engine.compiler import tiles
+from engine.compiler.jit import jit
 from engine.equations import ordered_sums, products
 from tests import cases
 
@@ -56,3 +59,43 @@ def test_row_sums_are_added_lane_by_lane_and_then_halves_to_halves(n_rows, dtype
         expected.append(db[j] + lanes[0])
     products.add_row_sums(dZ, db, m)
     np.testing.assert_array_equal(db, np.array(expected))
+
+
+EXTREME = {
+    "usual": [3.0, -4.0, 0.0],
+    "squares overflow": [3e200, -4e200, 1e-300],
+    "squares underflow": [3e-200, -4e-200, 0.0],
+    "zeros": [0.0, -0.0, 0.0],
+    "infinite": [1.0, -np.inf, 2.0],
+    "no number": [1.0, np.nan, np.inf],
+}
+
+
+@jit
+def norm(x):
+    return ordered_sums.norm_from(ordered_sums.sum_of_squares_in_order(x), x)
+
+
+@jit
+def norm_of_column(X, k):
+    x = X[:, k]
+    return ordered_sums.norm_from(ordered_sums.sum_of_squares_in_order(x), x)
+
+
+@pytest.mark.parametrize("name", EXTREME)
+def test_a_norm_needs_no_squares_that_fit_into_a_float64(name):
+    """Of a vector, and of a column of a matrix to the same bits."""
+    x = np.array(EXTREME[name])
+    with np.errstate(all="ignore"):
+        found = norm(x)
+        in_column = norm_of_column(np.stack([x + 1, x], axis=1), 1)
+    np.testing.assert_allclose(found, math.hypot(*x) if name != "no number" else np.nan, rtol=1e-15)
+    np.testing.assert_array_equal(in_column, found)
+
+
+@pytest.mark.parametrize("scale", [1e170, 1e-170])
+def test_a_scaled_norm_has_one_order_wherever_its_numbers_lie(scale):
+    x = spread(67, np.float64) * scale
+    matrix = np.stack([x] * 3, axis=1)
+    with np.errstate(all="ignore"):
+        assert norm_of_column(matrix, 2) == norm(x)
