@@ -52,7 +52,7 @@ from engine.sums.samples import Layers, Samples
 from engine.sums.workers import SPAN_SAMPLES
 
 # Estimated seconds of a step, until a slice was timed; a step seldom takes longer.
-SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 2e-9
+SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 5e-10
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
 
@@ -224,7 +224,7 @@ def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | PythonStep
 
 
 class Descent(MinimisationBase):
-    """A descent under way (a `Minimisation`): one step and then a slice of steps in each `advance`.
+    """A descent under way (a `Minimisation`): a slice of steps in each `advance`.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ class Descent(MinimisationBase):
         self._is_copied = False
 
     def advance(self, budget: Budget) -> Progress:
-        """Take one step, and then a slice of as many more as fit into the budget."""
+        """Take one step, and as many more as fit into the budget."""
         steps_before = self.n_steps
         n_epochs = 1 if self._ahead is not None else max(1, budget.iterations)
         self.begin_slice(np.empty((min(n_epochs, MOST_EPOCHS_A_SLICE), 2)))
@@ -275,7 +275,7 @@ class Descent(MinimisationBase):
             most = max(10 * self._n_steps, budget.seconds / self._steps.expected_seconds)
             self._n_steps = 1 + int(min(most, by_the_clock))
         else:
-            self._n_steps = 1
+            self._n_steps = 1 + int(budget.seconds / self._steps.expected_seconds)
         ended, self._seconds = self._slice(self._n_steps, self._rows)
         self._taken = self.n_steps - steps_before
         return self.end_slice(ended)
@@ -347,6 +347,13 @@ class Descent(MinimisationBase):
     def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
         """Take one step, and up to n_steps more; how the slice ended, and its seconds."""
         steps, start = self._steps, time.perf_counter()
+        if isinstance(steps, CompiledSteps) and self._ahead is None:
+            # In one call: other threads may hold Python's lock when it returns.
+            before = self.n_steps
+            ended = steps.advance(self.state, self.settings, 1 + n_steps, len(history), history)
+            if ended != DIVERGED or self.n_steps > before:
+                self.confirm_slice()
+            return ended, time.perf_counter() - start
         ended = steps.advance(self.state, self.settings, 1, len(history), history)
         self._read_ahead()
         seconds = time.perf_counter() - start
