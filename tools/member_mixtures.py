@@ -90,7 +90,8 @@ def mixture(seed: int) -> Mixture:
     parameters, fitted_before = drawn_parameters(drawn, kind)
 
     def members() -> list[Any]:
-        generators = [np.random.RandomState(seed % 1000 + k) for k in range(2)]
+        np.random.seed(seed)
+        generators = [np.random.RandomState(seed + k) for k in range(2)]
         made = []
         for (estimator, given), before in zip(parameters, fitted_before, strict=True):
             given = dict(given)

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.shared_data import SharedData
-from engine.many.caught_warnings import caught_warnings
+from engine.estimators.caught_warnings import caught_warnings
 from engine.many.fits_at_work import FitsAtWork
 from engine.sums.blas import one_blas_thread
 from engine.sums.thread_count import most_threads

@@ -11,7 +11,7 @@ from sklearn import config_context, get_config
 
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
-from engine.many.caught_warnings import catch_warnings
+from engine.estimators.caught_warnings import catch_warnings
 from engine.solvers.member_descent import PAYS_FROM, Kind, KnownSamples, MemberDescents, kind_of
 from engine.solvers.solver import Diverged, Progress
 from engine.sums.thread_count import one_thread_each
