@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn import config_context, get_config
 
 from engine.estimators.outcomes import INTERRUPTED
+from engine.estimators.progress_bar import without_bars
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
 from engine.estimators.caught_warnings import catch_warnings
@@ -171,7 +172,8 @@ class FitsAtWork:
     def _work(self) -> None:
         """Make one chain of fits after the other, as long as there are any."""
         limit = nullcontext() if self._alone else one_thread_each()
-        with limit, config_context(**{**self._config, "skip_parameter_validation": True}):
+        config = {**self._config, "skip_parameter_validation": True}
+        with limit, without_bars(), config_context(**config):
             while chain := self._next_chain():
                 for number in chain:
                     if self._interrupted:
@@ -179,7 +181,7 @@ class FitsAtWork:
                     begun = self._begin(number)
                     samples = KnownSamples()
                     kind = self._kind_of(begun, samples) if len(chain) == 1 else None
-                    if kind is None:
+                    if kind is None or self._n_like(number) < PAYS_FROM - 1:
                         self._to_its_end(begun)
                     else:
                         self._side_by_side(begun, kind, samples)
@@ -190,6 +192,12 @@ class FitsAtWork:
         except IndexError:
             return []
 
+    def _n_like(self, number: int) -> int:
+        """How many fits that look like this one are next, of the few that lanes pay from."""
+        following = list(self._chains.copy())[: PAYS_FROM - 1]
+        looks = [self._looks[chain[0]] for chain in following if len(chain) == 1]
+        return looks.count(self._looks[number])
+
     def _begin(self, number: int) -> Begun:
         """Begin a fit; one that is not ours is made at once."""
         begun, fit = Begun(number), self._fits[number]
@@ -197,7 +205,8 @@ class FitsAtWork:
 
         def begin() -> None:
             if not fit.is_ours:
-                fit.estimator.fit(fit.X, fit.y, **fit.given)
+                with config_context(**self._config):
+                    fit.estimator.fit(fit.X, fit.y, **fit.given)
                 return
             validation = fit.X_val, fit.y_val, fit.sample_weight_val
             begun.fit = FitUnderWay(
