@@ -177,7 +177,9 @@ def in_form(X: Any, form: str) -> Any:
     return np.rint(X).astype(int) if form == "int" else X
 
 
-def drawn_parameters(drawn: Drawn, kind: str) -> tuple[list[tuple[type, dict[str, Any]]], list[Any]]:
+def drawn_parameters(
+    drawn: Drawn, kind: str
+) -> tuple[list[tuple[type, dict[str, Any]]], list[Any]]:
     """Classes and parameters of the members; the iterations that some were fitted for before."""
     found: list[Any] = []
     for _ in range(drawn(1, 1, 2, 3)):  # families of members that may be trained side by side
@@ -289,7 +291,9 @@ def fitted_together(
         _, raised = quietly(lambda: fit_many(members, **rows, n_threads=n_threads))
     if not outcomes:
         raise AssertionError(f"fit_many made no fits: {raised}")
-    errors = [None if each.error is None else (type(each.error), str(each.error)) for each in outcomes]
+    errors = [
+        None if each.error is None else (type(each.error), str(each.error)) for each in outcomes
+    ]
     first = next((error for error in errors if error is not None), None)
     if raised != first:
         raise AssertionError(f"fit_many raised {raised}, and the first error is {first}")
@@ -330,7 +334,9 @@ def differences_of(mixed: Mixture, n_threads: Sequence[int]) -> list[str]:
     """What `fit_many` does otherwise than a loop, on so many threads each: nothing, we hope."""
     loop = fitted_in_a_loop(mixed.members(), mixed.rows)
     together = {n: fitted_together(mixed.members(), mixed.rows, n) for n in n_threads}
-    found = [line for n, fitted in together.items() for line in compared(loop, fitted, f"{n} threads")]
+    found = [
+        line for n, fitted in together.items() for line in compared(loop, fitted, f"{n} threads")
+    ]
     if not found:
         loop = fitted_further(loop, mixed.rows)
         for n, fitted in together.items():
@@ -352,5 +358,7 @@ def compared(loop: Fitted, fitted: Fitted, where: str) -> list[str]:
 
 def described(mixed: Mixture) -> str:
     """The members of a mixture, a line each."""
-    lines = [f"{name}: {type(value).__name__} {np.shape(value)}" for name, value in mixed.rows.items()]
+    lines = [
+        f"{name}: {type(value).__name__} {np.shape(value)}" for name, value in mixed.rows.items()
+    ]
     return "\n".join([*lines, *(f"{k}: {member!r}" for k, member in enumerate(mixed.members()))])

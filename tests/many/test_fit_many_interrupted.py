@@ -170,7 +170,9 @@ def test_members_resume_from_their_checkpoints_with_the_same_bits(tmp_path):
     def arrays_of(members):
         return [(each.fingerprint_, each.loss_curve_, each._optimizer.steps) for each in members]
 
-    expected = arrays_of(each.fit(X, Y) for each in [member(seed, max_iter=30) for seed in range(3)])
+    expected = arrays_of(
+        each.fit(X, Y) for each in [member(seed, max_iter=30) for seed in range(3)]
+    )
     rooms = ("solvers",)
     counted = Interruption(rooms)
     interrupted(lambda: fit_many(members("counted"), X, Y, n_threads=1), counted)
