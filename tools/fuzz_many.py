@@ -1,4 +1,4 @@
-"""Fit hundreds of random mixtures of estimators with `fit_many`, and see that a loop gives the same.
+"""Fit hundreds of random mixtures of estimators by `fit_many`, and see that a loop gives the same.
 
     python -m tools.fuzz_many                          600 mixtures on 1, 2 and 3 threads, minutes
     python -m tools.fuzz_many --mixtures 50 --seed 7000

@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -90,7 +91,7 @@ def mixture(seed: int) -> Mixture:
     parameters, fitted_before = drawn_parameters(drawn, kind)
 
     def members() -> list[Any]:
-        np.random.seed(seed)
+        seed_numpy(seed)
         generators = [np.random.RandomState(seed + k) for k in range(2)]
         made = []
         for (estimator, given), before in zip(parameters, fitted_before, strict=True):
@@ -99,7 +100,7 @@ def mixture(seed: int) -> Mixture:
                 given["random_state"] = generators[int(given["random_state"])]
             member = estimator(**given)
             if before is not None:
-                quietly(lambda member=member, before=before: before_fit(member, before, rows))
+                quietly(partial(before_fit, member, before, rows))
             made.append(member)
         return made
 
@@ -260,6 +261,16 @@ def of_member(
 # Fits.
 
 
+def seed_numpy(seed: int) -> None:
+    """Seed NumPy's own generator, from which members without a seed draw."""
+    np.random.seed(seed)  # noqa: NPY002  # it is the one that is looked at
+
+
+def state_of_numpy() -> Any:
+    """The state of NumPy's own generator."""
+    return np.random.get_state(legacy=False)  # noqa: NPY002
+
+
 def quietly(call: Callable[[], Any]) -> tuple[list[tuple[type, str]], tuple[type, str] | None]:
     """Make a call; its warnings, and its error or None."""
     with warnings.catch_warnings(record=True) as said:
@@ -277,16 +288,17 @@ def kinds_of(said: Sequence[warnings.WarningMessage]) -> list[tuple[type, str]]:
 
 def fitted_in_a_loop(members: list[Any], rows: dict[str, Any], seed: int = 0) -> Fitted:
     """Each member's own `fit`, one after the other."""
-    np.random.seed(seed)
-    said, errors = zip(*(quietly(lambda m=m: m.fit(**rows)) for m in members), strict=True)
-    return Fitted(members, list(said), list(errors), np.random.get_state(legacy=False))
+    seed_numpy(seed)
+    ends = [quietly(partial(member.fit, **rows)) for member in members]
+    said, errors = zip(*ends, strict=True)
+    return Fitted(members, list(said), list(errors), state_of_numpy())
 
 
 def fitted_together(
     members: list[Any], rows: dict[str, Any], n_threads: int | None, seed: int = 0
 ) -> Fitted:
     """What `fit_many` leaves, with the warnings and errors of each member by itself."""
-    np.random.seed(seed)
+    seed_numpy(seed)
     with outcomes_of_fit_many() as outcomes:
         _, raised = quietly(lambda: fit_many(members, **rows, n_threads=n_threads))
     if not outcomes:
@@ -298,14 +310,14 @@ def fitted_together(
     if raised != first:
         raise AssertionError(f"fit_many raised {raised}, and the first error is {first}")
     said = [kinds_of(each.warnings) for each in outcomes]
-    return Fitted(members, said, errors, np.random.get_state(legacy=False))
+    return Fitted(members, said, errors, state_of_numpy())
 
 
 @contextmanager
 def outcomes_of_fit_many() -> Any:
     """A list to which the outcomes of the members are added when `fit_many` has made their fits."""
     found: list[Any] = []
-    make = members_module.fit_all
+    make = vars(members_module)["fit_all"]
 
     def noting(*arguments: Any) -> Any:
         found.extend(make(*arguments))
@@ -317,7 +329,7 @@ def outcomes_of_fit_many() -> Any:
 
 def fitted_further(fitted: Fitted, rows: dict[str, Any], seed: int = 1) -> Fitted:
     """One more fit of each member by itself, which starts where the last one ended."""
-    np.random.seed(seed)
+    seed_numpy(seed)
 
     def further(member: Any) -> None:
         if member.solver in ("adam", "sgd") and not member.early_stopping:
@@ -326,8 +338,8 @@ def fitted_further(fitted: Fitted, rows: dict[str, Any], seed: int = 1) -> Fitte
         else:
             member.set_params(warm_start=True, max_iter=2).fit(**rows)
 
-    said, errors = zip(*(quietly(lambda m=m: further(m)) for m in fitted.members), strict=True)
-    return Fitted(fitted.members, list(said), list(errors), np.random.get_state(legacy=False))
+    said, errors = zip(*(quietly(partial(further, each)) for each in fitted.members), strict=True)
+    return Fitted(fitted.members, list(said), list(errors), state_of_numpy())
 
 
 def differences_of(mixed: Mixture, n_threads: Sequence[int]) -> list[str]:

@@ -49,7 +49,7 @@ class _Comparison:
             return self.of(one.words(), other.words(), f"{name}.words()")
         if isinstance(one, np.random.RandomState):
             states: list[Any] = [each.get_state(legacy=False) for each in (one, other)]
-            return self.of(*states, f"{name}.get_state()")
+            return self.of(states[0], states[1], f"{name}.get_state()")
         if isinstance(one, Network) or scipy.sparse.issparse(one) or not hasattr(one, "__dict__"):
             return self._of_values(one, other, name)
         return self._of_mappings(vars(one), vars(other), "{}.{}", name)
@@ -86,8 +86,5 @@ class _Comparison:
 
     @staticmethod
     def _of_values(one: Any, other: Any, name: str) -> list[str]:
-        if scipy.sparse.issparse(one):
-            same = (one != other).nnz == 0
-        else:
-            same = bool(one == other)
+        same = (one != other).nnz == 0 if scipy.sparse.issparse(one) else bool(one == other)
         return [] if same else [f"{name}: {one!r}, and {other!r}"]

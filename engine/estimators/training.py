@@ -1,5 +1,6 @@
 """The training of a fit: settings from scikit-learn's parameters, and the run of a solver."""
 
+import inspect
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
@@ -94,7 +95,7 @@ class FitUnderWay(Generic[SomeResult]):
     @property
     def has_ended(self) -> bool:
         """Whether nothing of it is left to do: there is a result, or it has raised an error."""
-        return self._fitting.gi_frame is None
+        return inspect.getgeneratorstate(self._fitting) == inspect.GEN_CLOSED
 
     def begin(self) -> None:
         """Prepare the run."""

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from engine.estimators.base import MultilayerPerceptron
-from engine.estimators.shared_data import SharedData
 from engine.estimators.caught_warnings import caught_warnings
+from engine.estimators.shared_data import SharedData
 from engine.many.fits_at_work import FitsAtWork
 from engine.sums.blas import one_blas_thread
 from engine.sums.thread_count import most_threads

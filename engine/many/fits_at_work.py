@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn import config_context, get_config
 
+from engine.estimators.caught_warnings import catch_warnings
 from engine.estimators.outcomes import INTERRUPTED
 from engine.estimators.progress_bar import without_bars
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
-from engine.estimators.caught_warnings import catch_warnings
 from engine.solvers.member_descent import PAYS_FROM, Kind, KnownSamples, MemberDescents, kind_of
 from engine.solvers.solver import Diverged, Progress
 from engine.sums.thread_count import one_thread_each
@@ -262,7 +262,7 @@ class FitsAtWork:
         together.join(first)
         others: list[Begun] = []
         try:
-            while together.members and not self._interrupted:
+            while together.members:
                 while together.has_room and not others:
                     begun = self._begin_one_like(first.number)
                     if begun is None:
@@ -273,7 +273,7 @@ class FitsAtWork:
                         begun.wait()
                         others.append(begun)
                 if self._interrupted:
-                    return
+                    return  # `_finish` ends them
                 if len(together.members) < PAYS_FROM:
                     others += together.dissolve()
                 else:

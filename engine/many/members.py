@@ -71,11 +71,12 @@ def fit_many(
     Estimators that share a RandomState, or have ``random_state=None``, draw from one generator:
     they are fitted one after the other, as a loop would. Ctrl-C ends all of them with a warning,
     and each keeps what it has reached; if some have not taken a step, KeyboardInterrupt is raised.
-    A member with callbacks or a `fit` of its own is fitted by itself; on another thread Ctrl-C
-    waits until it ends. ``max_time`` counts from when the network's own training begins. With ``progress=True`` in one
-    of them, there is one bar for all. Memory: one copy of X whatever the number of networks; one
-    under way adds its parameters, its optimiser's memory and a block of rows, and with early
-    stopping the rows of its split, unless it has the seed of the one before.
+    An estimator with callbacks, or with a `fit` of its own, is fitted by itself; if another thread
+    does that, Ctrl-C waits until it ends. ``max_time`` counts from when the network's own training
+    begins. With ``progress=True`` in one of them, there is one bar for all. Memory: one copy of X
+    whatever the number of networks; one under way adds its parameters, its optimiser's memory and a
+    block of rows, and with early stopping the rows of its split, unless it has the seed of the one
+    before.
 
     Examples
     --------

@@ -1,8 +1,9 @@
-"""KeyboardInterrupt at a chosen line, and what a fit leaves that is interrupted after some steps."""
+"""KeyboardInterrupt at a chosen line; what a fit leaves that is interrupted after some steps."""
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def stopped_after(member, n_steps, recorded, **rows):
     """
     fit = FitUnderWay(member._fitting(rows["X"], rows["y"], None))
     fit.begin()
-    run, solver = fit.run, fit.run.solver
+    run: Any = fit.run
+    solver = run.solver
     while solver.n_steps < n_steps:
         rows_of_epoch = np.empty((1, 2))
         solver.begin_slice(rows_of_epoch)
