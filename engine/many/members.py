@@ -1,7 +1,6 @@
 """fit_many: many estimators trained on the same data."""
 
 import math
-import threading
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -97,17 +96,20 @@ def fit_many(
     require_members(members)
     shared = SharedData()
     fits = [Fit(member, X, y, sample_weight, X_val, y_val, sample_weight_val) for member in members]
-    n_ended, lock = 0, threading.Lock()
+    done: list[int] = []
     with progress_bar(len(fits), any(member.progress for member in members), "Networks") as bar:
 
         def ended(number: int) -> None:  # from any thread
-            nonlocal n_ended
-            loss = getattr(members[number], "loss_", None)
-            with lock:
-                n_ended += 1
-                bar.update(n_ended, math.nan if loss is None else float(loss))
+            done.append(number)
+            show()
+
+        def show() -> None:
+            loss = getattr(members[done[-1]], "loss_", None)
+            bar.update(len(done), math.nan if loss is None else float(loss))
 
         outcomes = fit_all(fits, n_threads, shared, ended)
+        if done:
+            show()  # two threads may have come at once
     try:
         warn_of(outcomes)  # which raises, if the user's filters make errors of warnings
     finally:
