@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-compiled test-interpreted test-bounds proofs proofs-compiled proofs-interpreted proofs-bounds faults \
-    fingerprints reliability fuzz fuzz-checkpoints bench gate history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
+    fingerprints reliability fuzz fuzz-checkpoints fuzz-many bench gate history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -24,6 +24,7 @@ help:
 	@echo "make reliability  kill runs, fill disks, take rights away; what was lost goes into docs/reliability.md"
 	@echo "make fuzz    load 100 000 damaged and forged model files; FILES=n for fewer, JSON=file keeps the counts"
 	@echo "make fuzz-checkpoints  go on from 20 000 forged and damaged checkpoints; fills docs/reliability.md; FILES, JSON as above"
+	@echo "make fuzz-many  train 600 random mixtures of estimators by fit_many and by a loop, and compare; MIXTURES=n, SEED=n"
 	@echo "make bench   time kernels and estimators here and now; SAVE=name keeps a run, COMPARE=name compares"
 	@echo "make gate    is HEAD slower than where it left main? by ratio, in turns; BASE=commit for another"
 	@echo "make fingerprints  do 600 small fits have the same bits as before? against where HEAD left main; BASE=commit"
@@ -104,6 +105,7 @@ proofs: proofs-compiled proofs-interpreted proofs-bounds
 	$(RUN) -m tests.faults
 	$(RUN) -m tools.fuzz_models --files 10000
 	$(RUN) -m tools.fuzz_checkpoints --files 2000
+	$(RUN) -m tools.fuzz_many --mixtures 100 --seed 1000
 	$(RUN) -m tools.reliability --times 10
 
 proofs-compiled: lint
@@ -128,6 +130,9 @@ fuzz: $(VENV)/with-test
 
 fuzz-checkpoints: $(VENV)/with-test
 	$(RUN) -m tools.fuzz_checkpoints $(if $(FILES),--files $(FILES)) $(if $(JSON),--json $(JSON))
+
+fuzz-many: $(VENV)/with-test
+	$(RUN) -m tools.fuzz_many $(if $(MIXTURES),--mixtures $(MIXTURES)) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/with-test
 	$(RUN) -m tools.bench $(if $(SAVE),--save='$(SAVE)') $(if $(COMPARE),--compare='$(COMPARE)') $(if $(ONLY),--only='$(ONLY)')

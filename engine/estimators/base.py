@@ -196,6 +196,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             X, y, sample_weight, incremental=incremental, validation=validation, rows_of=rows_of
         )
         fit = FitUnderWay(fitting)
+        fit.begin()
         fit.to_its_end()
         for say in fit.result:
             say()

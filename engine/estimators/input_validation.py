@@ -1,6 +1,7 @@
 """Rows of users' data: scikit-learn's checks, then samples as columns, without copies."""
 
 import math
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -162,6 +163,7 @@ class Rows:
     weights: NDArray[Any] | None
     n_outputs: int | None = None
     _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _lock: Any = field(default_factory=threading.RLock, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -174,9 +176,10 @@ class Rows:
 
     def derived(self, name: Hashable, make: Callable[[], Derived]) -> Derived:
         """What `make` derives from the rows, under this name: made once."""
-        if name not in self._derived:
-            self._derived[name] = make()
-        found: Derived = self._derived[name]
+        with self._lock:  # a copy of X is made once, also if two threads ask for it
+            if name not in self._derived:
+                self._derived[name] = make()
+            found: Derived = self._derived[name]
         return found
 
     def samples(self, dtype: Any) -> Samples:

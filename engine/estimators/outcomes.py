@@ -25,6 +25,8 @@ NON_FINITE = (
     "need to be preprocessed."
 )
 
+INTERRUPTED = "Training interrupted by user."
+
 
 class DivergedFit(ValueError):
     """The loss stopped being finite; the estimator keeps the last parameters with a finite one.
@@ -111,7 +113,7 @@ def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
 def of_limits(estimator: Any, stopped: str) -> ToSay:
     """A warning if the time limit or Ctrl-C ended the run."""
     if stopped == "interrupted":
-        return [warning("Training interrupted by user.")]
+        return [warning(INTERRUPTED)]
     if stopped == "max_time":
         return [
             warning(

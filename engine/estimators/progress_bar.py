@@ -1,6 +1,7 @@
 """A bar on standard error while a fit runs: epochs, loss, and the time left."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,20 @@ class Report:
             The validation loss or score, where there is one.
         """
         self.latest = epoch, loss, validation
+
+
+_of_thread = threading.local()
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """In this thread, fits show no bar: there is one for all of them."""
+    before = getattr(_of_thread, "hidden", False)
+    _of_thread.hidden = True
+    try:
+        yield
+    finally:
+        _of_thread.hidden = before
 
 
 @contextmanager
@@ -68,7 +83,7 @@ def progress_bar(
     ...     progress.update(1, loss=0.693)
     """
     report = Report()
-    if not enabled:
+    if not enabled or getattr(_of_thread, "hidden", False):
         yield report
         return
     with _bar(total_epochs, report, what) as bar, announcing_compilation(bar.console.print):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.estimators.caught_warnings import Said, give, repeated_by
 from engine.estimators.input_validation import Rows
 
 # What an estimator stores of its rows, beside the rows.
@@ -23,7 +24,7 @@ class SharedData:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._made: dict[Hashable, Any] = {}
-        self._rows: dict[Hashable, tuple[Rows, dict[str, Any], tuple[Any, ...]]] = {}
+        self._rows: dict[Hashable, tuple[Rows, dict[str, Any], Said, tuple[Any, ...]]] = {}
         self._split: tuple[Hashable, tuple[Rows, Rows], NDArray[np.uint64], Rows] | None = None
 
     def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
@@ -34,17 +35,26 @@ class SharedData:
             return self._made[name]
 
     def rows(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """The checked rows of a new fit. The estimator stores what it learns of them."""
+        """The checked rows of a new fit. The estimator stores what it learns of them.
+
+        Each fit gets the warnings of the checks.
+        """
         depends_on = estimator._rows_depend_on()
         key = type(estimator), depends_on, id(X), id(y), id(sample_weight)
         attributes = vars(estimator)
         with self._lock:
-            if key not in self._rows:
-                rows = estimator._checked_rows(X, y, sample_weight, incremental=False, reset=True)
+            if key in self._rows:
+                give(self._rows[key][2])
+            else:
+                said: Said = []
+                with repeated_by(said):
+                    rows = estimator._checked_rows(
+                        X, y, sample_weight, incremental=False, reset=True
+                    )
                 learnt = {name: attributes[name] for name in LEARNT if name in attributes}
                 held = depends_on, X, y, sample_weight  # so that no other object gets their ids
-                self._rows[key] = rows, learnt, held
-            rows, learnt, _ = self._rows[key]
+                self._rows[key] = rows, learnt, said, held
+            rows, learnt, *_ = self._rows[key]
         for name in LEARNT:
             attributes.pop(name, None)
         attributes.update(learnt)

@@ -1,5 +1,6 @@
 """The training of a fit: settings from scikit-learn's parameters, and the run of a solver."""
 
+import inspect
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
@@ -73,12 +74,12 @@ Fitting = Generator[Run[FitWatch], str, SomeResult]
 
 
 class FitUnderWay(Generic[SomeResult]):
-    """A fit that has been prepared. So whoever has many of them can take their runs in turn.
+    """A fit that is made part by part. So whoever has many of them can take their runs in turn.
 
     Attributes
     ----------
     run : Run or None
-        What is to be advanced; None once there is a result.
+        What is to be advanced; None before `begin`, and once the fit has ended.
     result : object
         What the fit returned.
     interrupted : bool
@@ -90,7 +91,15 @@ class FitUnderWay(Generic[SomeResult]):
         self.run: Run[FitWatch] | None = None
         self.result: SomeResult
         self.interrupted = False
-        self._go_on(fitting.__next__)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it is left to do: there is a result, or it has raised an error."""
+        return inspect.getgeneratorstate(self._fitting) == inspect.GEN_CLOSED
+
+    def begin(self) -> None:
+        """Prepare the run."""
+        self._go_on(self._fitting.__next__)
 
     def to_its_end(self) -> None:
         """Advance the run to its end, and end the fit."""
@@ -112,12 +121,17 @@ class FitUnderWay(Generic[SomeResult]):
         self.interrupted = isinstance(error, KeyboardInterrupt)
         self._go_on(lambda: self._fitting.throw(error))
 
+    def interrupt(self) -> None:
+        """End the fit where it is, since Ctrl-C came: it keeps what it has reached, if anything."""
+        if self.run is not None:
+            self.run.catch_up()
+        self.fail(KeyboardInterrupt())
+
     def _go_on(self, call: Callable[[], Run[FitWatch]]) -> None:
-        self.run = None
         try:
             self.run = call()
         except StopIteration as ended:
-            self.result = ended.value
+            self.run, self.result = None, ended.value
         except RuntimeError as error:  # a generator turns a user's StopIteration into it
             if isinstance(error.__cause__, StopIteration):
                 raise error.__cause__ from None

@@ -5,13 +5,29 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.caught_warnings import caught_warnings
 from engine.estimators.shared_data import SharedData
-from engine.many.caught_warnings import caught_warnings
 from engine.many.fits_at_work import FitsAtWork
 from engine.sums.blas import one_blas_thread
 from engine.sums.thread_count import most_threads
+
+# The parameters in which networks are equal that are trained side by side.
+OF_ONE_KIND = (
+    "loss",
+    "hidden_layer_sizes",
+    "activation",
+    "solver",
+    "batch_size",
+    "learning_rate",
+    "shuffle",
+    "nesterovs_momentum",
+    "early_stopping",
+    "n_iter_no_change",
+    "backend",
+)
 
 
 class Fit(NamedTuple):
@@ -41,9 +57,9 @@ class Fit(NamedTuple):
     def looks(self) -> Hashable:
         """Equal for fits whose networks may be trained side by side, by their parameters."""
         estimator = self.estimator
-        names = ("hidden_layer_sizes", "activation", "solver", "batch_size", "early_stopping")
-        values = [repr(getattr(estimator, name, None)) for name in names]
-        return type(estimator), getattr(self.X, "shape", None), *values
+        values = [repr(getattr(estimator, name, None)) for name in OF_ONE_KIND]
+        has_momentum = bool(getattr(estimator, "momentum", 0))
+        return type(estimator), getattr(self.X, "shape", None), has_momentum, *values
 
 
 class Outcome(NamedTuple):
@@ -107,7 +123,8 @@ def in_chains(fits: Sequence[Fit]) -> list[list[int]]:
     for number, fit in enumerate(fits):
         state = getattr(fit.estimator, "random_state", None)
         if state is None or isinstance(state, np.random.RandomState):
-            key: Hashable = ("generator", id(state))
+            # A RandomState may draw from the bits of another one, or of NumPy's own.
+            key: Hashable = ("generator", id(check_random_state(state)._bit_generator))
         else:
             key = fit.looks
             alike.setdefault(key, []).append([number])

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn import config_context, get_config
 
+from engine.estimators.caught_warnings import catch_warnings
+from engine.estimators.outcomes import INTERRUPTED
+from engine.estimators.progress_bar import without_bars
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
-from engine.many.caught_warnings import catch_warnings
 from engine.solvers.member_descent import PAYS_FROM, Kind, KnownSamples, MemberDescents, kind_of
 from engine.solvers.solver import Diverged, Progress
 from engine.sums.thread_count import one_thread_each
-from engine.sums.thread_team import ThreadTeam
+from engine.sums.thread_team import Task, ThreadTeam
 
 if TYPE_CHECKING:
     from engine.many.fits import Fit
@@ -29,6 +31,9 @@ class Begun:
     number : int
     fit : FitUnderWay or None
         None if it has ended, or could not begin.
+    has_ended : bool
+    interrupted : bool
+        Whether Ctrl-C came during the part that was done last.
     seconds : float
     said : list of warnings.WarningMessage
     error : BaseException or None
@@ -38,24 +43,49 @@ class Begun:
     def __init__(self, number: int) -> None:
         self.number = number
         self.fit: FitUnderWay[Any] | None = None
+        self.has_ended = self.interrupted = False
         self.seconds = 0.0
         self.said: list[warnings.WarningMessage] = []
         self.error: BaseException | None = None
+        self._waits_since: float | None = None
 
     def do(self, act: Callable[[], Any]) -> None:
-        """Do a part of the fit. Its error, or its result, ends it."""
+        """Do a part of the fit. Its error, or its result, ends it.
+
+        If Ctrl-C comes while it waits to go on, it still waits.
+        """
         start, before = time.perf_counter(), catch_warnings(self.said)
         try:
             act()
-            if self.fit is not None and self.fit.run is None:
+            if self.fit is not None and self.fit.has_ended:
                 for say in self.fit.result:
                     say()
                 self.fit = None
+            self.has_ended = self.fit is None
         except BaseException as error:
-            self.error, self.fit = error, None
+            self.interrupted = isinstance(error, KeyboardInterrupt)
+            if not self.interrupted or self.fit is None or self.fit.has_ended:
+                self.error, self.fit, self.has_ended = error, None, True
         finally:
             catch_warnings(before)
         self.seconds += time.perf_counter() - start
+
+    def interrupt(self) -> None:
+        """End it where it is, since Ctrl-C came."""
+        if self.fit is not None:
+            self.do(self.fit.interrupt)
+        elif not self.has_ended:
+            self.error, self.has_ended = KeyboardInterrupt(), True
+
+    def wait(self) -> None:
+        """Stop its clock until it goes on, while others are trained."""
+        self._waits_since = time.perf_counter()
+
+    def go_on(self) -> None:
+        """Let it go on, if it has waited: its `max_time` does not count the time."""
+        if self.run is not None and self._waits_since is not None:
+            self.run.watch.put_off(time.perf_counter() - self._waits_since)
+        self._waits_since = None
 
     @property
     def run(self) -> Any:
@@ -106,17 +136,30 @@ class FitsAtWork:
         """Make all fits, on this thread and others."""
         team = ThreadTeam()
         tasks = team.hand_out([self._work] * (n_threads - 1))
-        self._uninterrupted(self._work)
-        for task in tasks:
-            error = self._uninterrupted(task.finish)
-            if isinstance(error, BaseException):
-                raise error
+        try:
+            self._uninterrupted(self._work)
+        finally:
+            self._uninterrupted(lambda: self._finish(tasks))
 
-    def _uninterrupted(self, call: Callable[[], Any]) -> Any:
+    def _finish(self, tasks: list[Task]) -> None:
+        """Wait for the other threads, and end what Ctrl-C has left under way."""
+        error = None
+        while tasks:
+            error = tasks[-1].finish() or error
+            tasks.pop()
+        while self._under_way:
+            for begun in list(self._under_way):
+                begun.interrupt()
+                self._end(begun)
+        if error is not None:
+            raise error
+
+    def _uninterrupted(self, call: Callable[[], Any]) -> None:
         """Make a call again until no Ctrl-C has come; the first one ends all fits."""
         while True:
             try:
-                return call()
+                call()
+                return
             except KeyboardInterrupt:
                 self._interrupt()
 
@@ -129,7 +172,8 @@ class FitsAtWork:
     def _work(self) -> None:
         """Make one chain of fits after the other, as long as there are any."""
         limit = nullcontext() if self._alone else one_thread_each()
-        with limit, config_context(**{**self._config, "skip_parameter_validation": True}):
+        config = {**self._config, "skip_parameter_validation": True}
+        with limit, without_bars(), config_context(**config):
             while chain := self._next_chain():
                 for number in chain:
                     if self._interrupted:
@@ -137,7 +181,7 @@ class FitsAtWork:
                     begun = self._begin(number)
                     samples = KnownSamples()
                     kind = self._kind_of(begun, samples) if len(chain) == 1 else None
-                    if kind is None:
+                    if kind is None or self._n_like(number) < PAYS_FROM - 1:
                         self._to_its_end(begun)
                     else:
                         self._side_by_side(begun, kind, samples)
@@ -148,6 +192,12 @@ class FitsAtWork:
         except IndexError:
             return []
 
+    def _n_like(self, number: int) -> int:
+        """How many fits that look like this one are next, of the few that lanes pay from."""
+        following = list(self._chains.copy())[: PAYS_FROM - 1]
+        looks = [self._looks[chain[0]] for chain in following if len(chain) == 1]
+        return looks.count(self._looks[number])
+
     def _begin(self, number: int) -> Begun:
         """Begin a fit; one that is not ours is made at once."""
         begun, fit = Begun(number), self._fits[number]
@@ -155,7 +205,8 @@ class FitsAtWork:
 
         def begin() -> None:
             if not fit.is_ours:
-                fit.estimator.fit(fit.X, fit.y, **fit.given)
+                with config_context(**self._config):
+                    fit.estimator.fit(fit.X, fit.y, **fit.given)
                 return
             if not self._config["skip_parameter_validation"]:
                 fit.estimator._validate_params()
@@ -165,11 +216,14 @@ class FitsAtWork:
                     fit.X, fit.y, fit.sample_weight, validation=validation, shared=self._shared
                 )
             )
+            begun.fit.begin()
 
         begun.do(begin)
+        if any(str(said.message) == INTERRUPTED for said in begun.said):
+            self._interrupt()  # it was made at once, and has met Ctrl-C itself
         if begun.fit is None:
             self._end(begun)
-        elif self._interrupted:
+        elif self._interrupted and begun.run is not None:
             begun.run.interrupted = True
         return begun
 
@@ -178,15 +232,19 @@ class FitsAtWork:
         fit = begun.fit
         if fit is None:
             return
+        begun.go_on()
         begun.do(fit.to_its_end)
         self._end(begun)
         if fit.interrupted:
             self._interrupt()
 
     def _end(self, begun: Begun) -> None:
-        """Note that a fit has ended."""
-        self._under_way.discard(begun)
+        """Note that a fit has ended; if it has not, Ctrl-C came, and `_finish` ends it."""
+        if not begun.has_ended:
+            self._interrupt()
+            return
         self.ended[begun.number] = begun
+        self._under_way.discard(begun)
         self._tell(begun.number)
         if isinstance(begun.error, KeyboardInterrupt):
             self._interrupt()
@@ -206,26 +264,32 @@ class FitsAtWork:
         together.join(first)
         others: list[Begun] = []
         try:
-            while together.members and not self._interrupted:
-                while together.has_room and (begun := self._begin_one_like(first.number)):
+            while together.members:
+                while together.has_room and not others:
+                    begun = self._begin_one_like(first.number)
+                    if begun is None:
+                        break
                     if self._kind_of(begun, samples) == kind:
                         together.join(begun)
-                    else:
+                    elif begun.fit is not None:
+                        begun.wait()
                         others.append(begun)
+                if self._interrupted:
+                    return  # `_finish` ends them
                 if len(together.members) < PAYS_FROM:
                     others += together.dissolve()
                 else:
                     together.advance()
         except KeyboardInterrupt:
             self._interrupt()
-        if self._interrupted:
-            together.interrupt()
         for begun in others:
+            if self._interrupted:
+                return
             self._to_its_end(begun)
 
     def _begin_one_like(self, number: int) -> Begun | None:
-        """Begin the next fit, if it looks like this one."""
-        chain = self._next_chain()
+        """Begin the next fit, if it looks like this one, and no Ctrl-C came."""
+        chain = [] if self._interrupted else self._next_chain()
         if len(chain) == 1 and self._looks[chain[0]] == self._looks[number]:
             return self._begin(chain[0])
         if chain:
@@ -258,9 +322,11 @@ class Together:
         self._descents.join(begun.run.solver)
 
     def dissolve(self) -> list[Begun]:
-        """Let all go, as they are."""
+        """Let all go, as they are; each waits."""
         members = list(self.members.values())
         self.members.clear()
+        for begun in members:
+            begun.wait()
         return members
 
     def advance(self) -> None:
@@ -269,10 +335,13 @@ class Together:
         start = time.perf_counter()
         done = self._descents.advance(budgets)
         share = (time.perf_counter() - start) / len(done)
+        interrupted = False
         for solver, progress in done:
             begun = self.members[solver]
             begun.seconds += share
-            self._take(begun, progress)
+            interrupted |= self._take(begun, progress)
+        if interrupted:
+            raise KeyboardInterrupt
 
     @staticmethod
     def _budget_of(begun: Begun) -> Any:
@@ -280,8 +349,8 @@ class Together:
         assert not isinstance(budget, str)  # a run that may take no step has been ended
         return budget
 
-    def _take(self, begun: Begun, progress: Progress | Diverged) -> None:
-        """Record what a fit has done; end it if it stops."""
+    def _take(self, begun: Begun, progress: Progress | Diverged) -> bool:
+        """Record what a fit has done; end it if it stops. Returns whether Ctrl-C came."""
         fit, run = begun.fit, begun.run
         assert fit is not None
 
@@ -290,6 +359,8 @@ class Together:
                 stopped = run.took(progress)
             except BaseException as error:
                 self._leave(run)
+                if isinstance(error, KeyboardInterrupt):
+                    run.catch_up()
                 fit.fail(error)
             else:
                 if stopped is not None:
@@ -297,25 +368,10 @@ class Together:
                     fit.end(stopped)
 
         begun.do(take)
-        if begun.fit is None:
+        if begun.has_ended:
             self._end(begun)
-        if fit.interrupted:
-            raise KeyboardInterrupt
+        return fit.interrupted or begun.interrupted
 
     def _leave(self, run: Any) -> None:
         self._descents.leave(run.solver)
         del self.members[run.solver]
-
-    def interrupt(self) -> None:
-        """End all of them where they are, since Ctrl-C came."""
-        for begun in self.dissolve():
-            fit, run = begun.fit, begun.run
-            if fit is None:
-                continue
-
-            def stop(fit: Any = fit, run: Any = run) -> None:
-                run.catch_up()
-                fit.fail(KeyboardInterrupt())
-
-            begun.do(stop)
-            self._end(begun)

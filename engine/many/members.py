@@ -1,5 +1,6 @@
 """fit_many: many estimators trained on the same data."""
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -51,10 +52,10 @@ def fit_many(
     ------
     TypeError, ValueError
         For what is not one of our estimators, an estimator or a checkpoint's file that comes twice,
-        and all that `fit` refuses: before anything is trained.
+        and invalid parameters: before anything is trained.
     Exception
-        If networks fail later, such as one that diverges: the exception of the first of them, with
-        a note that lists all that failed. The others are fitted.
+        If estimators fail, such as one that diverges or for which y is not valid: the exception of
+        the first of them, with a note that lists all that failed. The others are fitted.
 
     Warns
     -----
@@ -69,10 +70,12 @@ def fit_many(
     Estimators that share a RandomState, or have ``random_state=None``, draw from one generator:
     they are fitted one after the other, as a loop would. Ctrl-C ends all of them with a warning,
     and each keeps what it has reached; if some have not taken a step, KeyboardInterrupt is raised.
-    ``max_time`` counts from when the network's own training begins. With ``progress=True`` in one
-    of them, there is one bar for all. Memory: one copy of X whatever the number of networks; one
-    under way adds its parameters, its optimiser's memory and a block of rows, and with early
-    stopping the rows of its split, unless it has the seed of the one before.
+    An estimator with callbacks, or with a `fit` of its own, is fitted by itself; if another thread
+    does that, Ctrl-C waits until it ends. ``max_time`` counts from when the network's own training
+    begins. With ``progress=True`` in one of them, there is one bar for all. Memory: one copy of X
+    whatever the number of networks; one under way adds its parameters, its optimiser's memory and a
+    block of rows, and with early stopping the rows of its split, unless it has the seed of the one
+    before.
 
     Examples
     --------
@@ -88,24 +91,41 @@ def fit_many(
     >>> min(model.score(X, y) for model in models) > 0.9
     True
     """
-    members = list(estimators)
+    members = listed_members(estimators)
     n_threads = thread_count(n_threads)
     require_members(members)
     shared = SharedData()
     fits = [Fit(member, X, y, sample_weight, X_val, y_val, sample_weight_val) for member in members]
-    n_ended = 0
+    done: list[int] = []
     with progress_bar(len(fits), any(member.progress for member in members), "Networks") as bar:
 
-        def ended(number: int) -> None:
-            nonlocal n_ended
-            n_ended += 1
-            loss = getattr(members[number], "loss_", None)
-            bar.update(n_ended, float("nan") if loss is None else float(loss))
+        def ended(number: int) -> None:  # from any thread
+            done.append(number)
+            show()
+
+        def show() -> None:
+            loss = getattr(members[done[-1]], "loss_", None)
+            bar.update(len(done), math.nan if loss is None else float(loss))
 
         outcomes = fit_all(fits, n_threads, shared, ended)
-    warn_of(outcomes)
-    raise_first_error(outcomes)
+        if done:
+            show()  # two threads may have come at once
+    try:
+        warn_of(outcomes)  # which raises, if the user's filters make errors of warnings
+    finally:
+        raise_first_error(outcomes)
     return members
+
+
+def listed_members(estimators: Any) -> list[Any]:
+    """The estimators in a list."""
+    try:
+        return list(estimators)
+    except TypeError:
+        raise TypeError(
+            "estimators must be a list of MLPClassifier and MLPRegressor objects; got "
+            f"{estimators!r}. To fit one of them, call its fit."
+        ) from None
 
 
 def require_members(members: list[Any]) -> None:
@@ -114,10 +134,9 @@ def require_members(members: list[Any]) -> None:
         raise ValueError("estimators is empty; pass one MLPClassifier or MLPRegressor, or more.")
     for number, member in enumerate(members):
         if not isinstance(member, MultilayerPerceptron):
-            what = f"the class {member.__name__}" if isinstance(member, type) else repr(member)
             raise TypeError(
-                f"estimators must be MLPClassifier and MLPRegressor objects; number {number} is "
-                f"{what}. Fit a Pipeline's other steps first, or use "
+                "estimators must be MLPClassifier and MLPRegressor objects of engine; number "
+                f"{number} is {kind_of(member)}. Fit a Pipeline's other steps first, or use "
                 "engine.model_selection for searches."
             )
     first_of: dict[int, int] = {}
@@ -138,6 +157,18 @@ def require_members(members: list[Any]) -> None:
                 f"The estimators {first} and {number} have the same checkpoint, {path}; give each "
                 "a file of its own."
             )
+
+
+def kind_of(given: Any) -> str:
+    """What was given in place of an estimator, in words.
+
+    >>> kind_of("adam"), kind_of(dict)
+    ('a builtins.str', 'the class builtins.dict')
+    """
+    is_class = isinstance(given, type)
+    kind = given if is_class else type(given)
+    module = kind.__module__.split("._")[0]  # where users import it from
+    return f"{'the class' if is_class else 'a'} {module}.{kind.__qualname__}"
 
 
 def warn_of(outcomes: Sequence[Outcome]) -> None:

@@ -197,7 +197,9 @@ class MemberDescents:
         seconds = min(budget.seconds for budget in budgets)
         members = list(self._members)
         rows = np.empty((len(members), n_epochs, 2))
-        copies = time.perf_counter() > self._copied + SECONDS_WITHOUT_COPY
+        # Steps taken again know of no cost from outside, which may have changed the rate.
+        judged = bool(self.kind.settings.judged)
+        copies = judged or time.perf_counter() > self._copied + SECONDS_WITHOUT_COPY
         for member, of_member in zip(members, rows, strict=True):
             member.begin_slice(of_member, copies)
         if copies:

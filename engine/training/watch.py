@@ -161,6 +161,11 @@ class Watch(ABC):
         """Seconds until max_time, which counts from this call, also if the run is resumed."""
         return self._max_time - (time.perf_counter() - self._begun)
 
+    def put_off(self, seconds: float) -> None:
+        """Leave so many seconds out of its times, in which the run has waited for others."""
+        self._begun += seconds
+        self._start += seconds
+
     def budget(self, iterations: int) -> Budget:
         """The budget of the next `advance`, with at most so many iterations."""
         seconds = min(SECONDS_OF_AN_ADVANCE, max(self.seconds_left, 0.0))

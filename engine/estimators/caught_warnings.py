@@ -34,3 +34,20 @@ def catch_warnings(said: Said | None) -> Said | None:
     before: Said | None = getattr(_catching, "said", None)
     _catching.said = said
     return before
+
+
+@contextmanager
+def repeated_by(said: Said) -> Iterator[None]:
+    """Note the warnings of this block, and give them after it."""
+    before = catch_warnings(said)
+    try:
+        yield
+    finally:
+        catch_warnings(before)
+        give(said)
+
+
+def give(said: Said) -> None:
+    """Give warnings that were given before, as from the same lines."""
+    for each in said:
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
