@@ -1,7 +1,9 @@
 """Fits side by side: each estimator ends as its own `fit` alone would leave it."""
 
+import math
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.caught_warnings import caught_warnings
+from engine.estimators.parameters import hidden_sizes
 from engine.estimators.shared_data import SharedData
 from engine.many.fits_at_work import FitsAtWork
 from engine.sums.blas import one_blas_thread
@@ -28,6 +31,11 @@ OF_ONE_KIND = (
     "n_iter_no_change",
     "backend",
 )
+
+
+# Multiply-adds of a fit, on average, from which threads pay: about a quarter of a millisecond of
+# steps, as long as all else of a short fit takes.
+PAYS_FROM = 10_000_000
 
 
 class Fit(NamedTuple):
@@ -57,9 +65,24 @@ class Fit(NamedTuple):
     def looks(self) -> Hashable:
         """Equal for fits whose networks may be trained side by side, by their parameters."""
         estimator = self.estimator
-        values = [repr(getattr(estimator, name, None)) for name in OF_ONE_KIND]
+        given = (getattr(estimator, name, None) for name in OF_ONE_KIND)
+        values = [one if isinstance(one, str | int | None) else repr(one) for one in given]
         has_momentum = bool(getattr(estimator, "momentum", 0))
         return type(estimator), getattr(self.X, "shape", None), has_momentum, *values
+
+    @property
+    def multiply_adds(self) -> float:
+        """About as many as the fit can take; infinitely many if that cannot be told."""
+        shape: tuple[int, ...] = getattr(self.X, "shape", ())
+        if not self.is_ours or len(shape) != 2:
+            return math.inf
+        try:  # parameters may be invalid
+            sizes = [*shape[1:], *hidden_sizes(self.estimator.hidden_layer_sizes), 1]
+            epochs = float(self.estimator.max_iter)
+        except (TypeError, ValueError):
+            return math.inf
+        n_rows, _ = shape
+        return 3.0 * n_rows * epochs * sum(above * below for below, above in pairwise(sizes))
 
 
 class Outcome(NamedTuple):
@@ -90,8 +113,8 @@ def fit_all(
 ) -> list[Outcome]:
     """Make fits, on so many threads; None: as many as pay.
 
-    After each fit `ended` is called with its number, from
-    any thread. Ctrl-C ends all fits, which keep what they have reached.
+    After each fit `ended` is called with its number, from any thread. Ctrl-C ends all fits, which
+    keep what they have reached.
 
     Returns
     -------
@@ -99,7 +122,7 @@ def fit_all(
         In the order of the fits.
     """
     chains = in_chains(fits)
-    number = min(len(chains), n_threads or most_threads())
+    number = min(len(chains), n_threads or threads_that_pay(fits))
     at_work = FitsAtWork(fits, chains, shared or SharedData(), ended, alone=number == 1)
     with one_blas_thread(), caught_warnings():  # BLAS would start threads in each of ours
         at_work.run(number)
@@ -110,6 +133,15 @@ def fit_all(
         else Outcome(begun.error, begun.said, begun.seconds)
         for begun in at_work.ended
     ]
+
+
+def threads_that_pay(fits: Sequence[Fit]) -> int:
+    """As many threads as there are cores; one if the fits are so short that threads would wait.
+
+    They would wait for Python's lock, which a fit holds before its first step and after its last.
+    """
+    work = sum(min(fit.multiply_adds, 10 * PAYS_FROM) for fit in fits)
+    return most_threads() if work >= PAYS_FROM * len(fits) else 1
 
 
 def in_chains(fits: Sequence[Fit]) -> list[list[int]]:

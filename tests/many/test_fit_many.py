@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from engine import Checkpoint, MLPClassifier, MLPRegressor, TrainingWarning, fit_many
 from engine.estimators.input_validation import Rows
 from engine.many import members as members_module
-from engine.many.fits import Fit, fit_all, in_chains
+from engine.many.fits import Fit, fit_all, in_chains, threads_that_pay
 from engine.solvers.member_descent import MemberDescents
 from tools import fuzz_many
 from tools.member_mixtures import (
@@ -605,3 +605,18 @@ def test_outcomes_are_noted_of_one_call_of_fit_many():
     with outcomes_of_fit_many() as outcomes, contextlib.suppress(ValueError):
         fit_many([member(0), fails(1)], X, Y)
     assert [outcome.error is None for outcome in outcomes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("shape", "parameters", "n_threads"),
+    [
+        ((200, 2), {"hidden_layer_sizes": 4, "max_iter": 20}, 1),
+        ((1000, 20), {"hidden_layer_sizes": (100,), "max_iter": 10}, 2),
+        ((1000, 20), {"hidden_layer_sizes": "wide"}, 2),
+    ],
+)
+def test_threads_are_for_fits_that_are_long_enough(shape, parameters, n_threads, monkeypatch):
+    monkeypatch.setattr("engine.many.fits.most_threads", lambda: 2)
+    estimator = MLPRegressor().set_params(**parameters)
+    wanted = [Fit(estimator, np.zeros(shape), None)] * 8
+    assert threads_that_pay(wanted) == n_threads
