@@ -28,6 +28,7 @@ from engine.system.free_memory import can_map
 # The memory that has to be left to load a kernel. It takes up to 2.4 MB, and the first of a process
 # 16 MB, as LLVM is set up. How much a compilation takes cannot be told before it.
 LOAD_BYTES, FIRST_LOAD_BYTES = 2**22, 2**24
+OWNS_DATA = 4  # NumPy's flag
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -111,8 +112,8 @@ class FixedTypes:
 
 
 def kind_of_arrays(arrays: Iterable[NDArray[Any]]) -> Hashable:
-    """What the types of vectors depend on: their dtypes and flags."""
-    return tuple((array.dtype.char, array.flags.num) for array in arrays)
+    """What the types of arrays depend on: their dtypes and flags, but not who owns the memory."""
+    return tuple((array.dtype.char, array.ndim, array.flags.num & ~OWNS_DATA) for array in arrays)
 
 
 def entry_point_for(kernel: Any, arguments: tuple[Any, ...]) -> Any:

@@ -14,7 +14,7 @@ from numba.core import config, registry
 from engine import Network, train
 from engine.compiler import jit as compiler
 from engine.compiler.cache import CheckedCache, cache_folder, called_by, is_loaded
-from engine.compiler.kernels import FixedTypes
+from engine.compiler.kernels import FixedTypes, kind_of_arrays
 from engine.system.free_memory import of_process
 from tests.kernels import loaded_and_compiled
 from tests.processes import result_of
@@ -168,6 +168,19 @@ def test_fixed_types_leave_alone_what_converts_its_arguments():
     call = FixedTypes(kernel)
     assert call(MATRIX) == call(2 * MATRIX) / 2 == 6
     assert call._call is kernel
+
+
+def test_runs_of_one_kind_look_at_the_types_once(monkeypatch):
+    kinds = [kind_of_arrays([matrix]) for matrix in KINDS]
+    assert len(set(kinds)) == len(KINDS)
+    assert kind_of_arrays([MATRIX.copy()]) == kinds[0]
+    for matrix, kind in zip(KINDS, kinds, strict=True):
+        FixedTypes(first_row, kind)(matrix)
+    monkeypatch.setattr("engine.compiler.kernels.entry_point_for", lambda *_: 1 / 0)
+    for matrix, kind, total in zip(KINDS, kinds, [6, 6, 6, 2], strict=True):
+        assert FixedTypes(first_row, kind)(matrix) == total
+    with pytest.raises(ZeroDivisionError):
+        FixedTypes(first_row, "another kind")(MATRIX)
 
 
 def entries_of(folder: Path, kernel: str) -> list[Path]:

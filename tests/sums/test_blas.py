@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import threading
 
 import numpy as np
@@ -261,3 +262,21 @@ def test_a_child_of_a_fork_in_the_midst_of_anothers_run_has_its_threads_of_blas(
         if child == 0:
             os._exit(0 if set(numbers()) == {THREADS_OF_BLAS} else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_blas_is_looked_for_again_only_when_modules_were_imported(monkeypatch):
+    looks = []
+
+    class Counted(threadpoolctl.ThreadpoolController):  # type: ignore[misc]
+        def __init__(self):
+            looks.append(1)
+            super().__init__()
+
+    with one_blas_thread():
+        pass  # whatever was imported before
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Counted)
+    with one_blas_thread():
+        assert not looks
+    monkeypatch.setitem(sys.modules, "a_module_that_loads_a_blas", sys)
+    with one_blas_thread():
+        assert len(looks) == 1
