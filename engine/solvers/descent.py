@@ -53,6 +53,8 @@ from engine.sums.workers import SPAN_SAMPLES
 
 # Estimated seconds of a step, until a slice was timed; a step seldom takes longer.
 SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 5e-10
+# Of the time of a slice, the share that the first one takes by the estimate, which may be far off.
+FIRST_SHARE = 0.1
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
 
@@ -275,7 +277,8 @@ class Descent(MinimisationBase):
             most = max(10 * self._n_steps, budget.seconds / self._steps.expected_seconds)
             self._n_steps = 1 + int(min(most, by_the_clock))
         else:
-            self._n_steps = 1 + int(budget.seconds / self._steps.expected_seconds)
+            seconds = FIRST_SHARE * budget.seconds
+            self._n_steps = 1 + int(seconds / self._steps.expected_seconds)
         ended, self._seconds = self._slice(self._n_steps, self._rows)
         self._taken = self.n_steps - steps_before
         return self.end_slice(ended)
