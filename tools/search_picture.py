@@ -11,11 +11,10 @@ from typing import Any
 
 import matplotlib
 from sklearn.datasets import load_digits
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import HalvingGridSearchCV
 
 from engine import MLPClassifier
 from engine.comparison.estimator_agreement import silent
+from engine.model_selection import HalvingGridSearchCV
 from engine.plots import search_figure
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "search.svg"
