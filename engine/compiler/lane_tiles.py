@@ -29,6 +29,8 @@ from engine.compiler.tiles import (
     load_vector,
     multiply_add,
     offset,
+    plus_outer_product,
+    row_of_vectors,
     vector_address,
 )
 
@@ -157,19 +159,12 @@ def _(context: Any) -> Any:
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     tile_type, W_type, _, _, A_type, _, _ = signature.args
     tile, W, first, step, A, k, s = arguments
-    of_samples = [
-        load_vector(context, builder, A_type, A, k, offset(builder, s, column * tile_type.lanes))
-        for column in range(tile_type.columns)
-    ]
+    of_samples = row_of_vectors(context, builder, tile_type, A_type, A, k, s)
     of_units, place = [], first
     for _ in range(tile_type.rows):
         of_units.append(load_vector(context, builder, W_type, W, place, first.type(0)))
         place = builder.add(place, step, flags=("nsw",))
-    for row, column, cell in tile_type.cells:
-        total = builder.extract_value(tile, cell)
-        total = multiply_add(builder, of_units[row], of_samples[column], total)
-        tile = builder.insert_value(tile, total, cell)
-    return tile
+    return plus_outer_product(builder, tile_type, tile, of_units, of_samples)
 
 
 @type_callable(add_sum_of_vectors)

@@ -299,24 +299,37 @@ def _(context: Any) -> Any:
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     tile_type, W_type, _, _, A_type, _ = signature.args
     tile, W, j, k, A, s = arguments
-    n_lanes = tile_type.lanes
-    of_samples = [
-        load_vector(context, builder, A_type, A, k, offset(builder, s, column * n_lanes))
-        for column in range(tile_type.columns)
-    ]
+    of_samples = row_of_vectors(context, builder, tile_type, A_type, A, k, s)
     of_units = [
         broadcast(
             builder,
             builder.load(address(context, builder, W_type, W, offset(builder, j, row), k)),
-            n_lanes,
+            tile_type.lanes,
         )
         for row in range(tile_type.rows)
     ]
+    return plus_outer_product(builder, tile_type, tile, of_units, of_samples)
+
+
+def plus_outer_product(
+    builder: Any, tile_type: Tile, tile: Any, of_rows: list[Any], of_columns: list[Any]
+) -> Any:
+    """tile + the vector of its row times that of its column, for each of its vectors."""
     for row, column, cell in tile_type.cells:
         total = builder.extract_value(tile, cell)
-        total = multiply_add(builder, of_units[row], of_samples[column], total)
+        total = multiply_add(builder, of_rows[row], of_columns[column], total)
         tile = builder.insert_value(tile, total, cell)
     return tile
+
+
+def row_of_vectors(
+    context: Any, builder: Any, tile_type: Tile, A_type: Any, A: Any, k: Any, s: Any
+) -> list[Any]:
+    """The vectors A[k, s ...], one for each column of a tile."""
+    return [
+        load_vector(context, builder, A_type, A, k, offset(builder, s, column * tile_type.lanes))
+        for column in range(tile_type.columns)
+    ]
 
 
 @type_callable(add_products)
@@ -338,11 +351,7 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         load_vector(context, builder, A_type, A, offset(builder, k, column), s)
         for column in range(tile_type.columns)
     ]
-    for row, column, cell in tile_type.cells:
-        total = builder.extract_value(tile, cell)
-        total = multiply_add(builder, left[row], right[column], total)
-        tile = builder.insert_value(tile, total, cell)
-    return tile
+    return plus_outer_product(builder, tile_type, tile, left, right)
 
 
 @type_callable(add_rows)

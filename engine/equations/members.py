@@ -50,63 +50,54 @@ def first_row_of(sizes, l):
     return row
 
 
-@compiled_once
+@jit
 def affine_members(theta, sizes, l, A_prev, Z, m):
     """Z = W A_prev + b of layer l.  n_out n_in m multiply-adds a network."""
     n_in, n_out = sizes[l - 1], sizes[l]
-    n_lanes = tiles.lanes(Z)
     first = first_row_of(sizes, l)
     b = rows_at(theta, first + n_out * n_in, n_out)
-    step = N_COLUMNS * n_lanes
-    stop = m * n_lanes
-    whole = stop - stop % step
-    for s in range(0, whole, step):
-        for j in range(0, n_out - 3, 4):
-            affine_tile(theta, b, A_prev, Z, first, n_in, j, s, FOUR, COLUMNS)
-        for j in range(n_out - n_out % 4, n_out):
-            affine_tile(theta, b, A_prev, Z, first, n_in, j, s, ONE, COLUMNS)
-    for s in range(whole, stop, n_lanes):
-        for j in range(n_out):
-            affine_tile(theta, b, A_prev, Z, first, n_in, j, s, ONE, ONE)
+    accumulate_members(theta, first, n_in, np.int64(1), b, A_prev, Z, m)  # F1
 
 
-@inlined
-def affine_tile(theta, b, A_prev, Z, first, n_in, j, s, rows, vectors):
-    """Units j ... of Z, for the samples of some vectors from column s on."""
-    tile = lane_tiles.repeat_rows(b, j, rows, vectors)
-    for k in range(n_in):
-        row = first + j * n_in + k  # W_jk; the weight of unit j + 1 is n_in rows below
-        tile = lane_tiles.add_outer_product_by_lane(tile, theta, row, n_in, A_prev, k, s)  # F1
-    tiles.store(tile, Z, j, s)
+@jit
+def input_gradient_members(theta, sizes, l, dZ, dA_prev, m):
+    """dA_prev = W^T dZ of layer l.  n_out n_in m multiply-adds a network."""
+    first, no_bias = first_row_of(sizes, l), rows_at(theta, 0, 0)
+    accumulate_members(theta, first, np.int64(1), sizes[l - 1], no_bias, dZ, dA_prev, m)  # B3
 
 
 @compiled_once
-def input_gradient_members(theta, sizes, l, dZ, dA_prev, m):
-    """dA_prev = W^T dZ of layer l.  n_out n_in m multiply-adds a network."""
-    n_in, n_out = sizes[l - 1], sizes[l]
-    n_lanes = tiles.lanes(dZ)
-    first = first_row_of(sizes, l)
-    step = N_COLUMNS * n_lanes
+def accumulate_members(theta, first, step, step_below, b, A, Z, m):
+    """Z = b + W A, or W A where b is empty: `accumulate` of products.py, with a W of each network.
+
+    The weight of a unit of Z is `step` rows of theta above that of the next unit, and
+    `step_below` rows above that for the next unit of A. So W and W^T share compiled code.
+    """
+    n_out, n_lanes = Z.shape[0], tiles.lanes(Z)
+    vectors = N_COLUMNS * n_lanes
     stop = m * n_lanes
-    whole = stop - stop % step
-    for s in range(0, whole, step):
-        for k in range(0, n_in - 3, 4):
-            input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, FOUR, COLUMNS)
-        for k in range(n_in - n_in % 4, n_in):
-            input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, ONE, COLUMNS)
+    whole = stop - stop % vectors
+    for s in range(0, whole, vectors):
+        for j in range(0, n_out - 3, 4):
+            accumulate_tile_members(theta, first, step, step_below, b, A, Z, j, s, FOUR, COLUMNS)
+        for j in range(n_out - n_out % 4, n_out):
+            accumulate_tile_members(theta, first, step, step_below, b, A, Z, j, s, ONE, COLUMNS)
     for s in range(whole, stop, n_lanes):
-        for k in range(n_in):
-            input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, ONE, ONE)
+        for j in range(n_out):
+            accumulate_tile_members(theta, first, step, step_below, b, A, Z, j, s, ONE, ONE)
 
 
 @inlined
-def input_gradient_tile(theta, dZ, dA_prev, first, n_in, n_out, k, s, rows, vectors):
-    """Units k ... of dA_prev, for the samples of some vectors from column s on."""
-    tile = tiles.zeros(dZ, rows, vectors)
-    for j in range(n_out):
-        row = first + j * n_in + k  # W_jk; the weight of unit k + 1 is in the next row
-        tile = lane_tiles.add_outer_product_by_lane(tile, theta, row, 1, dZ, j, s)  # B3
-    tiles.store(tile, dA_prev, k, s)
+def accumulate_tile_members(theta, first, step, step_below, b, A, Z, j, s, rows, vectors):
+    """Units j ... of Z, for the samples of some vectors from column s on."""
+    if b.shape[0] > 0:
+        tile = lane_tiles.repeat_rows(b, j, rows, vectors)
+    else:
+        tile = tiles.zeros(Z, rows, vectors)
+    for k in range(A.shape[0]):
+        row = first + j * step + k * step_below
+        tile = lane_tiles.add_outer_product_by_lane(tile, theta, row, step, A, k, s)
+    tiles.store(tile, Z, j, s)
 
 
 @compiled_once
