@@ -24,7 +24,7 @@ from engine.estimators.diagnosis import findings, unscaled_inputs
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
-from engine.estimators.held_out import scorer_of, split, validation_findings
+from engine.estimators.held_out import require_together, scorer_of, split, validation_findings
 from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.pickled_version import PickledVersion
@@ -212,7 +212,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         rows_of: RowsOf | None = None,
         shared: SharedData | None = None,
     ) -> Fitting[outcomes.ToSay]:
-        """A fit that yields its run. If others share its data, it shows no bar of its own.
+        """A fit that yields its run; `shared` is what it shares with others.
 
         Returns the messages to give when all is done: a warning may be raised as an error, which
         must lose nothing.
@@ -340,7 +340,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         theta = self._begin(network, dtype) if first else self._resume(dtype)
         rows, held_out = self._held_out(rows, own, shared)
         tasks = None if incremental else self._tasks(rows)
-        shows_bar = self.progress and not incremental and shared is None
+        shows_bar = self.progress and not incremental
         with progress_bar(self.max_iter) if shows_bar else nullcontext(Report()) as bar:
             watch = FitWatch(
                 validation=self._validation(held_out),
@@ -465,11 +465,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
 
     def _own_held_out(self, validation: tuple[Any, Any, Any]) -> Rows | None:
         """The user's own validation rows, checked; or None."""
+        require_together(*validation)
         X_val, y_val, sample_weight_val = validation
-        if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
-            raise ValueError(
-                "X_val, y_val and sample_weight_val go together: pass X_val and y_val, or neither."
-            )
         return None if X_val is None else self._validation_rows(X_val, y_val, sample_weight_val)
 
     def _held_out(
@@ -480,13 +477,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             return rows, own
         settings = self.validation_fraction, self._stratifies()
 
-        def halves() -> tuple[tuple[Rows, Rows], NDArray[np.uint64]]:
-            found = split(rows, self.validation_fraction, self._draws.generator, settings[1])
-            return found, self._draws.words()
+        def halves() -> tuple[Rows, Rows]:
+            return split(rows, settings[0], self._draws.generator, settings[1])
 
         if shared is None:
-            return halves()[0]
-        found, words = shared.split(rows, settings, self._draws.words(), halves)
+            return halves()
+        found, words = shared.split(
+            rows, settings, self._draws.words(), lambda: (halves(), self._draws.words())
+        )
         self._draws.go_on_from(words.copy())
         return found
 

@@ -30,6 +30,14 @@ FEW_ROWS = 20
 MOST_HELD_OUT = 0.5  # the largest share that a message suggests
 
 
+def require_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+    """ValueError for a part of validation rows: weights alone, or only one of X and y."""
+    if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
+        raise ValueError(
+            "X_val, y_val and sample_weight_val go together: pass X_val and y_val, or neither."
+        )
+
+
 def split(
     rows: Rows, fraction: float, generator: np.random.RandomState, stratify: bool
 ) -> tuple[Rows, Rows]:

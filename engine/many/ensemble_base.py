@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from engine.estimators.held_out import require_together
 from engine.estimators.input_validation import validated_inputs, validated_weights
 from engine.estimators.pickled_version import PickledVersion
 from engine.many.averages import mean_and_std
@@ -172,10 +173,7 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
 
     def _own_validation_rows(self, X: Any, y: Any, weights: Any) -> Rows | None:
         """The user's own validation rows, checked; or None."""
-        if (X is None) != (y is None) or (X is None and weights is not None):
-            raise ValueError(
-                "X_val, y_val and sample_weight_val go together: pass X_val and y_val, or neither."
-            )
+        require_together(X, y, weights)
         if X is None:
             return None
         X, y = self._checked(X, y, reset=False)

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from engine.many.fits import Outcome
@@ -24,18 +24,27 @@ def raise_first_error(outcomes: Sequence[Outcome]) -> None:
     raise error
 
 
+def of_each_kind(
+    outcomes: Sequence[Outcome], kind_of: Callable[[Any], Hashable]
+) -> list[tuple[warnings.WarningMessage, list[int]]]:
+    """The first warning of each category and kind, and the numbers of the fits that gave such ones.
+
+    `kind_of` tells the kind of a message.
+    """
+    found: dict[Hashable, tuple[warnings.WarningMessage, list[int]]] = {}
+    for number, outcome in enumerate(outcomes):
+        for caught in outcome.warnings:
+            kind = caught.category, kind_of(caught.message)
+            _, numbers = found.setdefault(kind, (caught, []))
+            if numbers[-1:] != [number]:
+                numbers.append(number)
+    return list(found.values())
+
+
 def warnings_of(outcomes: Sequence[Outcome]) -> list[Warning]:
     """One warning a kind: messages that differ in their numbers only are of one kind."""
-    first: dict[tuple[type, str], Any] = {}
-    members: dict[tuple[type, str], list[int]] = {}
-    for k, outcome in enumerate(outcomes):
-        for caught in outcome.warnings:
-            kind = caught.category, NUMBER.sub("0", str(caught.message))
-            first.setdefault(kind, caught.message)
-            numbers = members.setdefault(kind, [])
-            if k not in numbers:
-                numbers.append(k)
-    return [_of_members(first[kind], members[kind]) for kind in first]
+    kinds = of_each_kind(outcomes, lambda message: NUMBER.sub("0", str(message)))
+    return [_of_members(first.message, members) for first, members in kinds]
 
 
 def say(found: Sequence[Warning]) -> None:

@@ -12,6 +12,7 @@ from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.progress_bar import progress_bar
 from engine.estimators.shared_data import SharedData
 from engine.many.fits import Fit, Outcome, fit_all
+from engine.many.member_messages import of_each_kind
 from engine.training.checkpoint import Checkpoint
 
 # Numbers of members that a message lists.
@@ -173,20 +174,14 @@ def kind_of(given: Any) -> str:
 
 def warn_of(outcomes: Sequence[Outcome]) -> None:
     """Give the warnings of fits, each kind once, with the numbers of the fits."""
-    of_kind: dict[tuple[type[Warning], str], list[int]] = {}
-    first: dict[tuple[type[Warning], str], Any] = {}
-    for number, outcome in enumerate(outcomes):
-        for said in outcome.warnings:
-            finding = getattr(said.message, "finding", None)
-            kind = said.category, str(said.message) if finding is None else finding.remedy
-            first.setdefault(kind, said.message)
-            numbers = of_kind.setdefault(kind, [])
-            if numbers[-1:] != [number]:
-                numbers.append(number)
-    for (category, _), numbers in of_kind.items():
-        message = first[category, _]
+
+    def kind(message: Any) -> str:
+        finding = getattr(message, "finding", None)
+        return str(message) if finding is None else str(finding.remedy)
+
+    for first, numbers in of_each_kind(outcomes, kind):
         whose = listed(numbers, len(outcomes))
-        warnings.warn(f"{whose}: {message}", category, stacklevel=3)
+        warnings.warn(f"{whose}: {first.message}", first.category, stacklevel=3)
 
 
 def raise_first_error(outcomes: Sequence[Outcome]) -> None:
