@@ -264,10 +264,9 @@ def _seen(network: Network, curve: Sequence[float]) -> str | None:
 
 def _lowest_and_last(curve: Sequence[float]) -> tuple[float, float]:
     """The lowest and the last of the medians of windows, so that no single epoch decides."""
-    windows = np.array(curve[len(curve) % WINDOW :]).reshape(-1, WINDOW)
-    windows.sort(axis=1)
-    medians = windows[:, WINDOW // 2]
-    return float(medians.min()), float(medians[-1])
+    starts = range(len(curve) % WINDOW, len(curve), WINDOW)
+    medians = [sorted(curve[start : start + WINDOW])[WINDOW // 2] for start in starts]
+    return min(medians), medians[-1]
 
 
 def _uninformed(network: Network) -> float:

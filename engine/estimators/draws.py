@@ -1,5 +1,6 @@
 """Random draws as scikit-learn makes them, so that the same random_state gives the same numbers."""
 
+import math
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -103,7 +104,7 @@ def initial_parameters(
     for l, (W, b) in enumerate(views_of(theta, network.sizes)):
         n_out, n_in = W.shape
         factor = UNITS[hidden[min(l, len(hidden) - 1)]].gain
-        r = np.sqrt(factor / (n_in + n_out))
-        W.T[:] = generator.uniform(-r, r, (n_in, n_out))
-        b[:] = generator.uniform(-r, r, n_out)
+        r = math.sqrt(factor / (n_in + n_out))
+        drawn = generator.uniform(-r, r, W.size + n_out)
+        W.T[:], b[:] = drawn[: W.size].reshape(n_in, n_out), drawn[W.size :]
     return theta.astype(dtype)

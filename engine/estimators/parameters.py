@@ -1,7 +1,10 @@
 """What the estimators' parameters may be: scikit-learn 1.9's ranges, and those of our own."""
 
+import functools
 import os
+from collections.abc import Callable
 from numbers import Integral, Real
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -77,22 +80,27 @@ def remember_valid(estimator: Any) -> None:
 
 def _question(estimator: Any) -> Any:
     """Class and parameters of an estimator, to be looked up; None if they are not all plain."""
-    given = vars(estimator)
     try:
-        values = {name: given[name] for name in estimator._get_param_names()}
-    except KeyError:  # a subclass stores a parameter elsewhere
+        seed, *others = _values_of(type(estimator))(estimator)  # type: ignore[arg-type]
+    except AttributeError:  # a subclass stores a parameter elsewhere
         return None
-    seed = values.get("random_state")
     if type(seed) is int and 0 <= seed < 2**32:
-        values["random_state"] = 0  # seeds are many
-    types = tuple(map(type, values.values()))
-    sizes = values.get("hidden_layer_sizes"), values.get("activation")
-    sequences = [entry for value in sizes if type(value) is tuple for entry in value]
-    n_tuples = sum(type(value) is tuple for value in sizes)
-    plain = PLAIN_TYPES.issuperset(types) and PLAIN_ENTRIES.issuperset(map(type, sequences))
-    if not plain or types.count(tuple) != n_tuples:
+        seed = 0  # seeds are many
+    values = seed, *others
+    types = tuple(map(type, values))
+    if not PLAIN_TYPES.issuperset(types):
         return None
-    return type(estimator), types, tuple(values.values())
+    tuples = (value for value in values if type(value) is tuple)
+    if not all(PLAIN_ENTRIES.issuperset(map(type, entries)) for entries in tuples):
+        return None
+    return type(estimator), types, values
+
+
+@functools.cache
+def _values_of(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """Gives the parameters of estimators of one class, `random_state` first."""
+    others = (name for name in kind._get_param_names() if name != "random_state")
+    return attrgetter("random_state", *others)
 
 
 def hidden_sizes(given: Any) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,7 @@ from engine.sums.blas import one_blas_thread
 from engine.sums.thread_count import most_threads
 
 # The parameters in which networks are equal that are trained side by side.
-OF_ONE_KIND = (
-    "loss",
+OF_ONE_KIND = attrgetter(
     "hidden_layer_sizes",
     "activation",
     "solver",
@@ -65,10 +65,12 @@ class Fit(NamedTuple):
     def looks(self) -> Hashable:
         """Equal for fits whose networks may be trained side by side, by their parameters."""
         estimator = self.estimator
-        given = (getattr(estimator, name, None) for name in OF_ONE_KIND)
-        values = [one if isinstance(one, str | int | None) else repr(one) for one in given]
-        has_momentum = bool(getattr(estimator, "momentum", 0))
-        return type(estimator), getattr(self.X, "shape", None), has_momentum, *values
+        try:
+            values = repr((getattr(estimator, "loss", None), *OF_ONE_KIND(estimator)))
+            has_momentum = bool(estimator.momentum)
+        except AttributeError:  # it is not ours
+            return id(estimator)
+        return type(estimator), getattr(self.X, "shape", None), has_momentum, values
 
     @property
     def multiply_adds(self) -> float:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,7 @@ OF_EACH = (
 )  # in the order of the rows of Lanes.settings
 
 NOT_OF_KIND: dict[str, Any] = dict.fromkeys((*OF_EACH, "gtol", "most_iterations"), 0.0)
+OF_KIND = itemgetter(*(n for n, name in enumerate(Settings._fields) if name not in NOT_OF_KIND))
 
 
 class Kind(NamedTuple):
@@ -68,20 +70,28 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
     """The kind of a descent; None if it cannot advance beside others, or if that does not pay."""
     if type(descent) is not Descent or descent.problem.backend is not TILED:
         return None
-    layers, samples, settings = descent.problem.layers, descent.problem.samples, descent.settings
-    if not isinstance(samples, Samples) or not isinstance(samples.X, np.ndarray):
+    state, problem = descent.state, descent.problem
+    if state.counts[POSITION] or not all(can_be_addressed(array) for array in state):
         return None
-    if settings.full_batch or settings.block or layers.loss.code == COMPILED:
+    # The kernels take one type of order.
+    if not isinstance(problem.samples, Samples) or state.order.dtype != np.int32:
         return None
-    if not all(can_be_addressed(array) for array in descent.state):
+    return known.kind(problem.layers, problem.samples, descent.settings, state.random.size)
+
+
+def kind_by(
+    layers: Layers, samples: Samples, settings: Settings, n_words: int, known: "KnownSamples"
+) -> Kind | None:
+    """The kind of descents with these settings, whose generator's state has `n_words` numbers."""
+    if not isinstance(samples.X, np.ndarray) or layers.loss.code == COMPILED:
+        return None
+    if settings.full_batch or settings.block:
         return None
     n, batch = samples.n_samples, min(settings.batch_size, samples.n_samples)
     block = block_for(layers.sizes, samples.X, batch)
-    # The kernels take one type of order, and batches of one block.
-    if batch > block or descent.state.order.dtype != np.int32:
-        return None
     n_lanes = tiles.VECTOR_BYTES // samples.dtype.itemsize
-    if layers.multiply_adds * batch > PAYS_BELOW * n_lanes or descent.state.counts[POSITION]:
+    # The kernels take batches of one block.
+    if batch > block or layers.multiply_adds * batch > PAYS_BELOW * n_lanes:
         return None
     X, Y, codes, weights, *_ = known.for_kernels(samples)
     if not (can_be_addressed(codes) and can_be_addressed(weights)):
@@ -94,7 +104,7 @@ def kind_of(descent: Any, known: "KnownSamples") -> Kind | None:
         settings._replace(**NOT_OF_KIND),
         Shape(
             n,
-            descent.state.random.size,
+            n_words,
             X.numbers.size,
             X.unit_step,
             X.sample_step,
@@ -115,6 +125,22 @@ class KnownSamples:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Samples, KernelSamples, list[int]]] = {}
+        self._latest: tuple[Layers, Samples, Any, Kind | None] | None = None
+
+    def kind(
+        self, layers: Layers, samples: Samples, settings: Settings, n_words: int
+    ) -> Kind | None:
+        """What `kind_by` finds; once for descents that follow each other, if it is the same."""
+        latest, depends_on = self._latest, (OF_KIND(settings), n_words)
+        if (
+            latest is None
+            or latest[0] is not layers
+            or latest[1] is not samples
+            or latest[2] != depends_on
+        ):
+            kind = kind_by(layers, samples, settings, n_words, self)
+            latest = self._latest = layers, samples, depends_on, kind
+        return latest[3]
 
     def for_kernels(self, samples: Samples) -> KernelSamples:
         return self._of(samples)[1]
@@ -127,6 +153,8 @@ class KnownSamples:
         """Let go of all samples but these."""
         kept = {id(samples) for samples in in_use}
         self._known = {key: known for key, known in self._known.items() if key in kept}
+        if self._latest is not None and id(self._latest[1]) not in kept:
+            self._latest = None
 
     def _of(self, samples: Samples) -> tuple[Samples, KernelSamples, list[int]]:
         known = self._known.get(id(samples))
