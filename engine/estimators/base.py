@@ -198,8 +198,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         fit = FitUnderWay(fitting)
         fit.begin()
         fit.to_its_end()
-        for say in fit.result:
-            say()
+        fit.result.say()
 
     def _fitting(
         self,
@@ -211,12 +210,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         validation: tuple[Any, Any, Any] = (None, None, None),
         rows_of: RowsOf | None = None,
         shared: SharedData | None = None,
-    ) -> Fitting[outcomes.ToSay]:
-        """A fit that yields its run; `shared` is what it shares with others.
-
-        Returns the messages to give when all is done: a warning may be raised as an error, which
-        must lose nothing.
-        """
+    ) -> Fitting[outcomes.FitEnd]:
+        """A fit that yields its run; `shared` is what it shares with others."""
         before = Snapshot(self)
         try:
             return (
@@ -241,8 +236,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         validation: tuple[Any, Any, Any],
         rows_of: RowsOf | None,
         shared: SharedData | None,
-    ) -> Fitting[outcomes.ToSay]:
-        """Train; returns the messages to give once the estimator holds the result."""
+    ) -> Fitting[outcomes.FitEnd]:
+        """Train, so that the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
             raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
@@ -332,7 +327,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         incremental: bool,
         keeper: Keeper | None,
         shared: SharedData | None,
-    ) -> Fitting[outcomes.ToSay]:
+    ) -> Fitting[outcomes.FitEnd]:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if message := network.loss.wrong_derivative(rows.targets):
             warnings.warn(message, UserWarning, stacklevel=9)  # at the line that called fit
@@ -354,14 +349,13 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             if first:
                 self._start_near(samples)
             widened = rows.X.dtype == np.float32 and self._dtype == np.float64
-            to_say, theta = yield from self._train(
-                theta, samples, watch, incremental, keeper, widened
-            )
+            end, theta = yield from self._train(theta, samples, watch, incremental, keeper, widened)
         if tasks is not None:
             tasks.close(Epoch(self.n_iter_, float(self.loss_ or 0), math.nan, theta))
         if incremental:
-            return to_say
-        return to_say + self._found(theta, rows, held_out, own is not None)
+            return end
+        found = self._found(theta, rows, held_out, own is not None)
+        return end._replace(messages=end.messages + found)
 
     def _network_for(self, rows: Rows, shared: SharedData | None = None) -> Network:
         """The network for these rows."""
@@ -557,8 +551,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         incremental: bool,
         keeper: Keeper | None,
         widened: bool,
-    ) -> Fitting[tuple[outcomes.ToSay, NDArray[Any]]]:
-        """Train from theta, in place; returns the messages about it, and theta at the end."""
+    ) -> Fitting[tuple[outcomes.FitEnd, NDArray[Any]]]:
+        """Train from theta, in place; returns how that ended, and theta at the end."""
         solver = SOLVERS[self.solver]
         if solver.update == ADAM:
             settings.representable("epsilon", self.epsilon, samples.dtype)
@@ -612,12 +606,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             self._take(watch, ended, numbers)
         else:
             self._take_minimum(watch, ended)
-        to_say = outcomes.of_batch_size(self, samples.n_samples)
+        messages = outcomes.of_batch_size(self, samples.n_samples)
         if ended.error is None:
-            return to_say + outcomes.of_run(self, ended, incremental), theta
-        if self._scored:
-            return to_say + outcomes.of_divergence(self, ended.error), theta
-        raise outcomes.diverged(self, ended.error)
+            messages += outcomes.of_run(self, ended, incremental)
+        elif self._scored:
+            messages += outcomes.of_divergence(self, ended.error)
+        else:
+            raise outcomes.diverged(self, ended.error)
+        return outcomes.FitEnd(ended.stopped, messages), theta
 
     def _without_better(self, start: NDArray[Any], ended: Trained) -> NDArray[Any]:
         """The parameters that early stopping keeps if no epoch beat the best score so far.
@@ -692,7 +688,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
 
     def _found(
         self, theta: NDArray[Any], rows: Rows, held_out: Rows | None, own: bool
-    ) -> outcomes.ToSay:
+    ) -> list[outcomes.Message]:
         """Warnings of what kept the fit from training well; `own` as in `validation_findings`."""
         X = rows.evenly_spread(ROWS_LOOKED_AT, theta.dtype)
         names = getattr(self, "feature_names_in_", None)

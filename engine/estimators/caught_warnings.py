@@ -11,22 +11,54 @@ Said = list[warnings.WarningMessage]
 _catching = threading.local()
 
 
+class _Catch:
+    """Python's one place for warnings while fits catch theirs: taken once, however many ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._askers = 0
+        self._python: Any = None
+
+    def take(self) -> None:
+        with self._lock:
+            if self._askers == 0:
+                self._python = warnings.catch_warnings()
+                self._python.__enter__()
+                warnings.simplefilter("always")
+                show = warnings.showwarning
+
+                def catch_or_show(message: Any, category: Any, *where: Any) -> None:
+                    said = getattr(_catching, "said", None)
+                    if said is None:
+                        show(message, category, *where)
+                    else:
+                        said.append(warnings.WarningMessage(message, category, *where))
+
+                warnings.showwarning = catch_or_show  # type: ignore[assignment]
+            self._askers += 1
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._askers -= 1
+            if self._askers == 0:
+                self._python.__exit__(None, None, None)
+
+
+_catch = _Catch()
+
+
 @contextmanager
 def caught_warnings() -> Iterator[None]:
-    """Let each thread catch its own warnings, by `catch_warnings`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        show = warnings.showwarning
+    """Let each thread catch its own warnings, by `catch_warnings`.
 
-        def catch_or_show(message: Any, category: Any, *where: Any) -> None:
-            said = getattr(_catching, "said", None)
-            if said is None:
-                show(message, category, *where)
-            else:
-                said.append(warnings.WarningMessage(message, category, *where))
-
-        warnings.showwarning = catch_or_show  # type: ignore[assignment]
+    Another thread that enters or leaves Python's own `warnings.catch_warnings` meanwhile can make
+    some of them be shown, or lost. What a fit says at its end is not caught, but handed on.
+    """
+    _catch.take()
+    try:
         yield
+    finally:
+        _catch.give_back()
 
 
 def catch_warnings(said: Said | None) -> Said | None:

@@ -1,16 +1,14 @@
-"""Messages at the end of a fit: scikit-learn's warnings and lines, and warnings of our own.
+"""How a fit ended: scikit-learn's warnings and lines, and warnings of our own.
 
-Each function returns messages as functions without arguments, which print or warn. They are called
-once the estimator holds the result.
+They are said once the estimator holds the result: a warning may be raised as an error, which must
+lose nothing. They are not given where they are found, since only the main thread can catch them
+safely (caught_warnings.py).
 """
 
 import warnings
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.optimize import _check_optimize_result
 
 from engine.estimators.diagnosis import TrainingWarning
 from engine.estimators.findings import REMEDIES, Finding, in_python
@@ -18,7 +16,8 @@ from engine.estimators.training import Trained
 from engine.solvers.solver import SOLVERS
 from engine.training.result import DivergedError
 
-ToSay = list[Callable[[], Any]]
+# A warning to give, or a line to print.
+Message = Warning | str
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -39,24 +38,44 @@ class DivergedFit(ValueError):
         self.finding = finding
 
 
+class FitEnd(NamedTuple):
+    """How a fit ended.
+
+    Attributes
+    ----------
+    stopped : str
+        As `Trained.stopped`.
+    messages : list of Message
+    """
+
+    stopped: str
+    messages: list[Message]
+
+    def say(self) -> None:
+        """Say all, at the line that called fit, which is outside of scikit-learn's decorator."""
+        for message in self.messages:
+            if isinstance(message, str):
+                print(message)
+            else:
+                warnings.warn(message, stacklevel=5)
+
+
 def warning(
     message: str, category: type[Warning] = UserWarning, finding: Finding | None = None
-) -> Callable[[], None]:
-    """A warning at the line that called fit, which is outside of scikit-learn's decorator.
-
-    `finding` is the same for the command line, which words it differently.
-    """
+) -> Warning:
+    """A warning; `finding` is the same for the command line, which words it differently."""
     said: Any = category(message)
     said.finding = finding
-    return partial(warnings.warn, said, stacklevel=4)
+    found: Warning = said
+    return found
 
 
-def of_findings(findings: list[Finding]) -> ToSay:
+def of_findings(findings: list[Finding]) -> list[Message]:
     """A TrainingWarning for each finding."""
     return [warning(in_python(finding), TrainingWarning, finding) for finding in findings]
 
 
-def of_batch_size(estimator: Any, n_samples: int) -> ToSay:
+def of_batch_size(estimator: Any, n_samples: int) -> list[Message]:
     """A warning if batch_size is larger than the number of samples."""
     asked = estimator.batch_size
     if SOLVERS[estimator.solver].full_batch or asked == "auto" or asked <= n_samples:
@@ -77,22 +96,39 @@ def not_improved(estimator: Any) -> str:
     )
 
 
-def of_run(estimator: Any, ended: Trained, incremental: bool) -> ToSay:
+def of_run(estimator: Any, ended: Trained, incremental: bool) -> list[Message]:
     """Messages about why a run ended."""
     if SOLVERS[estimator.solver].has_own_loop:
         return of_descent(estimator, ended.stopped, incremental)
     if ended.result is None:
         return of_limits(estimator, ended.stopped)
-    return [partial(_check_optimize_result, "lbfgs", ended.result, estimator.max_iter)]
+    return of_minimum(ended.result, estimator.max_iter)
 
 
-def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
+def of_minimum(result: Any, max_iter: int) -> list[Message]:
+    """scikit-learn's warning if SciPy's L-BFGS ended without convergence."""
+    if result.status == 0:
+        return []
+    n_iter = min(result.nit, max_iter)
+    more = "\nIncrease the number of iterations to improve the convergence (max_iter={})."
+    return [
+        warning(
+            f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n"
+            f"{result.message}\n{more.format(max_iter) if n_iter == max_iter else ''}\n"
+            "You might also want to scale the data as shown in:\n"
+            "    https://scikit-learn.org/stable/modules/preprocessing.html",
+            ConvergenceWarning,
+        )
+    ]
+
+
+def of_descent(estimator: Any, stopped: str, incremental: bool) -> list[Message]:
     """Messages about why a run of our own loop ended."""
     if stopped == "tol" and estimator.verbose:
         scheduled = SOLVERS[estimator.solver].takes_schedule_in_sklearn
         adaptive = scheduled and estimator.learning_rate == "adaptive"
         too_small = " Learning rate too small." if adaptive else ""
-        return [partial(print, f"{not_improved(estimator)}{too_small} Stopping.")]
+        return [f"{not_improved(estimator)}{too_small} Stopping."]
     if stopped == "max_iter" and not incremental:
         kind = "Stochastic Optimizer" if SOLVERS[estimator.solver].by_steps else "Optimizer"
         return [
@@ -110,7 +146,7 @@ def of_descent(estimator: Any, stopped: str, incremental: bool) -> ToSay:
     return of_limits(estimator, stopped)
 
 
-def of_limits(estimator: Any, stopped: str) -> ToSay:
+def of_limits(estimator: Any, stopped: str) -> list[Message]:
     """A warning if the time limit or Ctrl-C ended the run."""
     if stopped == "interrupted":
         return [warning(INTERRUPTED)]
@@ -146,7 +182,7 @@ def diverged(estimator: Any, error: DivergedError) -> DivergedFit:
     )
 
 
-def of_divergence(estimator: Any, error: DivergedError) -> ToSay:
+def of_divergence(estimator: Any, error: DivergedError) -> list[Message]:
     """The warning for a fit with early stopping, which keeps its best parameters."""
     kept = "The parameters with the best validation score are kept."
     return of_findings([_of_divergence(estimator, f"{where(error)} {kept}")])

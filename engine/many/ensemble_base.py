@@ -12,13 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from engine.boundary.settings import thread_count
 from engine.estimators.held_out import require_together
 from engine.estimators.input_validation import validated_inputs, validated_weights
 from engine.estimators.pickled_version import PickledVersion
 from engine.many.averages import mean_and_std
 from engine.many.fits import Fit, fit_all
 from engine.many.greedy_selection import Trials, select
-from engine.many.member_messages import raise_first_error, say, warnings_of
+from engine.many.member_messages import listed, name_of, raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows, bootstrap, folds, held_out, rows_of
 
 SEEDS, BAGGING, FOLDS, GREEDY = "seeds", "bagging", "folds", "greedy"
@@ -141,7 +142,9 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        say(found)  # last: a warning may be raised as an error, which must lose nothing
+        # Last: a warning may be raised as an error, which must lose nothing. At the line that
+        # called fit, which is outside of scikit-learn's decorator.
+        say(found, stacklevel=3)
         return self
 
     def _fit(
@@ -160,8 +163,8 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
         of_members = [taken[id(part)] for part in parts] or [rows] * len(members)
         own = () if validation is None else validation
         fits = [Fit(m, *of_m, *own) for m, of_m in zip(members, of_members, strict=True)]
-        outcomes = fit_all(fits, self.n_threads)
-        raise_first_error(outcomes)
+        outcomes = fit_all(fits, thread_count(self.n_threads))
+        raise_first_error(outcomes, "member", "The ensemble is as it was before.")
         self.members_ = members
         self.member_rows_ = [part.trained for part in parts] or None
         self._counts = np.ones(len(members), np.int64)
@@ -169,7 +172,7 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
             self._select(own)
         elif parts:
             self._try_on_rows_left_out(rows, parts)
-        return warnings_of(outcomes)
+        return warnings_of(outcomes, "member")
 
     def _own_validation_rows(self, X: Any, y: Any, weights: Any) -> Rows | None:
         """The user's own validation rows, checked; or None."""
@@ -196,10 +199,21 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
             fraction = self.validation_fraction
             parts = [held_out(X.shape[0], fraction, self._strata(y), split_seed)] * len(seeds)
         self.seeds_ = np.array(seeds)
-        return [self._member(*one) for one in zip(candidates, seeds, strict=True)], parts
+        members = []
+        for number, one in enumerate(zip(candidates, seeds, strict=True)):
+            try:
+                members.append(self._member(*one))
+            except ValueError as error:
+                if self.candidates is not None:
+                    which = listed([number], len(candidates), "candidate")
+                    error.add_note(f"{which} has it; candidates name parameters of the network.")
+                raise
+        return members, parts
 
     def _checked_candidates(self) -> list[dict[str, Any]]:
         """Parameters of each candidate; of an ensemble that does not select, none for each."""
+        if self.cv is not None and self.kind != FOLDS:
+            raise ValueError(f"cv is for kind='folds'; got kind={self.kind!r}.")
         if self.candidates is None:
             return [{}] * self.n_members
         if self.kind != GREEDY:
@@ -226,9 +240,9 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
         own = self._member_type.__name__
         if self.estimator is not None and not isinstance(self.estimator, self._member_type):
             raise TypeError(
-                f"estimator must be an {own}, or None for one with default parameters; got a "
-                f"{type(self.estimator).__name__}. Steps before the network go before the "
-                f"ensemble: make_pipeline(StandardScaler(), {type(self).__name__}(...))."
+                f"estimator must be an {own}, or None for one with default parameters; got "
+                f"{name_of(self.estimator)}. Steps before the network go before the ensemble: "
+                f"make_pipeline(StandardScaler(), {type(self).__name__}(...))."
             )
         member = self._member_type() if self.estimator is None else clone(self.estimator)
         if member.checkpoint is not None:
@@ -250,7 +264,7 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
             X, *others = _taken(rows, part.left_out)
             found.append(self._outputs_of(member, X) if X.shape[0] else np.empty(0))
             if self.kind == FOLDS:
-                scores.append(self._score_of(found[-1], (X, *others)))
+                scores.append(self._score_if_any(found[-1], (X, *others)))
         shape = next((one.shape[1:] for one in found if len(one)), ())
         total, times = np.zeros((rows[0].shape[0], *shape)), np.zeros(rows[0].shape[0], np.int64)
         for outputs, part in zip(found, parts, strict=True):
@@ -260,12 +274,18 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
         with np.errstate(invalid="ignore"):  # a row that all members have seen has none: 0 / 0
             mean = (total.T / times).T.astype(np.result_type(*found))
         seen = np.flatnonzero(times)
-        score = self._score_of(mean[seen], _taken(rows, seen)) if len(seen) else float("nan")
+        score = self._score_if_any(mean[seen], _taken(rows, seen))
         if self.kind == FOLDS:
             self.fold_scores_ = np.array(scores)
         prefix = "oob" if self.kind == BAGGING else "out_of_fold"
         setattr(self, f"{prefix}_{self._outputs_are}_", mean)
         setattr(self, f"{prefix}_score_", score)
+
+    def _score_if_any(self, outputs: NDArray[Any], rows: Rows) -> float:
+        """The score of averages for rows; NaN if there are none, or none with a weight."""
+        *_, weights = rows
+        counts = len(outputs) > 0 and (weights is None or bool(np.any(weights > 0)))
+        return self._score_of(outputs, rows) if counts else float("nan")
 
     def _select(self, rows: Any) -> None:
         """Select members by their loss on validation rows, and set what that gives."""
@@ -283,8 +303,7 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
     @property
     def weights_(self) -> NDArray[np.float64]:
         """(n_members,): the share of each member in the averages."""
-        if "_counts" not in vars(self):
-            raise AttributeError("weights_: this ensemble is not fitted yet.")
+        check_is_fitted(self)
         weights: NDArray[np.float64] = self._counts / self._counts.sum()
         return weights
 

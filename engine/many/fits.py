@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from sklearn.utils import check_random_state
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.caught_warnings import caught_warnings
 from engine.estimators.parameters import hidden_sizes
-from engine.estimators.shared_data import SharedData
+from engine.estimators.progress_bar import progress_bar
 from engine.many.fits_at_work import FitsAtWork
 from engine.sums.blas import one_blas_thread
 from engine.sums.thread_count import most_threads
@@ -100,23 +101,27 @@ class Outcome(NamedTuple):
     seconds : float
         That its begin, its steps and its end took. Fits side by side share the seconds of their
         steps.
+    stopped : str
+        Why training ended, as `engine.estimators.training.Trained` has it. Empty if the fit failed,
+        or is not ours.
     """
 
     error: BaseException | None
     warnings: list[warnings.WarningMessage]
     seconds: float
+    stopped: str = ""
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether Ctrl-C came before the fit had ended by itself."""
+        return isinstance(self.error, KeyboardInterrupt) or self.stopped == "interrupted"
 
 
-def fit_all(
-    fits: Sequence[Fit],
-    n_threads: int | None = None,
-    shared: SharedData | None = None,
-    ended: Callable[[int], Any] = lambda number: None,
-) -> list[Outcome]:
+def fit_all(fits: Sequence[Fit], n_threads: int | None = None) -> list[Outcome]:
     """Make fits, on so many threads; None: as many as pay.
 
-    After each fit `ended` is called with its number, from any thread. Ctrl-C ends all fits, which
-    keep what they have reached.
+    If one of them asks for a bar, there is one for all. Ctrl-C ends all fits, which keep what they
+    have reached.
 
     Returns
     -------
@@ -125,16 +130,37 @@ def fit_all(
     """
     chains = in_chains(fits)
     number = min(len(chains), n_threads or threads_that_pay(fits))
-    at_work = FitsAtWork(fits, chains, shared or SharedData(), ended, alone=number == 1)
-    with one_blas_thread(), caught_warnings():  # BLAS would start threads in each of ours
-        at_work.run(number)
+    with bar_for(fits) as tell:
+        at_work = FitsAtWork(fits, chains, tell, alone=number == 1)
+        with one_blas_thread(), caught_warnings():  # BLAS would start threads in each of ours
+            at_work.run(number)
     never = KeyboardInterrupt("Ctrl-C came before this fit.")
     return [
         Outcome(never, [], 0.0)
         if begun is None
-        else Outcome(begun.error, begun.said, begun.seconds)
+        else Outcome(begun.error, begun.said, begun.seconds, begun.stopped)
         for begun in at_work.ended
     ]
+
+
+@contextmanager
+def bar_for(fits: Sequence[Fit]) -> Iterator[Callable[[int], None]]:
+    """A bar for all fits, if one of them asks for it; what is to be told of each that has ended."""
+    wanted = any(getattr(fit.estimator, "progress", False) for fit in fits)
+    done: list[int] = []
+    with progress_bar(len(fits), wanted, "Networks") as bar:
+
+        def show() -> None:
+            loss = getattr(fits[done[-1]].estimator, "loss_", None)
+            bar.update(len(done), math.nan if loss is None else float(loss))
+
+        def tell(number: int) -> None:  # from any thread
+            done.append(number)
+            show()
+
+        yield tell
+        if done:
+            show()  # two threads may have come at once
 
 
 def threads_that_pay(fits: Sequence[Fit]) -> int:

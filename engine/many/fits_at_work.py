@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn import config_context, get_config
 
 from engine.estimators.caught_warnings import catch_warnings
-from engine.estimators.outcomes import INTERRUPTED
+from engine.estimators.outcomes import INTERRUPTED, FitEnd
 from engine.estimators.progress_bar import without_bars
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
@@ -37,16 +37,18 @@ class Begun:
     seconds : float
     said : list of warnings.WarningMessage
     error : BaseException or None
+    stopped : str
         As in `Outcome`.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.fit: FitUnderWay[Any] | None = None
+        self.fit: FitUnderWay[FitEnd] | None = None
         self.has_ended = self.interrupted = False
         self.seconds = 0.0
         self.said: list[warnings.WarningMessage] = []
         self.error: BaseException | None = None
+        self.stopped = ""
         self._waits_since: float | None = None
 
     def do(self, act: Callable[[], Any]) -> None:
@@ -58,8 +60,7 @@ class Begun:
         try:
             act()
             if self.fit is not None and self.fit.has_ended:
-                for say in self.fit.result:
-                    say()
+                self._note(self.fit.result)
                 self.fit = None
             self.has_ended = self.fit is None
         except BaseException as error:
@@ -69,6 +70,15 @@ class Begun:
         finally:
             catch_warnings(before)
         self.seconds += time.perf_counter() - start
+
+    def _note(self, end: FitEnd) -> None:
+        """Note how the fit ended. Lines are printed at once."""
+        self.stopped = end.stopped
+        for message in end.messages:
+            if isinstance(message, str):
+                print(message)
+            else:
+                self.said.append(warnings.WarningMessage(message, type(message), "", 0))
 
     def interrupt(self) -> None:
         """End it where it is, since Ctrl-C came."""
@@ -101,7 +111,6 @@ class FitsAtWork:
     fits : sequence of Fit
     chains : list of list of int
         The numbers of fits that follow each other on one thread.
-    shared : SharedData
     tell : callable
         Called with the number of each fit that has ended.
     alone : bool
@@ -117,13 +126,12 @@ class FitsAtWork:
         self,
         fits: "Sequence[Fit]",
         chains: list[list[int]],
-        shared: SharedData,
         tell: Callable[[int], Any],
         alone: bool,
     ) -> None:
         self._fits = fits
         self._chains = deque(chains)
-        self._shared = shared
+        self._shared = SharedData()
         self._tell = tell
         self._alone = alone
         self._config = get_config()

@@ -1,69 +1,114 @@
 """Errors and warnings of many fits, gathered: the first of each kind, and whose they are."""
 
 import re
+import sys
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from engine.many.fits import Outcome
 
 NUMBER = re.compile(r"\d[\d.e+-]*")
+# Numbers of fits that a message lists.
+MOST_LISTED = 10
 
 
-def raise_first_error(outcomes: Sequence[Outcome]) -> None:
-    """Raise the exception of the first member that failed, with a note that names all that did."""
-    failed = [k for k, outcome in enumerate(outcomes) if outcome.error is not None]
+def raise_first_error(outcomes: Sequence[Outcome], what: str, rest: str) -> None:
+    """Raise the error of the first fit that failed, with a note that lists all that did.
+
+    KeyboardInterrupt if Ctrl-C came before one of them. `what` is what the fits are of, such as
+    "member", and `rest` says what became of the others.
+    """
+    failed = [number for number, outcome in enumerate(outcomes) if outcome.error is not None]
     if not failed:
         return
-    error = outcomes[failed[0]].error
+    errors = [outcomes[number].error for number in failed]
+    unbegun = [n for n, e in zip(failed, errors, strict=True) if isinstance(e, KeyboardInterrupt)]
+    if unbegun:
+        raise KeyboardInterrupt(
+            f"Ctrl-C came before {listed(unbegun, len(outcomes), what)} had taken a step."
+        )
+    (error, *_), of = errors, len(outcomes)
     assert error is not None
-    error.add_note(
-        f"This is the error of member {failed[0]} of {len(outcomes)}, counted from 0. Failed: "
-        f"{_named(failed)}."
-    )
+    kinds = Counter(type(one).__name__ for one in errors)
+    counted = ", ".join(f"{count} {name}" for name, count in kinds.items())
+    others = "" if len(failed) == of else f" {rest}"
+    error.add_note(f"{listed(failed, of, what)} failed ({counted}).{others}")
     raise error
 
 
-def of_each_kind(
-    outcomes: Sequence[Outcome], kind_of: Callable[[Any], Hashable]
-) -> list[tuple[warnings.WarningMessage, list[int]]]:
-    """The first warning of each category and kind, and the numbers of the fits that gave such ones.
+def warnings_of(outcomes: Sequence[Outcome], what: str) -> list[Warning]:
+    """One warning for each kind: that of the first fit, which names all fits that gave one."""
+    found = []
+    for messages, numbers in of_each_kind(outcomes):
+        first = messages[0]
+        alike = len(set(map(str, messages))) == 1
+        whose = "" if alike else f" (The values are those of number {numbers[0]}.)"
+        said: Any = type(first)(f"{listed(numbers, len(outcomes), what)}: {first}{whose}")
+        if hasattr(first, "finding"):
+            said.finding = first.finding
+        found.append(said)
+    return found
 
-    `kind_of` tells the kind of a message.
-    """
-    found: dict[Hashable, tuple[warnings.WarningMessage, list[int]]] = {}
+
+def of_each_kind(outcomes: Sequence[Outcome]) -> list[tuple[list[Warning], list[int]]]:
+    """The warnings of each category and kind, and the numbers of the fits that gave them."""
+    found: dict[Hashable, tuple[list[Warning], list[int]]] = {}
     for number, outcome in enumerate(outcomes):
         for caught in outcome.warnings:
-            kind = caught.category, kind_of(caught.message)
-            _, numbers = found.setdefault(kind, (caught, []))
+            message: Any = caught.message
+            messages, numbers = found.setdefault((caught.category, kind_of(message)), ([], []))
+            messages.append(message)
             if numbers[-1:] != [number]:
                 numbers.append(number)
     return list(found.values())
 
 
-def warnings_of(outcomes: Sequence[Outcome]) -> list[Warning]:
-    """One warning a kind: messages that differ in their numbers only are of one kind."""
-    kinds = of_each_kind(outcomes, lambda message: NUMBER.sub("0", str(message)))
-    return [_of_members(first.message, members) for first, members in kinds]
+def kind_of(message: Warning) -> Hashable:
+    """Warnings are of one kind if they advise the same, or differ in their numbers only."""
+    finding = getattr(message, "finding", None)
+    return NUMBER.sub("0", str(message)) if finding is None else str(finding.remedy)
 
 
-def say(found: Sequence[Warning]) -> None:
-    """Give warnings at the line that called fit, which is outside of scikit-learn's decorator."""
+def say(found: Sequence[Warning], stacklevel: int) -> None:
+    """Give warnings at the line that many levels above."""
     for warning in found:
-        warnings.warn(warning, stacklevel=4)
+        warnings.warn(warning, stacklevel=stacklevel + 1)
 
 
-def _of_members(message: Any, members: list[int]) -> Warning:
-    """The warning of the first member that names all members."""
-    numbers = f"; the numbers are those of member {members[0]}" if len(members) > 1 else ""
-    said: Any = type(message)(f"{message} ({_named(members)}{numbers})")
-    if hasattr(message, "finding"):
-        said.finding = message.finding
-    warning: Warning = said
-    return warning
+def listed(numbers: list[int], of: int, what: str) -> str:
+    """Which of how many, counted from 0, in words.
+
+    >>> listed([3], 8, "estimator"), listed([0, 2], 2, "member")
+    ('Estimator 3 of 8', 'All 2 members')
+    >>> listed([0, 2], 8, "member")
+    '2 of 8 members (0, 2)'
+    """
+    if len(numbers) == of:
+        return f"The {what}" if of == 1 else f"All {of} {what}s"
+    shown = ", ".join(map(str, numbers[:MOST_LISTED])) + ", ..." * (len(numbers) > MOST_LISTED)
+    if len(numbers) == 1:
+        return f"{what.capitalize()} {shown} of {of}"
+    return f"{len(numbers)} of {of} {what}s ({shown})"
 
 
-def _named(members: Sequence[int]) -> str:
-    """Names of members: "members 0, 3 and 7"."""
-    *others, last = map(str, members)
-    return f"members {', '.join(others)} and {last}" if others else f"member {last}"
+def name_of(given: Any) -> str:
+    """What was given in place of an estimator, in words: its class, where users import it from.
+
+    >>> from engine import MLPClassifier
+    >>> name_of("adam"), name_of(MLPClassifier())
+    ('str', 'engine.MLPClassifier')
+    >>> name_of(MLPClassifier)
+    'the class engine.MLPClassifier, not an object: MLPClassifier()'
+    """
+    kind = given if isinstance(given, type) else type(given)
+    package, *_ = kind.__module__.split(".")
+    if getattr(sys.modules.get(package), kind.__name__, None) is kind:
+        module = f"{package}."
+    else:
+        module = f"{kind.__module__.split('._')[0]}."
+    name = f"{module}{kind.__qualname__}".removeprefix("builtins.")
+    if kind is given:
+        return f"the class {name}, not an object: {kind.__name__}()"
+    return name

@@ -49,7 +49,13 @@ def folds(
         splitter = kind(n_folds, shuffle=True, random_state=seed)
     else:
         splitter = check_cv(cv, y, classifier=strata is not None)
-    return [MemberRows(*parts) for parts in splitter.split(X, y if strata is None else strata)]
+    found = [MemberRows(*parts) for parts in splitter.split(X, y if strata is None else strata)]
+    if not found:
+        raise ValueError(
+            "cv gives no folds. A generator of folds is used up by its first use: pass a list of "
+            "them, as in cv=list(GroupKFold(3).split(X, y, groups))."
+        )
+    return found
 
 
 def held_out(n_rows: int, fraction: float, strata: NDArray[Any] | None, seed: int) -> MemberRows:

@@ -1,22 +1,22 @@
 """fit_many: many estimators trained on the same data."""
 
-import math
-import warnings
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.boundary.settings import thread_count
 from engine.estimators.base import MultilayerPerceptron
-from engine.estimators.progress_bar import progress_bar
-from engine.estimators.shared_data import SharedData
-from engine.many.fits import Fit, Outcome, fit_all
-from engine.many.member_messages import of_each_kind
+from engine.many.fits import Fit, fit_all
+from engine.many.member_messages import listed, name_of, raise_first_error, say, warnings_of
 from engine.training.checkpoint import Checkpoint
 
-# Numbers of members that a message lists.
-MOST_LISTED = 10
+# What to do with what cannot be fitted beside others, by the names of its class.
+ADVICE = {
+    "Pipeline": " Fit its other steps first, or use engine.model_selection for searches.",
+    **dict.fromkeys(
+        ("MLPEnsembleClassifier", "MLPEnsembleRegressor"), " Fit an ensemble by its own fit."
+    ),
+}
 
 
 def fit_many(
@@ -95,26 +95,12 @@ def fit_many(
     members = listed_members(estimators)
     n_threads = thread_count(n_threads)
     require_members(members)
-    shared = SharedData()
     fits = [Fit(member, X, y, sample_weight, X_val, y_val, sample_weight_val) for member in members]
-    done: list[int] = []
-    with progress_bar(len(fits), any(member.progress for member in members), "Networks") as bar:
-
-        def ended(number: int) -> None:  # from any thread
-            done.append(number)
-            show()
-
-        def show() -> None:
-            loss = getattr(members[done[-1]], "loss_", None)
-            bar.update(len(done), math.nan if loss is None else float(loss))
-
-        outcomes = fit_all(fits, n_threads, shared, ended)
-        if done:
-            show()  # two threads may have come at once
+    outcomes = fit_all(fits, n_threads)
     try:
-        warn_of(outcomes)  # which raises, if the user's filters make errors of warnings
+        say(warnings_of(outcomes, "estimator"), stacklevel=2)  # may raise, by the user's filters
     finally:
-        raise_first_error(outcomes)
+        raise_first_error(outcomes, "estimator", "The others are fitted.")
     return members
 
 
@@ -137,8 +123,7 @@ def require_members(members: list[Any]) -> None:
         if not isinstance(member, MultilayerPerceptron):
             raise TypeError(
                 "estimators must be MLPClassifier and MLPRegressor objects of engine; number "
-                f"{number} is {kind_of(member)}. Fit a Pipeline's other steps first, or use "
-                "engine.model_selection for searches."
+                f"{number} is {name_of(member)}.{ADVICE.get(type(member).__name__, '')}"
             )
     first_of: dict[int, int] = {}
     first_with: dict[Path, int] = {}
@@ -148,7 +133,11 @@ def require_members(members: list[Any]) -> None:
                 f"estimators has the same object twice, as numbers {first} and {number}; pass "
                 "sklearn.base.clone(estimator) of one."
             )
-        member._validate_params()
+        try:
+            member._validate_params()
+        except ValueError as error:
+            error.add_note(f"{listed([number], len(members), 'estimator')} has this parameter.")
+            raise
         if member.checkpoint is None:
             continue
         kept = member.checkpoint
@@ -158,58 +147,3 @@ def require_members(members: list[Any]) -> None:
                 f"The estimators {first} and {number} have the same checkpoint, {path}; give each "
                 "a file of its own."
             )
-
-
-def kind_of(given: Any) -> str:
-    """What was given in place of an estimator, in words.
-
-    >>> kind_of("adam"), kind_of(dict)
-    ('a builtins.str', 'the class builtins.dict')
-    """
-    is_class = isinstance(given, type)
-    kind = given if is_class else type(given)
-    module = kind.__module__.split("._")[0]  # where users import it from
-    return f"{'the class' if is_class else 'a'} {module}.{kind.__qualname__}"
-
-
-def warn_of(outcomes: Sequence[Outcome]) -> None:
-    """Give the warnings of fits, each kind once, with the numbers of the fits."""
-
-    def kind(message: Any) -> str:
-        finding = getattr(message, "finding", None)
-        return str(message) if finding is None else str(finding.remedy)
-
-    for first, numbers in of_each_kind(outcomes, kind):
-        whose = listed(numbers, len(outcomes))
-        warnings.warn(f"{whose}: {first.message}", first.category, stacklevel=3)
-
-
-def raise_first_error(outcomes: Sequence[Outcome]) -> None:
-    """Raise the error of the first fit that failed, with a note that lists all that did."""
-    failed = [number for number, outcome in enumerate(outcomes) if outcome.error is not None]
-    if not failed:
-        return
-    for number in failed:
-        if isinstance(outcomes[number].error, KeyboardInterrupt):
-            raise KeyboardInterrupt
-    error = outcomes[failed[0]].error
-    assert error is not None
-    kinds = Counter(type(outcomes[number].error).__name__ for number in failed)
-    counted = ", ".join(f"{count} {name}" for name, count in kinds.items())
-    rest = "" if len(failed) == len(outcomes) else " The others are fitted."
-    error.add_note(f"{listed(failed, len(outcomes))} failed ({counted}).{rest}")
-    raise error
-
-
-def listed(numbers: list[int], of: int) -> str:
-    """Which estimators of how many, in words.
-
-    >>> listed([3], 8), listed([0, 2], 2)
-    ('Estimator 3 of 8', 'All 2 estimators')
-    """
-    if len(numbers) == of:
-        return "The estimator" if of == 1 else f"All {of} estimators"
-    shown = ", ".join(map(str, numbers[:MOST_LISTED])) + ", ..." * (len(numbers) > MOST_LISTED)
-    if len(numbers) == 1:
-        return f"Estimator {shown} of {of}"
-    return f"{len(numbers)} of {of} estimators ({shown})"

@@ -66,15 +66,15 @@ def _calls_back(estimator: Any) -> bool:
 def _is_deterministic(value: Any) -> bool:
     """Whether a step, or a parameter of one, is scikit-learn's or NumPy's own, or plain data.
 
-    A generator is not: a second fit draws other numbers from it.
+    A generator is not: a second fit draws other numbers from it. Nor is a step with copy=False,
+    which writes into the rows that it is given.
     """
     if isinstance(value, BaseEstimator):
-        return (
-            type(value).__module__.startswith("sklearn.")
-            and not _calls_back(value)
-            and all(map(_is_deterministic, value.get_params(deep=False).values()))
-        )
+        is_known = type(value).__module__.startswith("sklearn.") and not _calls_back(value)
+        return is_known and _is_deterministic(value.get_params(deep=False))
     if isinstance(value, dict):
+        if any(str(name).startswith("copy") and not entry for name, entry in value.items()):
+            return False
         value = list(value.values())
     if isinstance(value, list | tuple | set):
         return all(map(_is_deterministic, value))

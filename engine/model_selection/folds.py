@@ -1,4 +1,4 @@
-"""The rows of a fold, cut out once, and what a pipeline's other steps make of them."""
+"""The training rows of a fold, cut out once, and what a pipeline's other steps make of them."""
 
 import pickle
 import time
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
@@ -39,14 +40,17 @@ class Transformed(NamedTuple):
 
 
 class Fold:
-    """The training and the test rows of a split.
+    """The training rows of a split.
+
+    Rows to score are not among them: a scorer may write into its rows, so each call of it gets its
+    own, as from scikit-learn.
 
     Parameters
     ----------
     X, y : array_like
         All rows.
     train, test : array_like of int
-        Their numbers.
+        The numbers of the rows to train on and to score.
     fit_params : dict
         Further arguments of `fit`, for all rows.
     """
@@ -54,7 +58,7 @@ class Fold:
     def __init__(self, X: Any, y: Any, train: Any, test: Any, fit_params: Any) -> None:
         self._X, self._y, self._fit_params = X, y, fit_params
         self._train, self._test = np.asarray(train), np.asarray(test)
-        self._rows: tuple[Rows, Rows, Mapping[str, Any]] | None = None
+        self._rows: dict[bool, tuple[Rows, Mapping[str, Any]]] = {}
         self._transformed: dict[Any, Transformed] = {}
         self.n_numbers = 0  # in the rows that it holds, roughly
 
@@ -62,18 +66,19 @@ class Fold:
         """Whether it is of this split, too."""
         return np.array_equal(self._train, train) and np.array_equal(self._test, test)
 
-    def rows(self, estimator: Any) -> tuple[Rows, Rows, Mapping[str, Any]]:
-        """X and y to train on, those to score, and the further arguments of `fit`.
+    def rows(self, estimator: Any) -> tuple[Rows, Mapping[str, Any]]:
+        """X and y, and the further arguments of `fit`.
 
-        They are cut out by scikit-learn, for the first estimator that asks.
+        They are cut out by scikit-learn, for the first estimator that asks; anew for one that takes
+        distances between rows as X, of which columns are cut out, too.
         """
-        if self._rows is None:
-            training = _safe_split(estimator, self._X, self._y, self._train)
-            test = _safe_split(estimator, self._X, self._y, self._test, self._train)
+        pairwise = get_tags(estimator).input_tags.pairwise
+        if pairwise not in self._rows:
+            rows = _safe_split(estimator, self._X, self._y, self._train)
             given = _check_method_params(self._X, params=self._fit_params, indices=self._train)
-            self._rows = training, test, given
-            self.n_numbers += _size(training[0]) + _size(test[0])
-        return self._rows
+            self._rows[pairwise] = rows, given
+            self.n_numbers += _size(rows[0])
+        return self._rows[pairwise]
 
     def transformed(self, key: Any, pipeline: Any) -> Transformed:
         """What the last step of the pipeline is to be fitted with; its other steps are fitted.
@@ -81,7 +86,7 @@ class Fold:
         Pipelines of the same `key` share the fitted steps. Raises DrewNumbers if they must not.
         """
         if key not in self._transformed:
-            (X, y), _, given = self.rows(pipeline)
+            (X, y), given = self.rows(pipeline)
             made = transform(pipeline, X, y, given)
             self._transformed[key] = made
             self.n_numbers += _size(made.arguments.get("X"))
@@ -91,7 +96,7 @@ class Fold:
 
     def release(self) -> None:
         """Drop the rows; they are cut out again where they are needed again."""
-        self._rows = None
+        self._rows.clear()
         self._transformed.clear()
         self.n_numbers = 0
 

@@ -10,6 +10,7 @@ those of scikit-learn's own code.
 import inspect
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score
+from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel
 
 from engine.many.fits import Fit, Outcome, fit_all
@@ -102,7 +104,7 @@ class ParallelFits:
         self._parallel: Any = None
         self._clock = Clock()
         self._fit_and_score = bound(_fit_and_score, _safe_split=self._split, time=self._clock)
-        self._fold: Fold  # of the call of `_fit_and_score` that is under way
+        self._task_scored: Task  # whose call of `_fit_and_score` is under way
         # The folds and the fits of this round, and those of the last one.
         self._folds: dict[Any, tuple[Fold, Any]] = {}
         self._folds_before: list[Fold] = []
@@ -125,10 +127,10 @@ class ParallelFits:
         if not _of_a_candidate(first):
             able = _can_be_taken_apart(first)
         elif able := network_of(first[1][0]) is not None:
-            listed = list(calls)
-            able = all(map(_can_be_taken_apart, listed))
-            calls = iter(listed)
-            del listed
+            queue = deque(calls)
+            able = all(map(_can_be_taken_apart, queue))
+            calls = _taken_from(queue)
+        del first
         self._folds_before = [fold for fold, _ in self._folds.values()]
         self._ended_before, self._folds, self._ended = self._ended, {}, {}
         return self._side_by_side(calls) if able else self._by_scikit_learn(calls)
@@ -181,7 +183,7 @@ class ParallelFits:
         parameters = dict(named["parameters"] or {})
         last = "" if network is estimator else f"{estimator.steps[-1][0]}__"
         if network is estimator:
-            (X, y), _, given = fold.rows(estimator)
+            (X, y), given = fold.rows(estimator)
             before, arguments = None, {"X": X, "y": y, **given}
         else:
             others = {name: parameters[name] for name in parameters if not name.startswith(last)}
@@ -193,7 +195,7 @@ class ParallelFits:
         if self._resource == f"{last}max_iter":
             parameters.pop(self._resource, None)
             key = id(fold), key_of(parameters)
-            resumption = resume(self._ended_before.get(key), network, arguments)
+            resumption = resume(self._ended_before.pop(key, None), network, arguments)
         fit = Fit(network, **arguments) if resumption is None else resumption.fit
         return Task(estimator, call, fold, key, fit, before, resumption)
 
@@ -211,9 +213,15 @@ class ParallelFits:
         return self._folds[key][0]
 
     def _made(self, tasks: list[Task]) -> Iterator[Any]:
-        """Make the fits of these tasks at once; then their results, one after another."""
+        """Make the fits of these tasks at once; then their results, one after another.
+
+        Ctrl-C ends all of them, and the search: their scores would be those of half-trained ones.
+        """
         fits = [task.fit for task in tasks if task.fit is not None]
-        outcomes = iter(fit_all(fits, self._n_threads) if fits else [])
+        made = fit_all(fits, self._n_threads) if fits else []
+        if any(outcome.was_interrupted for outcome in made):
+            raise KeyboardInterrupt
+        outcomes = iter(made)
         for task in tasks:
             outcome = None if task.fit is None else next(outcomes)
             estimator = task.estimator
@@ -242,7 +250,7 @@ class ParallelFits:
             return estimator
 
         _, (_, X, y), named = task.call
-        self._fold = task.fold
+        self._task_scored = task
         estimator.fit = fit
         if _of_a_candidate(task.call):
             estimator.set_params = set_params
@@ -255,9 +263,12 @@ class ParallelFits:
                 outcome.error.__traceback__ = trace
 
     def _split(self, estimator: Any, X: Any, y: Any, indices: Any, train: Any = None) -> Any:
-        """Stands in for scikit-learn's `_safe_split`: the rows that have been cut out before."""
-        training, test, _ = self._fold.rows(estimator)
-        return training if train is None else test
+        """Stands in for scikit-learn's `_safe_split`: the rows of a fit are cut out already."""
+        task = self._task_scored
+        if train is not None or task.call[2]["return_train_score"]:
+            return _safe_split(estimator, X, y, indices, train)
+        rows, _ = task.fold.rows(estimator)
+        return rows
 
 
 def key_of(parameters: dict[str, Any]) -> frozenset[Any]:
@@ -270,6 +281,12 @@ def key_of(parameters: dict[str, Any]) -> frozenset[Any]:
         (name, type(value), repr(value) if type(value) in plain else id(value))
         for name, value in parameters.items()
     )
+
+
+def _taken_from(queue: deque[Call]) -> Iterator[Call]:
+    """The calls of a queue, which holds none that was taken: its network goes once it is scored."""
+    while queue:
+        yield queue.popleft()
 
 
 def _of_a_candidate(call: Call) -> bool:
@@ -305,4 +322,5 @@ def _all_of(before: Transformed | None, outcome: Outcome | None) -> Outcome:
         before.error or outcome.error,
         [*before.warnings, *outcome.warnings],
         before.seconds + outcome.seconds,
+        outcome.stopped,
     )

@@ -95,13 +95,10 @@ def resume(ended: Ended | None, fresh: Any, arguments: dict[str, Any]) -> Resump
     """
     if ended is None or not SOLVERS[fresh.solver].by_steps or fresh.random_state is None:
         return None
-    warned = ended.outcome.warnings
-    if any("interrupted" in str(said.message) for said in warned):
-        return None
     epochs = int(fresh.max_iter) - int(ended.network.max_iter)
     if epochs < 0:
         return None
-    if epochs == 0 or not any(said.category is ConvergenceWarning for said in warned):
+    if epochs == 0 or ended.outcome.stopped != "max_iter":
         return Resumption(ended, fresh, arguments, 0)
     return Resumption(ended, fresh, arguments, epochs) if _continues(fresh) else None
 

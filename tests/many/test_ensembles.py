@@ -1,6 +1,7 @@
 """Ensembles: members are their own fits, averages are averages, and rows left out are left out."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -401,7 +402,7 @@ def test_a_warning_is_given_once_with_the_numbers_of_its_members_at_the_line_of_
         warnings.simplefilter("always")
         ensemble("number").fit(X, Z)
     (one,) = [w for w in caught if w.category is ConvergenceWarning]
-    assert "(members 0, 1 and 2; the numbers are those of member 0)" in str(one.message)
+    assert str(one.message).startswith("All 3 members: Stochastic Optimizer: Maximum iterations")
     assert one.filename == __file__
 
 
@@ -417,7 +418,7 @@ def test_findings_that_differ_in_numbers_only_are_one_warning():
     assert all(hasattr(w.message, "finding") for w in found)
 
 
-def test_a_kind_of_warning_is_its_text_without_numbers_and_each_member_is_named_once():
+def test_warnings_that_differ_in_their_numbers_are_one_and_each_member_is_named_once():
     def outcome(*texts):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -425,10 +426,10 @@ def test_a_kind_of_warning_is_its_text_without_numbers_and_each_member_is_named_
                 warnings.warn(text, UserWarning, stacklevel=1)
         return Outcome(None, caught, 0.0)
 
-    found = warnings_of([outcome("rate 0.1"), outcome("rate 2e-5", "rate 3"), outcome("dead")])
-    assert [str(one) for one in found] == [
-        "rate 0.1 (members 0 and 1; the numbers are those of member 0)",
-        "dead (member 2)",
+    outcomes = [outcome("rate 0.1"), outcome("rate 2e-5", "rate 3"), outcome("dead", "dead")]
+    assert [str(one) for one in warnings_of(outcomes, "member")] == [
+        "2 of 3 members (0, 1): rate 0.1 (The values are those of number 0.)",
+        "Member 2 of 3: dead",
     ]
 
 
@@ -446,7 +447,7 @@ def test_a_member_that_fails_raises_its_own_error_with_a_note_and_the_ensemble_i
     with pytest.raises(ValueError, match="non-finite") as raised, np.errstate(all="ignore"):
         one.fit(X, Z)
     assert raised.value.__notes__ == [
-        "This is the error of member 1 of 3, counted from 0. Failed: member 1."
+        "Member 1 of 3 failed (1 ValueError). The ensemble is as it was before."
     ]
     assert not hasattr(one, "members_")
     one.set_params(candidates=None).fit(X, Z)
@@ -480,7 +481,10 @@ def test_a_refit_by_another_kind_leaves_nothing_of_the_last_one():
         ),
         ({"kind": "greedy", "candidates": [{"alfa": 1}]}, ValueError, "Invalid parameter 'alfa'"),
         ({"kind": "folds", "n_members": 1}, ValueError, "needs 2 folds or more; got 1"),
+        ({"kind": "folds", "cv": iter([])}, ValueError, "cv gives no folds. A generator"),
+        ({"cv": 3}, ValueError, "cv is for kind='folds'; got kind='seeds'"),
         ({"kind": "greedy", "validation_fraction": 0.999}, ValueError, "too few to train on"),
+        ({"estimator": MLPRegressor}, TypeError, "the class engine.MLPRegressor, not an object"),
     ],
 )
 def test_a_parameter_that_makes_no_sense_is_refused_before_training(
@@ -492,6 +496,31 @@ def test_a_parameter_that_makes_no_sense_is_refused_before_training(
     monkeypatch.setattr(engine.many.ensemble_base, "fit_all", nothing_may_be_trained)
     with pytest.raises(error, match=message):
         ensemble("number").set_params(**parameters).fit(X, Z)
+
+
+def test_a_note_says_which_candidate_has_an_invalid_parameter():
+    with pytest.raises(ValueError, match="Got -1 instead") as raised:
+        ensemble("number", "greedy", candidates=[{}, {"alpha": -1}]).fit(X, Z)
+    assert raised.value.__notes__ == [
+        "Candidate 1 of 2 has it; candidates name parameters of the network."
+    ]
+
+
+@pytest.mark.parametrize("target", ["number", "texts"])
+def test_rows_left_out_that_all_have_weight_0_have_no_score(target):
+    y = TARGETS[target]
+    folds = ensemble(target, "folds", cv=KFold(3)).fit(X, y, (np.arange(90) < 60) * 1.0)
+    assert np.isnan(folds.fold_scores_).tolist() == [False, False, True]
+    assert np.isfinite(folds.out_of_fold_score_)
+    bagging = ensemble(target, "bagging", n_members=2).fit(X, y)
+    drawn_by_both = np.intersect1d(*bagging.member_rows_)
+    bagging.fit(X, y, np.isin(np.arange(90), drawn_by_both) * 1.0)
+    assert np.isnan(bagging.oob_score_)
+
+
+def test_one_bar_shows_how_many_members_have_ended(capfd):
+    ensemble("number", member={"progress": True}).fit(X, Z)
+    assert re.search(r"Networks.* 3/3", capfd.readouterr().err)
 
 
 def test_validation_rows_go_together():

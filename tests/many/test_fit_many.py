@@ -20,7 +20,14 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.neural_network import MLPRegressor as SklearnRegressor
 from sklearn.pipeline import make_pipeline
 
-from engine import Checkpoint, MLPClassifier, MLPRegressor, TrainingWarning, fit_many
+from engine import (
+    Checkpoint,
+    MLPClassifier,
+    MLPEnsembleRegressor,
+    MLPRegressor,
+    TrainingWarning,
+    fit_many,
+)
 from engine.estimators.input_validation import Rows
 from engine.many import members as members_module
 from engine.many.fits import Fit, fit_all, in_chains, threads_that_pay
@@ -274,9 +281,14 @@ def test_warnings_of_other_threads_are_shown_as_ever():
     ("given", "error", "message"),
     [
         (lambda: [], ValueError, "estimators is empty; pass one MLPClassifier"),
-        (lambda: [member(), MLPRegressor], TypeError, "number 1 is the class engine.estim"),
-        (lambda: [SklearnRegressor()], TypeError, "0 is a sklearn.neural_network.MLPRegressor"),
-        (lambda: [make_pipeline(member())], TypeError, "is a sklearn.pipeline.Pipeline. Fit a"),
+        (
+            lambda: [member(), MLPRegressor],
+            TypeError,
+            r"number 1 is the class engine.MLPRegressor, not",
+        ),
+        (lambda: [SklearnRegressor()], TypeError, r"0 is sklearn.neural_network.MLPRegressor\.$"),
+        (lambda: [make_pipeline(member())], TypeError, "is sklearn.pipeline.Pipeline. Fit its"),
+        (lambda: [MLPEnsembleRegressor()], TypeError, "engine.MLPEnsembleRegressor. Fit an ens"),
         (lambda: member(), TypeError, "must be a list .* To fit one of them, call its fit"),
         (lambda: [member()] * 2, ValueError, "same object twice, as numbers 0 and 1; pass skl"),
         (lambda: [member(), member(alpha=-1)], ValueError, "'alpha' parameter .* Got -1 instead"),
@@ -308,6 +320,12 @@ def test_a_checkpoint_that_two_members_share_is_refused(tmp_path, monkeypatch, o
         fit_many(members, X, Y)
     assert list(tmp_path.iterdir()) == []
     assert not any(hasattr(each, "coefs_") for each in members)
+
+
+def test_a_note_says_which_estimator_has_an_invalid_parameter():
+    with pytest.raises(ValueError, match="Got -1 instead") as raised:
+        fit_many([member(), member(alpha=-1)], X, Y)
+    assert raised.value.__notes__ == ["Estimator 1 of 2 has this parameter."]
 
 
 def test_zero_threads_are_refused():

@@ -10,7 +10,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler, scale
 
 from engine import MLPClassifier
 from engine.model_selection import GridSearchCV
@@ -121,6 +121,9 @@ def test_networks_and_pipelines_of_scikit_learn_s_steps_go_side_by_side(estimato
         piped(make_pipeline(OwnStep())),
         piped(PCA(2, svd_solver="randomized", random_state=np.random.RandomState(0))),
         piped(network=WithOwnFit((3,), max_iter=4, random_state=0)),
+        piped(StandardScaler(copy=False)),
+        piped(ColumnTransformer([("a", StandardScaler(copy=False), slice(0, 4))])),
+        piped(FunctionTransformer(scale, kw_args={"copy": False})),
         OwnPipeline([("mlp", NETWORK)]),
         piped(StandardScaler(), verbose=True),
         clone(NETWORK).set_params(verbose=True),

@@ -164,10 +164,9 @@ def test_a_candidate_that_failed_is_fitted_anew():
     ("said", "more", "resumed"),
     [
         (ConvergenceWarning("Maximum iterations (5) reached"), 5, True),
-        (UserWarning("Training interrupted by user."), 5, False),
         (ConvergenceWarning("Maximum iterations (5) reached"), -1, False),
     ],
-    ids=["max_iter", "interrupted", "fewer epochs"],
+    ids=["max_iter", "fewer epochs"],
 )
 def test_only_a_fit_that_max_iter_ended_trains_on(said, more, resumed):
     network = clone(CLASSIFIER).set_params(max_iter=5).fit(X, Y)

@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import signal
+import threading
 
 import numpy as np
 import pandas as pd
@@ -120,6 +122,32 @@ def test_a_score_of_one_s_own_sees_a_fitted_estimator_and_nothing_else_of_ours()
     ran, _ = both(GridSearchCV, CLASSIFIER, grid, scoring=score, refit="width")
     assert ran.n_fits == 10
     assert not any(seen)
+
+
+@pytest.mark.parametrize("estimator", [CLASSIFIER, piped()], ids=["network", "pipeline"])
+def test_a_score_that_writes_into_its_rows_changes_no_other_candidate(estimator):
+    def score(estimator, X, y):
+        X["predicted"] = estimator.predict(X)
+        y[:] = 0
+        return float((X["predicted"] == 1).mean())
+
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    grid = {"alpha" if estimator is CLASSIFIER else "mlp__alpha": [1e-4, 1e-4, 1.0]}
+    ran, _ = both(
+        GridSearchCV, estimator, grid, data=(frame, Y), scoring=score, return_train_score=True
+    )
+    assert ran.n_fits == 15
+    assert list(frame.columns) == list("abcdef")
+
+
+def test_ctrl_c_ends_the_search_and_scores_nothing():
+    endless = clone(CLASSIFIER).set_params(max_iter=10**7, n_iter_no_change=10**7)
+    search = GridSearchCV(endless, {"alpha": [1e-4]}, cv=2, scoring=lambda *given: 1 / 0)
+    pressed = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    pressed.join()
 
 
 def test_a_randomised_search_gives_scikit_learn_s_bits():
