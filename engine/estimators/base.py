@@ -239,20 +239,26 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> Fitting[outcomes.FitEnd]:
         """Train, so that the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
-            raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
+        if self.alpha == "evidence":
+            self._require_consistent()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        # Classes that an earlier fit has learnt are not those of others.
+        alone = shared is None or not first or (self.warm_start and hasattr(self, "classes_"))
         if rows_of is not None:
             rows = rows_of(first)
-        elif shared is not None and first and not (self.warm_start and hasattr(self, "classes_")):
-            rows = shared.rows(self, X, y, sample_weight)
-        else:
+        elif alone:
             rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+        else:
+            assert shared is not None
+            rows = shared.rows(self, X, y, sample_weight)
         network = self._network_for(rows, shared)
         if not first:
             self._require_same(network)
-        own = self._own_held_out(validation)
+        if alone or shared is None:
+            own = self._own_held_out(validation)
+        else:
+            own = shared.validation_rows(self, rows, validation)
 
         def identity() -> Identity:
             return self._identity(network, rows, own, first)
@@ -810,7 +816,15 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     def _validate_params(self) -> None:
         if not parameters.are_known_valid(self):
             super()._validate_params()
+            self._require_consistent()
             parameters.remember_valid(self)
+
+    def _require_consistent(self) -> None:
+        """ValueError or TypeError for parameters that are valid alone, but not together."""
+        sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
+        parameters.hidden_units(self.activation, len(sizes))
+        if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
+            raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
 
     def _check_solver(self) -> bool:
         if not self._stochastic:

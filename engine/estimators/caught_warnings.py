@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,37 +12,45 @@ Said = list[warnings.WarningMessage]
 _catching = threading.local()
 
 
+class _Asker:
+    """One who asks for the catch; forgotten with its frame, if Ctrl-C comes before it is done."""
+
+
 class _Catch:
-    """Python's one place for warnings while fits catch theirs: taken once, however many ask."""
+    """Python's one place for warnings, taken over while anybody asks for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._askers = 0
+        self._askers: weakref.WeakSet[_Asker] = weakref.WeakSet()
         self._python: Any = None
 
-    def take(self) -> None:
+    def take(self, asker: _Asker) -> None:
         with self._lock:
-            if self._askers == 0:
-                self._python = warnings.catch_warnings()
-                self._python.__enter__()
-                warnings.simplefilter("always")
-                show = warnings.showwarning
+            is_first = not self._askers
+            self._askers.add(asker)
+            if not is_first:
+                return
+            python = warnings.catch_warnings()
+            python.__enter__()
+            self._python = python
+            warnings.simplefilter("always")
+            show = warnings.showwarning
 
-                def catch_or_show(message: Any, category: Any, *where: Any) -> None:
-                    said = getattr(_catching, "said", None)
-                    if said is None:
-                        show(message, category, *where)
-                    else:
-                        said.append(warnings.WarningMessage(message, category, *where))
+            def catch_or_show(message: Any, category: Any, *where: Any) -> None:
+                said = getattr(_catching, "said", None)
+                if said is None:
+                    show(message, category, *where)
+                else:
+                    said.append(warnings.WarningMessage(message, category, *where))
 
-                warnings.showwarning = catch_or_show  # type: ignore[assignment]
-            self._askers += 1
+            warnings.showwarning = catch_or_show  # type: ignore[assignment]
 
-    def give_back(self) -> None:
+    def give_back(self, asker: _Asker) -> None:
         with self._lock:
-            self._askers -= 1
-            if self._askers == 0:
-                self._python.__exit__(None, None, None)
+            self._askers.discard(asker)
+            if not self._askers and self._python is not None:
+                python, self._python = self._python, None
+                python.__exit__(None, None, None)
 
 
 _catch = _Catch()
@@ -54,11 +63,12 @@ def caught_warnings() -> Iterator[None]:
     Another thread that enters or leaves Python's own `warnings.catch_warnings` meanwhile can make
     some of them be shown, or lost. What a fit says at its end is not caught, but handed on.
     """
-    _catch.take()
+    asker = _Asker()
     try:
+        _catch.take(asker)
         yield
     finally:
-        _catch.give_back()
+        _catch.give_back(asker)
 
 
 def catch_warnings(said: Said | None) -> Said | None:

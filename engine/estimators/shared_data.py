@@ -12,6 +12,7 @@ from engine.estimators.input_validation import Rows
 
 # What an estimator stores of its rows, beside the rows.
 LEARNT = ("n_features_in_", "feature_names_in_", "classes_", "_labels", "_class_weights")
+COPIED = ("feature_names_in_", "classes_")
 
 
 class SharedData:
@@ -24,7 +25,8 @@ class SharedData:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._made: dict[Hashable, Any] = {}
-        self._rows: dict[Hashable, tuple[Rows, dict[str, Any], Said, tuple[Any, ...]]] = {}
+        # With the warnings of the checks, and what is held so that no other object gets its id.
+        self._checked: dict[Hashable, tuple[Any, Said, tuple[Any, ...]]] = {}
         self._split: tuple[Hashable, tuple[Rows, Rows], NDArray[np.uint64], Rows] | None = None
 
     def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
@@ -39,26 +41,47 @@ class SharedData:
 
         Each fit gets the warnings of the checks.
         """
-        depends_on = estimator._rows_depend_on()
-        key = type(estimator), depends_on, id(X), id(y), id(sample_weight)
         attributes = vars(estimator)
-        with self._lock:
-            if key in self._rows:
-                give(self._rows[key][2])
-            else:
-                said: Said = []
-                with repeated_by(said):
-                    rows = estimator._checked_rows(
-                        X, y, sample_weight, incremental=False, reset=True
-                    )
-                learnt = {name: attributes[name] for name in LEARNT if name in attributes}
-                held = depends_on, X, y, sample_weight  # so that no other object gets their ids
-                self._rows[key] = rows, learnt, said, held
-            rows, learnt, *_ = self._rows[key]
+        depends_on = type(estimator), estimator._rows_depend_on()
+
+        def check() -> tuple[Rows, dict[str, Any]]:
+            rows = estimator._checked_rows(X, y, sample_weight, incremental=False, reset=True)
+            return rows, {name: attributes[name] for name in LEARNT if name in attributes}
+
+        rows: Rows
+        rows, learnt = self._checked_once(depends_on, (X, y, sample_weight), check)
         for name in LEARNT:
             attributes.pop(name, None)
         attributes.update(learnt)
+        for name in COPIED:
+            if name in learnt:  # a user may write into it
+                attributes[name] = learnt[name].copy()
         return rows
+
+    def validation_rows(
+        self, estimator: Any, rows: Rows, validation: tuple[Any, Any, Any]
+    ) -> Rows | None:
+        """The user's own validation rows, checked; `rows` are those of the fit, of this object."""
+        held = (rows, *validation)
+        found: Rows | None = self._checked_once(
+            "validation", held, lambda: estimator._own_held_out(validation)
+        )
+        return found
+
+    def _checked_once(
+        self, depends_on: Hashable, of: tuple[Any, ...], check: Callable[[], Any]
+    ) -> Any:
+        """What `check` returns, called once for what it depends on and for the objects it is of."""
+        key = depends_on, *map(id, of)
+        with self._lock:
+            if key in self._checked:
+                give(self._checked[key][1])
+            else:
+                said: Said = []
+                with repeated_by(said):
+                    found = check()
+                self._checked[key] = found, said, (depends_on, *of)
+            return self._checked[key][0]
 
     def split(
         self,

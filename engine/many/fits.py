@@ -36,7 +36,7 @@ OF_ONE_KIND = attrgetter(
 
 # Multiply-adds of a fit, on average, from which threads pay: about a quarter of a millisecond of
 # steps, as long as all else of a short fit takes.
-PAYS_FROM = 10_000_000
+MULTIPLY_ADDS_FOR_THREADS = 10_000_000
 
 
 class Fit(NamedTuple):
@@ -63,7 +63,7 @@ class Fit(NamedTuple):
         return {name: value for name, value in further if value is not None}
 
     @property
-    def looks(self) -> Hashable:
+    def group(self) -> Hashable:
         """Equal for fits whose networks may be trained side by side, by their parameters."""
         estimator = self.estimator
         try:
@@ -168,8 +168,8 @@ def threads_that_pay(fits: Sequence[Fit]) -> int:
 
     They would wait for Python's lock, which a fit holds before its first step and after its last.
     """
-    work = sum(min(fit.multiply_adds, 10 * PAYS_FROM) for fit in fits)
-    return most_threads() if work >= PAYS_FROM * len(fits) else 1
+    work = sum(min(fit.multiply_adds, 10 * MULTIPLY_ADDS_FOR_THREADS) for fit in fits)
+    return most_threads() if work >= MULTIPLY_ADDS_FOR_THREADS * len(fits) else 1
 
 
 def in_chains(fits: Sequence[Fit]) -> list[list[int]]:
@@ -186,7 +186,7 @@ def in_chains(fits: Sequence[Fit]) -> list[list[int]]:
             # A RandomState may draw from the bits of another one, or of NumPy's own.
             key: Hashable = ("generator", id(check_random_state(state)._bit_generator))
         else:
-            key = fit.looks
+            key = fit.group
             alike.setdefault(key, []).append([number])
             continue
         chains.setdefault(key, []).append(number)

@@ -14,7 +14,13 @@ from engine.estimators.outcomes import INTERRUPTED, FitEnd
 from engine.estimators.progress_bar import without_bars
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
-from engine.solvers.member_descent import PAYS_FROM, Kind, KnownSamples, MemberDescents, kind_of
+from engine.solvers.member_descent import (
+    FEWEST_MEMBERS,
+    Kind,
+    KnownSamples,
+    MemberDescents,
+    kind_of,
+)
 from engine.solvers.solver import Diverged, Progress
 from engine.sums.thread_count import one_thread_each
 from engine.sums.thread_team import Task, ThreadTeam
@@ -137,17 +143,22 @@ class FitsAtWork:
         self._config = get_config()
         self._under_way: set[Begun] = set()
         self._interrupted = False
-        self._looks = [fit.looks for fit in fits]
+        self._groups = [fit.group for fit in fits]
         self.ended: list[Begun | None] = [None for _ in fits]
 
     def run(self, n_threads: int) -> None:
         """Make all fits, on this thread and others."""
-        team = ThreadTeam()
-        tasks = team.hand_out([self._work] * (n_threads - 1))
+        tasks: list[Task] = []
         try:
+            tasks += ThreadTeam().hand_out([self._work] * (n_threads - 1))
             self._uninterrupted(self._work)
-        finally:
+            self._finish(tasks)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):  # between two calls, or in the last one
+                self._interrupt()
             self._uninterrupted(lambda: self._finish(tasks))
+            if not isinstance(error, KeyboardInterrupt):
+                raise
 
     def _finish(self, tasks: list[Task]) -> None:
         """Wait for the other threads, and end what Ctrl-C has left under way."""
@@ -189,7 +200,7 @@ class FitsAtWork:
                     begun = self._begin(number)
                     samples = KnownSamples()
                     kind = self._kind_of(begun, samples) if len(chain) == 1 else None
-                    if kind is None or self._n_like(number) < PAYS_FROM - 1:
+                    if kind is None or self._n_of_group_next(number) < FEWEST_MEMBERS - 1:
                         self._to_its_end(begun)
                     else:
                         self._side_by_side(begun, kind, samples)
@@ -200,11 +211,11 @@ class FitsAtWork:
         except IndexError:
             return []
 
-    def _n_like(self, number: int) -> int:
+    def _n_of_group_next(self, number: int) -> int:
         """How many fits that look like this one are next, of the few that lanes pay from."""
-        following = list(self._chains.copy())[: PAYS_FROM - 1]
-        looks = [self._looks[chain[0]] for chain in following if len(chain) == 1]
-        return looks.count(self._looks[number])
+        following = list(self._chains.copy())[: FEWEST_MEMBERS - 1]
+        groups = [self._groups[chain[0]] for chain in following if len(chain) == 1]
+        return groups.count(self._groups[number])
 
     def _begin(self, number: int) -> Begun:
         """Begin a fit; one that is not ours is made at once."""
@@ -263,18 +274,27 @@ class FitsAtWork:
     def _kind_of(begun: Begun, samples: KnownSamples) -> Kind | None:
         """The kind of its descent, if it can advance beside others; else None."""
         run = begun.run
-        return None if run is None or run.is_saved else kind_of(run.solver, samples)
+        if run is None or run.is_saved:
+            return None
+        try:
+            return kind_of(run.solver, samples)
+        except MemoryError:  # for the copies that kernels need of some arrays
+            return None
 
     def _side_by_side(self, first: Begun, kind: Kind, samples: KnownSamples) -> None:
         """Make a fit, and those that follow and are of its kind."""
-        layers = first.run.solver.problem.layers
-        together = Together(MemberDescents(kind, layers, samples), self._end)
-        together.join(first)
         others: list[Begun] = []
         try:
+            layers = first.run.solver.problem.layers
+            try:
+                together = Together(MemberDescents(kind, layers, samples), self._end)
+            except MemoryError:
+                self._to_its_end(first)
+                return
+            together.join(first)
             while together.members:
                 while together.has_room and not others:
-                    begun = self._begin_one_like(first.number)
+                    begun = self._begin_next_of_group(first.number)
                     if begun is None:
                         break
                     if self._kind_of(begun, samples) == kind:
@@ -284,10 +304,13 @@ class FitsAtWork:
                         others.append(begun)
                 if self._interrupted:
                     return  # `_finish` ends them
-                if len(together.members) < PAYS_FROM:
+                if len(together.members) < FEWEST_MEMBERS:
                     others += together.dissolve()
-                else:
+                    continue
+                try:
                     together.advance()
+                except Exception:  # such as a lack of memory: each by itself, and its own error
+                    others += together.dissolve()
         except KeyboardInterrupt:
             self._interrupt()
         for begun in others:
@@ -295,10 +318,10 @@ class FitsAtWork:
                 return
             self._to_its_end(begun)
 
-    def _begin_one_like(self, number: int) -> Begun | None:
-        """Begin the next fit, if it looks like this one, and no Ctrl-C came."""
+    def _begin_next_of_group(self, number: int) -> Begun | None:
+        """Begin the next fit, if it is of the group of this one, and no Ctrl-C came."""
         chain = [] if self._interrupted else self._next_chain()
-        if len(chain) == 1 and self._looks[chain[0]] == self._looks[number]:
+        if len(chain) == 1 and self._groups[chain[0]] == self._groups[number]:
             return self._begin(chain[0])
         if chain:
             self._chains.appendleft(chain)

@@ -26,9 +26,7 @@ def raise_first_error(outcomes: Sequence[Outcome], what: str, rest: str) -> None
     errors = [outcomes[number].error for number in failed]
     unbegun = [n for n, e in zip(failed, errors, strict=True) if isinstance(e, KeyboardInterrupt)]
     if unbegun:
-        raise KeyboardInterrupt(
-            f"Ctrl-C came before {listed(unbegun, len(outcomes), what)} had taken a step."
-        )
+        raise KeyboardInterrupt(f"{listed(unbegun, len(outcomes), what)}: no step was taken.")
     (error, *_), of = errors, len(outcomes)
     assert error is not None
     kinds = Counter(type(one).__name__ for one in errors)
@@ -45,7 +43,11 @@ def warnings_of(outcomes: Sequence[Outcome], what: str) -> list[Warning]:
         first = messages[0]
         alike = len(set(map(str, messages))) == 1
         whose = "" if alike else f" (The values are those of number {numbers[0]}.)"
-        said: Any = type(first)(f"{listed(numbers, len(outcomes), what)}: {first}{whose}")
+        text = f"{listed(numbers, len(outcomes), what)}: {first}{whose}"
+        try:
+            said: Any = type(first)(text)
+        except TypeError:  # a class that takes more than a text
+            said = UserWarning(text)
         if hasattr(first, "finding"):
             said.finding = first.finding
         found.append(said)

@@ -55,6 +55,9 @@ def folds(
             "cv gives no folds. A generator of folds is used up by its first use: pass a list of "
             "them, as in cv=list(GroupKFold(3).split(X, y, groups))."
         )
+    for number, part in enumerate(found):
+        if not len(rows_of(np.arange(X.shape[0]), part.left_out)):
+            raise ValueError(f"cv leaves no rows out in fold {number}; each fold needs test rows.")
     return found
 
 

@@ -35,7 +35,7 @@ from engine.sums.samples import KernelSamples, Layers, Samples
 # then has long loops already.
 PAYS_BELOW = 1500
 # Networks from which lanes pay: a vector takes as long for one as for all its lanes.
-PAYS_FROM = 3
+FEWEST_MEMBERS = 3
 # A state is copied so seldom: it is wanted only if the run diverges.
 SECONDS_WITHOUT_COPY = 1.0
 

@@ -27,7 +27,7 @@ class AnyFit:
 
     def __init__(self, estimator, X, y, **given):
         self.estimator, self.X, self.y, self.given = estimator, X, y, given
-        self.looks = id(self)
+        self.group = id(self)
 
 
 def any_network(estimator):
