@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.neural_network import MLPRegressor as SklearnRegressor
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from engine import (
     Checkpoint,
@@ -31,7 +32,9 @@ from engine import (
 from engine.estimators.input_validation import Rows
 from engine.many import members as members_module
 from engine.many.fits import Fit, fit_all, in_chains, threads_that_pay
+from engine.many.fits_at_work import FitsAtWork
 from engine.solvers.member_descent import MemberDescents
+from engine.sums.thread_count import choose
 from tools import fuzz_many
 from tools.member_mixtures import (
     HOW_IT_WAS_MADE,
@@ -274,6 +277,134 @@ def test_warnings_of_other_threads_are_shown_as_ever():
     assert not [each for each in said if re.search("estimators: from another", str(each.message))]
 
 
+def scored_in_silence(network, X, y):
+    """A scorer that silences warnings. Python has one place for those of all threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        time.sleep(0.001)
+        return float(network.predict(X).mean())
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_scorers_that_silence_warnings_hide_none_of_other_members(n_threads):
+    members = [
+        member(seed, max_iter=4, early_stopping=True, scoring=scored_in_silence)
+        for seed in range(12)
+    ]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit_many(members, X, Y, n_threads=n_threads)
+    told = [str(each.message) for each in said if each.category is ConvergenceWarning]
+    assert len(told) == 1
+    assert told[0].startswith("All 12 estimators: Stochastic Optimizer")
+
+
+def test_calls_that_overlap_leave_the_filters_as_they_were():
+    second_runs, first_has_ended = threading.Event(), threading.Event()
+
+    def waits_for_second(network, X, y):
+        assert second_runs.wait(10)
+        return 0.5
+
+    def waits_for_first(network, X, y):
+        second_runs.set()
+        assert first_has_ended.wait(10)
+        return 0.5
+
+    def fit(scoring):
+        fit_many([member(0, max_iter=1, early_stopping=True, scoring=scoring)], X, Y)
+
+    def first():
+        fit(waits_for_second)
+        first_has_ended.set()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = warnings.showwarning, list(warnings.filters)
+        threads = [threading.Thread(target=first)]
+        threads[0].start()
+        while warnings.showwarning is before[0]:
+            time.sleep(0.001)
+        threads.append(threading.Thread(target=fit, args=(waits_for_first,)))
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+        assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+def test_a_warning_of_a_class_that_takes_more_than_a_text_is_given_as_another():
+    class Elaborate(UserWarning):
+        def __init__(self, text, more):
+            super().__init__(text)
+
+    def scored(network, X, y):
+        warnings.warn(Elaborate("look", 1), stacklevel=1)
+        return 0.5
+
+    with pytest.warns(UserWarning, match="^The estimator: look"):
+        fit_many([member(0, early_stopping=True, scoring=scored)], X, Y)
+
+
+# Errors of our own.
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_error_of_networks_side_by_side_leaves_each_to_itself(n_threads, monkeypatch):
+    advance, calls = MemberDescents.advance, []
+
+    def fails_once(self, budgets):
+        calls.append(1)
+        if len(calls) == 2:
+            raise MemoryError("too little memory left to load a kernel")
+        return advance(self, budgets)
+
+    monkeypatch.setattr(MemberDescents, "advance", fails_once)
+    members = [member(seed, max_iter=5 + seed) for seed in range(8)]
+    fit_many(members, X, Y, n_threads=n_threads)
+    assert len(calls) >= 2
+    assert not any(
+        unlike(members, [member(seed, max_iter=5 + seed).fit(X, Y) for seed in range(8)])
+    )
+
+
+@pytest.mark.parametrize("what", ["kind_of", "MemberDescents"])
+def test_where_memory_for_lanes_is_lacking_each_is_trained_alone(what, monkeypatch):
+    def lacks(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(f"engine.many.fits_at_work.{what}", lacks)
+    members = fit_many([member(seed) for seed in range(5)], X, Y)
+    assert not any(unlike(members, [member(seed).fit(X, Y) for seed in range(5)]))
+
+
+def test_an_error_of_another_thread_is_raised(monkeypatch):
+    next_chain = FitsAtWork._next_chain
+
+    def fails_elsewhere(self):
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("of another thread")
+        time.sleep(0.01)
+        return next_chain(self)
+
+    monkeypatch.setattr(FitsAtWork, "_next_chain", fails_elsewhere)
+    with pytest.raises(RuntimeError, match="of another thread"):
+        fit_many([member(seed, alpha=seed) for seed in range(4)], X, Y, n_threads=2)
+
+
+def test_each_of_two_threads_and_blas_in_them_take_one_core():
+    seen = []
+
+    def scored(network, X, y):
+        blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.append((choose(None, 10**12, 9).number, max(blas)))
+        return 0.5
+
+    networks = [member(seed, early_stopping=True, scoring=scored) for seed in range(4)]
+    with threadpool_limits(4):
+        fit_many(networks, X, Y, n_threads=2)
+    assert set(seen) == {(1, 1)}
+
+
 # What is refused.
 
 
@@ -293,6 +424,10 @@ def test_warnings_of_other_threads_are_shown_as_ever():
         (lambda: [member()] * 2, ValueError, "same object twice, as numbers 0 and 1; pass skl"),
         (lambda: [member(), member(alpha=-1)], ValueError, "'alpha' parameter .* Got -1 instead"),
         (lambda: [member(), member(loss="hinge")], ValueError, "'loss' parameter of MLPRegr"),
+        (lambda: [member(), member(hidden_layer_sizes=(0,))], ValueError, "must be > 0, got"),
+        (lambda: [member(), member(activation=["relu", "tanh"])], ValueError, "lists 2 names"),
+        (lambda: [member(), member(activation=["foo"])], ValueError, "must name 'tanh', 'log"),
+        (lambda: [member(), member(alpha="evidence")], ValueError, "needs solver='lm'; got"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_before_anything_is_trained(given, error, message):
@@ -531,7 +666,44 @@ def test_x_is_held_once_whatever_the_number_of_members():
     assert peak(24) < peak(3) + of_X
 
 
+def test_validation_rows_are_checked_once():
+    checked = []
+
+    class Counted:
+        """Rows that tell how often they are read."""
+
+        shape = X.shape
+
+        def __array__(self, dtype=None, copy=None):
+            checked.append(1)
+            return np.asarray(X, dtype)
+
+        def __len__(self):
+            return len(X)
+
+    fit_many([member(seed) for seed in range(5)], X, Y, X_val=Counted(), y_val=Y)
+    of_five = len(checked)
+    fit_many([member(0)], X, Y, X_val=Counted(), y_val=Y)
+    assert 0 < of_five == len(checked) - of_five
+
+
+def test_validation_rows_warn_each_member():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        members = [member(seed) for seed in range(5)]
+        fit_many(members, X, Y, X_val=X, y_val=Y[:, np.newaxis])
+    told = [str(each.message) for each in said if each.category is DataConversionWarning]
+    assert [text[:18] for text in told] == ["All 5 estimators: "]
+
+
 # Later.
+
+
+def test_classes_that_a_user_changes_are_those_of_one_member():
+    networks = [MLPClassifier(3, max_iter=2, random_state=seed) for seed in range(2)]
+    fit_many(networks, X, Y.mean() < Y)
+    networks[0].classes_[:] = True
+    np.testing.assert_array_equal(networks[1].classes_, [False, True])
 
 
 def refit(member):

@@ -1,13 +1,15 @@
 """Halving over max_iter: survivors continue, with the bits of a new fit."""
 
 import re
+import time
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import randint
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -160,20 +162,35 @@ def test_a_candidate_that_failed_is_fitted_anew():
     assert [len(fits) for fits in ran.fits] == [6, 6]
 
 
-@pytest.mark.parametrize(
-    ("said", "more", "resumed"),
-    [
-        (ConvergenceWarning("Maximum iterations (5) reached"), 5, True),
-        (ConvergenceWarning("Maximum iterations (5) reached"), -1, False),
-    ],
-    ids=["max_iter", "fewer epochs"],
-)
-def test_only_a_fit_that_max_iter_ended_trains_on(said, more, resumed):
+@pytest.mark.parametrize(("stopped", "fits"), [("max_iter", True), ("tol", False)])
+def test_only_a_fit_that_max_iter_ended_trains_on(stopped, fits):
     network = clone(CLASSIFIER).set_params(max_iter=5).fit(X, Y)
-    warned = warnings.WarningMessage(said, type(said), "file", 1)
-    ended = Ended(network, None, Outcome(None, [warned], 0.0), None)
-    fresh = clone(CLASSIFIER).set_params(max_iter=5 + more)
-    assert (resume(ended, fresh, {"X": X, "y": Y}) is not None) is resumed
+    ended = Ended(network, None, Outcome(None, [], 0.0, stopped), None)
+    more, fewer = (clone(CLASSIFIER).set_params(max_iter=number) for number in (10, 4))
+    resumption = resume(ended, more, {"X": X, "y": Y})
+    assert resumption is not None
+    assert (resumption.fit is not None) is fits
+    assert resume(ended, fewer, {"X": X, "y": Y}) is None
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_candidates_with_equal_parameters_do_not_share_a_network(n_jobs):
+    rates = {"learning_rate_init": [1e-3, 1e-2, 1e-2, 1e-2, 1e-4, 1e-4, 1e-4, 1e-4]}
+    both(HalvingGridSearchCV, CLASSIFIER, rates, n_jobs=n_jobs, **HALVING)
+    sizes = {"hidden_layer_sizes": randint(6, 8), "learning_rate_init": [1e-2]}
+    options = {**HALVING, "n_candidates": 9, "random_state": 0, "n_jobs": n_jobs}
+    both(HalvingRandomSearchCV, CLASSIFIER, sizes, **options)
+
+
+def test_halving_does_not_go_by_warnings_which_other_threads_may_hide():
+    def scored(network, X, y):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            time.sleep(0.001)
+            return network.score(X, y)
+
+    network = clone(CLASSIFIER).set_params(early_stopping=True, scoring=scored)
+    both(HalvingGridSearchCV, network, RATES, n_jobs=2, **HALVING)
 
 
 def test_a_schedule_or_a_parameter_that_nobody_knows_is_fitted_anew(monkeypatch):

@@ -1,5 +1,6 @@
 """Our searches give the bits of scikit-learn's searches over our estimators."""
 
+import gc
 import pickle
 import re
 import signal
@@ -12,7 +13,7 @@ import scipy.sparse
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, KernelPCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
@@ -25,7 +26,9 @@ from engine.model_selection import (
     HalvingGridSearchCV,
     HalvingRandomSearchCV,
     RandomizedSearchCV,
+    parallel_fits,
 )
+from engine.model_selection.parallel_fits import key_of
 from tests.model_selection.searches import X_REGRESSION, Y_REGRESSION, X, Y, both, quiet
 
 pytestmark = quiet
@@ -138,6 +141,38 @@ def test_a_score_that_writes_into_its_rows_changes_no_other_candidate(estimator)
     )
     assert ran.n_fits == 15
     assert list(frame.columns) == list("abcdef")
+
+
+def test_rows_that_are_distances_are_cut_out_as_the_candidate_needs_them():
+    distances = X @ X.T
+    pipeline = Pipeline([("pca", KernelPCA(3)), ("mlp", clone(CLASSIFIER))])
+    both(GridSearchCV, pipeline, {"pca__kernel": ["linear", "precomputed"]}, data=(distances, Y))
+
+
+def test_a_network_is_dropped_once_it_is_scored(monkeypatch):
+    monkeypatch.setattr(parallel_fits, "MOST_FITS", 4)
+    alive = []
+
+    def scored(estimator, X, y):
+        gc.collect()
+        objects = gc.get_objects()
+        alive.append(sum(type(one) is Counted and hasattr(one, "coefs_") for one in objects))
+        return 0.5
+
+    class Counted(MLPClassifier):
+        pass
+
+    grid = {"alpha": np.logspace(-5, 0, 10).tolist()}
+    GridSearchCV(Counted(3, max_iter=2, random_state=0), grid, cv=2, scoring=scored).fit(X, Y)
+    assert max(alive) == 4
+
+
+def test_arrays_that_look_alike_are_different_parameters():
+    long = [np.arange(2000), np.arange(2000)]
+    long[1][1000] += 1
+    assert repr(long[0]) == repr(long[1])
+    assert key_of({"quantiles": long[0]}) != key_of({"quantiles": long[1]})
+    assert key_of({"a": 1, "b": "c"}) == key_of({"a": 1, "b": "c"}) != key_of({"a": True, "b": "c"})
 
 
 def test_ctrl_c_ends_the_search_and_scores_nothing():
