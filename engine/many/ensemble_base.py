@@ -133,7 +133,7 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning, engine.TrainingWarning
-            What members warn of, once a kind, with the numbers of the members.
+            What members warn of: each kind once, with the numbers of its members.
         """
         before = dict(vars(self))
         try:

@@ -27,7 +27,7 @@ from engine.many.greedy_selection import MeanTrials, SquaredErrorTrials, Trials
 class MLPEnsembleRegressor(RegressorMixin, Ensemble):
     """Several networks whose predictions are averaged.
 
-    An ensemble is mostly better than one of its members, and the spread of the members shows where
+    An ensemble is usually better than one of its members, and the spread of the members shows where
     they are unsure. All members are trained by one call, side by side.
 
     Parameters
@@ -54,9 +54,11 @@ class MLPEnsembleRegressor(RegressorMixin, Ensemble):
     validation_fraction : float, default=0.2
         For "greedy": share of the rows that is held out, unless `fit` is given `X_val`.
     random_state : int, RandomState or None, default=None
-        For the seeds of the members, and which rows are whose. That of `estimator` does not count.
+        For the seeds of the members, and for which rows each member gets. The estimator's own
+        `random_state` is ignored.
     n_threads : int or None, default=None
-        Threads that share the members; None uses as many as pay. Bits do not depend on it.
+        Threads that share the members; None uses all cores, or one if the fits are short. Bits do
+        not depend on it.
 
     Attributes
     ----------
@@ -67,7 +69,7 @@ class MLPEnsembleRegressor(RegressorMixin, Ensemble):
     member_rows_ : list of ndarray, or None
         The numbers of the rows that each member was trained on; None if all rows.
     weights_ : ndarray (n_members,)
-        The share of each member in the average: all alike but after "greedy".
+        The share of each member in the average: equal, except after "greedy".
     oob_prediction_, oob_score_ : ndarray like y, float
         Of "bagging": the mean prediction for each row by the members that have not drawn it (NaN if
         all have), and its `score`.
@@ -234,7 +236,7 @@ class MLPEnsembleRegressor(RegressorMixin, Ensemble):
 class MLPEnsembleClassifier(ClassifierMixin, Ensemble):
     """Several networks whose probabilities are averaged.
 
-    An ensemble is mostly better than one of its members, and its probabilities are less extreme
+    An ensemble is usually better than one of its members, and its probabilities are less extreme
     where the members disagree. All members are trained by one call, side by side.
 
     Parameters

@@ -33,7 +33,8 @@ def fit_many(
     """Fit many estimators to the same data, side by side.
 
     Each estimator ends with what its own ``fit(X, y)`` gives: the same bits, curves and number of
-    iterations. The rows are checked, converted and held once for all.
+    iterations. (`plan_` and `n_threads_` tell how it was made here.) The rows are checked,
+    converted and held once for all.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ def fit_many(
     X, y, sample_weight, X_val, y_val, sample_weight_val
         As for the estimators' `fit`.
     n_threads : int or None
-        Threads that share the networks; None takes as many as pay. The results do not depend on it.
+        Threads that share the networks; None takes all cores, or one if the fits are so short that
+        threads would wait for each other. The results do not depend on it.
 
     Returns
     -------

@@ -47,7 +47,8 @@ def cross_validate(
     X : array_like or sparse matrix (n_samples, n_features)
     y : array_like (n_samples,) or (n_samples, n_outputs)
     n_jobs : int or None, default=None
-        Threads. None is as many as pay, -1 all. (For other estimators: scikit-learn's jobs.)
+        Threads. None chooses: all cores, or one if the fits are short; -1 is all cores. (For other
+        estimators: scikit-learn's jobs.)
     groups, scoring, cv, verbose, params, pre_dispatch, return_train_score, return_estimator, \
     return_indices, error_score
         As in scikit-learn. The lines that joblib prints of its jobs are not printed.

@@ -62,7 +62,8 @@ class GridSearchCV(model_selection.GridSearchCV, SideBySideSearch):
     param_grid : dict or list of dict
         Values to try of each parameter.
     n_jobs : int or None, default=None
-        Threads. None is as many as pay, -1 all. (For other estimators: scikit-learn's jobs.)
+        Threads. None chooses: all cores, or one if the fits are short; -1 is all cores. (For other
+        estimators: scikit-learn's jobs.)
     scoring, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in scikit-learn.
 

@@ -299,7 +299,7 @@ def test_scorers_that_silence_warnings_hide_none_of_other_members(n_threads):
     assert told[0].startswith("All 12 estimators: Stochastic Optimizer")
 
 
-def test_calls_that_overlap_leave_the_filters_as_they_were():
+def test_calls_that_overlap_catch_their_warnings_and_leave_the_filters_as_they_were():
     second_runs, first_has_ended = threading.Event(), threading.Event()
 
     def waits_for_second(network, X, y):
@@ -309,6 +309,7 @@ def test_calls_that_overlap_leave_the_filters_as_they_were():
     def waits_for_first(network, X, y):
         second_runs.set()
         assert first_has_ended.wait(10)
+        warnings.warn("later", RuntimeWarning, stacklevel=1)
         return 0.5
 
     def fit(scoring):
@@ -318,8 +319,8 @@ def test_calls_that_overlap_leave_the_filters_as_they_were():
         fit(waits_for_second)
         first_has_ended.set()
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         before = warnings.showwarning, list(warnings.filters)
         threads = [threading.Thread(target=first)]
         threads[0].start()
@@ -330,6 +331,7 @@ def test_calls_that_overlap_leave_the_filters_as_they_were():
         for thread in threads:
             thread.join()
         assert (warnings.showwarning, list(warnings.filters)) == before
+    assert "The estimator: later" in [str(each.message) for each in said]
 
 
 def test_a_warning_of_a_class_that_takes_more_than_a_text_is_given_as_another():

@@ -4,6 +4,7 @@ import functools
 import os
 import signal
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from sklearn.callback import ScoringMonitor
 
 from engine import Checkpoint, MLPRegressor, fit_many
+from engine.compiler import tiles
+from engine.solvers.member_descent import FEWEST_MEMBERS
 from tests.many.interruptions import Interruption, interrupted, stopped_after
 from tools.member_mixtures import HOW_IT_WAS_MADE
 from tools.state_differences import differences
@@ -110,16 +113,25 @@ def test_a_second_ctrl_c_soon_after_the_first_loses_no_other_member(n_threads):
         assert set(became) <= {"whole", "unchanged", "interrupted"}, (at, became)
 
 
-def press_ctrl_c_after(seconds):
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+def press_ctrl_c_after(seconds, begun):
+    """Press Ctrl-C so long after the last of these networks has begun."""
+
+    def press():
+        while not all(hasattr(each, "coefs_") for each in begun):
+            time.sleep(0.01)
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("hidden", [(4,), (300,)], ids=["side by side", "by themselves"])
 def test_ctrl_c_ends_all_that_are_under_way_with_a_warning_each(n_threads, hidden):
-    n_members = 6 if hidden == (4,) else n_threads
+    n_lanes = tiles.VECTOR_BYTES // X.itemsize  # of as many as fill both threads' lanes, all begin
+    n_members = n_threads * (n_lanes if hidden == (4,) and n_lanes >= FEWEST_MEMBERS else 1)
     members = [member(seed, **LONG, hidden_layer_sizes=hidden) for seed in range(n_members)]
-    press_ctrl_c_after(0.4)
+    press_ctrl_c_after(0.2, members)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         fit_many(members, X, Y, n_threads=n_threads)
@@ -136,7 +148,7 @@ def test_a_member_that_has_not_begun_is_unchanged_and_keyboard_interrupt_is_rais
     shared = np.random.RandomState(0)  # so one follows the other
     members = [member(0, **LONG).set_params(random_state=shared) for _ in range(3)]
     fresh = [dict(vars(each)) for each in members]
-    press_ctrl_c_after(0.4)
+    press_ctrl_c_after(0.2, members[:1])
     with pytest.raises(KeyboardInterrupt):
         fit_many(members, X, Y, n_threads=2)
     assert members[0].n_iter_ > 0
@@ -155,7 +167,7 @@ def test_ctrl_c_in_a_member_that_is_fitted_by_itself_ends_the_others_too(kind):
     else:
         first = member(0, **{**LONG, "max_iter": 10**5}).set_callbacks(ScoringMonitor(scoring="r2"))
     second = member(1)
-    press_ctrl_c_after(0.4)
+    press_ctrl_c_after(0.4, [first])
     with pytest.raises(KeyboardInterrupt):
         fit_many([first, second], X, Y, n_threads=1)
     assert first.n_iter_ > 0
