@@ -426,6 +426,19 @@ def test_kinds_differ_in_what_the_kernels_share_and_in_nothing_else(backend):
         assert one != other
 
 
+@tiled_form
+def test_a_kind_is_not_taken_for_that_of_other_layers_settings_or_states_on_the_same_rows(backend):
+    samples = samples_of(SHORT, 0)
+
+    def of(known, **other):
+        return kind_of(descent_of(SHORT._replace(**other), 0, samples), known)
+
+    known = KnownSamples()
+    for other in ({}, {"network": "exp"}, {"update": "plain"}, {"shuffle": "Mersenne Twister"}):
+        assert of(known, **other) == of(KnownSamples(), **other) is not None
+        assert of(known) == of(KnownSamples())
+
+
 def unaligned(array):
     """A copy that begins one byte after where it should."""
     memory = np.frombuffer(bytearray(array.nbytes + 1), np.uint8)[1:]
