@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.estimators.regressor import MLPRegressor as MLPRegressor
     from engine.many.ensembles import MLPEnsembleClassifier as MLPEnsembleClassifier
     from engine.many.ensembles import MLPEnsembleRegressor as MLPEnsembleRegressor
-    from engine.many.members import fit_many as fit_many
+    from engine.many.many_estimators import fit_many as fit_many
     from engine.model_files.errors import ModelFileError as ModelFileError
     from engine.model_files.save_load import load as load
     from engine.model_files.save_load import save as save
@@ -49,7 +49,7 @@ _DEFINED_IN = {
     "TrainingWarning": "engine.estimators.diagnosis",
     "compiled_forward": "engine.network_function",
     "convert_table": "engine.tables.conversion",
-    "fit_many": "engine.many.members",
+    "fit_many": "engine.many.many_estimators",
     "inference": "engine.statistics.inference_of_models",
     "load": "engine.model_files.save_load",
     "open_table": "engine.tables.converted_table",

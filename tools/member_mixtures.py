@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse
 
 from engine import MLPClassifier, MLPRegressor, fit_many, losses
-from engine.many import members as members_module
+from engine.many import many_estimators
 from tools.state_differences import differences
 
 # They tell how a fit was made, and not what came of it: beside others, a network gets one thread.
@@ -317,13 +317,13 @@ def fitted_together(
 def outcomes_of_fit_many() -> Any:
     """A list to which the outcomes of the members are added when `fit_many` has made their fits."""
     found: list[Any] = []
-    make = vars(members_module)["fit_all"]
+    make = vars(many_estimators)["fit_all"]
 
     def noting(*arguments: Any) -> Any:
         found.extend(make(*arguments))
         return found
 
-    with mock.patch.object(members_module, "fit_all", noting):
+    with mock.patch.object(many_estimators, "fit_all", noting):
         yield found
 
 

@@ -30,7 +30,7 @@ from engine.comparison.training_timings import (
     SAME_ORDER,
     Guarded,
 )
-from engine.many.members import fit_many
+from engine.many.many_estimators import fit_many
 
 TOGETHER, LOOP = MANY_OURS
 DTYPE = "float32"

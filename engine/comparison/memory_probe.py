@@ -44,7 +44,7 @@ def fit_members(asked: dict[str, Any], X: NDArray[Any], y: NDArray[Any]) -> None
     from engine.comparison.estimator_agreement import silent
     from engine.comparison.many_jobs import estimators_of
     from engine.comparison.problems import Problem, TrainingTask
-    from engine.many.members import fit_many
+    from engine.many.many_estimators import fit_many
 
     problem = Problem(tuple(asked["sizes"]), len(X), asked["batch_size"], asked["output"])
     task = TrainingTask(problem, asked["dtype"], members=asked["members"])

@@ -1,10 +1,12 @@
 """The threads that make fits, each alone or, if networks are small, side by side in lanes."""
 
+import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sklearn import config_context, get_config
@@ -137,6 +139,7 @@ class FitsAtWork:
     ) -> None:
         self._fits = fits
         self._chains = deque(chains)
+        self._next = threading.Lock()  # held to look at the next chain and take it
         self._shared = SharedData()
         self._tell = tell
         self._alone = alone
@@ -206,14 +209,13 @@ class FitsAtWork:
                         self._side_by_side(begun, kind, samples)
 
     def _next_chain(self) -> list[int]:
-        try:
-            return self._chains.popleft()
-        except IndexError:
-            return []
+        with self._next:
+            return self._chains.popleft() if self._chains else []
 
     def _n_of_group_next(self, number: int) -> int:
-        """How many fits that look like this one are next, of the few that lanes pay from."""
-        following = list(self._chains.copy())[: FEWEST_MEMBERS - 1]
+        """How many fits of its group are next, of the few that lanes pay from."""
+        with self._next:
+            following = list(islice(self._chains, FEWEST_MEMBERS - 1))
         groups = [self._groups[chain[0]] for chain in following if len(chain) == 1]
         return groups.count(self._groups[number])
 
@@ -320,12 +322,12 @@ class FitsAtWork:
 
     def _begin_next_of_group(self, number: int) -> Begun | None:
         """Begin the next fit, if it is of the group of this one, and no Ctrl-C came."""
-        chain = [] if self._interrupted else self._next_chain()
-        if len(chain) == 1 and self._groups[chain[0]] == self._groups[number]:
-            return self._begin(chain[0])
-        if chain:
-            self._chains.appendleft(chain)
-        return None
+        with self._next:
+            chain = self._chains[0] if self._chains and not self._interrupted else []
+            if len(chain) != 1 or self._groups[chain[0]] != self._groups[number]:
+                return None
+            self._chains.popleft()
+        return self._begin(chain[0])
 
 
 class Together:

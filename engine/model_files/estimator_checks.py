@@ -232,6 +232,11 @@ def require_saveable(model: Any) -> None:
             "Network with its parameters goes into .safetensors or .onnx."
         )
     check_is_fitted(model)
+    if hasattr(model, "best_estimator_"):
+        raise TypeError(
+            f"A .skops file holds what predicts, not a {type(model).__name__}: save its "
+            "best_estimator_."
+        )
     if not networks_of(model):
         raise TypeError(
             f"{type(model).__name__} holds no fitted MLPClassifier or MLPRegressor, and model "

@@ -87,6 +87,7 @@ class CompiledSteps:
     ) -> int:
         """Take up to `n_steps` steps, or `n_epochs` epochs; returns how the slice ended."""
         if self._descend is None:
+            # All else has types that depend on the dtype alone: KernelSamples are made so.
             kind = kind_of_arrays(state), tuple(map(type, settings))
             self._descend = FixedTypes(descend_tiled, kind)
         with np.errstate(all="ignore"):  # an overflow shows in the next cost

@@ -30,7 +30,7 @@ from engine import (
     fit_many,
 )
 from engine.estimators.input_validation import Rows
-from engine.many import members as members_module
+from engine.many import many_estimators
 from engine.many.fits import Fit, fit_all, in_chains, threads_that_pay
 from engine.many.fits_at_work import FitsAtWork
 from engine.solvers.member_descent import MemberDescents
@@ -788,7 +788,7 @@ def test_the_tool_counts_mixtures_and_ends_with_1_if_one_differs(capsys, monkeyp
             outcome.warnings.clear()
         return made
 
-    monkeypatch.setattr(members_module, "fit_all", wrong)
+    monkeypatch.setattr(many_estimators, "fit_all", wrong)
     assert fuzz_many.main(["--mixtures", "1", "--seed", "4", "--verbose"]) == 1
     assert "DIFFERENCE in the mixture of seed 4" in capsys.readouterr().out
 

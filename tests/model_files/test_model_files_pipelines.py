@@ -21,6 +21,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -279,6 +280,11 @@ def test_examples_keep_their_bits_and_what_is_missing(path):
     [
         (make_pipeline(StandardScaler(), classifier()), NotFittedError, "not fitted"),
         (StandardScaler().fit(ROWS), TypeError, "holds no fitted MLPClassifier or MLPRegressor"),
+        (
+            GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2).fit(ROWS, CODES),
+            TypeError,
+            "not a GridSearchCV: save its best_estimator_",
+        ),
         (LogisticRegression().fit(ROWS, CODES), TypeError, "holds no fitted MLPClassifier"),
         (3, TypeError, "got int"),
     ],
