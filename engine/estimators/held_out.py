@@ -235,6 +235,14 @@ def mean(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
     return float(np.average(values, weights=weights))
 
 
+def are_plain_labels(y: Any, predicted: NDArray[Any]) -> bool:
+    """Whether both are arrays (m,) of whole numbers, or of text, and no check would refuse them."""
+    if type(y) is not np.ndarray or y.ndim != 1 or y.shape != predicted.shape:
+        return False
+    kinds = {y.dtype.kind, predicted.dtype.kind}
+    return kinds <= {"b", "i", "u"} or kinds == {"U"}
+
+
 def accuracy(labels: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> float:
     """The share of samples whose labels are all right."""
     right = labels == y
