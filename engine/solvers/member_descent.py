@@ -1,7 +1,7 @@
 """Many descents side by side, one in each lane of a vector: which can be, and how they advance."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -125,22 +125,18 @@ class KnownSamples:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Samples, KernelSamples, list[int]]] = {}
-        self._latest: tuple[Layers, Samples, Any, Kind | None] | None = None
+        # With the layers and samples, so that no others get their addresses.
+        self._kinds: dict[Hashable, tuple[Layers, Samples, Kind | None]] = {}
 
     def kind(
         self, layers: Layers, samples: Samples, settings: Settings, n_words: int
     ) -> Kind | None:
-        """What `kind_by` finds; once for descents that follow each other, if it is the same."""
-        latest, depends_on = self._latest, (OF_KIND(settings), n_words)
-        if (
-            latest is None
-            or latest[0] is not layers
-            or latest[1] is not samples
-            or latest[2] != depends_on
-        ):
+        """What `kind_by` finds, once for the same layers and samples and equal settings."""
+        key = id(layers), id(samples), OF_KIND(settings), n_words
+        if key not in self._kinds:
             kind = kind_by(layers, samples, settings, n_words, self)
-            latest = self._latest = layers, samples, depends_on, kind
-        return latest[3]
+            self._kinds[key] = layers, samples, kind
+        return self._kinds[key][2]
 
     def for_kernels(self, samples: Samples) -> KernelSamples:
         return self._of(samples)[1]
@@ -150,11 +146,12 @@ class KnownSamples:
         return self._of(samples)[2]
 
     def forget_all_but(self, in_use: Iterable[Samples]) -> None:
-        """Let go of all samples but these."""
+        """Let go of all samples but these; not of the only ones that are known."""
+        if len(self._kinds) == 1:
+            return
         kept = {id(samples) for samples in in_use}
         self._known = {key: known for key, known in self._known.items() if key in kept}
-        if self._latest is not None and id(self._latest[1]) not in kept:
-            self._latest = None
+        self._kinds = {key: kind for key, kind in self._kinds.items() if id(kind[1]) in kept}
 
     def _of(self, samples: Samples) -> tuple[Samples, KernelSamples, list[int]]:
         known = self._known.get(id(samples))
