@@ -78,7 +78,7 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
         network, dtype = copy._network_for(rows), rows.X.dtype
     checked_weights(rows.weights, rows.n_rows, dtype)
     if hasattr(rows.X, "tocsr"):
-        rows = rows._replace(X=rows.X.tocsr())
+        rows = Rows(rows.X.tocsr(), rows.targets, rows.weights, rows.n_outputs)
     copy._draws = Draws(copy.random_state)
     copy._begin(network, dtype)
     copy._start_near(rows.samples(dtype))

@@ -212,8 +212,6 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
 
     def _checked_candidates(self) -> list[dict[str, Any]]:
         """Parameters of each candidate; of an ensemble that does not select, none for each."""
-        if self.cv is not None and self.kind != FOLDS:
-            raise ValueError(f"cv is for kind='folds'; got kind={self.kind!r}.")
         if self.candidates is None:
             return [{}] * self.n_members
         if self.kind != GREEDY:

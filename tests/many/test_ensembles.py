@@ -487,7 +487,6 @@ def test_a_refit_by_another_kind_leaves_nothing_of_the_last_one():
             ValueError,
             "cv leaves no rows out in fold 0",
         ),
-        ({"cv": 3}, ValueError, "cv is for kind='folds'; got kind='seeds'"),
         ({"kind": "greedy", "validation_fraction": 0.999}, ValueError, "too few to train on"),
         ({"estimator": MLPRegressor}, TypeError, "the class engine.MLPRegressor, not an object"),
     ],

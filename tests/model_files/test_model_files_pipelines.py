@@ -35,7 +35,17 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from engine import MLPClassifier, MLPRegressor, ModelFileError, Network, load, losses, save
+from engine import (
+    MLPClassifier,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    MLPRegressor,
+    ModelFileError,
+    Network,
+    load,
+    losses,
+    save,
+)
 from engine.model_files import skops_archive, trusted_types
 from engine.model_files.estimator_checks import check_model
 from engine.model_files.skops_file import read_model
@@ -195,6 +205,8 @@ def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
         pl.DataFrame({"a": ROWS[:, 0]}),
         CODES,
     )
+    models["classifiers"] = (MLPEnsembleClassifier(2, estimator=classifier()), ROWS, CODES)
+    models["regressors"] = (MLPEnsembleRegressor(2, estimator=regressor()), ROWS, 1.0 * CODES)
     own = losses.Compiled(own_losses.log_cosh)
     for loss in ("absolute_error", losses.Huber(), losses.Quantile(), losses.Tweedie(1.5), own):
         models[f"loss {loss}"] = (make_pipeline(regressor(loss=loss)), ROWS, 1 + CODES)
