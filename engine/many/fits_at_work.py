@@ -139,7 +139,7 @@ class FitsAtWork:
     ) -> None:
         self._fits = fits
         self._chains = deque(chains)
-        self._next = threading.Lock()  # held to look at the next chain and take it
+        self._lock = threading.Lock()  # held to look at the next chain and take it
         self._shared = SharedData()
         self._tell = tell
         self._alone = alone
@@ -209,12 +209,12 @@ class FitsAtWork:
                         self._side_by_side(begun, kind, samples)
 
     def _next_chain(self) -> list[int]:
-        with self._next:
+        with self._lock:
             return self._chains.popleft() if self._chains else []
 
     def _n_of_group_next(self, number: int) -> int:
         """How many fits of its group are next, of the few that lanes pay from."""
-        with self._next:
+        with self._lock:
             following = list(islice(self._chains, FEWEST_MEMBERS - 1))
         groups = [self._groups[chain[0]] for chain in following if len(chain) == 1]
         return groups.count(self._groups[number])
@@ -322,7 +322,7 @@ class FitsAtWork:
 
     def _begin_next_of_group(self, number: int) -> Begun | None:
         """Begin the next fit, if it is of the group of this one, and no Ctrl-C came."""
-        with self._next:
+        with self._lock:
             chain = self._chains[0] if self._chains and not self._interrupted else []
             if len(chain) != 1 or self._groups[chain[0]] != self._groups[number]:
                 return None

@@ -147,7 +147,7 @@ class KnownSamples:
 
     def forget_all_but(self, in_use: Iterable[Samples]) -> None:
         """Let go of all samples but these; not of the only ones that are known."""
-        if len(self._kinds) == 1:
+        if len(self._known) <= 1 and len(self._kinds) <= 1:
             return
         kept = {id(samples) for samples in in_use}
         self._known = {key: known for key, known in self._known.items() if key in kept}

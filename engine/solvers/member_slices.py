@@ -363,7 +363,8 @@ def step_members(lanes, settings, sizes, n_members):
         rate = numbers_at(lanes.addresses[k, AT_SUMS], N_SUMS, lanes.sums)[RATE]
         if settings.update == ADAM:
             t = numbers_at(lanes.addresses[k, AT_COUNTS], N_COUNTS, lanes.addresses)[STEPS] + 1
-            beta_1, beta_2 = of_each[OF_BETA_1, k], of_each[OF_BETA_2, k]
+            # Python's numbers, as alone: interpreted, NumPy's have powers with other last bits.
+            beta_1, beta_2 = float(of_each[OF_BETA_1, k]), float(of_each[OF_BETA_2, k])
             rate = adam_rate(rate, beta_1, beta_2, t)
             rates[KEEP_1, k], rates[ADD_1, k] = to(beta_1), to(1 - beta_1)
             rates[KEEP_2, k], rates[ADD_2, k] = to(beta_2), to(1 - beta_2)

@@ -354,7 +354,7 @@ def test_printed_lines_are_those_of_scikit_learn():
     grid = {"mlp__alpha": [1e-4, -1.0]}
     options = {"cv": 3, "verbose": 10, "return_train_score": True}
     printed = [
-        re.sub(r"\.+|total time=\S*", "", ran.printed)
+        re.sub(r"\.+|total time=\s*\S*", "", ran.printed)
         for ran in both(GridSearchCV, piped(), grid, **options)
     ]
     assert printed[0] == printed[1]
