@@ -300,7 +300,7 @@ def test_examples_keep_their_bits_and_what_is_missing(path):
         (LogisticRegression().fit(ROWS, CODES), TypeError, "holds no fitted MLPClassifier"),
         (3, TypeError, "got int"),
     ],
-    ids=["not fitted", "a scaler", "another model", "a number"],
+    ids=["not fitted", "a scaler", "a search", "another model", "a number"],
 )
 def test_what_is_no_model_is_refused_and_nothing_is_written(path, model, error, message):
     with pytest.raises(error, match=message):
