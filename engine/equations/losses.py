@@ -47,8 +47,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiler.jit import compiled_once, inlined, jit
+from engine.compiler.jit import compiled_once, in_order, inlined, jit
 from engine.compiler.pointers import call_loss, call_loss_once
+from engine.compiler.tile_arithmetic import fused
 from engine.equations import elementary
 from engine.equations.activations import largest_tiled
 from engine.equations.ordered_sums import sum_in_order
@@ -481,6 +482,12 @@ def cost_sum_tiled(loss, unit, Z, Y, s, scratch, m):
     return sum_in_order(scratch[0], m)
 
 
+@in_order
+def poisson_cost(a, z, y, y_log_y):
+    """a - y - (y z - y log y); in this order, whichever part of a loop the sample falls into."""
+    return (a - y) - fused(y, z, -y_log_y)
+
+
 @compiled_once
 def sample_costs_tiled(loss, unit, Z, Y, s, scratch, m):
     """s_i J_i of the first m samples, in the first row of scratch and the dtype of Z."""
@@ -509,7 +516,7 @@ def sample_costs_tiled(loss, unit, Z, Y, s, scratch, m):
             for i in range(m):
                 z, y = Z[j, i], Y[j, i]
                 y_log_y = y * elementary.log(y) if y > 0 else y
-                cost[i] += elementary.exp(z) - y - (y * z - y_log_y)  # L4
+                cost[i] += poisson_cost(elementary.exp(z), z, y, y_log_y)  # L4
     else:
         for j in range(n_out):
             unit_costs_tiled(loss, unit, Z[j], Y[j], cost, scratch[1], j, m)
