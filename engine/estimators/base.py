@@ -239,26 +239,26 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> Fitting[outcomes.FitEnd]:
         """Train, so that the estimator holds the result."""
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        if self.alpha == "evidence":
+        if self.alpha == "evidence":  # also where scikit-learn's checks are switched off
             self._require_consistent()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        # Classes that an earlier fit has learnt are not those of others.
-        alone = shared is None or not first or (self.warm_start and hasattr(self, "classes_"))
+        # Not of a fit that goes on with classes that the last one has learnt.
+        goes_on = not first or (self.warm_start and hasattr(self, "classes_"))
+        shared_rows = None if goes_on else shared
         if rows_of is not None:
             rows = rows_of(first)
-        elif alone:
-            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+        elif shared_rows is not None:
+            rows = shared_rows.rows(self, X, y, sample_weight)
         else:
-            assert shared is not None
-            rows = shared.rows(self, X, y, sample_weight)
+            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
         network = self._network_for(rows, shared)
         if not first:
             self._require_same(network)
-        if alone or shared is None:
-            own = self._own_held_out(validation)
+        if shared_rows is not None:
+            own = shared_rows.validation_rows(self, rows, validation)
         else:
-            own = shared.validation_rows(self, rows, validation)
+            own = self._own_held_out(validation)
 
         def identity() -> Identity:
             return self._identity(network, rows, own, first)
