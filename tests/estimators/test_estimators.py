@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
 from sklearn import neural_network as sk
 from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.optimize import _check_optimize_result
 
 import engine
+from engine.estimators.outcomes import of_minimum
 
 OURS_ONLY = {
     "backend",
@@ -562,3 +565,12 @@ def test_a_verbose_fit_that_diverges_prints_its_epochs(capsys):
     with pytest.raises(ValueError, match="non-finite"):
         model.fit(X, 1e100 * X[:, 0])
     assert capsys.readouterr().out.startswith("Iteration 1, loss = ")
+
+
+@pytest.mark.parametrize(("status", "n_iter"), [(0, 3), (1, 7), (1, 9), (2, 3)])
+def test_the_warning_of_lbfgs_is_in_scikit_learn_s_words(status, n_iter):
+    result = OptimizeResult(status=status, nit=n_iter, message="ABNORMAL: ")
+    with warnings.catch_warnings(record=True) as theirs:
+        warnings.simplefilter("always")
+        _check_optimize_result("lbfgs", result, max_iter=7)
+    assert list(map(str, of_minimum(result, 7))) == [str(one.message) for one in theirs]
