@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -361,10 +360,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         The cost of `predict`. For plain arrays of labels it leaves out the checks of
         `accuracy_score`, which take a millisecond, far longer than a small network.
         """
-        predicted = self.predict(X)
-        if sample_weight is None and held_out.are_plain_labels(y, predicted):
-            return held_out.accuracy(predicted, y, None)
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        return held_out.accuracy_of(y, self.predict(X), sample_weight)
 
     def predictor(self) -> RowClassifier:
         """The fitted network for one row at a time, in microseconds.

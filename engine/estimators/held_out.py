@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logit
-from sklearn.metrics import check_scoring
+from sklearn.metrics import accuracy_score, check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils.stats import _weighted_percentile
 
@@ -233,6 +233,13 @@ def _undefined_score(asked: str, n_rows: int, absent: list[Any], several: bool) 
 def mean(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
     """The weighted mean."""
     return float(np.average(values, weights=weights))
+
+
+def accuracy_of(y: Any, predicted: NDArray[Any], sample_weight: Any) -> float:
+    """scikit-learn's `accuracy_score`, without its checks for plain arrays of labels."""
+    if sample_weight is None and are_plain_labels(y, predicted):
+        return accuracy(predicted, y, None)
+    return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
 
 def are_plain_labels(y: Any, predicted: NDArray[Any]) -> bool:

@@ -325,6 +325,10 @@ class MLPEnsembleClassifier(ClassifierMixin, Ensemble):
             logarithms: NDArray[Any] = np.log(self.predict_proba(X))
         return logarithms
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy of `predict`; parameters and result as of `MLPClassifier.score`."""
+        return held_out.accuracy_of(y, self.predict(X), sample_weight)
+
     def predictor(self) -> RowEnsembleClassifier:
         """The fitted ensemble for one row at a time, in microseconds a member.
 

@@ -40,7 +40,7 @@ def test_score_has_the_bits_of_accuracy_score(kind, weights, monkeypatch):
         calls.append(1)
         return accuracy_score(*arguments, **given)
 
-    monkeypatch.setattr("engine.estimators.classifier.accuracy_score", noted)
+    monkeypatch.setattr("engine.estimators.held_out.accuracy_score", noted)
     network = MLPClassifier(3, max_iter=5, random_state=0).fit(
         X, np.ravel(y) if kind == "a column" else y
     )
