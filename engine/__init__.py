@@ -58,7 +58,7 @@ _DEFINED_IN = {
     "verify": "engine.checks.verification",
 }
 # Packages of their own names, loaded on first use as well: engine.distributed.fit.
-_PACKAGES = ("distributed", "losses", "model_selection")
+_PACKAGES = ("distributed", "embeddings", "losses", "model_selection")
 __all__ = [
     "Checkpoint",
     "CheckpointError",

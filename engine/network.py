@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays, settings
+from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.boundary.samples import checked_samples
+from engine.embeddings import Embedding, checked, for_kernels, in_words, width_of
 from engine.equations.backends import TILED
 from engine.equations.layout import n_parameters_of, views_of
 from engine.equations.units import OUTPUT_UNITS, UNITS
@@ -40,6 +42,9 @@ class Network:
         "quantile"; with "exp": "poisson" (half the deviance; the default), "gamma", or
         `losses.Tweedie(power)`; with "sigmoid" and "softmax": "cross_entropy". Equations L1 to L15.
         A `losses.Quantile` of several levels needs an output unit for each.
+    embeddings : sequence of engine.embeddings.Pieces, Levels or None, optional
+        For each input how it becomes several numbers, with parameters of its own; None takes it as
+        it is. Equations E1 to E5.
 
     Attributes
     ----------
@@ -49,7 +54,7 @@ class Network:
     output : str
     loss : engine.losses.Loss
     n_parameters : int
-        Length of `theta`: sum over layers of n_l (n_{l-1} + 1).
+        Length of `theta`: sum over layers of n_l (n_{l-1} + 1), and what embeddings have.
 
     A network cannot be changed: theta and its views would no longer fit.
 
@@ -78,13 +83,15 @@ class Network:
         hidden: str | Sequence[str] = "tanh",
         output: str = "sigmoid",
         loss: str | Loss | None = None,
+        embeddings: Sequence[Embedding | None] | None = None,
     ) -> None:
         self._sizes = settings.layer_sizes(sizes)
         self._hidden = settings.hidden_units(hidden, n_hidden=len(self._sizes) - 2)
         self._output = settings.one_of("output", output, OUTPUT_UNITS)
         self._loss = chosen(loss, self._output)
         self._check_levels()
-        self._n_parameters = n_parameters_of(self._sizes)
+        self._embeddings = checked(embeddings, self._sizes[0])
+        self._n_parameters = self._length_of_theta()
         self._layers: Layers | None = None
         self._spare = ReusableSums()
 
@@ -108,6 +115,29 @@ class Network:
         """The loss."""
         return self._loss
 
+    @property
+    def embeddings(self) -> tuple[Embedding | None, ...] | None:
+        """How each input becomes several numbers; None if none does."""
+        return self._embeddings
+
+    @property
+    def dense_sizes(self) -> tuple[int, ...]:
+        """`sizes`, with the numbers that the inputs become in place of the inputs."""
+        if self._embeddings is None:
+            return self._sizes
+        return width_of(self._embeddings), *self._sizes[1:]
+
+    def _length_of_theta(self) -> int:
+        own = sum(entry.n_parameters for entry in self._embeddings or () if entry is not None)
+        return int(n_parameters_of(self.dense_sizes)) + own
+
+    def require_no_embeddings(self, what: str) -> None:
+        """ValueError if the network has embeddings, which `what` does not go with."""
+        if self._embeddings is not None:
+            raise ValueError(
+                f"{what} is not there for a network with embeddings. Use a network without them."
+            )
+
     def _check_levels(self) -> None:
         needed = self._loss.n_outputs
         if needed not in (None, self._sizes[-1]):
@@ -128,7 +158,7 @@ class Network:
         loss = "" if self.loss == default_for(self.output) else f"{self.loss!r}, "
         return (
             f"<Network {shape}: {units if self.hidden else ''}{self.output} output, {loss}"
-            f"{self.n_parameters} parameters>"
+            f"{in_words(self.embeddings)}{self.n_parameters} parameters>"
         )
 
     def __eq__(self, other: object) -> bool:
@@ -140,17 +170,21 @@ class Network:
         return hash(self._identity())
 
     def _identity(self) -> tuple[Any, ...]:
-        return self.sizes, self.hidden, self.output, self.loss
+        return self.sizes, self.hidden, self.output, self.loss, self.embeddings
 
     @property
     def layers(self) -> Layers:
         """The network in the form that kernels take; made once, and not kept in pickles."""
         if self._layers is None:
             units = [UNITS[name].code for name in (*self.hidden, self.output)]
+            embeddings = None
+            if self._embeddings is not None:
+                embeddings = for_kernels(self._embeddings, n_parameters_of(self.dense_sizes))
             self._layers = Layers(
-                sizes=np.array(self.sizes, dtype=np.int64),
+                sizes=np.array(self.dense_sizes, dtype=np.int64),
                 units=np.array(units, dtype=np.int64),
                 loss=self.loss.for_kernels(self.sizes[-1]),
+                embeddings=embeddings,
             )
         return self._layers
 
@@ -164,12 +198,15 @@ class Network:
         del state["_spare"], state["_n_parameters"]
         if self.loss == default_for(self.output):  # as in the files of earlier versions
             del state["_loss"]
+        if self._embeddings is None:
+            del state["_embeddings"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _spare=ReusableSums())
         self.__dict__.setdefault("_loss", default_for(self.output))
-        self._n_parameters = n_parameters_of(self._sizes)
+        self.__dict__.setdefault("_embeddings", None)
+        self._n_parameters = self._length_of_theta()
 
     def initial_parameters(
         self, seed: int = 0, dtype: Any = "float64", *, scheme: str = "glorot"
@@ -217,7 +254,14 @@ class Network:
                 r = np.sqrt(6 / n_in)  # I2
             W[:] = generator.uniform(-r, r, W.shape)
             b[:] = generator.uniform(-r, r, b.shape)
+        self.draw_embeddings(theta, generator)
         return theta.astype(np.dtype(dtype).newbyteorder("="))
+
+    def draw_embeddings(self, theta: NDArray[Any], generator: Any) -> None:
+        """Initial values of the embeddings' parameters, into theta (equation I3)."""
+        for entry, views in zip(self.embeddings or (), self.embedding_views(theta), strict=False):
+            if entry is not None:
+                entry.draw(views, generator)
 
     def views(self, theta: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """The weights and biases of each layer, as views of a flat vector.
@@ -246,7 +290,42 @@ class Network:
         [((4, 2), (4,)), ((1, 4), (1,))]
         """
         arrays.require_viewable(theta, self.n_parameters)
-        return views_of(theta, self._sizes)
+        return views_of(theta, self.dense_sizes)
+
+    def embedding_views(self, theta: NDArray[Any]) -> list[Any]:
+        """The parameters of each input's embedding, as views of a flat vector.
+
+        Parameters
+        ----------
+        theta : ndarray (n_parameters,)
+            As for `views`.
+
+        Returns
+        -------
+        list
+            An entry for each input: of `Pieces` the tuple (c, w, u, V) of equation E2, with c and w
+            (width,), u (width,) or, if nothing may be missing, (0,), and V (T, width); of `Levels`
+            the vectors V (n_levels, width); None of an input that is taken as it is.
+
+        Raises
+        ------
+        ValueError
+            For another length, or a vector that is not contiguous.
+
+        Examples
+        --------
+        >>> from engine import Network
+        >>> from engine.embeddings import Levels
+        >>> network = Network((2, 1), embeddings=[None, Levels(2, width=1)])
+        >>> _, vectors = network.embedding_views(network.initial_parameters())
+        >>> vectors.shape
+        (2, 1)
+        """
+        arrays.require_viewable(theta, self.n_parameters)
+        return [
+            None if entry is None else entry.views(theta, self.layers.embeddings, f)
+            for f, entry in enumerate(self.embeddings or [None] * self.sizes[0])
+        ]
 
     def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.
@@ -282,7 +361,7 @@ class Network:
         >>> Network((2, 1)).forward(np.array([20.0, 20.0, -30.0]), np.array([[1.0], [1.0]]))
         array([[0.9999546]])
         """
-        samples = Samples(arrays.inputs(X, self.sizes[0]))
+        samples = Samples(self.checked_inputs(X))
         parameters = arrays.parameters(theta, self.n_parameters, samples.X.dtype)
         chosen = settings.find_backend(backend)
         return forward(chosen, self.layers, samples, parameters)
@@ -382,7 +461,8 @@ class Network:
     def _jacobian(
         self, theta: ArrayLike, X: ArrayLike, backend: str | None, of_parameters: bool
     ) -> NDArray[Any]:
-        samples = Samples(arrays.inputs(X, self.sizes[0]))
+        self.require_no_embeddings("A Jacobian")
+        samples = Samples(self.checked_inputs(X))
         parameters = arrays.parameters(theta, self.n_parameters, samples.X.dtype)
         chosen = settings.find_backend(backend)
         with np.errstate(all="ignore"):
@@ -422,6 +502,13 @@ class Network:
         chosen = settings.find_backend(backend)
         return Objective(chosen, self.layers, samples, alpha, n_threads)
 
+    def checked_inputs(self, X: ArrayLike, name: str = "X", dtype: Any = None) -> NDArray[Any]:
+        """X (n_0, m), checked; float32 if it is that already, else float64 (or of `dtype`)."""
+        checked = arrays.inputs(X, self.sizes[0], name, dtype, finite=self._embeddings is None)
+        if self.layers.embeddings is not None:
+            refuse_wrong_inputs(name, checked, self.layers.embeddings)
+        return checked
+
     def samples(
         self,
         X: ArrayLike,
@@ -435,7 +522,9 @@ class Network:
         `names` are what messages call X and Y. With `finite=False`, X may hold NaN and infinity.
         """
         self.loss.require_function()
-        checked = checked_samples(
+        if self._embeddings is not None:
+            X, finite = self.checked_inputs(X, names[0]), False
+        found = checked_samples(
             X,
             Y,
             sample_weight,
@@ -447,7 +536,7 @@ class Network:
             names=names,
             finite=finite,
         )
-        return Samples(*checked)
+        return Samples(*found)
 
     def cost_and_gradient(
         self,
@@ -531,5 +620,5 @@ class Network:
         assert isinstance(objective.sums, ChunkSums)  # as samples are arrays here
         self._spare.keep(objective.sums)
         if late and not np.isfinite(dtheta).all():
-            arrays.inputs(X, self.sizes[0])
+            self.checked_inputs(X)
         return cost, dtheta

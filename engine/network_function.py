@@ -84,6 +84,7 @@ def compiled_forward(model: Any, theta: ArrayLike | None = None) -> Callable[...
     array([ 1.421, -0.366])
     """
     network, parameters = network_and_parameters(model, theta)
+    network.require_no_embeddings("compiled_forward")
     needed = stack_bytes(network.layers, parameters.dtype)
     if needed > STACK_BYTES:
         raise ValueError(

@@ -255,6 +255,7 @@ class WorkerChunks:
     def _workers_for(self, backend: str, layers: Layers, number: int) -> list[Worker]:
         """The memory of so many threads, kept from one call to the next."""
         asked = backend, layers.sizes.tolist(), layers.units.tolist(), *layers.loss.as_numbers()
+        asked += tuple(each.tolist() for each in layers.embeddings or ())
         if self._are_for != asked:
             self._workers, self._are_for = [], asked
         while len(self._workers) < number:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.equations import mean, passes, update
+from engine.equations import backward, embeddings, mean, passes, update
 
 
 class Backend(NamedTuple):
@@ -19,6 +19,9 @@ class Backend(NamedTuple):
     momentum: Callable[..., Any]
     nesterov: Callable[..., Any]
     adam: Callable[..., Any]
+    embed: Callable[..., Any]
+    input_gradient: Callable[..., Any]
+    embedding_gradient: Callable[..., Any]
 
 
 NUMPY = Backend(
@@ -32,6 +35,9 @@ NUMPY = Backend(
     momentum=update.momentum_numpy,
     nesterov=update.nesterov_numpy,
     adam=update.adam_numpy,
+    embed=embeddings.embed_numpy,
+    input_gradient=backward.input_gradient_numpy,
+    embedding_gradient=embeddings.embedding_gradient_numpy,
 )
 
 LOOPS = Backend(
@@ -45,6 +51,9 @@ LOOPS = Backend(
     momentum=update.momentum_loops,
     nesterov=update.nesterov_loops,
     adam=update.adam_loops,
+    embed=embeddings.embed_loops,
+    input_gradient=backward.input_gradient_loops,
+    embedding_gradient=embeddings.embedding_gradient_loops,
 )
 
 # Functions that loop over the parameters are those of LOOPS, but steps with a state (velocity or

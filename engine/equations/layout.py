@@ -33,9 +33,12 @@ def units_of(workspace: Any, sizes: Any, l: int) -> Any:
     return rows_at(workspace, first, sizes[l])
 
 
-def n_parameters_of(sizes: Sequence[int]) -> int:
-    """The length of theta."""
-    return sum(n * (n_below + 1) for n_below, n in pairwise(sizes))
+def n_parameters_of(sizes: Any) -> int:
+    """The length of theta, without the parameters of embeddings."""
+    total = 0
+    for l in range(1, len(sizes)):
+        total += sizes[l] * (sizes[l - 1] + 1)
+    return total
 
 
 def views_of(theta: Any, sizes: Sequence[int]) -> list[tuple[Any, Any]]:
@@ -49,9 +52,10 @@ def views_of(theta: Any, sizes: Sequence[int]) -> list[tuple[Any, Any]]:
     return views
 
 
-# `parameters_of` and `units_of` for compiled callers.
+# The same for compiled callers.
 parameters_of_loops = inlined(parameters_of)
 units_of_loops = inlined(units_of)
+n_parameters_of_loops = inlined(n_parameters_of)
 
 
 # Rows below the units of a tiled workspace: intermediate results of the output layer.

@@ -6,6 +6,8 @@
     B9   dW = (sum for W + alpha W) / S
     B10  db = (sum for b) / S
 
+Parameters of embeddings, which follow those of the layers, are divided like biases.
+
 Sums come in as float64, and are divided as float64 before they are rounded to the dtype of theta.
 """
 
@@ -13,7 +15,12 @@ import numpy as np
 
 from engine.compiler.jit import compiled_once, jit
 from engine.compiler.views import vector_at
-from engine.equations.layout import parameters_of, parameters_of_loops
+from engine.equations.layout import (
+    n_parameters_of,
+    n_parameters_of_loops,
+    parameters_of,
+    parameters_of_loops,
+)
 from engine.equations.ordered_sums import plus, plus_product, quotient, sum_of_squares_in_order
 
 
@@ -34,6 +41,8 @@ def mean_gradient_numpy(gradient_sum, theta, sizes, alpha, S, dtheta):
         dW, db = parameters_of(dtheta, sizes, l)
         dW[:] = (sum_W + alpha * W.astype(np.float64)) / S  # B9
         db[:] = sum_b / S  # B10
+    first = n_parameters_of(sizes)
+    dtheta[first:] = gradient_sum[first:] / S  # B10
 
 
 @jit
@@ -58,6 +67,8 @@ def mean_gradient_loops(gradient_sum, theta, sizes, alpha, S, dtheta):
             for k in range(W.shape[1]):
                 dW[j, k] = (sum_W[j, k] + alpha * W[j, k]) / S  # B9
             db[j] = sum_b[j] / S  # B10
+    for p in range(n_parameters_of_loops(sizes), dtheta.size):
+        dtheta[p] = gradient_sum[p] / S  # B10
 
 
 @compiled_once
@@ -82,3 +93,7 @@ def mean_gradient_tiled(dtheta, theta, sizes, alpha, S, start, stop):
         for p in range(db.size):
             db[p] *= scale  # B10
         first = after_b
+    at = max(first, start)
+    rest = vector_at(dtheta, at, max(0, stop - at))  # of the embeddings
+    for p in range(rest.size):
+        rest[p] *= scale  # B10

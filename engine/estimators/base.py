@@ -20,7 +20,7 @@ from engine.equations.backends import NUMPY, Backend
 from engine.equations.layout import views_of
 from engine.estimators import outcomes, parameters
 from engine.estimators.callbacks import Tasks
-from engine.estimators.diagnosis import findings, unscaled_inputs
+from engine.estimators.diagnosis import findings, numbers_alone, unscaled_inputs
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
@@ -91,7 +91,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
 
     def _rows_depend_on(self) -> tuple[Any, ...]:
         """The parameters that the checked rows of a new fit depend on, hashable."""
-        return ()
+        return (None if self.embeddings is None else tuple(self.embeddings),)
 
     @abstractmethod
     def _validation_rows(
@@ -372,13 +372,15 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             hidden_sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
             hidden = parameters.hidden_units(self.activation, len(hidden_sizes))
             output = parameters.OUTPUT_UNITS[self.out_activation_]
-            return Network((ends[0], *hidden_sizes, ends[1]), hidden, output, self._chosen_loss)
+            sizes = ends[0], *hidden_sizes, ends[1]
+            return Network(sizes, hidden, output, self._chosen_loss, self.embeddings)
 
         if shared is None:
             return make()
         hidden = str(self.hidden_layer_sizes), str(self.activation)
+        embeddings = None if self.embeddings is None else tuple(self.embeddings)
         network: Network = shared.once(
-            (*ends, *hidden, self.out_activation_, self._chosen_loss), make
+            (*ends, *hidden, self.out_activation_, self._chosen_loss, embeddings), make
         )
         return network
 
@@ -698,11 +700,12 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         """Warnings of what kept the fit from training well; `own` as in `validation_findings`."""
         X = rows.evenly_spread(ROWS_LOOKED_AT, theta.dtype)
         names = getattr(self, "feature_names_in_", None)
+        numbers = numbers_alone(self._network, X)
         found = findings(
             self._network,
             theta,
             X,
-            unscaled=rows.derived("unscaled inputs", lambda: unscaled_inputs(X, names)),
+            unscaled=rows.derived("unscaled inputs", lambda: unscaled_inputs(numbers, names)),
             loss_curve=self.loss_curve_[-self.n_iter_ :] if self.n_iter_ else [],
             solver=self.solver,
             learning_rate=self.learning_rate_init if self._stochastic else None,
@@ -732,10 +735,13 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     # Parameters, as scikit-learn shows them and as the engine takes them.
 
     def _put(self, theta: NDArray[Any]) -> None:
-        """Set coefs_ (inputs, units) and intercepts_ (units,) to views of theta."""
-        layers = views_of(theta, self._network.sizes)
+        """Set coefs_ (inputs, units), intercepts_ (units,) and embeddings_ to views of theta."""
+        network = self._network
+        layers = views_of(theta, network.dense_sizes)
         self.coefs_ = [W.T for W, _ in layers]
         self.intercepts_ = [b for _, b in layers]
+        if network.embeddings is not None:
+            self.embeddings_ = network.embedding_views(theta)
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -744,12 +750,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         return np.dtype(np.float32 if is_single else np.float64)
 
     def _theta(self) -> NDArray[Any]:
-        """The numbers in coefs_ and intercepts_ as a new flat vector (n_parameters,)."""
+        """What coefs_, intercepts_ and embeddings_ hold, as a new vector (n_parameters,)."""
         theta = np.empty(self._network.n_parameters, self._dtype)
-        views = views_of(theta, self._network.sizes)
+        views = views_of(theta, self._network.dense_sizes)
         layers = zip(views, self.coefs_, self.intercepts_, strict=True)
         for (W, b), coef, intercept in layers:
             W[:], b[:] = coef.T, intercept
+        if self._network.embeddings is not None:
+            put_embeddings(self.embeddings_, self._network.embedding_views(theta))
         return theta
 
     def _as_of(self, theta: NDArray[Any]) -> Self:
@@ -788,6 +796,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> tuple[Network, NDArray[np.float64], Samples, float]:
         """The network, theta, the samples, and the fit's alpha as if all samples were one batch."""
         check_is_fitted(self)
+        self._network.require_no_embeddings("inference")
         rows = self._validation_rows(X, y, sample_weight, names=("y", "y of the fit"))
         n = rows.n_rows
         # A model file has no _penalty: it has the parameters that the fit had, we must suppose.
@@ -823,6 +832,10 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         """ValueError or TypeError for parameters that are valid alone, but not together."""
         sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
         parameters.hidden_units(self.activation, len(sizes))
+        if self.embeddings is not None and SOLVERS[self.solver].update == DAMPED:
+            raise ValueError(
+                "solver='lm' is not there for embeddings; pass 'adam', 'sgd' or 'lbfgs'."
+            )
         if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
             raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
 
@@ -845,7 +858,17 @@ def with_function(network: Network, loss: Loss | None) -> Network:
     known = network.loss
     if loss is None or not isinstance(known, WithoutFunction) or known.as_json != loss.as_json:
         return network
-    return Network(network.sizes, network.hidden, network.output, loss)
+    return Network(network.sizes, network.hidden, network.output, loss, network.embeddings)
+
+
+def put_embeddings(parameters: list[Any], views: list[Any]) -> None:
+    """Copy the parameters of embeddings into views of a flat vector."""
+    for given, view in zip(parameters, views, strict=True):
+        if isinstance(view, tuple):
+            for part, numbers in zip(view, given, strict=True):
+                part[:] = numbers
+        elif view is not None:
+            view[:] = given
 
 
 class Snapshot:

@@ -128,6 +128,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         of `random_state` and, for `warm_start`, a new optimiser. With early stopping both do the
         latter, with the same split of the rows in each fit; if no epoch of a refit beats the best
         score so far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
+    embeddings : list of engine.embeddings.Pieces, Levels or None, optional
+        For each feature how it becomes several numbers, learnt with the weights: a number in
+        pieces, which may be NaN if the pieces say so, or a code of a category. None takes a feature
+        as it is. See docs/embeddings.md.
 
     Attributes
     ----------
@@ -135,6 +139,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     coefs_, intercepts_ : list of ndarray
         Of each layer: weights (inputs, units) and intercepts (units,), float32 or float64 as X.
         You may change or replace them: predictions and further fits use what they hold.
+    embeddings_ : list
+        Only with `embeddings`: the parameters of each, as `Network.embedding_views` has them.
     loss_ : float
         Of the last epoch: the mean over its batches, each before its step, penalty included. Of
         "lbfgs" and "lm": at the end.
@@ -224,6 +230,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         checkpoint: Any = None,
         scoring: Any = None,
         continuation: str = "exact",
+        embeddings: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -256,6 +263,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self.checkpoint = checkpoint
         self.scoring = scoring
         self.continuation = continuation
+        self.embeddings = embeddings
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -403,7 +411,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return Rows(X, self._labels.targets(y), weights)
 
     def _rows_depend_on(self) -> tuple[Any, ...]:
-        return (repr(self.class_weight),)
+        return *super()._rows_depend_on(), repr(self.class_weight)
 
     def _require_kind(self, y: Any, names: tuple[str, str]) -> None:
         """Refuse y with one label a row if that of the fit had several, and the other way round."""

@@ -10,7 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.embeddings import Levels
 from engine.equations.activations import activate_numpy
+from engine.equations.embeddings import embed_numpy
 from engine.equations.layout import views_of
 from engine.equations.losses import COMPILED, CROSS_ENTROPY
 from engine.equations.units import UNITS
@@ -105,7 +107,8 @@ def findings(
     rate = learning_rate if SOLVERS[solver].by_steps else None
     values = {"estimator": estimator, "rate": rate, "lower": None if rate is None else rate / 10}
     with np.errstate(all="ignore"):
-        facts = unscaled_inputs(X, names) if unscaled is None else unscaled
+        numbers = numbers_alone(network, X)
+        facts = unscaled_inputs(numbers, names) if unscaled is None else unscaled
         of_inputs = [Finding(fact, "scale the inputs", values) for fact in facts]
         if of_inputs:
             remedy = "scale the inputs first"
@@ -114,6 +117,14 @@ def findings(
         idle = [Finding(fact, remedy, values) for fact in _idle_units(network, theta, X)]
     fast = [] if rate is None else too_high(network, loss_curve, rate)
     return of_inputs + idle + fast
+
+
+def numbers_alone(network: Network, X: Samples) -> Samples:
+    """X with 0 in place of the codes of levels and of missing numbers, which have no scale."""
+    if network.embeddings is None:
+        return X
+    codes = [isinstance(entry, Levels) for entry in network.embeddings]
+    return np.where(np.isnan(X) | np.array(codes)[:, np.newaxis], 0, X)
 
 
 def unscaled_inputs(X: Samples, names: Sequence[str] | None) -> list[str]:
@@ -159,7 +170,12 @@ def _idle_layers(network: Network, theta: Parameters, A: Samples, n_samples: int
 
     Of fewer samples than `n_samples`: the most units that can be idle.
     """
-    n_hidden, views = len(network.hidden), views_of(theta, network.sizes)
+    n_hidden, views = len(network.hidden), views_of(theta, network.dense_sizes)
+    embeddings = network.layers.embeddings
+    if embeddings is not None:
+        E = np.empty((network.dense_sizes[0], A.shape[1]), A.dtype)
+        embed_numpy(theta, embeddings, A, E)  # type: ignore[no-untyped-call]
+        A = E
     for l, ((W, b), unit) in enumerate(zip(views, network.hidden, strict=False), 1):
         Z = W @ A
         Z += b[:, np.newaxis]

@@ -15,7 +15,9 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from engine.boundary.arrays import REAL, float_array, non_finite
 from engine.boundary.dates import refuse_dates
+from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.boundary.samples import weights as checked_weights
+from engine.embeddings import checked, for_kernels
 from engine.sums.samples import Inputs, Samples, SparseColumns
 from engine.system.mapped_files import (
     check_copy_fits,
@@ -52,7 +54,8 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
     """
     X, y = _view(X, "X"), _view(y, "y")
     plain = is_plain(X, 2, FLOATS) and is_plain(y, 1, PLAIN_TARGETS) and len(X) == len(y)
-    if plain and reset:
+    embedded = embeddings_of(estimator)
+    if plain and reset and embedded is None:
         estimator.n_features_in_ = X.shape[1]
         vars(estimator).pop("feature_names_in_", None)
         return X, y
@@ -66,12 +69,14 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) -> 
             estimator,
             X,
             y,
-            accept_sparse=["csr", "csc"],
+            accept_sparse=False if embedded else ["csr", "csc"],
+            ensure_all_finite="allow-nan" if embedded else True,
             multi_output=True,
             dtype=FLOATS,
             reset=reset,
             **checks,
         )
+    require_embeddable(embedded, X)
     if checks.get("y_numeric"):
         _require_numbers(y)
     if y.ndim == 2 and y.shape[1] == 1:
@@ -94,11 +99,28 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     """X, checked for predictions. Plain arrays skip the checks, which take longer than a look."""
     X = _view(X, "X")
     plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
-    if plain and not hasattr(estimator, "feature_names_in_"):
+    embedded = embeddings_of(estimator)
+    if plain and embedded is None and not hasattr(estimator, "feature_names_in_"):
         return X
     refuse_dates("X", X)
-    with _naming_the_row(X, None):
-        return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+    if embedded is None:
+        with _naming_the_row(X, None):
+            return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+    X = validate_data(estimator, X, ensure_all_finite="allow-nan", dtype=FLOATS, reset=False)
+    require_embeddable(embedded, X)
+    return X
+
+
+def embeddings_of(estimator: Any) -> Any:
+    """The embeddings that an estimator has been given; None if all features are as they are."""
+    given = getattr(estimator, "embeddings", None)
+    return None if given is None or all(entry is None for entry in given) else given
+
+
+def require_embeddable(embeddings: Any, X: Any) -> None:
+    """ValueError if rows X (m, n_features) have entries that their embeddings do not take."""
+    if embeddings is not None:
+        refuse_wrong_inputs("X", X.T, for_kernels(checked(embeddings, X.shape[1]) or (), 0))
 
 
 def validated_weights(sample_weight: Any, X: Any) -> Any:

@@ -53,6 +53,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "checkpoint": [str, os.PathLike, Checkpoint, None],
     "scoring": [str, callable, None],
     "continuation": [StrOptions({"exact", "sklearn"})],
+    "embeddings": [list, tuple, None],
 }
 
 

@@ -106,7 +106,7 @@ def blocks_of(
     if X.shape[0] == 1 and backend is TILED and isinstance(X, np.ndarray):
         with np.errstate(over="ignore"):
             row = X[0].astype(theta.dtype)
-        if np.isfinite(row).all():
+        if np.isfinite(row).all() or network.embeddings is not None:
             yield OneRow(network.layers, theta)(row)[np.newaxis, :]
             return
     if hasattr(X, "tocsr"):

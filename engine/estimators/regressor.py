@@ -141,12 +141,18 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         of `random_state` and, for `warm_start`, a new optimiser. With early stopping both do the
         latter, with the same split of the rows in each fit; if no epoch of a refit beats the best
         score so far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
+    embeddings : list of engine.embeddings.Pieces, Levels or None, optional
+        For each feature how it becomes several numbers, learnt with the weights: a number in
+        pieces, which may be NaN if the pieces say so, or a code of a category. None takes a feature
+        as it is. See docs/embeddings.md.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
         Of each layer: weights (inputs, units) and intercepts (units,), float32 or float64 as X.
         You may change or replace them: predictions and further fits use what they hold.
+    embeddings_ : list
+        Only with `embeddings`: the parameters of each, as `Network.embedding_views` has them.
     loss_ : float
         Of the last epoch: the mean over its batches, each before its step, penalty included. Of
         "lbfgs" and "lm": at the end.
@@ -238,6 +244,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         checkpoint: Any = None,
         scoring: Any = None,
         continuation: str = "exact",
+        embeddings: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -270,6 +277,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.checkpoint = checkpoint
         self.scoring = scoring
         self.continuation = continuation
+        self.embeddings = embeddings
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -377,7 +385,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return self._rows_for(self._chosen_loss, X, y, sample_weight, reset=reset)
 
     def _rows_depend_on(self) -> tuple[Any, ...]:
-        return (self._chosen_loss,)
+        return *super()._rows_depend_on(), self._chosen_loss
 
     @property
     def _chosen_loss(self) -> Loss:

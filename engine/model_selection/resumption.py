@@ -24,6 +24,7 @@ KNOWN = {
     "warm_start", "momentum", "nesterovs_momentum", "early_stopping", "validation_fraction",
     "beta_1", "beta_2", "epsilon", "n_iter_no_change", "max_fun", "backend", "n_threads",
     "class_weight", "progress", "max_time", "checkpoint", "scoring", "continuation", "loss",
+    "embeddings",
 }
 # fmt: on
 

@@ -70,8 +70,8 @@ class CompiledSteps:
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
         self._layers = layers
         self._samples = samples
-        block = block_for(layers.sizes, samples.X, min(batch_size, samples.n_samples))
-        workspace = allocate(layers.sizes, layers.n_parameters, samples.X.dtype, block)
+        block = block_for(layers, samples.X, min(batch_size, samples.n_samples))
+        workspace = allocate(layers, samples.X.dtype, block)
         self._of_run = layers, samples.for_kernels(), block, workspace
         self._descend: FixedTypes | None = None
         work = layers.multiply_adds * min(batch_size, samples.n_samples)
@@ -88,7 +88,8 @@ class CompiledSteps:
         """Take up to `n_steps` steps, or `n_epochs` epochs; returns how the slice ended."""
         if self._descend is None:
             # All else has types that depend on the dtype alone: KernelSamples are made so.
-            kind = kind_of_arrays(state), tuple(map(type, settings))
+            embedded = self._layers.embeddings is not None
+            kind = kind_of_arrays(state), tuple(map(type, settings)), embedded
             self._descend = FixedTypes(descend_tiled, kind)
         with np.errstate(all="ignore"):  # an overflow shows in the next cost
             return int(self._descend(state, settings, *self._of_run, n_steps, n_epochs, history))

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.boundary.embedded_inputs import require_no_embeddings
 from engine.compiler.jit import in_order, jit, shared
 from engine.compiler.kernels import FixedTypes
 from engine.compiler.subnormals import flush_subnormals, restore
@@ -313,6 +314,7 @@ class LevenbergMarquardt(MinimisationBase):
     def __init__(self, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         require_curvature(problem.layers)
+        require_no_embeddings(problem.layers, "solver='lm'")
         evidence = n_of_evidence(problem) if settings.evidence else 0.0
         require_memory(problem, evidence)
         self._problem = problem

@@ -85,10 +85,12 @@ def kind_by(
     """The kind of descents with these settings, whose generator's state has `n_words` numbers."""
     if not isinstance(samples.X, np.ndarray) or layers.loss.code == COMPILED:
         return None
+    if layers.embeddings is not None:
+        return None
     if settings.full_batch or settings.block:
         return None
     n, batch = samples.n_samples, min(settings.batch_size, samples.n_samples)
-    block = block_for(layers.sizes, samples.X, batch)
+    block = block_for(layers, samples.X, batch)
     n_lanes = tiles.VECTOR_BYTES // samples.dtype.itemsize
     # The kernels take batches of one block.
     if batch > block or layers.multiply_adds * batch > PAYS_BELOW * n_lanes:

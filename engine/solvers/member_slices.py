@@ -218,7 +218,7 @@ def settings_of_member(lanes, settings, k):
 @jit
 def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epochs):
     """The same, without the mode for subnormals; so it may return from several places."""
-    sizes, units, loss = layers
+    sizes, units, loss, _ = layers
     n, dtheta, sums = shape.n_samples, lanes.dtheta, lanes.sums
     n_lanes = tiles.lanes(lanes.theta)
     row, position = 0, state_of_member(lanes, shape, 0).counts[POSITION]

@@ -44,7 +44,7 @@ def blocks_of(
     theta: NDArray[Any], layers: Layers, X: Inputs
 ) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any], NDArray[Any]]]:
     """For each block of samples: where it is, Z[L], A[L], and a workspace of the activations."""
-    sizes, units, _ = layers
+    sizes, units, _, _ = layers
     L, n_samples = len(units), X.shape[1]
     for first in range(0, n_samples, ROWS_AT_A_TIME):
         block = slice(first, min(first + ROWS_AT_A_TIME, n_samples))
@@ -61,7 +61,7 @@ def rows_of(
     theta: NDArray[Any], layers: Layers, A: NDArray[Any], output_rows: NDArray[Any]
 ) -> NDArray[Any]:
     """rows (n_parameters, m) of a backward pass that begins with dZ[L] = output_rows (n_L, m)."""
-    sizes, units, _ = layers
+    sizes, units, _, _ = layers
     dZ, rows = np.empty_like(A), np.empty((theta.size, A.shape[1]))
     units_of(dZ, sizes, len(units))[:] = output_rows
     jacobian_rows_numpy(theta, sizes, units, A, dZ, rows)

@@ -110,6 +110,7 @@ def _of_network(
         raise TypeError(f"inference of a network takes theta, X and Y; got {len(data)} arrays.")
     given, X, Y = data
     refuse_without_distribution(network)
+    network.require_no_embeddings("inference")
     theta = arrays.theta_of(given)
     if alpha is None:
         alpha = 0.0 if theta is given else getattr(given, "alpha", 0.0)

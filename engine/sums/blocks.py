@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from engine.compiler import tiles
 from engine.compiler.jit import compiled_once, inlined, jit
-from engine.compiler.views import vector_at
+from engine.compiler.views import rows_at, vector_at
 from engine.equations.activations import activate_tiled
+from engine.equations.embeddings import (
+    EmbeddingWorkspace,
+    KernelEmbeddings,
+    add_to_tables,
+    affine_embedded,
+    embedding_gradient_tiled,
+    make_tables,
+)
 from engine.equations.layout import (
     SCRATCH_ROWS,
     parameters_of_loops,
@@ -26,7 +34,7 @@ from engine.equations.layout import (
 from engine.equations.losses import cost_sum_tiled
 from engine.equations.passes import backward_pass_tiled, logits_tiled
 from engine.equations.sparse import affine_sparse, parameter_gradient_sparse
-from engine.sums.samples import Inputs, SparseColumns
+from engine.sums.samples import Inputs, Layers, SparseColumns
 
 # What a pass computes.
 FORWARD, COST, GRADIENT, NORMAL, HESSIAN, INPUT_JACOBIAN, PARAMETER_JACOBIAN = range(7)
@@ -49,6 +57,7 @@ class Workspace(NamedTuple):
     s: NDArray[Any]  # (width,)
     starts: NDArray[np.int64]  # (width,) where each sample begins in the numbers of X
     dtheta: NDArray[Any]  # (n_parameters,)
+    embedded: EmbeddingWorkspace | None  # without embeddings, None
 
 
 def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
@@ -71,15 +80,16 @@ def block_samples(sizes: NDArray[np.int64], dtype: Any, n_samples: int) -> int:
     return min(most, -(-n_samples // lanes) * lanes)
 
 
-def block_for(sizes: NDArray[np.int64], X: Inputs, n_samples: int) -> int:
-    """Samples of a block of these inputs; inputs that stay sparse take no workspace."""
-    if isinstance(X, SparseColumns) and X.has_few_entries:
-        return block_samples(sizes[1:], X.dtype, n_samples)
+def block_for(layers: Layers, X: Inputs, n_samples: int) -> int:
+    """Samples of a block; sparse inputs that stay so, and embedded ones, take no workspace."""
+    sparse = isinstance(X, SparseColumns) and X.has_few_entries
+    sizes = layers.sizes[1:] if sparse or layers.embeddings is not None else layers.sizes
     return block_samples(sizes, X.dtype, n_samples)
 
 
-def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int) -> Workspace:
+def allocate(layers: Layers, dtype: Any, block: int) -> Workspace:
     """A workspace for blocks of so many samples."""
+    sizes, n_parameters = layers.sizes, layers.n_parameters
     n_units, n_out, width = sum(sizes.tolist()), int(sizes[-1]), row_width(dtype, block)
     shapes = (
         (n_units + SCRATCH_ROWS, width),
@@ -89,7 +99,36 @@ def allocate(sizes: NDArray[np.int64], n_parameters: int, dtype: Any, block: int
         (n_parameters,),
     )
     A, dZ, Y, s, dtheta = all_aligned(shapes, dtype)
-    return Workspace(A, dZ, Y, s, np.zeros(width, np.int64), dtheta)
+    embedded = None
+    if layers.embeddings is not None:
+        embedded = allocate_embedded(layers.embeddings, int(sizes[1]), dtype, width)
+    return Workspace(A, dZ, Y, s, np.zeros(width, np.int64), dtheta, embedded)
+
+
+def allocate_embedded(
+    embeddings: KernelEmbeddings, n_1: int, dtype: Any, width: int
+) -> EmbeddingWorkspace:
+    """The memory for embeddings, below a first layer of n_1 units; blocks have `width` samples."""
+    lanes = tiles.VECTOR_BYTES // int(np.dtype(dtype).itemsize)
+    padded = -(-n_1 // lanes) * lanes
+    n_rows, n_numbers, n_all = (
+        int(ends[-1]) for ends in (embeddings.rows, embeddings.starts, embeddings.numbers)
+    )
+    n = len(embeddings.kinds)
+    shapes = (
+        (n, width),
+        (n_all,),
+        (n_all,),
+        (n_rows, padded),
+        (n_rows, padded),
+        (n_numbers, padded),
+        (n_numbers, padded),
+        (width, padded),
+    )
+    arrays = all_aligned(shapes, dtype)
+    for array in arrays:  # what fills a row up is never written
+        array[:] = 0
+    return EmbeddingWorkspace(np.zeros((n, width), np.int64), *arrays)
 
 
 def row_width(dtype: Any, block: int) -> int:
@@ -124,13 +163,13 @@ def all_aligned(shapes: Sequence[tuple[int, ...]], dtype: Any) -> list[NDArray[A
 
 
 @compiled_once
-def load_block(data, order, first, count, sizes, workspace):
+def load_block(data, order, first, count, sizes, n_inputs, workspace):
     """Put samples first ... first + count - 1 into a workspace; returns m, the columns in use.
 
     If there is an order, these are positions in it: order[first] is the index of the first sample.
     The block is padded with samples of weight 0 to a whole number of vectors.
     """
-    X = units_of_loops(workspace.A, sizes, 0)
+    X = rows_at(workspace.A, 0, n_inputs)
     n_lanes = tiles.lanes(X)
     m = (count + n_lanes - 1) // n_lanes * n_lanes
     starts = workspace.starts
@@ -221,18 +260,24 @@ def run_blocks_tiled(
     activations,
 ):
     """The summed cost of samples first ... last - 1; their gradient is added to dtheta."""
-    sizes, units, loss = layers
-    A, dZ, Y, s, _, dtheta = workspace
+    sizes, units, loss, embeddings = layers
+    A, dZ, Y, s, _, dtheta, embedded = workspace
     L = len(sizes) - 1
     cost = 0.0
     sparse = data.entries_alone == 1
+    n_inputs = number_of_inputs(sizes, embeddings)
+    apart = sparse or embeddings is not None  # layer 1 is computed in a way of its own
+    begin_embedded(theta, sizes, embeddings, embedded)
     for start in range(first, last, block):
         count = min(block, last - start)
-        m = load_block(data, order, start, count, sizes, workspace)
+        m = load_block(data, order, start, count, sizes, n_inputs, workspace)
         if sparse:
-            logits_sparse(theta, sizes, units, A, data, workspace.starts, count, m)
+            affine_sparse_inputs(theta, sizes, A, data, workspace.starts, count, m)
         else:
-            logits_tiled(theta, sizes, units, A, np.int64(1), m)
+            affine_embedded_inputs(theta, sizes, A, embeddings, embedded, count, m)
+        if apart and L > 1:
+            activate_tiled(units[0], units_of_loops(A, sizes, 1), scratch_of(A, sizes), m)
+        logits_tiled(theta, sizes, units, A, np.int64(2 if apart else 1), m)
         output = units_of_loops(A, sizes, L)
         if task == FORWARD:
             activate_tiled(units[L - 1], output, scratch_of(A, sizes), m)
@@ -243,22 +288,63 @@ def run_blocks_tiled(
             scratch = scratch_of(A, sizes)
             cost += cost_sum_tiled(loss, units[L - 1], output, Y, s, scratch, m)
         if task == GRADIENT:
-            lowest = 2 if sparse else 1
+            lowest = 2 if apart else 1
             backward_pass_tiled(theta, sizes, units, loss, A, dZ, Y, s, dtheta, lowest, m)
             if sparse:
                 first_gradient_sparse(dtheta, sizes, dZ, data, workspace.starts, count)
+            else:
+                add_first_gradient_embedded(dtheta, sizes, dZ, embeddings, embedded, count, m)
+    if task == GRADIENT:
+        end_embedded(sizes, embeddings, embedded, dtheta)
     return cost
 
 
+# Without embeddings these are compiled to nothing: `embeddings` is an argument, so that Numba knows
+# from its type alone whether it is None.
 @jit
-def logits_sparse(theta, sizes, units, A, data, samples, count, m):
-    """As `logits_tiled`, with layer 1 computed from the sparse entries of the samples."""
+def number_of_inputs(sizes, embeddings):
+    """The features of a sample."""
+    if embeddings is None:
+        return sizes[0]
+    return embeddings.kinds.size
+
+
+@jit
+def begin_embedded(theta, sizes, embeddings, embedded):
+    """Make the tables of the embeddings, for all blocks of a call."""
+    if embeddings is not None:
+        make_tables(theta, sizes, embeddings, embedded)
+
+
+@jit
+def affine_embedded_inputs(theta, sizes, A, embeddings, embedded, count, m):
+    """Z[1] from the inputs in the workspace, by way of their embeddings."""
+    if embeddings is not None:
+        X, Z = rows_at(A, 0, embeddings.kinds.size), units_of_loops(A, sizes, 1)
+        affine_embedded(theta, sizes, embeddings, X, Z, embedded, count, m)
+
+
+@jit
+def add_first_gradient_embedded(dtheta, sizes, dZ, embeddings, embedded, count, m):
+    """Add a block's part to the gradient by the tables, and by the biases of layer 1."""
+    if embeddings is not None:
+        _, db = parameters_of_loops(dtheta, sizes, 1)
+        add_to_tables(units_of_loops(dZ, sizes, 1), embeddings, embedded, count, m, db)
+
+
+@jit
+def end_embedded(sizes, embeddings, embedded, dtheta):
+    """From the gradient by the tables that by the parameters."""
+    if embeddings is not None:
+        embedding_gradient_tiled(sizes, embeddings, embedded, dtheta)
+
+
+@jit
+def affine_sparse_inputs(theta, sizes, A, data, samples, count, m):
+    """Z[1] from the sparse entries of the samples."""
     W, b = parameters_of_loops(theta, sizes, 1)
     Z = units_of_loops(A, sizes, 1)
     affine_sparse(W, b, data.X.numbers, data.features, data.starts, samples, count, Z, m)
-    if len(sizes) > 2:
-        activate_tiled(units[0], Z, scratch_of(A, sizes), m)
-        logits_tiled(theta, sizes, units, A, np.int64(2), m)
 
 
 @jit

@@ -109,13 +109,13 @@ class ArrayDerivatives:
             H, rows = np.empty((Y.shape[0], n_samples)), np.empty((n, n_samples))
             G = self._normal_sums[n:].reshape(n, n)
             act = getattr(gauss_newton, f"normal_pass_{self._form}")
-            cost = act(theta, *self._layers, A, dZ, Y, s, of_span, H, rows, G)
+            cost = act(theta, *self._layers[:3], A, dZ, Y, s, of_span, H, rows, G)
             self._normal_sums[:n] += of_span
             return float(cost)
         if task == HESSIAN:
             RA, RdZ = np.empty_like(dZ), np.empty_like(dZ)
             act = getattr(second_derivative, f"hessian_pass_{self._form}")
-            act(*np.split(theta, 2), *self._layers, A, dZ, RA, RdZ, Y, s, of_span)
+            act(*np.split(theta, 2), *self._layers[:3], A, dZ, RA, RdZ, Y, s, of_span)
             self._product_sum += of_span
         elif task == INPUT_JACOBIAN:
             act = getattr(jacobians, f"input_jacobian_pass_{self._form}")

@@ -23,7 +23,7 @@ class HessianWorkspace(NamedTuple):
 def allocate_hessian(layers: Layers, dtype: Any, n_samples: int) -> HessianWorkspace:
     """A workspace for so many samples at most."""
     block = block_samples(layers.sizes, dtype, n_samples)
-    workspace = allocate(layers.sizes, layers.n_parameters, dtype, block)
+    workspace = allocate(layers, dtype, block)
     shape = workspace.dZ.shape
     return HessianWorkspace(workspace, block, aligned(shape, dtype), aligned(shape, dtype))
 
@@ -32,8 +32,8 @@ def allocate_hessian(layers: Layers, dtype: Any, n_samples: int) -> HessianWorks
 def run_chunk_hessian(theta, v, layers, data, order, first, last, span, workspace, product_sum):
     """H v of a chunk in `product_sum`: spans of samples are added up in float64."""
     control_word = flush_subnormals()
-    sizes, units, loss = layers
-    A, dZ, Y, s, _, product = workspace.block
+    sizes, units, loss, _ = layers
+    A, dZ, Y, s, _, product, _ = workspace.block
     for p in range(product_sum.size):
         product_sum[p] = 0
     for start in range(first, last, span):
@@ -42,7 +42,7 @@ def run_chunk_hessian(theta, v, layers, data, order, first, last, span, workspac
             product[p] = 0
         for begin in range(start, stop, workspace.n_samples):
             count = min(workspace.n_samples, stop - begin)
-            m = load_block(data, order, begin, count, sizes, workspace.block)
+            m = load_block(data, order, begin, count, sizes, sizes[0], workspace.block)
             RA, RdZ = workspace.RA, workspace.RdZ
             hessian_pass_tiled(theta, v, sizes, units, loss, A, dZ, RA, RdZ, Y, s, product, m)
         for p in range(product.size):

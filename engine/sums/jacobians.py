@@ -26,7 +26,7 @@ def allocate_jacobian(
     block = block_samples(layers.sizes, dtype, n_samples)
     n_rows = layers.n_parameters if of_parameters else 0
     return JacobianWorkspace(
-        allocate(layers.sizes, layers.n_parameters, dtype, block),
+        allocate(layers, dtype, block),
         block,
         aligned((n_rows, row_width(dtype, block)), dtype),
     )
@@ -36,11 +36,11 @@ def allocate_jacobian(
 def run_chunk_input_jacobian(theta, layers, data, order, first, last, workspace, jacobian):
     """Fill jacobian[first] ... jacobian[last - 1] with dA[L]/dX."""
     control_word = flush_subnormals()
-    sizes, units, _ = layers
+    sizes, units, _, _ = layers
     A, dZ = workspace.block.A, workspace.block.dZ
     for start in range(first, last, workspace.n_samples):
         count = min(workspace.n_samples, last - start)
-        m = load_block(data, order, start, count, sizes, workspace.block)
+        m = load_block(data, order, start, count, sizes, sizes[0], workspace.block)
         input_jacobian_pass_tiled(theta, sizes, units, A, dZ, jacobian, start, count, m)
     restore(control_word)
 
@@ -49,10 +49,10 @@ def run_chunk_input_jacobian(theta, layers, data, order, first, last, workspace,
 def run_chunk_parameter_jacobian(theta, layers, data, order, first, last, workspace, jacobian):
     """Fill jacobian[first] ... jacobian[last - 1] with dA[L]/dtheta."""
     control_word = flush_subnormals()
-    sizes, units, _ = layers
+    sizes, units, _, _ = layers
     A, dZ, rows = workspace.block.A, workspace.block.dZ, workspace.rows
     for start in range(first, last, workspace.n_samples):
         count = min(workspace.n_samples, last - start)
-        m = load_block(data, order, start, count, sizes, workspace.block)
+        m = load_block(data, order, start, count, sizes, sizes[0], workspace.block)
         parameter_jacobian_pass_tiled(theta, sizes, units, A, dZ, rows, jacobian, start, count, m)
     restore(control_word)

@@ -40,7 +40,7 @@ def allocate_normal(layers: Layers, n_samples: int) -> NormalWorkspace:
     width = row_width(np.float64, block)
     shapes = (int(layers.sizes[-1]), width), (n_parameters, width), (scratch_numbers(block),)
     H, rows, scratch = all_aligned(shapes, np.float64)
-    of_block = allocate(layers.sizes, n_parameters, np.float64, block)
+    of_block = allocate(layers, np.float64, block)
     return NormalWorkspace(of_block, block, H, rows, scratch)
 
 
@@ -61,8 +61,8 @@ def run_chunk_normal(theta, layers, data, order, first, last, workspace, sums):
 @jit
 def sum_normal_tiled(theta, layers, data, order, first, last, workspace, sums):
     """The same, without the mode for subnormals."""
-    sizes, units, loss = layers
-    A, dZ, Y, s, _, dtheta = workspace.block
+    sizes, units, loss, _ = layers
+    A, dZ, Y, s, _, dtheta, _ = workspace.block
     n_parameters = theta.size
     gradient = vector_at(sums, 0, n_parameters)
     G = matrix_at(sums, n_parameters, n_parameters, n_parameters)
@@ -73,7 +73,7 @@ def sum_normal_tiled(theta, layers, data, order, first, last, workspace, sums):
     cost = 0.0
     for start in range(first, last, workspace.n_samples):
         count = min(workspace.n_samples, last - start)
-        m = load_block(data, order, start, count, sizes, workspace.block)
+        m = load_block(data, order, start, count, sizes, sizes[0], workspace.block)
         cost += normal_pass_tiled(
             theta,
             sizes,
@@ -98,8 +98,8 @@ def sum_normal_tiled(theta, layers, data, order, first, last, workspace, sums):
 @jit
 def sum_rows_tiled(theta, layers, data, order, n, workspace, sums):
     """The summed cost of n samples; in `sums` the gradient, rho and R (`rows_pass_tiled`)."""
-    sizes, units, loss = layers
-    A, dZ, Y, s, _, dtheta = workspace.block
+    sizes, units, loss, _ = layers
+    A, dZ, Y, s, _, dtheta, _ = workspace.block
     n_parameters, n_rows = theta.size, n * sizes[len(sizes) - 1]
     rho = vector_at(sums, n_parameters, n_rows)
     R = matrix_at(sums, n_parameters + n_rows, n_parameters, n_rows)
@@ -108,7 +108,7 @@ def sum_rows_tiled(theta, layers, data, order, n, workspace, sums):
     cost = 0.0
     for start in range(0, n, workspace.n_samples):
         count = min(workspace.n_samples, n - start)
-        m = load_block(data, order, start, count, sizes, workspace.block)
+        m = load_block(data, order, start, count, sizes, sizes[0], workspace.block)
         cost += rows_pass_tiled(
             theta,
             sizes,

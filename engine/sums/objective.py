@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.boundary import arrays
 from engine.boundary.derivatives import require_curvature, require_second_derivative
+from engine.boundary.embedded_inputs import require_no_embeddings
 from engine.equations.backends import Backend
 from engine.equations.losses import COMPILED
 from engine.sums.chunks import (
@@ -182,6 +183,7 @@ class Objective:
         array([5., 2.])
         """
         require_second_derivative(self._layers.loss)
+        require_no_embeddings(self._layers, "hessian_product")
         assert isinstance(self.sums, ChunkSums)  # not of samples in other processes
         with np.errstate(all="ignore"):
             parameters, along = self._parameters(theta), self._parameters(v, "v")
@@ -230,6 +232,7 @@ class Objective:
                [2., 1.]])
         """
         require_curvature(self._layers.loss)
+        require_no_embeddings(self._layers, "gauss_newton")
         parameters = arrays.parameters(theta, self._n_parameters, np.float64, cast=True)
         n = self._n_parameters
         with np.errstate(all="ignore"):

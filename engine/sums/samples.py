@@ -8,26 +8,45 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from engine.equations.embeddings import KernelEmbeddings
 from engine.equations.layout import n_parameters_of
 from engine.equations.losses import KernelLoss
 
+# An embedded input costs as much as so many weights for each unit of layer 1: two rows of a table
+# are looked up, and are added to again.
+WEIGHTS_AN_EMBEDDED_INPUT = 6
+
 
 class Layers(NamedTuple):
-    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64, and its loss."""
+    """A network as kernels see it: `sizes` (L + 1,) and `units` (L,), both int64, and its loss.
+
+    With embeddings, sizes[0] is the length of all their vectors, and their parameters follow those
+    of the layers in theta.
+    """
 
     sizes: NDArray[np.int64]
     units: NDArray[np.int64]
     loss: KernelLoss
+    embeddings: KernelEmbeddings | None = None
 
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
+        if self.embeddings is not None:
+            return int(self.embeddings.places[-1])
         return n_parameters_of(self.sizes.tolist())
+
+    @property
+    def n_inputs(self) -> int:
+        """Features of a sample."""
+        return int(self.sizes[0] if self.embeddings is None else self.embeddings.kinds.size)
 
     @property
     def multiply_adds(self) -> int:
         """Those of a gradient for one sample: two per weight of layer 1, three per weight above."""
         weights: list[int] = [n * n_below for n_below, n in pairwise(self.sizes.tolist())]
+        if self.embeddings is not None:
+            weights[0] = WEIGHTS_AN_EMBEDDED_INPUT * self.n_inputs * int(self.sizes[1])
         return 3 * sum(weights) - weights[0]
 
 

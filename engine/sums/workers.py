@@ -13,7 +13,7 @@ from engine.compiler.jit import jit
 from engine.compiler.kernels import FixedTypes
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.backends import TILED, Backend
-from engine.equations.layout import units_of
+from engine.equations.layout import parameters_of, units_of
 from engine.sums.blas import hold_blas
 from engine.sums.blocks import (
     COST,
@@ -37,15 +37,14 @@ class TiledWorker:
     def __init__(
         self, backend: Backend, layers: Layers, samples: Samples, of_more: bool = False
     ) -> None:
-        sizes = layers.sizes
         n_parameters = layers.n_parameters
         dtype = samples.X.dtype
         self._layers = layers
         self._data = samples.for_kernels()
         # Other samples may come, and be more than these.
         most = SPAN_SAMPLES if of_more else min(samples.n_samples, SPAN_SAMPLES)
-        self._block = block_for(sizes, samples.X, most)
-        self._workspace = allocate(sizes, n_parameters, dtype, self._block)
+        self._block = block_for(layers, samples.X, most)
+        self._workspace = allocate(layers, dtype, self._block)
         self.gradient_sum = np.empty(n_parameters)
         self._derivatives: Any = None  # made when it is needed
         self._run_in_order = FixedTypes(run_chunk_tiled)  # other orders may be int64
@@ -142,6 +141,7 @@ class ArrayWorker:
         For HESSIAN, theta and v are one vector, and there is no cost.
         """
         cost = 0.0
+        sizes, units, loss, embeddings = self._layers
         self.gradient_sum[:] = 0
         of_span = np.empty(self.gradient_sum.size, theta.dtype)
         if task > GRADIENT:
@@ -150,18 +150,25 @@ class ArrayWorker:
             self._derivatives = ArrayDerivatives(self._backend, self._layers)
         for start in range(first, last, SPAN_SAMPLES):
             stop = min(start + SPAN_SAMPLES, last)
-            A, dZ, Y, s = self._load(order, start, stop)
+            A, dZ, Y, s, X = self._load(order, start, stop)
             hold_blas()
+            if embeddings is not None:
+                self._backend.embed(theta, embeddings, X, units_of(A, sizes, 0))
             if task == FORWARD:
-                self._backend.forward_pass(theta, self._layers.sizes, self._layers.units, A)
-                output = units_of(A, self._layers.sizes, len(self._layers.units))
+                self._backend.forward_pass(theta, sizes, units, A)
+                output = units_of(A, sizes, len(units))
                 activations[:, start:stop] = output
             elif task == COST:
-                cost += self._backend.cost_pass(theta, *self._layers, A, Y, s)
+                cost += self._backend.cost_pass(theta, sizes, units, loss, A, Y, s)
             elif task > GRADIENT:
                 cost += self._derivatives.run(task, theta, A, dZ, Y, s, activations[start:stop])
             else:
-                cost += self._backend.gradient_pass(theta, *self._layers, A, dZ, Y, s, of_span)
+                of_pass = theta, sizes, units, loss, A, dZ, Y, s, of_span
+                cost += self._backend.gradient_pass(*of_pass)
+                if embeddings is not None:
+                    dE, dZ_1 = units_of(dZ, sizes, 0), units_of(dZ, sizes, 1)
+                    self._backend.input_gradient(parameters_of(theta, sizes, 1)[0], dZ_1, dE)
+                    self._backend.embedding_gradient(embeddings, X, dE, of_span)
                 self.gradient_sum += of_span
         return cost
 
@@ -186,14 +193,17 @@ class ArrayWorker:
         self._loaded = None  # until all is loaded: Ctrl-C may come in between
         if not fits:
             n_units, n_out = int(self._layers.sizes.sum()), int(self._layers.sizes[-1])
+            A = np.zeros((n_units, count), X.dtype)
+            embedded = self._layers.embeddings is not None
             self._span = Span(
-                A=np.zeros((n_units, count), X.dtype),
+                A=A,
                 dZ=np.zeros((n_units, count), X.dtype),
                 Y=np.empty((n_out, count), X.dtype),
                 s=np.ones(count, X.dtype),
+                X=np.empty((*X.shape[:1], count), X.dtype) if embedded else A[: X.shape[0]],
             )
         span = self._span
-        units_of(span.A, self._layers.sizes, 0)[:] = columns_of(X, chosen)
+        span.X[:] = columns_of(X, chosen)
         if Y is not None:
             span.Y[:] = Y[:, chosen]
         elif codes is not None:
@@ -212,6 +222,7 @@ class Span(NamedTuple):
     dZ: NDArray[Any]
     Y: NDArray[Any]
     s: NDArray[Any]
+    X: NDArray[Any]  # the first rows of A, if there are no embeddings
 
 
 @jit

@@ -68,7 +68,13 @@ def identity_of_network(network: Network) -> Identity:
         "hidden": list(network.hidden),
         "output": network.output,
         LOSS: network.loss.in_words,
+        **({} if network.embeddings is None else {"embeddings": _digest(network)}),
     }
+
+
+def _digest(network: Network) -> Any:
+    """Of the embeddings: their kinds, widths and breakpoints."""
+    return identity_of_array(np.concatenate([*network.layers.embeddings]))  # type: ignore[misc]
 
 
 def with_loss(run: Identity) -> Identity:

@@ -209,7 +209,7 @@ def train(
         raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={solver!r}.")
     widened = row.in_float64 and getattr(X, "dtype", None) == np.float32
     if widened:
-        X = arrays.inputs(X, net.sizes[0], "X", np.float64)
+        X = net.checked_inputs(X, "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
     strength = 0.0 if isinstance(alpha, str) else settings.real_number("alpha", alpha, low=0)
     n_threads = settings.thread_count(n_threads)
@@ -477,5 +477,5 @@ def _validation_objective(
         return None
     if X_val is None or Y_val is None:
         raise ValueError("X_val and Y_val go together: pass both, or neither.")
-    X_as_trained = arrays.inputs(X_val, net.sizes[0], "X_val", dtype)
+    X_as_trained = net.checked_inputs(X_val, "X_val", dtype)
     return net.objective(X_as_trained, Y_val, backend=backend, names=("X_val", "Y_val"))

@@ -24,7 +24,7 @@ import engine
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(engine.__file__).parent
 
-FAMILIES = "FLBUIN"
+FAMILIES = "FLBUINE"
 LABEL = re.compile(rf"\b[{FAMILIES}][1-9][0-9]*\b")
 
 

@@ -164,7 +164,7 @@ WIDE = [
 def assert_pass_is_that_of_each_network(case, vectors, dtype, upset=None):
     """Costs and gradients, each lane's against those of its own network."""
     m, K = vectors * n_lanes(dtype), n_lanes(dtype)
-    sizes, units, loss = cases.network_of(case).layers
+    sizes, units, loss, _ = cases.network_of(case).layers
     blocks = list(block_of_each(case, m, dtype))
     if upset is not None:
         blocks[upset].theta[:] = np.nan

@@ -155,7 +155,7 @@ def test_the_number_of_a_loss_reaches_the_tiled_cost_and_gradient(monkeypatch):
     layers: Layers = Network((1, 2), output="identity", loss=Quantile([0.1, 0.9])).layers
     data = Samples(np.ones((1, 3)), np.zeros((2, 3))).for_kernels()
     block = blocks.block_samples(layers.sizes, np.float64, 3)
-    workspace = blocks.allocate(layers.sizes, layers.n_parameters, np.float64, block)
+    workspace = blocks.allocate(layers, np.float64, block)
     monkeypatch.setattr(blocks, "cost_sum_tiled", cost_sum)
     monkeypatch.setattr(passes, "output_gradient_tiled", gradient)
     no_order, theta = np.empty(0, np.int32), np.zeros(layers.n_parameters)
