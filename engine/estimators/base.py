@@ -66,6 +66,9 @@ CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 # Attributes of a fit with alpha="evidence" alone.
 OF_EVIDENCE = ("alpha_", "effective_parameters_", "log_evidence_")
 
+# The value of `scoring` with which the loss of validation rows decides when to stop.
+BY_LOSS = "loss"
+
 # Rows that warnings are based on, at most.
 ROWS_LOOKED_AT = 1000
 # After fewer epochs, poor predictions are not reported.
@@ -503,6 +506,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         )
         if not self._scored:
             return Validation(objective.cost)
+        if self.scoring == BY_LOSS:
+            return Validation(objective.cost, loss_decides=True)
         if self.scoring is not None:
             y, labels = self._labels_of(held_out), getattr(self, "_labels", None)
             score = scorer_of(self.scoring, self._as_of, self._theta(), held_out, y, labels)

@@ -116,7 +116,10 @@ class FitWatch(Watch):
             row[SCORE] = self._validation.score(progress.theta)
             value = -float(row[SCORE])
             self._keep_if_best(value, progress.theta)
-        row[VALIDATION] = self._validation.loss(progress.theta)
+        row[VALIDATION] = loss = self._validation.loss(progress.theta)
+        if self._validation.loss_decides:
+            row[SCORE], value = -loss, loss
+            self._keep_if_best(value, progress.theta)
         return value
 
     def _tell(self, progress: Progress, rows: NDArray[np.float64]) -> bool:

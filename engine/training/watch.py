@@ -29,11 +29,18 @@ CLOCK = 1e-6  # seconds by which rounding may put a time before the previous one
 class Validation(NamedTuple):
     """Held-out data, as functions of theta.
 
-    `score` is None unless a score decides when to stop: higher is better.
+    `score` is None unless a score decides when to stop: higher is better. With `loss_decides`, the
+    loss itself does, as a score below 0.
     """
 
     loss: Callable[[NDArray[Any]], float]
     score: Callable[[NDArray[Any]], float] | None = None
+    loss_decides: bool = False
+
+    @property
+    def decides(self) -> bool:
+        """Whether a score decides when to stop."""
+        return self.score is not None or self.loss_decides
 
 
 class Mark(NamedTuple):
@@ -283,7 +290,7 @@ class Watch(ABC):
     @property
     def _scored(self) -> bool:
         """Whether a score decides when to stop."""
-        return self._validation is not None and self._validation.score is not None
+        return self._validation is not None and self._validation.decides
 
     def _iteration_of_best(self) -> int | None:
         """Derive the best iteration and its value from the rows."""
