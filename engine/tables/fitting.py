@@ -23,10 +23,11 @@ from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns
 from engine.tables import preprocessing as parts
 from engine.tables import target as of_target
-from engine.tables.column_kinds import SMALLEST
+from engine.tables.column_kinds import CATEGORY, SMALLEST
 from engine.tables.column_notation import NotationSurvey
-from engine.tables.columns import Columns
-from engine.tables.csv_and_parquet import LoadedTable, is_parquet
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.columns import Column, Columns
+from engine.tables.csv_and_parquet import LoadedTable, is_parquet, without_nan
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel
 from engine.tables.preprocessing import made_up_rows
@@ -118,11 +119,12 @@ def prepared(
     notation = survey.notation()
     frame = notation.translate(frame, name)
     words = table.words.get(name, {})
-    found = of_target.target_of(frame[name], task, words)
-    notes = [*table.notes, *notation.notes]
-    columns = notation.with_notes(
-        of_columns.described(frame, name, notation.kinds, table.words, notation.translated)
+    statistics = TableStatistics.of_frame(
+        frame, name, notation.kinds, table.words, notation.translated
     )
+    found = of_target.target_of(statistics.columns[name].facts(), task)
+    notes = [*table.notes, *notation.notes]
+    columns = notation.with_notes(statistics.chosen())
     prepared = of_columns.inputs(frame, columns.used)
     known = frame[name].is_not_null()
     notes += of_target.left_out(int((~known).sum()), words)
@@ -212,7 +214,7 @@ def trained(
     model = TableModel(
         pipeline,
         plan.target,
-        of_columns.as_learnt(plan.columns.used, training.inputs),
+        _as_learnt(plan.columns.used, training.inputs),
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y, parts.loss_of(network)),
         words,
@@ -242,6 +244,12 @@ def trained(
         messages,
         resumed,
     )
+
+
+def _as_learnt(columns: list[Column], inputs: pl.DataFrame) -> list[Column]:
+    """The columns with what the training rows have."""
+    given = {column.name: CATEGORY for column in columns if column.kind == CATEGORY}
+    return TableStatistics.of_frame(without_nan(inputs), None, given).as_learnt(columns)
 
 
 def warnings_of(

@@ -18,7 +18,6 @@ from engine.tables.target import CLASSIFICATION, TASKS, Target
 FORMAT = 1
 METADATA_FILE = "columns.json"
 TRAINING, VALIDATION, HELD_OUT = PARTS = ("training", "validation", "held-out")
-OUTSIDE = -1  # the part of a row without a target
 
 Metadata = dict[str, Any]
 
