@@ -239,6 +239,7 @@ def _statistics_of(
 ) -> tuple[TableStatistics, TableNotation]:
     """Statistics of the table; if it must be translated, of the translation, in a second pass."""
     name, given_kinds = survey.target, survey.given
+    assert name is not None
 
     def new(
         given_kinds: Mapping[str, str], lenient: bool, translated: TranslatedColumns
