@@ -1,7 +1,7 @@
 """What a column holds (numbers, categories, true and false, dates), and its values as such."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
     "empty",
 )
 INPUT_KINDS = (NUMBER, CATEGORY, BOOLEAN)
+KINDS_OF_TEXT = (NUMBER, BOOLEAN, DATE)  # besides categories
 LARGEST = 1e150  # of a number: squares of such are still finite
 WHOLE = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0*$"
 SMALLEST = 1e-150  # range of numbers that vary: its square is still above 0
@@ -57,7 +58,16 @@ def kind_of(column: pl.Series) -> str:
         return EMPTY
     if column.dtype != pl.String:
         return kind_of_type(column.dtype)
-    return next((kind for kind in (NUMBER, BOOLEAN, DATE) if all_are(column, kind)), CATEGORY)
+    return next(iter(still_possible(KINDS_OF_TEXT, column)), CATEGORY)
+
+
+def still_possible(kinds_so_far: Sequence[str], texts: pl.Series) -> list[str]:
+    """The kinds that also fit all of these texts, which exclude each other."""
+    if not kinds_so_far or texts.null_count() == len(texts):
+        return [*kinds_so_far]
+    if all_are(texts, NUMBER):
+        return [kind for kind in kinds_so_far if kind == NUMBER]
+    return [kind for kind in kinds_so_far if kind != NUMBER and all_are(texts, kind)]
 
 
 def all_are(column: pl.Series, kind: str) -> bool:
@@ -187,24 +197,14 @@ def _is_parsed(texts: pl.Series, parse: str) -> bool:
     return read.null_count() == texts.null_count()
 
 
-def no_spread_of(values: pl.Series) -> str:
-    """Why numbers cannot be standardised, though not all are the same; empty if they can be.
+def no_spread(n: int, spread: float, mean: float, variance: float) -> str:
+    """Why n numbers cannot be standardised, though not all are the same; empty if they can be.
 
     Examples
     --------
-    >>> no_spread_of(pl.Series([1e9, 1e9 + 1e-7]))
+    >>> no_spread(2, spread=1e-7, mean=1e9, variance=2.5e-15)
     'varies around 1e+09 by no more than rounding: subtract that from it'
     """
-    numbers = values.to_numpy()
-    if values.null_count():
-        numbers = numbers[~np.isnan(numbers)]
-    if np.abs(numbers).max() > LARGEST:
-        return ""  # which is refused
-    return no_spread(len(numbers), np.ptp(numbers), numbers.mean(), numbers.var())
-
-
-def no_spread(n: int, spread: float, mean: float, variance: float) -> str:
-    """The same, from statistics of n numbers."""
     if not spread > 0:
         return ""  # one value, whose variance need not be 0, by rounding
     if spread < SMALLEST:

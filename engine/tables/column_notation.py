@@ -55,7 +55,7 @@ class TableNotation(NamedTuple):
     reasons: dict[str, str]
 
     def translate(
-        self, frame: pl.DataFrame, target: str, first_row: int | None = None
+        self, frame: pl.DataFrame, target: str | None, first_row: int | None = None
     ) -> pl.DataFrame:
         """The translated table; the same table if it needs no translation."""
         if self.translation is None:
@@ -116,7 +116,7 @@ class NotationSurvey:
 
     Parameters
     ----------
-    target : str
+    target : str or None
     given : mapping of str to str
         The kinds of some columns, as the user gave them.
     task : str, optional
@@ -127,7 +127,7 @@ class NotationSurvey:
         Decides if all dates of a column fit both.
     """
 
-    target: str
+    target: str | None
     given: Mapping[str, str]
     task: str | None = None
     decimal: str | None = None
@@ -167,9 +167,9 @@ class NotationSurvey:
     ) -> TableNotation:
         kinds = {name: kind for name, kind in self.given.items() if kind != DATE}
         kinds |= dict.fromkeys(reasons, OUT)
-        of_target = readings.pop(self.target, None)
-        notes = []
-        if of_target is not None:
+        of_target, notes = None, []
+        if self.target is not None and self.target in readings:
+            of_target = readings.pop(self.target)
             notes.append(f"The target {self.target!r} holds {remarks.pop(self.target)}.")
         for name, reading in readings.items():
             kinds[name] = CATEGORY if isinstance(reading, str) else NUMBER

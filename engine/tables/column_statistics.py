@@ -1,12 +1,17 @@
-"""The first pass over a table larger than memory: what each column holds, batch by batch.
+"""What each column of a table holds, and what is decided from that.
 
-What is kept of a column does not grow with its rows: whether all values are of a kind, up to 10 000
-distinct ones with their counts, the moments of its numbers, and the numbers in a random sample of
-the training rows, whose median is used in place of that of all rows.
+A table comes in one batch, if it is a frame in memory, or in many, if it is larger than memory. The
+statistics are gathered by `add` and the decisions follow from them alone, so that both ways decide
+the same.
+
+What is kept of a column that comes in many batches does not grow with its rows: whether all values
+are of a kind, up to 10 000 distinct ones with their counts, the moments of its numbers, and the
+numbers in a random sample of the training rows, whose median is used in place of that of all rows.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +22,14 @@ from numpy.typing import NDArray
 
 from engine.tables import column_kinds
 from engine.tables import columns as of_columns
-from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, EMPTY, NUMBER
+from engine.tables.column_kinds import (
+    CATEGORY,
+    EMPTY,
+    INPUT_KINDS,
+    KINDS_OF_TEXT,
+    NUMBER,
+    kind_of_type,
+)
 from engine.tables.columns import (
     ALMOST_ALL,
     FEW,
@@ -28,11 +40,13 @@ from engine.tables.columns import (
     TranslatedColumns,
 )
 from engine.tables.csv_and_parquet import MissingTexts
-from engine.tables.table_files import Batch
-from engine.tables.target import TargetFacts
+from engine.tables.target import MOST_DISTINCT, TargetFacts
 
-MOST_DISTINCT = 10_000  # values of a column that are counted,
-MOST_TEXT = 1 << 20  # or so many bytes of text
+NO_WORDS: MissingTexts = MappingProxyType({})
+OUTSIDE = -1  # the part of a row without a target
+TRAINING_PART = 0
+MOST_TEXT = 1 << 20  # bytes of text that are counted, besides MOST_DISTINCT values
+NUMBERS_COUNTED = 1000  # distinct numbers of an input that are counted
 SAMPLE_ROWS = 1 << 14  # training rows whose numbers are kept
 
 
@@ -61,12 +75,20 @@ class Moments:
 
 
 class Counts:
-    """How often each value occurs in each part, as long as the values are few and short."""
+    """How often each value occurs in each part, as long as the values are few and short.
 
-    def __init__(self, n_parts: int, most: int = MOST_DISTINCT) -> None:
-        self._parts = [*range(n_parts), -1]  # the last is of no part
-        self._most = most
-        self._counts: pl.DataFrame | None = None
+    Attributes
+    ----------
+    table : DataFrame or None
+        A column "value", and a column for each part, by its number, with the rows that have the
+        value. None before the first value, and where there are too many.
+    too_many : bool
+    """
+
+    def __init__(self, n_parts: int, most: float, most_text: float = MOST_TEXT) -> None:
+        self._parts = [*range(n_parts), OUTSIDE]
+        self._most, self._most_text = most, most_text
+        self.table: pl.DataFrame | None = None
         self.too_many = False
 
     def add(self, values: pl.Series, parts: NDArray[np.int8]) -> None:
@@ -77,30 +99,32 @@ class Counts:
         added = frame.group_by("value").agg(
             (pl.col("part") == part).sum().cast(pl.Int64).alias(str(part)) for part in self._parts
         )
-        if self._counts is not None:
-            both = pl.concat([self._counts, added])
-            added = both.group_by("value").agg(pl.all().sum())
-        self._counts = added
-        if added.height > self._most or added["value"].estimated_size() > MOST_TEXT:
-            self._counts, self.too_many = None, True
+        if self.table is not None:
+            added = pl.concat([self.table, added]).group_by("value").agg(pl.all().sum())
+        self.table = added
+        if added.height > self._most or added["value"].estimated_size() > self._most_text:
+            self.table, self.too_many = None, True
 
     @property
     def n_distinct(self) -> int:
-        """Distinct values; where there are too many, one more than are counted."""
-        if self._counts is None:
-            return self._most + 1 if self.too_many else 0
-        return self._counts.height
+        """Distinct values, as written, where these are not too many."""
+        return 0 if self.table is None else self.table.height
 
-    @property
-    def of_parts(self) -> dict[Any, list[int]] | None:
-        """How many rows of each part, and of none, have each value; None if these are too many."""
-        if self._counts is None:
-            return None if self.too_many else {}
-        return {value: list(counts) for value, *counts in self._counts.iter_rows()}
+    def as_kind(self, kind: str, dtype: pl.DataType) -> pl.DataFrame | None:
+        """The table with the values as those of a kind, sorted; None where there are too many."""
+        if self.too_many:
+            return None
+        table = self.table
+        if table is None:
+            table = pl.DataFrame({"value": pl.Series([], dtype=dtype)}).with_columns(
+                pl.lit(0).alias(str(part)) for part in self._parts
+            )
+        values = column_kinds.as_kind(table["value"], kind).values
+        return table.with_columns(value=values).group_by("value").agg(pl.all().sum()).sort("value")
 
 
 class ColumnStatistics:
-    """What is known of a column so far.
+    """What is known of a column so far, and what follows from that.
 
     Attributes
     ----------
@@ -122,40 +146,42 @@ class ColumnStatistics:
         is_target: bool,
         lenient: bool = False,
         written: OriginalNotation | None = None,
+        is_whole: bool = False,
     ) -> None:
         self.name = name
         self.dtype = dtype
         self._given = given
         self._written = written
-        text = dtype == pl.String
+        self._is_whole = is_whole
         self._is_checked = given not in (None, OUT) and not lenient
-        self._possible = [NUMBER, BOOLEAN, DATE] if text else []
+        self._possible = [*KINDS_OF_TEXT] if dtype == pl.String else []
         self.n_rows = self.n_present = self.n_training = self.n_missing_training = 0
-        self.counts = Counts(n_parts)
-        # Of numbers that are inputs, it only matters whether there are few distinct ones.
         all_count = is_target or given == CATEGORY
-        self.number_counts = Counts(n_parts, MOST_DISTINCT if all_count else FEW)
-        if dtype.is_numeric() and not all_count:
-            self.counts = Counts(n_parts, FEW)
+        self._are_texts_counted = all_count or not dtype.is_numeric()
+        most, most_text = (math.inf, math.inf) if is_whole else (MOST_DISTINCT, MOST_TEXT)
+        self.counts = Counts(n_parts, most, most_text)
+        self.number_counts = Counts(n_parts, most if all_count else NUMBERS_COUNTED, most_text)
         self.moments = Moments()
         self.lowest, self.highest = np.inf, -np.inf
         self.words: Counter[str] = Counter()  # that count as missing
         self.n_numbers = 0
-        self.others: dict[str, None] = {}  # texts that are no numbers, the first few
+        self.others: dict[str, None] = {}  # texts that are no numbers, the first ones
         self.all_whole = True
         self.beyond: tuple[int, float] | None = None  # row and value
         self._last_number: float | None = None
         self._counts_rows = True
+        self._values: dict[str, pl.DataFrame | None] = {}  # what `values` has found
 
     def add(
         self,
         series: pl.Series,
         parts: NDArray[np.int8],
-        first_row: int,
-        words: MissingTexts = MappingProxyType({}),
+        first_row: int = 1,
+        words: MissingTexts = NO_WORDS,
     ) -> NDArray[np.float64] | None:
         """Add rows; return them as numbers (NaN: missing) if all values so far are numbers."""
         self.words.update(words)
+        self._values.clear()
         if series.dtype != self.dtype:
             raise ValueError(
                 f"Column {self.name!r} is of type {series.dtype} from row {first_row:,} on, and "
@@ -163,22 +189,27 @@ class ColumnStatistics:
             )
         if self._is_checked and series.null_count() < len(series):
             assert self._given is not None
-            of_columns.checked(series, self._given, first_row)
-        present, is_training = series.is_not_null().to_numpy(), parts == 0
+            of_columns.checked(series, self._given, None if self._is_whole else first_row)
+        present, is_training = series.is_not_null().to_numpy(), parts == TRAINING_PART
         self.n_rows += len(series)
         self.n_present += int(present.sum())
         self.n_training += int(is_training.sum())
         self.n_missing_training += int((is_training & ~present).sum())
-        self._possible = _still_possible(self._possible, series)
-        if series.dtype.is_nested():
+        self._possible = column_kinds.still_possible(self._possible, series)
+        if kind_of_type(series.dtype) not in INPUT_KINDS:
             return None
         text = series.dtype == pl.String
-        values = series.str.strip_chars() if text else series
-        self.counts.add(values.filter(present), parts[present])
+        are_numbers = NUMBER in self._possible
+        # Of a whole table, no other batch can show that numbers are texts.
+        if self._are_texts_counted and (
+            self._given == CATEGORY or not (self._is_whole and are_numbers)
+        ):
+            values = series.str.strip_chars() if text else series
+            self.counts.add(values.filter(present), parts[present])
         if not text and not series.dtype.is_numeric():
             return None
         numbers = self._add_numbers(series, parts, is_training, first_row)
-        return None if text and NUMBER not in self._possible else numbers
+        return None if text and not are_numbers else numbers
 
     def _add_numbers(
         self, series: pl.Series, parts: NDArray[np.int8], is_training: NDArray[Any], first_row: int
@@ -186,7 +217,7 @@ class ColumnStatistics:
         converted = column_kinds.as_kind(series, NUMBER)
         numbers = converted.values.drop_nulls()
         if len(self.others) <= FEW:
-            found = series.gather(converted.wrong[: 10 * FEW]).unique(maintain_order=True)
+            found = series.gather(converted.wrong[:MOST_DISTINCT]).unique(maintain_order=True)
             self.others.update(dict.fromkeys(found.to_list()))
         self.n_numbers += len(numbers)
         column: NDArray[np.float64] = converted.values.fill_null(float("nan")).to_numpy()
@@ -226,11 +257,29 @@ class ColumnStatistics:
         if self.n_present == 0:
             return EMPTY
         if self.dtype != pl.String:
-            return column_kinds.kind_of_type(self.dtype)
+            return kind_of_type(self.dtype)
         return self._possible[0] if self._possible else CATEGORY
 
+    def values(self, kind: str) -> pl.DataFrame | None:
+        """The distinct values as those of a kind, sorted, with their counts as `Counts.table`.
+
+        None where there are too many.
+        """
+        if kind not in self._values:
+            counts = self.number_counts if kind == NUMBER else self.counts
+            dtype = pl.Float64() if kind == NUMBER else self.dtype
+            self._values[kind] = counts.as_kind(kind, dtype)
+        return self._values[kind]
+
+    def in_training(self, kind: str) -> dict[Any, int]:
+        """The distinct values in the training rows, sorted, and how many rows have each."""
+        table = self.values(kind)
+        assert table is not None
+        counts = table["value", str(TRAINING_PART)].filter(pl.col(str(TRAINING_PART)) > 0)
+        return dict(counts.iter_rows())
+
     def chosen(self) -> tuple[Column, bool]:
-        """The column, and whether it is learnt from; as `columns.described` decides."""
+        """The column, and whether it is learnt from."""
         kind = self.kind
         if self._given == OUT:
             return self._column(kind, "is left out as you asked"), False
@@ -256,52 +305,36 @@ class ColumnStatistics:
         if reason:
             return self._column(kind, reason), False
         if kind == NUMBER and self.beyond is not None:
-            row, value = self.beyond
-            raise ValueError(
-                f"Column {self.name!r} is {value:g} in row {row:,}; numbers must be at most "
-                f"{column_kinds.LARGEST:g}. Leave the value empty if it is not known."
-            )
-        values = self.values(kind) or {}
-        # Of numbers no more than some are counted.
-        n_distinct, a_value = len(values), self._shown(values)
+            raise of_columns.too_large(self.name, *self.beyond)
+        n_distinct, a_value = self._distinct(kind)
         column = self._column(kind, "")
-        return replace(
-            column, note=of_columns.remark(column, a_value, n_distinct, self.words)
-        ), True
+        said = of_columns.remark(column, a_value, n_distinct or 0, self.words)
+        return replace(column, note=said), True
 
     def facts(self) -> TargetFacts:
         """The column as a target."""
         kind = self.kind
-        counts = self.values(kind) if kind in (NUMBER, BOOLEAN, CATEGORY) else None
+        n_distinct, a_value = self._distinct(kind) if kind in INPUT_KINDS else (0, None)
         return TargetFacts(
             self.name,
             kind,
             self.n_present,
             self.n_missing,
-            MOST_DISTINCT + 1 if counts is None else len(counts),
-            next(iter(counts), None) if counts else None,
+            n_distinct,
+            a_value,
             kind == NUMBER and self.all_whole,
             kind == NUMBER and self.beyond is not None,
             dict(self.words),
             self._no_spread() if kind == NUMBER else "",
         )
 
-    def values(self, kind: str) -> dict[Any, list[int]] | None:
-        """The distinct values as those of a kind, sorted, and how often each part has them.
-
-        None where there are too many.
-        """
-        counts = (self.number_counts if kind == NUMBER else self.counts).of_parts
-        if counts is None:
-            return None
-        found: dict[Any, list[int]] = {}
-        dtype = pl.Float64() if kind == NUMBER else self.dtype
-        keys = pl.Series(self.name, list(counts), dtype=dtype)
-        converted = column_kinds.as_kind(keys, kind).values
-        for value, of_parts in zip(converted, counts.values(), strict=True):
-            sofar = found.get(value, [0] * len(of_parts))
-            found[value] = [one + other for one, other in zip(sofar, of_parts, strict=True)]
-        return dict(sorted(found.items()))
+    def _distinct(self, kind: str) -> tuple[int | None, Any]:
+        """How many distinct values there are, None for too many; and the first, as it is shown."""
+        table = self.values(kind)
+        if table is None:
+            return None, None
+        first = table["value"][0] if table.height else None
+        return table.height, first if self._written is None else self._written.example
 
     def _column(self, kind: str, note: str) -> Column:
         return Column(self.name, kind, self.n_missing, note)
@@ -314,16 +347,11 @@ class ColumnStatistics:
         return column_kinds.no_spread(found.n, self.highest - self.lowest, found.mean, variance)
 
     def _constant(self, kind: str) -> str:
-        values = self.values(kind) or {}
-        constant = len(values) == 1 and not self.n_missing
-        return of_columns.constant(self._shown(values)) if constant else ""
-
-    def _shown(self, values: Iterable[Any]) -> Any:
-        """The first value; as the table writes it, if the column is translated."""
-        return next(iter(values), None) if self._written is None else self._written.example
+        n_distinct, a_value = self._distinct(kind)
+        return of_columns.constant(a_value) if n_distinct == 1 and not self.n_missing else ""
 
     def _reason_to_leave_out(self, kind: str) -> str:
-        if kind not in (NUMBER, BOOLEAN, CATEGORY):
+        if kind not in INPUT_KINDS:
             return of_columns.not_learnt_from(kind, self.dtype, self.words)
         if reason := self._constant(kind):
             return reason
@@ -334,46 +362,90 @@ class ColumnStatistics:
         if kind != CATEGORY:
             return ""
         almost = self.n_numbers >= ALMOST_ALL * self.n_present
-        if self.dtype == pl.String and almost and self.number_counts.n_distinct > FEW:
+        many = self.number_counts.too_many or self.number_counts.n_distinct > FEW
+        if self.dtype == pl.String and almost and many:
             return of_columns.almost_numbers(list(self.others))
-        n_distinct = self.counts.n_distinct
-        if not self.counts.too_many and n_distinct > max(FEW, self.n_present // 2):
+        n_distinct, _ = self._distinct(kind)
+        if n_distinct is not None and n_distinct > max(FEW, self.n_present // 2):
             how_many = f"{n_distinct:,} of {self.n_present:,}"
             return of_columns.too_many_texts(self.name, how_many)
         return ""
-
-
-def _still_possible(kinds_so_far: list[str], series: pl.Series) -> list[str]:
-    """The kinds that also fit all of these texts."""
-    if not kinds_so_far or series.null_count() == len(series):
-        return kinds_so_far
-    if column_kinds.all_are(series, NUMBER):  # which are none of the others
-        return [kind for kind in kinds_so_far if kind == NUMBER]
-    return [kind for kind in kinds_so_far if kind != NUMBER and column_kinds.all_are(series, kind)]
 
 
 @dataclass
 class TableStatistics:
     """All columns of a table, and a sample of the numbers in the training rows.
 
-    Parts are numbered from 0, the training rows; a row of no part has a negative number. A lenient
-    survey accepts text in columns that a user gave as numbers, as it may be translated to numbers.
+    Parts are numbered from 0, the training rows; a row of no part has a negative number.
+
+    Parameters
+    ----------
+    target : str or None
+        None if the table has no column that is to be predicted.
+    given : mapping of str to str
+        The kinds of some columns, or that they are out.
+    n_parts : int
+    generator : numpy.random.Generator
+        Draws the sample.
+    lenient : bool
+        Accept text in columns that a user gave as numbers, as it may be translated to numbers.
+    translated : TranslatedColumns
+    is_whole : bool
+        The table is added at once, so that nothing has to be bounded.
     """
 
-    target: str
-    given: dict[str, str]
+    target: str | None
+    given: Mapping[str, str]
     n_parts: int
     generator: np.random.Generator
     lenient: bool = False
     translated: TranslatedColumns = of_columns.NOT_TRANSLATED
+    is_whole: bool = False
     columns: dict[str, ColumnStatistics] = field(default_factory=dict)
     rows_of_parts: list[int] = field(default_factory=list)
     sample: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     _keys: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
-    def add(self, batch: Batch, parts: NDArray[np.int8]) -> None:
-        """Add a batch, and the part of each of its rows."""
-        frame = batch.frame
+    @classmethod
+    def of_frame(
+        cls,
+        frame: pl.DataFrame,
+        target: str | None,
+        given: Mapping[str, str] = MappingProxyType({}),
+        words: Mapping[str, MissingTexts] = MappingProxyType({}),
+        translated: TranslatedColumns = of_columns.NOT_TRANSLATED,
+        parts: NDArray[np.int8] | None = None,
+    ) -> "TableStatistics":
+        """Statistics of a table in memory; all rows with a target are of part 0 if left out.
+
+        `words` are those of a CSV file that count as missing, by column.
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"area": [50, 80, 75], "town": ["a", "b", "a"], "rent": [5, 9, 7]})
+        >>> found = TableStatistics.of_frame(frame, "rent").chosen()
+        >>> [(column.name, column.kind, column.note) for column in found.used]
+        [('area', 'number', ''), ('town', 'category', '2 categories')]
+        """
+        if parts is None:
+            parts = np.zeros(frame.height, np.int8)
+            if target is not None:
+                parts[frame[target].is_null().to_numpy()] = OUTSIDE
+        found = cls(
+            target, given, max(1, int(parts.max(initial=0)) + 1),
+            np.random.Generator(np.random.PCG64([0, 1])), translated=translated, is_whole=True,
+        )  # fmt: skip
+        found.add(frame, parts, 1, words)
+        return found
+
+    def add(
+        self,
+        frame: pl.DataFrame,
+        parts: NDArray[np.int8],
+        first_row: int = 1,
+        words: Mapping[str, MissingTexts] = MappingProxyType({}),
+    ) -> None:
+        """Add a batch, and the part of each of its rows; `first_row` is the number of its first."""
         if not self.columns:
             self.columns = {
                 series.name: ColumnStatistics(
@@ -384,6 +456,7 @@ class TableStatistics:
                     series.name == self.target,
                     self.lenient and self.given.get(series.name) == NUMBER,
                     self.translated.columns.get(series.name),
+                    self.is_whole,
                 )
                 for series in frame
             }
@@ -392,11 +465,10 @@ class TableStatistics:
             self.rows_of_parts[part] += int((parts == part).sum())
         numbers = {}
         for name, column_statistics in self.columns.items():
-            words = batch.words.get(name, {})
-            found = column_statistics.add(frame[name], parts, batch.first_row, words)
+            found = column_statistics.add(frame[name], parts, first_row, words.get(name, NO_WORDS))
             if found is not None:
                 numbers[name] = found
-        self._keep_sample(numbers, parts == 0)
+        self._keep_sample(numbers, parts == TRAINING_PART)
 
     def chosen(self) -> Columns:
         """Which columns are learnt from."""
@@ -407,6 +479,15 @@ class TableStatistics:
                 (found.used if is_used else found.left_out).append(column)
         found = of_columns.without_orphans(found, self.translated)
         of_columns.refuse_nothing_to_learn_from(found, self.target)
+        return found
+
+    def as_learnt(self, columns: list[Column]) -> list[Column]:
+        """The columns with the missing values and the categories of the training rows."""
+        found = []
+        for column in columns:
+            known = self.columns[column.name]
+            texts = tuple(known.in_training(CATEGORY)) if column.kind == CATEGORY else ()
+            found.append(replace(column, n_missing=known.n_missing_training, categories=texts))
         return found
 
     def median(self, name: str) -> float:

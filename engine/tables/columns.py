@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from engine.tables import column_kinds
-from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER, OTHER
+from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER
 from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import count_as_missing, counted, named_column, quoted
 
@@ -76,30 +76,6 @@ class Columns(NamedTuple):
     left_out: list[Column]
 
 
-def described(
-    frame: pl.DataFrame,
-    target: str,
-    given: Mapping[str, str],
-    words: Mapping[str, MissingTexts] = MappingProxyType({}),
-    translated: TranslatedColumns = NOT_TRANSLATED,
-) -> Columns:
-    """Decide on every column but the target; `given` has the kinds of some, or that they are out.
-
-    `words` are those of a CSV file that count as missing, of the columns that have such.
-    """
-    found = Columns([], [])
-    for series in frame:
-        if series.name != target:
-            name = series.name
-            column, is_used = _described(
-                series, given.get(name), words.get(name, {}), translated.columns.get(name)
-            )
-            (found.used if is_used else found.left_out).append(column)
-    found = without_orphans(found, translated)
-    refuse_nothing_to_learn_from(found, target)
-    return found
-
-
 def without_orphans(found: Columns, translated: TranslatedColumns) -> Columns:
     """Leave out columns that are made of a date column that is left out."""
     absent = {column.name for column in found.left_out}
@@ -113,14 +89,13 @@ def without_orphans(found: Columns, translated: TranslatedColumns) -> Columns:
     return left
 
 
-def refuse_nothing_to_learn_from(found: Columns, target: str) -> None:
+def refuse_nothing_to_learn_from(found: Columns, target: str | None) -> None:
     """ValueError, with the reasons, where no column is left."""
     if not found.used:
         reasons = "; ".join(f"{column.name!r} {column.note}" for column in found.left_out[:5])
-        raise ValueError(
-            "The table has no column to learn from"
-            + (f": {reasons}." if reasons else f" besides the target {target!r}.")
-        )
+        besides = "" if target is None else f" besides the target {target!r}"
+        said = f": {reasons}" if reasons else besides
+        raise ValueError(f"The table has no column to learn from{said}.")
 
 
 def inputs(
@@ -138,92 +113,10 @@ def inputs(
     return pl.DataFrame([_input(frame[column.name], column.kind, first_row) for column in columns])
 
 
-def as_learnt(columns: list[Column], prepared: pl.DataFrame) -> list[Column]:
-    """The columns with the categories and missing values that `prepared` holds, of `inputs`."""
-    learnt = []
-    for column in columns:
-        series = prepared[column.name]
-        texts = tuple(series.drop_nulls().unique().sort()) if column.kind == CATEGORY else ()
-        learnt.append(replace(column, n_missing=missing_in(series), categories=texts))
-    return learnt
-
-
 def missing_in(series: pl.Series) -> int:
     """Values that are missing in a column of `inputs`."""
     n_nan = int(series.is_nan().sum()) if series.dtype.is_float() else 0
     return series.null_count() + n_nan
-
-
-def _described(
-    series: pl.Series, given: str | None, words: MissingTexts, written: OriginalNotation | None
-) -> tuple[Column, bool]:
-    kind = column_kinds.kind_of(series)
-    column = Column(series.name, kind, series.null_count())
-    if given == OUT:
-        return replace(column, note="is left out as you asked"), False
-    if given is not None:
-        refuse_no_values(series.name, kind, given, words)
-        values = checked(series, given)
-        column = replace(column, kind=given)
-        spread = no_spread(column_kinds.no_spread_of(values), written) if given == NUMBER else ""
-        if written is None or written.is_given:
-            refuse_as_number(series.name, spread)
-        elif _is_constant(values):
-            return replace(column, note=constant(written.example)), False
-        elif spread:
-            return replace(column, note=spread), False
-    elif kind in (EMPTY, DATE, OTHER):
-        return replace(column, note=not_learnt_from(kind, series.dtype, words)), False
-    else:
-        values = column_kinds.as_kind(series, kind).values
-        if reason := _reason_to_leave_out(series, kind, values):
-            return replace(column, note=reason), False
-    n_distinct = values.n_unique() - (values.null_count() > 0)
-    value = None
-    if n_distinct == 1:
-        value = values.drop_nulls()[0] if written is None else written.example
-    return replace(column, note=remark(column, value, n_distinct, words)), True
-
-
-def _reason_to_leave_out(series: pl.Series, kind: str, values: pl.Series) -> str:
-    """Empty if the column is to be learnt from."""
-    if _is_constant(values):
-        return constant(values[0])
-    if kind == NUMBER and (reason := column_kinds.no_spread_of(values)):
-        return reason
-    if kind == NUMBER and _counts_rows(values):
-        return numbers_the_rows(series.name)
-    if kind == CATEGORY:
-        return _almost_numbers(series) or _too_many_texts(values)
-    return ""
-
-
-def _is_constant(values: pl.Series) -> bool:
-    return not values.null_count() and values.n_unique() == 1
-
-
-def _counts_rows(values: pl.Series) -> bool:
-    """0, 1, 2, ... or 1, 2, 3, ... from the first row to the last."""
-    if values.null_count() or values[0] not in (0.0, 1.0) or len(values) < 3:
-        return False
-    return bool((values.diff().drop_nulls() == 1.0).all())
-
-
-def _almost_numbers(series: pl.Series) -> str:
-    converted = column_kinds.as_kind(series, NUMBER)
-    numbers = converted.values.drop_nulls()
-    n_present = len(series) - series.null_count()
-    if len(numbers) < ALMOST_ALL * n_present or numbers.n_unique() <= FEW:
-        return ""
-    return almost_numbers(series.gather(converted.wrong).unique(maintain_order=True).to_list())
-
-
-def _too_many_texts(values: pl.Series) -> str:
-    present = values.drop_nulls()
-    n_distinct = present.n_unique()
-    if n_distinct <= max(FEW, len(present) // 2):
-        return ""
-    return too_many_texts(values.name, f"{n_distinct:,} of {len(present):,}")
 
 
 # The reasons, in words.
@@ -299,6 +192,14 @@ def no_spread(reason: str, written: OriginalNotation | None) -> str:
     return reason
 
 
+def too_large(name: str, row: int, value: float) -> ValueError:
+    """The error for a number whose square is not finite."""
+    return ValueError(
+        f"Column {name!r} is {value:g} in row {row:,}; numbers must be at most "
+        f"{column_kinds.LARGEST:g}. Leave the value empty if it is not known."
+    )
+
+
 def refuse_as_number(name: str, reason: str) -> None:
     """ValueError for a column that a user wants as numbers and that cannot be scaled."""
     if reason:
@@ -317,13 +218,9 @@ def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:
         return values
     numbers = values.cast(pl.Float64)
     with np.errstate(invalid="ignore"):
-        too_large = np.flatnonzero(np.abs(numbers.to_numpy()) > column_kinds.LARGEST)
-    if len(too_large):
-        raise ValueError(
-            f"Column {series.name!r} is {numbers[int(too_large[0])]:g} in row "
-            f"{too_large[0] + (first_row or 1):,}; numbers must be at most "
-            f"{column_kinds.LARGEST:g}. Leave the value empty if it is not known."
-        )
+        beyond = np.flatnonzero(np.abs(numbers.to_numpy()) > column_kinds.LARGEST)
+    if len(beyond):
+        raise too_large(series.name, int(beyond[0]) + (first_row or 1), numbers[int(beyond[0])])
     return numbers.fill_null(float("nan")) if numbers.null_count() else numbers
 
 

@@ -23,11 +23,10 @@ from engine.system.free_memory import in_words
 from engine.tables import columns as of_columns
 from engine.tables.column_kinds import DATE
 from engine.tables.column_notation import NotationSurvey, TableNotation
-from engine.tables.column_statistics import TableStatistics
+from engine.tables.column_statistics import OUTSIDE, TableStatistics
 from engine.tables.columns import TranslatedColumns
 from engine.tables.conversion_plan import (
     ConversionPlan,
-    columns_as_learnt,
     metadata_of,
     plan_conversion,
 )
@@ -42,7 +41,7 @@ from engine.tables.converted_table import (
 from engine.tables.csv_and_parquet import MISSING
 from engine.tables.dates import ORDERS
 from engine.tables.messages import named_column
-from engine.tables.metadata import OUTSIDE, PARTS, Metadata, is_converted, write_metadata
+from engine.tables.metadata import PARTS, Metadata, is_converted, write_metadata
 from engine.tables.number_notation import DECIMALS
 from engine.tables.preprocessing import COLUMNS, TRANSLATION
 from engine.tables.table_files import Batch, TableFiles, table_files
@@ -201,9 +200,8 @@ def convert_table(
                 "seed": int(seed),
                 "asked": request,
             }
-            write_metadata(
-                unfinished, plan.target, columns_as_learnt(plan), metadata_of(plan, about)
-            )
+            learnt = statistics.as_learnt(plan.columns.used)
+            write_metadata(unfinished, plan.target, learnt, metadata_of(plan, about))
     return open_table(folder)
 
 
@@ -241,6 +239,7 @@ def _statistics_of(
 ) -> tuple[TableStatistics, TableNotation]:
     """Statistics of the table; if it must be translated, of the translation, in a second pass."""
     name, given_kinds = survey.target, survey.given
+    assert name is not None
 
     def new(
         given_kinds: Mapping[str, str], lenient: bool, translated: TranslatedColumns
@@ -251,14 +250,14 @@ def _statistics_of(
     undated = {column: kind for column, kind in given_kinds.items() if kind != DATE}
     statistics = new(undated, lenient=True, translated=of_columns.NOT_TRANSLATED)
     for batch, parts in _split_batches(files, "survey", name, shares, seed, progress):
-        statistics.add(batch, parts)
+        statistics.add(batch.frame, parts, batch.first_row, batch.words)
         survey.add(batch.frame)
     notation = survey.notation()
     if notation.translation is None and notation.kinds == statistics.given:
         return statistics, notation
     statistics = new(notation.kinds, lenient=False, translated=notation.translated)
     for batch, parts in _split_batches(files, "survey", name, shares, seed, progress, notation):
-        statistics.add(batch, parts)
+        statistics.add(batch.frame, parts, batch.first_row, batch.words)
     return statistics, notation
 
 

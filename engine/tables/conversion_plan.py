@@ -1,6 +1,5 @@
 """What follows from the statistics: target, columns, fitted preprocessing, rows of each part."""
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +10,15 @@ from engine.tables import preprocessing as parts
 from engine.tables import target as of_target
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, NUMBER, SMALLEST
 from engine.tables.column_statistics import (
-    MOST_DISTINCT,
     SAMPLE_ROWS,
-    ColumnStatistics,
+    TRAINING_PART,
     Moments,
     TableStatistics,
 )
 from engine.tables.columns import MOST_INPUTS, Column, Columns
 from engine.tables.messages import counted
 from engine.tables.metadata import PARTS, TRAINING, Metadata
-from engine.tables.target import CLASSIFICATION, Target
+from engine.tables.target import CLASSIFICATION, MOST_DISTINCT, Target
 
 FARTHEST = 1e6  # standard deviations from its mean that a target may be predicted
 
@@ -44,8 +42,9 @@ def plan_conversion(
     statistics: TableStatistics, task: str | None, notes: list[str], dtype: str
 ) -> ConversionPlan:
     """Decide on target and columns; ValueError, with advice, where nothing can be learnt."""
+    assert statistics.target is not None
     of_target_column = statistics.columns[statistics.target]
-    target = of_target.target_by(of_target_column.facts(), task)
+    target = of_target.target_of(of_target_column.facts(), task)
     columns = statistics.chosen()
     notes = list(notes)
     notes += of_target.left_out(of_target_column.n_missing, of_target_column.words)
@@ -100,36 +99,24 @@ def _classes(
             f"The target {target.name!r} has more than {MOST_DISTINCT:,} classes, the most that "
             "are told apart."
         )
-    classes = [value for value, counts in values.items() if counts[TRAINING_PART]]
+    is_learnt = values[str(TRAINING_PART)] > 0
+    classes = values["value"].filter(is_learnt).to_list()
     if len(classes) < 2:
         raise ValueError(
             "The rows that would be learnt from have one value of the target only. Try another "
             "seed, hold fewer rows out, or add rows."
         )
-    others = [counts for counts in values.values() if not counts[TRAINING_PART]]
-    n_others = sum(sum(counts[: len(PARTS)]) for counts in others)
-    if n_others:
+    others = values.filter(~is_learnt)
+    of_others = {part: int(others[str(number)].sum()) for number, part in enumerate(rows)}
+    if n_others := sum(of_others.values()):
         notes.append(
-            f"{counted(n_others, 'row')} left out, of {counted(len(others), 'class')} of which no "
-            "row is learnt from."
+            f"{counted(n_others, 'row')} left out, of {counted(others.height, 'class')} of which "
+            "no row is learnt from."
         )
-    kept = {
-        part: count - sum(counts[number] for counts in others)
-        for number, (part, count) in enumerate(rows.items())
-    }
+    kept = {part: count - of_others[part] for part, count in rows.items()}
     if target.kind == NUMBER:  # whole, as fractions are taken for text
         classes = [int(value) for value in classes]
     return classes, kept
-
-
-def columns_as_learnt(plan: ConversionPlan) -> list[Column]:
-    """The columns with what the training rows have, as `columns.as_learnt` says it."""
-    known = []
-    for column in plan.columns.used:
-        statistics = plan.statistics.columns[column.name]
-        texts = tuple(category_counts(statistics)) if column.kind == CATEGORY else ()
-        known.append(replace(column, n_missing=statistics.n_missing_training, categories=texts))
-    return known
 
 
 def metadata_of(plan: ConversionPlan, about: Metadata) -> Metadata:
@@ -149,11 +136,8 @@ def metadata_of(plan: ConversionPlan, about: Metadata) -> Metadata:
         "standard deviation": plan.standard_deviation,
     }
     if plan.classes is not None:
-        values = statistics.columns[plan.target.name].values(plan.target.kind) or {}
-        of_task = {
-            "classes": plan.classes,
-            "counts": [values[value][TRAINING_PART] for value in plan.classes],
-        }
+        counts = statistics.columns[plan.target.name].in_training(plan.target.kind)
+        of_task = {"classes": plan.classes, "counts": [counts[value] for value in plan.classes]}
     return {
         "about": about,
         "rows": plan.rows,
@@ -180,8 +164,6 @@ def _deviation(moments: Moments) -> float:
 # the frequent ones more often than the rare, and a missing value if some rows lack one. Then means,
 # medians and variances are replaced by those of the statistics. The result equals a fit on all
 # training rows up to rounding, except for medians if there are more rows than are sampled.
-
-TRAINING_PART = 0  # the number of the part that is learnt from
 
 
 def fitted_preprocessing(columns: list[Column], statistics: TableStatistics) -> ColumnTransformer:
@@ -215,7 +197,7 @@ def _stand_in(column: Column, statistics: TableStatistics) -> list[Any]:
     if column.kind != CATEGORY:
         filled = known.n_missing_training < known.n_training
         return [1.0 if filled else float("nan")] + [float("nan")] * gap
-    counts = category_counts(known)
+    counts = known.in_training(CATEGORY)
     if gap or not counts:
         counts[parts.NO_VALUE] = counts.get(parts.NO_VALUE, 0) + known.n_missing_training
     names = sorted(counts)
@@ -231,18 +213,10 @@ def _stand_in(column: Column, statistics: TableStatistics) -> list[Any]:
     return [None if gap and value == parts.NO_VALUE else value for value in values]
 
 
-def category_counts(known: ColumnStatistics) -> dict[str, int]:
-    """The categories in the training rows, and how often each comes."""
-    values = known.values(CATEGORY)
-    assert values is not None
-    return {name: counts[TRAINING_PART] for name, counts in values.items() if counts[TRAINING_PART]}
-
-
 def _more_frequent(statistics: TableStatistics, name: str) -> float:
     """1.0 for true, if it is more frequent than false."""
-    values = statistics.columns[name].values(BOOLEAN) or {}
-    n_true, n_false = (values.get(value, [0])[TRAINING_PART] for value in (True, False))
-    return float(n_true > n_false)
+    counts = statistics.columns[name].in_training(BOOLEAN)
+    return float(counts.get(True, 0) > counts.get(False, 0))
 
 
 def _put_numbers(steps: Any, names: list[str], statistics: TableStatistics) -> None:

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from engine.system.atomic_files import flush_folder
 from engine.system.free_memory import in_words, memory_left
 from engine.tables import columns as of_columns
+from engine.tables.column_statistics import OUTSIDE
 from engine.tables.columns import Column
 from engine.tables.metadata import (
     HELD_OUT,
     METADATA_FILE,
-    OUTSIDE,
     PARTS,
     TRAINING,
     VALIDATION,

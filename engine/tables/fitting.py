@@ -23,10 +23,10 @@ from engine.model_files.estimator_state import remove_training_state
 from engine.tables import columns as of_columns
 from engine.tables import preprocessing as parts
 from engine.tables import target as of_target
-from engine.tables.column_kinds import SMALLEST
-from engine.tables.column_notation import NotationSurvey
-from engine.tables.columns import Columns
-from engine.tables.csv_and_parquet import LoadedTable, is_parquet
+from engine.tables.column_kinds import CATEGORY, SMALLEST
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.columns import Column, Columns
+from engine.tables.csv_and_parquet import LoadedTable, is_parquet, without_nan
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel
 from engine.tables.preprocessing import made_up_rows
@@ -38,6 +38,7 @@ from engine.tables.scores import (
     minus_log_loss,
     scored,
 )
+from engine.tables.table_description import described
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
 
@@ -113,22 +114,15 @@ def prepared(
     given_kinds = of_columns.parse_kinds(list(kinds), frame.columns)
     if name in given_kinds:
         raise ValueError(f"--column: {name!r} is the target; use --task for it.")
-    survey = NotationSurvey(name, given_kinds, task, decimal, dates)
-    survey.add(frame)
-    notation = survey.notation()
-    frame = notation.translate(frame, name)
-    words = table.words.get(name, {})
-    found = of_target.target_of(frame[name], task, words)
-    notes = [*table.notes, *notation.notes]
-    columns = notation.with_notes(
-        of_columns.described(frame, name, notation.kinds, table.words, notation.translated)
+    found = described(frame, name, task, given_kinds, decimal, dates, table.words)
+    assert found.target is not None
+    known = found.frame[name].is_not_null()
+    prepared = of_columns.inputs(found.frame, found.columns.used)
+    y = of_target.values_of(found.frame[name].filter(known), found.target)
+    notes = [*table.notes, *found.notes]
+    return PreparedTable(
+        table, found.target, found.columns, y, prepared.filter(known), notes, found.translation
     )
-    prepared = of_columns.inputs(frame, columns.used)
-    known = frame[name].is_not_null()
-    notes += of_target.left_out(int((~known).sum()), words)
-    y = of_target.values_of(frame[name].filter(known), found)
-    translation = notation.step_of_model(columns.used)
-    return PreparedTable(table, found, columns, y, prepared.filter(known), notes, translation)
 
 
 def split(
@@ -212,7 +206,7 @@ def trained(
     model = TableModel(
         pipeline,
         plan.target,
-        of_columns.as_learnt(plan.columns.used, training.inputs),
+        _as_learnt(plan.columns.used, training.inputs),
         [column.name for column in plan.columns.left_out],
         baseline(task, training.y, parts.loss_of(network)),
         words,
@@ -242,6 +236,12 @@ def trained(
         messages,
         resumed,
     )
+
+
+def _as_learnt(columns: list[Column], inputs: pl.DataFrame) -> list[Column]:
+    """The columns with what the training rows have."""
+    given = {column.name: CATEGORY for column in columns if column.kind == CATEGORY}
+    return TableStatistics.of_frame(without_nan(inputs), None, given).as_learnt(columns)
 
 
 def warnings_of(

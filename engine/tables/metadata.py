@@ -18,7 +18,6 @@ from engine.tables.target import CLASSIFICATION, TASKS, Target
 FORMAT = 1
 METADATA_FILE = "columns.json"
 TRAINING, VALIDATION, HELD_OUT = PARTS = ("training", "validation", "held-out")
-OUTSIDE = -1  # the part of a row without a target
 
 Metadata = dict[str, Any]
 
@@ -94,7 +93,7 @@ def read_metadata(folder: Path) -> tuple[Target, list[Column], Metadata]:
             "convert the table again."
         )
     if wrong := (
-        _wrong_type(facts, TYPES, "")
+        wrong_type(facts, TYPES, "")
         or _wrong_reading(facts["columns"])
         or _wrong_target(facts["target"])
         or _unfit(facts)
@@ -117,7 +116,7 @@ def _wrong_reading(columns: list[Metadata]) -> str:
     return f"a column's reading is {wrong[0]!r}" if wrong else ""
 
 
-def _wrong_type(value: Any, types: Any, place: str) -> str:
+def wrong_type(value: Any, types: Any, place: str) -> str:
     """What is not of its type, in words; empty if all is."""
     if isinstance(types, dict):
         if not isinstance(value, dict):
@@ -132,14 +131,14 @@ def _wrong_type(value: Any, types: Any, place: str) -> str:
         parts = [(one, types[0], f"{place}, {number}") for number, one in enumerate(value)]
     else:
         return "" if type(value) in types else f"{place} is {value!r}"
-    return next(filter(None, (_wrong_type(*part) for part in parts)), "")
+    return next(filter(None, (wrong_type(*part) for part in parts)), "")
 
 
 def _wrong_target(target: Metadata) -> str:
     if target["task"] not in TASKS:
         return f"target task is {target['task']!r}"
     is_class = target["task"] == CLASSIFICATION
-    wrong = _wrong_type(target, TYPES_OF_CLASSES if is_class else TYPES_OF_NUMBERS, "target")
+    wrong = wrong_type(target, TYPES_OF_CLASSES if is_class else TYPES_OF_NUMBERS, "target")
     if wrong:
         return wrong
     if not is_class:

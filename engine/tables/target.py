@@ -1,7 +1,6 @@
 """The column to be predicted: whether it can be, and by classification or by regression."""
 
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from engine.tables.messages import AS_VALUE, count_as_missing, counted
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
 MOST_CLASSES_OF_NUMBERS = 20  # distinct whole numbers that are taken for classes
+MOST_DISTINCT = 10_000  # values of a column that are counted, if it comes in batches
 ROWS_A_CLASS = 5  # on average, for numbers to be taken for classes
 
 
@@ -35,48 +35,29 @@ class Target:
 class TargetFacts:
     """Facts about a whole column as a target, with its values as its kind.
 
-    `words` are those of a CSV file that count as missing.
+    `words` are those of a CSV file that count as missing. `n_distinct` is None if there are more
+    than `MOST_DISTINCT`, as far as they are counted.
     """
 
     name: str
     kind: str
     n_present: int
     n_missing: int
-    n_distinct: int
+    n_distinct: int | None
     a_value: object = None
     all_whole: bool = False
     beyond_largest: bool = False
     words: MissingTexts = field(default_factory=dict)
     no_spread: str = ""
 
+    @property
+    def how_many(self) -> str:
+        """How many distinct values it has, in words."""
+        return f"more than {MOST_DISTINCT:,}" if self.n_distinct is None else f"{self.n_distinct:,}"
 
-def target_of(
-    series: pl.Series, task: str | None, words: MissingTexts = MappingProxyType({})
-) -> Target:
+
+def target_of(facts: TargetFacts, task: str | None) -> Target:
     """What kind of target a column is; ValueError, with advice, where it cannot be one."""
-    name, kind = series.name, column_kinds.kind_of(series)
-    refuse_what_is_no_target(name, kind, words)
-    values = column_kinds.as_kind(series, kind).values.drop_nulls()
-    is_number = kind == NUMBER
-    return target_by(
-        TargetFacts(
-            name,
-            kind,
-            n_present=len(series) - series.null_count(),
-            n_missing=series.null_count(),
-            n_distinct=values.n_unique(),
-            a_value=values[0],
-            all_whole=is_number and all_whole(values),
-            beyond_largest=is_number and bool((values.abs() > column_kinds.LARGEST).any()),
-            words=words,
-            no_spread=column_kinds.no_spread_of(values) if is_number else "",
-        ),
-        task,
-    )
-
-
-def target_by(facts: TargetFacts, task: str | None) -> Target:
-    """The same, from facts about the column."""
     name, kind = facts.name, facts.kind
     refuse_what_is_no_target(name, kind, facts.words)
     if facts.n_distinct == 1:
@@ -172,7 +153,8 @@ def _refuse_many_missing(facts: TargetFacts) -> None:
 
 
 def _refuse_almost_all_distinct(facts: TargetFacts) -> None:
-    if facts.n_distinct <= max(2, facts.n_present // 2):
+    n_distinct = MOST_DISTINCT + 1 if facts.n_distinct is None else facts.n_distinct
+    if n_distinct <= max(2, facts.n_present // 2):
         return
     is_text = facts.kind == CATEGORY
     advice = (
@@ -182,7 +164,7 @@ def _refuse_almost_all_distinct(facts: TargetFacts) -> None:
     )
     raise ValueError(
         f"The target {facts.name!r} is {'text' if is_text else 'a number'} that is almost always "
-        f"another: {facts.n_distinct:,} distinct values in {counted(facts.n_present, 'row')}, and "
+        f"another: {facts.how_many} distinct values in {counted(facts.n_present, 'row')}, and "
         f"a class needs several rows to be learnt from. {advice}"
     )
 
@@ -195,10 +177,11 @@ def _inferred(facts: TargetFacts) -> tuple[str, str]:
         )
     if not facts.all_whole:
         return REGRESSION, "the target has numbers with fractions"
-    few = n_distinct <= MOST_CLASSES_OF_NUMBERS and facts.n_present >= ROWS_A_CLASS * n_distinct
-    if n_distinct == 2 or few:
-        return CLASSIFICATION, f"the target has {n_distinct} distinct whole numbers"
-    return REGRESSION, f"the target has {n_distinct:,} distinct whole numbers"
+    reason = f"the target has {facts.how_many} distinct whole numbers"
+    if n_distinct is None or n_distinct > MOST_CLASSES_OF_NUMBERS:
+        return REGRESSION, reason
+    few = n_distinct == 2 or facts.n_present >= ROWS_A_CLASS * n_distinct
+    return CLASSIFICATION if few else REGRESSION, reason
 
 
 def all_whole(values: pl.Series) -> bool:

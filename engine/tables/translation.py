@@ -16,6 +16,7 @@ from engine.model_files.table_columns import require_columns
 from engine.tables import dates, number_notation
 from engine.tables.column_kinds import CATEGORY, kind_of_type
 from engine.tables.csv_and_parquet import without_missing
+from engine.tables.given_tables import from_pandas
 from engine.tables.messages import counted
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
@@ -84,7 +85,7 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         if isinstance(X, pl.DataFrame):
             return self.translated(self._with_gaps(X))
         names = [*self.readings]
-        frame = pl.DataFrame([_from_pandas(name, X[name]) for name in names])
+        frame = pl.DataFrame([from_pandas(name, X[name]) for name in names])
         found = self.translated(self._with_gaps(frame))
         # Texts as objects with None, numbers as float64 with NaN: what the next step takes.
         made = {
@@ -124,11 +125,11 @@ class Translation(BaseEstimator):  # type: ignore[misc]
         return frame.with_columns(made) if made else frame
 
     def with_target(
-        self, frame: pl.DataFrame, target: str, first_row: int | None = None
+        self, frame: pl.DataFrame, target: str | None, first_row: int | None = None
     ) -> pl.DataFrame:
         """The same, with the target's column read as well."""
         frame = self.translated(frame, first_row)
-        if self.target is None or target not in frame.columns:
+        if self.target is None or target is None or target not in frame.columns:
             return frame
         return frame.with_columns(read(frame[target], reading_of(self.target), first_row))
 
@@ -272,41 +273,3 @@ def _written(value: float, reading: Reading) -> str | None:
     first = datetime.datetime(1970, 1, 1)
     days = min(max(value, -719_000.0), 2_932_000.0)
     return (first + datetime.timedelta(days=days)).isoformat(timespec="seconds")
-
-
-def _from_pandas(name: str, column: Any) -> pl.Series:
-    """A pandas column, with null for every kind of missing value."""
-    kind = getattr(column.dtype, "kind", "O")
-    if kind == "M":
-        if getattr(column.dt, "tz", None) is not None:
-            column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-        return pl.Series(name, column.to_numpy(dtype="datetime64[us]"))
-    if kind == "m":
-        return pl.Series(name, column.to_numpy(dtype="timedelta64[us]"))
-    if kind in "iuf":
-        return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan)).fill_nan(None)
-    missing = column.isna().to_numpy()
-    values = column.to_numpy(dtype=object)
-    return _of_objects(
-        name, [None if gap else one for gap, one in zip(missing, values, strict=True)]
-    )
-
-
-def _of_objects(name: str, values: list[Any]) -> pl.Series:
-    """Texts, numbers, dates, times or durations; anything else as text that no reading takes."""
-    present = [one for one in values if one is not None]
-    if all(isinstance(one, str) for one in present):
-        return pl.Series(name, values, dtype=pl.String)
-    if all(
-        isinstance(one, int | float | np.number) and not isinstance(one, bool) for one in present
-    ):
-        return pl.Series(name, [None if one is None else float(one) for one in values])
-    for kind, dtype in ((datetime.time, pl.Time()), (datetime.timedelta, pl.Duration("us"))):
-        if all(isinstance(one, kind) for one in present):
-            return pl.Series(name, values, dtype=dtype)
-    # Dates and times of day in one column, or texts among them: each as ISO writes it.
-    dated = (datetime.date, datetime.time, datetime.timedelta)
-    texts = [one.isoformat() if isinstance(one, datetime.date) else one for one in values]
-    if any(not isinstance(one, (str, *dated)) for one in present):
-        texts = [one if isinstance(one, str) else repr(one) for one in texts]
-    return pl.Series(name, [one if one is None else str(one) for one in texts], dtype=pl.String)

@@ -18,7 +18,6 @@ from engine.tables import converted_table, fitting
 from engine.tables import preprocessing as parts
 from engine.tables import table_files as tables_table_files
 from engine.tables.column_statistics import Moments, TableStatistics
-from engine.tables.columns import described
 from engine.tables.converted_table import PIPELINE
 from engine.tables.csv_and_parquet import MISSING, LoadedTable, read_table
 from engine.tables.fitting_on_disk import trained_on_disk
@@ -85,6 +84,10 @@ def part_of(converted, name):
     found = converted.part(name)
     assert found is not None
     return found
+
+
+def decided(table, target):
+    return TableStatistics.of_frame(table, target).chosen()
 
 
 def parts_of(table, target, shares=(0.2, 0.08), seed=0):
@@ -168,7 +171,8 @@ def test_columns_and_target_are_decided_as_in_memory(tmp_path):
     assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
     assert ["opened", "is '31.1.2024' everywhere"] in converted.facts["left out"]
     assert ["fee", "is '1,50 €' everywhere"] in converted.facts["left out"]
-    assert converted.target == target_of(table["rent"], None)
+    facts = TableStatistics.of_frame(table, "rent").columns["rent"].facts()
+    assert converted.target == target_of(facts, None)
 
 
 @pytest.mark.parametrize("n_categories", [48, 49, 50, 51, 60])
@@ -183,7 +187,7 @@ def test_the_rarest_categories_share_an_input_as_in_memory(tmp_path, n_categorie
     path = written(table, tmp_path, ".csv")
     converted = convert_table(path, tmp_path / "folder", "y", test_fraction=0)
     learnt = table.filter(parts_of(table, "y", (0, 0.1)) == 0).select("town")
-    expected = parts.preprocessing(described(table, "y", {}).used).fit(learnt)
+    expected = parts.preprocessing(decided(table, "y").used).fit(learnt)
     assert converted.facts["inputs"] == list(expected.get_feature_names_out())
     np.testing.assert_array_equal(converted.training.X, expected.transform(learnt))
 
@@ -201,7 +205,7 @@ def test_words_among_numbers_are_said_or_learnt_from_as_in_memory(
         table = pl.DataFrame({"x": values, "z": ["ab"[k % 2] for k in range(120)], "y": range(120)})
         path = written(table, tmp_path, ".csv")
         converted = convert_table(path, tmp_path / f"{size}", "y")
-        expected = described(table, "y", {})
+        expected = decided(table, "y")
         assert [c.name for c in converted.columns] == [c.name for c in expected.used]
         assert converted.facts["left out"] == [[c.name, c.note] for c in expected.left_out]
 
@@ -216,7 +220,7 @@ def test_not_a_number_in_another_spelling_is_a_word(tmp_path, word, ending):
     converted = convert_table(path, tmp_path / "folder", "rent")
     (note,) = (note for name, note in converted.facts["left out"] if name == "area")
     assert note.startswith(f"holds numbers, but also {word!r}: ")
-    assert [note] == [c.note for c in described(table, "rent", {}).left_out if c.name == "area"]
+    assert [note] == [c.note for c in decided(table, "rent").left_out if c.name == "area"]
     if ending == ".csv":
         converted = convert_table(path, tmp_path / "other", "rent", missing=[word])
         (area,) = (column for column in converted.columns if column.name == "area")

@@ -7,6 +7,7 @@ import pytest
 from engine.model_files.skops_file import read_model
 from engine.tables import columns as of_columns
 from engine.tables import fitting
+from engine.tables.column_statistics import TableStatistics
 from engine.tables.csv_and_parquet import LoadedTable
 from engine.tables.preprocessing import made_up_rows, preprocessing
 
@@ -26,7 +27,7 @@ FRAME = pl.DataFrame(
 
 @pytest.fixture(scope="module")
 def made():
-    used = of_columns.described(FRAME, "", {}).used
+    used = TableStatistics.of_frame(FRAME, None).chosen().used
     inputs = of_columns.inputs(FRAME, used)
     fitted = preprocessing(used).fit(inputs)
     return made_up_rows(fitted), inputs, fitted

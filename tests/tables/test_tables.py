@@ -22,6 +22,7 @@ from engine.tables import (
     scores,
     target,
 )
+from engine.tables.column_statistics import TableStatistics
 from engine.tables.csv_and_parquet import read_table
 
 
@@ -36,8 +37,17 @@ def table_of(**named):
     return csv_and_parquet.LoadedTable(Path("table.parquet"), pl.DataFrame(named))
 
 
+def decided(frame, target, told=None):
+    return TableStatistics.of_frame(frame, target, told or {}).chosen()
+
+
 def described(**named):
-    return columns.described(pl.DataFrame(named), "y", {})
+    return decided(pl.DataFrame(named), "y")
+
+
+def target_of(series, task):
+    statistics = TableStatistics.of_frame(series.to_frame(), series.name)
+    return target.target_of(statistics.columns[series.name].facts(), task)
 
 
 # Reading.
@@ -236,7 +246,7 @@ def test_numbers_that_rise_by_one_from_elsewhere_are_no_row_numbers():
 def test_a_column_s_kind_can_be_told():
     frame = pl.DataFrame({"zip": [1, 2, 1, 2], "id": [1, 2, 3, 4], "a": [1, 3, 3, 1], "y": [0] * 4})
     told = columns.parse_kinds(["zip=category", "id=number", "a=out"], frame.columns)
-    found = columns.described(frame, "y", told)
+    found = decided(frame, "y", told)
     assert [(column.name, column.kind) for column in found.used] == [
         ("zip", "category"),
         ("id", "number"),
@@ -262,7 +272,7 @@ def test_a_told_kind_that_does_not_fit_names_row_and_value():
     frame = pl.DataFrame({"a": ["1", "x", "2", "z"], "y": [0] * 4})
     message = "Column 'a' must hold numbers; came 'x' in row 2 (and in 1 other row)."
     with pytest.raises(ValueError, match=re.escape(message)):
-        columns.described(frame, "y", {"a": "number"})
+        decided(frame, "y", {"a": "number"})
 
 
 def test_a_table_without_a_column_to_learn_from_is_refused_with_reasons():
@@ -277,7 +287,9 @@ def test_a_number_too_large_to_be_standardised_is_refused_with_its_row(value):
     frame = pl.DataFrame({"a": [1.0, value, 2.0], "y": [0] * 3})
     message = f"Column 'a' is {value:g} in row 2; numbers must be at most 1e+150."
     with pytest.raises(ValueError, match=re.escape(message)):
-        columns.inputs(frame, columns.described(frame, "y", {}).used)
+        decided(frame, "y")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        columns.inputs(frame, [columns.Column("a", "number")])
 
 
 # The target.
@@ -296,16 +308,16 @@ def test_a_number_too_large_to_be_standardised_is_refused_with_its_row(value):
     ],
 )
 def test_the_task_is_inferred_from_the_target_and_the_reason_said(values, task, reason):
-    found = target.target_of(pl.Series("y", values), None)
+    found = target_of(pl.Series("y", values), None)
     assert (found.task, found.reason) == (task, reason)
 
 
 def test_the_task_can_be_told():
     whole, fractions = pl.Series("y", [0, 1, 2] * 9), pl.Series("y", [0.5, 1.0] * 9)
-    found = target.target_of(whole, "regression")
+    found = target_of(whole, "regression")
     assert (found.task, found.reason) == ("regression", "as you asked")
     assert target.values_of(whole, found).dtype == np.float64
-    found = target.target_of(fractions, "classification")
+    found = target_of(fractions, "classification")
     assert set(target.values_of(fractions, found)) == {"0.5", "1"}
 
 
@@ -315,7 +327,7 @@ def test_the_task_can_be_told():
 )
 def test_classes_keep_their_type(values, dtype):
     series = pl.Series("y", values)
-    assert target.values_of(series, target.target_of(series, None)).dtype == dtype
+    assert target.values_of(series, target_of(series, None)).dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -339,7 +351,7 @@ def test_classes_keep_their_type(values, dtype):
 )
 def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        target.target_of(pl.Series("y", values), task)
+        target_of(pl.Series("y", values), task)
 
 
 # A value against nothing, codes, words that count as missing, and numbers out of the ordinary.
@@ -352,7 +364,7 @@ def test_a_target_that_cannot_be_predicted_is_refused_with_advice(values, task, 
 def test_one_value_or_none_is_learnt_from(values, kind):
     frame = pl.DataFrame({"a": values * 10, "y": range(20)})
     told = {} if kind is None else {"a": column_kinds.kind_of(frame["a"])}
-    (column,) = columns.described(frame, "y", told).used
+    (column,) = decided(frame, "y", told).used
     assert column.note == (
         f"{column_kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and "
         "both are learnt from"
@@ -363,10 +375,10 @@ def test_one_value_or_none_is_learnt_from(values, kind):
 
 def test_a_kind_that_is_told_is_obeyed_or_refused():
     frame = pl.DataFrame({"same": ["x"] * 4, "empty": [None] * 4, "a": [1, 3, 3, 1], "y": [0] * 4})
-    (column, _) = columns.described(frame, "y", {"same": "category"}).used
+    (column, _) = decided(frame, "y", {"same": "category"}).used
     assert column.note == "'x' everywhere, of which nothing can be learnt"
     with pytest.raises(ValueError, match="Column 'empty' has no values; it cannot be used as num"):
-        columns.described(frame, "y", {"empty": "number"})
+        decided(frame, "y", {"empty": "number"})
     with pytest.raises(ValueError, match="--column gives 'a' two kinds, number and category"):
         columns.parse_kinds(["a=number", "a=category"], frame.columns)
 
@@ -386,7 +398,7 @@ def test_a_whole_number_is_one_code_in_whichever_spelling(values, beside):
     found = column_kinds.as_kind(series, "category").values.to_list()
     assert found[:3] == ["1", "2", None]
     assert found[3:] == (beside if series.dtype == pl.String else [])
-    y = target.target_of(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
+    y = target_of(pl.Series("y", (series.drop_nulls().to_list()) * 9), "classification")
     assert {str(one) for one in target.values_of(series.drop_nulls(), y)} >= {"1", "2"}
 
 
@@ -444,11 +456,11 @@ SPREADS = [
 def test_numbers_that_cannot_be_scaled_are_refused_or_left_out_in_words(values, message):
     frame = pl.DataFrame({"x": values, "a": [k % 7 for k in range(40)]})
     with pytest.raises(ValueError, match=re.escape(f"The target 'x' {message}")):
-        target.target_of(frame["x"], "regression")
+        target_of(frame["x"], "regression")
     (out,) = described(x=values, a=frame["a"], y=list(range(40))).left_out
     assert out.note.startswith(message)
     with pytest.raises(ValueError, match=re.escape(f"Column 'x' {message}")):
-        columns.described(frame, "a", {"x": "number"})
+        decided(frame, "a", {"x": "number"})
 
 
 @pytest.mark.parametrize("values", [[k * 1e-140 for k in range(40)], [1e9 + k for k in range(40)]])
@@ -559,7 +571,7 @@ def test_preprocessing_makes_inputs_of_numbers_categories_and_missing_values():
             "y": [0, 1, 0, 1],
         }
     )
-    used = columns.described(frame, "y", {}).used
+    used = decided(frame, "y").used
     inputs = preprocessing.preprocessing(used)
     X = inputs.fit_transform(columns.inputs(frame, used))
     names = inputs.get_feature_names_out().tolist()
@@ -586,7 +598,7 @@ def test_preprocessing_makes_inputs_of_numbers_categories_and_missing_values():
 def test_rare_categories_share_an_input():
     texts = [f"t{i}" for i in range(200)] * 3
     frame = pl.DataFrame({"b": texts, "y": [0, 1] * 300})
-    used = columns.described(frame, "y", {}).used
+    used = decided(frame, "y").used
     assert used[0].note == "200 categories, the rarest share one of 50 inputs"
     X = preprocessing.preprocessing(used).fit_transform(columns.inputs(frame, used))
     assert X.shape == (600, 50)
