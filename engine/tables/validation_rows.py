@@ -1,0 +1,82 @@
+"""Which rows of a table each network is trained on, and by which it stops.
+
+Each network holds out rows of its own, so that all rows together are learnt from.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+from engine.many.member_rows import MemberRows
+
+LEAST_ROWS = 10  # with fewer, no rows are held out
+
+
+def validation_rows(
+    n_rows: int,
+    n_members: int,
+    fraction: float,
+    seed: int,
+    *,
+    classes: NDArray[Any] | None = None,
+    groups: NDArray[Any] | None = None,
+    time: NDArray[Any] | None = None,
+) -> list[MemberRows | None]:
+    """The rows of each network; None of one that has no validation rows.
+
+    Parameters
+    ----------
+    n_rows, n_members : int
+    fraction : float
+        Share of the rows that a network holds out; 0 holds none out.
+    seed : int
+    classes : ndarray (n_rows,), optional
+        Class codes: each part has its share of each class.
+    groups : ndarray (n_rows,), optional
+        Rows of one group are never on both sides.
+    time : ndarray (n_rows,), optional
+        Then all networks hold out the latest rows.
+
+    Examples
+    --------
+    >>> parts = validation_rows(10, 2, 0.2, seed=0, time=np.arange(10))
+    >>> parts[0].left_out
+    array([8, 9])
+    """
+    if fraction == 0 or n_rows < LEAST_ROWS:
+        return [None] * n_members
+    if time is not None:
+        order = np.argsort(time, kind="stable")
+        cut = n_rows - max(1, math.ceil(fraction * n_rows))
+        part = MemberRows(np.sort(order[:cut]), np.sort(order[cut:]))
+        return [part] * n_members
+    n_folds = max(2, round(1 / fraction))
+    rows = np.arange(n_rows)
+    if groups is not None:
+        n_groups = len(np.unique(groups))
+        if n_groups < 2:
+            raise ValueError(
+                "groups has one group, so that no rows can be held out; leave groups out."
+            )
+        splitter: Any = GroupKFold(min(n_folds, n_groups), shuffle=True, random_state=seed)
+        folds = list(splitter.split(rows, groups=groups))
+    elif classes is not None and np.bincount(classes).max() >= n_folds:
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        folds = _stratified(splitter, rows, classes)
+    else:
+        folds = list(KFold(n_folds, shuffle=True, random_state=seed).split(rows))
+    return [MemberRows(*folds[k % len(folds)]) for k in range(n_members)]
+
+
+def _stratified(splitter: Any, rows: NDArray[Any], classes: NDArray[Any]) -> list[Any]:
+    """Folds in which each class has its share; rows of rarer classes are always trained on."""
+    counts = np.bincount(classes)
+    rare = counts[classes] < splitter.get_n_splits()
+    common = rows[~rare]
+    return [
+        (np.sort(np.concatenate([common[trained], rows[rare]])), common[left_out])
+        for trained, left_out in splitter.split(common, classes[common])
+    ]
