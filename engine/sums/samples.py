@@ -19,6 +19,12 @@ class Layers(NamedTuple):
     units: NDArray[np.int64]
     loss: KernelLoss
 
+    def with_label_smoothing(self, e: float) -> "Layers":
+        """The same layers, but the cross-entropy is that of smoothed targets (L16)."""
+        if e == 0:
+            return self
+        return self._replace(loss=self.loss._replace(parameter=np.full(self.sizes[-1], float(e))))
+
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
