@@ -25,7 +25,7 @@ from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.tile_arithmetic import fused, root
 from engine.compiler.views import vector_at
 from engine.equations.layout import parameters_of, parameters_of_loops
-from engine.equations.ordered_sums import norm_from, plus, sum_of_squares_in_order
+from engine.equations.ordered_sums import norm_from, plus, quotient, sum_of_squares_in_order
 
 
 def gradient_descent_numpy(theta, dtheta, learning_rate):
@@ -203,7 +203,7 @@ def clip_loops(dtheta, c):
     """Shorten a gradient whose norm is above c to that norm; returns its norm before."""
     before = norm_from(sum_of_squares_in_order(dtheta), dtheta)
     if before > c:
-        share = dtheta.dtype.type(c / before)
+        share = dtheta.dtype.type(quotient(c, before))
         for p in range(dtheta.size):
             dtheta[p] *= share  # U10
     return before
@@ -234,7 +234,7 @@ def adam_and_more_tiled(
     at = 0
     for l in range(1, len(sizes)):
         after_W = at + sizes[l] * sizes[l - 1]
-        adam_of_part(
+        adam_of_part_tiled(
             theta,
             dtheta,
             first,
@@ -251,7 +251,7 @@ def adam_and_more_tiled(
             d,
         )
         at = after_W + sizes[l]
-        adam_of_part(
+        adam_of_part_tiled(
             theta,
             dtheta,
             first,
@@ -267,7 +267,7 @@ def adam_and_more_tiled(
             0.0,
             d,
         )
-    adam_of_part(  # parameters that no dense layer has
+    adam_of_part_tiled(  # parameters that no dense layer has
         theta,
         dtheta,
         first,
@@ -286,7 +286,7 @@ def adam_and_more_tiled(
 
 
 @compiled_once
-def adam_of_part(
+def adam_of_part_tiled(
     theta,
     dtheta,
     first,

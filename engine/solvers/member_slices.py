@@ -409,7 +409,7 @@ def step_members(lanes, settings, sizes, n_members):
         norms_of_gradients(lanes)
         for k in range(n_members):
             before, longest = lanes.sums[NORM, k], of_each[OF_CLIP_NORM, k]
-            rates[SHORTEN, k] = to(longest / before) if before > longest else to(1)
+            rates[SHORTEN, k] = to(quotient(longest, before)) if before > longest else to(1)
         clip_members(dtheta, rates)
     if settings.update == ADAM and settings.weight_decay > 0:
         decay_members(theta, sizes, rates, go)
