@@ -31,11 +31,14 @@ class Rule:
     p: float = 0.5
     tol: float = 0.0
     patience: int = 10
+    decay: float = 0.0  # lambda, for the parameters that `is_weight` names
+    average: float | None = None
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to; theta, step and rate are those after it."""
+    """What an epoch came to; theta, step and rate are those after it. theta may be an average."""
 
     theta: Vector
     cost: float  # the mean over the epoch's samples, each before the step of its batch
@@ -54,10 +57,20 @@ class Moments:
         self.m = [0.0] * n_parameters
         self.v = [0.0] * n_parameters
 
-    def step(self, theta: Vector, g: Vector, eta: float) -> Vector:
+    def step(
+        self, theta: Vector, g: Vector, eta: float, is_weight: Sequence[bool] | None = None
+    ) -> Vector:
         """theta after one step."""
         self.t += 1
-        return [self._moved(p, theta[p], g[p], eta) for p in range(len(theta))]
+        norm = math.hypot(*g)
+        if self.rule.clip is not None and norm > self.rule.clip:
+            g = [one * self.rule.clip / norm for one in g]
+        moved = [self._moved(p, theta[p], g[p], eta) for p in range(len(theta))]
+        if self.rule.decay:
+            assert is_weight is not None
+            for p in range(len(theta)):
+                moved[p] -= eta * self.rule.decay * theta[p] * is_weight[p]
+        return moved
 
     def _moved(self, p: int, theta: float, g: float, eta: float) -> float:
         rule, t = self.rule, self.t
@@ -91,13 +104,16 @@ def descent(
     weights: Sequence[float],
     cost: Callable[[Vector, Batch], float],
     gradient: Callable[[Vector, Batch], Vector],
+    is_weight: Sequence[bool] | None = None,
 ) -> list[Epoch]:
     """The epochs, one for each order, fewer if the rule of tol ends them."""
-    if rule.schedule not in ("constant", "invscaling", "adaptive"):
+    if rule.schedule not in ("constant", "invscaling", "adaptive", "cosine"):
         raise ValueError(f"unknown schedule {rule.schedule}")
     moments, eta = Moments(rule, len(theta)), rule.eta
     lowest, failures, seen, step = math.inf, 0, 0, 0
     epochs: list[Epoch] = []
+    mean_theta = theta
+    n_steps = sum(len(batches(order, batch_size)) for order in orders)
     for order in orders:
         total, total_weight, norm = 0.0, 0.0, 0.0
         for batch in batches(order, batch_size):
@@ -110,8 +126,15 @@ def descent(
             total_weight += weight
             g = gradient(theta, batch)
             norm = math.hypot(*g)
-            theta = moments.step(theta, g, eta)
+            if rule.schedule == "cosine":
+                eta = rule.eta * (1 + math.cos(math.pi * step / n_steps)) / 2
+            theta = moments.step(theta, g, eta, is_weight)
             step += 1
+            if rule.average is None or step == 1:
+                mean_theta = theta
+            else:
+                d = rule.average
+                mean_theta = [d * a + (1 - d) * b for a, b in zip(mean_theta, theta)]
         mean = total / total_weight
         failed = mean > lowest - rule.tol
         margin = abs(mean - (lowest - rule.tol))
@@ -125,7 +148,7 @@ def descent(
                 eta, failures = eta / 5, 0
             else:
                 stop = rule.tol > 0
-        epochs.append(Epoch(theta, mean, norm, step, eta, margin))
+        epochs.append(Epoch(mean_theta, mean, norm, step, eta, margin))
         if stop:
             break
     return epochs

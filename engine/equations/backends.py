@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.equations import backward, embeddings, mean, passes, update
+from engine.equations import backward, embeddings, losses, mean, passes, update
 
 
 class Backend(NamedTuple):
@@ -19,6 +19,10 @@ class Backend(NamedTuple):
     momentum: Callable[..., Any]
     nesterov: Callable[..., Any]
     adam: Callable[..., Any]
+    decay: Callable[..., Any]
+    average: Callable[..., Any]
+    clip: Callable[..., Any]
+    smooth_targets: Callable[..., Any]
     embed: Callable[..., Any]
     input_gradient: Callable[..., Any]
     embedding_gradient: Callable[..., Any]
@@ -35,6 +39,10 @@ NUMPY = Backend(
     momentum=update.momentum_numpy,
     nesterov=update.nesterov_numpy,
     adam=update.adam_numpy,
+    decay=update.decay_numpy,
+    average=update.average_numpy,
+    clip=update.clip_numpy,
+    smooth_targets=losses.smooth_targets_numpy,
     embed=embeddings.embed_numpy,
     input_gradient=backward.input_gradient_numpy,
     embedding_gradient=embeddings.embedding_gradient_numpy,
@@ -51,6 +59,10 @@ LOOPS = Backend(
     momentum=update.momentum_loops,
     nesterov=update.nesterov_loops,
     adam=update.adam_loops,
+    decay=update.decay_loops,
+    average=update.average_loops,
+    clip=update.clip_loops,
+    smooth_targets=losses.smooth_targets_loops,
     embed=embeddings.embed_loops,
     input_gradient=backward.input_gradient_loops,
     embedding_gradient=embeddings.embedding_gradient_loops,

@@ -23,6 +23,8 @@ With e_j = z_j - y_j, and, for exponential units, a_j = e^z_j:
     L13 of L9              dz_j = 1 - y_j e^-z_j
     L14 of L10             dz_j = e^((2-p) z_j) - y_j e^((1-p) z_j)
     L15 a loss of the user's own: its function gives both
+    L16 smoothed targets   y_j <- (1 - e) y_j + e / K, for L1 and L2; K = 2 for sigmoid units, else
+                           the number of classes
 
 L7 has a kink at e = 0. Where `width` w is not 0, the cost is a parabola for |e| <= w that meets
 both lines with their slopes, and is above L7 by w/4 at most (w/2 for the absolute error).
@@ -52,7 +54,7 @@ from engine.compiler.pointers import call_loss, call_loss_once
 from engine.compiler.tile_arithmetic import fused
 from engine.equations import elementary
 from engine.equations.activations import largest_tiled
-from engine.equations.ordered_sums import sum_in_order
+from engine.equations.ordered_sums import plus_product, sum_in_order
 from engine.equations.units import EXP, IDENTITY, SIGMOID, SOFTMAX
 
 (
@@ -137,7 +139,8 @@ class KernelLoss(NamedTuple):
     ----------
     code : int
     parameter : ndarray (n_L,) float64
-        Its number for each output unit, such as the level of a quantile; 0 without one.
+        Its number for each output unit, such as the level of a quantile; 0 without one. Of the
+        cross-entropy, e of L16: 0 for the targets as they are.
     width : float
         Half the width of the parabola that smooths a kink; 0 for the loss itself.
     for_float32, for_float64 : int
@@ -166,6 +169,26 @@ class KernelLoss(NamedTuple):
 
 # For the address of a user's own loss, what makes a KernelLoss for so many output units.
 REMADE_BY: dict[int, Callable[[int], KernelLoss]] = {}
+
+
+def smooth_targets_numpy(loss, unit, Y, m):
+    """Smooth the first m columns of the targets, if the loss says so."""
+    e = loss.parameter[0]
+    if loss.code == CROSS_ENTROPY and e > 0:
+        n_classes = Y.shape[0] if unit == SOFTMAX else 2
+        Y[:, :m] = Y.dtype.type(1 - e) * Y[:, :m] + Y.dtype.type(e / n_classes)  # L16
+
+
+@compiled_once
+def smooth_targets_loops(loss, unit, Y, m):
+    """Smooth the first m columns of the targets, if the loss says so."""
+    e = loss.parameter[0]
+    if loss.code == CROSS_ENTROPY and e > 0:
+        n_classes = Y.shape[0] if unit == SOFTMAX else 2
+        keep, add = Y.dtype.type(1 - e), Y.dtype.type(e / n_classes)
+        for j in range(Y.shape[0]):
+            for i in range(m):
+                Y[j, i] = plus_product(add, keep, Y[j, i])  # L16
 
 
 def sample_costs_numpy(loss, unit, Z, Y):

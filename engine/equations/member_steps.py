@@ -20,6 +20,8 @@ from engine.equations.ordered_sums import plus, plus_product
 from engine.equations.products import ONE
 from engine.equations.update import (
     adapted,
+    averaged,
+    decayed,
     descended,
     looked_ahead,
     next_moment,
@@ -27,8 +29,22 @@ from engine.equations.update import (
     next_velocity,
 )
 
-# Rows of `rates`: eta, or Adam's eta_t; mu; of both moments beta and 1 - beta; epsilon.
-ETA, MU, KEEP_1, ADD_1, KEEP_2, ADD_2, EPSILON, N_RATES = range(8)
+# Rows of `rates`: eta, or Adam's eta_t; mu; of both moments beta and 1 - beta; epsilon; eta lambda;
+# of the average d and 1 - d; what a gradient is multiplied by so that it is no longer than c.
+(
+    ETA,
+    MU,
+    KEEP_1,
+    ADD_1,
+    KEEP_2,
+    ADD_2,
+    EPSILON,
+    SHRINK,
+    KEEP_MEAN,
+    ADD_MEAN,
+    SHORTEN,
+    N_RATES,
+) = range(12)
 
 
 @compiled_once
@@ -128,3 +144,31 @@ def adam_members(theta, dtheta, first, second, rates, go):
         put(m, first, p, goes)
         put(v, second, p, goes)
         put(adapted(row_of(theta, p), m, v, eta, epsilon), theta, p, goes)  # U5
+
+
+@compiled_once
+def decay_members(theta, sizes, rates, go):
+    """Shrink the weights, before a step of Adam."""
+    share, goes = row_of(rates, SHRINK), row_of_vector(go)
+    row = 0
+    for l in range(1, len(sizes)):
+        after_W = row + sizes[l] * sizes[l - 1]
+        for p in range(row, after_W):
+            put(decayed(row_of(theta, p), share), theta, p, goes)  # U8
+        row = after_W + sizes[l]
+
+
+@compiled_once
+def average_members(mean, theta, rates, go):
+    """Take the parameters after a step into their averages."""
+    keep, add, goes = row_of(rates, KEEP_MEAN), row_of(rates, ADD_MEAN), row_of_vector(go)
+    for p in range(theta.shape[0]):
+        put(averaged(row_of(mean, p), row_of(theta, p), keep, add), mean, p, goes)  # U9
+
+
+@compiled_once
+def clip_members(dtheta, rates):
+    """Shorten each gradient by its own share, which is 1 where its norm is not above c."""
+    share = row_of(rates, SHORTEN)
+    for p in range(dtheta.shape[0]):
+        tiles.store(row_of(dtheta, p) * share, dtheta, p, 0)  # U10

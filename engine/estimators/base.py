@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-from engine.boundary import settings
+from engine.boundary import settings, update_settings
 from engine.equations.backends import NUMPY, Backend
 from engine.equations.layout import views_of
 from engine.estimators import outcomes, parameters
@@ -44,11 +44,20 @@ from engine.losses import Loss, WithoutFunction
 from engine.network import Network
 from engine.solvers.smoothing import Smoothed
 from engine.solvers.solver import SOLVERS, Problem, Solver
-from engine.solvers.state import ADAM, ADAPTIVE, ALPHA, DAMPED, FAILURES, SEEN, Settings
+from engine.solvers.state import (
+    ADAM,
+    ADAPTIVE,
+    ALPHA,
+    COSINE,
+    DAMPED,
+    FAILURES,
+    SEEN,
+    Settings,
+)
 from engine.statistics.inference_on_parameters import evidence_of
 from engine.sums.chunks import DistributedSamples, number_of_chunks
 from engine.sums.objective import Objective, forward
-from engine.sums.samples import Samples
+from engine.sums.samples import Layers, Samples
 from engine.sums.thread_count import Threads, choose
 from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
@@ -246,6 +255,11 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             self._require_consistent()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if incremental and self.learning_rate == "cosine":
+            raise ValueError(
+                "partial_fit does not support learning_rate='cosine', which ends after max_iter "
+                "epochs, and partial_fit trains one. Pass another learning_rate, or call fit."
+            )
         # Not of a fit that goes on with classes that the last one has learnt.
         goes_on = not first or (self.warm_start and hasattr(self, "classes_"))
         shared_rows = None if goes_on else shared
@@ -391,6 +405,11 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     def _chosen_loss(self) -> Loss | None:
         """The loss that the parameters ask for; None is the one of the output units."""
         return None
+
+    @property
+    def _layers_to_train(self) -> Layers:
+        """The network's layers, with the loss that is trained on."""
+        return self._network.layers
 
     @property
     def _stochastic(self) -> bool:
@@ -577,6 +596,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             self._batch_size(samples.n_samples),
         )
         optimiser = self._optimiser(solver, numbers, incremental)
+        if numbers.schedule == COSINE:
+            numbers = numbers._replace(schedule_from=optimiser.steps)
         lowest = math.inf if self.best_loss_ is None else self.best_loss_
         failures = self._no_improvement_count
         if solver.update == DAMPED:  # they may be those of another alpha, or of other samples
@@ -593,10 +614,10 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             lowest=-watch.best_score if self._scored else lowest,
             failures=failures,
         )
-        start = state.theta.copy() if self._scored else state.theta
+        start = state.parameters.copy() if self._scored else state.parameters
         threads = self._planned(samples, numbers.batch_size, keeper, widened)
         problem = Problem(
-            self._backend, self._network.layers, samples, numbers.alpha, threads.number
+            self._backend, self._layers_to_train, samples, numbers.alpha, threads.number
         )
         max_iter = 1 if incremental else self.max_iter
         told = self.verbose and numbers.schedule == ADAPTIVE
@@ -843,6 +864,20 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             )
         if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
             raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")
+        solver = SOLVERS[self.solver]
+        update_settings.require_of_solver(
+            solver.name,
+            solver.update == ADAM,
+            solver.by_steps,
+            weight_decay=self.weight_decay,
+            average=self.average,
+            clip_norm=self.clip_norm,
+        )
+        if self.learning_rate == "cosine" and not solver.takes_schedule:
+            raise ValueError(
+                f"learning_rate='cosine' needs solver='adam' or 'sgd'; got solver={self.solver!r}. "
+                "Pass learning_rate='constant'."
+            )
 
     def _check_solver(self) -> bool:
         if not self._stochastic:

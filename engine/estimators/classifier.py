@@ -1,12 +1,13 @@
 """MLPClassifier."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -15,6 +16,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from engine.boundary import update_settings
 from engine.estimators import held_out, parameters
 from engine.estimators.base import MultilayerPerceptron
 from engine.estimators.class_weights import ClassWeights
@@ -28,6 +30,7 @@ from engine.estimators.prediction_diagnosis import (
 )
 from engine.estimators.predictor import RowClassifier
 from engine.sums.objective import Objective
+from engine.sums.samples import Layers
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
@@ -57,9 +60,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         targets are most probable (Bayesian regularisation, N6).
     batch_size : int or "auto", default="auto"
         Rows of a step of "adam" and "sgd"; "auto" is min(200, n_samples).
-    learning_rate : "constant", "invscaling" or "adaptive", default="constant"
+    learning_rate : "constant", "invscaling", "adaptive" or "cosine", default="constant"
         The learning rate of "sgd": constant; divided by (rows seen + 1)^power_t after each epoch
         (U6); or divided by 5 whenever `n_iter_no_change` epochs in a row have not improved (U7).
+        "cosine", also for "adam": falling with each step to 0 after `max_iter` epochs (U11). Each
+        fit has a cosine of its own, also with `warm_start`; `partial_fit` refuses it.
     learning_rate_init : float, default=0.001
         The learning rate of "adam" and "gd", and the initial one of "sgd".
     power_t : float, default=0.5
@@ -128,6 +133,20 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         of `random_state` and, for `warm_start`, a new optimiser. With early stopping both do the
         latter, with the same split of the rows in each fit; if no epoch of a refit beats the best
         score so far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
+    weight_decay : float, default=0.0
+        lambda: each step of "adam" also takes the share eta lambda off the weights, not off the
+        intercepts (AdamW, U8). `alpha` stays in the gradient: pass alpha=0 for AdamW alone.
+    average : float or None, default=None
+        d, above 0 and below 1: `coefs_`, predictions, scores and early stopping have an average of
+        the parameters, which keeps the share d in each step of "adam", "sgd" or "gd" (U9). Training
+        goes on from the parameters of the last step, also with `warm_start` and `partial_fit`
+        unless `coefs_` were changed.
+    clip_norm : float or None, default=None
+        c: a gradient of "adam", "sgd" or "gd" that is longer is shortened to c (U10).
+    label_smoothing : float, default=0.0
+        e, at least 0 and below 1: training takes (1 - e) y + e / K for the labels, with K classes,
+        2 for each of several labels (L16). `loss_` is of these; scores and the loss of validation
+        rows are of the labels as they are.
     embeddings : list of engine.embeddings.Pieces, Levels or None, optional
         For each feature how it becomes several numbers, learnt with the weights: a number in
         pieces, which may be NaN if the pieces say so, or a code of a category. None takes a feature
@@ -193,6 +212,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
         **parameters.CONSTRAINTS,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
     loss = "log_loss"
 
@@ -230,6 +250,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         checkpoint: Any = None,
         scoring: Any = None,
         continuation: str = "exact",
+        weight_decay: float = 0.0,
+        average: float | None = None,
+        clip_norm: float | None = None,
+        label_smoothing: float = 0.0,
         embeddings: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -263,6 +287,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self.checkpoint = checkpoint
         self.scoring = scoring
         self.continuation = continuation
+        self.weight_decay = weight_decay
+        self.average = average
+        self.clip_norm = clip_norm
+        self.label_smoothing = label_smoothing
         self.embeddings = embeddings
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -409,6 +437,16 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             self._require_known(y)
         weights = self._weights(y, validated_weights(sample_weight, X), incremental)
         return Rows(X, self._labels.targets(y), weights)
+
+    @property
+    def _layers_to_train(self) -> Layers:
+        return self._network.layers.with_label_smoothing(float(self.label_smoothing))
+
+    def _require_consistent(self) -> None:
+        super()._require_consistent()
+        loss = self._network.loss.name if hasattr(self, "_network") else "cross_entropy"
+        evidence = isinstance(self.alpha, str)
+        update_settings.require_smoothable(self.label_smoothing, loss, evidence)
 
     def _rows_depend_on(self) -> tuple[Any, ...]:
         return *super()._rows_depend_on(), repr(self.class_weight)

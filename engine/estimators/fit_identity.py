@@ -72,6 +72,8 @@ def identity_of_fit(
     }
     given["random_state"] = _seed(parameters["random_state"])
     given["backend"], given["batch_size"] = backend, batch_size
+    if parameters["learning_rate"] == "cosine":
+        given["max_iter"] = parameters["max_iter"]  # each step depends on it
     if not network.hidden:  # then the initial values depend on it
         given["activation"] = in_words(parameters["activation"])
     names_held_out = ("X_val", "y_val", "sample_weight_val")

@@ -11,6 +11,7 @@ from engine.solvers.batches import in_order, no_order
 from engine.solvers.state import (
     ADAM,
     ALPHA,
+    COSINE,
     DAMPED,
     FAILURES,
     LOWEST,
@@ -46,6 +47,9 @@ class Optimiser:
         The order of the samples after the last shuffle.
     evidence : int
         Whether "lm" took the alpha of the evidence.
+    theta, average : ndarray (n_parameters,) or None
+        If the estimator has the average of the parameters: the parameters of the last step, from
+        which training goes on, and a copy of that average.
     """
 
     update: int
@@ -59,6 +63,8 @@ class Optimiser:
     beta_2: float
     order: NDArray[Any]
     evidence: int = 0
+    theta: NDArray[Any] | None = None
+    average: NDArray[Any] | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -116,6 +122,9 @@ def state_of(
 ) -> State:
     """The state of a descent that continues from here. It holds `theta` itself, not a copy.
 
+    If theta is the average that the optimiser left, the descent goes on from the parameters of its
+    last step. Else an average begins here.
+
     With `same_order`, it continues the order of the samples if their number is as before. If they
     are not `ordered`, since each step takes all of them, no order is kept.
     """
@@ -127,7 +136,13 @@ def state_of(
     same_rate = told_before == (settings.learning_rate, settings.schedule)
     sums[RATE] = optimiser.rate if same_rate else settings.learning_rate
     sums[LOWEST] = lowest
+    if settings.schedule == COSINE:  # which begins anew
+        sums[RATE] = settings.learning_rate
     as_they_are = in_order if ordered else no_order
+    average = theta.copy() if settings.average > 0 else np.empty(0, theta.dtype)
+    goes_on_from = optimiser.theta if settings.average > 0 else None
+    if goes_on_from is not None and np.array_equal(optimiser.average, theta):  # type: ignore[arg-type]
+        theta = goes_on_from.copy()
     return State(
         theta=theta,
         first=optimiser.first.copy(),
@@ -136,6 +151,7 @@ def state_of(
         random=words,
         counts=counts,
         sums=sums,
+        average=average,
     )
 
 
@@ -153,4 +169,6 @@ def optimiser_of(state: State, settings: Settings) -> Optimiser:
         beta_2=settings.beta_2,
         order=state.order if state.order.flags.writeable else in_order(0),
         evidence=settings.evidence,
+        theta=state.theta.copy() if state.average.size else None,
+        average=state.average.copy() if state.average.size else None,
     )

@@ -25,7 +25,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "solver": [StrOptions(set(SOLVERS))],
     "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"evidence"})],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -53,6 +53,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "checkpoint": [str, os.PathLike, Checkpoint, None],
     "scoring": [str, callable, None],
     "continuation": [StrOptions({"exact", "sklearn"})],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "average": [Interval(Real, 0, 1, closed="neither"), None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     "embeddings": [list, tuple, None],
 }
 

@@ -74,9 +74,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         targets are most probable (Bayesian regularisation, N6).
     batch_size : int or "auto", default="auto"
         Rows of a step of "adam" and "sgd"; "auto" is min(200, n_samples).
-    learning_rate : "constant", "invscaling" or "adaptive", default="constant"
+    learning_rate : "constant", "invscaling", "adaptive" or "cosine", default="constant"
         The learning rate of "sgd": constant; divided by (rows seen + 1)^power_t after each epoch
         (U6); or divided by 5 whenever `n_iter_no_change` epochs in a row have not improved (U7).
+        "cosine", also for "adam": falling with each step to 0 after `max_iter` epochs (U11). Each
+        fit has a cosine of its own, also with `warm_start`; `partial_fit` refuses it.
     learning_rate_init : float, default=0.001
         The learning rate of "adam" and "gd", and the initial one of "sgd".
     power_t : float, default=0.5
@@ -141,6 +143,16 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         of `random_state` and, for `warm_start`, a new optimiser. With early stopping both do the
         latter, with the same split of the rows in each fit; if no epoch of a refit beats the best
         score so far, "exact" keeps the parameters of that score, "sklearn" those of the last epoch.
+    weight_decay : float, default=0.0
+        lambda: each step of "adam" also takes the share eta lambda off the weights, not off the
+        intercepts (AdamW, U8). `alpha` stays in the gradient: pass alpha=0 for AdamW alone.
+    average : float or None, default=None
+        d, above 0 and below 1: `coefs_`, predictions, scores and early stopping have an average of
+        the parameters, which keeps the share d in each step of "adam", "sgd" or "gd" (U9). Training
+        goes on from the parameters of the last step, also with `warm_start` and `partial_fit`
+        unless `coefs_` were changed.
+    clip_norm : float or None, default=None
+        c: a gradient of "adam", "sgd" or "gd" that is longer is shortened to c (U10).
     embeddings : list of engine.embeddings.Pieces, Levels or None, optional
         For each feature how it becomes several numbers, learnt with the weights: a number in
         pieces, which may be NaN if the pieces say so, or a code of a category. None takes a feature
@@ -244,6 +256,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         checkpoint: Any = None,
         scoring: Any = None,
         continuation: str = "exact",
+        weight_decay: float = 0.0,
+        average: float | None = None,
+        clip_norm: float | None = None,
         embeddings: Any = None,
     ) -> None:
         self.loss = loss
@@ -277,6 +292,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.checkpoint = checkpoint
         self.scoring = scoring
         self.continuation = continuation
+        self.weight_decay = weight_decay
+        self.average = average
+        self.clip_norm = clip_norm
         self.embeddings = embeddings
 
     @available_if(lambda estimator: estimator._check_solver())

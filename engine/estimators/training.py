@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.equations.backends import NUMPY
 from engine.estimators.watch import FitWatch
 from engine.solvers.batches import samples_of_a_block
-from engine.solvers.learning_rate import SCHEDULES
+from engine.solvers.learning_rate import SCHEDULES, steps_of_epochs
 from engine.solvers.solver import Minimisation, Problem, Solver
 from engine.solvers.state import COST, DAMPED, RATE, WEIGHT, Settings, State
 from engine.sums.blas import one_blas_thread
@@ -33,7 +33,12 @@ def settings_of(
 ) -> Settings:
     """The settings of a run, from the checked parameters of an estimator."""
     shuffle = given["shuffle"] if not solver.full_batch else False
-    schedule = given["learning_rate"] if solver.takes_schedule_in_sklearn else "constant"
+    schedule = given["learning_rate"]
+    if not solver.takes_schedule_in_sklearn and schedule != "cosine":
+        schedule = "constant"
+    cosine_steps = 0
+    if schedule == "cosine":
+        cosine_steps = steps_of_epochs(given["max_iter"], n_samples, batch_size)
     # scikit-learn stops one epoch later than its n_iter_no_change says.
     patience = min(given["n_iter_no_change"] + 1, sys.maxsize)
     ours = solver.has_own_loop
@@ -50,6 +55,10 @@ def settings_of(
         epsilon=float(given["epsilon"]),
         alpha=0.0 if evidence else float(given["alpha"]),
         schedule=SCHEDULES[schedule],
+        schedule_steps=cosine_steps,
+        weight_decay=float(given["weight_decay"]),
+        average=float(given["average"] or 0),
+        clip_norm=float(given["clip_norm"] or 0),
         power_t=float(given["power_t"]),
         tol=float(given["tol"]),
         relative=int(solver.update == DAMPED),

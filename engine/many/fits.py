@@ -69,9 +69,16 @@ class Fit(NamedTuple):
         try:
             values = repr((getattr(estimator, "loss", None), *OF_ONE_KIND(estimator)))
             has_momentum = bool(estimator.momentum)
+            of_steps = (
+                bool(estimator.weight_decay),
+                estimator.average is None,
+                estimator.clip_norm is None,
+                repr(getattr(estimator, "label_smoothing", 0)),
+                repr(estimator.max_iter if estimator.learning_rate == "cosine" else 0),
+            )
         except AttributeError:  # it is not ours
             return id(estimator)
-        return type(estimator), getattr(self.X, "shape", None), has_momentum, values
+        return type(estimator), getattr(self.X, "shape", None), has_momentum, of_steps, values
 
     @property
     def multiply_adds(self) -> float:

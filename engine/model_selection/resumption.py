@@ -13,7 +13,7 @@ from engine.many.fits import Fit, Outcome, fit_all
 from engine.model_selection.folds import Fold
 from engine.solvers.solver import SOLVERS
 
-# The learning rates that depend on the epochs so far, and not on those to come.
+# The learning rates that depend on the epochs so far, and not on those to come, as "cosine" does.
 SCHEDULES = ("constant", "invscaling", "adaptive")
 # The parameters with which a fit is known to continue exactly. Others, which the estimators get
 # later, must have their defaults until they are added here, and to the test of it.
@@ -24,7 +24,7 @@ KNOWN = {
     "warm_start", "momentum", "nesterovs_momentum", "early_stopping", "validation_fraction",
     "beta_1", "beta_2", "epsilon", "n_iter_no_change", "max_fun", "backend", "n_threads",
     "class_weight", "progress", "max_time", "checkpoint", "scoring", "continuation", "loss",
-    "embeddings",
+    "weight_decay", "average", "clip_norm", "label_smoothing", "embeddings",
 }
 # fmt: on
 

@@ -17,7 +17,7 @@ from engine.compiler.kernels import FixedTypes, kind_of_arrays
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
-from engine.solvers.learning_rate import scale_rate
+from engine.solvers.learning_rate import follow_cosine, scale_rate
 from engine.solvers.read_ahead import ReadAhead
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
 from engine.solvers.solver import (
@@ -151,6 +151,7 @@ class PythonSteps:
                     history[row, 1] = euclidean_norm(dtheta)
                 self._update(state, settings, dtheta)
             of_epoch = end_of_step(state, settings, cost, weight, last)
+            follow_cosine(state, settings)
             if last == state.order.size:
                 history[row, 0] = of_epoch
                 scale_rate(state, settings)
@@ -195,14 +196,19 @@ class PythonSteps:
         return float(cost), weight, dtheta
 
     def _update(self, state: State, settings: Settings, dtheta: NDArray[Any]) -> None:
-        backend, theta, rate = self._backend, state.theta, state.sums[RATE]
+        backend, theta, rate = self._backend, state.theta, float(state.sums[RATE])
+        t = int(state.counts[STEPS]) + 1
+        if settings.clip_norm > 0:
+            backend.clip(dtheta, settings.clip_norm)
         if settings.update == ADAM:
+            if settings.weight_decay > 0:
+                backend.decay(theta, self._layers.sizes, rate * settings.weight_decay)
             backend.adam(
                 theta,
                 dtheta,
                 state.first,
                 state.second,
-                int(state.counts[STEPS]) + 1,
+                t,
                 rate,
                 settings.beta_1,
                 settings.beta_2,
@@ -213,6 +219,8 @@ class PythonSteps:
             step(theta, dtheta, state.first, rate, settings.momentum)
         else:
             backend.gradient_descent(theta, dtheta, rate)
+        if settings.average > 0:
+            backend.average(state.average, theta, t, settings.average)
 
 
 def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | PythonSteps:
@@ -306,14 +314,14 @@ class Descent(MinimisationBase):
         rows = self._rows[: n_iter - self.rows_begin]
         if ended == DIVERGED:
             raise self._diverged(float(self._rows[len(rows), 0]), n_iter + 1, rows)
-        before = self.last_finite.theta if self.settings.full_batch else None
-        return Progress(rows, self.state.theta, self.n_steps, before)
+        before = self.last_finite.parameters if self.settings.full_batch else None
+        return Progress(rows, self.theta, self.n_steps, before)
 
     def missed(self, n_iter: int) -> Progress:
         """The epochs after the first `n_iter`, if the latest slice ended them."""
         rows = self._rows[n_iter - self.rows_begin : self.n_iter - self.rows_begin]
         rows = rows[~np.isnan(rows[:, 0])]  # Ctrl-C may come before a cost is written
-        before = self._begun.theta if self.settings.full_batch else None
+        before = self._begun.parameters if self.settings.full_batch else None
         return Progress(rows, self.theta, self.n_steps, before)
 
     def confirmed(self) -> Confirmed | None:
@@ -380,8 +388,12 @@ class Descent(MinimisationBase):
         """A copy of the state; of a long order only once an epoch, since it takes long."""
         state = self.state
         if self.settings.full_batch:  # nothing else changes
-            theta, first, second, order, random, counts, sums = state
-            return State(theta.copy(), first, second, order, random, counts.copy(), sums.copy())
+            return state._replace(
+                theta=state.theta.copy(),
+                counts=state.counts.copy(),
+                sums=state.sums.copy(),
+                average=state.average.copy(),
+            )
         epoch, position = (int(state.counts[place]) for place in (EPOCHS, POSITION))
         if position and self._order is not None and self._order[0] == epoch:
             return state.copy(self._order[1])
@@ -411,5 +423,5 @@ class Descent(MinimisationBase):
         if self.settings.full_batch:
             epoch = step
         return Diverged(
-            cost, state.theta.copy(), epoch, step, np.zeros((0, 2)) if rows is None else rows
+            cost, state.parameters.copy(), epoch, step, np.zeros((0, 2)) if rows is None else rows
         )

@@ -48,10 +48,21 @@ OF_EACH = (
     "alpha",
     "power_t",
     "tol",
+    "weight_decay",
+    "average",
+    "clip_norm",
 )  # in the order of the rows of Lanes.settings
 
+# Of these, descents side by side may have each its own, but all or none of them use it.
+USED_BY_ALL = ("weight_decay", "average", "clip_norm")
 NOT_OF_KIND: dict[str, Any] = dict.fromkeys((*OF_EACH, "gtol", "most_iterations"), 0.0)
-OF_KIND = itemgetter(*(n for n, name in enumerate(Settings._fields) if name not in NOT_OF_KIND))
+OF_KIND = itemgetter(
+    *(
+        place
+        for place, name in enumerate(Settings._fields)
+        if name in USED_BY_ALL or name not in NOT_OF_KIND
+    )
+)
 
 
 class Kind(NamedTuple):
@@ -103,7 +114,9 @@ def kind_by(
         tuple(layers.units.tolist()),
         (layers.loss.code, layers.loss.width, layers.loss.parameter.tobytes()),
         samples.dtype,
-        settings._replace(**NOT_OF_KIND),
+        settings._replace(
+            **NOT_OF_KIND | {name: float(getattr(settings, name) > 0) for name in USED_BY_ALL}
+        ),
         Shape(
             n,
             n_words,
@@ -299,12 +312,14 @@ def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
     width = row_width(kind.dtype, kind.block * capacity)
     update = kind.settings.update
     n_first, n_second = n_parameters * (update != PLAIN), n_parameters * (update == ADAM)
+    n_average = n_parameters * (kind.settings.average > 0)
     dtype = kind.dtype
-    theta, first, second, dtheta, A, dZ, Y, s, rates, scale, decay, go = all_aligned(
+    theta, first, second, average, dtheta, A, dZ, Y, s, rates, scale, decay, go = all_aligned(
         (
             (n_parameters, capacity),
             (n_first, capacity),
             (n_second, capacity),
+            (n_average, capacity),
             (n_parameters, capacity),
             (n_units + SCRATCH_ROWS, width),
             (n_units, width),
@@ -328,6 +343,7 @@ def allocate_lanes(kind: Kind, n_parameters: int, capacity: int) -> Lanes:
         theta,
         first,
         second,
+        average,
         dtheta,
         A,
         dZ,

@@ -17,15 +17,23 @@ from engine.compiler.jit import inlined, jit
 from engine.compiler.pointers import numbers_at
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.layout import units_of_loops
+from engine.equations.losses import smooth_targets_loops
 from engine.equations.member_steps import (
     ADD_1,
     ADD_2,
+    ADD_MEAN,
     EPSILON,
     ETA,
     KEEP_1,
     KEEP_2,
+    KEEP_MEAN,
     MU,
+    SHORTEN,
+    SHRINK,
     adam_members,
+    average_members,
+    clip_members,
+    decay_members,
     gradient_descent_members,
     mean_gradient_members,
     momentum_members,
@@ -34,9 +42,9 @@ from engine.equations.member_steps import (
 )
 from engine.equations.members import add_in_order, add_squares_in_order, gradient_pass_members
 from engine.equations.ordered_sums import norm_from, plus, quotient
-from engine.equations.update import adam_rate
+from engine.equations.update import adam_rate, kept_share
 from engine.solvers.batches import shuffle_loops
-from engine.solvers.learning_rate import scale_rate
+from engine.solvers.learning_rate import follow_cosine, scale_rate
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED
 from engine.solvers.state import (
     ADAM,
@@ -61,19 +69,31 @@ from engine.solvers.stopping import count_improvement
     AT_RANDOM,
     AT_COUNTS,
     AT_SUMS,
+    AT_AVERAGE,
     AT_HISTORY,
     AT_X,
     AT_Y,
     AT_CODES,
     AT_WEIGHTS,
     N_ADDRESSES,
-) = range(13)
+) = range(14)
 # Rows of `Lanes.settings`: the settings in which networks may differ.
-LEARNING_RATE, OF_MOMENTUM, OF_BETA_1, OF_BETA_2, OF_EPSILON, OF_ALPHA, POWER_T, TOL, N_SETTINGS = (
-    range(9)
-)
+(
+    LEARNING_RATE,
+    OF_MOMENTUM,
+    OF_BETA_1,
+    OF_BETA_2,
+    OF_EPSILON,
+    OF_ALPHA,
+    POWER_T,
+    TOL,
+    OF_WEIGHT_DECAY,
+    OF_AVERAGE,
+    OF_CLIP_NORM,
+    N_SETTINGS,
+) = range(12)
 # Rows of `Lanes.sums`.
-COST_SUM, WEIGHT, COST, SQUARES, N_LANE_SUMS = range(5)
+COST_SUM, WEIGHT, COST, SQUARES, NORM, N_LANE_SUMS = range(6)
 
 
 class Lanes(NamedTuple):
@@ -84,6 +104,7 @@ class Lanes(NamedTuple):
     theta: NDArray[Any]  # (n_parameters, K)
     first: NDArray[Any]  # (n_parameters or 0, K)
     second: NDArray[Any]  # (n_parameters or 0, K)
+    average: NDArray[Any]  # (n_parameters or 0, K)
     dtheta: NDArray[Any]  # (n_parameters, K)
     A: NDArray[Any]  # (units and scratch, width K)
     dZ: NDArray[Any]  # (units, width K)
@@ -137,6 +158,8 @@ class MemberSettings(NamedTuple):
     stops: int
     counts_samples: int
     full_batch: int
+    schedule_from: int
+    schedule_steps: int
 
 
 @jit
@@ -163,6 +186,7 @@ def load_members(lanes, n_members):
         load_member(lanes, lanes.theta, AT_THETA, member, k)
         load_member(lanes, lanes.first, AT_FIRST, member, k)
         load_member(lanes, lanes.second, AT_SECOND, member, k)
+        load_member(lanes, lanes.average, AT_AVERAGE, member, k)
 
 
 @inlined
@@ -179,6 +203,7 @@ def store_members(lanes, n_members):
         store_member(lanes, lanes.theta, AT_THETA, k)
         store_member(lanes, lanes.first, AT_FIRST, k)
         store_member(lanes, lanes.second, AT_SECOND, k)
+        store_member(lanes, lanes.average, AT_AVERAGE, k)
 
 
 @inlined
@@ -212,6 +237,8 @@ def settings_of_member(lanes, settings, k):
         settings.stops,
         settings.counts_samples,
         settings.full_batch,
+        settings.schedule_from,
+        settings.schedule_steps,
     )
 
 
@@ -233,6 +260,7 @@ def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epo
             for k in range(n_lanes):
                 dtheta[p, k] = 0
         A, dZ, Y, s = lanes.A, lanes.dZ, lanes.Y, lanes.s
+        smooth_targets_loops(loss, units[len(units) - 1], Y, (last - position) * n_lanes)
         gradient_pass_members(lanes.theta, sizes, units, loss, A, dZ, Y, s, dtheta, m)
         mean_costs(lanes, shape, sizes, A, n_members, last - position, m)
         step_members(lanes, settings, sizes, n_members)
@@ -247,6 +275,7 @@ def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epo
                 lanes.ended[k] = DIVERGED
                 continue
             of_epoch = end_of_step(state, of_member, sums[COST, k], sums[WEIGHT, k], last)
+            follow_cosine(state, of_member)
             if last == n:
                 history[2 * row] = of_epoch
                 scale_rate(state, of_member)
@@ -254,7 +283,7 @@ def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epo
                     count_improvement(state, of_member, of_epoch)
         position = last
         if last == n:
-            norms_into_history(lanes, n_members, n_epochs, row)
+            norms_into_history(lanes, settings, n_members, n_epochs, row)
             position, row = 0, row + 1
             stops = row == n_epochs
             for k in range(n_members):
@@ -360,18 +389,30 @@ def step_members(lanes, settings, sizes, n_members):
     to = lanes.theta.dtype.type
     rates, of_each = lanes.rates, lanes.settings
     for k in range(n_members):
-        rate = numbers_at(lanes.addresses[k, AT_SUMS], N_SUMS, lanes.sums)[RATE]
+        eta = rate = numbers_at(lanes.addresses[k, AT_SUMS], N_SUMS, lanes.sums)[RATE]
+        t = numbers_at(lanes.addresses[k, AT_COUNTS], N_COUNTS, lanes.addresses)[STEPS] + 1
+        if settings.average > 0:
+            kept = kept_share(of_each[OF_AVERAGE, k], t)
+            rates[KEEP_MEAN, k], rates[ADD_MEAN, k] = to(kept), to(1 - kept)
         if settings.update == ADAM:
-            t = numbers_at(lanes.addresses[k, AT_COUNTS], N_COUNTS, lanes.addresses)[STEPS] + 1
             # Python's numbers, as alone: interpreted, NumPy's have powers with other last bits.
             beta_1, beta_2 = float(of_each[OF_BETA_1, k]), float(of_each[OF_BETA_2, k])
             rate = adam_rate(rate, beta_1, beta_2, t)
             rates[KEEP_1, k], rates[ADD_1, k] = to(beta_1), to(1 - beta_1)
             rates[KEEP_2, k], rates[ADD_2, k] = to(beta_2), to(1 - beta_2)
             rates[EPSILON, k] = to(of_each[OF_EPSILON, k])
+            rates[SHRINK, k] = to(eta * of_each[OF_WEIGHT_DECAY, k])
         rates[ETA, k], rates[MU, k] = to(rate), to(of_each[OF_MOMENTUM, k])
     theta, dtheta, go = lanes.theta, lanes.dtheta, lanes.go
     mean_gradient_members(dtheta, theta, sizes, lanes.decay, lanes.scale)
+    if settings.clip_norm > 0:
+        norms_of_gradients(lanes)
+        for k in range(n_members):
+            before, longest = lanes.sums[NORM, k], of_each[OF_CLIP_NORM, k]
+            rates[SHORTEN, k] = to(quotient(longest, before)) if before > longest else to(1)
+        clip_members(dtheta, rates)
+    if settings.update == ADAM and settings.weight_decay > 0:
+        decay_members(theta, sizes, rates, go)
     if settings.update == ADAM:
         adam_members(theta, dtheta, lanes.first, lanes.second, rates, go)
     elif settings.update == NESTEROV:
@@ -380,16 +421,26 @@ def step_members(lanes, settings, sizes, n_members):
         momentum_members(theta, dtheta, lanes.first, rates, go)
     else:
         gradient_descent_members(theta, dtheta, rates, go)
+    if settings.average > 0:
+        average_members(lanes.average, theta, rates, go)
 
 
 @jit
-def norms_into_history(lanes, n_members, n_epochs, row):
-    """The norm of the last gradient of each network that took the step."""
+def norms_of_gradients(lanes):
+    """The norm of the gradient of each network."""
     squares = lanes.sums[SQUARES]
     for k in range(squares.size):
         squares[k] = 0.0
     add_squares_in_order(lanes.totals, lanes.dtheta, lanes.theta, squares)
+    for k in range(squares.size):
+        lanes.sums[NORM, k] = norm_from(squares[k], lanes.dtheta[:, k])
+
+
+@jit
+def norms_into_history(lanes, settings, n_members, n_epochs, row):
+    """The norm of the last gradient of each network that took the step, before it was clipped."""
+    if settings.clip_norm == 0:
+        norms_of_gradients(lanes)
     for k in range(n_members):
         if lanes.go[k] > 0:
-            norm = norm_from(squares[k], lanes.dtheta[:, k])
-            history_of(lanes, n_epochs, k)[2 * row + 1] = norm
+            history_of(lanes, n_epochs, k)[2 * row + 1] = lanes.sums[NORM, k]

@@ -13,13 +13,16 @@ from engine.compiler.views import vector_at
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
 from engine.equations.ordered_sums import norm_from, plus, sum_of_squares_in_order
 from engine.equations.update import (
+    adam_and_more_tiled,
     adam_loops,
+    average_loops,
+    clip_loops,
     gradient_descent_loops,
     momentum_loops,
     nesterov_loops,
 )
 from engine.solvers.batches import shuffle_blocks_loops, shuffle_loops
-from engine.solvers.learning_rate import scale_rate
+from engine.solvers.learning_rate import follow_cosine, scale_rate
 from engine.solvers.state import (
     ADAM,
     EPOCHS,
@@ -123,17 +126,26 @@ def take_steps_tiled(
                 if not np.isfinite(cost):
                     history[row, 0] = cost
                     return DIVERGED
+                clips = settings.clip_norm > 0
+                norm_before = 0.0
+                if clips:  # the norm is that of the whole gradient
+                    mean_gradient_tiled(
+                        dtheta, theta, layers.sizes, settings.alpha, weight, 0, dtheta.size
+                    )
+                    norm_before = clip_loops(dtheta, settings.clip_norm)
                 for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
                     stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)
-                    mean_gradient_tiled(
-                        dtheta, theta, layers.sizes, settings.alpha, weight, start, stop
-                    )
-                    update_tiled(state, settings, dtheta, start, stop)
+                    if not clips:
+                        mean_gradient_tiled(
+                            dtheta, theta, layers.sizes, settings.alpha, weight, start, stop
+                        )
+                    update_tiled(state, settings, layers.sizes, dtheta, start, stop)
                 if last == state.order.size:
-                    history[row, 1] = norm(dtheta)
+                    history[row, 1] = norm_before if clips else norm(dtheta)
         else:
             cost = 0.0
         of_epoch = end_of_step(state, settings, cost, weight, last)
+        follow_cosine(state, settings)
         if last == state.order.size:
             history[row, 0] = of_epoch
             scale_rate(state, settings)
@@ -145,12 +157,31 @@ def take_steps_tiled(
 
 
 @compiled_once
-def update_tiled(state, settings, dtheta, start, stop):
+def update_tiled(state, settings, sizes, dtheta, start, stop):
     """The optimiser's step, for parameters start ... stop - 1.
 
     The state holds the number of the step and the learning rate.
     """
-    rate = state.sums[RATE]
+    rate, t = state.sums[RATE], state.counts[STEPS] + 1
+    if settings.update == ADAM and (settings.weight_decay > 0 or settings.average > 0):
+        adam_and_more_tiled(
+            state.theta,
+            dtheta,
+            state.first,
+            state.second,
+            state.average,
+            sizes,
+            start,
+            stop,
+            t,
+            rate,
+            settings.beta_1,
+            settings.beta_2,
+            settings.epsilon,
+            settings.weight_decay,
+            settings.average,
+        )
+        return
     n = stop - start
     theta, slope = vector_at(state.theta, start, n), vector_at(dtheta, start, n)
     first = vector_at(state.first, start, min(n, state.first.size))  # empty where not used
@@ -161,7 +192,7 @@ def update_tiled(state, settings, dtheta, start, stop):
             slope,
             first,
             second,
-            state.counts[STEPS] + 1,
+            t,
             rate,
             settings.beta_1,
             settings.beta_2,
@@ -173,6 +204,8 @@ def update_tiled(state, settings, dtheta, start, stop):
         momentum_loops(theta, slope, first, rate, settings.momentum)
     else:
         gradient_descent_loops(theta, slope, rate)
+    if settings.average > 0:
+        average_loops(vector_at(state.average, start, n), theta, t, settings.average)
 
 
 @jit

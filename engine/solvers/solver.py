@@ -57,7 +57,7 @@ class Progress(NamedTuple):
         Cost and norm of the gradient of each iteration that ended. The cost is J before the step;
         over an epoch of minibatches, the mean of their costs, each before its step.
     theta : ndarray (n_parameters,)
-        The parameters now. The next `advance` changes them.
+        The parameters now, as `Minimisation.theta`. The next `advance` changes them.
     n_steps : int
         Steps taken since the run began.
     before : ndarray or None
@@ -133,7 +133,7 @@ class Minimisation(Protocol):
 
     @property
     def theta(self) -> NDArray[Any]:
-        """The parameters now."""
+        """The parameters now: their average over the steps, if the settings ask for it."""
 
     @property
     def stagnant(self) -> bool:
@@ -192,7 +192,7 @@ class MinimisationBase:
 
     @property
     def theta(self) -> NDArray[Any]:
-        return self.state.theta
+        return self.state.parameters
 
     @property
     def stagnant(self) -> bool:

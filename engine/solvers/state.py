@@ -12,7 +12,7 @@ from engine.solvers.batches import in_order, no_order, random_state
 
 EVALUATE, PLAIN, MOMENTUM, NESTEROV, ADAM, DAMPED = range(6)
 UPDATES = ("evaluate", "plain", "momentum", "nesterov", "adam", "damped")
-CONSTANT, INVSCALING, ADAPTIVE = range(3)
+CONSTANT, INVSCALING, ADAPTIVE, COSINE = range(4)
 
 
 class Settings(NamedTuple):
@@ -39,6 +39,11 @@ class Settings(NamedTuple):
     evidence: int = 0  # whether "lm" takes the alpha that the evidence asks for
     counts_after: int = 0  # whether "lm" judges an iteration by J after it, and not before it
     judged: int = 0  # whether the costs of the stopping rule come from outside (`observe`)
+    weight_decay: float = 0.0  # lambda, of Adam alone
+    average: float = 0.0  # the share of the average that a step keeps; 0 without an average
+    clip_norm: float = 0.0  # the largest norm of a gradient; 0 without a limit
+    schedule_from: int = 0  # steps taken before a cosine begins
+    schedule_steps: int = 0  # steps of a whole cosine; 0 without one
     # Of L-BFGS alone.
     ftol: float = 0.0  # stop if the relative change of the cost is smaller
     gtol: float = 0.0  # stop if no entry of the gradient is larger
@@ -87,6 +92,9 @@ class State(NamedTuple):
         without improvement; 1 if these were too many.
     sums : ndarray (N_SUMS,)
         Learning rate; lowest cost so far; cost and weight summed over this epoch.
+    average : ndarray (n_parameters,) or (0,)
+        The average of the parameters over the steps (U9), if the settings ask for it: the
+        parameters that a run returns. Before the first step it is theta.
     """
 
     theta: NDArray[Any]
@@ -96,13 +104,19 @@ class State(NamedTuple):
     random: NDArray[np.uint64]
     counts: NDArray[np.int64]
     sums: NDArray[np.float64]
+    average: NDArray[Any]
+
+    @property
+    def parameters(self) -> NDArray[Any]:
+        """What is to be evaluated, kept and returned: the average, or theta without one."""
+        return self.average if self.average.size else self.theta
 
     def copy(self, order: NDArray[Any] | None = None) -> "State":
         """A copy of the state. `order` is an existing copy of its order, to be used again.
 
         A read-only order cannot change, and is shared.
         """
-        theta, first, second, own_order, random, counts, sums = self
+        theta, first, second, own_order, random, counts, sums, average = self
         if order is None:
             order = own_order.copy() if own_order.flags.writeable else own_order
         return State(
@@ -113,6 +127,7 @@ class State(NamedTuple):
             random.copy(),
             counts.copy(),
             sums.copy(),
+            average.copy(),
         )
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
@@ -147,6 +162,7 @@ def new_state(
         random_state(seed),
         np.zeros(N_COUNTS, np.int64),
         sums,
+        theta.copy() if settings.average > 0 else np.empty(0, theta.dtype),
     )
 
 

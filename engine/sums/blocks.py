@@ -31,7 +31,7 @@ from engine.equations.layout import (
     scratch_of,
     units_of_loops,
 )
-from engine.equations.losses import cost_sum_tiled
+from engine.equations.losses import cost_sum_tiled, smooth_targets_loops
 from engine.equations.passes import backward_pass_tiled, logits_tiled
 from engine.equations.sparse import affine_sparse, parameter_gradient_sparse
 from engine.sums.samples import Inputs, Layers, SparseColumns
@@ -285,6 +285,7 @@ def run_blocks_tiled(
                 for c in range(count):
                     activations[j, start + c] = output[j, c]
         else:
+            smooth_targets_loops(loss, units[L - 1], Y, count)
             scratch = scratch_of(A, sizes)
             cost += cost_sum_tiled(loss, units[L - 1], output, Y, s, scratch, m)
         if task == GRADIENT:

@@ -12,6 +12,7 @@ from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import matrix_at, vector_at
 from engine.equations.gauss_newton import normal_pass_tiled, rows_pass_tiled, scratch_numbers
+from engine.equations.losses import smooth_targets_loops
 from engine.sums.blocks import (
     Workspace,
     all_aligned,
@@ -74,6 +75,7 @@ def sum_normal_tiled(theta, layers, data, order, first, last, workspace, sums):
     for start in range(first, last, workspace.n_samples):
         count = min(workspace.n_samples, last - start)
         m = load_block(data, order, start, count, sizes, sizes[0], workspace.block)
+        smooth_targets_loops(loss, units[len(units) - 1], Y, count)
         cost += normal_pass_tiled(
             theta,
             sizes,
@@ -109,6 +111,7 @@ def sum_rows_tiled(theta, layers, data, order, n, workspace, sums):
     for start in range(0, n, workspace.n_samples):
         count = min(workspace.n_samples, n - start)
         m = load_block(data, order, start, count, sizes, sizes[0], workspace.block)
+        smooth_targets_loops(loss, units[len(units) - 1], Y, count)
         cost += rows_pass_tiled(
             theta,
             sizes,

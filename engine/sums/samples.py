@@ -29,6 +29,12 @@ class Layers(NamedTuple):
     loss: KernelLoss
     embeddings: KernelEmbeddings | None = None
 
+    def with_label_smoothing(self, e: float) -> "Layers":
+        """The same layers, but the cross-entropy is that of smoothed targets (L16)."""
+        if e == 0:
+            return self
+        return self._replace(loss=self.loss._replace(parameter=np.full(self.sizes[-1], float(e))))
+
     @property
     def n_parameters(self) -> int:
         """Length of theta."""

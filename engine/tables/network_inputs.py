@@ -51,7 +51,8 @@ class NetworkInputs:
     ) -> "NetworkInputs":
         """For the training rows of a matrix (m, n_columns)."""
         n = len(columns)
-        centre, scale, embeddings = np.zeros(n), np.ones(n), []
+        centre, scale = np.zeros(n), np.ones(n)
+        embeddings: list[Embedding | None] = []
         lowest, highest = np.full(n, -np.inf), np.full(n, np.inf)
         for place, column in enumerate(columns):
             values = matrix[:, place]

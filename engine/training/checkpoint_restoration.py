@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.solvers.batches import shuffle
-from engine.solvers.learning_rate import ADAPTIVE_DIVISOR, scale_rate
+from engine.solvers.learning_rate import ADAPTIVE_DIVISOR, follow_cosine, scale_rate
 from engine.solvers.mersenne import WORDS
 from engine.solvers.solver import Budget, Diverged, Minimisation
 from engine.solvers.state import (
     ALPHA,
     CLOSING,
     CLOSING_STEPS,
+    COSINE,
     COST,
     DAMPED,
     EPOCHS,
@@ -84,6 +85,7 @@ def expected_of_state(start: State, prefix: str) -> dict[str, Expected]:
         random=Expected(np.uint64, (n_words,), low=0, high=largest_word),
         counts=Expected(np.int64, (N_COUNTS,), low=0),
         sums=Expected(np.float64, (N_SUMS,), numbers=NOT_NAN),
+        average=Expected(theta.dtype, start.average.shape),
     )
     return {f"{prefix}.{name}": one for name, one in expected.items()}
 
@@ -137,7 +139,7 @@ def restored_descent(
         begun = at != 0 or np.array_equal(arrays["watch.best"], start.theta)
         verifier.require(begun, "watch.best is not where its run began")
     elif between and found.epochs > 0:
-        watch.verify_latest(state.theta, verifier)
+        watch.verify_latest(state.parameters, verifier)
     return Restored(state, last_finite, arrays)
 
 
@@ -336,6 +338,10 @@ class Restoring:
         if epochs:
             with np.errstate(over="ignore"):
                 scale_rate(derived, settings)
+        counts[STEPS] = int(state.counts[STEPS])
+        follow_cosine(derived, settings)
+        if settings.schedule == COSINE:
+            multiplied = sums[RATE]
         for place in (SEEN, FAILURES, STAGNANT):
             same = state.counts[place] == counts[place]
             require(same, f"{prefix}.counts do not follow from its costs")
@@ -390,7 +396,7 @@ class Restoring:
             close = abs(weight - total) <= 1e-6 * total
             require(close, f"{prefix}.sums are not those of its samples")
         if state.counts[STEPS] == start.counts[STEPS]:
-            names = ["theta", "first", "second"]
+            names = ["theta", "first", "second", "average"]
             if self._settings.update == DAMPED:  # a run sets its damping before the first step
                 names.remove("first")
             same = all(np.array_equal(getattr(state, n), getattr(start, n)) for n in names)

@@ -45,6 +45,7 @@ def identity_of_training(
     seed: int,
     samples: Samples,
     validation: Samples | None,
+    label_smoothing: float = 0.0,
 ) -> Identity:
     """The identity of a call of `train`. `start` are the parameters given, or their seed."""
     drawn = isinstance(start, int)
@@ -55,6 +56,7 @@ def identity_of_training(
         "solver": solver.name,
         "backend": backend,
         **identity_of_settings(settings),
+        "label_smoothing": label_smoothing,
         "seed": seed,
         "theta": None if drawn else identity_of_array(start),
         MACHINE: identity_of_machine(solver.uses_blas or backend == "numpy"),
@@ -91,6 +93,11 @@ def identity_of_settings(settings: Settings) -> Identity:
     schedules = {code: name for name, code in SCHEDULES.items()}
     names["schedule"] = schedules[settings.schedule]
     names["update"] = UPDATES[settings.update]
+    for name in ("average", "clip_norm"):
+        names[name] = names[name] or None
+    del names["schedule_from"]
+    if not names["schedule_steps"]:
+        del names["schedule_steps"]  # it depends on max_iter, which may be raised
     names["n_iter_no_change"] = names.pop("patience")
     if names.pop("evidence"):
         names["alpha"] = "evidence"

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.boundary import arrays, settings
+from engine.boundary import arrays, settings, update_settings
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.solvers.batches import samples_of_a_block
-from engine.solvers.learning_rate import SCHEDULES
+from engine.solvers.learning_rate import SCHEDULES, steps_of_epochs
 from engine.solvers.solver import SOLVERS, Arrays, Minimisation, Problem, Solver
-from engine.solvers.state import ADAM, ALPHA, DAMPED, Settings, State, new_state
+from engine.solvers.state import ADAM, ALPHA, COSINE, DAMPED, Settings, State, new_state
 from engine.sums.blas import one_blas_thread
 from engine.sums.chunks import number_of_chunks
 from engine.sums.objective import Objective
@@ -53,6 +53,10 @@ def train(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+    average: float | None = None,
+    clip_norm: float | None = None,
+    label_smoothing: float = 0.0,
     shuffle: bool | str = True,
     seed: int = 0,
     backend: str | None = None,
@@ -102,10 +106,11 @@ def train(
     theta : array_like (n_parameters,), optional
         Parameters to start from, of the dtype that X is trained in; they are copied. None draws
         them from `seed`.
-    schedule : "constant", "invscaling" or "adaptive"
+    schedule : "constant", "invscaling", "adaptive" or "cosine"
         The learning rate of "adam" and "sgd": constant; divided by (samples seen + 1)^power_t after
-        each epoch (U6); or divided by 5 whenever `n_iter_no_change` epochs in a row have not
-        improved by `tol`, down to a millionth (U7).
+        each epoch (U6); divided by 5 whenever `n_iter_no_change` epochs in a row have not improved
+        by `tol`, down to a millionth (U7); or falling with each step to 0 after `max_iter` epochs,
+        as half a wave of a cosine (U11).
     power_t : float
         At least 0, for "invscaling".
     momentum : float
@@ -117,6 +122,21 @@ def train(
         Shares of its first and second moment that Adam keeps in each step, at least 0 and below 1.
     epsilon : float
         Above 0; outside Adam's bias correction.
+    weight_decay : float
+        lambda, at least 0: each step of "adam" also takes the share eta lambda off the weights, not
+        off the biases (AdamW, U8). `alpha` stays in the gradient.
+    average : float, optional
+        d, above 0 and below 1: after each step of "adam", "sgd" or "gd", the average of the
+        parameters keeps the share d and takes 1 - d of the new ones (U9); the first step copies.
+        The result, the validation costs and the callback have the average. Training itself goes on
+        from the parameters. None has no average.
+    clip_norm : float, optional
+        c, above 0: a gradient of "adam", "sgd" or "gd" that is longer is shortened to c (U10).
+        The history has its norm before that. None has no limit.
+    label_smoothing : float
+        e, at least 0 and below 1, for the cross-entropy: targets become (1 - e) y + e / K with K
+        classes, 2 for sigmoid units (L16). The training cost is that of these targets; the
+        validation cost is that of the targets as they are.
     shuffle : bool or "blocks"
         Take the samples in a new random order in each epoch, unless a step takes them all. "blocks"
         shuffles blocks of consecutive samples, then the samples within every 256 blocks, for X that
@@ -158,7 +178,8 @@ def train(
     DivergedError
         When the cost stops being finite; `.theta` holds the last parameters whose cost was.
     ValueError, TypeError
-        For arguments out of range, and for data that do not fit the network.
+        For arguments out of range, or that the solver or the loss cannot have, and for data that do
+        not fit the network.
     NotImplementedError
         For a schedule with "gd", "lm" or "lbfgs".
     MemoryError
@@ -212,6 +233,9 @@ def train(
         X = net.checked_inputs(X, "X", np.float64)
     samples = net.samples(X, Y, sample_weight)
     strength = 0.0 if isinstance(alpha, str) else settings.real_number("alpha", alpha, low=0)
+    label_smoothing = settings.share("label_smoothing", label_smoothing)
+    update_settings.require_smoothable(label_smoothing, net.loss.name, evidence)
+    layers = net.layers.with_label_smoothing(label_smoothing)
     n_threads = settings.thread_count(n_threads)
     chosen = settings.find_backend(backend)
     dtype = samples.dtype
@@ -227,6 +251,10 @@ def train(
         beta_1=beta_1,
         beta_2=beta_2,
         epsilon=epsilon,
+        weight_decay=weight_decay,
+        average=average,
+        clip_norm=clip_norm,
+        max_iter=max_iter,
         alpha=strength,
         evidence=evidence,
         schedule=schedule,
@@ -244,7 +272,7 @@ def train(
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
         full_batch=row.full_batch,
-        never_rises=row.never_rises,
+        never_rises=row.never_rises or numbers.average > 0,
         advice=_advice(row, numbers.learning_rate),
     )
     at_a_time = samples.n_samples if row.full_batch else numbers.batch_size
@@ -256,8 +284,9 @@ def train(
     if row.uses_blas:
         import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
     # A network keeps one thread's memory for its next run; threads are not kept waiting for it.
-    sums = net.spare.take(chosen, net.layers, samples, 1) if threads.number == 1 else None
-    problem = Problem(chosen, net.layers, samples, numbers.alpha, threads.number, sums)
+    keeps = threads.number == 1 and layers is net.layers
+    sums = net.spare.take(chosen, layers, samples, 1) if keeps else None
+    problem = Problem(chosen, layers, samples, numbers.alpha, threads.number, sums)
     state = new_state(start.copy(), numbers, samples.n_samples, seed, ordered=not row.full_batch)
 
     def identity() -> Identity:
@@ -272,6 +301,7 @@ def train(
             seed,
             samples,
             held_out,
+            label_smoothing,
         )
 
     if samples.Y is not None and (message := net.loss.wrong_derivative(samples.Y)):
@@ -412,6 +442,22 @@ def _checked_settings(
     if solver.full_batch:
         batch_size, shuffle = n_samples, False
     tol = settings.real_number("tol", given["tol"], low=0)
+    weight_decay = settings.real_number("weight_decay", given["weight_decay"], low=0)
+    average, clip_norm = given["average"], given["clip_norm"]
+    if average is not None:
+        average = settings.number_between("average", average, 0, 1)
+    if clip_norm is not None:
+        clip_norm = settings.real_number("clip_norm", clip_norm, low=0, low_included=False)
+    update_settings.require_of_solver(
+        solver.name,
+        solver.update == ADAM,
+        solver.by_steps,
+        weight_decay=weight_decay,
+        average=average,
+        clip_norm=clip_norm,
+    )
+    schedule = SCHEDULES[settings.one_of("schedule", given["schedule"], SCHEDULES)]
+    n_steps = steps_of_epochs(given["max_iter"], n_samples, batch_size)
     return Settings(
         update=solver.update_for(momentum, nesterov),
         batch_size=batch_size,
@@ -426,7 +472,11 @@ def _checked_settings(
         epsilon=settings.real_number("epsilon", given["epsilon"], low=0, low_included=False),
         alpha=given["alpha"],
         evidence=int(given["evidence"]),
-        schedule=SCHEDULES[settings.one_of("schedule", given["schedule"], SCHEDULES)],
+        schedule=schedule,
+        schedule_steps=n_steps if schedule == COSINE else 0,
+        weight_decay=weight_decay,
+        average=average or 0.0,
+        clip_norm=clip_norm or 0.0,
         power_t=settings.real_number("power_t", given["power_t"], low=0),
         tol=tol,
         patience=settings.whole_number("n_iter_no_change", given["n_iter_no_change"], at_least=1),

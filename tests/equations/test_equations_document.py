@@ -143,11 +143,14 @@ CODE = read_code()
 IN_DOCUMENT = [section.label for section in SECTIONS]
 # Drawn once a training, by the network itself, and done once an epoch: one form serves all.
 # N2 to N6 are decisions of the solver "lm", which is compiled and has no other form.
-ONE_FORM = ("I1", "I2", "U6", "U7", "N2", "N3", "N4", "N5", "N6")
+ONE_FORM = ("I1", "I2", "U6", "U7", "U11", "N2", "N3", "N4", "N5", "N6")
 # Goes over the parameters one after the other, which is a plain loop already: nothing to tile.
-TWO_FORMS = ("L6", "U1", "U2", "U3", "U4", "U5")
+TWO_FORMS = ("L6", "L16", "U1", "U2", "U3", "U10")
 # Sums over samples or units below, and the steps: their loops are others for networks side by side.
-SIDE_BY_SIDE = ("F1", "L6", "B1", "B2", "B3", "B9", "B10", "U1", "U2", "U3", "U4", "U5")
+SIDE_BY_SIDE = (
+    *("F1", "L6", "B1", "B2", "B3", "B9", "B10"),
+    *("U1", "U2", "U3", "U4", "U5", "U8", "U9", "U10"),
+)
 # Labels that nothing carries yet: N7 is what is known of fitted parameters.
 RESERVED = {"N7"}
 SEVERAL_FORMS = [section for section in SECTIONS if section.label not in ONE_FORM]

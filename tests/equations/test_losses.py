@@ -19,6 +19,7 @@ from engine.equations import losses as kernels
 from engine.equations.backends import BACKENDS
 from engine.equations.losses import LOSSES
 from engine.equations.units import UNITS
+from engine.sums.chunks import ChunkSums
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
 from tests import cases, high_precision, oracle, tiled
@@ -423,3 +424,42 @@ def test_slopes_of_the_oracle_are_differences_of_its_costs():
                 slope = high_precision.unit_slope(loss.name, number, a, y_)
                 size = max(mpmath.mpf(terms(output, loss, z, y)[0]), 1)
                 assert abs(quotient - slope) <= mpmath.mpf(10) ** -18 * size
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_smoothed_targets_by_hand(dtype, backend):
+    """L16 with e = 1/4: K = 4 classes of softmax units, and 2 for each sigmoid unit."""
+    Y = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 0], [0, 0, 0]], dtype)
+    for output, K in (("softmax", 4), ("sigmoid", 2)):
+        layers = Network((2, 4), output=output).layers
+        found = Y.copy()
+        arguments = layers.units[-1], found, 2  # the last column is not one of the samples
+        BACKENDS[backend].smooth_targets(layers.loss, *arguments)
+        np.testing.assert_array_equal(found, Y)
+        BACKENDS[backend].smooth_targets(layers.with_label_smoothing(0.25).loss, *arguments)
+        np.testing.assert_array_equal(found[:, :2], 0.75 * Y[:, :2] + 0.25 / K)
+        np.testing.assert_array_equal(found[:, 2], Y[:, 2])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("targets", ["codes", "softmax", "sigmoid"])
+def test_sums_with_smoothed_targets_are_those_of_the_smoothed_ones(targets, weighted, backend):
+    """L16: cost, gradient and normal equations, over several blocks."""
+    random, m, e = np.random.default_rng(3), 300, 0.2
+    X = random.normal(size=(2, m))
+    codes = random.integers(0, 3, m).astype(np.int32)
+    Y = np.eye(3)[:, codes] if targets != "sigmoid" else random.integers(0, 2, (3, m)).astype(float)
+    network = Network((2, 3), output="sigmoid" if targets == "sigmoid" else "softmax")
+    weights = random.uniform(0, 2, m) if weighted else None
+    K = 2 if targets == "sigmoid" else 3
+    given = Samples(X, None, codes, weights) if targets == "codes" else Samples(X, Y, None, weights)
+    smoothed = Samples(X, (1 - e) * Y + e / K, None, weights)
+    theta = network.initial_parameters(1)
+    table = BACKENDS[backend]
+    found = ChunkSums(table, network.layers.with_label_smoothing(e), given)
+    expected = ChunkSums(table, network.layers, smoothed)
+    close = {"rtol": 1e-13, "atol": 1e-11}
+    np.testing.assert_allclose(found.cost(theta), expected.cost(theta), **close)
+    for sums in ("cost_and_gradient", "normal_equations"):
+        for one, other in zip(getattr(found, sums)(theta), getattr(expected, sums)(theta)):
+            np.testing.assert_allclose(one, other, **close)

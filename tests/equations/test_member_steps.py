@@ -167,3 +167,47 @@ def test_adam_has_the_bits_of_each_network_alone(sizes, dtype, backend):
     ]
     steps = member_steps.adam_members
     assert_steps_are_those_of_each_network(steps, rates, step, 3, sizes, dtype)
+
+
+@each_shape
+def test_decay_has_the_bits_of_each_network_alone(sizes, dtype, backend):
+    """U8."""
+    share = numbers_of_each(0, 1, dtype)
+
+    def step(k, t, theta, dtheta):
+        update.decay_loops(theta, np.array(sizes), share[k])
+
+    def steps(theta, dtheta, rates, go):
+        member_steps.decay_members(theta, np.array(sizes), rates, go)
+
+    rates = [rates_of(dtype, SHRINK=share)] * 3
+    assert_steps_are_those_of_each_network(steps, rates, step, 1, sizes, dtype)
+
+
+@each_shape
+def test_averages_have_the_bits_of_each_network_alone(sizes, dtype, backend):
+    """U9: the gradient stands for theta."""
+    d = numbers_of_each(0.1, 0.9, dtype)
+
+    def step(k, t, mean, theta):
+        update.average_loops(mean, theta, t, d[k])
+
+    of_steps = [[update.kept_share(one, t) for one in d] for t in (1, 2, 3)]
+    rates = [
+        rates_of(dtype, KEEP_MEAN=kept, ADD_MEAN=[1 - one for one in kept]) for kept in of_steps
+    ]
+    steps = member_steps.average_members
+    assert_steps_are_those_of_each_network(steps, rates, step, 1, sizes, dtype)
+
+
+@each_shape
+def test_clipped_gradients_have_the_bits_of_each_network_alone(sizes, dtype, backend):
+    """U10: some are too long, and others are not."""
+    (gradients,) = vectors_of_each(sizes, dtype, 1)
+    dtheta, c = vectors_in_lanes(gradients), numbers_of_each(0.1, 4, dtype)
+    norms = [update.clip_loops(gradient, c[k]) for k, gradient in enumerate(gradients)]
+    shares = [min(1.0, one / norm) for one, norm in zip(c, norms, strict=True)]
+    assert len(sizes) < 3 or 1.0 in shares or min(shares) < 1
+    member_steps.clip_members(dtheta, rates_of(dtype, SHORTEN=shares))
+    for k, alone in enumerate(gradients):
+        assert_same_bits(dtheta[:, k], alone)

@@ -23,6 +23,7 @@ from engine.solvers.state import (
     ADAM,
     ADAPTIVE,
     CONSTANT,
+    COSINE,
     INVSCALING,
     MOMENTUM,
     NESTEROV,
@@ -398,6 +399,72 @@ def test_inputs_that_span_more_numbers_than_an_int32_counts(tmp_path):
     case = SHORT._replace(network="identity", weights="none", batch_size=2)
     samples = Samples(X, Y)
     assert_is_as_alone(lambda member: Course(descent_of(case, member, samples)), 3)
+
+
+# Settings of each step.
+
+MORE: dict[str, Any] = {
+    "decay": ("weight_decay",),
+    "average": ("average",),
+    "clipping": ("clip_norm",),
+    "cosine": ("schedule",),
+    "labels": ("label_smoothing",),
+    "all": ("weight_decay", "average", "clip_norm", "schedule", "label_smoothing"),
+}
+
+
+def with_more(case, member, names):
+    """A descent with settings of each step, in which members may differ."""
+    draw = np.random.default_rng([7, member])
+    of_member = {
+        "weight_decay": draw.uniform(0.1, 2),
+        "average": draw.uniform(0.1, 0.9),
+        "clip_norm": 10 ** draw.uniform(-2, 0),
+    }
+    given = {name: number for name, number in of_member.items() if name in names}
+    if case.update != "adam":
+        given.pop("weight_decay", None)
+    made = descent_of(case, member, **given)
+    settings, state, problem = made.settings, made.state, made.problem
+    if "schedule" in names:
+        settings = settings._replace(schedule=COSINE, schedule_from=0, schedule_steps=24)
+    if "label_smoothing" in names:
+        problem = problem._replace(layers=problem.layers.with_label_smoothing(0.2))
+    return Descent(problem, state, settings)
+
+
+@tiled_form
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("update", ["adam", "nesterov", "plain"])
+@pytest.mark.parametrize("network", ["sigmoid", "softmax", "soft targets"])
+@pytest.mark.parametrize("more", MORE)
+def test_settings_of_each_step_are_those_alone(more, network, update, dtype, backend):
+    """U8 to U11 and L16; some batches have no weight, and slices end anywhere."""
+    case = Case(network, dtype, update, 7, weights="whole batches", alpha=0.3)
+
+    def begin(member):
+        return Course(with_more(case, member, MORE[more]))
+
+    courses = assert_is_as_alone(begin, max(n_lanes(dtype) - 1, 3))
+    state = courses[0].descent.state
+    assert (state.average.size > 0) == ("average" in MORE[more])
+    if "average" in MORE[more]:
+        assert not np.array_equal(state.average, state.theta)
+        assert courses[0].descent.theta is state.average
+
+
+@tiled_form
+def test_descents_with_a_setting_of_each_step_and_without_are_of_two_kinds(backend):
+    known = KnownSamples()
+    plain = kind_of(descent_of(SHORT, 0), known)
+    for more in MORE:
+        kind = kind_of(with_more(SHORT, 0, MORE[more]), known)
+        assert kind is not None
+        assert kind != plain
+        assert kind_of(with_more(SHORT, 1, MORE[more]), known) == kind
+    longer = with_more(SHORT, 0, MORE["cosine"])
+    longer.settings = longer.settings._replace(schedule_steps=25)
+    assert kind_of(longer, known) != kind_of(with_more(SHORT, 0, MORE["cosine"]), known)
 
 
 # Which descents are of one kind.

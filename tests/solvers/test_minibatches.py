@@ -96,6 +96,7 @@ def rule_of(update, learning_rate=RATE, **given):
     """The oracle's rule for what is passed to train."""
     names = {"momentum": "mu", "beta_1": "b1", "beta_2": "b2", "epsilon": "eps", "power_t": "p"}
     others = {"n_iter_no_change": "patience", "schedule": "schedule", "tol": "tol"}
+    others |= {"weight_decay": "decay", "average": "average", "clip_norm": "clip"}
     passed = {**UPDATES[update], **given}
     known = {new: passed[old] for old, new in {**names, **others}.items() if old in passed}
     return Rule(update, learning_rate, **known)
@@ -119,7 +120,17 @@ def expected(case, rule, n_epochs, batch_size, *, alpha=0.0, shuffle=True, seed=
         [1.0] * n_samples if weights is None else weights.tolist(),
         lambda theta, batch: of_batch(oracle.cost, theta, batch),
         lambda theta, batch: of_batch(oracle.gradient, theta, batch),
+        weights_of(network.sizes),
     )
+
+
+def weights_of(sizes):
+    """Which parameters are weights and not biases: W[1] row by row, b[1], and so on."""
+    return [
+        kind
+        for n_in, n_out in itertools.pairwise(sizes)
+        for kind in [True] * (n_in * n_out) + [False] * n_out
+    ]
 
 
 def run(case, update="nesterov", dtype="float64", **others):
@@ -199,6 +210,45 @@ def test_the_steps_are_those_of_the_equations(update, schedule, dtype, backend):
         case, update, dtype, alpha=0.5, max_iter=4, batch_size=3, backend=backend, **given
     )
     assert_trajectory(result, told_of, grid_epochs(update, schedule), dtype)
+
+
+MORE: dict[str, dict[str, Any]] = {
+    "decay": {"weight_decay": 0.75},
+    "average": {"average": 0.625},
+    "clipping": {"clip_norm": 0.125},
+    "cosine": {"schedule": "cosine"},
+    "all": {"weight_decay": 0.75, "average": 0.625, "clip_norm": 0.125, "schedule": "cosine"},
+}
+
+
+def more_of(name, update):
+    """Those settings, as far as the solver takes them."""
+    return {key: MORE[name][key] for key in MORE[name] if key != "weight_decay" or update == "adam"}
+
+
+@functools.cache
+def epochs_with_more(name, update, batch_size):
+    rule = rule_of(update, **more_of(name, update))
+    return expected(problem("sigmoid", 8, "some"), rule, 4, batch_size, alpha=0.5)
+
+
+@DTYPES
+@pytest.mark.parametrize("batch_size", [3, None])
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("name", MORE)
+def test_settings_of_each_step_are_those_of_the_equations(name, update, batch_size, dtype, backend):
+    """U8 to U11 beside each update, with weights and a penalty; norms are those before clipping."""
+    result, told_of = followed(
+        problem("sigmoid", 8, "some"),
+        update,
+        dtype,
+        alpha=0.5,
+        max_iter=4,
+        batch_size=batch_size,
+        backend=backend,
+        **more_of(name, update),
+    )
+    assert_trajectory(result, told_of, epochs_with_more(name, update, batch_size), dtype)
 
 
 @functools.cache
