@@ -210,7 +210,7 @@ class ArrayWorker:
             span.Y[:] = 0
             span.Y[codes[chosen], np.arange(count)] = 1
         if Y is not None or codes is not None:
-            _, units, loss = self._layers
+            _, units, loss, _ = self._layers
             self._backend.smooth_targets(loss, units[-1], span.Y, count)
         if weights is not None:
             span.s[:] = weights[chosen]

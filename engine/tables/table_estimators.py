@@ -6,9 +6,8 @@ From a frame to predictions: what each column is (table_description.py), one mat
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,15 +16,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    _check_sample_weight,
-    check_is_fitted,
-)
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.boundary.settings import thread_count
+from engine.estimators import held_out
+from engine.estimators.base import BY_LOSS
+from engine.estimators.class_weights import ClassWeights
 from engine.estimators.classifier import MLPClassifier
-from engine.estimators.held_out import d2, r2
 from engine.estimators.labels import Labels
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
@@ -34,18 +31,717 @@ from engine.many.averages import aligned
 from engine.many.fits import Fit, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
-from engine.sums.thread_count import most_threads
-from engine.tables import target as of_target
 from engine.tables.calibration import calibrated, temperature_of
-from engine.tables.column_kinds import CATEGORY, NUMBER
-from engine.tables.columns import KINDS_TO_GIVE, OUT, Column
-from engine.tables.csv_and_parquet import MISSING
-from engine.tables.given_tables import given_table
+from engine.tables.columns import KINDS_TO_GIVE
+from engine.tables.given_tables import GivenTable, given_table
+from engine.tables.messages import named_column
 from engine.tables.network_inputs import NetworkInputs
 from engine.tables.recipe import Recipe, recipe_for
-from engine.tables.table_description import described
+from engine.tables.table_description import TableDescription, described
 from engine.tables.table_encoding import TableEncoding
-from engine.tables.target import CLASSIFICATION, REGRESSION, Target
+from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
 from engine.tables.validation_rows import validation_rows
 
-ROWS = "row"  # of arrays, whose columns have no names
+# Parameters whose default, None, is what the recipe says.
+OF_RECIPE = tuple(Recipe._fields)
+
+
+class Rows(NamedTuple):
+    """Encoded rows (m, n_columns) in float64, their targets and their weights."""
+
+    matrix: NDArray[np.float64]
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+
+    def taken(self, numbers: NDArray[np.int64]) -> "Rows":
+        """The rows with these numbers."""
+        weights = None if self.weights is None else self.weights[numbers]
+        return Rows(self.matrix[numbers], self.y[numbers], weights)
+
+
+class TableEstimator(PickledVersion, BaseEstimator, ABC):
+    """Networks for a table, whose predictions are averaged."""
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  # scikit-learn's convention
+        "n_members": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "n_pieces": [Interval(Integral, 1, None, closed="left"), None],
+        "width": [Interval(Integral, 1, None, closed="left"), None],
+        "level_width": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "average": [Interval(Real, 0, 1, closed="neither"), None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        "columns": [Mapping, None],
+        "decimal": [StrOptions({"comma", "point"}), None],
+        "dates": [StrOptions({"day-first", "month-first"}), None],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "progress": ["boolean"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+    _task: str
+
+    # What the classifier and the regressor define.
+
+    @abstractmethod
+    def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
+        """y as the networks take it; what is learnt of it is stored."""
+
+    @abstractmethod
+    def _targets(self, y: Any) -> NDArray[Any]:
+        """y of other rows as the networks take it."""
+
+    @abstractmethod
+    def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
+        """Class codes whose shares each part of the rows should have, or None."""
+
+    @abstractmethod
+    def _member(self, settings: Mapping[str, Any]) -> Any:
+        """A network before its fit."""
+
+    @abstractmethod
+    def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
+        """What is averaged, of a member."""
+
+    def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
+        """Learn from members' outputs for their validation rows."""
+
+    # From a table to networks.
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        target: str | None = None,
+        groups: Any = None,
+        time: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame, dict of columns, array (n_rows, n_columns), or path
+            The table; a path is that of a CSV or Parquet file. Columns may be numbers, texts,
+            booleans, dates and times, in any mixture, with missing values.
+        y : array_like (n_rows,), optional
+            The target; or name its column by `target`.
+        sample_weight : array_like (n_rows,), optional
+            Not negative. They count in training, validation and scores.
+        target : str, optional
+            The column of X to be predicted. Rows without it are left out.
+        groups : array_like (n_rows,) or str, optional
+            Rows of one group are never trained on by a network that is validated on others of it.
+            The name of a column takes that column, which is then not learnt from.
+        time : array_like (n_rows,) or str, optional
+            The latest rows are the validation rows, in the order of these numbers or dates; or the
+            name of a column.
+        X_val, y_val, sample_weight_val : optional
+            Your own validation rows, as X, y and sample_weight; with `target`, X_val has the target
+            too.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a table without rows or without columns to learn from, a target that is missing or
+            has one value, and parameters that are refused. The estimator is then as it was before.
+
+        Warns
+        -----
+        engine.TrainingWarning, sklearn.exceptions.ConvergenceWarning
+            What the networks warn of, once each.
+        """
+        self._validate_params()
+        before = dict(vars(self))
+        try:
+            found = self._fit(
+                X, y, sample_weight, target, groups, time, (X_val, y_val, sample_weight_val)
+            )
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        say(found, stacklevel=2)
+        return self
+
+    def _fit(
+        self, X: Any, y: Any, weights: Any, target: Any, groups: Any, time: Any, own: Any
+    ) -> list[Warning]:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        table = self._given(X)
+        frame, y, weights = self._with_target(table.frame, y, weights, target)
+        groups, frame = _column_or_array("groups", groups, frame, table.frame, drop=True)
+        time, frame = _column_or_array("time", time, frame, table.frame, drop=False)
+        found = self._described(frame, table)
+        translated = found.frame
+        y = self._learn_target(y, weights)
+        self.encoding_ = TableEncoding.of_training_rows(
+            found.columns.used, translated, found.translation, missing=self._missing(table)
+        )
+        self.columns_, self.left_out_ = found.columns.used, found.columns.left_out
+        self.notes_ = found.notes
+        rows = Rows(self.encoding_.encode_translated(translated), y, weights)
+        validation = self._own_validation_rows(*own)
+        return self._fit_rows(rows, validation, groups, time)
+
+    def _given(self, X: Any) -> GivenTable:
+        """X as a table; of an array, columns get names, and nothing says what they are called."""
+        self.__dict__.pop("feature_names_in_", None)
+        table = given_table(_named_columns(X))
+        self.n_features_in_ = table.frame.width
+        if not isinstance(X, np.ndarray):
+            self.feature_names_in_ = np.array(table.frame.columns, dtype=object)
+        return table
+
+    def _with_target(
+        self, frame: pl.DataFrame, y: Any, weights: Any, target: str | None
+    ) -> tuple[pl.DataFrame, Any, Any]:
+        """The table without its target, the target, and the weights of the rows that have one."""
+        if (y is None) == (target is None):
+            raise ValueError(
+                "Pass the target as y, or name its column by target=; "
+                f"{'both' if y is not None else 'neither'} came."
+            )
+        self.target_name_ = target
+        if target is None:
+            y = np.asarray(y)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = y[:, 0]
+            if y.shape != (frame.height,):
+                raise ValueError(
+                    f"y must have one entry for each of the {frame.height:,} rows of X; got shape "
+                    f"{y.shape}."
+                )
+        else:
+            name = named_column(target, frame.columns, "target")
+            known = frame[name].is_not_null()
+            found = described(frame, name, self._task, decimal=self.decimal, dates=self.dates)
+            assert found.target is not None
+            y = values_of(found.frame[name].filter(known), found.target)
+            frame = frame.filter(known).drop(name)
+            weights = None if weights is None else np.asarray(weights)[known.to_numpy()]
+            self._known_rows = known.to_numpy()
+        if weights is not None:
+            weights = _check_sample_weight(weights, y, dtype=np.float64, ensure_non_negative=True)
+        return frame, y, weights
+
+    def _described(self, frame: pl.DataFrame, table: GivenTable) -> TableDescription:
+        kinds = dict(self.columns or {})
+        for name, kind in kinds.items():
+            named_column(name, frame.columns, "columns")
+            if kind not in KINDS_TO_GIVE:
+                raise ValueError(
+                    f"columns: {name!r} is to be {kind!r}; pass one of "
+                    f"{', '.join(map(repr, KINDS_TO_GIVE))}."
+                )
+        return described(frame, None, None, kinds, self.decimal, self.dates, table.words)
+
+    def _missing(self, table: GivenTable) -> tuple[str, ...]:
+        """Texts that stand for a missing value in tables to come."""
+        return ("",) if table.is_text else ()
+
+    def _own_validation_rows(self, X: Any, y: Any, weights: Any) -> Rows | None:
+        """The user's own validation rows, encoded."""
+        if X is None:
+            held_out.require_together(X, y, weights)
+            return None
+        frame = given_table(_named_columns(X)).frame
+        if self.target_name_ is not None and y is None:
+            y = frame[named_column(self.target_name_, frame.columns, "target")].to_numpy()
+        held_out.require_together(X, y, weights)
+        weights = None if weights is None else _check_sample_weight(weights, frame, np.float64)
+        return Rows(self.encoding_.encode(frame), self._targets(np.asarray(y)), weights)
+
+    def _fit_rows(
+        self, rows: Rows, validation: Rows | None, groups: Any, time: Any
+    ) -> list[Warning]:
+        """Train on encoded rows."""
+        self.recipe_ = self._recipe(len(rows.y), rows.matrix.shape[1])
+        recipe = self.recipe_
+        self.inputs_ = NetworkInputs.fitted(
+            self.encoding_.columns, rows.matrix, recipe.n_pieces, recipe.width, recipe.level_width
+        )
+        generator = check_random_state(self.random_state)
+        seeds = generator.randint(np.iinfo(np.int32).max, size=recipe.n_members + 1).tolist()
+        parts: list[MemberRows | None] = [None] * recipe.n_members
+        if validation is None:
+            parts = validation_rows(
+                len(rows.y), recipe.n_members, recipe.validation_fraction, seeds[-1],
+                classes=self._strata(rows.y), groups=groups, time=time,
+            )  # fmt: skip
+        X = self.inputs_.of(rows.matrix)
+        own: Any = (None, None, None)
+        if validation is not None:
+            own = self.inputs_.of(validation.matrix), validation.y, validation.weights
+        fits = []
+        shared: dict[int, tuple[Any, ...]] = {}
+        for seed, part in zip(seeds, parts, strict=False):
+            data = (X, rows.y, rows.weights, *own)
+            if part is not None:
+                if id(part) not in shared:
+                    shared[id(part)] = (
+                        *_taken(X, rows, part.trained), *_taken(X, rows, part.left_out)
+                    )  # fmt: skip
+                data = shared[id(part)]
+            member = self._member(
+                {
+                    **self._settings(recipe),
+                    "random_state": seed,
+                    "early_stopping": data[3] is not None,
+                }
+            )
+            fits.append(Fit(member, *data))
+        outcomes = fit_all(fits, thread_count(self.n_threads))
+        raise_first_error(outcomes, "network", "The estimator is as it was before.")
+        self.members_ = [fit.estimator for fit in fits]
+        tried = [
+            (
+                self._outputs_of(fit.estimator, fit.X_val),
+                Rows(fit.X_val, fit.y_val, fit.sample_weight_val),
+            )
+            for fit in fits
+            if fit.X_val is not None
+        ]
+        self._tune(self.members_, tried)
+        return [one for one in warnings_of(outcomes, "network") if "max_iter" not in str(one)]
+
+    def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
+        given = {name: getattr(self, name, None) for name in OF_RECIPE}
+        found = recipe_for(n_rows, n_inputs)
+        return found._replace(**{name: one for name, one in given.items() if one is not None})
+
+    def _settings(self, recipe: Recipe) -> dict[str, Any]:
+        """Parameters of each network."""
+        settings = recipe._asdict()
+        for name in ("n_members", "n_pieces", "width", "level_width", "validation_fraction"):
+            del settings[name]
+        max_time = None
+        if self.max_time is not None:
+            max_time = (
+                self.max_time
+                / recipe.n_members
+                * min(recipe.n_members, thread_count(self.n_threads) or 1)
+            )
+        return {
+            **settings,
+            "alpha": 0.0,
+            "solver": "adam",
+            "learning_rate": "cosine",
+            "scoring": BY_LOSS,
+            "tol": 0.0,
+            "embeddings": list(self.inputs_.embeddings),
+            "max_time": max_time,
+            "progress": self.progress,
+            "n_threads": 1,
+        }
+
+    # Predictions.
+
+    def _averaged(self, X: Any) -> NDArray[np.float64]:
+        """The mean over the networks."""
+        check_is_fitted(self, "members_")
+        given = self._given_again(X)
+        inputs = self.inputs_.of(self.encoding_.encode(given))
+        total: Any = 0.0
+        for member in self.members_:
+            total = total + self._outputs_of(member, inputs).astype(np.float64)
+        mean: NDArray[np.float64] = total / len(self.members_)
+        return mean
+
+    def _given_again(self, X: Any) -> Any:
+        if not isinstance(X, np.ndarray):
+            return X
+        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has shape {X.shape}, but this {type(self).__name__} was fitted with "
+                f"{self.n_features_in_} features; pass rows of these."
+            )
+        return _named_columns(X)
+
+    @abstractmethod
+    def _losses(self, matrix: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
+        """The loss of each encoded row."""
+
+    def feature_importances(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        n_repeats: int = 5,
+        random_state: Any = 0,
+    ) -> dict[str, float]:
+        """How much worse predictions become if a column's values are exchanged between rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            Rows that were not trained on, as for `fit`: then columns that only help to remember
+            training rows count nothing.
+        n_repeats : int
+            Exchanges of each column, whose mean is given.
+        random_state : int, RandomState or None
+
+        Returns
+        -------
+        dict of str to float
+            By column of the table, the rise of the mean loss: cross-entropy, or half the squared
+            error, or what `loss` says, in units of the target. The largest first. A column that is
+            not learnt from has 0.
+
+        Notes
+        -----
+        Columns that say the same share their importance: each is small. Source: Breiman 2001,
+        "Random forests", section 10.
+        """
+        check_is_fitted(self, "members_")
+        matrix = self.encoding_.encode(self._given_again(X))
+        y = self._targets(np.asarray(y))
+        s = None if sample_weight is None else _check_sample_weight(sample_weight, matrix)
+        generator = check_random_state(random_state)
+        base = float(np.average(self._losses(matrix, y), weights=s))
+        found = {}
+        for source in self.encoding_.sources:
+            places = [k for k, one in enumerate(self.encoding_.columns) if one.source == source]
+            rises = []
+            for _ in range(n_repeats):
+                exchanged = matrix.copy()
+                exchanged[:, places] = matrix[generator.permutation(len(matrix))][:, places]
+                rises.append(np.average(self._losses(exchanged, y), weights=s) - base)
+            found[source] = float(np.mean(rises))
+        for column in self.left_out_:
+            found.setdefault(column.name, 0.0)
+        return dict(sorted(found.items(), key=lambda entry: -entry[1]))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _named_columns(X: Any) -> Any:
+    """An array as a table, with names for its columns; anything else as it is."""
+    if not isinstance(X, np.ndarray):
+        return X
+    if X.ndim != 2:
+        raise ValueError(
+            f"X must be a table: rows and columns. Got an array of {X.ndim} dimension"
+            f"{'s' * (X.ndim != 1)}. Reshape your data: X.reshape(-1, 1) is one column, "
+            "X.reshape(1, -1) one row."
+        )
+    if X.dtype.kind == "c":
+        raise ValueError("Complex data not supported: pass real numbers.")
+    return {f"x{k}": X[:, k] for k in range(X.shape[1])}
+
+
+def _taken(X: NDArray[Any], rows: Rows, numbers: NDArray[np.int64]) -> tuple[Any, ...]:
+    weights = None if rows.weights is None else rows.weights[numbers]
+    return X[numbers], rows.y[numbers], weights
+
+
+def _column_or_array(
+    argument: str, given: Any, frame: pl.DataFrame, whole: pl.DataFrame, *, drop: bool
+) -> tuple[Any, pl.DataFrame]:
+    """Values of each row, from a column of the frame or as they are; and the frame."""
+    if given is None:
+        return None, frame
+    if isinstance(given, str):
+        name = named_column(given, frame.columns, argument)
+        values = frame[name].to_numpy()
+        return values, frame.drop(name) if drop else frame
+    values = np.asarray(given)
+    if values.shape != (frame.height,):
+        raise ValueError(
+            f"{argument} must have one entry for each of the {frame.height:,} rows; got shape "
+            f"{values.shape}."
+        )
+    return values, frame
+
+
+class TableRegressor(RegressorMixin, TableEstimator):
+    """A number predicted from the columns of a table, as the table comes."""
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
+        **TableEstimator._parameter_constraints,
+        "loss": [str, Loss],
+    }
+    _task = REGRESSION
+
+    def __init__(
+        self,
+        loss: str | Loss = "squared_error",
+        *,
+        n_members: int | None = None,
+        hidden_layer_sizes: Any = None,
+        n_pieces: int | None = None,
+        width: int | None = None,
+        level_width: int | None = None,
+        batch_size: int | None = None,
+        max_iter: int | None = None,
+        n_iter_no_change: int | None = None,
+        learning_rate_init: float | None = None,
+        weight_decay: float | None = None,
+        average: float | None = None,
+        clip_norm: float | None = None,
+        validation_fraction: float | None = None,
+        columns: Mapping[str, str] | None = None,
+        decimal: str | None = None,
+        dates: str | None = None,
+        max_time: float | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.n_members = n_members
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_pieces = n_pieces
+        self.width = width
+        self.level_width = level_width
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.n_iter_no_change = n_iter_no_change
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.average = average
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.columns = columns
+        self.decimal = decimal
+        self.dates = dates
+        self.max_time = max_time
+        self.progress = progress
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """The prediction for each row: (n_rows,), or (n_rows, n_levels) of several quantiles."""
+        return self._in_units_of_y(self._averaged(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2, or of other losses D^2."""
+        predicted = self.predict(X)
+        y = np.asarray(y, np.float64).reshape(len(predicted), -1)
+        s = None if sample_weight is None else _check_sample_weight(sample_weight, y)
+        if self._loss.name == "squared_error":
+            return held_out.r2(predicted[:, np.newaxis], y, s)
+        return held_out.d2(self._loss, predicted.reshape(len(y), -1), y, s)
+
+    @property
+    def _loss(self) -> Loss:
+        return self.loss if isinstance(self.loss, Loss) else named(self.loss)
+
+    def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
+        y = _numbers(y)
+        if len(y) and y.min() == y.max():
+            raise ValueError(
+                f"The target is {y[0]:g} in every row: there is nothing to learn. Pass rows with "
+                "other values."
+            )
+        self.y_mean_, self.y_scale_ = 0.0, 1.0
+        if self._loss.output != "exp":
+            self.y_mean_ = float(np.average(y, weights=weights))
+            self.y_scale_ = float(np.sqrt(np.average((y - self.y_mean_) ** 2, weights=weights)))
+            if not 0 < self.y_scale_ < np.inf:
+                self.y_scale_ = 1.0
+        return self._targets(y)
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        return ((_numbers(y) - self.y_mean_) / self.y_scale_).astype(np.float32)
+
+    def _strata(self, y: NDArray[Any]) -> None:
+        return None
+
+    def _member(self, settings: Mapping[str, Any]) -> MLPRegressor:
+        settings = {name: one for name, one in settings.items() if name != "label_smoothing"}
+        return MLPRegressor(self._loss, **settings)
+
+    def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
+        outputs: NDArray[Any] = member.predict(X)
+        return outputs
+
+    def _in_units_of_y(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return outputs * self.y_scale_ + self.y_mean_
+
+    def _losses(self, matrix: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
+        X = self.inputs_.of(matrix)
+        outputs = np.mean([self._outputs_of(member, X) for member in self.members_], axis=0)
+        outputs = self._in_units_of_y(outputs.astype(np.float64)).reshape(len(y), -1)
+        targets = self._in_units_of_y(y.astype(np.float64))[:, np.newaxis]
+        ones = np.ones(1)
+        return np.array(
+            [
+                held_out.cost_sums(
+                    self._loss,
+                    outputs[i : i + 1],
+                    np.broadcast_to(targets[i : i + 1], outputs[i : i + 1].shape),
+                    ones,
+                ).sum()
+                for i in range(len(y))
+            ]
+        )
+
+
+class TableClassifier(ClassifierMixin, TableEstimator):
+    """Classes predicted from the columns of a table, as the table comes."""
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
+        **TableEstimator._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left"), None],
+        "calibrate": ["boolean"],
+    }
+    _task = CLASSIFICATION
+
+    def __init__(
+        self,
+        *,
+        class_weight: Any = None,
+        calibrate: bool = True,
+        label_smoothing: float | None = None,
+        n_members: int | None = None,
+        hidden_layer_sizes: Any = None,
+        n_pieces: int | None = None,
+        width: int | None = None,
+        level_width: int | None = None,
+        batch_size: int | None = None,
+        max_iter: int | None = None,
+        n_iter_no_change: int | None = None,
+        learning_rate_init: float | None = None,
+        weight_decay: float | None = None,
+        average: float | None = None,
+        clip_norm: float | None = None,
+        validation_fraction: float | None = None,
+        columns: Mapping[str, str] | None = None,
+        decimal: str | None = None,
+        dates: str | None = None,
+        max_time: float | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.class_weight = class_weight
+        self.calibrate = calibrate
+        self.label_smoothing = label_smoothing
+        self.n_members = n_members
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_pieces = n_pieces
+        self.width = width
+        self.level_width = level_width
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.n_iter_no_change = n_iter_no_change
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.average = average
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.columns = columns
+        self.decimal = decimal
+        self.dates = dates
+        self.max_time = max_time
+        self.progress = progress
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each row."""
+        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return found
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The probability (n_rows, n_classes) of each class, in the order of `classes_`."""
+        return calibrated(self._averaged(X), self.temperature_)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy."""
+        right = self.predict(X) == np.asarray(y)
+        return float(np.average(right, weights=sample_weight))
+
+    def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
+        labels = Labels(y)
+        if len(labels.classes) < 2:
+            raise ValueError(
+                f"The target is {labels.classes[0]!r} in every row: there is nothing to learn. Pass "
+                "rows with other classes."
+            )
+        if len(labels.classes) > max(2, len(y) // 2) and len(labels.classes) == len(y):
+            raise ValueError(
+                f"The target has {len(labels.classes):,} classes in {len(y):,} rows, and a class "
+                "needs several rows to be learnt from. For numbers, use a TableRegressor."
+            )
+        self._labels = labels
+        self.classes_ = labels.classes
+        self._class_weights = None
+        if self.class_weight is not None:
+            self._class_weights = ClassWeights(self.class_weight, labels, y, weights)
+        return self._targets(y)
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        unknown = ~np.isin(y, self.classes_)
+        if unknown.any():
+            raise ValueError(
+                f"y has a class that training had not seen: {np.asarray(y)[unknown][0]!r}."
+            )
+        return self._labels.codes(y)
+
+    def _strata(self, y: NDArray[Any]) -> NDArray[Any]:
+        return y
+
+    def _member(self, settings: Mapping[str, Any]) -> MLPClassifier:
+        weights = self._class_weights
+        of_codes = None
+        if weights is not None:
+            codes = self.classes_
+            of_codes = dict(enumerate(weights.of_samples(codes).tolist()))
+        return MLPClassifier(**settings, class_weight=of_codes)
+
+    def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
+        return aligned(member.predict_proba(X), member.classes_, np.arange(len(self.classes_)))
+
+    def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
+        self.temperature_ = 1.0
+        if not self.calibrate or not tried:
+            return
+        p = np.concatenate([outputs for outputs, _ in tried])
+        codes = np.concatenate([rows.y for _, rows in tried])
+        weights = None
+        if tried[0][1].weights is not None:
+            weights = np.concatenate([rows.weights for _, rows in tried])  # type: ignore[misc]
+        self.temperature_ = temperature_of(p, codes, weights)
+
+    def _losses(self, matrix: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
+        X = self.inputs_.of(matrix)
+        mean = np.mean([self._outputs_of(member, X) for member in self.members_], axis=0)
+        own = calibrated(mean, self.temperature_)[np.arange(len(y)), y]
+        losses: NDArray[np.float64] = -np.log(np.maximum(own, 1e-300))
+        return losses
+
+
+def _numbers(y: Any) -> NDArray[np.float64]:
+    """y as finite numbers."""
+    try:
+        numbers = np.asarray(y).astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"y must hold numbers; got {np.asarray(y).dtype}. For classes, use a TableClassifier."
+        ) from None
+    if not np.isfinite(numbers).all():
+        raise ValueError("y must be finite, but holds NaN or infinity; leave those rows out.")
+    return numbers
