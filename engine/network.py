@@ -246,6 +246,9 @@ class Network:
         settings.one_of("dtype", np.dtype(dtype).name, ("float32", "float64"))
         generator = np.random.Generator(np.random.PCG64(seed))
         theta = np.empty(self.n_parameters)
+        if self._embeddings is not None:
+            self.draw_above_embeddings(theta, generator)
+            return theta.astype(np.dtype(dtype).newbyteorder("="))
         units = (*self.hidden, self.output)
         for unit, (W, b) in zip(units, self.views(theta), strict=True):
             n_out, n_in = W.shape
@@ -254,11 +257,16 @@ class Network:
                 r = np.sqrt(6 / n_in)  # I2
             W[:] = generator.uniform(-r, r, W.shape)
             b[:] = generator.uniform(-r, r, b.shape)
-        self.draw_embeddings(theta, generator)
         return theta.astype(np.dtype(dtype).newbyteorder("="))
 
-    def draw_embeddings(self, theta: NDArray[Any], generator: Any) -> None:
-        """Initial values of the embeddings' parameters, into theta (equation I3)."""
+    def draw_above_embeddings(self, theta: NDArray[Any], generator: Any) -> None:
+        """Initial values of a network with embeddings, into theta (equations I3 and I4)."""
+        for W, b in self.views(theta):
+            r = W.shape[1] ** -0.5
+            W[:] = generator.uniform(-r, r, W.shape)  # I4
+            b[:] = generator.uniform(-r, r, b.shape)
+        if self.hidden:  # the first step then changes the last layer alone
+            W[:], b[:] = 0, 0
         for entry, views in zip(self.embeddings or (), self.embedding_views(theta), strict=False):
             if entry is not None:
                 entry.draw(views, generator)

@@ -94,18 +94,20 @@ def words_found(arrays: Arrays, verifier: Verifier) -> NDArray[np.uint64]:
 def initial_parameters(
     network: Network, generator: np.random.RandomState, dtype: Any, activation: str
 ) -> NDArray[Any]:
-    """theta (n_parameters,) with scikit-learn's initial values (I1), and those of embeddings (I3).
+    """theta (n_parameters,) with scikit-learn's initial values (I1); with embeddings, those of I4.
 
     Each layer's W is drawn input by input, then its b. The output layer has the factor f of the
     last hidden layer or, if there is none, that of `activation`.
     """
     hidden = network.hidden or (activation,)
     theta = np.empty(network.n_parameters)
+    if network.embeddings is not None:
+        network.draw_above_embeddings(theta, generator)
+        return theta.astype(dtype)
     for l, (W, b) in enumerate(views_of(theta, network.dense_sizes)):
         n_out, n_in = W.shape
         factor = UNITS[hidden[min(l, len(hidden) - 1)]].gain
         r = math.sqrt(factor / (n_in + n_out))
         drawn = generator.uniform(-r, r, W.size + n_out)
         W.T[:], b[:] = drawn[: W.size].reshape(n_in, n_out), drawn[W.size :]
-    network.draw_embeddings(theta, generator)
     return theta.astype(dtype)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 NUMBER, CATEGORY, BOOLEAN, DATE, OTHER, EMPTY = (
     "number",
@@ -110,6 +111,12 @@ def as_kind(column: pl.Series, kind: str) -> Converted:
     if values.null_count() == column.null_count():  # which is far quicker to ask
         return Converted(values, NOWHERE)
     return Converted(values, (values.is_null() & column.is_not_null()).arg_true())
+
+
+def with_nan(numbers: pl.Series) -> NDArray[np.float64]:
+    """Numbers as float64, with NaN where one is missing."""
+    found: NDArray[np.float64] = numbers.to_numpy()
+    return found if found.dtype == np.float64 else found.astype(np.float64)
 
 
 def _numbers(column: pl.Series) -> pl.Series:

@@ -95,6 +95,9 @@ class Counts:
         """Add values, without missing ones, and the part of each."""
         if self.too_many or not len(values):
             return
+        if self.table is None and values.dtype == pl.Float64:
+            self._set_numbers(values.to_numpy(), parts)
+            return
         frame = pl.DataFrame({"value": values, "part": parts})
         added = frame.group_by("value").agg(
             (pl.col("part") == part).sum().cast(pl.Int64).alias(str(part)) for part in self._parts
@@ -104,6 +107,18 @@ class Counts:
         self.table = added
         if added.height > self._most or added["value"].estimated_size() > self._most_text:
             self.table, self.too_many = None, True
+
+    def _set_numbers(self, values: NDArray[np.float64], parts: NDArray[np.int8]) -> None:
+        """The same of the first numbers: in a tenth of the time."""
+        distinct, places = np.unique(values, return_inverse=True)
+        if len(distinct) > self._most or distinct.nbytes > self._most_text:
+            self.too_many = True
+            return
+        counts = {
+            str(part): np.bincount(places[parts == part], minlength=len(distinct))
+            for part in self._parts
+        }
+        self.table = pl.DataFrame({"value": distinct, **counts})
 
     @property
     def n_distinct(self) -> int:
@@ -119,6 +134,8 @@ class Counts:
             table = pl.DataFrame({"value": pl.Series([], dtype=dtype)}).with_columns(
                 pl.lit(0).alias(str(part)) for part in self._parts
             )
+        if kind == NUMBER and table["value"].dtype == pl.Float64:  # they are distinct
+            return table.sort("value")
         values = column_kinds.as_kind(table["value"], kind).values
         return table.with_columns(value=values).group_by("value").agg(pl.all().sum()).sort("value")
 
@@ -215,14 +232,13 @@ class ColumnStatistics:
         self, series: pl.Series, parts: NDArray[np.int8], is_training: NDArray[Any], first_row: int
     ) -> NDArray[np.float64]:
         converted = column_kinds.as_kind(series, NUMBER)
-        numbers = converted.values.drop_nulls()
-        if len(self.others) <= FEW:
+        if len(converted.wrong) and len(self.others) <= FEW:
             found = series.gather(converted.wrong[:MOST_DISTINCT]).unique(maintain_order=True)
             self.others.update(dict.fromkeys(found.to_list()))
-        self.n_numbers += len(numbers)
-        column: NDArray[np.float64] = converted.values.fill_null(float("nan")).to_numpy()
+        column: NDArray[np.float64] = column_kinds.with_nan(converted.values)
         is_number = ~np.isnan(column)
-        self.number_counts.add(numbers, parts[is_number])
+        self.n_numbers += int(is_number.sum())
+        self.number_counts.add(pl.Series(column[is_number]), parts[is_number])
         with np.errstate(over="ignore", invalid="ignore"):
             too_large = np.flatnonzero(np.abs(column) > column_kinds.LARGEST)
             if len(too_large) and self.beyond is None:

@@ -29,6 +29,8 @@ class TableDescription(NamedTuple):
         What has translated the columns that are used, and the target.
     notes : list of str
         Remarks for the user.
+    statistics : TableStatistics
+        Of the translated table.
     """
 
     frame: pl.DataFrame
@@ -36,6 +38,7 @@ class TableDescription(NamedTuple):
     columns: Columns
     translation: Translation | None
     notes: list[str]
+    statistics: TableStatistics
 
 
 def described(
@@ -91,4 +94,6 @@ def described(
         found = of_target.target_of(of_column.facts(), task)
         notes += of_target.left_out(of_column.n_missing, of_column.words)
     columns = notation.with_notes(statistics.chosen())
-    return TableDescription(frame, found, columns, notation.step_of_model(columns.used), notes)
+    return TableDescription(
+        frame, found, columns, notation.step_of_model(columns.used), notes, statistics
+    )

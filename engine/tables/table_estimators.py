@@ -189,8 +189,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         found = self._described(frame, table)
         translated = found.frame
         y = self._learn_target(y, weights)
-        self.encoding_ = TableEncoding.of_training_rows(
-            found.columns.used, translated, found.translation, missing=self._missing(table)
+        self.encoding_ = TableEncoding.fitted(
+            found.columns.used, found.statistics, found.translation, missing=self._missing(table)
         )
         self.columns_, self.left_out_ = found.columns.used, found.columns.left_out
         self.notes_ = found.notes
