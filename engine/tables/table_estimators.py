@@ -37,6 +37,7 @@ from engine.tables.given_tables import GivenTable, given_table
 from engine.tables.messages import named_column
 from engine.tables.network_inputs import NetworkInputs
 from engine.tables.recipe import Recipe, recipe_for
+from engine.tables.row_predictor import RowPredictor
 from engine.tables.table_description import TableDescription, described
 from engine.tables.table_encoding import TableEncoding
 from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
@@ -106,7 +107,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
     @abstractmethod
     def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
-        """What is averaged, of a member."""
+        """What is averaged, of a member, in float64."""
+
+    @abstractmethod
+    def _mean_loss(self, rows: Rows) -> float:
+        """The mean loss of encoded rows, by the average of the members."""
 
     def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         """Learn from members' outputs for their validation rows."""
@@ -317,7 +322,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             if fit.X_val is not None
         ]
         self._tune(self.members_, tried)
-        return [one for one in warnings_of(outcomes, "network") if "max_iter" not in str(one)]
+        # The learning rate has come down to 0 where max_iter ends a network.
+        found = warnings_of(outcomes, "network")
+        return [one for one in found if "Maximum iterations" not in str(one)]
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
         given = {name: getattr(self, name, None) for name in OF_RECIPE}
@@ -354,13 +361,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def _averaged(self, X: Any) -> NDArray[np.float64]:
         """The mean over the networks."""
         check_is_fitted(self, "members_")
-        given = self._given_again(X)
-        inputs = self.inputs_.of(self.encoding_.encode(given))
-        total: Any = 0.0
-        for member in self.members_:
-            total = total + self._outputs_of(member, inputs).astype(np.float64)
-        mean: NDArray[np.float64] = total / len(self.members_)
-        return mean
+        return self._average(self.inputs_.of(self.encoding_.encode(self._given_again(X))))
 
     def _given_again(self, X: Any) -> Any:
         if not isinstance(X, np.ndarray):
@@ -372,9 +373,30 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             )
         return _named_columns(X)
 
-    @abstractmethod
-    def _losses(self, matrix: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
-        """The loss of each encoded row."""
+    def _average(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """The mean over the networks, of rows as they take them."""
+        total: Any = 0.0
+        for member in self.members_:
+            total = total + self._outputs_of(member, X)
+        mean: NDArray[np.float64] = total / len(self.members_)
+        return mean
+
+    def predictor(self) -> RowPredictor:
+        """The fitted model for one row at a time, in microseconds a network.
+
+        Returns
+        -------
+        RowPredictor
+            Its `predict(row)` takes a dict from names of columns to values; that of a classifier
+            has `predict_proba` as well. The bits are those of a table with this row. It is a copy.
+
+        Notes
+        -----
+        A table whose dates or numbers are written for people takes milliseconds a row: they are
+        read as in a table.
+        """
+        check_is_fitted(self, "members_")
+        return RowPredictor(self)
 
     def feature_importances(
         self,
@@ -413,7 +435,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         y = self._targets(np.asarray(y))
         s = None if sample_weight is None else _check_sample_weight(sample_weight, matrix)
         generator = check_random_state(random_state)
-        base = float(np.average(self._losses(matrix, y), weights=s))
+        base = self._mean_loss(Rows(matrix, y, s))
         found = {}
         for source in self.encoding_.sources:
             places = [k for k, one in enumerate(self.encoding_.columns) if one.source == source]
@@ -421,7 +443,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             for _ in range(n_repeats):
                 exchanged = matrix.copy()
                 exchanged[:, places] = matrix[generator.permutation(len(matrix))][:, places]
-                rises.append(np.average(self._losses(exchanged, y), weights=s) - base)
+                rises.append(self._mean_loss(Rows(exchanged, y, s)) - base)
             found[source] = float(np.mean(rises))
         for column in self.left_out_:
             found.setdefault(column.name, 0.0)
@@ -532,7 +554,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """The prediction for each row: (n_rows,), or (n_rows, n_levels) of several quantiles."""
-        return self._in_units_of_y(self._averaged(X))
+        return self._from_average(self._averaged(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R^2, or of other losses D^2."""
@@ -573,28 +595,22 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return MLPRegressor(self._loss, **settings)
 
     def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
-        outputs: NDArray[Any] = member.predict(X)
+        outputs: NDArray[Any] = member.predict(X).astype(np.float64)
         return outputs
 
-    def _in_units_of_y(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        return outputs * self.y_scale_ + self.y_mean_
+    def _output_of_row(self, member: Any, predictor: Any, row: NDArray[Any]) -> Any:
+        return np.asarray(predictor.predict(row)).astype(np.float64)
 
-    def _losses(self, matrix: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
-        X = self.inputs_.of(matrix)
-        outputs = np.mean([self._outputs_of(member, X) for member in self.members_], axis=0)
-        outputs = self._in_units_of_y(outputs.astype(np.float64)).reshape(len(y), -1)
-        targets = self._in_units_of_y(y.astype(np.float64))[:, np.newaxis]
-        ones = np.ones(1)
-        return np.array(
-            [
-                held_out.cost_sums(
-                    self._loss,
-                    outputs[i : i + 1],
-                    np.broadcast_to(targets[i : i + 1], outputs[i : i + 1].shape),
-                    ones,
-                ).sum()
-                for i in range(len(y))
-            ]
+    def _from_average(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Averages in units of the target."""
+        return mean * self.y_scale_ + self.y_mean_
+
+    def _mean_loss(self, rows: Rows) -> float:
+        outputs = self._from_average(self._average(self.inputs_.of(rows.matrix)))
+        y = rows.y * self.y_scale_ + self.y_mean_
+        weights = rows.weights
+        return held_out.mean_cost(
+            self._loss, outputs.reshape(len(y), -1), y[:, np.newaxis], weights
         )
 
 
@@ -662,12 +678,20 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each row."""
-        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return found
+        return self._from_average(self._averaged(X))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability (n_rows, n_classes) of each class, in the order of `classes_`."""
-        return calibrated(self._averaged(X), self.temperature_)
+        return self._probabilities(self._averaged(X))
+
+    def _probabilities(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Averages at the temperature of the validation rows."""
+        return calibrated(mean, self.temperature_)
+
+    def _from_average(self, mean: NDArray[np.float64]) -> NDArray[Any]:
+        """The most probable classes."""
+        found: NDArray[Any] = self.classes_[self._probabilities(mean).argmax(axis=1)]
+        return found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy."""
@@ -678,8 +702,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         labels = Labels(y)
         if len(labels.classes) < 2:
             raise ValueError(
-                f"The target is {labels.classes[0]!r} in every row: there is nothing to learn. Pass "
-                "rows with other classes."
+                f"The target is {labels.classes[0]!r} in every row: there is nothing to learn. "
+                "Pass rows with other classes."
             )
         if len(labels.classes) > max(2, len(y) // 2) and len(labels.classes) == len(y):
             raise ValueError(
@@ -713,7 +737,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return MLPClassifier(**settings, class_weight=of_codes)
 
     def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
-        return aligned(member.predict_proba(X), member.classes_, np.arange(len(self.classes_)))
+        p = member.predict_proba(X).astype(np.float64)
+        return aligned(p, member.classes_, np.arange(len(self.classes_)))
+
+    def _output_of_row(self, member: Any, predictor: Any, row: NDArray[Any]) -> Any:
+        p = predictor.predict_proba(row)[np.newaxis].astype(np.float64)
+        return aligned(p, member.classes_, np.arange(len(self.classes_)))[0]
 
     def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         self.temperature_ = 1.0
@@ -723,15 +752,14 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         codes = np.concatenate([rows.y for _, rows in tried])
         weights = None
         if tried[0][1].weights is not None:
-            weights = np.concatenate([rows.weights for _, rows in tried])  # type: ignore[misc]
+            weights = np.concatenate([rows.weights for _, rows in tried])
         self.temperature_ = temperature_of(p, codes, weights)
 
-    def _losses(self, matrix: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
-        X = self.inputs_.of(matrix)
-        mean = np.mean([self._outputs_of(member, X) for member in self.members_], axis=0)
-        own = calibrated(mean, self.temperature_)[np.arange(len(y)), y]
-        losses: NDArray[np.float64] = -np.log(np.maximum(own, 1e-300))
-        return losses
+    def _mean_loss(self, rows: Rows) -> float:
+        p = self._probabilities(self._average(self.inputs_.of(rows.matrix)))
+        own = p[np.arange(len(p)), rows.y]
+        losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
+        return float(np.average(losses, weights=rows.weights))
 
 
 def _numbers(y: Any) -> NDArray[np.float64]:
