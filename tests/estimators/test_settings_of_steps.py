@@ -2,11 +2,13 @@
 
 import itertools
 import re
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 
 from engine import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, fit_many, train
@@ -135,6 +137,15 @@ def test_each_fit_has_a_cosine_of_its_own(name):
         model.partial_fit(X, CLASSES)
     with pytest.raises(ValueError, match="partial_fit does not support learning_rate='cosine'"):
         classifier(**given).partial_fit(X, CLASSES, classes=np.unique(CLASSES))
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_the_end_of_a_cosine_is_no_lack_of_convergence(name):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        classifier(**GIVEN[name]).fit(X, CLASSES)
+    unconverged = [one for one in caught if one.category is ConvergenceWarning]
+    assert len(unconverged) == ("cosine" not in name)
 
 
 @pytest.mark.parametrize("name", GIVEN)
