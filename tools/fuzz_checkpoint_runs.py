@@ -53,6 +53,15 @@ TRAINED: dict[str, dict[str, Any]] = {
         "backend": "loops",
     },
     "sgd, plain": {"solver": "sgd", "batch_size": 16, "momentum": 0.0},
+    "adam, average, cosine": {
+        "batch_size": 16,
+        "weight_decay": 0.1,
+        "average": 0.9,
+        "clip_norm": 0.1,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+    },
+    "gd, average, validated": {"solver": "gd", "average": 0.5, **VALIDATED},
     "gd": {"solver": "gd"},
     "gd, validated": {"solver": "gd", **VALIDATED},
     "gd, stagnant": {"solver": "gd", "tol": 1.0, "n_iter_no_change": 4},
@@ -70,6 +79,10 @@ FITTED: dict[str, tuple[Any, dict[str, Any]]] = {
     "MLPRegressor, adaptive": (
         MLPRegressor,
         {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 1e-2},
+    ),
+    "MLPClassifier, average": (
+        MLPClassifier,
+        {"batch_size": 16, "average": 0.9, "warm_start": True, "label_smoothing": 0.1},
     ),
     "MLPRegressor, validated": (MLPRegressor, {"validated": True, "batch_size": 16}),
     "MLPRegressor, lbfgs, validated": (MLPRegressor, {"solver": "lbfgs", "validated": True}),

@@ -129,7 +129,8 @@ def of_descent(estimator: Any, stopped: str, incremental: bool) -> list[Message]
         adaptive = scheduled and estimator.learning_rate == "adaptive"
         too_small = " Learning rate too small." if adaptive else ""
         return [f"{not_improved(estimator)}{too_small} Stopping."]
-    if stopped == "max_iter" and not incremental:
+    ends_there = estimator.learning_rate == "cosine"  # by its own rule, with a rate of 0
+    if stopped == "max_iter" and not incremental and not ends_there:
         kind = "Stochastic Optimizer" if SOLVERS[estimator.solver].by_steps else "Optimizer"
         return [
             warning(

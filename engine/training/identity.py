@@ -96,8 +96,8 @@ def identity_of_settings(settings: Settings) -> Identity:
     for name in ("average", "clip_norm"):
         names[name] = names[name] or None
     del names["schedule_from"]
-    if not names["schedule_steps"]:
-        del names["schedule_steps"]  # it depends on max_iter, which may be raised
+    if n_steps := names.pop("schedule_steps"):  # without a cosine, max_iter may be raised
+        names["steps of the cosine (max_iter epochs)"] = n_steps
     names["n_iter_no_change"] = names.pop("patience")
     if names.pop("evidence"):
         names["alpha"] = "evidence"

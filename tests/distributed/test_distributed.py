@@ -118,6 +118,34 @@ SOLVERS = {
     "adam": {"solver": "adam", "batch_size": 10**7},
     "sgd": {"solver": "sgd", "batch_size": 10**7, "learning_rate": "invscaling"},
 }
+SETTINGS_OF_STEPS = {
+    "adam": {
+        "solver": "adam",
+        "batch_size": 3000,
+        "learning_rate": "cosine",
+        "weight_decay": 0.5,
+        "average": 0.75,
+        "clip_norm": 0.1,
+        "label_smoothing": 0.125,
+    },
+    "gd": {"average": 0.75, "clip_norm": 0.01, "label_smoothing": 0.125},
+    "lbfgs": {"solver": "lbfgs", "label_smoothing": 0.125},
+    "lm": {"solver": "lm", "label_smoothing": 0.125},
+}
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes", "labels"])
+@pytest.mark.parametrize("solver", SETTINGS_OF_STEPS)
+def test_settings_of_steps_and_smoothed_labels_have_the_bits_of_a_fit_here(client, solver, kind):
+    X, y, weights = dask_of(*rows(kind=kind))
+    estimator = model(kind, **SETTINGS_OF_STEPS[solver])
+    there, _ = fit_both(estimator, X, y, weights, client=client)
+    plain = clone(estimator).set_params(label_smoothing=0.0)
+    assert distributed.fit(plain, X, y, weights, client=client).fingerprint_ != there.fingerprint_
+    if solver in ("adam", "gd"):
+        assert not np.array_equal(there._optimizer.theta, there._optimizer.average)
+
+
 LARGE_BATCH = pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning")
 
 

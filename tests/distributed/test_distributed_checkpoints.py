@@ -31,6 +31,7 @@ SOLVERS = {
     "lbfgs": {"solver": "lbfgs"},
     "adam": {"solver": "adam", "batch_size": N_ROWS},
     "sgd": {"solver": "sgd", "batch_size": N_ROWS, "learning_rate": "adaptive"},
+    "gd, average": {"average": 0.75, "clip_norm": 0.01, "label_smoothing": 0.1},
 }
 
 

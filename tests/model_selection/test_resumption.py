@@ -42,6 +42,8 @@ same_after_rounds = pytest.mark.parametrize(
         {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 1},
         {"solver": "sgd", "nesterovs_momentum": False, "batch_size": 16},
         {"shuffle": "blocks", "beta_1": 0.5, "alpha": 1.0, "n_iter_no_change": np.inf},
+        {"average": 0.9, "weight_decay": 0.5, "clip_norm": 0.1},
+        {"solver": "gd", "average": 0.5, "clip_norm": 0.1},
         {"warm_start": True, "continuation": "sklearn"},
         {"random_state": np.random.RandomState(4), "activation": "tanh"},
     ],
@@ -91,8 +93,9 @@ def test_a_survivor_has_all_attributes_of_a_new_fit(settings):
         {"solver": "lm", "activation": "tanh"},
         {"early_stopping": True, "n_iter_no_change": 100},
         {"random_state": None},
+        {"learning_rate": "cosine", "average": 0.9},
     ],
-    ids=["lbfgs", "lm", "early stopping", "NumPy's generator"],
+    ids=["lbfgs", "lm", "early stopping", "NumPy's generator", "cosine"],
 )
 def test_other_survivors_are_fitted_anew(settings):
     network = clone(CLASSIFIER).set_params(**settings)

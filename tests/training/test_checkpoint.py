@@ -75,13 +75,45 @@ RUNS: dict[str, dict[str, Any]] = {
         "nesterov": False,
         "schedule": "invscaling",
     },
+    "adam, cosine": {
+        "solver": "adam",
+        "batch_size": 16,
+        "schedule": "cosine",
+        "weight_decay": 0.5,
+        "average": 0.9,
+        "clip_norm": 0.1,
+        "label_smoothing": 0.1,
+    },
+    "adam, average, validated": {
+        "solver": "adam",
+        "batch_size": 16,
+        "tol": 1e-5,
+        "average": 0.9,
+        **VALIDATION,
+    },
+    "nesterov, cosine": {
+        "solver": "sgd",
+        "batch_size": 16,
+        "schedule": "cosine",
+        "average": 0.5,
+        "clip_norm": 0.1,
+    },
     "adam, stagnant": {"solver": "adam", "batch_size": 16, "tol": 1.0, "n_iter_no_change": 12},
     "adam, best at first": {"solver": "adam", "batch_size": 16, "tol": 1e-5, **MISLEADING},
     "gd": {"solver": "gd", "learning_rate": 0.5},
     "gd, stagnant": {"solver": "gd", "tol": 1.0, "n_iter_no_change": 12},
     "gd, best at first": {"solver": "gd", "learning_rate": 0.5, "tol": 1e-9, **MISLEADING},
     "gd, validated": {"solver": "gd", "learning_rate": 0.5, "tol": 1e-6, **VALIDATION},
+    "gd, average": {"solver": "gd", "learning_rate": 0.5, "average": 0.5, "clip_norm": 0.01},
+    "gd, average, validated": {
+        "solver": "gd",
+        "learning_rate": 0.5,
+        "average": 0.5,
+        "tol": 1e-6,
+        **VALIDATION,
+    },
     "lbfgs": {"solver": "lbfgs"},
+    "lbfgs, smoothed labels": {"solver": "lbfgs", "label_smoothing": 0.1},
     "lbfgs, validated": {"solver": "lbfgs", "tol": 1e-6, **VALIDATION},
 }
 FITS: dict[str, dict[str, Any]] = {
@@ -93,6 +125,20 @@ FITS: dict[str, dict[str, Any]] = {
         "learning_rate_init": 0.5,
         "n_iter_no_change": 2,
         "tol": 1e-3,
+    },
+    "adam, cosine": {
+        "solver": "adam",
+        "batch_size": 16,
+        "learning_rate": "cosine",
+        "weight_decay": 0.5,
+        "average": 0.9,
+        "clip_norm": 0.1,
+    },
+    "sgd, average, early stopping": {
+        "solver": "sgd",
+        "average": 0.9,
+        "learning_rate": "cosine",
+        "early_stopping": True,
     },
     "gd": {"solver": "gd"},
     "lbfgs": {"solver": "lbfgs"},
@@ -165,10 +211,27 @@ def test_a_run_that_had_ended_gives_its_result_once_more(path, name, dtype, monk
     assert_same_run(run(path, dtype, **RUNS[name]), ended)
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if "tol" not in RUNS[name]])
+@pytest.mark.parametrize(
+    "name", [name for name in RUNS if "tol" not in RUNS[name] and "cosine" not in name]
+)
 def test_a_run_that_max_iter_ended_goes_on_for_more(path, name):
     run(path, **RUNS[name])
     assert_same_run(run(path, max_iter=35, **RUNS[name]), run(max_iter=35, **RUNS[name]))
+
+
+def test_a_cosine_ends_where_it_ends(path):
+    """Another max_iter is another learning rate from the first step on."""
+    run(path, **RUNS["adam, cosine"])
+    with pytest.raises(
+        CheckpointError, match=r"steps of the cosine \(max_iter epochs\) is 350 and"
+    ):
+        run(path, max_iter=35, **RUNS["adam, cosine"])
+    fit = path.with_name("fit.ckpt")
+    fitted(MLPClassifier, fit, **FITS["adam, cosine"])
+    model = fitted(MLPClassifier, None, **FITS["adam, cosine"])
+    model.set_params(max_iter=MAX_ITER + 1, checkpoint=fit)
+    with pytest.raises(CheckpointError, match="max_iter is 25 and was 24"):
+        model.fit(X.T, Y.astype(int))
 
 
 @pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
@@ -212,11 +275,12 @@ def test_a_run_that_tol_or_a_callback_ended_has_ended(path, tmp_path):
     assert_same_run(run(other, max_iter=99), stopped)
 
 
+@pytest.mark.parametrize("name", ["adam", "adam, cosine", "nesterov, cosine"])
 @pytest.mark.parametrize("step", [2, 3, 5])
-def test_the_middle_of_an_epoch_is_a_place_to_go_on_from(path, step, monkeypatch):
+def test_the_middle_of_an_epoch_is_a_place_to_go_on_from(path, step, name, monkeypatch):
     """Slices end anywhere: here each is two steps, and the run is stopped after some of them."""
     monkeypatch.setattr("engine.training.watch.SECONDS_OF_AN_ADVANCE", 0.0)
-    told = {"solver": "adam", "batch_size": 16, "max_iter": 3}
+    told = {**RUNS[name], "max_iter": 3}
     reference, calls = run(**told), []
     write = checkpoint_files.write
 
@@ -561,6 +625,11 @@ def test_rows_that_were_sparse_are_named_so(path):
         ({"seed": 4}, "seed is 4 and was 0"),
         ({"alpha": 0.1}, "alpha is 0.1 and was 0.0"),
         ({"solver": "sgd"}, "solver is 'sgd' and was 'adam'; update is 'nesterov' and was 'adam'"),
+        ({"weight_decay": 0.1}, "weight_decay is 0.1 and was 0.0"),
+        ({"average": 0.5}, "average is 0.5 and was None"),
+        ({"clip_norm": 0.5}, "clip_norm is 0.5 and was None"),
+        ({"label_smoothing": 0.5}, "label_smoothing is 0.5 and was 0.0"),
+        ({"schedule": "cosine"}, "schedule is 'cosine' and was 'constant'; steps of the cosine"),
         ({"backend": "numpy"}, "backend is 'numpy' and was 'tiled'"),
         ({"batch_size": 17}, "batch_size is 17 and was 16"),
         ({"shuffle": False}, "shuffle is False and was True"),

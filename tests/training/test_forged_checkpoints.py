@@ -125,6 +125,31 @@ def test_arrays_that_no_run_leaves_are_refused_before_anything_is_trained(path, 
 
 
 @pytest.mark.parametrize(
+    "name", ["rate", "average", "no average", "average of float32", "infinite average"]
+)
+def test_an_average_or_a_cosine_that_no_run_leaves_is_refused(path, name):
+    given = {"average": 0.9, "schedule": "cosine", "X_val": ROWS[:9].T, "Y_val": CODES[:9]}
+
+    def stop(told):
+        if told.epoch == 3:
+            raise KeyboardInterrupt
+
+    run(Checkpoint(path, seconds=0), callback=stop, **given)
+    arrays = checkpoint_files.read(path).arrays
+    average = arrays["state.average"]
+    changed = {
+        "rate": {"state.sums": arrays["state.sums"] * [1 + 1e-15, 1, 1, 1]},
+        "average": {"state.average": average + 0.1},
+        "no average": {"state.average": average[:0]},
+        "average of float32": {"state.average": average.astype(np.float32)},
+        "infinite average": {"state.average": average * np.inf},
+    }
+    forged(path, arrays=changed[name])
+    with pytest.raises(CheckpointError, match="not what this run can have written: "):
+        run(path, **given)
+
+
+@pytest.mark.parametrize(
     ("facts", "message"),
     [
         ({"epochs": -1}, "does not say how many epochs"),
