@@ -52,7 +52,9 @@ def score_table(
     names: Mapping[str, bool], columns: Mapping[str, Mapping[str, float | None]]
 ) -> Table:
     """A row for each score, a column for each set of rows or predictor."""
-    table = Table("score", "better", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("score", no_wrap=True)
+    table.add_column("better", no_wrap=True)
     for name in columns:
         table.add_column(console.cell(name), justify="right")
     for name, more_is_better in names.items():
@@ -181,10 +183,30 @@ def show_trained(
         columns = {
             "held-out": scores["held_out"],
             **columns,
+            "linear, held-out": scores["linear"],
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
     show_scores(console, score_names(target.task, model.loss), columns)
+    if verdict := _verdict(model, scores):
+        console.print()
+        console.print_lines(verdict)
     console.print()
+
+
+def _verdict(model: "TableModel", scores: Mapping[str, Any]) -> str:
+    """That a constant or a linear model does as well, in words; empty if the network is better."""
+    from engine.tables.scores import is_better
+
+    if "held_out" not in scores:
+        return ""
+    weight = model.training.get("settings", {}).get("class_weight")
+    of = model.target.task, scores["held_out"]
+    if is_better(*of, scores["baseline"], weight) is False:
+        constant = baseline_name(model.baseline)
+        return f"This model is useless: on the rows held out, it is no better than {constant}."
+    if is_better(*of, scores["linear"], weight) is False:
+        return "On the rows held out, this model is no better than a linear one, which is simpler."
+    return ""
 
 
 def _best_epoch(network: Any) -> str:

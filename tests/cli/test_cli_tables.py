@@ -133,8 +133,10 @@ def test_training_says_what_it_inferred_and_how_it_did(done, folder, tmp_path):
     assert facts["network"] == "4-100-3, relu hidden units"
     assert re.fullmatch(r"\d+ of at most 500; kept: epoch \d+", facts["epochs"])
     assert re.match(r"\d+\.\d\d s", facts["time"])
-    assert re.search(r"^score +better +held-out +training +always setosa, held-out$", out, re.M)
-    accuracy = re.search(r"^accuracy +higher +([\d.]+)% +([\d.]+)% +33\.3%$", out, re.M)
+    header = r"^score +better +held-out +training +linear, held-out +always setosa, held-out$"
+    assert re.search(header, out, re.M)
+    shares = r"^accuracy +higher +([\d.]+)% +([\d.]+)% +([\d.]+)% +33\.3%$"
+    accuracy = re.search(shares, out, re.M)
     assert accuracy
     assert float(accuracy[1]) > 90
     assert out.endswith(f"Model: {model}\n")
@@ -276,6 +278,41 @@ def test_a_class_that_is_never_found_is_told_of_with_the_option_that_helps(done,
         loaded = read(model)
         assert loaded.training["settings"]["class_weight"] == "balanced"
         assert np.mean(loaded.predict(frame.drop("kind")).values[rare] == "fraud") > 0.5
+
+
+USELESS = "This model is useless: on the rows held out, it is no better than always "
+LINEAR = "On the rows held out, this model is no better than a linear one, which is simpler."
+
+
+@pytest.mark.parametrize("way", [(), ("--on-disk", "converted")])
+def test_a_model_that_a_constant_or_a_linear_model_equals_is_said_to_be_so(
+    done, tmp_path, monkeypatch, way
+):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(1)
+    X = draw.normal(size=(400, 2)).round(3)
+    columns = {
+        "noise": draw.normal(size=400),
+        "line": X @ [2.0, -3.0] + 0.01 * draw.normal(size=400),
+        "bend": np.abs(X[:, 0]) - np.abs(X[:, 1]),
+    }
+    said = {}
+    for name, y in columns.items():
+        table = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], name: y})
+        table.write_csv(f"{name}.csv")
+        place = [part.replace("converted", f"of-{name}") for part in way]
+        status, out, _ = done("train", f"{name}.csv", "--target", name, *place, *QUICK)
+        assert status == 0
+        said[name] = [line for line in (USELESS, LINEAR) if line in out]
+        assert {"linear", "baseline"} <= read(tmp_path / f"{name}.skops").training["scores"].keys()
+    assert said == {"noise": [USELESS], "line": [LINEAR], "bend": []}
+
+
+def test_nothing_is_compared_if_no_rows_are_held_out(done, folder, tmp_path):
+    options = ("--target", "species", "--test-fraction", "0", "--model", tmp_path / "m.skops")
+    status, out, _ = done("train", folder / "iris.csv", *options, *QUICK)
+    assert status == 0
+    assert "linear" not in out
 
 
 def test_weights_of_classes_are_refused_for_numbers(done, folder, tmp_path):
