@@ -107,7 +107,9 @@ def test_r2_or_the_share_of_deviance_decides_which_numbers_are_better():
     assert is_better("regression", scores, scores) is False
     assert is_better("regression", {**scores, "R2": None}, scores) is None
     of_loss = {**scores, "deviance explained": 0.1}
-    assert is_better("regression", of_loss, {**of_loss, "deviance explained": 0.2}) is False
+    assert (
+        is_better("regression", of_loss, {**of_loss, "deviance explained": 0.2, "R2": 0.1}) is False
+    )
 
 
 def test_the_log_loss_or_the_accuracy_is_enough_for_classes_and_the_balanced_one_if_weighted():
