@@ -13,6 +13,7 @@ from engine.cli.table_options import (
     TableOptions,
     TestFraction,
     at_command_line,
+    encoding_of,
     takes_table_options,
 )
 
@@ -28,7 +29,8 @@ def convert(
         list[Path],
         typer.Argument(
             metavar="TABLE...",
-            help="CSV or Parquet: a file, several of the same columns, or a folder of them.",
+            help="CSV (also .csv.gz) or Parquet: a file, several of the same columns, or a "
+            "folder of them.",
         ),
     ],
     target: Annotated[str, typer.Option(metavar="NAME", help="The column to be predicted.")],
@@ -83,6 +85,7 @@ def converted(
             dtype="float64" if double else "float32",
             decimal=how.decimal and str(how.decimal),
             dates=how.dates and str(how.dates),
+            encoding=encoding_of(how.encoding),
             reuse=reuse,
             progress=progress,
         )

@@ -7,7 +7,7 @@ import typer
 
 from engine.cli.console import Console
 from engine.cli.output_files import Force
-from engine.cli.table_options import Model
+from engine.cli.table_options import FileEncoding, Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ def evaluate(
         ),
     ] = None,
     force: Force = False,
+    encoding: FileEncoding = None,
 ) -> None:
     """Score a saved model on a table that has the target's true values.
 
@@ -35,7 +36,7 @@ def evaluate(
     or how large the errors are.
     """
     from engine.cli.pictures import check_can_be_saved, draw_predictions
-    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
+    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory, encoding_of
     from engine.cli.table_report import baseline_name, say_all, show_scores
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import read_table, sha256_of
@@ -52,7 +53,7 @@ def evaluate(
             "quantiles: leave it out."
         )
     check_fits_memory(table, TIMES_PREDICTED, IN_PARTS)
-    read = read_table(table, loaded.missing)
+    read = read_table(table, loaded.missing, encoding=encoding_of(encoding))
     words = read.words.get(loaded.target.name, {})
     rows, notes = loaded.rows_with_target(read.frame, words)
     matched = loaded.matched(rows.frame)
@@ -90,7 +91,7 @@ def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") 
     """Scores of each class, or the sizes of errors."""
     import numpy as np
 
-    from engine.cli.table_report import class_table, summary_table
+    from engine.cli.table_report import class_table, readable, summary_table
     from engine.equations.losses import QUANTILE
     from engine.tables.scores import class_scores
     from engine.tables.target import CLASSIFICATION
@@ -108,9 +109,10 @@ def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") 
     half, most = np.quantile(errors, [0.5, 0.9])
     return summary_table(
         {
-            "half of the errors are below": f"{half:.4g}",
-            "nine tenths are below": f"{most:.4g}",
-            "the largest": f"{errors[worst]:.4g} ({predicted[worst]:.4g} for {y[worst]:.4g})",
-            "on average": f"{np.mean(predicted - y):+.4g} (above 0: too high)",
+            "half of the errors are below": readable(half),
+            "nine tenths are below": readable(most),
+            "the largest": f"{readable(errors[worst])} ({readable(predicted[worst])} for "
+            f"{readable(y[worst])})",
+            "on average": f"{readable(np.mean(predicted - y), '+')} (above 0: too high)",
         }
     )

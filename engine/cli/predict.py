@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.output_files import Force, check_new
-from engine.cli.table_options import Model
+from engine.cli.table_options import FileEncoding, Model
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def predict(
     model: Model,
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet or .pq.")
+        Path,
+        typer.Argument(metavar="TABLE", help="A table: .csv or .tsv (also .gz), .parquet or .pq."),
     ],
     output: Annotated[
         Path | None,
@@ -30,6 +31,7 @@ def predict(
         ),
     ] = None,
     force: Force = False,
+    encoding: FileEncoding = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,18 +47,18 @@ def predict(
     another type are refused by name, other columns are ignored, and categories that were not in the
     training rows are counted.
     """
-    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory
+    from engine.cli.table_options import IN_PARTS, TIMES_PREDICTED, check_fits_memory, encoding_of
     from engine.cli.table_report import say_all
     from engine.tables import model as models
     from engine.tables.csv_and_parquet import check_ending, read_table, write_table
     from engine.tables.messages import counted, named_column
 
     if output is not None:
-        check_ending(output)
+        check_ending(output, for_writing=True)
         check_new(output, "--output", force)
     loaded = models.read(model)
     check_fits_memory(table, TIMES_PREDICTED, IN_PARTS)
-    read = read_table(table, loaded.missing, keep_empty_rows=True)
+    read = read_table(table, loaded.missing, True, encoding_of(encoding))
     kept = [named_column(name, read.frame.columns, "--keep") for name in keep or []]
     matched = loaded.matched(read.frame)
     say_all([*read.notes, *matched.notes])

@@ -79,6 +79,15 @@ NotMissingWords = Annotated[
 ]
 
 
+FileEncoding = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Encoding of a CSV file, such as latin-1 or utf-16; utf-8 if left out.",
+    ),
+]
+
+
 class TableOptions(NamedTuple):
     """Options that say how to read a table: the task, kinds of columns, notations."""
 
@@ -88,6 +97,7 @@ class TableOptions(NamedTuple):
     not_missing: NotMissingWords = None
     decimal: Decimal = None
     dates: Dates = None
+    encoding: FileEncoding = None
 
     @property
     def missing_values(self) -> list[str]:
@@ -143,6 +153,7 @@ OPTIONS = {
     "missing": "--missing, with what counts as missing by itself,",
     "decimal": "--decimal",
     "dates": "--dates",
+    "encoding": "--encoding",
     "test_fraction": "--test-fraction",
     "seed": "--seed",
     "random_state": "--seed",
@@ -185,6 +196,14 @@ def at_command_line() -> Iterator[None]:
         raise ValueError(said) from None
 
 
+def encoding_of(given: str | None) -> str:
+    """The encoding by `--encoding`; ValueError for what is none."""
+    from engine.tables.text_files import UTF_8, checked_encoding
+
+    with at_command_line():
+        return checked_encoding(given or UTF_8)
+
+
 def with_option_names(error: ValueError) -> str:
     """The message of an error, in the words of the command line."""
     from engine.estimators import findings
@@ -224,16 +243,20 @@ ON_DISK = (
     "Add --on-disk FOLDER: the table is converted to arrays in that folder, and trained on from "
     "there in bounded memory."
 )
+COMPRESSED = 6  # times smaller, about, is a CSV file in gzip
 IN_PARTS = "A table is read as a whole here: divide it into several files, and take one at a time."
 
 
 def check_fits_memory(table: Path, times: dict[str, int], advice: str) -> None:
     """ValueError, with `advice`, if the table would take more memory than is left."""
     from engine.system.free_memory import in_words, memory_left
+    from engine.tables.text_files import is_compressed
 
     if not table.is_file():
         return
-    needed = times.get(table.suffix.lower(), 1) * table.stat().st_size
+    is_gzip = is_compressed(table)
+    ending = (table.with_suffix("") if is_gzip else table).suffix.lower()
+    needed = times.get(ending, 1) * table.stat().st_size * (COMPRESSED if is_gzip else 1)
     left = memory_left()
     if needed > left:
         raise ValueError(

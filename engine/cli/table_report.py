@@ -1,5 +1,6 @@
 """What the commands on tables print: what was inferred, a trained network, scores."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,9 @@ def score_table(
     names: Mapping[str, bool], columns: Mapping[str, Mapping[str, float | None]]
 ) -> Table:
     """A row for each score, a column for each set of rows or predictor."""
-    table = Table("score", "better", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("score", no_wrap=True)
+    table.add_column("better", no_wrap=True)
     for name in columns:
         table.add_column(console.cell(name), justify="right")
     for name, more_is_better in names.items():
@@ -73,7 +76,7 @@ def baseline_name(known: dict[str, Any]) -> str:
 
     if "mean" in known:
         constants = known.get("constants", [known["mean"]])
-        return f"always {', '.join(f'{one:.4g}' for one in constants)}"
+        return f"always {', '.join(map(readable, constants))}"
     return f"always {label_of(known['classes'][known['shares'].index(max(known['shares']))])}"
 
 
@@ -100,7 +103,22 @@ def say_all(notes: Iterable[str]) -> None:
 def _shown(name: str, value: float | None) -> str:
     if value is None:
         return "not defined"
-    return f"{value:.1%}" if name in PERCENT else f"{value:.4g}"
+    return f"{value:.1%}" if name in PERCENT else readable(value)
+
+
+def readable(value: float, sign: str = "") -> str:
+    """A number in at least four digits, and without an exponent unless it is huge or tiny.
+
+    Examples
+    --------
+    >>> readable(123456.78), readable(558.49), readable(0.00004321), readable(2.0), readable(3e21)
+    ('123457', '558.5', '0.00004321', '2', '3e+21')
+    """
+    if not 1e-7 <= abs(value) < 1e15:
+        return f"{value:{sign}.4g}"
+    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    said = f"{value:{sign}.{decimals}f}"
+    return said.rstrip("0").rstrip(".") if decimals else said
 
 
 # What `engine train` and `engine convert` say of a table, and of a network trained on it.
@@ -181,10 +199,30 @@ def show_trained(
         columns = {
             "held-out": scores["held_out"],
             **columns,
+            "linear, held-out": scores["linear"],
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
     show_scores(console, score_names(target.task, model.loss), columns)
+    if verdict := _verdict(model, scores):
+        console.print()
+        console.print_lines(verdict)
     console.print()
+
+
+def _verdict(model: "TableModel", scores: Mapping[str, Any]) -> str:
+    """That a constant or a linear model does as well, in words; empty if the network is better."""
+    from engine.tables.scores import is_better
+
+    if "held_out" not in scores:
+        return ""
+    weight = model.training.get("settings", {}).get("class_weight")
+    of = model.target.task, scores["held_out"]
+    if is_better(*of, scores["baseline"], weight) is False:
+        constant = baseline_name(model.baseline)
+        return f"This model is useless: on the rows held out, it is no better than {constant}."
+    if is_better(*of, scores["linear"], weight) is False:
+        return "On the rows held out, this model is no better than a linear one, which is simpler."
+    return ""
 
 
 def _best_epoch(network: Any) -> str:

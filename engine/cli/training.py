@@ -15,6 +15,7 @@ from engine.cli.table_options import (
     TableOptions,
     TestFraction,
     at_command_line,
+    encoding_of,
     takes_table_options,
 )
 from engine.equations.units import UNITS
@@ -62,7 +63,8 @@ def train(
         Path,
         typer.Argument(
             metavar="TABLE",
-            help="A table: .csv, .tsv, .parquet or .pq; or a folder that engine convert made.",
+            help="A table: .csv or .tsv (also .gz), .parquet or .pq; or a folder that engine "
+            "convert made.",
         ),
     ],
     target: Annotated[
@@ -186,7 +188,7 @@ def train(
         )
     if not is_converted(table) and target is None:
         raise ValueError("Missing option '--target': name the column to be predicted.")
-    model = model or Path(table.resolve().with_suffix(skops_file.ENDING).name)
+    model = model or Path(_stem(table.resolve()) + skops_file.ENDING)
     skops_file.check_ending(model)
     place = ModelPlace(model, force, checkpoint)
     if checkpoint is not None:
@@ -240,8 +242,9 @@ def train(
         return
     check_fits_memory(table, TIMES_TRAINED, ON_DISK)
     assert target is not None
+    read = read_table(table, words, encoding=encoding_of(how.encoding))
     plan = fitting.prepared(
-        read_table(table, words), target, how.task and str(how.task), how.column or [],
+        read, target, how.task and str(how.task), how.column or [],
         how.decimal and str(how.decimal), how.dates and str(how.dates),
     )  # fmt: skip
     _check_weights(class_weight, plan.target)
@@ -335,6 +338,12 @@ def rows_of(split: "Split") -> str:
         + (f"{len(aside.y):,} to stop by, " if aside else "")
         + (f"{len(held_out.y):,} held out ({split.how})" if held_out else "none held out")
     )
+
+
+def _stem(table: Path) -> str:
+    from engine.tables.text_files import is_compressed
+
+    return (table.with_suffix("") if is_compressed(table) else table).stem
 
 
 def _units(hidden: str) -> tuple[int, ...]:

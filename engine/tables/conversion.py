@@ -46,6 +46,7 @@ from engine.tables.number_notation import DECIMALS
 from engine.tables.preprocessing import COLUMNS, TRANSLATION
 from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
+from engine.tables.text_files import UTF_8, checked_encoding
 from engine.training.identity import differences
 
 # Called with the name of the pass, and the number of rows read.
@@ -66,6 +67,7 @@ def convert_table(
     dtype: str = "float32",
     decimal: str | None = None,
     dates: str | None = None,
+    encoding: str = UTF_8,
     reuse: bool = False,
     progress: Progress | None = None,
 ) -> ConvertedTable:
@@ -79,8 +81,8 @@ def convert_table(
     Parameters
     ----------
     source : str, path, or sequence of these
-        CSV or Parquet: a file, several files of the same columns, or a folder of such, which are
-        read in the order of their names.
+        CSV (also compressed: .csv.gz) or Parquet: a file, several files of the same columns, or a
+        folder of such, which are read in the order of their names.
     folder : str or path
         Is made completely or not at all; it must not exist, except with `reuse`.
     target : str
@@ -104,6 +106,8 @@ def convert_table(
         How to read numbers such as 1,234, if all values of a column fit both.
     dates : "day-first" or "month-first", optional
         How to read dates such as 3/4/2024, if all values of a column fit both.
+    encoding : str
+        Of CSV files, such as "latin-1".
     reuse : bool
         Open the folder if it exists and the same call has made it from the same files.
     progress : callable, optional
@@ -151,7 +155,8 @@ def convert_table(
     if isinstance(missing, str):
         raise TypeError(f"missing must list texts; got {missing!r}: pass [{missing!r}].")
     paths = [Path(source)] if isinstance(source, str | os.PathLike) else [*map(Path, source)]
-    files = table_files(paths[0] if len(paths) == 1 else paths, missing)
+    encoding = checked_encoding(encoding)
+    files = table_files(paths[0] if len(paths) == 1 else paths, missing, encoding)
     task = None if task is None else settings.one_of("task", task, TASKS)
     settings.one_of("dtype", dtype, ("float32", "float64"))
     settings.whole_number("seed", seed, at_least=0)
@@ -172,6 +177,7 @@ def convert_table(
         dtype=dtype,
         decimal=decimal,
         dates=dates,
+        **({} if encoding == UTF_8 else {"encoding": encoding}),
     )
     if reuse and is_converted(Path(folder)):
         return existing_conversion(Path(folder), request)

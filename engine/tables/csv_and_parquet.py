@@ -14,8 +14,16 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.system import atomic_files
-from engine.tables.csv_quotation import QuotationError, blank_lines, is_regular, mended
+from engine.tables.csv_quotation import Content, QuotationError, blank_lines, is_regular, mended
 from engine.tables.messages import counted, quoted
+from engine.tables.text_files import (
+    GZIP,
+    UTF_8,
+    ending_of,
+    is_compressed,
+    no_text,
+    utf8_reader,
+)
 
 MissingTexts = Mapping[str, int]  # texts that count as missing, and how often each occurs
 
@@ -38,19 +46,24 @@ class LoadedTable(NamedTuple):
 
 
 def read_table(
-    path: Path, missing: Sequence[str] = MISSING, keep_empty_rows: bool = False
+    path: Path,
+    missing: Sequence[str] = MISSING,
+    keep_empty_rows: bool = False,
+    encoding: str = UTF_8,
 ) -> LoadedTable:
     """The table in a CSV or Parquet file.
 
     Parameters
     ----------
     path : Path
-        Its ending says the format: .csv, .tsv, .parquet or .pq.
+        Its ending says the format: .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .pq.
     missing : sequence of str
         Texts that stand for a missing value in a CSV file, besides an empty field.
     keep_empty_rows : bool
         Whether to keep rows of a CSV file in which every value is missing, so that each row gets
         a prediction. A blank line is never a row.
+    encoding : str
+        Of a CSV file.
 
     Raises
     ------
@@ -67,7 +80,7 @@ def read_table(
     if is_parquet(path):
         table = _read_parquet(path)
     else:
-        table = _read_delimited(path, missing, keep_empty_rows)
+        table = _read_delimited(path, missing, keep_empty_rows, encoding)
     if table.frame.width == 0:
         raise ValueError(f"{path} has no columns.")
     if table.frame.height == 0:
@@ -77,7 +90,7 @@ def read_table(
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a table in the format that the ending of `path` says, whole or not at all."""
-    check_ending(path)
+    check_ending(path, for_writing=True)
     with atomic_files.replacing(path) as file:
         if is_parquet(path):
             frame.write_parquet(file)
@@ -91,12 +104,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_ending(path: Path) -> None:
+def check_ending(path: Path, for_writing: bool = False) -> None:
     """Raise ValueError if the ending of `path` is not that of a table."""
-    if path.suffix.lower() not in (*DELIMITED, *PARQUET):
+    compressed = () if for_writing else tuple(ending + GZIP for ending in DELIMITED)
+    endings = (*DELIMITED, *compressed, *PARQUET)
+    if ending_of(path) not in endings:
         raise ValueError(
-            f"{path}: a table's file name must end in {', '.join(DELIMITED + PARQUET[:1])} or "
-            f"{PARQUET[1]}; got {path.suffix!r}. Save it as CSV or Parquet."
+            f"{path}: a table's file name must end in {', '.join(endings[:-1])} or "
+            f"{endings[-1]}; got {ending_of(path)!r}. Save it as CSV or Parquet."
         )
 
 
@@ -149,10 +164,12 @@ def missing_words(missing: Sequence[str], not_missing: Sequence[str]) -> list[st
     return [*(word for word in MISSING if word not in not_missing), *missing]
 
 
-def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -> LoadedTable:
-    separator, header = header_of(path)
+def _read_delimited(
+    path: Path, missing: Sequence[str], keep_empty_rows: bool, encoding: str
+) -> LoadedTable:
+    separator, header = header_of(path, encoding)
     names, notes = column_names(path, header)
-    source = _regular(path, separator)
+    source = _regular(path, separator, encoding)
     if separator != ",":
         notes.append(f"Columns are separated by a {SEPARATORS[separator]}.")
     if keep_empty_rows:
@@ -174,12 +191,22 @@ def _read_delimited(path: Path, missing: Sequence[str], keep_empty_rows: bool) -
     return LoadedTable(path, frame, tuple(notes), words_in(text, frame))
 
 
-def _regular(path: Path, separator: str) -> Path | bytes:
-    """The file, or a copy that polars can read if a quotation mark is only a character."""
-    with path.open("rb") as file:
-        text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+def _regular(path: Path, separator: str, encoding: str) -> Path | bytes:
+    """The file if polars can read it as it is, or else a copy as text.
+
+    A copy is made of what is compressed, of other encodings, and if a quotation mark is only a
+    character.
+    """
+    source: Path | bytes = path
+    text: Content
+    if encoding != UTF_8 or is_compressed(path):
+        with utf8_reader(path, encoding) as reader:
+            source = text = reader.read()
+    else:
+        with path.open("rb") as file:
+            text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
-        return path if is_regular(text, separator) else mended(text, separator).text
+        return source if is_regular(text, separator) else mended(text, separator).text
     except QuotationError as error:
         raise ValueError(f"{path} cannot be read as CSV, {error.in_words()}") from error
 
@@ -269,10 +296,10 @@ def has_values(frame: pl.DataFrame) -> pl.Series:
     return frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
 
 
-def header_of(path: Path) -> tuple[str, list[str]]:
+def header_of(path: Path, encoding: str = UTF_8) -> tuple[str, list[str]]:
     """The separator (the one that cuts the header into the most columns), and the header."""
     start = b""
-    with path.open("rb") as file:
+    with utf8_reader(path, encoding) as file:
         while (
             b"\n" not in start
             and len(start) < MOST_ROW_BYTES
@@ -337,7 +364,7 @@ def in_words(error: Exception) -> str:
     """What is wrong with a CSV file, by the error that polars raised."""
     said = str(error)
     if isinstance(error, UnicodeDecodeError) or "utf-8" in said:
-        return "it is not UTF-8 text. Save it with that encoding."
+        return f"{no_text(UTF_8)}."
     if "more fields" in said:
         return (
             "a row has more fields than the header. Is a comma in a text without quotes around it?"

@@ -27,6 +27,7 @@ from engine.tables.column_kinds import CATEGORY, SMALLEST
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import Column, Columns
 from engine.tables.csv_and_parquet import LoadedTable, is_parquet, without_nan
+from engine.tables.linear_model import linear_predictions
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel
 from engine.tables.preprocessing import made_up_rows
@@ -215,6 +216,10 @@ def trained(
         ),
     )
     scores, predicted = _scores(model, rows)
+    if rows.held_out is not None:
+        weight, X_new = settings.get("class_weight"), preprocessing.transform(rows.held_out.inputs)
+        linear = linear_predictions(X, training.y, X_new, task, loss, weight)
+        scores["linear"] = scored(task, rows.held_out.y, linear, model.loss)
     n_rows = len(training.y) + (0 if rows.validation is None else len(rows.validation.y))
     facts = {
         **about,

@@ -27,6 +27,7 @@ from engine.tables.fitting import (
     timed_fit,
     warnings_of,
 )
+from engine.tables.linear_model import linear_predictions
 from engine.tables.metadata import METADATA_FILE, TRAINING, VALIDATION
 from engine.tables.model import TableModel
 from engine.tables.preprocessing import made_up_rows
@@ -108,7 +109,7 @@ def trained_on_disk(
     if whole is not network:
         _put_together(whole, network, table)
     known = _baseline(table, parts.loss_of(whole))
-    scores, judged = _scores(table, whole, known)
+    scores, judged = _scores(table, whole, known, settings)
     if table.classes is not None:
         _name_classes(network, table.classes)
     about = table.facts["about"]
@@ -236,11 +237,12 @@ def _targets(table: ConvertedTable, y: Any) -> Any:
 
 
 def _scores(
-    table: ConvertedTable, whole: Any, baseline: dict[str, Any]
+    table: ConvertedTable, whole: Any, baseline: dict[str, Any], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Scores], dict[str, int]]:
     task, loss = table.target.task, parts.loss_of(whole)
     network = getattr(whole, "regressor_", whole)
     scores, judged = {}, {}
+    learnt: tuple[Any, Any] = ((), ())
     for name, part in (("training", table.training), ("held_out", table.held_out)):
         if part is None:
             continue
@@ -257,6 +259,11 @@ def _scores(
             predicted = Predicted(classes[shares.argmax(axis=1)], classes, shares)
         scores[name] = scored(task, y, predicted, loss)
         judged[name] = len(y)
-        if name == "held_out":
+        if name == "training":
+            learnt = rows.X, y
+        else:
             scores["baseline"] = scored(task, y, baseline_predictions(baseline, len(y)), loss)
+            how = settings.get("loss"), settings.get("class_weight")
+            linear = linear_predictions(*learnt, rows.X, task, *how)
+            scores["linear"] = scored(task, y, linear, loss)
     return scores, judged

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 
 from engine.model_files.table_columns import require_columns
-from engine.tables.csv_and_parquet import MISSING, MissingTexts, read_table, without_nan
+from engine.tables.csv_and_parquet import MISSING, MissingTexts, is_parquet, read_table, without_nan
 from engine.tables.messages import quoted
+from engine.tables.text_files import UTF_8, checked_encoding
 
 DATED = (datetime.date, datetime.time, datetime.timedelta)
 
@@ -39,7 +40,7 @@ class GivenTable(NamedTuple):
     is_text: bool = False
 
 
-def given_table(table: Any, missing: Sequence[str] = MISSING) -> GivenTable:
+def given_table(table: Any, missing: Sequence[str] = MISSING, encoding: str = UTF_8) -> GivenTable:
     """The table that a user passed.
 
     Parameters
@@ -48,6 +49,8 @@ def given_table(table: Any, missing: Sequence[str] = MISSING) -> GivenTable:
         A path is that of a CSV or Parquet file.
     missing : sequence of str
         Texts that stand for a missing value in a CSV file, besides an empty field.
+    encoding : str
+        Of a CSV file.
 
     Raises
     ------
@@ -60,9 +63,8 @@ def given_table(table: Any, missing: Sequence[str] = MISSING) -> GivenTable:
     {'area': [50, None], 'side': ['north', None]}
     """
     if isinstance(table, str | os.PathLike):
-        read = read_table(Path(table), missing)
-        is_text = read.path.suffix.lower() not in (".parquet", ".pq")
-        return GivenTable(read.frame, read.notes, read.words, is_text)
+        read = read_table(Path(table), missing, encoding=checked_encoding(encoding))
+        return GivenTable(read.frame, read.notes, read.words, not is_parquet(read.path))
     frame = _of_dict(table) if isinstance(table, dict) else _of_frame(table)
     if not frame.width:
         raise ValueError("The table has no columns; pass one with the columns to learn from.")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -37,6 +37,7 @@ from engine.tables.csv_and_parquet import (
 from engine.tables.csv_quotation import QuotationError, is_regular, mended
 from engine.tables.messages import counted, quoted
 from engine.tables.metadata import is_converted
+from engine.tables.text_files import UTF_8, Utf8Reader, no_text, utf8_reader
 
 PART_BYTES = 4 << 20  # of a CSV file, parsed at a time;
 COLUMNS = 256  # another PART_BYTES for each so many columns, as each takes time in each part
@@ -65,6 +66,8 @@ class TableFiles:
         The columns.
     missing : sequence of str
         What stands for a missing value in a CSV file.
+    encoding : str
+        Of CSV files.
     notes : list of str
         What is worth saying, once all batches have been read.
     """
@@ -72,6 +75,7 @@ class TableFiles:
     paths: list[Path]
     names: list[str]
     missing: Sequence[str]
+    encoding: str = UTF_8
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -86,9 +90,9 @@ class TableFiles:
             lazy = pl.scan_parquet(self.paths, glob=False).select(pl.len())
             return int(lazy.collect().item())
         size = sum(path.stat().st_size for path in self.paths)
-        with self.paths[0].open("rb") as file:
-            part = file.read(PART_BYTES)
-        return size * part.count(b"\n") // max(1, len(part))
+        with utf8_reader(self.paths[0], self.encoding) as file:
+            n_lines = file.read(PART_BYTES).count(b"\n")
+            return size * n_lines // max(1, file.n_read)
 
     def stamps(self) -> list[tuple[int, int]]:
         """Size and time of each file: whether it is still the same."""
@@ -125,9 +129,9 @@ class TableFiles:
             )
 
     def _delimited_parts(self, path: Path) -> Iterator[pl.DataFrame]:
-        separator, header = header_of(path)
+        separator, header = header_of(path, self.encoding)
         names, _ = column_names(path, header)
-        with path.open("rb") as file:
+        with utf8_reader(path, self.encoding) as file:
             part_bytes = PART_BYTES * (1 + len(names) // COLUMNS)
             parts = _whole_rows(path, file, part_bytes, separator)
             first = next(parts)
@@ -161,7 +165,9 @@ class TableFiles:
         yield stripped(frame.slice(1), names)
 
 
-def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableFiles:
+def table_files(
+    source: Path | Sequence[Path], missing: Sequence[str], encoding: str = UTF_8
+) -> TableFiles:
     """The files that a table consists of; their columns must be the same.
 
     Parameters
@@ -169,6 +175,7 @@ def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableF
     source : Path or sequence of Path
         A file, a folder of files (in the order of their names), or several files in their order.
     missing : sequence of str
+    encoding : str
 
     Raises
     ------
@@ -191,7 +198,7 @@ def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableF
             )
     if not paths:
         raise ValueError("A table is at least one file; none was given.")
-    found = [_columns_of(path) for path in paths]
+    found = [_columns_of(path, encoding) for path in paths]
     names, notes = found[0]
     for path, (others, _) in zip(paths[1:], found[1:], strict=True):
         if sorted(others) != sorted(names):
@@ -206,17 +213,17 @@ def table_files(source: Path | Sequence[Path], missing: Sequence[str]) -> TableF
     kinds = {is_parquet(path) for path in paths}
     if len(kinds) > 1:
         raise ValueError("A table is either CSV or Parquet; these files are of both kinds.")
-    return TableFiles(paths, names, missing, notes)
+    return TableFiles(paths, names, missing, encoding, notes)
 
 
-def _columns_of(path: Path) -> tuple[list[str], list[str]]:
+def _columns_of(path: Path, encoding: str) -> tuple[list[str], list[str]]:
     check_ending(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a table in it.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty: a table needs a header and rows.")
     if not is_parquet(path):
-        separator, header = header_of(path)
+        separator, header = header_of(path, encoding)
         names, notes = column_names(path, header)
         if separator != ",":
             notes.append(f"Columns are separated by a {SEPARATORS[separator]}.")
@@ -246,7 +253,7 @@ def _parquet_parts(path: Path) -> Iterator[pl.DataFrame]:
         ) from error
 
 
-def _whole_rows(path: Path, file: BinaryIO, part_bytes: int, separator: str) -> Iterator[bytes]:
+def _whole_rows(path: Path, file: Utf8Reader, part_bytes: int, separator: str) -> Iterator[bytes]:
     """Parts that end with a row: where a line ends and no quoted field is open.
 
     Fields with quotation marks of their own are quoted.
@@ -300,7 +307,7 @@ def _where(part: bytes, line: int, separator: str, n_columns: int) -> tuple[str,
         text = part.decode()
     except UnicodeDecodeError as error:
         line += part.count(b"\n", 0, error.start)
-        return f"line {line:,}", "it is not UTF-8 text. Save it with that encoding."
+        return f"line {line:,}", f"{no_text(UTF_8)}."
     rows = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     begins = 0
     try:

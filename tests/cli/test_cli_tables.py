@@ -1,5 +1,6 @@
 """`engine train`, `predict` and `evaluate`, as a user meets them."""
 
+import gzip
 import io
 import os
 import re
@@ -133,8 +134,10 @@ def test_training_says_what_it_inferred_and_how_it_did(done, folder, tmp_path):
     assert facts["network"] == "4-100-3, relu hidden units"
     assert re.fullmatch(r"\d+ of at most 500; kept: epoch \d+", facts["epochs"])
     assert re.match(r"\d+\.\d\d s", facts["time"])
-    assert re.search(r"^score +better +held-out +training +always setosa, held-out$", out, re.M)
-    accuracy = re.search(r"^accuracy +higher +([\d.]+)% +([\d.]+)% +33\.3%$", out, re.M)
+    header = r"^score +better +held-out +training +linear, held-out +always setosa, held-out$"
+    assert re.search(header, out, re.M)
+    shares = r"^accuracy +higher +([\d.]+)% +([\d.]+)% +([\d.]+)% +33\.3%$"
+    accuracy = re.search(shares, out, re.M)
     assert accuracy
     assert float(accuracy[1]) > 90
     assert out.endswith(f"Model: {model}\n")
@@ -276,6 +279,91 @@ def test_a_class_that_is_never_found_is_told_of_with_the_option_that_helps(done,
         loaded = read(model)
         assert loaded.training["settings"]["class_weight"] == "balanced"
         assert np.mean(loaded.predict(frame.drop("kind")).values[rare] == "fraud") > 0.5
+
+
+USELESS = "This model is useless: on the rows held out, it is no better than always "
+LINEAR = "On the rows held out, this model is no better than a linear one, which is simpler."
+
+
+@pytest.mark.parametrize("way", [(), ("--on-disk", "converted")])
+def test_a_model_that_a_constant_or_a_linear_model_equals_is_said_to_be_so(
+    done, tmp_path, monkeypatch, way
+):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(1)
+    X = draw.normal(size=(400, 2)).round(3)
+    columns = {
+        "noise": draw.normal(size=400),
+        "line": X @ [2.0, -3.0] + 0.01 * draw.normal(size=400),
+        "bend": np.abs(X[:, 0]) - np.abs(X[:, 1]),
+    }
+    said = {}
+    for name, y in columns.items():
+        table = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], name: y})
+        table.write_csv(f"{name}.csv")
+        place = [part.replace("converted", f"of-{name}") for part in way]
+        status, out, _ = done("train", f"{name}.csv", "--target", name, *place, *QUICK)
+        assert status == 0
+        said[name] = [line for line in (USELESS, LINEAR) if line in out]
+        assert {"linear", "baseline"} <= read(tmp_path / f"{name}.skops").training["scores"].keys()
+    assert said == {"noise": [USELESS], "line": [LINEAR], "bend": []}
+
+
+def test_a_compressed_table_in_another_encoding_is_trained_on_and_predicted(
+    done, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k % 50},{'Süd' if k % 3 else 'Ost'},{3 * (k % 50)}\n" for k in range(200))
+    path = tmp_path / "mieten.csv.gz"
+    path.write_bytes(gzip.compress(("fläche,seite,miete\n" + rows).encode("latin-1")))
+    text = tmp_path / "mieten.csv"
+    text.write_text("fläche,seite,miete\n" + rows)
+    command = ("train", "mieten.csv.gz", "--target", "miete", *QUICK)
+    error = refused(done, *command)
+    assert "it is not UTF-8 text. Say which encoding it has, such as --encoding latin-1" in error
+    assert "--encoding must be the name of a text encoding" in refused(
+        done, *command, "--encoding", "x"
+    )
+    for more in ((), ("--on-disk", "f", "--model", "on-disk.skops")):
+        status, out, _ = done(*command, "--encoding", "latin-1", *more)
+        assert status == 0
+    assert "'seite': 2 categories" in out
+    plain = done("predict", "mieten.skops", "mieten.csv")
+    assert plain[0] == 0
+    assert done("predict", "mieten.skops", path, "--encoding", "latin-1")[1] == plain[1]
+    assert done("evaluate", "mieten.skops", path, "--encoding", "latin-1")[0] == 0
+    error = refused(done, "train", "f", "--encoding", "latin-1")
+    assert "f is a converted table, for which --encoding cannot be given" in error
+    error = refused(done, "predict", "mieten.skops", "mieten.csv", "--output", "p.csv.gz")
+    assert "must end in .csv, .tsv, .parquet or .pq; got '.csv.gz'" in error
+
+
+def test_large_scores_are_printed_without_exponents(done, tmp_path):
+    rows = "".join(f"{k % 17},{200_000 + 31_000 * (k % 17) + k * k % 101}\n" for k in range(120))
+    (tmp_path / "t.csv").write_text("x,price\n" + rows)
+    model = tmp_path / "m.skops"
+    _, out, _ = done("train", tmp_path / "t.csv", "--target", "price", "--model", model, *QUICK)
+    assert re.search(r"^RMSE +lower +\d+\.?\d* +\d+\.?\d* +\d+\.?\d* +1\d{5}$", out, re.M)
+    assert re.search(r"always 4\d{5}, held-out", out)
+    _, said, _ = done("evaluate", model, tmp_path / "t.csv")
+    assert "e+" not in out + said
+
+
+def test_a_compressed_table_takes_as_much_memory_as_its_text(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.system.free_memory.memory_left", lambda: 25_000)
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(bytes(1000))
+    with pytest.raises(ValueError, match="would take about 30"):
+        check_fits_memory(path, TIMES_TRAINED, ON_DISK)
+    path.rename(tmp_path / "t.csv")
+    check_fits_memory(tmp_path / "t.csv", TIMES_TRAINED, ON_DISK)
+
+
+def test_nothing_is_compared_if_no_rows_are_held_out(done, folder, tmp_path):
+    options = ("--target", "species", "--test-fraction", "0", "--model", tmp_path / "m.skops")
+    status, out, _ = done("train", folder / "iris.csv", *options, *QUICK)
+    assert status == 0
+    assert "linear" not in out
 
 
 def test_weights_of_classes_are_refused_for_numbers(done, folder, tmp_path):

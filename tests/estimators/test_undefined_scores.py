@@ -252,7 +252,7 @@ def test_a_model_whose_held_out_scores_are_not_defined_loads_and_says_so(
     (grades if name == "grades" else claims)(tmp_path)
     table, seed = f"{name}.csv", seed_for(tmp_path, name)
     out, _ = done("train", table, "--target", name[:-1], "--seed", seed, *SMALL)
-    assert f"{score} is not defined for 'held-out', 'always " in out
+    assert f"{score} is not defined for 'held-out', 'linear, held-out', 'always " in out
     assert f": {why}.\n" in out
     model = read(tmp_path / "m.skops")
     assert model.training["scores"]["held_out"][score] is None
@@ -293,7 +293,7 @@ def test_so_is_a_model_of_a_converted_table(done, tmp_path):
         if len(y) and not np.ptp(y):
             break
     out, _ = done("train", f"of-{seed}", *SMALL)
-    assert "R2 is not defined for 'held-out', 'always " in out
+    assert "R2 is not defined for 'held-out', 'linear, held-out', 'always " in out
     assert read(tmp_path / "m.skops").training["scores"]["held_out"]["R2"] is None
     out, _ = done("evaluate", "m.skops", "claims.csv")
     assert "R2 is not defined for 'held-out, in training'" in out

@@ -16,6 +16,7 @@ NAN = float("nan")
 # What a column becomes: its type, and its values.
 COLUMNS = {
     "integers": (pd.Series([1, 2**60 + 1]), pl.Int64, [1, 2**60 + 1]),
+    "integers as objects": (pd.Series([1, 2**60 + 1], dtype=object), pl.Int64, [1, 2**60 + 1]),
     "unsigned": (pd.Series([1, 2], dtype="uint8"), pl.UInt64, [1, 2]),
     "floats": (pd.Series([1.5, NAN]), pl.Float64, [1.5, None]),
     "nullable integers": (pd.Series([1, pd.NA], dtype="Int64"), pl.Float64, [1.0, None]),

@@ -114,8 +114,14 @@ REFUSED_FILES = [
     ("table.parquet", b"a,b\n1,2\n", "is no Parquet file, or not the whole of one"),
     ("table.parquet", b"P", "is no Parquet file, or not the whole of one"),
     ("table.parquet", b"PAR1" + bytes(40) + b"PAR1", "cannot be read as Parquet"),
-    ("table.xlsx", b"a,b\n1,2\n", "must end in .csv, .tsv, .parquet or .pq; got '.xlsx'"),
-    ("table", b"a,b\n1,2\n", "must end in .csv, .tsv, .parquet or .pq; got ''"),
+    (
+        "table.xlsx",
+        b"a,b\n1,2\n",
+        "must end in .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .pq; got '.xlsx'",
+    ),
+    ("table", b"a,b\n1,2\n", ".csv, .tsv, .csv.gz, .tsv.gz, .parquet or .pq; got ''"),
+    ("table.gz", b"a,b\n1,2\n", "; got '.gz'"),
+    ("table.csv.gz", b"a,b\n1,2\n", "is no gzip file, or not the whole of one"),
 ]
 
 
