@@ -123,8 +123,9 @@ class Levels:
             return self._missing
         if isinstance(value, bool | np.bool_):
             value = str(bool(value)).lower()
-        elif isinstance(value, float | np.floating) and value == np.round(value):
-            value = int(value) if abs(value) < 2**53 else value
+        elif isinstance(value, float | np.floating):
+            number = float(value)
+            value = int(number) if number.is_integer() and abs(number) < 2**53 else number
         text = str(value).strip()
         return self._codes.get(text) or self._codes.get(WHOLE_NUMBER.sub(r"\1\2", text), 0.0)
 
