@@ -39,6 +39,8 @@ from engine.compiler.jit import compiled_once, inlined, jit
 from engine.compiler.views import matrix_at, rows_at, vector_at
 from engine.equations.layout import parameters_of_loops
 from engine.equations.products import (
+    FOUR,
+    ONE,
     accumulate_over_units,
     add_row_sums,
     reduce_over_samples,
@@ -218,6 +220,7 @@ class EmbeddingWorkspace(NamedTuple):
     W: Any  # (numbers of all vectors, n_1) W[1] transposed
     dW: Any  # as W
     samples: Any  # (width, n_1) Z[1] or dZ[1] of each sample
+    bias: Any  # (1, n_1)
 
 
 @jit
@@ -309,63 +312,70 @@ def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
     """Z[1] of `count` samples, 0 in the rest of the first m columns.  2 n_1 a number."""
     _, b = parameters_of_loops(theta, sizes, 1)
     locate(embeddings, X, count, workspace)
-    samples, table = workspace.samples, workspace.table
-    n_1 = samples.shape[1]
+    samples, bias = workspace.samples, workspace.bias
+    for j in range(b.size):
+        bias[0, j] = b[j]
+    n_1, n_lanes = samples.shape[1], tiles.lanes(samples)
+    fours = n_1 - n_1 % (4 * n_lanes)
     for c in range(count):
-        z = vector_at(samples, c * n_1, n_1)
-        for j in range(b.size):
-            z[j] = b[j]
-        for f in range(embeddings.kinds.size):
-            place, share = workspace.places[f, c], workspace.shares[f, c]
-            if embeddings.kinds[f] == PIECES:
-                at, along = (
-                    vector_at(table, place * n_1, n_1),
-                    vector_at(table, (place + 1) * n_1, n_1),
-                )
-                for j in range(n_1):
-                    z[j] += at[j] + share * along[j]  # F1 E2
-            elif embeddings.kinds[f] == LEVELS:
-                at = vector_at(table, place * n_1, n_1)
-                for j in range(n_1):
-                    z[j] += at[j]  # F1 E3
-            else:
-                along = vector_at(table, place * n_1, n_1)
-                for j in range(n_1):
-                    z[j] += share * along[j]  # F1
+        for s in range(0, fours, 4 * n_lanes):
+            sum_rows(embeddings, workspace, c, s, FOUR)
+        for s in range(fours, n_1, n_lanes):
+            sum_rows(embeddings, workspace, c, s, ONE)
     for c in range(count, m):
         for j in range(b.size):
             samples[c, j] = 0
     copy_transposed(samples, m, b.size, Z)
 
 
+@inlined
+def sum_rows(embeddings, workspace, c, s, vectors):
+    """Some units of Z[1] of a sample: the bias and the rows of its inputs."""
+    tile = tiles.load(workspace.bias, 0, s, ONE, vectors)
+    for f in range(embeddings.kinds.size):
+        place = workspace.places[f, c]
+        if embeddings.kinds[f] != PLAIN:
+            tile = tile + tiles.load(workspace.table, place, s, ONE, vectors)  # F1 E2 E3
+        if embeddings.kinds[f] != LEVELS:
+            along = place + (1 if embeddings.kinds[f] == PIECES else 0)
+            share = matrix_at(workspace.shares, f * workspace.shares.shape[1] + c, 1, 1)
+            row = rows_at(workspace.table, along, 1)
+            tile = tiles.add_outer_product(tile, share, 0, 0, row, s)  # F1 E2
+    tiles.store(tile, workspace.samples, c, s)
+
+
 @compiled_once
 def add_to_tables(dZ, embeddings, workspace, count, m, db):
     """Add dZ[1] of `count` samples, whose places the workspace has, to dQ, and to db."""
-    samples, dtable = workspace.samples, workspace.dtable
-    n_1 = samples.shape[1]
+    samples = workspace.samples
     copy_transposed(dZ, dZ.shape[0], m, samples)
     add_row_sums(dZ, db, m)  # B2
-    # forward:  z[j] += at[j] + share * along[j]
+    n_1, n_lanes = samples.shape[1], tiles.lanes(samples)
+    fours = n_1 - n_1 % (4 * n_lanes)
     for c in range(count):
-        dz = vector_at(samples, c * n_1, n_1)
-        for f in range(embeddings.kinds.size):
-            place, share = workspace.places[f, c], workspace.shares[f, c]
-            if embeddings.kinds[f] == PIECES:
-                at, along = (
-                    vector_at(dtable, place * n_1, n_1),
-                    vector_at(dtable, (place + 1) * n_1, n_1),
-                )
-                for j in range(n_1):
-                    at[j] += dz[j]
-                    along[j] += share * dz[j]  # E4
-            elif embeddings.kinds[f] == LEVELS:
-                at = vector_at(dtable, place * n_1, n_1)
-                for j in range(n_1):
-                    at[j] += dz[j]  # E5
-            else:
-                along = vector_at(dtable, place * n_1, n_1)
-                for j in range(n_1):
-                    along[j] += share * dz[j]  # B1
+        for s in range(0, fours, 4 * n_lanes):
+            add_to_rows(embeddings, workspace, c, s, FOUR)
+        for s in range(fours, n_1, n_lanes):
+            add_to_rows(embeddings, workspace, c, s, ONE)
+
+
+@inlined
+def add_to_rows(embeddings, workspace, c, s, vectors):
+    """The part of some units."""
+    # forward:  tile + row + share * next row
+    dz = tiles.load(workspace.samples, c, s, ONE, vectors)
+    of_sample = rows_at(workspace.samples, c, 1)
+    for f in range(embeddings.kinds.size):
+        place = workspace.places[f, c]
+        if embeddings.kinds[f] != PLAIN:
+            at = tiles.load(workspace.dtable, place, s, ONE, vectors)
+            tiles.store(at + dz, workspace.dtable, place, s)  # E4 E5
+        if embeddings.kinds[f] != LEVELS:
+            along = place + (1 if embeddings.kinds[f] == PIECES else 0)
+            share = matrix_at(workspace.shares, f * workspace.shares.shape[1] + c, 1, 1)
+            row = tiles.load(workspace.dtable, along, s, ONE, vectors)
+            row = tiles.add_outer_product(row, share, 0, 0, of_sample, s)  # B1 E4
+            tiles.store(row, workspace.dtable, along, s)
 
 
 @compiled_once

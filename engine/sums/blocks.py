@@ -124,6 +124,7 @@ def allocate_embedded(
         (n_numbers, padded),
         (n_numbers, padded),
         (width, padded),
+        (1, padded),
     )
     arrays = all_aligned(shapes, dtype)
     for array in arrays:  # what fills a row up is never written
