@@ -146,7 +146,7 @@ class Pieces(Embedding):
     def draw(self, views: Any, generator: Any) -> None:
         """Initial values: V from 0, so that the function begins as a straight line."""
         c, w, u, V = views
-        r = self.width**-0.5
+        r = LARGE * self.width**-0.5
         for part in (c, w, u):
             part[:] = generator.uniform(-r, r, part.shape)  # I3
         V[:] = 0
@@ -226,6 +226,9 @@ class Levels(Embedding):
 
 
 AS_IT_IS = Embedding()
+
+# Of the initial values of c, w and u: on real tables, networks reach more than with 1.
+LARGE = 3.0
 
 
 def in_words(embeddings: Sequence[Embedding | None] | None) -> str:

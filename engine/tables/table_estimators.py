@@ -5,6 +5,7 @@ From a frame to predictions: what each column is (table_description.py), one mat
 (engine/many), and their average.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -12,9 +13,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -72,6 +74,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [StrOptions({"constant", "cosine"}), None],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "average": [Interval(Real, 0, 1, closed="neither"), None],
@@ -208,7 +211,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self.__dict__.pop("feature_names_in_", None)
         table = given_table(_named_columns(X))
         self.n_features_in_ = table.frame.width
-        if not isinstance(X, np.ndarray):
+        if table.frame.height < 2:
+            raise ValueError(
+                "The table has n_samples=1 row, and a model needs several to learn from."
+            )
+        if has_names(X):
             self.feature_names_in_ = np.array(table.frame.columns, dtype=object)
         return table
 
@@ -216,16 +223,18 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self, frame: pl.DataFrame, y: Any, weights: Any, target: str | None
     ) -> tuple[pl.DataFrame, Any, Any]:
         """The table without its target, the target, and the weights of the rows that have one."""
-        if (y is None) == (target is None):
+        if y is None and target is None:
             raise ValueError(
-                "Pass the target as y, or name its column by target=; "
-                f"{'both' if y is not None else 'neither'} came."
+                f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
+                "y, or name the target's column by target=."
             )
+        if y is not None and target is not None:
+            raise ValueError("Pass the target as y, or name its column by target=; both came.")
         self.target_name_ = target
         if target is None:
             y = np.asarray(y)
             if y.ndim == 2 and y.shape[1] == 1:
-                y = y[:, 0]
+                y = column_or_1d(y, warn=True)
             if y.shape != (frame.height,):
                 raise ValueError(
                     f"y must have one entry for each of the {frame.height:,} rows of X; got shape "
@@ -347,7 +356,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             **settings,
             "alpha": 0.0,
             "solver": "adam",
-            "learning_rate": "cosine",
             "scoring": BY_LOSS,
             "tol": 0.0,
             "embeddings": list(self.inputs_.embeddings),
@@ -355,6 +363,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             "progress": self.progress,
             "n_threads": 1,
         }
+
+    @property
+    def n_iter_(self) -> int:
+        """The most epochs that a network was trained for."""
+        return max(int(member.n_iter_) for member in self.members_)
 
     # Predictions.
 
@@ -364,14 +377,13 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return self._average(self.inputs_.of(self.encoding_.encode(self._given_again(X))))
 
     def _given_again(self, X: Any) -> Any:
-        if not isinstance(X, np.ndarray):
-            return X
-        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
+        table = _named_columns(X)
+        if table is not X and len(table) != self.n_features_in_:
             raise ValueError(
-                f"X has shape {X.shape}, but this {type(self).__name__} was fitted with "
-                f"{self.n_features_in_} features; pass rows of these."
+                f"X has {len(table)} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input: rows like those of the fit."
             )
-        return _named_columns(X)
+        return table
 
     def _average(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """The mean over the networks, of rows as they take them."""
@@ -457,10 +469,21 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return tags
 
 
+def has_names(X: Any) -> bool:
+    """Whether its columns have names of their own."""
+    return hasattr(X, "columns") or isinstance(X, dict | str | os.PathLike)
+
+
 def _named_columns(X: Any) -> Any:
-    """An array as a table, with names for its columns; anything else as it is."""
-    if not isinstance(X, np.ndarray):
+    """An array, or what can be made one, as a table with names for its columns; else X itself."""
+    if scipy.sparse.issparse(X):
+        raise TypeError(
+            "Sparse data was passed for X, but dense data is required: a table has a value, or "
+            "none, in each place. Pass X.toarray()."
+        )
+    if has_names(X):
         return X
+    X = np.asarray(X)
     if X.ndim != 2:
         raise ValueError(
             f"X must be a table: rows and columns. Got an array of {X.ndim} dimension"
@@ -469,6 +492,8 @@ def _named_columns(X: Any) -> Any:
         )
     if X.dtype.kind == "c":
         raise ValueError("Complex data not supported: pass real numbers.")
+    if X.shape[1] == 0:
+        raise ValueError(f"0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     return {f"x{k}": X[:, k] for k in range(X.shape[1])}
 
 
@@ -517,6 +542,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         batch_size: int | None = None,
         max_iter: int | None = None,
         n_iter_no_change: int | None = None,
+        learning_rate: str | None = None,
         learning_rate_init: float | None = None,
         weight_decay: float | None = None,
         average: float | None = None,
@@ -539,6 +565,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.n_iter_no_change = n_iter_no_change
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.average = average
@@ -639,6 +666,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         batch_size: int | None = None,
         max_iter: int | None = None,
         n_iter_no_change: int | None = None,
+        learning_rate: str | None = None,
         learning_rate_init: float | None = None,
         weight_decay: float | None = None,
         average: float | None = None,
@@ -663,6 +691,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.n_iter_no_change = n_iter_no_change
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.average = average
