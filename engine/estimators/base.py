@@ -653,8 +653,11 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         """The parameters that early stopping keeps if no epoch beat the best score so far.
 
         They are those of that score, from which this fit started. In a second fit, scikit-learn
-        overwrites them, and keeps those of its last epoch.
+        overwrites them, and keeps those of its last epoch. If there was no time for an epoch, so
+        that nothing has been scored yet, they are the latest.
         """
+        if ended.stopped == "max_time" and self.best_validation_score_ == -math.inf:
+            return ended.theta
         refit = self.t_ > 0 and self.continuation == "sklearn"
         return ended.theta if refit and ended.error is None else start
 

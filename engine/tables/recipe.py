@@ -56,7 +56,7 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
         n_pieces=48,
         width=8,
         level_width=8,
-        batch_size=min(max(32, batch_size), 256),
+        batch_size=min(max(32, batch_size), 256, n_rows),
         max_iter=200,
         n_iter_no_change=4,
         learning_rate="constant",
@@ -65,5 +65,6 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
         average=0.98,
         clip_norm=1.0,
         label_smoothing=0.0,
-        validation_fraction=0.125,
+        # Fewer rows than these say little about when to stop.
+        validation_fraction=min(1 / 3, max(1 / 8, 60 / n_rows)),
     )

@@ -6,6 +6,7 @@ From a frame to predictions: what each column is (table_description.py), one mat
 """
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -16,10 +17,12 @@ import polars as pl
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from engine.boundary.dates import refuse_dates
 from engine.boundary.settings import thread_count
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
@@ -30,7 +33,7 @@ from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
 from engine.losses import Loss, named
 from engine.many.averages import aligned
-from engine.many.fits import Fit, fit_all
+from engine.many.fits import Fit, Outcome, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
 from engine.tables.calibration import calibrated, temperature_of
@@ -44,6 +47,9 @@ from engine.tables.table_description import TableDescription, described
 from engine.tables.table_encoding import TableEncoding
 from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
 from engine.tables.validation_rows import validation_rows
+
+# Warnings of networks that say nothing to whoever fits a table: the recipe has chosen so.
+OF_NETWORKS = re.compile("Maximum iterations|max_time=|Early stopping goes by")
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
@@ -331,9 +337,23 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             if fit.X_val is not None
         ]
         self._tune(self.members_, tried)
-        # The learning rate has come down to 0 where max_iter ends a network.
-        found = warnings_of(outcomes, "network")
-        return [one for one in found if "Maximum iterations" not in str(one)]
+        return self._warnings_of(outcomes)
+
+    def _warnings_of(self, outcomes: Sequence[Outcome]) -> list[Warning]:
+        """What networks warn of, in terms of this estimator's parameters."""
+        found = [
+            one for one in warnings_of(outcomes, "network") if not OF_NETWORKS.search(str(one))
+        ]
+        if any(outcome.stopped == "max_time" for outcome in outcomes):
+            epochs = min(int(member.n_iter_) for member in self.members_)
+            found.append(
+                ConvergenceWarning(
+                    f"max_time={self.max_time:g} seconds were over before all networks had "
+                    f"converged; one was trained for {epochs} whole epochs. The model is the best "
+                    "so far: give it more time, or fewer networks by n_members."
+                )
+            )
+        return found
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
         given = {name: getattr(self, name, None) for name in OF_RECIPE}
@@ -728,11 +748,16 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(right, weights=sample_weight))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
+        if pl.Series(np.asarray(y).tolist(), strict=False).is_null().any():
+            raise ValueError(
+                "y holds missing labels; leave those rows out, or name the target's column by "
+                "target=, which does."
+            )
         labels = Labels(y)
         if len(labels.classes) < 2:
             raise ValueError(
-                f"The target is {labels.classes[0]!r} in every row: there is nothing to learn. "
-                "Pass rows with other classes."
+                f"The target is {labels.classes[0].item()!r} in every row: there is nothing to "
+                "learn. Pass rows with other classes."
             )
         if len(labels.classes) > max(2, len(y) // 2) and len(labels.classes) == len(y):
             raise ValueError(
@@ -793,6 +818,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
 def _numbers(y: Any) -> NDArray[np.float64]:
     """y as finite numbers."""
+    refuse_dates("y", y)
     try:
         numbers = np.asarray(y).astype(np.float64)
     except (TypeError, ValueError):
