@@ -49,16 +49,18 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
     >>> recipe_for(1000, 10).hidden_layer_sizes
     (96, 96)
     """
-    batch_size = 2 ** round(math.log2(max(n_rows, 16) / 16))
+    batch_size = min(max(16, 2 ** round(math.log2(max(n_rows, 16) / 16))), 256, n_rows)
+    steps = math.ceil(n_rows / batch_size)
     return Recipe(
         n_members=4,
         hidden_layer_sizes=(96, 96),
         n_pieces=48,
         width=8,
         level_width=8,
-        batch_size=min(max(32, batch_size), 256, n_rows),
+        batch_size=batch_size,
         max_iter=200,
-        n_iter_no_change=4,
+        # Twice as many steps as the average looks back on.
+        n_iter_no_change=max(4, math.ceil(100 / steps)),
         learning_rate="constant",
         learning_rate_init=2e-3,
         weight_decay=0.03,

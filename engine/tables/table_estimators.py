@@ -49,7 +49,9 @@ from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
 from engine.tables.validation_rows import validation_rows
 
 # Warnings of networks that say nothing to whoever fits a table: the recipe has chosen so.
-OF_NETWORKS = re.compile("Maximum iterations|max_time=|Early stopping goes by")
+OF_NETWORKS = re.compile(
+    "Maximum iterations|max_time=|Early stopping goes by|learning rate is too high|no longer learn"
+)
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
@@ -322,6 +324,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                     **self._settings(recipe),
                     "random_state": seed,
                     "early_stopping": data[3] is not None,
+                    "batch_size": min(recipe.batch_size, len(data[1])),
                 }
             )
             fits.append(Fit(member, *data))
@@ -804,9 +807,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
             return
         p = np.concatenate([outputs for outputs, _ in tried])
         codes = np.concatenate([rows.y for _, rows in tried])
-        weights = None
-        if tried[0][1].weights is not None:
-            weights = np.concatenate([rows.weights for _, rows in tried])
+        weights = np.concatenate(
+            [np.ones(len(rows.y)) if rows.weights is None else rows.weights for _, rows in tried]
+        )
+        if self._class_weights is not None:
+            weights = weights * self._class_weights.of_samples(self.classes_[codes])
         self.temperature_ = temperature_of(p, codes, weights)
 
     def _mean_loss(self, rows: Rows) -> float:
