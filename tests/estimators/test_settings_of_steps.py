@@ -72,9 +72,9 @@ def test_a_fit_is_the_run_of_train(name):
 
 @pytest.mark.parametrize("shuffle", [True, "blocks"])
 @pytest.mark.parametrize("name", CONTINUED)
-def test_so_many_epochs_and_then_more_are_all_of_them_at_once(name, shuffle):
+def test_so_many_epochs_and_then_more_are_all_of_them_at_once(name, shuffle, backend):
     """Although coefs_ hold the average, training goes on from the parameters themselves."""
-    given = {**GIVEN[name], "shuffle": shuffle, "label_smoothing": 0.1}
+    given = {**GIVEN[name], "shuffle": shuffle, "label_smoothing": 0.1, "backend": backend}
     at_once = classifier(**given).fit(X, CLASSES)
     parts = classifier(**given, warm_start=True)
     for n in (2, 1, 3):
