@@ -17,6 +17,14 @@ UPDATES: list[dict[str, Any]] = [
     {"solver": "sgd"},
     {"solver": "sgd", "nesterov": False},
     {"solver": "sgd", "momentum": 0.0},
+    {
+        "solver": "adam",
+        "weight_decay": 0.1,
+        "average": 0.9,
+        "clip_norm": 1.0,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+    },
 ]
 
 
