@@ -163,7 +163,7 @@ def embed_loops(theta, embeddings, X, E):
                 c, w, u, V = parameters_of_pieces_loops(theta, embeddings, f)
                 for j in range(stop - start):
                     if np.isnan(x):
-                        E[start + j, i] = c[j] + u[j] if u.size > 0 else c[j]
+                        E[start + j, i] = c[j] + u[j]
                     else:
                         e = c[j] + w[j] * x
                         for t in range(T):
@@ -192,14 +192,14 @@ def embedding_gradient_loops(embeddings, X, dE, dtheta):
                 for j in range(stop - start):
                     de = dE[start + j, i]
                     dc[j] += de
-                    if np.isnan(x):
-                        if du.size > 0:
-                            du[j] += de
-                    else:
+                    if not np.isnan(x):
                         dw[j] += de * x
                         for t in range(T):
                             piece = piece_of(x, embeddings.breakpoints, first, t, T)
                             dV[t, j] += de * dV.dtype.type(piece)  # E4
+                if np.isnan(x):
+                    for j in range(du.size):
+                        du[j] += dE[start + j, i]
             elif embeddings.kinds[f] == LEVELS:
                 dV = vectors_of_levels_loops(dtheta, embeddings, f)
                 for j in range(stop - start):

@@ -99,7 +99,8 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     """X, checked for predictions. Plain arrays skip the checks, which take longer than a look."""
     X = _view(X, "X")
     plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
-    embedded = embeddings_of(estimator)
+    fitted = vars(estimator).get("_network")  # an ensemble has none, but its members have
+    embedded = embeddings_of(estimator if fitted is None else fitted)
     if plain and embedded is None and not hasattr(estimator, "feature_names_in_"):
         return X
     refuse_dates("X", X)
@@ -111,9 +112,9 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     return X
 
 
-def embeddings_of(estimator: Any) -> Any:
-    """The embeddings that an estimator has been given; None if all features are as they are."""
-    given = getattr(estimator, "embeddings", None)
+def embeddings_of(model: Any) -> Any:
+    """The embeddings of an estimator or a network; None if all features are as they are."""
+    given = getattr(model, "embeddings", None)
     return None if given is None or all(entry is None for entry in given) else given
 
 
