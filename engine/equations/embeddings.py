@@ -139,7 +139,7 @@ def takes(embeddings, f, x):
     return np.isfinite(x) or (np.isnan(x) and embeddings.missing[f] == 1)
 
 
-@inlined
+@jit
 def piece_of(x, breakpoints, first, t, T):
     """The t-th piece of x, t = 0 ... T - 1; `first` is where its breakpoints begin."""
     low, high = breakpoints[first + t], breakpoints[first + t + 1]
@@ -221,12 +221,12 @@ class EmbeddingWorkspace(NamedTuple):
 
 
 @jit
-def make_tables(theta, sizes, embeddings, workspace):
+def make_tables_tiled(theta, sizes, embeddings, workspace):
     """R and Q, for all samples that come with this theta; dQ = 0.  n_1 d multiply-adds a row."""
     W, _ = parameters_of_loops(theta, sizes, 1)
     copy_transposed(W, W.shape[0], W.shape[1], workspace.W)
     for f in range(embeddings.kinds.size):
-        make_vectors(theta, embeddings, f, workspace.vectors)
+        make_vectors_tiled(theta, embeddings, f, workspace.vectors)
         R, Q, W_f = tables_of(embeddings, f, workspace.vectors, workspace.table, workspace.W)
         accumulate_over_units(R, vector_at(Q, 0, 0), W_f, Q, Q.shape[1])  # F1
     dtable = vector_at(workspace.dtable, 0, workspace.dtable.size)
@@ -245,7 +245,7 @@ def tables_of(embeddings, f, vectors, table, W):
 
 
 @jit
-def make_vectors(theta, embeddings, f, vectors):
+def make_vectors_tiled(theta, embeddings, f, vectors):
     """R of an input."""
     d = embeddings.starts[f + 1] - embeddings.starts[f]
     n_rows, T = embeddings.rows[f + 1] - embeddings.rows[f], embeddings.counts[f]
@@ -277,7 +277,7 @@ def make_vectors(theta, embeddings, f, vectors):
 
 
 @jit
-def locate(embeddings, X, count, workspace):
+def locate_tiled(embeddings, X, count, workspace):
     """The row of each of `count` samples, and its share of the next row."""
     places, shares = workspace.places, workspace.shares
     for f in range(embeddings.kinds.size):
@@ -305,10 +305,10 @@ def locate(embeddings, X, count, workspace):
 
 
 @compiled_once
-def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
+def affine_embedded_tiled(theta, sizes, embeddings, X, Z, workspace, count, m):
     """Z[1] of `count` samples, 0 in the rest of the first m columns.  2 n_1 a number."""
     _, b = parameters_of_loops(theta, sizes, 1)
-    locate(embeddings, X, count, workspace)
+    locate_tiled(embeddings, X, count, workspace)
     samples, table = workspace.samples, workspace.table
     n_1 = samples.shape[1]
     for c in range(count):
@@ -339,7 +339,7 @@ def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
 
 
 @compiled_once
-def add_to_tables(dZ, embeddings, workspace, count, m, db):
+def add_to_tables_tiled(dZ, embeddings, workspace, count, m, db):
     """Add dZ[1] of `count` samples, whose places the workspace has, to dQ, and to db."""
     samples, dtable = workspace.samples, workspace.dtable
     n_1 = samples.shape[1]
@@ -384,12 +384,12 @@ def embedding_gradient_tiled(sizes, embeddings, workspace, dtheta):
                 for j in range(dR.shape[1]):
                     dR[p, j] = 0
             reduce_over_samples(dQ, W_f, dR, 0, dQ.shape[1])  # B3
-            gradient_of_vectors(dR, embeddings, f, dtheta)
+            gradient_of_vectors_tiled(dR, embeddings, f, dtheta)
     copy_transposed(workspace.dW, workspace.dW.shape[0], dW.shape[0], dW)
 
 
 @jit
-def gradient_of_vectors(dR, embeddings, f, dtheta):
+def gradient_of_vectors_tiled(dR, embeddings, f, dtheta):
     """The gradient of an input's parameters from that of its table R."""
     n_rows, d = dR.shape
     T = embeddings.counts[f]
