@@ -59,6 +59,16 @@ class Embedding:
     def draw(self, views: Any, generator: Any) -> None:
         """Draw initial values of its parameters."""
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the arrays of its parameters."""
+        return ()
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it; `of_json` makes the embedding of that."""
+        raise NotImplementedError
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; make another one.")
 
@@ -181,6 +191,18 @@ class Pieces(Embedding):
         missing = ", missing=True" if self.missing else ""
         return f"<{self.count} pieces, width={self.width}{missing}>"
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of c, w, u and V."""
+        d = self.width
+        return (d,), (d,), (d * self.missing,), (self.count, d)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it."""
+        pieces = self.breakpoints.tolist()
+        return {"pieces": pieces, "width": self.width, "missing": self.missing}
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.breakpoints, self.width, self.missing)
 
@@ -253,8 +275,25 @@ class Levels(Embedding):
     def __repr__(self) -> str:
         return f"Levels({self.n_levels}, width={self.width})"
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of its vectors."""
+        return ((self.n_levels, self.width),)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it."""
+        return {"levels": self.n_levels, "width": self.width}
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.n_levels, self.width)
+
+
+def of_json(found: dict[str, Any]) -> Embedding:
+    """The embedding that a model file describes; an error where it makes none."""
+    if "levels" in found:
+        return Levels(found["levels"], found["width"])
+    return Pieces(found["pieces"], found["width"], found["missing"])
 
 
 AS_IT_IS = Embedding()

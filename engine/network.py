@@ -514,7 +514,8 @@ class Network:
         """X (n_0, m), checked; float32 if it is that already, else float64 (or of `dtype`)."""
         checked = arrays.inputs(X, self.sizes[0], name, dtype, finite=self._embeddings is None)
         if self.layers.embeddings is not None:
-            refuse_wrong_inputs(name, checked, self.layers.embeddings)
+            embeddings = self.layers.embeddings
+            refuse_wrong_inputs(name, checked, embeddings.levels, embeddings.missing)
         return checked
 
     def samples(

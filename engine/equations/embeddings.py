@@ -60,6 +60,11 @@ class KernelEmbeddings(NamedTuple):
     rows: Any  # (n + 1,) where its rows begin in the tables of the tiled form
     numbers: Any  # (n + 1,) where the numbers of these rows begin, d a row
 
+    @property
+    def levels(self):
+        """(n,): how many levels each input has, 0 of a number."""
+        return np.where(self.kinds == LEVELS, self.counts, 0)
+
 
 def pieces_numpy(x, breakpoints):
     """The pieces (T, m) of numbers (m,), float64; 0 where one is missing."""

@@ -17,7 +17,8 @@ from engine.boundary.arrays import REAL, float_array, non_finite
 from engine.boundary.dates import refuse_dates
 from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.boundary.samples import weights as checked_weights
-from engine.embeddings import checked, for_kernels
+from engine.embeddings import AS_IT_IS, checked
+from engine.equations.embeddings import LEVELS
 from engine.sums.samples import Inputs, Samples, SparseColumns
 from engine.system.mapped_files import (
     check_copy_fits,
@@ -121,7 +122,9 @@ def embeddings_of(model: Any) -> Any:
 def require_embeddable(embeddings: Any, X: Any) -> None:
     """ValueError if rows X (m, n_features) have entries that their embeddings do not take."""
     if embeddings is not None:
-        refuse_wrong_inputs("X", X.T, for_kernels(checked(embeddings, X.shape[1]) or (), 0))
+        entries = [entry or AS_IT_IS for entry in checked(embeddings, X.shape[1]) or ()]
+        levels = [entry.count if entry.kind == LEVELS else 0 for entry in entries]
+        refuse_wrong_inputs("X", X.T, levels, [entry.missing for entry in entries])
 
 
 def validated_weights(sample_weight: Any, X: Any) -> Any:

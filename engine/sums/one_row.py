@@ -126,7 +126,8 @@ class OneRow:
             output: NDArray[Any] = self._output.copy()
         if not valid:
             if embeddings is not None:
-                refuse_wrong_inputs("The row", row[:, np.newaxis], embeddings)
+                takes = embeddings.levels, embeddings.missing
+                refuse_wrong_inputs("The row", row[:, np.newaxis], *takes)
             raise ValueError(f"The row must be finite, but holds NaN or infinity: {row}.")
         return output
 

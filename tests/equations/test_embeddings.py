@@ -187,10 +187,11 @@ def test_samples_of_weight_0_count_for_nothing(name):
 def test_kernels_and_boundary_take_the_same_numbers(place, value):
     """Of one row it is the kernel that looks; of many it is the boundary."""
     embeddings = EmbeddedCase("all kinds", 1, 0).network.layers.embeddings
+    assert embeddings is not None
     X = np.zeros((7, 1))
     X[place] = value
     try:
-        refuse_wrong_inputs("X", X, embeddings)
+        refuse_wrong_inputs("X", X, embeddings.levels, embeddings.missing)
         taken = True
     except ValueError:
         taken = False
