@@ -341,7 +341,7 @@ def test_onnx_s_own_evaluator_agrees(tmp_path):
         data, network = cases.data_of(case), case.network
         save(path, network, data.theta.astype(dtype), X=data.X.T)
         outputs = ReferenceEvaluator(str(path)).run(None, {"X": data.X.T.astype(dtype)})
-        got = np.asarray(outputs[0])
+        got = np.asarray(*outputs)
         expected = network.forward(data.theta, data.X).T
         assert got.dtype == dtype
         np.testing.assert_allclose(got, expected, rtol=0, atol=atol * np.abs(expected).max())
