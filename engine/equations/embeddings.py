@@ -62,6 +62,11 @@ class KernelEmbeddings(NamedTuple):
     rows: Any  # (n + 1,) where its rows begin in the tables of the tiled form
     numbers: Any  # (n + 1,) where the numbers of these rows begin, d a row
 
+    @property
+    def levels(self):
+        """(n,): how many levels each input has, 0 of a number."""
+        return np.where(self.kinds == LEVELS, self.counts, 0)
+
 
 def pieces_numpy(x, breakpoints):
     """The pieces (T, m) of numbers (m,), float64; 0 where one is missing."""
@@ -141,7 +146,7 @@ def takes(embeddings, f, x):
     return np.isfinite(x) or (np.isnan(x) and embeddings.missing[f] == 1)
 
 
-@inlined
+@jit
 def piece_of(x, breakpoints, first, t, T):
     """The t-th piece of x, t = 0 ... T - 1; `first` is where its breakpoints begin."""
     low, high = breakpoints[first + t], breakpoints[first + t + 1]
@@ -165,7 +170,7 @@ def embed_loops(theta, embeddings, X, E):
                 c, w, u, V = parameters_of_pieces_loops(theta, embeddings, f)
                 for j in range(stop - start):
                     if np.isnan(x):
-                        E[start + j, i] = c[j] + u[j] if u.size > 0 else c[j]
+                        E[start + j, i] = c[j] + u[j]
                     else:
                         e = c[j] + w[j] * x
                         for t in range(T):
@@ -194,14 +199,14 @@ def embedding_gradient_loops(embeddings, X, dE, dtheta):
                 for j in range(stop - start):
                     de = dE[start + j, i]
                     dc[j] += de
-                    if np.isnan(x):
-                        if du.size > 0:
-                            du[j] += de
-                    else:
+                    if not np.isnan(x):
                         dw[j] += de * x
                         for t in range(T):
                             piece = piece_of(x, embeddings.breakpoints, first, t, T)
                             dV[t, j] += de * dV.dtype.type(piece)  # E4
+                if np.isnan(x):
+                    for j in range(du.size):
+                        du[j] += dE[start + j, i]
             elif embeddings.kinds[f] == LEVELS:
                 dV = vectors_of_levels_loops(dtheta, embeddings, f)
                 for j in range(stop - start):
@@ -224,12 +229,12 @@ class EmbeddingWorkspace(NamedTuple):
 
 
 @jit
-def make_tables(theta, sizes, embeddings, workspace):
+def make_tables_tiled(theta, sizes, embeddings, workspace):
     """R and Q, for all samples that come with this theta; dQ = 0.  n_1 d multiply-adds a row."""
     W, _ = parameters_of_loops(theta, sizes, 1)
     copy_transposed(W, W.shape[0], W.shape[1], workspace.W)
     for f in range(embeddings.kinds.size):
-        make_vectors(theta, embeddings, f, workspace.vectors)
+        make_vectors_tiled(theta, embeddings, f, workspace.vectors)
         R, Q, W_f = tables_of(embeddings, f, workspace.vectors, workspace.table, workspace.W)
         accumulate_over_units(R, vector_at(Q, 0, 0), W_f, Q, Q.shape[1])  # F1
     dtable = vector_at(workspace.dtable, 0, workspace.dtable.size)
@@ -248,7 +253,7 @@ def tables_of(embeddings, f, vectors, table, W):
 
 
 @jit
-def make_vectors(theta, embeddings, f, vectors):
+def make_vectors_tiled(theta, embeddings, f, vectors):
     """R of an input."""
     d = embeddings.starts[f + 1] - embeddings.starts[f]
     n_rows, T = embeddings.rows[f + 1] - embeddings.rows[f], embeddings.counts[f]
@@ -280,7 +285,7 @@ def make_vectors(theta, embeddings, f, vectors):
 
 
 @jit
-def locate(embeddings, X, count, workspace):
+def locate_tiled(embeddings, X, count, workspace):
     """The row of each of `count` samples, and its share of the next row."""
     places, shares = workspace.places, workspace.shares
     for f in range(embeddings.kinds.size):
@@ -308,10 +313,10 @@ def locate(embeddings, X, count, workspace):
 
 
 @compiled_once
-def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
+def affine_embedded_tiled(theta, sizes, embeddings, X, Z, workspace, count, m):
     """Z[1] of `count` samples, 0 in the rest of the first m columns.  2 n_1 a number."""
     _, b = parameters_of_loops(theta, sizes, 1)
-    locate(embeddings, X, count, workspace)
+    locate_tiled(embeddings, X, count, workspace)
     samples, bias = workspace.samples, workspace.bias
     for j in range(b.size):
         bias[0, j] = b[j]
@@ -319,9 +324,9 @@ def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
     fours = n_1 - n_1 % (4 * n_lanes)
     for c in range(count):
         for s in range(0, fours, 4 * n_lanes):
-            sum_rows(embeddings, workspace, c, s, FOUR)
+            sum_rows_tiled(embeddings, workspace, c, s, FOUR)
         for s in range(fours, n_1, n_lanes):
-            sum_rows(embeddings, workspace, c, s, ONE)
+            sum_rows_tiled(embeddings, workspace, c, s, ONE)
     for c in range(count, m):
         for j in range(b.size):
             samples[c, j] = 0
@@ -329,7 +334,7 @@ def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
 
 
 @inlined
-def sum_rows(embeddings, workspace, c, s, vectors):
+def sum_rows_tiled(embeddings, workspace, c, s, vectors):
     """Some units of Z[1] of a sample: the bias and the rows of its inputs."""
     tile = tiles.load(workspace.bias, 0, s, ONE, vectors)
     for f in range(embeddings.kinds.size):
@@ -345,7 +350,7 @@ def sum_rows(embeddings, workspace, c, s, vectors):
 
 
 @compiled_once
-def add_to_tables(dZ, embeddings, workspace, count, m, db):
+def add_to_tables_tiled(dZ, embeddings, workspace, count, m, db):
     """Add dZ[1] of `count` samples, whose places the workspace has, to dQ, and to db."""
     samples = workspace.samples
     copy_transposed(dZ, dZ.shape[0], m, samples)
@@ -354,13 +359,13 @@ def add_to_tables(dZ, embeddings, workspace, count, m, db):
     fours = n_1 - n_1 % (4 * n_lanes)
     for c in range(count):
         for s in range(0, fours, 4 * n_lanes):
-            add_to_rows(embeddings, workspace, c, s, FOUR)
+            add_to_rows_tiled(embeddings, workspace, c, s, FOUR)
         for s in range(fours, n_1, n_lanes):
-            add_to_rows(embeddings, workspace, c, s, ONE)
+            add_to_rows_tiled(embeddings, workspace, c, s, ONE)
 
 
 @inlined
-def add_to_rows(embeddings, workspace, c, s, vectors):
+def add_to_rows_tiled(embeddings, workspace, c, s, vectors):
     """The part of some units."""
     # forward:  tile + row + share * next row
     dz = tiles.load(workspace.samples, c, s, ONE, vectors)
@@ -394,12 +399,12 @@ def embedding_gradient_tiled(sizes, embeddings, workspace, dtheta):
                 for j in range(dR.shape[1]):
                     dR[p, j] = 0
             reduce_over_samples(dQ, W_f, dR, 0, dQ.shape[1])  # B3
-            gradient_of_vectors(dR, embeddings, f, dtheta)
+            gradient_of_vectors_tiled(dR, embeddings, f, dtheta)
     copy_transposed(workspace.dW, workspace.dW.shape[0], dW.shape[0], dW)
 
 
 @jit
-def gradient_of_vectors(dR, embeddings, f, dtheta):
+def gradient_of_vectors_tiled(dR, embeddings, f, dtheta):
     """The gradient of an input's parameters from that of its table R."""
     n_rows, d = dR.shape
     T = embeddings.counts[f]

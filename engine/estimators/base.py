@@ -480,6 +480,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         known = with_function(self._network, network.loss)
         if network != known:
             loss = "loss, " if network.loss != known.loss else ""
+            loss += "embeddings, " if network.embeddings != known.embeddings else ""
             raise ValueError(
                 f"This estimator was fitted as {known} and cannot continue as {network}; "
                 f"leave {loss}hidden_layer_sizes, activation, and the number of features and "
@@ -769,6 +770,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         layers = views_of(theta, network.dense_sizes)
         self.coefs_ = [W.T for W, _ in layers]
         self.intercepts_ = [b for _, b in layers]
+        self.__dict__.pop("embeddings_", None)  # of another fit
         if network.embeddings is not None:
             self.embeddings_ = network.embedding_views(theta)
 
