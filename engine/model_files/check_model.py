@@ -268,7 +268,7 @@ def _check_pipeline(path: Path, model: skops_file.StoredModel) -> ModelCheck:
     dtype = np.float32 if any(n._dtype == np.float32 for n in networks) else np.float64
     expected = expected.astype(dtype) if expected.dtype.kind == "f" else expected.astype(float)
     there, *near = [np.asarray(one, expected.dtype) for one in [computed("numpy"), *near]]
-    length = max(max(network._network.sizes) for network in networks)
+    length = max(max(network._network.dense_sizes) for network in networks)
     limit = _limit(expected, there, near, length)
     outcomes = [limit.outcome(name, computed(name).astype(expected.dtype)) for name in BACKENDS]
     return ModelCheck(_facts_of_pipeline(model, networks), outcomes, [])

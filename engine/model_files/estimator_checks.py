@@ -132,12 +132,13 @@ def check_network(network: Any) -> None:
     layers: Network = network._network
     if type(layers) is not Network:
         raise ValueError(f"a network was expected; came {type(layers).__name__}")
-    if Network(layers.sizes, layers.hidden, layers.output, layers.loss) != layers:
+    if _like(layers) != layers:
         raise ValueError("layers that make no sense")
     sizes = layers.sizes
     pairs = _parameters(network)
     shapes = [(weights.shape, offsets.shape) for weights, offsets in pairs]
-    wanted = [((below, above), (above,)) for below, above in itertools.pairwise(sizes)]
+    dense = itertools.pairwise(layers.dense_sizes)
+    wanted = [((below, above), (above,)) for below, above in dense]
     if shapes != wanted or (sizes[0], sizes[-1]) != (network.n_features_in_, network.n_outputs_):
         raise ValueError(f"parameters of shapes {shapes} for layers of {sizes}")
     dtypes = {array.dtype.name for pair in pairs for array in pair}
@@ -155,7 +156,7 @@ def check_network(network: Any) -> None:
 
 def _check_layers(layers: Network) -> None:
     """ValueError for layers that differ from what the sizes and units say."""
-    own = Network(layers.sizes, layers.hidden, layers.output, layers.loss)
+    own = _like(layers)
     # None, or what a network that was used derives from its sizes and units.
     kept: Any = layers._layers
     derived = kept is None or (
@@ -170,6 +171,10 @@ def _check_layers(layers: Network) -> None:
     )
     if vars(layers).keys() != vars(own).keys() or layers != own or not derived:
         raise ValueError("layers that make no sense")
+
+
+def _like(layers: Network) -> Network:
+    return Network(layers.sizes, layers.hidden, layers.output, layers.loss, layers.embeddings)
 
 
 def _parts(layers: Layers) -> list[Any]:
@@ -297,6 +302,8 @@ def _width(step: Any, n: int, most: int) -> int:
         found = _width(vars(step).get("regressor_"), n, most)
     elif isinstance(step, OneHotEncoder):
         found = sum(vars(step).get("_n_features_outs", ()))
+    elif hasattr(step, "made_up_rows"):  # an estimator of tables, which has checked itself
+        found = 1
     elif is_translation(step):
         found = step.n_features_out(n)
     elif isinstance(step, PolynomialFeatures):

@@ -217,6 +217,9 @@ def remove_training_state(model: Any) -> None:
         for kind, name in OF_PROCESSES.items():
             if isinstance(part, kind):
                 setattr(part, name, None)
+        if hasattr(part, "made_up_rows"):  # an estimator of tables
+            part.progress = False
+            _remove_function_of_loss(part)
         if hasattr(part, "random_state") and not isinstance(part.random_state, Integral):
             part.random_state = None
 
@@ -228,7 +231,9 @@ def _remove_function_of_loss(network: Any) -> None:
     layers = vars(network).get("_network")
     if layers is not None and layers.loss.without_function() is not layers.loss:
         loss = layers.loss.without_function()
-        network._network = Network(layers.sizes, layers.hidden, layers.output, loss)
+        network._network = Network(
+            layers.sizes, layers.hidden, layers.output, loss, layers.embeddings
+        )
 
 
 def _remove_training_state_of_ensemble(ensemble: Any) -> None:
