@@ -35,6 +35,7 @@ from engine.many.averages import aligned
 from engine.many.fits import Fit, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
+from engine.model_files.table_columns import require_columns
 from engine.tables.calibration import calibrated, temperature_of
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
@@ -48,7 +49,7 @@ from engine.tables.table_description import TableDescription, described
 from engine.tables.table_encoding import TableEncoding
 from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
 from engine.tables.translation import Translation
-from engine.tables.validation_rows import validation_rows
+from engine.tables.validation_rows import time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
 
 # Parameters whose default, None, is what the recipe says.
@@ -233,7 +234,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         time, frame = _column_or_array("time", time, frame, table.frame, drop=False)
         found = self._described(frame, table)
         if isinstance(time, str):
-            time = found.frame[time].to_numpy()
+            time = time_values("time", frame[time], self.decimal, self.dates)
         y = self._learn_target(y, weights)
         self._take_columns(
             LearntColumns.of(
@@ -242,9 +243,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             ),
             len(y),
         )  # fmt: skip
-        rows = Rows(self._inputs_of_translated(found.frame), y, weights)
+        X_train = self._inputs_of_translated(found.frame, is_new=False)
         validation = self._own_validation_rows(*own)
-        return self._fit_rows(rows, validation, groups, time)
+        return self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
 
     def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
         """Set what follows from the columns, and the recipe for so many training rows."""
@@ -257,9 +258,56 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             recipe.level_width,
         )  # fmt: skip
 
-    def _inputs_of_translated(self, frame: pl.DataFrame) -> NDArray[Any]:
+    def _inputs_of_translated(self, frame: pl.DataFrame, is_new: bool = True) -> NDArray[Any]:
         """Rows of a translated table as networks take them."""
-        return self.inputs_.of(self.encoding_.encode_translated(frame))
+        return self.inputs_.of(self.encoding_.encode_translated(frame, is_new=is_new))
+
+    def fit_learnt(
+        self,
+        learnt: LearntColumns,
+        rows: pl.DataFrame | Rows,
+        y: Any = None,
+        *,
+        target: str,
+        validation: Rows | None = None,
+        groups: Any = None,
+        time: Any = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
+        """Train on rows of a table whose columns are known: what the commands do.
+
+        Parameters
+        ----------
+        learnt : LearntColumns
+        rows : polars.DataFrame or Rows
+            Training rows of a translated table and their y; or rows as networks take them, which
+            may be mapped from files. Then no rows are held out of them, and what `fit` learns of
+            the target is there already.
+        target : str
+        validation : Rows, optional
+        groups, time : ndarray (n_rows,), optional
+        checkpoint : Checkpoint, optional
+            Of the first network; that of the second has the name FILE.2, and so on.
+        """
+        self._validate_params()
+        self.target_name_: str | None = target
+        names = learnt.encoding.sources
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
+        shuffle: bool | str = True
+        if isinstance(rows, Rows):
+            self._take_columns(learnt, len(rows.y))
+            self.recipe_ = self.recipe_._replace(validation_fraction=0.0)
+            shuffle = "blocks"
+        else:
+            y = self._learn_target(y, None)
+            self._take_columns(learnt, len(y))
+            rows = Rows(self._inputs_of_translated(rows, is_new=False), y)
+        found = self._fit_rows(
+            rows, validation, groups, time, checkpoint=checkpoint, shuffle=shuffle
+        )
+        say(found, stacklevel=2)
+        return self
 
     def _given(self, X: Any) -> GivenTable:
         """X as a table; of an array, columns get names, and nothing says what they are called."""
@@ -402,7 +450,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self._tune(self.members_, tried)
         # The learning rate has come down to 0 where max_iter ends a network.
         found = warnings_of(outcomes, "network")
-        found = [self._in_labels(one) for one in found if "Maximum iterations" not in str(one)]
+        found = [self._in_own_words(one) for one in found if "Maximum iterations" not in str(one)]
         if len(fits) < n_fits:
             found.append(
                 UserWarning(
@@ -412,9 +460,16 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             )
         return found
 
-    def _in_labels(self, warning: Warning) -> Warning:
-        """A network's warning, with labels in place of the codes of classes."""
-        return warning
+    def _in_own_words(self, warning: Warning) -> Warning:
+        """A network's warning, with what the user gave in place of what the network got."""
+        finding = getattr(warning, "finding", None)
+        each = self._seconds_each(self.recipe_)
+        if finding is None or each is None:
+            return warning
+        seconds = f"its {each:g} seconds", f"its {self.max_time:g} seconds"
+        said: Any = type(warning)(str(warning).replace(*seconds))
+        said.finding = finding._replace(fact=finding.fact.replace(*seconds))
+        return said  # type: ignore[no-any-return]
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
         values = ((name, getattr(self, name, None)) for name in OF_RECIPE)
@@ -428,13 +483,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         settings = recipe._asdict()
         for name in ("n_members", "n_pieces", "width", "level_width", "validation_fraction"):
             del settings[name]
-        max_time = None
-        if self.max_time is not None:
-            max_time = (
-                self.max_time
-                / recipe.n_members
-                * min(recipe.n_members, thread_count(self.n_threads) or 1)
-            )
         return {
             **settings,
             "alpha": 0.0,
@@ -443,10 +491,17 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             "scoring": BY_LOSS,
             "tol": 0.0,
             "embeddings": list(self.inputs_.embeddings),
-            "max_time": max_time,
+            "max_time": self._seconds_each(recipe),
             "progress": self.progress,
             "n_threads": 1,
         }
+
+    def _seconds_each(self, recipe: Recipe) -> float | None:
+        """The share of `max_time` that each network has."""
+        if self.max_time is None:
+            return None
+        at_once = min(recipe.n_members, thread_count(self.n_threads) or 1)
+        return float(self.max_time) / recipe.n_members * at_once
 
     # As a model file and a pickle hold it.
 
@@ -492,6 +547,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def _given_again(self, X: Any) -> Any:
         if not isinstance(X, np.ndarray):
             return X
+        if hasattr(self, "feature_names_in_"):
+            require_columns(X, ())
         if X.ndim != 2 or X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has shape {X.shape}, but this {type(self).__name__} was fitted with "
@@ -849,6 +906,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
             self._class_weights = ClassWeights(self.class_weight, labels, y, weights)
         return self._targets(y)
 
+    def know_classes(self, labels: Labels, of_codes: Labels, codes: NDArray[Any]) -> None:
+        """Set what `fit` learns of the target, if rows have codes of the classes already."""
+        self._labels, self.classes_ = labels, labels.classes
+        self._class_weights = None
+        if self.class_weight is not None:
+            self._class_weights = ClassWeights(self.class_weight, of_codes, codes, None)
+
     def _targets(self, y: Any) -> NDArray[Any]:
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
@@ -864,8 +928,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         weights = self._class_weights
         of_codes = None
         if weights is not None:
-            codes = self.classes_
-            of_codes = dict(enumerate(weights.of_samples(codes).tolist()))
+            of_codes = dict(enumerate(weights.of_classes))
         return MLPClassifier(**settings, class_weight=of_codes)
 
     def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
@@ -876,7 +939,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         p = predictor.predict_proba(row)[np.newaxis].astype(np.float64)
         return aligned(p, member.classes_, np.arange(len(self.classes_)))[0]
 
-    def _in_labels(self, warning: Warning) -> Warning:
+    def _in_own_words(self, warning: Warning) -> Warning:
+        warning = super()._in_own_words(warning)
         finding = getattr(warning, "finding", None)
         if finding is None or "label" not in finding.values:
             return warning
