@@ -495,7 +495,7 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
     def trained(model, *told):
         status, out, _ = done(*table, "--model", model, *quick, *told)
         assert status == 0
-        epochs = re.search(r"epochs +(.+?) *$", out, re.M)
+        epochs = re.search(r"^epochs +(.+?) *$", out, re.M)
         assert epochs
         return epochs[1]
 
@@ -505,7 +505,7 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
         done(*table, "--model", models[1], *quick, *kept)
     file = tmp_path / "run.ckpt"
     from_there = (
-        rf"; [12] of 2 networks went on from run.ckpt, epoch \d+( and the files beside it)?"
+        r"; [12] of 2 networks went on from run.ckpt, epoch \d+( and the files beside it)?"
     )
     assert re.fullmatch(f"60 of at most 60{from_there}", trained(models[2], *kept))
     before = file.read_bytes()
