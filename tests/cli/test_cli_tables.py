@@ -405,13 +405,13 @@ def test_labels_that_look_like_markup_are_printed_as_they_are(done, tmp_path):
 # Ctrl-C.
 
 
-def interrupt_after(n_epochs, monkeypatch):
-    """Let Ctrl-C come after so many epochs of all networks."""
-    epochs, consider = [0], FitWatch.consider
+def interrupt_after(n_times, monkeypatch):
+    """Let Ctrl-C come once the networks have stopped to look at it so many times."""
+    times, consider = [0], FitWatch.consider
 
     def interrupted(*told):
-        epochs[0] += 1
-        if epochs[0] == n_epochs:
+        times[0] += 1
+        if times[0] == n_times:
             signal.raise_signal(signal.SIGINT)
         return consider(*told)
 
@@ -501,7 +501,7 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
 
     trained(models[0], "--hidden", "8")
     with monkeypatch.context() as stopping:
-        interrupt_after(30, stopping)
+        interrupt_after(1, stopping)
         done(*table, "--model", models[1], *quick, *kept)
     file = tmp_path / "run.ckpt"
     from_there = (
