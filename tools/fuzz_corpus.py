@@ -20,7 +20,15 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from engine import MLPClassifier, MLPRegressor, Network, losses, save
+from engine import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    TableClassifier,
+    TableRegressor,
+    losses,
+    save,
+)
 from engine.embeddings import Levels, Pieces
 from engine.tables.translation import Translation
 
@@ -157,3 +165,8 @@ def _pipelines(folder: Path) -> None:
     }
     for name, (model, rows, y) in models.items():
         save(folder / f"{name}.skops", model.fit(rows, y), X=rows)
+    small = {**_settings(), "n_members": 2, "width": 2, "level_width": 2, "n_pieces": 3}
+    classes = TableClassifier(**small).fit(table, np.array(["low", "middle", "high"])[codes])
+    save(folder / "table classes.skops", classes)
+    numbers_written = TableRegressor(losses.Huber(0.5), dates="day-first", **small)
+    save(folder / "table numbers.skops", numbers_written.fit(written, X[:, 1]))

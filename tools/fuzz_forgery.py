@@ -236,6 +236,20 @@ def other_schema_value(generator: random.Random, content: bytes) -> Forgery:
     return Forgery(_zipped(changed), must_be_refused=False)
 
 
+def other_description(generator: random.Random, content: bytes) -> Forgery:
+    """A value in the description of a table's model, if it is one, is another."""
+    parts = _parts(content)
+    schema = json.loads(parts["schema.json"])
+    texts = [n for n in skops_archive.nodes_of(schema) if isinstance(n.get("content"), str)]
+    described = [n for n in texts if "target_reading" in n["content"]]
+    if not described:
+        return other_schema_value(generator, content)
+    value = with_another(generator, json.loads(json.loads(described[0]["content"])))
+    described[0]["content"] = json.dumps(json.dumps(value))
+    changed = {**parts, "schema.json": json.dumps(schema).encode()}
+    return Forgery(_zipped(changed), must_be_refused=False)
+
+
 def other_kept_number(generator: random.Random, content: bytes) -> Forgery:
     """A whole number that a part keeps, alone or in an array, is another: most are never seen."""
     parts = _parts(content)
@@ -498,6 +512,7 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "wrong shape": array_of_another_shape,
         "another value": other_schema_value,
         "another kept number": other_kept_number,
+        "another description": other_description,
         "another type": other_node,
         "parts within parts": laughing_schema,
         "steps that double": doubling_steps,

@@ -42,16 +42,13 @@ def convert(
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Seed of the split.")
     ] = 0,
-    double: Annotated[
-        bool, typer.Option("--double", help="float64 in place of float32: twice the space.")
-    ] = False,
 ) -> None:
     """Turn a table of any size into arrays on disk, in bounded memory.
 
     engine train FOLDER then trains on them without loading them. Columns are interpreted as in
     engine train. After Ctrl-C, a full disk or a row that cannot be read, nothing is left behind.
     """
-    table = converted(tables, to, target, how, test_fraction, None, seed, double=double)
+    table = converted(tables, to, target, how, test_fraction, None, seed)
     show_converted(Console(), table)
 
 
@@ -63,7 +60,6 @@ def converted(
     test_fraction: float,
     validation_fraction: float | None,
     seed: int,
-    double: bool = False,
     reuse: bool = False,
 ) -> "ConvertedTable":
     """Convert the table, with the progress on standard error if it is a terminal."""
@@ -82,7 +78,6 @@ def converted(
             test_fraction=test_fraction,
             validation_fraction=validation_fraction,
             seed=seed,
-            dtype="float64" if double else "float32",
             decimal=how.decimal and str(how.decimal),
             dates=how.dates and str(how.dates),
             encoding=encoding_of(how.encoding),
@@ -95,7 +90,6 @@ def show_converted(console: Console, table: "ConvertedTable") -> None:
     """What was inferred, and what was written."""
     from engine.cli.table_report import inference_lines
     from engine.system.free_memory import in_words
-    from engine.tables.messages import counted
 
     facts = table.facts
     rows = facts["rows"]
@@ -104,11 +98,11 @@ def show_converted(console: Console, table: "ConvertedTable") -> None:
         *inference_lines(
             table.target,
             table.columns,
-            f"; they make {counted(len(facts['inputs']), 'input')}",
+            "",
             facts["left out"],
             facts["notes"],
         ),
-        f"{rows['training']:,} rows to learn from, {rows['validation']:,} to stop by, "
+        f"{rows['training']:,} training rows, {rows['validation']:,} validation rows, "
         f"{rows['held-out']:,} held out (at random)",
         f"{table.folder}: {in_words(n_bytes)}",
     ]

@@ -65,17 +65,15 @@ def draw_training(console: Console, trained: "TrainedTable", folder: Path) -> No
     """The learning curve, and the held-out rows' predictions if there is one for each row."""
     from engine.tables import pictures
 
-    network, name = trained.network, pictures.shown_name(trained.model.target.name, LONGEST)
+    name = pictures.shown_name(trained.model.target.name, LONGEST)
     path = folder / LEARNING_CURVE
-    validation = network.validation_loss_curve_
-    which = "rows to stop by" if trained.split.validation else "held-out rows"
-    curve = (
-        network.loss_curve_,
-        () if validation is None else validation,
-        which,
-        f"Learning to predict '{name}'",
-    )
-    save(console, lambda: pictures.learning_curve(*curve, path), path)
+    curves = [
+        (network.loss_curve_, () if validation is None else validation)
+        for network in trained.networks
+        for validation in [network.validation_loss_curve_]
+    ]
+    title = f"Learning to predict '{name}'"
+    save(console, lambda: pictures.learning_curves(curves, "validation rows", title, path), path)
     if trained.split.held_out and trained.held_out and trained.held_out.values.ndim == 1:
         draw_predictions(
             console, trained.model, trained.split.held_out.y, trained.held_out.values, folder, None

@@ -174,19 +174,21 @@ def show_trained(
     from engine.tables.translation import PART
 
     n_columns = sum(column.reading != PART for column in model.columns)
-    network, known, target = trained.network, model.baseline, model.target
-    sizes = [network.n_features_in_, *network.hidden_layer_sizes, network.n_outputs_]
+    networks, known, target = trained.networks, model.baseline, model.target
+    n_inputs = networks[0].n_features_in_
+    makes = "" if n_inputs == n_columns else f", which make {counted(n_inputs, 'input')}"
     classes = f", {len(known['classes'])} classes" if "classes" in known else ""
     console.print(
         summary_table(
             {
                 "rows": rows,
-                "columns": f"{n_columns:,}, which make {counted(sizes[0], 'input')}",
+                "columns": f"{n_columns:,}{makes}",
                 "task": f"{target.task} of {target.name!r}{classes}",
-                **({} if model.loss is None else {"loss": network._network.loss.in_words}),
-                "network": f"{'-'.join(map(str, sizes))}, {network.activation} hidden units",
-                "epochs": f"{network.n_iter_:,} of at most {network.max_iter:,}"
-                f"{_best_epoch(network)}{trained.resumed}",
+                **({} if model.loss is None else {"loss": networks[0]._network.loss.in_words}),
+                "networks": networks_in_words(networks),
+                "validation": validation_in_words(model.estimator.n_validation_rows_),
+                "epochs": f"{_span(network.n_iter_ for network in networks)} of at most "
+                f"{networks[0].max_iter:,}{_best_epochs(networks)}{trained.resumed}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
                 **more,
             }
@@ -225,7 +227,34 @@ def _verdict(model: "TableModel", scores: Mapping[str, Any]) -> str:
     return ""
 
 
-def _best_epoch(network: Any) -> str:
-    """The epoch whose parameters were kept, in words."""
-    scores = network.validation_scores_
-    return "" if scores is None else f"; kept: epoch {scores.argmax() + 1:,}"
+def networks_in_words(networks: Sequence[Any]) -> str:
+    """How many networks, and their sizes.
+
+    A number of weights says how large they are, as inputs become several numbers.
+    """
+    network = networks[0]._network
+    sizes = "-".join(map(str, network.sizes))
+    how_many = "1" if len(networks) == 1 else f"{len(networks)}, averaged, each"
+    return f"{how_many} {sizes} with {network.n_parameters:,} parameters"
+
+
+def validation_in_words(n_rows: Sequence[int]) -> str:
+    """What validated the networks."""
+    if not any(n_rows):
+        return "none: each network is trained for all epochs"
+    whose = "" if len(n_rows) == 1 else " for each network"
+    return f"{_span(n_rows)} rows{whose}, by their loss"
+
+
+def _span(numbers: Iterable[int]) -> str:
+    """One number, or the least and the most."""
+    found = sorted(numbers)
+    ends = dict.fromkeys(f"{number:,}" for number in (found[0], found[-1]))
+    return " to ".join(ends)
+
+
+def _best_epochs(networks: Sequence[Any]) -> str:
+    """The epochs whose parameters were kept, in words."""
+    scores = [network.validation_scores_ for network in networks]
+    kept = [int(one.argmax()) + 1 for one in scores if one is not None and len(one)]
+    return f"; kept: epoch {_span(kept)}" if kept else ""

@@ -18,7 +18,6 @@ from engine.cli.table_options import (
     encoding_of,
     takes_table_options,
 )
-from engine.equations.units import UNITS
 
 if TYPE_CHECKING:
     from engine.cli.output_files import ModelPlace
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 
 
 INTERRUPTED = 130  # as shells report Ctrl-C
-
-
-# scikit-learn's names of hidden units.
-ACTIVATIONS = [unit.sklearn for unit in UNITS.values() if unit.hidden]
-Activation = StrEnum("Activation", [(name, name) for name in ACTIVATIONS])  # type: ignore[misc]
-RELU = Activation("relu")
 
 
 class EarlyStopping(StrEnum):
@@ -92,23 +85,49 @@ def train(
     ] = None,
     force: Force = False,
     test_fraction: TestFraction = 0.2,
-    hidden: Annotated[
-        str, typer.Option(metavar="N,N", help="Units of the hidden layers, joined by ','.")
-    ] = "100",
-    activation: Annotated[
-        Activation,
+    groups: Annotated[
+        str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Hidden units: {', '.join(ACTIVATIONS[:-1])} or {ACTIVATIONS[-1]}.",
+            help="A column, such as a patient's number: rows with the same value are never on two "
+            "sides, held-out and validation rows included.",
         ),
-    ] = RELU,
-    alpha: Annotated[
-        float, typer.Option(metavar="X", min=0, help="Strength of the L2 penalty.")
-    ] = 1e-4,
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A column of dates or numbers: the latest rows are held out, and the latest of "
+            "the others validate.",
+        ),
+    ] = None,
+    networks: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Networks whose predictions are averaged; by the table."
+        ),
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="Units of the hidden layers, joined by ','; by the table if left out.",
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", min=0, help="How much weights shrink at each step; by the table."
+        ),
+    ] = None,
     learning_rate: Annotated[
-        float, typer.Option(metavar="X", help="Initial learning rate of Adam.")
-    ] = 1e-3,
-    max_iter: Annotated[int, typer.Option(metavar="N", min=1, help="Limit of epochs.")] = 500,
+        float | None,
+        typer.Option(metavar="X", help="Initial learning rate of Adam; by the table if left out."),
+    ] = None,
+    max_iter: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Limit of epochs; by the table if left out."),
+    ] = None,
     max_time: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Time limit of the training.")
     ] = None,
@@ -116,7 +135,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Saves the state of training; after any stop, the same command resumes from it.",
+            help="Saves the state of training; after any stop, the same command resumes from it. "
+            "The second network has FILE.2, and so on.",
         ),
     ] = None,
     checkpoint_every: Annotated[
@@ -127,7 +147,8 @@ def train(
         EarlyStopping,
         typer.Option(
             metavar="WHEN",
-            help="Set a tenth of the rows aside for validation: yes, no, or auto, from 50 rows on.",
+            help="Whether each network stops by validation rows of its own: yes, no, or auto, "
+            "from 10 rows on.",
         ),
     ] = EarlyStopping.auto,
     loss: LossOption = None,
@@ -148,7 +169,7 @@ def train(
     seed: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, max=2**32 - 1, help="Seed of the split and of the network."
+            metavar="N", min=0, max=2**32 - 1, help="Seed of the split and of the networks."
         ),
     ] = 0,
     pictures: Annotated[
@@ -158,14 +179,14 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a network on a table, judge it on rows held out, and save it.
+    """Train networks on a table, judge them on rows held out, and save them as one model.
 
-    Prints how it reads the target and each column, and why columns are left out. Numbers are
-    standardised, categories one-hot encoded, missing values imputed; all of that is fitted on the
-    training rows alone. Ctrl-C ends the training early: the model so far is scored and saved.
-    With a checkpoint, the same command resumes after Ctrl-C or any other end, and replaces the
-    model that it has saved. Any other model there is kept as NAME.previous.skops; a file that is no
-    model is only replaced with --force.
+    Prints how it reads the target and each column, and why columns are left out. Each network
+    learns pieces of numbers and a vector for each category, and stops by validation rows of its
+    own; predictions are averaged. All of that is fitted on the training rows alone. Ctrl-C ends the
+    training early: the model so far is scored and saved. With a checkpoint, the same command
+    resumes after Ctrl-C or any other end, and replaces the model that it has saved. Any other model
+    there is kept as NAME.previous.skops; a file that is no model is only replaced with --force.
     """
     from engine import Checkpoint
     from engine.cli.convert import converted, show_converted
@@ -179,6 +200,7 @@ def train(
     from engine.tables.csv_and_parquet import read_table, sha256_of
     from engine.tables.metadata import is_converted
     from engine.tables.target import refuse_outside
+    from engine.tables.validation_rows import LEAST_ROWS
     from engine.training.checkpoint import place_of
 
     if table.is_dir() and not is_converted(table) and on_disk is None:
@@ -200,16 +222,17 @@ def train(
         check_folder(pictures, force)
     words = how.missing_values
     settings: dict[str, Any] = {
-        "hidden_layer_sizes": _units(hidden),
-        "activation": str(activation),
-        "alpha": _finite("--alpha", alpha),
+        "n_members": networks,
+        "hidden_layer_sizes": None if hidden is None else _units(hidden),
+        "weight_decay": None if weight_decay is None else _finite("--weight-decay", weight_decay),
         "learning_rate_init": _above_zero("--learning-rate", learning_rate),
         "max_iter": max_iter,
-        "max_time": None if max_time is None else _above_zero("--max-time", max_time),
+        "max_time": _above_zero("--max-time", max_time),
+        "validation_fraction": 0.0 if early_stopping == EarlyStopping.no else None,
         "n_threads": threads,
         "random_state": seed,
-        "checkpoint": None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every),
     }
+    kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every)
     if class_weight is not None:
         settings["class_weight"] = str(class_weight)
     chosen_loss = loss_of(loss, quantile, delta, power)
@@ -221,7 +244,7 @@ def train(
             source = context.get_parameter_source("test_fraction")
             was_given = source is not None and source.name == "COMMANDLINE"
             others = {"--test-fraction": test_fraction if was_given else None, "--on-disk": on_disk,
-                      "--pictures": pictures}  # fmt: skip
+                      "--pictures": pictures, "--groups": groups, "--time": time}  # fmt: skip
             refuse_given(table, {"--target": target, **how.given, **others})
             converted_table = open_table(table)
         else:
@@ -229,6 +252,12 @@ def train(
             assert target is not None
             if pictures is not None:
                 raise ValueError("--pictures cannot be drawn of a table on disk; leave it out.")
+            for option, given in (("--groups", groups), ("--time", time)):
+                if given is not None:
+                    raise ValueError(
+                        f"{option} is for tables in memory: the rows of a table on disk are held "
+                        "out at random. Leave it, or --on-disk, out."
+                    )
             converted_table = converted(
                 [table], on_disk, target, how, test_fraction, VALIDATION_FRACTION[early_stopping],
                 seed, reuse=True,
@@ -237,7 +266,7 @@ def train(
         stopping = EARLY_STOPPING[early_stopping]
         _check_weights(class_weight, converted_table.target)
         _check_loss(loss, converted_table.target)
-        on_disk_trained = train_on_disk(console, converted_table, settings, stopping, place)
+        on_disk_trained = train_on_disk(console, converted_table, settings, stopping, place, kept)
         finish(on_disk_trained, checkpoint)
         return
     check_fits_memory(table, TIMES_TRAINED, ON_DISK)
@@ -245,22 +274,26 @@ def train(
     read = read_table(table, words, encoding=encoding_of(how.encoding))
     plan = fitting.prepared(
         read, target, how.task and str(how.task), how.column or [],
-        how.decimal and str(how.decimal), how.dates and str(how.dates),
+        how.decimal and str(how.decimal), how.dates and str(how.dates), groups, time,
     )  # fmt: skip
     _check_weights(class_weight, plan.target)
     _check_loss(loss, plan.target)
     if chosen_loss is not None:
         refuse_outside(plan.target, float(plan.y.min()), chosen_loss)
-    rows = fitting.split(plan, test_fraction, seed, EARLY_STOPPING[early_stopping])
+    rows = fitting.split(plan, test_fraction, seed)
+    if early_stopping == EarlyStopping.yes and len(rows.training.y) < LEAST_ROWS:
+        raise ValueError(
+            f"--early-stopping yes needs at least {LEAST_ROWS} training rows, and there "
+            f"are {len(rows.training.y)}. Leave it out, or add rows."
+        )
     show_plan(console, plan)
     about = {
         "table": table.name,
         "table_sha256": sha256_of(table),
         "missing": words,
-        "settings": fitting.said_of(settings),
     }
     with at_command_line():
-        trained = fitting.trained(plan, rows, settings, about, progress=sys.stderr.isatty())
+        trained = fitting.trained(plan, rows, settings, about, sys.stderr.isatty(), kept)
     place.write(trained.model)
     show_trained(console, trained.model, trained, rows_of(trained.split), {})
     place.say(console)
@@ -297,7 +330,7 @@ def finish(trained: Any, checkpoint: Path | None) -> None:
         if fitting.INTERRUPTED not in message:
             say(message)
     if trained.interrupted:
-        epochs = trained.network.n_iter_
+        epochs = max(network.n_iter_ for network in trained.networks)
         go_on = f" The same command goes on from {checkpoint}." if checkpoint else ""
         say(f"stopped by Ctrl-C in epoch {epochs}; what was learnt so far is saved.{go_on}")
         raise SystemExit(INTERRUPTED)  # without the line that main adds
@@ -320,7 +353,7 @@ def show_plan(console: Console, plan: "PreparedTable") -> None:
 
     frame, columns = plan.table.frame, plan.columns
     n_missing = sum(column.n_missing for column in columns.used)
-    more = f"; {counted(n_missing, 'missing value')} to be imputed" if n_missing else ""
+    more = f"; {counted(n_missing, 'missing value')}" if n_missing else ""
     left_out = [(column.name, column.note) for column in columns.left_out]
     lines = [
         f"{plan.table.path.name}: {counted(frame.height, 'row')}, {counted(frame.width, 'column')}",
@@ -331,13 +364,10 @@ def show_plan(console: Console, plan: "PreparedTable") -> None:
 
 
 def rows_of(split: "Split") -> str:
-    """The numbers of training, validation and held-out rows."""
-    aside, held_out = split.validation, split.held_out
-    return (
-        f"{len(split.training.y):,} to learn from, "
-        + (f"{len(aside.y):,} to stop by, " if aside else "")
-        + (f"{len(held_out.y):,} held out ({split.how})" if held_out else "none held out")
-    )
+    """The numbers of training and held-out rows."""
+    held_out = split.held_out
+    said = f"{len(held_out.y):,} held out ({split.how})" if held_out else "none held out"
+    return f"{len(split.training.y):,} training rows, {said}"
 
 
 def _stem(table: Path) -> str:
@@ -359,8 +389,8 @@ def _finite(option: str, value: float) -> float:
     return value
 
 
-def _above_zero(option: str, value: float) -> float:
-    if not 0 < value < float("inf"):
+def _above_zero(option: str, value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
         raise ValueError(f"{option} must be above 0; got {value:g}.")
     return value
 
@@ -374,12 +404,13 @@ def train_on_disk(
     settings: dict[str, Any],
     early_stopping: bool | None,
     place: "ModelPlace",
+    checkpoint: Any = None,
 ) -> "TrainedOnDisk":
     """Train, save, and print the result."""
     from engine.tables.fitting_on_disk import trained_on_disk
 
     with at_command_line():
-        trained = trained_on_disk(table, settings, early_stopping, progress=sys.stderr.isatty())
+        trained = trained_on_disk(table, settings, early_stopping, sys.stderr.isatty(), checkpoint)
     place.write(trained.model)
     _show(console, table, trained)
     place.say(console)
@@ -390,15 +421,15 @@ def _show(console: Console, table: "ConvertedTable", trained: "TrainedOnDisk") -
     from engine.cli.table_report import show_trained
 
     rows, judged = table.facts["rows"], trained.rows_judged
-    judged_on = [f"{judged['training']:,} of those to learn from"]
+    judged_on = [f"{judged['training']:,} training rows"]
     if judged.get("held_out"):
-        judged_on.append(f"{judged['held_out']:,} of those held out")
+        judged_on.append(f"{judged['held_out']:,} held-out rows")
     console.print()
     show_trained(
         console,
         trained.model,
         trained,
-        f"{rows['training']:,} to learn from, {rows['validation']:,} to stop by, "
+        f"{rows['training']:,} training rows, {rows['validation']:,} validation rows, "
         f"{rows['held-out']:,} held out; shuffled by blocks",
-        {"scores": f"from {', '.join(judged_on)}"},
+        {"scores": f"from {' and '.join(judged_on)}"},
     )

@@ -41,6 +41,11 @@ class ClassWeights:
             of_columns = [balanced(values, column, weights) for column in columns]
             self._of_classes = [dict(enumerate(of_column)) for of_column in of_columns]
 
+    @property
+    def of_classes(self) -> list[float]:
+        """The weight of each class, in their order; not for several labels."""
+        return [float(weight) for weight in self._of_classes]
+
     def of_samples(self, y: Any) -> NDArray[Any]:
         """The weight (m,) of the class of each sample; for several labels, their product."""
         factors: NDArray[Any]

@@ -18,8 +18,8 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "lower the rate": (
         "Lower the rate: learning_rate_init={lower:g} in place of {rate:g}; or alpha, if it is far "
         "above its default.",
-        "Lower the rate: --learning-rate {lower:g} in place of {rate:g}; or --alpha, if it is far "
-        "above its default.",
+        "Lower the rate: --learning-rate {lower:g} in place of {rate:g}; or --weight-decay, if it "
+        "is far above its default.",
     ),
     "try a lower rate": (
         "Try learning_rate_init={lower:g} in place of {rate:g}.",
@@ -32,7 +32,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "penalise large weights": (
         "Penalise large weights more: a larger alpha.",
-        "Penalise large weights more: a larger --alpha.",
+        "Let large weights shrink more: a larger --weight-decay.",
     ),
     "scale the target": (
         "Scale y: TransformedTargetRegressor(regressor=MLPRegressor(...), "
@@ -54,7 +54,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "another start": (
         "Try another random_state, or a larger alpha.",
-        "Try another --seed, or a larger --alpha.",
+        "Try another --seed, or a larger --weight-decay.",
     ),
     "weigh the classes": (
         'Give rare classes more weight: class_weight="balanced".',

@@ -327,6 +327,8 @@ def _width(step: Any, n: int, most: int) -> int:
         found = _width(vars(step).get("regressor_"), n, most)
     elif isinstance(step, OneHotEncoder):
         found = sum(vars(step).get("_n_features_outs", ()))
+    elif hasattr(step, "made_up_rows"):  # an estimator of tables, which has checked itself
+        found = 1
     elif is_translation(step):
         found = step.n_features_out(n)
     elif isinstance(step, PolynomialFeatures):

@@ -226,6 +226,9 @@ def remove_training_state(model: Any) -> None:
         for kind, name in OF_PROCESSES.items():
             if isinstance(part, kind):
                 setattr(part, name, None)
+        if hasattr(part, "made_up_rows"):  # an estimator of tables
+            part.progress = False
+            _remove_function_of_loss(part)
         if hasattr(part, "random_state") and not isinstance(part.random_state, Integral):
             part.random_state = None
 

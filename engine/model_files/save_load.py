@@ -24,8 +24,8 @@ def save(path: str | os.PathLike[str], model: Any, theta: Any = None, *, X: Any 
     ----------
     path : str or path
         Its ending chooses the format. ``.safetensors``: a network or a fitted estimator, for any
-        language to read. ``.skops``: a fitted estimator or ensemble, or a scikit-learn pipeline
-        around it.
+        language to read. ``.skops``: a fitted estimator, ensemble, TableClassifier or
+        TableRegressor, or a scikit-learn pipeline around one.
         ``.onnx``: a network, a fitted estimator, or a StandardScaler and one, for other programs;
         not to be loaded again.
     model : Network, MLPClassifier, MLPRegressor, or for .skops an ensemble or a pipeline
@@ -151,6 +151,11 @@ def _content(path: Path, ending: str, model: Any, theta: Any, X: Any) -> bytes:
         from engine.model_files.skops_file import bytes_of_pipeline
 
         return bytes_of_pipeline(path, model, X)
+    if hasattr(model, "made_up_rows"):
+        raise ValueError(
+            f"A {ending} file holds one network, and a {type(model).__name__} is several, with all "
+            f"that they know of the table's columns: save it as {path.stem}{SKOPS}."
+        )
     if ending == ONNX:
         from engine.model_files.onnx_file import network_bytes
 

@@ -156,7 +156,7 @@ def _values(name: str, kind: str, values: list[Any], missing: set[str]) -> NDArr
         if made is None:
             raise ValueError(
                 f"Column {name!r} must hold {IN_WORDS[kind]}, as in training; came {value!r}. Mend "
-                "the values, or leave them missing to have them imputed."
+                "the values, or leave them missing."
             )
         found.append(made)
     return np.array([*found, nothing], dtype=object if kind == CATEGORY else np.float64)

@@ -62,6 +62,8 @@ def examples_of(model: Any, X: Any, made_up: bool = False) -> TableExamples:
     `made_up` says that the rows of X are made up too.
     Raises ValueError where the model gives nothing finite for them.
     """
+    if X is None and hasattr(model, "made_up_rows"):  # an estimator of tables
+        X, made_up = model.made_up_rows(), True
     drawn = X is None
     if drawn and hasattr(model, "feature_names_in_"):
         raise ValueError(
@@ -140,6 +142,16 @@ def read(content: bytes) -> TableExamples:
     ):
         raise ValueError("the examples make no sense")
     return examples
+
+
+def json_of_array(values: NDArray[Any]) -> dict[str, Any]:
+    """An array (n,) of numbers, truth values or texts as JSON holds it."""
+    return {"kind": _kind_of(values), "values": [_plain(one) for one in values.tolist()]}
+
+
+def array_of_json(kind: str, values: Sequence[Any]) -> NDArray[Any]:
+    """The array; ValueError or TypeError for what is none of that kind."""
+    return _array(kind, values)
 
 
 def table_of(library: str, columns: dict[str, NDArray[Any]]) -> Any:

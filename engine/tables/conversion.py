@@ -1,7 +1,7 @@
 """convert_table(): tables larger than memory become arrays in a folder, in bounded memory.
 
-The files are read twice: the first pass decides what the columns are and counts what standardising
-and imputing need; the second transforms the rows and writes them, batch by batch.
+The files are read twice: the first pass decides what the columns are and samples the
+numbers of the training rows; the second encodes the rows and writes them, batch by batch.
 """
 
 import errno
@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from engine.boundary import settings
 from engine.boundary.settings import listed
-from engine.model_files.skops_file import StoredModel, write_model
 from engine.system.free_memory import in_words
 from engine.tables import columns as of_columns
 from engine.tables.column_kinds import DATE
@@ -27,23 +25,23 @@ from engine.tables.column_statistics import OUTSIDE, TableStatistics
 from engine.tables.columns import TranslatedColumns
 from engine.tables.conversion_plan import (
     ConversionPlan,
+    columns_of,
     metadata_of,
     plan_conversion,
 )
 from engine.tables.converted_table import (
     CHANGED,
-    PIPELINE,
     ConvertedTable,
     new_folder,
     open_table,
     write_arrays,
+    write_numbers,
 )
-from engine.tables.csv_and_parquet import MISSING
+from engine.tables.csv_and_parquet import MISSING, is_parquet
 from engine.tables.dates import ORDERS
 from engine.tables.messages import named_column
 from engine.tables.metadata import PARTS, Metadata, is_converted, write_metadata
 from engine.tables.number_notation import DECIMALS
-from engine.tables.preprocessing import COLUMNS, TRANSLATION
 from engine.tables.table_files import Batch, TableFiles, table_files
 from engine.tables.target import TASKS
 from engine.tables.text_files import UTF_8, checked_encoding
@@ -64,7 +62,6 @@ def convert_table(
     test_fraction: float = 0.2,
     validation_fraction: float | None = None,
     seed: int = 0,
-    dtype: str = "float32",
     decimal: str | None = None,
     dates: str | None = None,
     encoding: str = UTF_8,
@@ -73,10 +70,10 @@ def convert_table(
 ) -> ConvertedTable:
     """Turn a table, of whatever size, into arrays on disk that are trained on without loading them.
 
-    Numbers are imputed (median) and standardised, categories are one-hot encoded, true and false
-    become 1 and 0, and additional inputs mark missing values, as `engine train` does it
-    (docs/tables.md). All of this is fitted on the training rows alone. Rows are held out, and set
-    aside for validation, at random, each independently.
+    Numbers are scaled to mean 0 and variance 1, with NaN for missing ones; categories become codes,
+    and true and false are numbers too: what the networks of `engine train` take (docs/tables.md),
+    and any `Network` with the table's `embeddings`. All of this is fitted on the training rows
+    alone. Rows are held out, and set aside for validation, at random, each independently.
 
     Parameters
     ----------
@@ -100,8 +97,6 @@ def convert_table(
         tenth, or of a table of more than a million rows about 100 000 rows.
     seed : int
         Seed of what is drawn at random.
-    dtype : "float32" or "float64"
-        Of the inputs.
     decimal : "comma" or "point", optional
         How to read numbers such as 1,234, if all values of a column fit both.
     dates : "day-first" or "month-first", optional
@@ -131,8 +126,8 @@ def convert_table(
     The files are read twice, or three times if there are dates, or numbers that are written for
     people (1.234,50; 12 %), which are recognised once all values have been seen. The batches take
     about 100 MB of memory, whatever the number of rows; more if a table has thousands of columns.
-    Medians come from a random sample of 16 384 training rows, if there are more. A column of text
-    with more than 10 000 distinct values is left out.
+    Pieces of numbers come from a random sample of 16 384 training rows, if there are more. A column
+    of text with more than 10 000 distinct values is left out.
 
     Examples
     --------
@@ -145,8 +140,8 @@ def convert_table(
     >>> _ = source.write_text("\\n".join(["x,letter,y", *rows]))
     >>> table = convert_table(source, Path(here.name, "table"), "y", test_fraction=0)
     >>> table.training.X.shape, table.facts["inputs"]
-    ((61, 3), ['x', 'letter_a', 'letter_b'])
-    >>> network = Network((3, 8, 1), output="identity")
+    ((61, 2), ['x', 'letter'])
+    >>> network = Network((2, 8, 1), output="identity", embeddings=table.embeddings())
     >>> result = train(network, table.training.X.T, table.training.y, solver="lbfgs", max_iter=50)
     >>> result.cost < 1e-3
     True
@@ -158,7 +153,6 @@ def convert_table(
     encoding = checked_encoding(encoding)
     files = table_files(paths[0] if len(paths) == 1 else paths, missing, encoding)
     task = None if task is None else settings.one_of("task", task, TASKS)
-    settings.one_of("dtype", dtype, ("float32", "float64"))
     settings.whole_number("seed", seed, at_least=0)
     decimal = None if decimal is None else settings.one_of("decimal", decimal, DECIMALS)
     dates = None if dates is None else settings.one_of("dates", dates, ORDERS)
@@ -174,7 +168,6 @@ def convert_table(
         test_fraction=float(test_fraction),
         validation_fraction=None if validation_fraction is None else float(validation_fraction),
         seed=int(seed),
-        dtype=dtype,
         decimal=decimal,
         dates=dates,
         **({} if encoding == UTF_8 else {"encoding": encoding}),
@@ -185,29 +178,22 @@ def convert_table(
         statistics, notation = _statistics_of(
             files, NotationSurvey(name, given_kinds, task, decimal, dates), shares, seed, progress
         )
-        plan = plan_conversion(statistics, task, [*files.notes, *notation.notes], dtype)
-        plan = plan._replace(columns=notation.with_notes(plan.columns))
-        translation = notation.step_of_model(plan.columns.used)
-        _require_space(unfinished, plan, dtype)
+        texts = [] if is_parquet(files.paths[0]) else ["", *missing]
+        plan = plan_conversion(statistics, task, notation, texts, files.notes)
+        _require_space(unfinished, plan)
         with _full_disk_in_words(Path(folder)):
             dealt = _split_batches(files, "write", name, shares, seed, progress, notation)
-            write_arrays(unfinished, dealt, plan, np.dtype(dtype))
+            write_arrays(unfinished, dealt, plan)
             if request_of(files)[TABLES] != request[TABLES]:
                 raise ValueError(CHANGED)
-            header = {"what": "from a table's columns to the inputs of a network"}
-            steps: Any = plan.preprocessing
-            if translation is not None:
-                steps = Pipeline([(TRANSLATION, translation), (COLUMNS, steps)])
-            write_model(unfinished / PIPELINE, StoredModel(header, steps))
+            write_numbers(unfinished, plan.learnt.numbers)
             about = {
                 "source": [str(path) for path in files.paths],
                 "missing": list(missing),
-                "dtype": dtype,
                 "seed": int(seed),
                 "asked": request,
             }
-            learnt = statistics.as_learnt(plan.columns.used)
-            write_metadata(unfinished, plan.target, learnt, metadata_of(plan, about))
+            write_metadata(unfinished, plan.target, columns_of(plan), metadata_of(plan, about))
     return open_table(folder)
 
 
@@ -288,9 +274,8 @@ def _split_batches(
             progress(what, batch.first_row + batch.frame.height - 1)
 
 
-def _require_space(folder: Path, plan: ConversionPlan, dtype: str) -> None:
-    itemsize = np.dtype(dtype).itemsize
-    needed = sum(plan.rows.values()) * (len(plan.inputs) * itemsize + itemsize)
+def _require_space(folder: Path, plan: ConversionPlan) -> None:
+    needed = sum(plan.rows.values()) * (len(plan.names) + 1) * np.dtype(np.float32).itemsize
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(

@@ -11,7 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.embeddings import Embedding
 from engine.system.atomic_files import flush_folder
 from engine.system.free_memory import in_words, memory_left
 from engine.tables import columns as of_columns
@@ -30,9 +31,13 @@ from engine.tables.metadata import (
     PARTS,
     TRAINING,
     VALIDATION,
+    Metadata,
     is_converted,
     read_metadata,
 )
+from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
+from engine.tables.table_encoding import TableEncoding
+from engine.tables.table_estimators import LearntColumns
 from engine.tables.target import CLASSIFICATION, Target
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
 
 
 CODES_AT_A_TIME = 1 << 20
-PIPELINE = "preprocessing.skops"
+NUMBERS = "numbers.npy"
 
 
 class RowsOnDisk(NamedTuple):
@@ -50,10 +55,10 @@ class RowsOnDisk(NamedTuple):
     Attributes
     ----------
     X : ndarray (n_rows, n_inputs)
-        float32 or float64; ``X.T`` is what `engine.train` takes.
+        float32: scaled numbers, NaN for missing ones, and codes of categories. ``X.T`` is what
+        `engine.train` takes, for a network with the table's `embeddings`.
     y : ndarray (n_rows,)
-        Class codes, int32; or numbers of mean 0 and variance 1 in the training rows, of the
-        dtype of X.
+        Class codes, int32; or float32 numbers of mean 0 and variance 1 in the training rows.
     """
 
     X: NDArray[Any]
@@ -73,12 +78,30 @@ class ConvertedTable:
     facts : dict
         All that `columns.json` says: names and sizes, means, standard deviations, categories and
         what was done about missing values.
+    learnt : LearntColumns
+        What a TableClassifier or TableRegressor knows of the columns before it is trained.
     """
 
     folder: Path
     target: Target
     columns: list[Column]
     facts: dict[str, Any]
+    learnt: LearntColumns = field(repr=False, compare=False)
+
+    def embeddings(
+        self, n_pieces: int = 48, width: int = 16, level_width: int = 8
+    ) -> list[Embedding | None]:
+        """What a `Network` or an estimator takes as `embeddings`, to train on the arrays.
+
+        Parameters
+        ----------
+        n_pieces : int
+            Of a column of numbers, at most.
+        width, level_width : int
+            Numbers that a column of numbers becomes; that a category becomes, at most.
+        """
+        columns, numbers = self.learnt.encoding.columns, self.learnt.numbers
+        return [*NetworkInputs.fitted(columns, numbers, n_pieces, width, level_width).embeddings]
 
     @property
     def training(self) -> RowsOnDisk:
@@ -102,10 +125,10 @@ class ConvertedTable:
         n_rows = self.facts["rows"][name]
         if not n_rows:
             return None
-        dtype = np.dtype(self.facts["about"]["dtype"])
+        shape = n_rows, len(self.facts["inputs"])
         return RowsOnDisk(
-            self._mapped(f"{name}-inputs.npy", (n_rows, len(self.facts["inputs"])), dtype),
-            self._mapped(f"{name}-targets.npy", (n_rows,), target_dtype(self.target, dtype)),
+            mapped(self.folder / f"{name}-inputs.npy", shape, INPUTS),
+            mapped(self.folder / f"{name}-targets.npy", (n_rows,), target_dtype(self.target)),
         )
 
     @property
@@ -129,35 +152,61 @@ class ConvertedTable:
                     f"that {METADATA_FILE} tells of. Convert the table again."
                 )
 
-    def _mapped(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        path = self.folder / name
-        try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (EOFError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: {error}. Convert the table again.") from error
-        except FileNotFoundError as error:
-            raise ValueError(f"{path} is missing. Convert the table again.") from error
-        except OSError as error:
-            if error.errno != errno.ENOMEM:
-                raise
-            raise MemoryError(
-                f"{path} cannot be mapped: it needs {in_words(path.stat().st_size)} of address "
-                "space, but hardly any memory, and this process may only have "
-                f"{in_words(memory_left())} more. Raise the limit (ulimit -v)."
-            ) from error
-        if not isinstance(array, np.memmap):
-            raise ValueError(f"{path} is damaged: it is no array. Convert the table again.")
-        if (array.shape, array.dtype) != (shape, dtype):
-            raise ValueError(
-                f"{path} holds {array.dtype} of shape {array.shape}, and {METADATA_FILE} says "
-                f"{dtype} of shape {shape}. Convert the table again."
-            )
-        return array
+
+INPUTS = np.dtype(np.float32)
 
 
-def target_dtype(target: Target, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def target_dtype(target: Target) -> np.dtype[Any]:
     """The dtype of targets: that of the inputs for numbers, int32 for class codes."""
-    return np.dtype(np.int32) if target.task == CLASSIFICATION else dtype
+    return np.dtype(np.int32) if target.task == CLASSIFICATION else INPUTS
+
+
+def mapped(path: Path, shape: tuple[int, ...] | None, dtype: Any) -> NDArray[Any]:
+    """An array, mapped from its file; ValueError if it has another shape (None: any) or dtype."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (EOFError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}. Convert the table again.") from error
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing. Convert the table again.") from error
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryError(
+            f"{path} cannot be mapped: it needs {in_words(path.stat().st_size)} of address "
+            "space, but hardly any memory, and this process may only have "
+            f"{in_words(memory_left())} more. Raise the limit (ulimit -v)."
+        ) from error
+    if not isinstance(array, np.memmap):
+        raise ValueError(f"{path} is damaged: it is no array. Convert the table again.")
+    if array.dtype != dtype or shape not in (None, array.shape):
+        raise ValueError(
+            f"{path} holds {array.dtype} of shape {array.shape}, and {METADATA_FILE} says "
+            f"{np.dtype(dtype)} of shape {shape or 'rows and columns'}. Convert the table again."
+        )
+    return array
+
+
+def write_numbers(folder: Path, numbers: TrainingNumbers) -> None:
+    """Write what is known of the training rows' numbers: centres, scales, then the sample."""
+    with (folder / NUMBERS).open("wb") as file:
+        np.save(file, np.vstack([numbers.centre, numbers.scale, numbers.sample]))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_numbers(folder: Path, n_columns: int) -> TrainingNumbers:
+    """What `write_numbers` has written; ValueError if that cannot be."""
+    path = folder / NUMBERS
+    rows = np.array(mapped(path, None, np.float64))
+    if rows.ndim != 2 or rows.shape[1] != n_columns or len(rows) < 2:
+        raise ValueError(
+            f"{path} is damaged: it is of shape {rows.shape}. Convert the table again."
+        )
+    centre, scale, sample = rows[0], rows[1], rows[2:]
+    if not (np.isfinite(rows[:2]).all() and (scale > 0).all()) or np.isinf(sample).any():
+        raise ValueError(f"{path} is damaged: its numbers have no scale. Convert the table again.")
+    return TrainingNumbers(centre, scale, sample)
 
 
 def _counts(codes: NDArray[np.int32], n_classes: int) -> list[int] | None:
@@ -194,10 +243,29 @@ def open_table(folder: str | os.PathLike[str]) -> ConvertedTable:
         raise ValueError(
             f"{folder} is not what `engine convert` has written: it has no {METADATA_FILE}."
         )
-    table = ConvertedTable(folder, *read_metadata(folder))
+    target, columns, facts = read_metadata(folder)
+    table = ConvertedTable(folder, target, columns, facts, _learnt(folder, columns, facts))
     for name in PARTS:
         table.part(name)  # whole, and of the right shape
     return table
+
+
+def _learnt(folder: Path, columns: list[Column], facts: Metadata) -> LearntColumns:
+    """What networks know of the columns; ValueError if it does not fit the rest."""
+    counts = {"level_counts": np.array(facts["level counts"], np.int64)}
+    try:
+        encoding = TableEncoding.from_description(facts["encoding"], counts)
+    except ValueError as error:
+        raise ValueError(f"{folder / METADATA_FILE}: {error} Convert the table again.") from error
+    names = [column.name for column in encoding.columns]
+    if not names == facts["inputs"] == [column.name for column in columns]:
+        raise ValueError(
+            f"{folder / METADATA_FILE} is damaged: other columns are encoded than it tells of. "
+            "Convert the table again."
+        )
+    left_out = [Column(name, "", note=note) for name, note in facts["left out"]]
+    numbers = read_numbers(folder, len(names))
+    return LearntColumns(encoding, numbers, columns, left_out, facts["notes"])
 
 
 class ArrayWriter:
@@ -289,19 +357,17 @@ def write_arrays(
     folder: Path,
     dealt: Iterable["tuple[Batch, NDArray[np.int8]]"],
     plan: "ConversionPlan",
-    dtype: np.dtype[Any],
 ) -> None:
     """Inputs and targets of all batches, by the part of each row, to files in the folder."""
-    dtypes = dtype, target_dtype(plan.target, dtype)
-    writer = ArrayWriter(folder, plan.rows, len(plan.inputs), dtypes)
+    dtypes = INPUTS, target_dtype(plan.target)
+    writer = ArrayWriter(folder, plan.rows, len(plan.names), dtypes)
     try:
         for batch, parts in dealt:
             X, y = _rows(batch, plan)
             if plan.classes is not None:
                 parts[y < 0] = OUTSIDE
             else:
-                y = _held_in(dtypes[1], y[:, np.newaxis], [plan.target.name], batch, parts)[:, 0]
-            X = _held_in(dtypes[0], X, plan.inputs, batch, parts)
+                y = _held_targets(y, plan.target.name, batch, parts)
             for number, part in enumerate(PARTS):
                 chosen = np.flatnonzero(parts == number)
                 writer.write(part, X[chosen], y[chosen])
@@ -310,26 +376,22 @@ def write_arrays(
         writer.close()
 
 
-def _held_in(
-    dtype: np.dtype[Any],
-    scaled: NDArray[Any],
-    names: list[str],
-    batch: "Batch",
-    parts: NDArray[Any],
+def _held_targets(
+    scaled: NDArray[Any], name: str, batch: "Batch", parts: NDArray[Any]
 ) -> NDArray[Any]:
-    """Standardised numbers in that dtype; ValueError if it cannot hold one that is to be written.
+    """Standardised targets in float32; ValueError if it cannot hold one that is to be written.
 
     All are within `column_kinds.LARGEST`, but some may be far from the training rows.
     """
     with np.errstate(over="ignore"):
-        held = scaled.astype(dtype, copy=False)
-    beyond = np.isinf(held)
-    if beyond.any() and len(found := np.argwhere(beyond & (parts >= 0)[:, np.newaxis])):
-        row, place = found[0]
+        held = scaled.astype(INPUTS)
+    beyond = np.flatnonzero(np.isinf(held) & (parts >= 0))
+    if len(beyond):
+        row = int(beyond[0])
         raise ValueError(
-            f"Column {names[place]!r} is {scaled[row, place]:.2g} standard deviations from its "
-            f"mean in row {batch.first_row + row:,}, too far for {dtype}. Mend that, or leave the "
-            "value empty if it is not known."
+            f"Column {name!r} is {scaled[row]:.2g} standard deviations from its mean in row "
+            f"{batch.first_row + row:,}, too far for {INPUTS}. Mend that, or leave the value empty "
+            "if it is not known."
         )
     return held
 
@@ -337,8 +399,8 @@ def _held_in(
 def _rows(batch: "Batch", plan: "ConversionPlan") -> tuple[NDArray[Any], NDArray[Any]]:
     """Inputs and targets of a batch; a class that is not learnt, or no target, is -1."""
     target = plan.target
-    inputs = of_columns.inputs(batch.frame, plan.columns.used, batch.first_row)
-    X = plan.preprocessing.transform(inputs)
+    inputs = of_columns.inputs(batch.frame, plan.learnt.used, batch.first_row)
+    X = plan.inputs.of(plan.learnt.encoding.encode_translated(inputs, is_new=False), INPUTS)
     values = of_columns.checked(batch.frame[target.name], target.kind, batch.first_row)
     if plan.classes is not None:
         known = pl.Series(plan.classes, dtype=values.dtype, strict=False)

@@ -3,39 +3,32 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.preprocessing import StandardScaler
 
+from engine.estimators.labels import Labels
 from engine.losses import Loss
 from engine.model_files import table_examples
 from engine.model_files.estimator_state import remove_training_state
-from engine.model_files.skops_file import read_model
-from engine.tables import preprocessing as parts
-from engine.tables.converted_table import PIPELINE, ConvertedTable, RowsOnDisk
-from engine.tables.csv_and_parquet import is_parquet
+from engine.tables.converted_table import ConvertedTable, RowsOnDisk
 from engine.tables.fitting import (
     INTERRUPTED,
-    PATIENCE,
+    estimator_of,
+    linear_beside,
     of_checkpoint,
     resumed_from,
     said_of,
-    score_to_stop_by,
     timed_fit,
     warnings_of,
 )
-from engine.tables.linear_model import linear_predictions
-from engine.tables.metadata import METADATA_FILE, TRAINING, VALIDATION
-from engine.tables.model import TableModel
-from engine.tables.preprocessing import made_up_rows
-from engine.tables.scores import Predicted, Scores, baseline, baseline_predictions, scored
+from engine.tables.metadata import TRAINING
+from engine.tables.model import TableModel, loss_of
+from engine.tables.scores import Scores, baseline, baseline_predictions, scored
+from engine.tables.table_estimators import Rows
 from engine.tables.target import refuse_outside
-from engine.tables.translation import PART, Translation
 
-LEAST_TO_STOP_BY = 2  # rows; R2 needs them
+LEAST_TO_STOP_BY = 2  # rows
 ROWS_AT_A_TIME = 1 << 20
 MOST_ROWS = 100_000  # that scores are taken from, of each part,
 MOST_NUMBERS = 1 << 23  # and no more inputs of them than this: 32 MB
@@ -46,7 +39,6 @@ class TrainedOnDisk:
     """A trained model, and how it did; scores are those of `rows_judged` rows of each part."""
 
     model: TableModel
-    network: Any
     seconds: float
     compiled: bool
     interrupted: bool
@@ -55,12 +47,19 @@ class TrainedOnDisk:
     warnings: tuple[str, ...]
     resumed: str
 
+    @property
+    def networks(self) -> list[Any]:
+        """The fitted networks."""
+        found: list[Any] = self.model.estimator.members_
+        return found
+
 
 def trained_on_disk(
     table: ConvertedTable,
     settings: Mapping[str, Any],
     early_stopping: bool | None = None,
     progress: bool = False,
+    checkpoint: Any = None,
 ) -> TrainedOnDisk:
     """Fit on the training rows, shuffled by blocks, and judge on those that were held out.
 
@@ -68,11 +67,13 @@ def trained_on_disk(
     ----------
     table : ConvertedTable
     settings : mapping
-        Arguments of the network.
+        Parameters of the TableClassifier or TableRegressor.
     early_stopping : bool, optional
         Whether to stop early by the validation rows; None is if there are any.
     progress : bool
-        Show a bar, with the time left, on standard error.
+        Show a bar on standard error.
+    checkpoint : Checkpoint, optional
+        Of the first network; the others have files of their own beside it.
 
     Raises
     ------
@@ -89,63 +90,50 @@ def trained_on_disk(
             "any, or with one. Leave it out, or convert more rows."
         )
     table.check_codes()
-    translation, preprocessing = _preprocessing(table)
-    if validation is not None:
-        validation = _in_own_units(table, validation, loss)
-    seen = validation
-    if seen is None and table.held_out is not None:
-        seen = _in_own_units(table, _spread(table.held_out), loss)
-    watched = {} if seen is None else {"X_val": seen.X, "y_val": seen.y}
-    stopping: dict[str, Any] = {"early_stopping": False}
-    if validation is not None and early_stopping is not False:
-        scoring = score_to_stop_by(task, loss)
-        stopping = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": PATIENCE}
-    whole = parts.network(task, **settings, **stopping, shuffle="blocks", progress=progress)
-    network = getattr(whole, "regressor", whole)
+    stops = validation is not None and early_stopping is not False
+    watched = _in_own_units(table, validation, loss) if validation is not None and stops else None
+    estimator = estimator_of(task, settings, progress)
+    _know_target(estimator, table, training, loss)
     with warnings.catch_warnings(record=True) as caught, timed_fit() as watch:
         warnings.simplefilter("always")
-        network.fit(*training, **watched)
-    messages = warnings_of(caught, table.classes)
-    if whole is not network:
-        _put_together(whole, network, table)
-    known = _baseline(table, parts.loss_of(whole))
-    scores, judged = _scores(table, whole, known, settings)
-    if table.classes is not None:
-        _name_classes(network, table.classes)
+        estimator.fit_learnt(
+            table.learnt,
+            Rows(*training),
+            target=table.target.name,
+            validation=None if watched is None else Rows(*watched),
+            checkpoint=checkpoint,
+        )
+    messages = warnings_of(caught)
+    resumed = resumed_from(estimator.members_)
+    remove_training_state(estimator)
     about = table.facts["about"]
-    is_text = not is_parquet(Path(about["source"][0]))
-    texts = ["", *about["missing"]] if is_text else []
-    pipeline = parts.assembled(table.columns, texts, preprocessing, whole, translation)
-    resumed = resumed_from(network)
-    remove_training_state(pipeline)
-    facts = {
-        "table": about["source"],
-        "missing": about["missing"],
-        "settings": said_of(settings),
-        **of_checkpoint(settings),
-        "rows": table.facts["rows"][TRAINING] + table.facts["rows"][VALIDATION],
-        "seconds": round(watch.seconds, 3),
-        "scores": scores,
-    }
     model = TableModel(
-        pipeline,
+        estimator,
         table.target,
         table.columns,
         [name for name, _ in table.facts["left out"]],
-        known,
+        _baseline(table, loss_of(estimator)),
         list(about["missing"]),
-        facts,
-        table_examples.examples_of(
-            pipeline, made_up_rows(preprocessing, translation), made_up=True
-        ),
+        examples=table_examples.examples_of(estimator, None),
     )
-    interrupted = any(INTERRUPTED in message for message in messages)
+    scores, judged = _scores(table, model, settings)
+    model = model.told(
+        {
+            "table": about["source"],
+            "missing": about["missing"],
+            **said_of(estimator, settings),
+            **of_checkpoint(checkpoint),
+            "rows": table.facts["rows"][TRAINING] + (0 if watched is None else len(watched.y)),
+            "held out": "at random",
+            "seconds": round(watch.seconds, 3),
+            "scores": scores,
+        }
+    )
     return TrainedOnDisk(
         model,
-        network,
         watch.seconds,
         watch.compiled,
-        interrupted,
+        any(INTERRUPTED in message for message in messages),
         scores,
         judged,
         messages,
@@ -153,43 +141,21 @@ def trained_on_disk(
     )
 
 
-def _preprocessing(table: ConvertedTable) -> tuple[Translation | None, ColumnTransformer]:
-    """What made the inputs of the columns, and makes them of other rows."""
-    path = table.folder / PIPELINE
-    found = read_model(path).estimator
-    translation = parts.translation_of(found)
-    taken = [column.name for column in table.columns if column.reading != PART]
-    if translation is not None:
-        found = found.steps[-1][1] if len(found.steps) == 2 else None
-    if not (
-        isinstance(found, ColumnTransformer)
-        and (translation is None or [*translation.feature_names_in_] == taken)
-        and [*found.feature_names_in_] == [column.name for column in table.columns]
-        and [*found.get_feature_names_out()] == table.facts["inputs"]
-    ):
-        raise ValueError(
-            f"{path} makes other inputs, or of other columns, than {METADATA_FILE} tells of. "
-            "Convert the table again."
-        )
-    return translation, found
-
-
-def _put_together(whole: Any, network: Any, table: ConvertedTable) -> None:
-    """TransformedTargetRegressor as if it had fitted the network: the target's scale is known."""
+def _know_target(
+    estimator: Any, table: ConvertedTable, training: RowsOnDisk, loss: Loss | None
+) -> None:
+    """Set what `fit` would learn of the target."""
     known = table.facts["target"]
-    scaler = StandardScaler()
-    scaler.mean_ = np.array([known["mean"]])
-    scaler.scale_ = np.array([known["standard deviation"]])
-    scaler.var_ = scaler.scale_**2
-    scaler.n_samples_seen_ = np.float64(table.facts["rows"][TRAINING])
-    scaler.n_features_in_ = 1
-    whole.transformer_, whole.regressor_, whole._training_dim = scaler, network, 1
-
-
-def _name_classes(network: Any, classes: list[Any]) -> None:
-    """The classifier has learnt codes: give it the labels that they stand for."""
-    labels = np.array(classes)
-    network._labels.classes = network.classes_ = labels
+    if table.classes is None:
+        as_it_is = loss is not None and loss.output == "exp"
+        estimator.y_mean_, estimator.y_scale_ = 0.0, 1.0
+        if not as_it_is:
+            estimator.y_mean_, estimator.y_scale_ = known["mean"], known["standard deviation"]
+        return
+    # Three times, as scikit-learn takes a target of distinct values for no classes.
+    labels = Labels(np.tile(table.classes, 3))
+    of_codes = Labels(np.tile(np.arange(len(table.classes)), 3))
+    estimator.know_classes(labels, of_codes, training.y)
 
 
 def _baseline(table: ConvertedTable, loss: Loss | None) -> dict[str, Any]:
@@ -197,14 +163,14 @@ def _baseline(table: ConvertedTable, loss: Loss | None) -> dict[str, Any]:
     if table.classes is None:
         found = {"mean": known["mean"]}
         if loss is not None:
-            y = _targets(table, _spread(table.training).y)
+            y = _targets(table, spread(table.training).y)
             found = baseline(table.target.task, y, loss) | found
         return found
     shares = np.array(known["counts"]) / sum(known["counts"])
     return {"classes": table.classes, "shares": shares.tolist()}
 
 
-def _spread(part: RowsOnDisk) -> RowsOnDisk:
+def spread(part: RowsOnDisk) -> RowsOnDisk:
     """Rows of a part, evenly spread, as many as fit into memory anyway."""
     most = max(1, min(MOST_ROWS, MOST_NUMBERS // part.X.shape[1]))
     step = -(-len(part.y) // most)
@@ -213,7 +179,7 @@ def _spread(part: RowsOnDisk) -> RowsOnDisk:
 
 def _in_own_units(table: ConvertedTable, part: RowsOnDisk, loss: Loss | None) -> RowsOnDisk:
     """Rows with the target as it is, if the loss takes no standardised one: a copy in memory."""
-    if loss is None or not parts.is_as_it_is(loss):
+    if loss is None or loss.output != "exp":
         return part
     y = np.empty(len(part.y), part.X.dtype)
     for start in range(0, len(y), ROWS_AT_A_TIME):
@@ -223,47 +189,31 @@ def _in_own_units(table: ConvertedTable, part: RowsOnDisk, loss: Loss | None) ->
     return RowsOnDisk(part.X, y)
 
 
-def _in_users_terms(table: ConvertedTable, y: Any) -> Any:
-    """What is standardised, in units of the target."""
-    known = table.facts["target"]
-    return y.astype(np.float64) * known["standard deviation"] + known["mean"]
-
-
 def _targets(table: ConvertedTable, y: Any) -> Any:
     """Targets of a table in their own units; what was 0 is 0 again, and not nearly 0."""
-    found = _in_users_terms(table, y)
-    rounding = 4 * np.finfo(y.dtype).eps * abs(table.facts["target"]["mean"])
+    known = table.facts["target"]
+    found = y.astype(np.float64) * known["standard deviation"] + known["mean"]
+    rounding = 4 * float(np.finfo(y.dtype).eps) * abs(known["mean"])
     return np.where(np.abs(found) <= rounding, 0.0, found)
 
 
 def _scores(
-    table: ConvertedTable, whole: Any, baseline: dict[str, Any], settings: Mapping[str, Any]
+    table: ConvertedTable, model: TableModel, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Scores], dict[str, int]]:
-    task, loss = table.target.task, parts.loss_of(whole)
-    network = getattr(whole, "regressor_", whole)
+    task, loss = table.target.task, model.loss
     scores, judged = {}, {}
     learnt: tuple[Any, Any] = ((), ())
     for name, part in (("training", table.training), ("held_out", table.held_out)):
         if part is None:
             continue
-        rows = _spread(part)
-        if table.classes is None:
-            y = _targets(table, rows.y)
-            values = network.predict(rows.X).astype(np.float64)
-            predicted = Predicted(values if whole is network else _in_users_terms(table, values))
-        else:
-            y = np.array(table.classes)[rows.y]
-            shares = network.predict_proba(rows.X).astype(np.float64)
-            shares /= shares.sum(axis=1, keepdims=True)
-            classes = np.array(table.classes)
-            predicted = Predicted(classes[shares.argmax(axis=1)], classes, shares)
-        scores[name] = scored(task, y, predicted, loss)
+        rows = spread(part)
+        y = _targets(table, rows.y) if table.classes is None else np.array(table.classes)[rows.y]
+        scores[name] = scored(task, y, model.predict_inputs(rows.X), loss)
         judged[name] = len(y)
         if name == "training":
             learnt = rows.X, y
-        else:
-            scores["baseline"] = scored(task, y, baseline_predictions(baseline, len(y)), loss)
-            how = settings.get("loss"), settings.get("class_weight")
-            linear = linear_predictions(*learnt, rows.X, task, *how)
-            scores["linear"] = scored(task, y, linear, loss)
+            continue
+        scores["baseline"] = scored(task, y, baseline_predictions(model.baseline, len(y)), loss)
+        linear = linear_beside(model.estimator, *learnt, rows.X, task, settings)
+        scores["linear"] = scored(task, y, linear, loss)
     return scores, judged

@@ -6,6 +6,7 @@ one-hot encoded, numbers imputed and standardised).
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,16 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 
+from engine.estimators.regressor import MLPRegressor
 from engine.losses import Loss
-from engine.tables import columns as of_columns
-from engine.tables import preprocessing as parts
 from engine.tables import target as of_target
+from engine.tables.column_kinds import CATEGORY
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
 from engine.tables.scores import Predicted, Scores, scored
 from engine.tables.table_description import described
-from engine.tables.target import CLASSIFICATION, REGRESSION
+from engine.tables.table_encoding import EncodedColumn, TableEncoding
+from engine.tables.target import CLASSIFICATION
 
 MOST_ROWS = 20_000  # training rows, drawn at random if there are more,
 MOST_PRODUCTS = 1 << 24  # and no more than make so many products in a pass,
@@ -41,7 +45,7 @@ def linear_predictions(
     Parameters
     ----------
     X : ndarray (n_rows, n_inputs)
-        Training rows, as `preprocessing.preprocessing` makes them.
+        Training rows, as `design` makes them.
     y : ndarray (n_rows,)
     X_new : ndarray (n_new, n_inputs)
     task : "classification" or "regression"
@@ -66,11 +70,31 @@ def linear_predictions(
         warnings.simplefilter("ignore")  # of convergence: it is good enough to compare with
         if task == CLASSIFICATION:
             return _of_classes(X, y, X_new, classes, class_weight)
-        model = Ridge()
-        if loss is not None:
-            settings = {"hidden_layer_sizes": (), "solver": "lbfgs", "loss": loss}
-            model = parts.network(REGRESSION, **settings, max_iter=MOST_ITERATIONS, random_state=0)
-        return Predicted(model.fit(X, y).predict(X_new))
+        if loss is None:
+            return Predicted(Ridge().fit(X, y).predict(X_new))
+        mean, scale = (0.0, 1.0) if loss.output == "exp" else (y.mean(), y.std() or 1.0)
+        network = MLPRegressor(
+            loss, hidden_layer_sizes=(), solver="lbfgs", max_iter=MOST_ITERATIONS, random_state=0
+        )
+        return Predicted(network.fit(X, (y - mean) / scale).predict(X_new) * scale + mean)
+
+
+def design(columns: Sequence[EncodedColumn], X: NDArray[Any]) -> NDArray[np.float64]:
+    """Rows as networks take them (m, n_columns) as a linear model does.
+
+    A category has a column of 0 and 1 for each level; a number that is missing is the mean, and a
+    column says so if training rows lacked some.
+    """
+    made = []
+    for column, values in zip(columns, X.T, strict=True):
+        if column.role == CATEGORY:
+            made.append(values[:, np.newaxis] == np.arange(column.n_levels))
+            continue
+        missing = np.isnan(values)
+        made.append(np.where(missing, 0.0, values)[:, np.newaxis])
+        if column.had_missing:
+            made.append(missing[:, np.newaxis])
+    return np.concatenate(made, axis=1, dtype=np.float64)
 
 
 def linear_scores(
@@ -103,16 +127,21 @@ def linear_scores(
     found = described(whole, target, task)
     assert found.target is not None
     is_known = found.frame[target].is_not_null()
-    inputs = of_columns.inputs(found.frame, found.columns.used).filter(is_known)
-    y = of_target.values_of(found.frame[target].filter(is_known), found.target)
+    frame = found.frame.filter(is_known)
+    y = of_target.values_of(frame[target], found.target)
     rows = np.flatnonzero(is_known.to_numpy())
     if held_out is None:
         learnt, judged = train_test_split(np.arange(len(y)), test_size=0.2, random_state=0)
     else:
         learnt, judged = np.flatnonzero(rows < n_rows), np.flatnonzero(rows >= n_rows)
-    steps = parts.preprocessing(found.columns.used)
-    X = steps.fit_transform(inputs[learnt])
-    predicted = linear_predictions(X, y[learnt], steps.transform(inputs[judged]), found.target.task)
+    used = found.columns.used
+    kinds = {column.name: CATEGORY for column in used if column.kind == CATEGORY}
+    statistics = TableStatistics.of_frame(frame[learnt], target, kinds)
+    encoding = TableEncoding.fitted(used, statistics)
+    numbers = TrainingNumbers.of_statistics(encoding.columns, statistics)
+    inputs = NetworkInputs.fitted(encoding.columns, numbers, 1, 1, 1)
+    X = design(encoding.columns, inputs.of(encoding.encode_translated(frame)))
+    predicted = linear_predictions(X[learnt], y[learnt], X[judged], found.target.task)
     return scored(found.target.task, y[judged], predicted)
 
 

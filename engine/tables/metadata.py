@@ -15,7 +15,7 @@ from engine import __version__
 from engine.tables.columns import Column
 from engine.tables.target import CLASSIFICATION, TASKS, Target
 
-FORMAT = 1
+FORMAT = 2
 METADATA_FILE = "columns.json"
 TRAINING, VALIDATION, HELD_OUT = PARTS = ("training", "validation", "held-out")
 
@@ -26,7 +26,6 @@ NUMBER, LABEL = (int, float), (str, int, float, bool)
 TYPES: Metadata = {
     "about": {
         "asked": {},
-        "dtype": (str,),
         "missing": [(str,)],
         "seed": (int,),
         "source": [(str,)],
@@ -40,7 +39,9 @@ TYPES: Metadata = {
             "categories": [(str,)],
         }
     ],
+    "encoding": {},
     "inputs": [(str,)],
+    "level counts": [(int,)],
     "left out": [[(str,)]],
     "missing values": (str,),
     "notes": [(str,)],
@@ -156,8 +157,6 @@ def _unfit(facts: Metadata) -> str:
         return f"rows are {rows}"
     if not facts["columns"] or not facts["inputs"]:
         return "it has no columns, or no inputs"
-    if facts["about"]["dtype"] not in ("float32", "float64"):
-        return f"dtype is {facts['about']['dtype']!r}"
     if any(len(one) != 2 for one in facts["left out"]):
         return "a column is left out without a reason"
     if target["task"] == CLASSIFICATION and sum(target["counts"]) != rows[TRAINING]:

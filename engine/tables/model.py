@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
-from engine.losses import Loss
+from engine.equations.losses import HUBER, SQUARED_ERROR
+from engine.losses import Huber, Loss
 from engine.model_files.errors import ModelFileError
-from engine.model_files.estimator_checks import check_network
 from engine.model_files.skops_file import StoredModel, read_model, write_model
 from engine.model_files.table_examples import TableExamples
 from engine.tables import column_kinds, number_notation
@@ -23,14 +22,8 @@ from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import counted, named_column, quoted
-from engine.tables.preprocessing import (
-    NETWORK,
-    after_translation,
-    fitted_network,
-    loss_of,
-    translation_of,
-)
 from engine.tables.scores import Predicted, check_scores
+from engine.tables.table_estimators import TableClassifier, TableEstimator
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
 
@@ -39,7 +32,7 @@ OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no 
 
 
 class Matched(NamedTuple):
-    """What the pipeline takes of a table, and notes about how the table fits."""
+    """What the model takes of a table, translated, and notes about how the table fits."""
 
     inputs: pl.DataFrame
     notes: list[str]
@@ -54,12 +47,11 @@ class WithTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class TableModel:
-    """A fitted pipeline, and facts about the table that it was fitted on.
+    """A fitted estimator, and facts about the table that it was fitted on.
 
     Attributes
     ----------
-    pipeline : sklearn.pipeline.Pipeline
-        Fitted; takes the columns by name.
+    estimator : TableClassifier or TableRegressor
     target : Target
     columns : list of Column
         Those that are learnt from.
@@ -75,7 +67,7 @@ class TableModel:
         A few made-up rows, and what it gives for them.
     """
 
-    pipeline: Pipeline
+    estimator: Any
     target: Target
     columns: list[Column]
     left_out: list[str]
@@ -87,12 +79,17 @@ class TableModel:
     @property
     def translation(self) -> Translation | None:
         """How the table was written; None for a table as programs write it."""
-        return translation_of(self.pipeline)
+        found: Translation | None = self.estimator.encoding_.translation
+        return found
 
     @property
     def loss(self) -> Loss | None:
         """What was minimised; None for classes and the squared error."""
-        return loss_of(self.pipeline.named_steps[NETWORK])
+        return loss_of(self.estimator)
+
+    def told(self, training: dict[str, Any]) -> "TableModel":
+        """The same, with what is said of its training."""
+        return replace(self, training=training)
 
     def matched(self, frame: pl.DataFrame) -> Matched:
         """Match a table's columns with those of the model; ValueError if they do not fit."""
@@ -106,12 +103,16 @@ class TableModel:
 
     def predict(self, prepared: pl.DataFrame) -> Predicted:
         """Predictions for what `matched` returned."""
-        pipeline = after_translation(self.pipeline)
+        return self.predict_inputs(self.estimator._inputs_of_translated(prepared, is_new=False))
+
+    def predict_inputs(self, X: NDArray[Any]) -> Predicted:
+        """Predictions for rows as the networks take them."""
+        estimator = self.estimator
+        mean = estimator._average(X)
+        values = estimator._from_average(mean)
         if self.target.task != CLASSIFICATION:
-            return Predicted(pipeline.predict(prepared))
-        probabilities = pipeline.predict_proba(prepared)
-        classes = self.pipeline.classes_
-        return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
+            return Predicted(values)
+        return Predicted(values, estimator.classes_, estimator._probabilities(mean))
 
     def rows_with_target(
         self, frame: pl.DataFrame, words: MissingTexts = MappingProxyType({})
@@ -144,11 +145,11 @@ class TableModel:
             "missing": self.missing,
             "training": self.training,
         }
-        stored = StoredModel(header, self.pipeline, self.examples)
+        stored = StoredModel(header, self.estimator, self.examples)
         write_model(path, stored, check=partial(_model_in, path))
 
     def _unknown_classes(self, y: NDArray[Any]) -> list[str]:
-        strange = ~np.isin(y, self.pipeline.classes_)
+        strange = ~np.isin(y, self.estimator.classes_)
         if not strange.any():
             return []
         return [
@@ -174,7 +175,24 @@ def read(path: Path) -> TableModel:
             f"{path} does not say which columns of a table its model takes, as the models do that "
             "engine train has saved. In Python, engine.load reads what engine.save wrote."
         )
+    if not isinstance(stored.estimator, TableEstimator):
+        raise ModelFileError(
+            f"{path} was written by an earlier version of mlp-engine, whose models of tables were "
+            "other ones. Train again: engine train TABLE --target NAME."
+        )
     return _model_in(path, stored)
+
+
+def loss_of(estimator: Any) -> Loss | None:
+    """The loss, in units of the target; None for classes and squared error."""
+    if isinstance(estimator, TableClassifier):
+        return None
+    loss: Loss = estimator._loss
+    if loss.row.code == SQUARED_ERROR:
+        return None
+    if loss.row.code == HUBER:
+        return Huber(loss.numbers[0] * estimator.y_scale_)
+    return loss
 
 
 def _model_in(path: Path, stored: StoredModel) -> TableModel:
@@ -196,8 +214,6 @@ def _model_in(path: Path, stored: StoredModel) -> TableModel:
 
 
 def _check(model: TableModel) -> None:
-    if not isinstance(model.pipeline, Pipeline) or NETWORK not in model.pipeline.named_steps:
-        raise ValueError(f"a pipeline was expected; came {type(model.pipeline).__name__}")
     texts = [model.target.name, *model.left_out, *model.missing]
     for column in model.columns:
         texts += [column.name, *column.categories]
@@ -207,8 +223,14 @@ def _check(model: TableModel) -> None:
             raise ValueError(f"column {column.name!r} is read as {column.reading!r}")
     if not model.columns or not all(isinstance(text, str) for text in texts):
         raise ValueError("columns must have names")
-    check_network(fitted_network(model.pipeline))
     check_scores(model.target.task, model.training.get("scores", {}), model.loss)
+    if [column.name for column in model.columns] != [
+        column.name for column in model.estimator.encoding_.columns
+    ]:
+        raise ValueError("columns that are encoded otherwise")
+    is_class = isinstance(model.estimator, TableClassifier)
+    if is_class != (model.target.task == CLASSIFICATION):
+        raise ValueError("an estimator of another task")
     made = {column.name for column in model.columns if column.reading == PART}
     taken = [column.name for column in model.columns if column.reading != PART]
     known = model.translation
@@ -222,7 +244,7 @@ def _check(model: TableModel) -> None:
     if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
         raise ValueError("baseline")
     constants = model.baseline.get("constants", [0.0])
-    n_outputs = fitted_network(model.pipeline).n_outputs_
+    n_outputs = model.estimator.members_[0].n_outputs_
     if not isinstance(constants, list) or len(constants) not in (1, n_outputs):
         raise ValueError("baseline")
     if not all(type(one) is float and math.isfinite(one) for one in constants):
@@ -265,7 +287,7 @@ def _other_kind(series: pl.Series, column: Column) -> str:
         return (
             f"Column {column.name!r} is of another type: the model expects {expected}, and "
             f"{series[row]!r} came in row {row + 1} ({n_wrong} "
-            "in all). Mend the values, or leave them empty to have them imputed."
+            "in all). Mend the values, or leave them empty."
         )
     if (
         column.kind == CATEGORY
@@ -286,9 +308,10 @@ def _unknown(prepared: pl.DataFrame, columns: Sequence[Column]) -> list[str]:
         series = prepared[column.name]
         n_missing = missing_in(series)
         if n_missing and not column.n_missing:
+            stand_in = "a rare category" if column.kind == CATEGORY else "the mean"
             notes.append(
                 f"Column {column.name!r} has {counted(n_missing, 'missing value')}, and had none "
-                "in training; imputed."
+                f"in training; taken for {stand_in}."
             )
         if column.kind == CATEGORY:
             present = series.drop_nulls()

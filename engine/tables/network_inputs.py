@@ -12,12 +12,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.embeddings import Embedding, Levels, Pieces
-from engine.tables.column_kinds import CATEGORY
+from engine.tables.column_kinds import BOOLEAN, CATEGORY
+from engine.tables.column_statistics import TableStatistics
 from engine.tables.table_encoding import EncodedColumn
 
-# A number further from the middle than so many times the distance of the outer breakpoints is
-# taken as that far: in a straight line, one wrong entry would decide on the prediction.
+# A number further from the middle than so many times the distance of the outer numbers of the
+# sample is taken as that far: in a straight line, one wrong entry would decide on the prediction.
 FURTHEST = 3.0
+
+
+@dataclass(frozen=True)
+class TrainingNumbers:
+    """What the training rows hold in the columns of an encoding.
+
+    Attributes
+    ----------
+    centre, scale : ndarray (n_columns,)
+        Mean and standard deviation; 0 and 1 of categories.
+    sample : ndarray (n_sample, n_columns)
+        Scaled numbers of some training rows, of all if they are few: NaN for a missing one. Of true
+        and false, that they occur is all that it says; of categories it is NaN.
+    """
+
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    sample: NDArray[np.float64]
+
+    @classmethod
+    def of_statistics(
+        cls, columns: Sequence[EncodedColumn], statistics: TableStatistics
+    ) -> "TrainingNumbers":
+        """By the statistics of the translated table, whose part 0 are the training rows."""
+        n = len(columns)
+        found = [numbers_of(column, statistics) for column in columns]
+        sample = np.full((max(len(values) for _, _, values in found), n), np.nan)
+        for place, (centre, scale, values) in enumerate(found):
+            sample[: len(values), place] = (values - centre) / scale
+        centres, scales = (np.array([one[k] for one in found]) for k in (0, 1))
+        return cls(centres, scales, sample)
+
+
+def numbers_of(
+    column: EncodedColumn, statistics: TableStatistics
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Mean, standard deviation and sampled numbers of a column in the training rows."""
+    known = statistics.columns[column.name]
+    if column.role == CATEGORY:
+        return 0.0, 1.0, np.empty(0)
+    if column.role == BOOLEAN:
+        counts = known.in_training(BOOLEAN)
+        n_true, n_false = counts.get(True, 0), counts.get(False, 0)
+        mean = n_true / max(1, n_true + n_false)
+        values = np.array([0.0] * (n_false > 0) + [1.0] * (n_true > 0))
+        return mean, (mean * (1 - mean)) ** 0.5 or 1.0, values
+    moments = known.moments
+    scale = float(np.sqrt(moments.squares / max(1, moments.n))) or 1.0
+    return moments.mean, scale, statistics.sample.get(column.name, np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -44,31 +94,26 @@ class NetworkInputs:
     def fitted(
         cls,
         columns: Sequence[EncodedColumn],
-        matrix: NDArray[np.float64],
+        numbers: TrainingNumbers,
         n_pieces: int,
         width: int,
         level_width: int,
     ) -> "NetworkInputs":
-        """For the training rows of a matrix (m, n_columns)."""
+        """By what the training rows hold; `of` does not depend on the last three."""
         n = len(columns)
-        centre, scale = np.zeros(n), np.ones(n)
         embeddings: list[Embedding | None] = []
         lowest, highest = np.full(n, -np.inf), np.full(n, np.inf)
         for place, column in enumerate(columns):
-            values = matrix[:, place]
             if column.role == CATEGORY:
                 embeddings.append(levels_of(column, level_width))
                 continue
-            known = values[~np.isnan(values)]
-            if known.size:
-                centre[place], scale[place] = known.mean(), known.std() or 1.0
-            scaled = (known - centre[place]) / scale[place]
-            entry = pieces_of_column(scaled, column, n_pieces, width)
-            embeddings.append(entry)
+            scaled = numbers.sample[:, place]
+            scaled = scaled[~np.isnan(scaled)]
+            embeddings.append(pieces_of_column(scaled, column, n_pieces, width))
             if scaled.size:
-                ends = np.quantile(scaled, [0, 1])
-                lowest[place], highest[place] = ends - (FURTHEST - 1) / 2 * np.diff(ends) * [1, -1]
-        return cls(centre, scale, lowest, highest, tuple(embeddings))
+                beyond = (FURTHEST - 1) / 2 * (scaled.max() - scaled.min())
+                lowest[place], highest[place] = scaled.min() - beyond, scaled.max() + beyond
+        return cls(numbers.centre, numbers.scale, lowest, highest, tuple(embeddings))
 
     def of(self, matrix: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
         """Rows (m, n_columns) of an encoding as networks take them."""

@@ -27,24 +27,22 @@ MOST_NUMBERED = 20  # classes whose counts are written out
 MOST_NAMED = 40
 
 
-def learning_curve(
-    training: Sequence[float],
-    validation: Sequence[float],
+def learning_curves(
+    networks: Sequence[tuple[Sequence[float], Sequence[float]]],
     validation_name: str,
     title: str,
     path: Path,
 ) -> None:
-    """Save the loss over the epochs, on the training rows and on others."""
+    """Save the loss over the epochs, on training rows and on others, of each network."""
     figure = new_figure(7.0, 4.2)
     axes = figure.subplots()
-    curves = (
-        ("training, penalty included", training, TRAINING),
-        (validation_name, validation, HELD_OUT),
-    )
-    for label, losses, colour in curves:
-        if len(losses):
-            epochs = np.arange(1, len(losses) + 1)
-            axes.plot(epochs, losses, color=colour, linewidth=1.8, label=label)
+    for number, network in enumerate(networks):
+        named = (("training rows", TRAINING), (validation_name, HELD_OUT))
+        for (label, colour), losses in zip(named, network, strict=True):
+            if len(losses):
+                epochs = np.arange(1, len(losses) + 1)
+                said = label if number == 0 else "_"  # one line of the legend for all networks
+                axes.plot(epochs, losses, color=colour, linewidth=1.2, label=said)
     logarithmic(axes)
     _name(axes, title, "epoch", "loss")
     axes.legend(frameon=False)

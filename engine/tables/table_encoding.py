@@ -219,24 +219,35 @@ class TableEncoding:
         """
         frame = given_table(table, self.missing or MISSING).frame
         self._refuse_absent(frame)
-        frame = frame.select(self.sources)
+        frame = pl.DataFrame([frame[name] for name in self.sources])
         if self.translation is not None:
             frame = self.translation.transform(frame)
         return self.encode_translated(frame, dtype)
 
     def encode_translated(
-        self, frame: pl.DataFrame, dtype: Any = "float64", first_row: int = 1
+        self,
+        frame: pl.DataFrame,
+        dtype: Any = "float64",
+        first_row: int = 1,
+        *,
+        is_new: bool = True,
     ) -> NDArray[Any]:
-        """The matrix of rows of a translated table; `first_row` numbers them in messages."""
+        """The matrix of rows of a translated table; `first_row` numbers them in messages.
+
+        Of a new table, a column is refused if none of its categories is known and they are of
+        another type. A part of the training table is not new.
+        """
         matrix = np.empty((frame.height, len(self.columns)), np.dtype(dtype))
         for place, column in enumerate(self.columns):
-            values = self._values(column, frame[column.name])
+            values = self._values(column, frame[column.name], is_new)
             with np.errstate(over="ignore"):
                 matrix[:, place] = values
             _refuse_too_large(column.name, values, matrix[:, place], first_row)
         return matrix
 
-    def _values(self, column: EncodedColumn, series: pl.Series) -> NDArray[np.float64]:
+    def _values(
+        self, column: EncodedColumn, series: pl.Series, is_new: bool
+    ) -> NDArray[np.float64]:
         if self.missing and column_kinds.kind_of_type(series.dtype) == CATEGORY:
             texts = series.cast(pl.String).str.strip_chars().to_frame()
             series = without_missing(texts, self.missing)[column.name]
@@ -245,13 +256,15 @@ class TableEncoding:
             step = TableColumns([column.name], [column.role], [])
             values = step.transform(series.to_frame())[column.name]
         if column.role == CATEGORY:
-            values = self._codes(column, values, series)
+            values = self._codes(column, values, series, is_new)
         numbers: NDArray[np.float64] = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return numbers
 
-    def _codes(self, column: EncodedColumn, texts: pl.Series, given: pl.Series) -> pl.Series:
+    def _codes(
+        self, column: EncodedColumn, texts: pl.Series, given: pl.Series, is_new: bool
+    ) -> pl.Series:
         codes = column.codes(texts)
-        if column.known and not codes.is_between(1, len(column.known)).any():
+        if is_new and column.known and not codes.is_between(1, len(column.known)).any():
             known = column_kinds.kind_of(pl.Series(column.known, dtype=pl.String))
             kind = column_kinds.kind_of(given)
             if kind not in (known, CATEGORY, column_kinds.EMPTY):

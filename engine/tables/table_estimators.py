@@ -9,7 +9,9 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -28,7 +30,9 @@ from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.classifier import MLPClassifier
+from engine.estimators.findings import in_python
 from engine.estimators.labels import Labels
+from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
 from engine.losses import Loss, named
@@ -36,17 +40,22 @@ from engine.many.averages import aligned
 from engine.many.fits import Fit, Outcome, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
+from engine.model_files.table_columns import require_columns
 from engine.tables.calibration import calibrated, temperature_of
-from engine.tables.columns import KINDS_TO_GIVE
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
 from engine.tables.given_tables import GivenTable, given_table
 from engine.tables.messages import named_column
-from engine.tables.network_inputs import NetworkInputs
+from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
 from engine.tables.recipe import Recipe, recipe_for
 from engine.tables.row_predictor import RowPredictor
+from engine.tables.stored_estimator import FITTED, fitted_state, made_up_rows, restore
 from engine.tables.table_description import TableDescription, described
 from engine.tables.table_encoding import TableEncoding
 from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
-from engine.tables.validation_rows import validation_rows
+from engine.tables.translation import Translation
+from engine.tables.validation_rows import time_values, validation_rows
+from engine.training.checkpoint import Checkpoint
 
 # Warnings of networks that say nothing to whoever fits a table: the recipe has chosen so.
 OF_NETWORKS = re.compile(
@@ -58,16 +67,48 @@ OF_RECIPE = tuple(Recipe._fields)
 
 
 class Rows(NamedTuple):
-    """Encoded rows (m, n_columns) in float64, their targets and their weights."""
+    """Rows (m, n_columns) as networks take them, their targets and their weights."""
 
-    matrix: NDArray[np.float64]
+    X: NDArray[Any]
     y: NDArray[Any]
-    weights: NDArray[np.float64] | None
+    weights: NDArray[np.float64] | None = None
 
     def taken(self, numbers: NDArray[np.int64]) -> "Rows":
         """The rows with these numbers."""
         weights = None if self.weights is None else self.weights[numbers]
-        return Rows(self.matrix[numbers], self.y[numbers], weights)
+        return Rows(self.X[numbers], self.y[numbers], weights)
+
+
+class LearntColumns(NamedTuple):
+    """What is known of a table's columns before networks are trained.
+
+    Attributes
+    ----------
+    encoding : TableEncoding
+    numbers : TrainingNumbers
+    used, left_out : list of Column
+    notes : list of str
+    """
+
+    encoding: TableEncoding
+    numbers: TrainingNumbers
+    used: list[Column]
+    left_out: list[Column]
+    notes: list[str]
+
+    @classmethod
+    def of(
+        cls,
+        columns: Columns,
+        statistics: TableStatistics,
+        translation: Translation | None,
+        missing: Sequence[str],
+        notes: Sequence[str] = (),
+    ) -> "LearntColumns":
+        """By the training rows, part 0 of the statistics."""
+        encoding = TableEncoding.fitted(columns.used, statistics, translation, missing=missing)
+        numbers = TrainingNumbers.of_statistics(encoding.columns, statistics)
+        return cls(encoding, numbers, columns.used, columns.left_out, [*notes])
 
 
 class TableEstimator(PickledVersion, BaseEstimator, ABC):
@@ -122,7 +163,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
     @abstractmethod
     def _mean_loss(self, rows: Rows) -> float:
-        """The mean loss of encoded rows, by the average of the members."""
+        """The mean loss of rows, by the average of the members."""
 
     def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         """Learn from members' outputs for their validation rows."""
@@ -203,16 +244,81 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         groups, frame = _column_or_array("groups", groups, frame, table.frame, drop=True)
         time, frame = _column_or_array("time", time, frame, table.frame, drop=False)
         found = self._described(frame, table)
-        translated = found.frame
+        if isinstance(time, str):
+            time = time_values("time", frame[time], self.decimal, self.dates)
         y = self._learn_target(y, weights)
-        self.encoding_ = TableEncoding.fitted(
-            found.columns.used, found.statistics, found.translation, missing=self._missing(table)
-        )
-        self.columns_, self.left_out_ = found.columns.used, found.columns.left_out
-        self.notes_ = found.notes
-        rows = Rows(self.encoding_.encode_translated(translated), y, weights)
+        self._take_columns(
+            LearntColumns.of(
+                found.columns, found.statistics, found.translation, self._missing(table),
+                found.notes,
+            ),
+            len(y),
+        )  # fmt: skip
+        X_train = self._inputs_of_translated(found.frame, is_new=False)
         validation = self._own_validation_rows(*own)
-        return self._fit_rows(rows, validation, groups, time)
+        return self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
+
+    def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
+        """Set what follows from the columns, and the recipe for so many training rows."""
+        self.encoding_ = learnt.encoding
+        self.columns_, self.left_out_ = learnt.used, learnt.left_out
+        self.notes_ = learnt.notes
+        self.recipe_ = recipe = self._recipe(n_rows, len(learnt.encoding.columns))
+        self.inputs_ = NetworkInputs.fitted(
+            learnt.encoding.columns, learnt.numbers, recipe.n_pieces, recipe.width,
+            recipe.level_width,
+        )  # fmt: skip
+
+    def _inputs_of_translated(self, frame: pl.DataFrame, is_new: bool = True) -> NDArray[Any]:
+        """Rows of a translated table as networks take them."""
+        return self.inputs_.of(self.encoding_.encode_translated(frame, is_new=is_new))
+
+    def fit_learnt(
+        self,
+        learnt: LearntColumns,
+        rows: pl.DataFrame | Rows,
+        y: Any = None,
+        *,
+        target: str,
+        validation: Rows | None = None,
+        groups: Any = None,
+        time: Any = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
+        """Train on rows of a table whose columns are known: what the commands do.
+
+        Parameters
+        ----------
+        learnt : LearntColumns
+        rows : polars.DataFrame or Rows
+            Training rows of a translated table and their y; or rows as networks take them, which
+            may be mapped from files. Then no rows are held out of them, and what `fit` learns of
+            the target is there already.
+        target : str
+        validation : Rows, optional
+        groups, time : ndarray (n_rows,), optional
+        checkpoint : Checkpoint, optional
+            Of the first network; that of the second has the name FILE.2, and so on.
+        """
+        self._validate_params()
+        self.target_name_: str | None = target
+        names = learnt.encoding.sources
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
+        shuffle: bool | str = True
+        if isinstance(rows, Rows):
+            self._take_columns(learnt, len(rows.y))
+            self.recipe_ = self.recipe_._replace(validation_fraction=0.0)
+            shuffle = "blocks"
+        else:
+            y = self._learn_target(y, None)
+            self._take_columns(learnt, len(y))
+            rows = Rows(self._inputs_of_translated(rows, is_new=False), y)
+        found = self._fit_rows(
+            rows, validation, groups, time, checkpoint=checkpoint, shuffle=shuffle
+        )
+        say(found, stacklevel=2)
+        return self
 
     def _given(self, X: Any) -> GivenTable:
         """X as a table; of an array, columns get names, and nothing says what they are called."""
@@ -286,17 +392,36 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             y = frame[named_column(self.target_name_, frame.columns, "target")].to_numpy()
         held_out.require_together(X, y, weights)
         weights = None if weights is None else _check_sample_weight(weights, frame, np.float64)
-        return Rows(self.encoding_.encode(frame), self._targets(np.asarray(y)), weights)
+        X_val = self.inputs_.of(self.encoding_.encode(frame))
+        return Rows(X_val, self._targets(np.asarray(y)), weights)
 
     def _fit_rows(
-        self, rows: Rows, validation: Rows | None, groups: Any, time: Any
+        self,
+        rows: Rows,
+        validation: Rows | None,
+        groups: Any = None,
+        time: Any = None,
+        *,
+        checkpoint: Checkpoint | None = None,
+        shuffle: bool | str = True,
     ) -> list[Warning]:
-        """Train on encoded rows."""
-        self.recipe_ = self._recipe(len(rows.y), rows.matrix.shape[1])
+        """Train on rows as networks take them.
+
+        Parameters
+        ----------
+        rows, validation : Rows
+            Without validation rows, each network holds some of the rows out.
+        groups, time : ndarray (n_rows,), optional
+        checkpoint : Checkpoint, optional
+            Of the first network; the others have FILE.2, FILE.3 and so on.
+        shuffle : bool or "blocks"
+
+        Returns
+        -------
+        list of Warning
+            What the networks warn of. A network that Ctrl-C did not let begin is left out.
+        """
         recipe = self.recipe_
-        self.inputs_ = NetworkInputs.fitted(
-            self.encoding_.columns, rows.matrix, recipe.n_pieces, recipe.width, recipe.level_width
-        )
         generator = check_random_state(self.random_state)
         seeds = generator.randint(np.iinfo(np.int32).max, size=recipe.n_members + 1).tolist()
         parts: list[MemberRows | None] = [None] * recipe.n_members
@@ -305,32 +430,33 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 len(rows.y), recipe.n_members, recipe.validation_fraction, seeds[-1],
                 classes=self._strata(rows.y), groups=groups, time=time,
             )  # fmt: skip
-        X = self.inputs_.of(rows.matrix)
-        own: Any = (None, None, None)
-        if validation is not None:
-            own = self.inputs_.of(validation.matrix), validation.y, validation.weights
         fits = []
-        shared: dict[int, tuple[Any, ...]] = {}
-        for seed, part in zip(seeds, parts, strict=False):
-            data = (X, rows.y, rows.weights, *own)
+        shared: dict[int, tuple[Rows, Rows]] = {}
+        for number, part in enumerate(parts):
+            trained, held = rows, validation
             if part is not None:
                 if id(part) not in shared:
-                    shared[id(part)] = (
-                        *_taken(X, rows, part.trained), *_taken(X, rows, part.left_out)
-                    )  # fmt: skip
-                data = shared[id(part)]
+                    shared[id(part)] = rows.taken(part.trained), rows.taken(part.left_out)
+                trained, held = shared[id(part)]
             member = self._member(
                 {
                     **self._settings(recipe),
-                    "random_state": seed,
-                    "early_stopping": data[3] is not None,
-                    "batch_size": min(recipe.batch_size, len(data[1])),
+                    "random_state": seeds[number],
+                    "early_stopping": held is not None,
+                    "batch_size": min(recipe.batch_size, len(trained[1])),
+                    "shuffle": shuffle,
+                    "checkpoint": checkpoint_of(checkpoint, number),
                 }
             )
-            fits.append(Fit(member, *data))
+            fits.append(Fit(member, *trained, *(held or ())))
         outcomes = fit_all(fits, thread_count(self.n_threads))
+        n_fits = len(fits)
+        begun = [not isinstance(outcome.error, KeyboardInterrupt) for outcome in outcomes]
+        if any(begun):
+            fits, outcomes = [*compress(fits, begun)], [*compress(outcomes, begun)]
         raise_first_error(outcomes, "network", "The estimator is as it was before.")
         self.members_ = [fit.estimator for fit in fits]
+        self.n_validation_rows_ = [0 if fit.X_val is None else len(fit.X_val) for fit in fits]
         tried = [
             (
                 self._outputs_of(fit.estimator, fit.X_val),
@@ -340,7 +466,15 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             if fit.X_val is not None
         ]
         self._tune(self.members_, tried)
-        return self._warnings_of(outcomes)
+        found = self._warnings_of(outcomes)
+        if len(fits) < n_fits:
+            found.append(
+                UserWarning(
+                    f"Training interrupted by user: {n_fits - len(fits)} of {n_fits} networks had "
+                    "not begun, and are left out."
+                )
+            )
+        return found
 
     def _warnings_of(self, outcomes: Sequence[Outcome]) -> list[Warning]:
         """What networks warn of, in terms of this estimator's parameters."""
@@ -359,22 +493,17 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return found
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
-        given = {name: getattr(self, name, None) for name in OF_RECIPE}
-        found = recipe_for(n_rows, n_inputs)
-        return found._replace(**{name: one for name, one in given.items() if one is not None})
+        values = ((name, getattr(self, name, None)) for name in OF_RECIPE)
+        given: dict[str, Any] = {name: value for name, value in values if value is not None}
+        if "hidden_layer_sizes" in given:
+            given["hidden_layer_sizes"] = hidden_sizes(given["hidden_layer_sizes"])
+        return recipe_for(n_rows, n_inputs)._replace(**given)
 
     def _settings(self, recipe: Recipe) -> dict[str, Any]:
         """Parameters of each network."""
         settings = recipe._asdict()
         for name in ("n_members", "n_pieces", "width", "level_width", "validation_fraction"):
             del settings[name]
-        max_time = None
-        if self.max_time is not None:
-            max_time = (
-                self.max_time
-                / recipe.n_members
-                * min(recipe.n_members, thread_count(self.n_threads) or 1)
-            )
         return {
             **settings,
             "alpha": 0.0,
@@ -382,7 +511,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             "scoring": BY_LOSS,
             "tol": 0.0,
             "embeddings": list(self.inputs_.embeddings),
-            "max_time": max_time,
+            "max_time": self._seconds_each(recipe),
             "progress": self.progress,
             "n_threads": 1,
         }
@@ -392,6 +521,43 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """The most epochs that a network was trained for."""
         return max(int(member.n_iter_) for member in self.members_)
 
+    def _seconds_each(self, recipe: Recipe) -> float | None:
+        """The share of `max_time` that each network has."""
+        if self.max_time is None:
+            return None
+        at_once = min(recipe.n_members, thread_count(self.n_threads) or 1)
+        return float(self.max_time) / recipe.n_members * at_once
+
+    # As a model file and a pickle hold it.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters, and of a fitted estimator a description and arrays."""
+        state = super().__getstate__()
+        if "members_" not in vars(self):
+            return state
+        names = {*self.get_params(deep=False), "_engine_version"}
+        kept = {name: value for name, value in state.items() if name in names}
+        return {**kept, FITTED: fitted_state(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """ValueError, TypeError or KeyError if the description cannot be that of a fit."""
+        kept = {name: value for name, value in state.items() if name != FITTED}
+        super().__setstate__(kept)
+        if FITTED in state:
+            names = {*self.get_params(deep=False)}
+            if vars(self).keys() != names:
+                raise ValueError(f"a {type(self).__name__} of other parameters")
+            restore(self, state[FITTED])
+
+    def made_up_rows(self) -> pl.DataFrame:
+        """Eight rows of a table as the model takes it, made of what it has learnt of the columns.
+
+        They are numbers around the means, known categories, and missing values where the training
+        rows lacked some: `engine check-model` tries a model on such rows.
+        """
+        check_is_fitted(self, "members_")
+        return made_up_rows(self.encoding_, self.inputs_)
+
     # Predictions.
 
     def _averaged(self, X: Any) -> NDArray[np.float64]:
@@ -399,8 +565,14 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         check_is_fitted(self, "members_")
         return self._average(self.inputs_.of(self.encoding_.encode(self._given_again(X))))
 
+    def _averaged_of_translated(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """The same of a translated table."""
+        return self._average(self._inputs_of_translated(frame))
+
     def _given_again(self, X: Any) -> Any:
         table = _named_columns(X)
+        if table is not X and hasattr(self, "feature_names_in_"):
+            require_columns(X, ())
         if table is not X and len(table) != self.n_features_in_:
             raise ValueError(
                 f"X has {len(table)} features, but {type(self).__name__} is expecting "
@@ -466,18 +638,18 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         "Random forests", section 10.
         """
         check_is_fitted(self, "members_")
-        matrix = self.encoding_.encode(self._given_again(X))
+        X = self.inputs_.of(self.encoding_.encode(self._given_again(X)))
         y = self._targets(np.asarray(y))
-        s = None if sample_weight is None else _check_sample_weight(sample_weight, matrix)
+        s = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         generator = check_random_state(random_state)
-        base = self._mean_loss(Rows(matrix, y, s))
+        base = self._mean_loss(Rows(X, y, s))
         found = {}
         for source in self.encoding_.sources:
             places = [k for k, one in enumerate(self.encoding_.columns) if one.source == source]
             rises = []
             for _ in range(n_repeats):
-                exchanged = matrix.copy()
-                exchanged[:, places] = matrix[generator.permutation(len(matrix))][:, places]
+                exchanged = X.copy()
+                exchanged[:, places] = X[generator.permutation(len(X))][:, places]
                 rises.append(self._mean_loss(Rows(exchanged, y, s)) - base)
             found[source] = float(np.mean(rises))
         for column in self.left_out_:
@@ -520,21 +692,27 @@ def _named_columns(X: Any) -> Any:
     return {f"x{k}": X[:, k] for k in range(X.shape[1])}
 
 
-def _taken(X: NDArray[Any], rows: Rows, numbers: NDArray[np.int64]) -> tuple[Any, ...]:
-    weights = None if rows.weights is None else rows.weights[numbers]
-    return X[numbers], rows.y[numbers], weights
+def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | None:
+    """The checkpoint of a network; each has a file of its own."""
+    if checkpoint is None or number == 0:
+        return checkpoint
+    path = Path(checkpoint.path)
+    place = path.with_name(f"{path.name}.{number + 1}")
+    return Checkpoint(place, checkpoint.seconds, checkpoint.epochs, checkpoint.any_machine)
 
 
 def _column_or_array(
     argument: str, given: Any, frame: pl.DataFrame, whole: pl.DataFrame, *, drop: bool
 ) -> tuple[Any, pl.DataFrame]:
-    """Values of each row, from a column of the frame or as they are; and the frame."""
+    """Values of each row, from a column of the frame or as they are; and the frame.
+
+    A column that is not dropped stays a name: it may have to be translated.
+    """
     if given is None:
         return None, frame
     if isinstance(given, str):
         name = named_column(given, frame.columns, argument)
-        values = frame[name].to_numpy()
-        return values, frame.drop(name) if drop else frame
+        return (frame[name].to_numpy(), frame.drop(name)) if drop else (name, frame)
     values = np.asarray(given)
     if values.shape != (frame.height,):
         raise ValueError(
@@ -656,7 +834,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return mean * self.y_scale_ + self.y_mean_
 
     def _mean_loss(self, rows: Rows) -> float:
-        outputs = self._from_average(self._average(self.inputs_.of(rows.matrix)))
+        outputs = self._from_average(self._average(rows.X))
         y = rows.y * self.y_scale_ + self.y_mean_
         weights = rows.weights
         return held_out.mean_cost(
@@ -774,6 +952,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
             self._class_weights = ClassWeights(self.class_weight, labels, y, weights)
         return self._targets(y)
 
+    def know_classes(self, labels: Labels, of_codes: Labels, codes: NDArray[Any]) -> None:
+        """Set what `fit` learns of the target, if rows have codes of the classes already."""
+        self._labels, self.classes_ = labels, labels.classes
+        self._class_weights = None
+        if self.class_weight is not None:
+            self._class_weights = ClassWeights(self.class_weight, of_codes, codes, None)
+
     def _targets(self, y: Any) -> NDArray[Any]:
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
@@ -789,8 +974,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         weights = self._class_weights
         of_codes = None
         if weights is not None:
-            codes = self.classes_
-            of_codes = dict(enumerate(weights.of_samples(codes).tolist()))
+            of_codes = dict(enumerate(weights.of_classes))
         return MLPClassifier(**settings, class_weight=of_codes)
 
     def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
@@ -800,6 +984,18 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def _output_of_row(self, member: Any, predictor: Any, row: NDArray[Any]) -> Any:
         p = predictor.predict_proba(row)[np.newaxis].astype(np.float64)
         return aligned(p, member.classes_, np.arange(len(self.classes_)))[0]
+
+    def _in_own_words(self, warning: Warning) -> Warning:
+        warning = super()._in_own_words(warning)
+        finding = getattr(warning, "finding", None)
+        if finding is None or "label" not in finding.values:
+            return warning
+        label = self.classes_[int(finding.values["label"])].item()
+        finding = finding._replace(values={**finding.values, "label": label})
+        whose, _, _ = str(warning).partition(": ")
+        said: Any = type(warning)(f"{whose}: {in_python(finding)}")
+        said.finding = finding
+        return said  # type: ignore[no-any-return]
 
     def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         self.temperature_ = 1.0
@@ -815,7 +1011,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         self.temperature_ = temperature_of(p, codes, weights)
 
     def _mean_loss(self, rows: Rows) -> float:
-        p = self._probabilities(self._average(self.inputs_.of(rows.matrix)))
+        p = self._probabilities(self._average(rows.X))
         own = p[np.arange(len(p)), rows.y]
         losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
         return float(np.average(losses, weights=rows.weights))

@@ -7,10 +7,15 @@ import math
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
 from engine.many.member_rows import MemberRows
+from engine.tables import column_kinds
+from engine.tables.column_kinds import NUMBER
+from engine.tables.column_notation import NotationSurvey
+from engine.tables.messages import counted
 
 LEAST_ROWS = 10  # with fewer, no rows are held out
 
@@ -80,3 +85,27 @@ def _stratified(splitter: Any, rows: NDArray[Any], classes: NDArray[Any]) -> lis
         (np.sort(np.concatenate([common[trained], rows[rare]])), common[left_out])
         for trained, left_out in splitter.split(common, classes[common])
     ]
+
+
+def time_values(
+    argument: str, column: pl.Series, decimal: str | None = None, dates: str | None = None
+) -> NDArray[Any]:
+    """The numbers by which rows are in the order of time: of a column of numbers or dates.
+
+    >>> time_values("time", pl.Series("day", ["31.1.2024", "2.2.2024"]))
+    array([19753., 19755.])
+    """
+    survey = NotationSurvey(None, {}, None, decimal, dates)
+    survey.add(column.to_frame())
+    translated = survey.notation().translate(column.to_frame(), None)[column.name]
+    values, _ = column_kinds.as_kind(translated, NUMBER)
+    n_missing = values.null_count()
+    if n_missing:
+        row = int(values.is_null().arg_max() or 0)
+        said = "has no value" if column[row] is None else f"is {column[row]!r}"
+        raise ValueError(
+            f"{argument}: column {column.name!r} {said} in row {row + 1:,} "
+            f"({counted(n_missing, 'such row')} in all); each row needs a number or a date. Fill "
+            "it in, or leave these rows out."
+        )
+    return column_kinds.with_nan(values)

@@ -13,7 +13,6 @@ from engine.cli.loss_options import LossName
 from engine.cli.table_options import OPTIONS
 from engine.estimators.regressor import LOSSES_OF_NUMBERS
 from engine.tables.model import read
-from engine.tables.preprocessing import fitted_network
 from tests.cli import test_cli_tables
 from tests.cli.test_cli_tables import refused
 
@@ -69,10 +68,11 @@ def test_a_loss_is_trained_scored_and_predicted(done, table, tmp_path, given, wh
     assert ("pinball loss" in out) == (loss.name == "quantile")
     saved = read(model)
     assert saved.training["settings"]["loss"] == loss.in_words
-    assert fitted_network(saved.pipeline)._network.loss == loss
-    scaler = getattr(saved.pipeline[-1], "transformer_", None)
-    assert (scaler is None) == (loss.output == "exp"), "no logarithm of what is standardised"
-    assert saved.loss == in_units(loss, 1 if scaler is None else scaler.scale_[0])
+    estimator = saved.estimator
+    assert estimator.members_[0]._network.loss == loss
+    as_it_is = (estimator.y_mean_, estimator.y_scale_) == (0, 1)
+    assert as_it_is == (loss.output == "exp"), "no logarithm of what is standardised"
+    assert saved.loss == in_units(loss, estimator.y_scale_)
 
     frame = pl.read_csv(table)
     status, out, _ = done("predict", model, table)

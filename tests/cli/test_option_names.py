@@ -40,11 +40,11 @@ def test_every_option_that_is_named_is_one_of_train_or_convert():
 def test_a_checkpoint_of_another_run_is_refused_with_the_names_of_options(said):
     kept = ("--checkpoint", "run.ckpt", "--early-stopping", "yes")
     said(*TRAIN, *kept)
-    error = said(*TRAIN, *kept, "--learning-rate", "0.01", "--seed", "3")
+    error = said(*TRAIN, *kept, "--learning-rate", "0.01", "--weight-decay", "0.5")
     for part in (
         "run.ckpt belongs to another run: ",
-        "--learning-rate is 0.01 and was 0.001; ",
-        "--seed is 3 and was 0.",
+        "--learning-rate is 0.01 and was 0.003; ",
+        "--weight-decay is 0.5 and was ",
         "Give the options that it was made with, name another file with --checkpoint, or delete it",
     ):
         assert part in error
@@ -93,4 +93,4 @@ def test_python_s_convert_names_the_kinds_that_a_column_may_have(said, tmp_path)
 
 
 def test_an_infinite_penalty_is_refused_by_its_option(said):
-    assert "--alpha must be finite." in said(*TRAIN, "--alpha", "inf")
+    assert "--weight-decay must be finite." in said(*TRAIN, "--weight-decay", "inf")

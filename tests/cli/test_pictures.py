@@ -48,7 +48,7 @@ def test_labels_and_titles_that_look_like_mathematics_are_shown_as_they_are(draw
     pictures.confusion_matrix(y, y[::-1].copy(), MARKUP[1], path)
     assert set(tick_labels(drawn[-1])) == set(MARKUP)
     pictures.residuals(np.arange(3.0), np.arange(3.0) ** 2, MARKUP[1], path)
-    pictures.learning_curve([3, 2, 1], [3, 2, 2], "held-out rows", MARKUP[1], path)
+    pictures.learning_curves([([3, 2, 1], [3, 2, 2]), ([4], ())], "others", MARKUP[1], path)
     assert set(map(title_of, drawn)) == {MARKUP[1]}
 
 

@@ -18,12 +18,13 @@ from engine.tables import (
     csv_and_parquet,
     fitting,
     model,
-    preprocessing,
     scores,
     target,
 )
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.csv_and_parquet import read_table
+from engine.tables.network_inputs import NetworkInputs
+from engine.tables.table_estimators import LearntColumns
 
 
 def csv_file(tmp_path, text, name="table.csv"):
@@ -375,8 +376,7 @@ def test_one_value_or_none_is_learnt_from(values, kind):
         f"{column_kinds.as_kind(frame['a'], column.kind).values[0]!r} or missing, in 10 rows, and "
         "both are learnt from"
     )
-    X = preprocessing.preprocessing([column]).fit_transform(columns.inputs(frame, [column]))
-    assert len(np.unique(X, axis=0)) == 2
+    assert len(np.unique(np.nan_to_num(inputs_of(frame, [column]), nan=9), axis=0)) == 2
 
 
 def test_a_kind_that_is_told_is_obeyed_or_refused():
@@ -472,8 +472,8 @@ def test_numbers_that_cannot_be_scaled_are_refused_or_left_out_in_words(values, 
 @pytest.mark.parametrize("values", [[k * 1e-140 for k in range(40)], [1e9 + k for k in range(40)]])
 def test_small_and_large_numbers_are_scaled(values):
     (column,) = described(x=values[::-1], y=list(range(40))).used
-    X = preprocessing.preprocessing([column]).fit_transform(pl.DataFrame({"x": values}))
-    np.testing.assert_allclose(X.std(), 1)
+    X = inputs_of(pl.DataFrame({"x": values}), [column])
+    np.testing.assert_allclose(X.std(), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", [20_000])
@@ -523,9 +523,7 @@ def test_a_split_holds_rows_out_with_the_classes_in_their_shares():
     plan, rows = split_of(["p"] * 80 + ["q"] * 20)
     assert rows.held_out is not None
     assert sorted(rows.held_out.y) == ["p"] * 16 + ["q"] * 4
-    assert rows.validation is not None
-    assert sorted(rows.validation.y) == ["p"] * 6 + ["q"] * 2
-    parts = (rows.training, rows.validation, rows.held_out)
+    parts = (rows.training, rows.held_out)
     together = [value for part in parts for value in part.inputs["a"]]
     assert sorted(together) == plan.inputs["a"].to_list()
     assert rows.how == "at random, each class in its share"
@@ -538,12 +536,57 @@ def test_a_split_goes_by_its_seed():
     assert not first.inputs.equals(other.inputs)
 
 
-def test_rows_to_stop_by_are_set_aside_from_fifty_rows_on_or_as_told():
-    few, many = split_of(["p", "q"] * 30)[0], split_of(["p", "q"] * 32)[0]
-    assert fitting.split(few, 0.2, 0).validation is None
-    assert fitting.split(many, 0.2, 0).validation is not None
-    assert fitting.split(few, 0.2, 0, early_stopping=True).validation is not None
-    assert fitting.split(many, 0.2, 0, early_stopping=False).validation is None
+def test_the_latest_rows_are_held_out_by_time():
+    days = [f"{1 + k * 7 % 28}.{1 + k * 5 % 12}.2024" for k in range(40)]
+    table = table_of(a=[k * k for k in range(40)], day=days, y=[k / 3 for k in range(40)])
+    plan = fitting.prepared(table, "y", time="day")
+    rows = fitting.split(plan, 0.2, 0)
+    assert rows.held_out is not None
+    assert rows.training.time is not None
+    assert rows.held_out.time is not None
+    assert (rows.how, len(rows.held_out.y)) == ("the latest", 8)
+    assert rows.training.time.max() <= rows.held_out.time.min()
+    written = [int(day.split(".")[1]) * 100 + int(day.split(".")[0]) for day in days]
+    latest = np.argsort(written, kind="stable")[-8:]
+    assert sorted(rows.held_out.y) == sorted(latest / 3)
+
+
+def test_rows_of_one_group_are_on_one_side():
+    group = ["p", "q", None, "r", "s", "t"] * 10
+    table = table_of(a=[k * k for k in range(60)], group=group, y=[k / 3 for k in range(60)])
+    plan = fitting.prepared(table, "y", groups="group")
+    assert [column.name for column in plan.columns.used] == ["a"]
+    rows = fitting.split(plan, 0.3, 0)
+    assert rows.how == "whole groups, at random"
+    assert rows.training.groups is not None
+    assert rows.held_out is not None
+    assert rows.held_out.groups is not None
+    sides = [{*groups.tolist()} for groups in (rows.training.groups, rows.held_out.groups)]
+    assert not sides[0] & sides[1]
+    assert len(sides[0] | sides[1]) == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"groups": "grup"}, "--groups: the table has no column 'grup'. Did you mean 'group'?"),
+        ({"time": "y"}, "--time: 'y' is the target; name another column"),
+        ({"time": "group"}, "--time: column 'group' is 'p' in row 1 (60 such rows in all); each"),
+        ({"time": "gaps"}, "--time: column 'gaps' has no value in row 2 (30 such rows in all)"),
+        ({"time": "a", "groups": "group"}, "--groups and --time cannot be given together"),
+    ],
+)
+def test_columns_of_time_and_groups_that_do_not_go_are_refused(given, message):
+    columns = {"a": range(60), "group": ["p", "q"] * 30, "gaps": [1, None] * 30}
+    table = table_of(**columns, y=[k / 3 for k in range(60)])
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fitting.prepared(table, "y", **given)
+
+
+def test_one_group_cannot_be_held_out():
+    table = table_of(a=[k * k for k in range(20)], group=["p"] * 20, y=[k / 3 for k in range(20)])
+    with pytest.raises(ValueError, match="--groups: all rows are of one group"):
+        fitting.split(fitting.prepared(table, "y", groups="group"), 0.2, 0)
 
 
 def test_rows_to_learn_from_need_two_values_of_the_target():
@@ -565,49 +608,33 @@ def test_too_few_rows_for_a_split_are_refused_with_advice():
     assert len(rows.training.y) == 9
 
 
-# The pipeline.
+# What networks get.
 
 
-def test_preprocessing_makes_inputs_of_numbers_categories_and_missing_values():
+def inputs_of(frame, used):
+    """Rows of a frame as networks take them, learnt from these rows."""
+    kinds = {column.name: "category" for column in used if column.kind == "category"}
+    statistics = TableStatistics.of_frame(frame, None, kinds)
+    learnt = LearntColumns.of(columns.Columns(used, []), statistics, None, [])
+    encoding = learnt.encoding
+    inputs = NetworkInputs.fitted(encoding.columns, learnt.numbers, 4, 3, 2)
+    return inputs.of(encoding.encode_translated(frame))
+
+
+def test_networks_get_scaled_numbers_codes_and_gaps():
     frame = pl.DataFrame(
         {
-            "a": [1.0, 2.0, 9.0, None],
-            "b": ["x", "y", None, "x"],
-            "c": [True, None, True, False],
-            "y": [0, 1, 0, 1],
+            "a": [1.0, 2.0, 9.0, None] * 5,
+            "b": ["x", "y", None, "x"] * 5,
+            "c": [True, None, True, False] * 5,
         }
     )
-    used = decided(frame, "y").used
-    inputs = preprocessing.preprocessing(used)
-    X = inputs.fit_transform(columns.inputs(frame, used))
-    names = inputs.get_feature_names_out().tolist()
-    assert names == [
-        "a",
-        "missingindicator_a",
-        "c",
-        "missingindicator_c",
-        "b_(missing)",
-        "b_x",
-        "b_y",
-    ]
-    by_name = dict(zip(names, X.T, strict=True))
-    filled = np.array([1.0, 2.0, 9.0, 2.0])  # by the median
-    np.testing.assert_allclose(by_name["a"], (filled - filled.mean()) / filled.std())
-    assert by_name["c"].tolist() == [1, 1, 1, 0]
-    assert by_name["b_x"].tolist() == [1, 0, 0, 1]
-    assert by_name["b_(missing)"].tolist() == [0, 0, 1, 0]
-    new = pl.DataFrame({"b": ["z"], "a": [float("nan")], "c": [0.0]})
-    assert np.isfinite(inputs.transform(new)).all()
-    assert inputs.transform(new)[0, 4:].tolist() == [0, 0, 0]
-
-
-def test_rare_categories_share_an_input():
-    texts = [f"t{i}" for i in range(200)] * 3
-    frame = pl.DataFrame({"b": texts, "y": [0, 1] * 300})
-    used = decided(frame, "y").used
-    assert used[0].note == "200 categories, the rarest share one of 50 inputs"
-    X = preprocessing.preprocessing(used).fit_transform(columns.inputs(frame, used))
-    assert X.shape == (600, 50)
+    used = TableStatistics.of_frame(frame, None).chosen().used
+    a, b, c = inputs_of(frame, used)[:4].T
+    np.testing.assert_allclose(a, [-3 / 12.6667**0.5, -2 / 12.6667**0.5, 5 / 12.6667**0.5, np.nan],
+                               rtol=1e-4)  # fmt: skip
+    assert b.tolist() == [1, 2, 3, 1]
+    np.testing.assert_allclose(c, [0.5**0.5, np.nan, 0.5**0.5, -(2**0.5)], rtol=1e-6)
 
 
 # Scores.

@@ -71,8 +71,9 @@ def trained(folder: str, settings: dict[str, Any]) -> str:
     from engine import Network, open_table
     from engine import train as descend
 
-    X, y = open_table(folder).training
-    network = Network((X.shape[1], 32, 1), output="identity")
+    table = open_table(folder)
+    X, y = table.training
+    network = Network((X.shape[1], 32, 1), output="identity", embeddings=table.embeddings(width=2))
     return descend(network, X.T, y, max_iter=EPOCHS, n_threads=1, **settings).fingerprint
 
 
