@@ -55,7 +55,7 @@ TYPES: dict[str, Any] = {
     "n_features_in": (int,),
     "feature_names_in": (list, type(None)),
     "recipe": {
-        name: [(int,)] if name == "hidden_layer_sizes" else (kind,) if kind is int else NUMBER
+        name: [(int,)] if name == "hidden_layer_sizes" else NUMBER if kind is float else (kind,)
         for name, kind in Recipe.__annotations__.items()
     },
     "members": [
@@ -184,6 +184,7 @@ def _recipe(about: Mapping[str, Any]) -> Recipe:
     counts = [recipe.n_members, recipe.n_pieces, recipe.width, recipe.level_width]
     counts += [*recipe.hidden_layer_sizes]
     _require(min(counts) > 0, "a recipe of nothing")
+    _require(recipe.learning_rate in ("constant", "cosine"), "a learning rate of no kind")
     return recipe
 
 
@@ -290,7 +291,7 @@ def _floats(values: Any, n: int, what: str, finite: bool = True) -> NDArray[np.f
 def _plain(about: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: [int(one) for one in value] if name == "hidden_layer_sizes"
-        else int(value) if Recipe.__annotations__[name] is int else float(value)
+        else Recipe.__annotations__[name](value)
         for name, value in about.items()
     }  # fmt: skip
 
