@@ -29,6 +29,7 @@ OURS_ONLY = {
     "checkpoint",
     "scoring",
     "continuation",
+    "embeddings",
 }
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
