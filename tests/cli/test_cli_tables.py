@@ -504,9 +504,7 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
         interrupt_after(1, stopping)
         done(*table, "--model", models[1], *quick, *kept)
     file = tmp_path / "run.ckpt"
-    from_there = (
-        r"; [12] of 2 networks went on from run.ckpt, epoch \d+( and the files beside it)?"
-    )
+    from_there = r"; [12] of 2 networks went on from run.ckpt, epoch \d+( and the files beside it)?"
     assert re.fullmatch(f"60 of at most 60{from_there}", trained(models[2], *kept))
     before = file.read_bytes()
     trained(models[3], *kept)
