@@ -32,6 +32,9 @@ from engine.equations.embeddings import (
 
 __all__ = ["Embedding", "Levels", "Pieces", "pieces_of"]
 
+# Pieces are divided by their length, and shorter numbers are subnormal, which kernels treat as 0.
+SHORTEST = float(np.finfo(np.float64).tiny)
+
 
 class Embedding:
     """How an input becomes `width` numbers. It cannot be changed, and can be compared and pickled.
@@ -55,6 +58,25 @@ class Embedding:
 
     def draw(self, views: Any, generator: Any) -> None:
         """Draw initial values of its parameters."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the arrays of its parameters."""
+        return ()
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it; `of_json` makes the embedding of that."""
+        raise NotImplementedError
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one.")
+
+    def __copy__(self) -> "Embedding":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Embedding":
+        return self
 
     def _identity(self) -> tuple[Any, ...]:
         return self.kind, self.width, self.count, self.missing
@@ -111,18 +133,29 @@ class Pieces(Embedding):
     """
 
     kind = PIECES
+    breakpoints: NDArray[np.float64]
 
     def __init__(self, breakpoints: ArrayLike, width: int, missing: bool = False) -> None:
         found = float_array("breakpoints", breakpoints, np.float64, advice="")
-        if found.ndim != 1 or found.size < 2 or not (np.diff(found) > 0).all():
+        with np.errstate(over="ignore"):
+            lengths = np.diff(found.ravel())
+        if found.ndim != 1 or found.size < 2 or not (lengths > 0).all():
             raise ValueError(
                 "breakpoints must be at least two numbers, each larger than the one before; got "
                 f"{breakpoints!r}. np.unique sorts numbers and leaves out those that are equal."
             )
-        self.breakpoints = found.copy()
-        self.breakpoints.setflags(write=False)
-        self.width = settings.whole_number("width", width, at_least=1)
-        self.missing = bool(missing)
+        if not (np.isfinite(lengths) & (lengths >= SHORTEST)).all():
+            raise ValueError(
+                f"breakpoints must be {SHORTEST:g} or more apart, and by a finite number; got "
+                f"{breakpoints!r}. Scale the input."
+            )
+        own = found.copy()
+        own.setflags(write=False)
+        vars(self).update(
+            breakpoints=own,
+            width=settings.whole_number("width", width, at_least=1),
+            missing=settings.yes_or_no("missing", missing),
+        )
 
     @property
     def count(self) -> int:  # type: ignore[override]
@@ -146,7 +179,7 @@ class Pieces(Embedding):
     def draw(self, views: Any, generator: Any) -> None:
         """Initial values: V from 0, so that the function begins as a straight line."""
         c, w, u, V = views
-        r = self.width**-0.5
+        r = LARGE * self.width**-0.5
         for part in (c, w, u):
             part[:] = generator.uniform(-r, r, part.shape)  # I3
         V[:] = 0
@@ -157,6 +190,21 @@ class Pieces(Embedding):
     def __repr__(self) -> str:
         missing = ", missing=True" if self.missing else ""
         return f"<{self.count} pieces, width={self.width}{missing}>"
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of c, w, u and V."""
+        d = self.width
+        return (d,), (d,), (d * self.missing,), (self.count, d)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it."""
+        pieces = self.breakpoints.tolist()
+        return {"pieces": pieces, "width": self.width, "missing": self.missing}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.breakpoints, self.width, self.missing)
 
 
 class Levels(Embedding):
@@ -192,10 +240,13 @@ class Levels(Embedding):
     """
 
     kind = LEVELS
+    n_levels: int
 
     def __init__(self, n_levels: int, width: int) -> None:
-        self.n_levels = settings.whole_number("n_levels", n_levels, at_least=1)
-        self.width = settings.whole_number("width", width, at_least=1)
+        vars(self).update(
+            n_levels=settings.whole_number("n_levels", n_levels, at_least=1),
+            width=settings.whole_number("width", width, at_least=1),
+        )
 
     @property
     def count(self) -> int:  # type: ignore[override]
@@ -224,8 +275,31 @@ class Levels(Embedding):
     def __repr__(self) -> str:
         return f"Levels({self.n_levels}, width={self.width})"
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of its vectors."""
+        return ((self.n_levels, self.width),)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a model file holds of it."""
+        return {"levels": self.n_levels, "width": self.width}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.n_levels, self.width)
+
+
+def of_json(found: dict[str, Any]) -> Embedding:
+    """The embedding that a model file describes; an error where it makes none."""
+    if "levels" in found:
+        return Levels(found["levels"], found["width"])
+    return Pieces(found["pieces"], found["width"], found["missing"])
+
 
 AS_IT_IS = Embedding()
+
+# Of the initial values of c, w and u: on real tables, networks reach more than with 1.
+LARGE = 3.0
 
 
 def in_words(embeddings: Sequence[Embedding | None] | None) -> str:

@@ -335,6 +335,14 @@ class Network:
             for f, entry in enumerate(self.embeddings or [None] * self.sizes[0])
         ]
 
+    def embedding_parts(self, theta: NDArray[Any]) -> list[NDArray[Any]]:
+        """The arrays of `embedding_views` that are not empty, in the order of theta."""
+        if self._embeddings is None:
+            return []
+        views = self.embedding_views(theta)
+        entries = (view if isinstance(view, tuple) else (view,) for view in views)
+        return [part for parts in entries for part in parts if part is not None and part.size]
+
     def forward(self, theta: ArrayLike, X: ArrayLike, backend: str | None = None) -> NDArray[Any]:
         """Activations of the output layer.
 
@@ -514,7 +522,8 @@ class Network:
         """X (n_0, m), checked; float32 if it is that already, else float64 (or of `dtype`)."""
         checked = arrays.inputs(X, self.sizes[0], name, dtype, finite=self._embeddings is None)
         if self.layers.embeddings is not None:
-            refuse_wrong_inputs(name, checked, self.layers.embeddings)
+            embeddings = self.layers.embeddings
+            refuse_wrong_inputs(name, checked, embeddings.levels, embeddings.missing)
         return checked
 
     def samples(

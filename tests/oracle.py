@@ -473,9 +473,11 @@ def _hidden_value(name: str, z: Value) -> Value:
     return {"tanh": z.tanh, "sigmoid": z.sigmoid, "relu": z.relu, "identity": z.identity}[name]()
 
 
-def _output_values(layers: Layers[Value], hidden: Sequence[str], x: Vector) -> list[Value]:
+def _output_values(
+    layers: Layers[Value], hidden: Sequence[str], x: Iterable[Value | float]
+) -> list[Value]:
     """The z of the output units for one sample x, as nodes of the graph."""
-    a = [Value(x_k) for x_k in x]
+    a = [x_k if isinstance(x_k, Value) else Value(x_k) for x_k in x]
     for index, (W, b) in enumerate(layers):
         z = [_total([b_j, *(w * a_k for w, a_k in zip(W_j, a))]) for W_j, b_j in zip(W, b)]
         a = [_hidden_value(hidden[index], z_j) for z_j in z] if index < len(hidden) else z

@@ -29,6 +29,7 @@ from engine import (
     losses,
     save,
 )
+from engine.embeddings import Levels, Pieces
 from engine.tables.translation import Translation
 
 
@@ -38,6 +39,7 @@ def write_corpus(folder: Path) -> list[Path]:
         warnings.simplefilter("ignore")  # that training ended too early
         _networks(folder)
         _estimators(folder)
+        _embedded(folder)
         _pipelines(folder)
     return sorted(folder.iterdir())
 
@@ -62,6 +64,21 @@ def _networks(folder: Path) -> None:
         save(folder / f"network.{ending}", network, network.initial_parameters(seed=0))
         theta = network.initial_parameters(seed=0, dtype="float32")
         save(folder / f"network32.{ending}", network, theta)
+
+
+def _embedded(folder: Path) -> None:
+    X, codes = _data()
+    X[:, 1] = codes
+    X[::9, 0] = np.nan
+    entries = [Pieces([-1, 0, 0.5], 2, missing=True), Levels(3, 2), None]
+    network = Network((3, 4, 1), embeddings=entries)
+    classifier = MLPClassifier(embeddings=entries, **_settings()).fit(X, codes)
+    regressor = MLPRegressor(embeddings=entries, **_settings()).fit(X.astype("float32"), codes)
+    for ending in ("safetensors", "onnx"):
+        save(folder / f"embedded.{ending}", network, network.initial_parameters(seed=0))
+    for ending in ("safetensors", "skops", "onnx"):
+        save(folder / f"embedded classes.{ending}", classifier, X=X)
+        save(folder / f"embedded numbers.{ending}", regressor, X=X)
 
 
 def _estimators(folder: Path) -> None:

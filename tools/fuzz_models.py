@@ -143,10 +143,8 @@ def use(loaded: Any) -> None:
     if isinstance(loaded, onnx_file.Graph):
         loaded, X = loaded.stored, loaded.stored.examples.X
         from engine.model_files import model
-        from engine.model_files.stored_network import layers_of
 
-        about = loaded.description
-        model.forward(layers_of(loaded.theta, about.shapes), about.units, X.T)
+        model.outputs_of(loaded.description, loaded.theta, X.T)
     elif hasattr(loaded, "estimator") and hasattr(loaded, "examples"):
         if loaded.examples is not None:
             loaded.estimator.predict(loaded.examples.rows())

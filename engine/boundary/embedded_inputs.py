@@ -1,23 +1,28 @@
 """Inputs of a network with embeddings: numbers that may be missing, and codes of levels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.equations.embeddings import LEVELS, KernelEmbeddings
 
+def refuse_wrong_inputs(
+    argument: str, X: NDArray[Any], levels: Sequence[int], missing: Sequence[bool]
+) -> None:
+    """ValueError for the first input of X (n, m) with an entry that its embedding does not take.
 
-def refuse_wrong_inputs(argument: str, X: NDArray[Any], embeddings: KernelEmbeddings) -> None:
-    """ValueError for the first input of X (n, m) with an entry that its embedding does not take."""
+    `levels` says of each input how many levels it has, 0 of a number; `missing`, whether it may be
+    NaN.
+    """
     for f, x in enumerate(X):
-        if embeddings.kinds[f] == LEVELS:
-            wrong = ~((x >= 0) & (x < embeddings.counts[f]) & (x == np.floor(x)))
-            wanted = f"codes of levels, 0 to {embeddings.counts[f] - 1}"
+        if levels[f]:
+            wrong = ~((x >= 0) & (x < levels[f]) & (x == np.floor(x)))
+            wanted = f"codes of levels, 0 to {levels[f] - 1}"
         else:
-            wrong = ~(np.isfinite(x) | np.isnan(x)) if embeddings.missing[f] else ~np.isfinite(x)
-            wanted = "finite" + (", or NaN if it is missing" if embeddings.missing[f] else "")
-            if not embeddings.missing[f] and np.isnan(x).any():
+            wrong = ~(np.isfinite(x) | np.isnan(x)) if missing[f] else ~np.isfinite(x)
+            wanted = "finite" + (", or NaN if it is missing" if missing[f] else "")
+            if not missing[f] and np.isnan(x).any():
                 wanted += ": nothing was missing in training"
         if wrong.any():
             i = int(wrong.argmax())

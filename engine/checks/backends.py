@@ -79,7 +79,7 @@ def compare(
     dtype: Any,
 ) -> Check:
     """The place where two backends differ most, in units of what rounding may change there."""
-    length = max(*problem.network.sizes, min(problem.rows.n_rows, SPAN_SAMPLES))
+    length = max(*problem.network.dense_sizes, min(problem.rows.n_rows, SPAN_SAMPLES))
     epsilon = float(np.finfo(dtype).eps)
     checks = []
     for place, there in found["numpy"][what].items():

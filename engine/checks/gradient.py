@@ -64,7 +64,7 @@ class GradientCheck(NamedTuple):
     n_rows : int
         Rows that J was taken of.
     layers : list of (int, int)
-        Of each layer, how many entries were checked, of how many.
+        Of each layer, how many entries were checked, of how many; of all embeddings at last.
     rough : int
         Entries left out since no step was short enough.
     blind : list of str
@@ -88,7 +88,10 @@ def check_gradient(problem: CheckProblem, at: str) -> GradientCheck:
     n_rows, n_entries = affordable(problem)
     chosen = selection(parts, n_entries)
     counts = [(len(entries), part.size) for part, entries in zip(parts, chosen, strict=True)]
-    layers = [(W[0] + b[0], W[1] + b[1]) for W, b in zip(counts[::2], counts[1::2], strict=True)]
+    n = 2 * len(problem.network.layers.units)  # arrays of layers; those of embeddings follow
+    layers = [(W[0] + b[0], W[1] + b[1]) for W, b in zip(counts[:n:2], counts[1:n:2], strict=True)]
+    if problem.network.embeddings is not None:
+        layers.append((sum(count for count, _ in counts[n:]), sum(size for _, size in counts[n:])))
     rows = evenly_spread(problem.rows, n_rows)
     kept = off_kinks(problem, theta, rows, list(perturbed(theta, STEPS[0])), of_relu=False)
     on_ties = rows.n_rows - kept.n_rows
@@ -117,9 +120,9 @@ def check_gradient(problem: CheckProblem, at: str) -> GradientCheck:
 
 def affordable(problem: CheckProblem) -> tuple[int, int]:
     """How many rows, and how many entries of the gradient in all."""
-    sizes = problem.network.sizes
+    sizes = problem.network.dense_sizes
     weights = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
-    fewest = FEWEST_ENTRIES * 2 * (len(sizes) - 1)
+    fewest = FEWEST_ENTRIES * len(parts_of(problem.network))
     n_rows = MULTIPLY_ADDS // (4 * fewest * weights)
     n_rows = min(max(n_rows, FEWEST_ROWS), MOST_ROWS, problem.rows.n_rows)
     a_call = n_rows * weights + MULTIPLY_ADDS_A_CALL

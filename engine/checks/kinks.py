@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.checks.problem import CheckProblem
 from engine.checks.rounding import SAFETY
 from engine.equations.activations import activate_numpy
+from engine.equations.embeddings import embed_numpy
 from engine.estimators.input_validation import Rows
 
 
@@ -38,7 +39,7 @@ def off_kinks(
     on_kink = np.zeros(rows.n_rows, bool)
     for l in kinked:
         moved_by = max(float(np.abs(other[l] - distances[l]).max()) for other in near)
-        margin = SAFETY * math.sqrt(network.sizes[l]) * moved_by
+        margin = SAFETY * math.sqrt(network.dense_sizes[l]) * moved_by
         on_kink |= (np.abs(distances[l]) <= margin).any(axis=0)
     kept = np.flatnonzero(~on_kink)
     if rows.weights is not None and not np.any(rows.weights[kept]):
@@ -55,6 +56,11 @@ def distances_to_kinks(
     A: Any = X.T.tocsc() if scipy.sparse.issparse(X) else X.T
     found = []
     with np.errstate(all="ignore"):
+        embeddings = network.layers.embeddings
+        if embeddings is not None:
+            E = np.empty((network.dense_sizes[0], A.shape[1]), theta.dtype)
+            embed_numpy(theta, embeddings, A, E)  # type: ignore[no-untyped-call]
+            A = E
         layers = zip(network.views(theta), network.layers.units, strict=True)
         for l, ((W, b), unit) in enumerate(layers):
             Z = (W @ A) + b[:, np.newaxis]

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.boundary.samples import weights as checked_weights
 from engine.equations.backends import Backend
 from engine.estimators.base import MultilayerPerceptron, with_function
 from engine.estimators.draws import Draws
-from engine.estimators.input_validation import Rows
+from engine.estimators.input_validation import Rows, require_embeddable
 from engine.network import Network
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
@@ -72,6 +73,7 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
         names = ("y", "the y of fit")
         rows = estimator._validation_rows(X, y, sample_weight, names)
         network = with_function(estimator._network, estimator._chosen_loss)
+        require_embeddable(network.embeddings, rows.X)  # also if others have been set since
         dtype = estimator.coefs_[0].dtype
     else:
         rows = copy._checked_rows(X, y, sample_weight, incremental=False, reset=True)
@@ -144,12 +146,13 @@ def evenly_spread(rows: Rows, count: int) -> Rows:
 
 
 class Part(NamedTuple):
-    """A weight matrix or a vector of intercepts: entries first ... first + size - 1 of theta."""
+    """An array of parameters: entries first ... first + size - 1 of theta."""
 
     name: str
     first: int
     size: int
-    n_in: int  # 0 for intercepts
+    n_in: int  # of a weight matrix, which users see transposed; else 0
+    n_columns: int = 0  # of the matrix of an embedding; else 0
 
     @property
     def entries(self) -> slice:
@@ -161,6 +164,9 @@ class Part(NamedTuple):
         >>> Part("coefs_[0]", first=0, size=6, n_in=3).entry(4)
         'coefs_[0][1, 1]'
         """
+        if self.n_columns:
+            row, column = divmod(p - self.first, self.n_columns)
+            return f"{self.name}[{row}, {column}]"
         if not self.n_in:
             return f"{self.name}[{p - self.first}]"
         j, k = divmod(p - self.first, self.n_in)
@@ -170,9 +176,17 @@ class Part(NamedTuple):
 def parts_of(network: Network) -> list[Part]:
     """All parts, in the order of theta."""
     parts, first = [], 0
-    for l, (n_in, n_out) in enumerate(itertools.pairwise(network.sizes)):
+    for l, (n_in, n_out) in enumerate(itertools.pairwise(network.dense_sizes)):
         parts.append(Part(f"coefs_[{l}]", first, n_out * n_in, n_in))
         first += n_out * n_in
         parts.append(Part(f"intercepts_[{l}]", first, n_out, 0))
         first += n_out
+    for f, entry in enumerate(network.embeddings or ()):
+        shapes = () if entry is None else entry.shapes
+        for number, shape in enumerate(shapes):
+            name = f"embeddings_[{f}]" + f"[{number}]" * (len(shapes) > 1)
+            size, n_columns = math.prod(shape), shape[1] if len(shape) > 1 else 0
+            if size:
+                parts.append(Part(name, first, size, 0, n_columns))
+            first += size
     return parts

@@ -112,7 +112,10 @@ def trained(
         if not hasattr(copy, "coefs_"):
             return {}
     found = {f"coefs_[{l}]": W for l, W in enumerate(copy.coefs_)}
-    return found | {f"intercepts_[{l}]": b for l, b in enumerate(copy.intercepts_)}
+    found |= {f"intercepts_[{l}]": b for l, b in enumerate(copy.intercepts_)}
+    theta = copy._theta()
+    parts = parts_of(copy._network)[len(found) :]
+    return found | {part.name: theta[part.entries] for part in parts}
 
 
 def same_bits(at: str, what: str, where: str, one: Any, other: Any) -> Check:

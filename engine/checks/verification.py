@@ -130,6 +130,8 @@ def on_gradient(problem: CheckProblem, found: dict[str, GradientCheck]) -> list[
         entries = f"all {total} entries"
     else:
         of_layer = [f"{count} of {size}" for count, size in first.layers]
+        if problem.network.embeddings is not None:
+            of_layer[-1] += " of embeddings"
         entries = (
             f"{looked_at} of {total} entries, drawn at random but always alike (by layer: "
             f"{', '.join(of_layer)})"

@@ -17,6 +17,14 @@ UPDATES: list[dict[str, Any]] = [
     {"solver": "sgd"},
     {"solver": "sgd", "nesterov": False},
     {"solver": "sgd", "momentum": 0.0},
+    {
+        "solver": "adam",
+        "weight_decay": 0.1,
+        "average": 0.9,
+        "clip_norm": 1.0,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+    },
 ]
 
 
@@ -42,12 +50,16 @@ def warmup(
         list[CompiledBackend] | None,
         typer.Option(help="tiled, the default, or loops; may be given twice."),
     ] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Those of networks with embeddings, too.")
+    ] = False,
 ) -> None:
     """Compile the kernels, and keep them for the processes to come.
 
     For containers and CI: run it while an image is built, as the user who will train. Later
     processes then compile nothing, whatever the network, the solver, and the layout of the data;
     they load what is kept, in some tenths of a second. What is already kept is not compiled again.
+    Networks with embeddings have kernels of their own, which take ten seconds more for each dtype.
     """
     console = Console()
     start = time.perf_counter()
@@ -61,7 +73,7 @@ def warmup(
         (f"{name}: {part}", str(float_type), act)
         for name in backend or [CompiledBackend.tiled]
         for float_type in dtype or list(Dtype)
-        for part, act in _parts(str(name), str(float_type))
+        for part, act in _parts(str(name), str(float_type), embeddings)
     ]
     table = Table("part", "dtype", "seconds", "kernels", box=None, pad_edge=False)
     table.columns[2].justify = "right"
@@ -82,7 +94,9 @@ def warmup(
     console.print_lines("", f"{len(kept)} kernels, {size / 1e6:.1f} MB, in {folder}")
 
 
-def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
+def _parts(
+    backend: str, dtype: str, embeddings: bool = False
+) -> list[tuple[str, Callable[[], Any]]]:
     """A small job for each group of calls with machine code of its own."""
     import numpy as np
 
@@ -105,6 +119,20 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
         # Kernels that are inlined into those of minibatches, called separately.
         _large_batches(network, dtype, options)
 
+    def embedded() -> None:
+        from engine.embeddings import Levels, Pieces
+        from engine.sums.one_row import OneRow
+
+        inputs = [Pieces([0.0, 0.5, 1.0], 2, missing=True), Levels(2, 2)]
+        wide = Network((2, 4, 1), embeddings=inputs)
+        for settings in UPDATES:
+            train(wide, X, Y, batch_size=2, **settings, **options)
+        train(wide, X, Y, solver="gd", **options)
+        wide.forward(wide.initial_parameters(0, dtype), X, backend=backend)
+        _large_batches(wide, dtype, options)
+        if backend == "tiled":
+            OneRow(wide.layers, wide.initial_parameters(0, dtype))(X[:, 0])
+
     def second_order() -> None:
         from engine.sums.workers import SPAN_SAMPLES
 
@@ -119,6 +147,8 @@ def _parts(backend: str, dtype: str) -> list[tuple[str, Callable[[], Any]]]:
     ]
     if backend == "tiled":
         parts.append(("many networks side by side", lambda: _side_by_side(network, X, Y)))
+    if embeddings:
+        parts.append(("embeddings", embedded))
     return parts + ([("lm", second_order)] if dtype == "float64" else [])  # always in float64
 
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.estimators.base import MultilayerPerceptron
+from engine.estimators.input_validation import embeddings_of
 from engine.sums.chunks import chunk_samples
 from engine.system.extras import installed_by
 
@@ -179,7 +180,8 @@ def _prepared(
             refuse_batches(estimator, sum(collection.lengths))
     with client_of(client, given, estimator._threads_asked) as dask:
         eligible = EligibleWorkers(dask, allow_mixed, estimator._backend is NUMPY)
-        data = TrainingData(dask, collections, is_classifier(estimator))
+        embedded = embeddings_of(estimator) is not None
+        data = TrainingData(dask, collections, is_classifier(estimator), embedded)
         remote = RemoteFit(dask, data, estimator, eligible)
         try:
             eligible.refuse_others()

@@ -178,19 +178,23 @@ def checked(part: Any, **asked: Any) -> NDArray[Any]:
 
 
 def summary_of(part: Any, kind: str) -> PartitionSummary:
-    """The summary of a part of "X", "numbers", "labels" or "sample_weight"."""
+    """The summary of a part of "X", "embedded X", "numbers", "labels" or "sample_weight"."""
     array = ARRAYS[kind](part)
-    bad = bad_place(array)
+    bad = None if kind == EMBEDDED else bad_place(array)
     if bad is None and kind == "sample_weight" and len(array) and array.min() < 0:
         bad = (int((array < 0).argmax()),), f"{array[array < 0][0]:g}"
     values = array[:0]
-    if bad is None and kind != "X" and len(array):
+    if bad is None and kind not in ("X", EMBEDDED) and len(array):
         values = distinct(array) if kind == "labels" else extremes(array)
     return PartitionSummary(len(array), array.shape[1:], array.dtype, bad, values)
 
 
+# X of a network with embeddings, which may hold NaN: each chunk is checked where it is built.
+EMBEDDED = "embedded X"
+
 ARRAYS = {
     "X": inputs_array,
+    EMBEDDED: inputs_array,
     "numbers": numbers_array,
     "labels": labels_array,
     "sample_weight": weights_array,

@@ -17,7 +17,7 @@ from engine.distributed.training_data import TrainingData
 from engine.distributed.worker_chunks import Recipe
 from engine.equations.backends import Backend
 from engine.estimators.base import ROWS_LOOKED_AT
-from engine.estimators.input_validation import Derived, spread_step
+from engine.estimators.input_validation import Derived, embeddings_of, spread_step
 from engine.solvers.solver import SOLVERS
 from engine.sums.samples import Layers
 from engine.sums.thread_count import Threads
@@ -161,6 +161,7 @@ class RemoteFit:
             labels=getattr(estimator, "_labels", None),
             class_weights=estimator._class_weights if weighs_classes else None,
             n_outputs=self._n_outputs,
+            embeddings=embeddings_of(estimator._network),
         )
         n_threads = estimator._threads_asked
         self._chunks = RemoteChunks(self._client, data, recipe, n_threads, self._eligible)

@@ -20,6 +20,7 @@ from engine.distributed.cluster import (
 from engine.distributed.futures import FitFutures
 from engine.distributed.partitions import (
     ARRAYS,
+    EMBEDDED,
     Collection,
     PartitionSummary,
     cut,
@@ -44,6 +45,8 @@ class TrainingData:
         X, y, and weights where there are some.
     classifies : bool
         Whether y holds labels.
+    embedded : bool
+        Whether X is that of a network with embeddings.
 
     Attributes
     ----------
@@ -53,11 +56,19 @@ class TrainingData:
         Rows of each part.
     """
 
-    def __init__(self, client: Client, collections: Sequence[Collection], classifies: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        collections: Sequence[Collection],
+        classifies: bool,
+        embedded: bool = False,
+    ) -> None:
         self._client = client
         self._started = FitFutures(client)
         self.collections = {collection.name: collection for collection in collections}
         self._kinds = {**KINDS, "y": "labels" if classifies else "numbers"}
+        if embedded:
+            self._kinds["X"] = EMBEDDED
         self._futures: dict[str, list[Future[Any]]] = {}
         self._near: list[str] = []  # workers that parts were to be computed near to
         self.summaries: dict[str, PartitionSummary] = {}

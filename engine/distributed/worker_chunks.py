@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.distributed.partitions import ARRAYS, joined
 from engine.equations.backends import BACKENDS, NUMPY
 from engine.estimators.class_weights import ClassWeights
-from engine.estimators.input_validation import samples_of
+from engine.estimators.input_validation import require_embeddable, samples_of
 from engine.estimators.labels import Labels
 from engine.sums.blas import limit_own_thread, one_blas_thread
 from engine.sums.blocks import FORWARD
@@ -46,12 +46,15 @@ class Recipe(NamedTuple):
     class_weights : ClassWeights or None
     n_outputs : int or None
         As in `engine.estimators.input_validation.Rows`.
+    embeddings : sequence or None
+        Of the features: what each may hold. Other rows are finite already.
     """
 
     dtype: np.dtype[Any]
     labels: Labels | None
     class_weights: ClassWeights | None
     n_outputs: int | None = None
+    embeddings: Any = None
 
 
 class Chunk(NamedTuple):
@@ -95,6 +98,7 @@ def build(
     if weights is not None:
         weights = weights.astype(recipe.dtype)
     try:
+        require_embeddable(recipe.embeddings, inputs)
         samples = samples_of(inputs, targets, weights, recipe.dtype, recipe.n_outputs)
         return Chunk(number, first, samples)
     except ValueError as error:

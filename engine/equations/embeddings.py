@@ -39,6 +39,8 @@ from engine.compiler.jit import compiled_once, inlined, jit
 from engine.compiler.views import matrix_at, rows_at, vector_at
 from engine.equations.layout import parameters_of_loops
 from engine.equations.products import (
+    FOUR,
+    ONE,
     accumulate_over_units,
     add_row_sums,
     reduce_over_samples,
@@ -59,6 +61,11 @@ class KernelEmbeddings(NamedTuple):
     breakpoints: Any  # (sum of T + 1,) float64
     rows: Any  # (n + 1,) where its rows begin in the tables of the tiled form
     numbers: Any  # (n + 1,) where the numbers of these rows begin, d a row
+
+    @property
+    def levels(self):
+        """(n,): how many levels each input has, 0 of a number."""
+        return np.where(self.kinds == LEVELS, self.counts, 0)
 
 
 def pieces_numpy(x, breakpoints):
@@ -139,7 +146,7 @@ def takes(embeddings, f, x):
     return np.isfinite(x) or (np.isnan(x) and embeddings.missing[f] == 1)
 
 
-@inlined
+@jit
 def piece_of(x, breakpoints, first, t, T):
     """The t-th piece of x, t = 0 ... T - 1; `first` is where its breakpoints begin."""
     low, high = breakpoints[first + t], breakpoints[first + t + 1]
@@ -163,7 +170,7 @@ def embed_loops(theta, embeddings, X, E):
                 c, w, u, V = parameters_of_pieces_loops(theta, embeddings, f)
                 for j in range(stop - start):
                     if np.isnan(x):
-                        E[start + j, i] = c[j] + u[j] if u.size > 0 else c[j]
+                        E[start + j, i] = c[j] + u[j]
                     else:
                         e = c[j] + w[j] * x
                         for t in range(T):
@@ -192,14 +199,14 @@ def embedding_gradient_loops(embeddings, X, dE, dtheta):
                 for j in range(stop - start):
                     de = dE[start + j, i]
                     dc[j] += de
-                    if np.isnan(x):
-                        if du.size > 0:
-                            du[j] += de
-                    else:
+                    if not np.isnan(x):
                         dw[j] += de * x
                         for t in range(T):
                             piece = piece_of(x, embeddings.breakpoints, first, t, T)
                             dV[t, j] += de * dV.dtype.type(piece)  # E4
+                if np.isnan(x):
+                    for j in range(du.size):
+                        du[j] += dE[start + j, i]
             elif embeddings.kinds[f] == LEVELS:
                 dV = vectors_of_levels_loops(dtheta, embeddings, f)
                 for j in range(stop - start):
@@ -218,15 +225,16 @@ class EmbeddingWorkspace(NamedTuple):
     W: Any  # (numbers of all vectors, n_1) W[1] transposed
     dW: Any  # as W
     samples: Any  # (width, n_1) Z[1] or dZ[1] of each sample
+    bias: Any  # (1, n_1)
 
 
 @jit
-def make_tables(theta, sizes, embeddings, workspace):
+def make_tables_tiled(theta, sizes, embeddings, workspace):
     """R and Q, for all samples that come with this theta; dQ = 0.  n_1 d multiply-adds a row."""
     W, _ = parameters_of_loops(theta, sizes, 1)
     copy_transposed(W, W.shape[0], W.shape[1], workspace.W)
     for f in range(embeddings.kinds.size):
-        make_vectors(theta, embeddings, f, workspace.vectors)
+        make_vectors_tiled(theta, embeddings, f, workspace.vectors)
         R, Q, W_f = tables_of(embeddings, f, workspace.vectors, workspace.table, workspace.W)
         accumulate_over_units(R, vector_at(Q, 0, 0), W_f, Q, Q.shape[1])  # F1
     dtable = vector_at(workspace.dtable, 0, workspace.dtable.size)
@@ -245,7 +253,7 @@ def tables_of(embeddings, f, vectors, table, W):
 
 
 @jit
-def make_vectors(theta, embeddings, f, vectors):
+def make_vectors_tiled(theta, embeddings, f, vectors):
     """R of an input."""
     d = embeddings.starts[f + 1] - embeddings.starts[f]
     n_rows, T = embeddings.rows[f + 1] - embeddings.rows[f], embeddings.counts[f]
@@ -277,7 +285,7 @@ def make_vectors(theta, embeddings, f, vectors):
 
 
 @jit
-def locate(embeddings, X, count, workspace):
+def locate_tiled(embeddings, X, count, workspace):
     """The row of each of `count` samples, and its share of the next row."""
     places, shares = workspace.places, workspace.shares
     for f in range(embeddings.kinds.size):
@@ -305,67 +313,74 @@ def locate(embeddings, X, count, workspace):
 
 
 @compiled_once
-def affine_embedded(theta, sizes, embeddings, X, Z, workspace, count, m):
+def affine_embedded_tiled(theta, sizes, embeddings, X, Z, workspace, count, m):
     """Z[1] of `count` samples, 0 in the rest of the first m columns.  2 n_1 a number."""
     _, b = parameters_of_loops(theta, sizes, 1)
-    locate(embeddings, X, count, workspace)
-    samples, table = workspace.samples, workspace.table
-    n_1 = samples.shape[1]
+    locate_tiled(embeddings, X, count, workspace)
+    samples, bias = workspace.samples, workspace.bias
+    for j in range(b.size):
+        bias[0, j] = b[j]
+    n_1, n_lanes = samples.shape[1], tiles.lanes(samples)
+    fours = n_1 - n_1 % (4 * n_lanes)
     for c in range(count):
-        z = vector_at(samples, c * n_1, n_1)
-        for j in range(b.size):
-            z[j] = b[j]
-        for f in range(embeddings.kinds.size):
-            place, share = workspace.places[f, c], workspace.shares[f, c]
-            if embeddings.kinds[f] == PIECES:
-                at, along = (
-                    vector_at(table, place * n_1, n_1),
-                    vector_at(table, (place + 1) * n_1, n_1),
-                )
-                for j in range(n_1):
-                    z[j] += at[j] + share * along[j]  # F1 E2
-            elif embeddings.kinds[f] == LEVELS:
-                at = vector_at(table, place * n_1, n_1)
-                for j in range(n_1):
-                    z[j] += at[j]  # F1 E3
-            else:
-                along = vector_at(table, place * n_1, n_1)
-                for j in range(n_1):
-                    z[j] += share * along[j]  # F1
+        for s in range(0, fours, 4 * n_lanes):
+            sum_rows_tiled(embeddings, workspace, c, s, FOUR)
+        for s in range(fours, n_1, n_lanes):
+            sum_rows_tiled(embeddings, workspace, c, s, ONE)
     for c in range(count, m):
         for j in range(b.size):
             samples[c, j] = 0
     copy_transposed(samples, m, b.size, Z)
 
 
+@inlined
+def sum_rows_tiled(embeddings, workspace, c, s, vectors):
+    """Some units of Z[1] of a sample: the bias and the rows of its inputs."""
+    tile = tiles.load(workspace.bias, 0, s, ONE, vectors)
+    for f in range(embeddings.kinds.size):
+        place = workspace.places[f, c]
+        if embeddings.kinds[f] != PLAIN:
+            tile = tile + tiles.load(workspace.table, place, s, ONE, vectors)  # F1 E2 E3
+        if embeddings.kinds[f] != LEVELS:
+            along = place + (1 if embeddings.kinds[f] == PIECES else 0)
+            share = matrix_at(workspace.shares, f * workspace.shares.shape[1] + c, 1, 1)
+            row = rows_at(workspace.table, along, 1)
+            tile = tiles.add_outer_product(tile, share, 0, 0, row, s)  # F1 E2
+    tiles.store(tile, workspace.samples, c, s)
+
+
 @compiled_once
-def add_to_tables(dZ, embeddings, workspace, count, m, db):
+def add_to_tables_tiled(dZ, embeddings, workspace, count, m, db):
     """Add dZ[1] of `count` samples, whose places the workspace has, to dQ, and to db."""
-    samples, dtable = workspace.samples, workspace.dtable
-    n_1 = samples.shape[1]
+    samples = workspace.samples
     copy_transposed(dZ, dZ.shape[0], m, samples)
     add_row_sums(dZ, db, m)  # B2
-    # forward:  z[j] += at[j] + share * along[j]
+    n_1, n_lanes = samples.shape[1], tiles.lanes(samples)
+    fours = n_1 - n_1 % (4 * n_lanes)
     for c in range(count):
-        dz = vector_at(samples, c * n_1, n_1)
-        for f in range(embeddings.kinds.size):
-            place, share = workspace.places[f, c], workspace.shares[f, c]
-            if embeddings.kinds[f] == PIECES:
-                at, along = (
-                    vector_at(dtable, place * n_1, n_1),
-                    vector_at(dtable, (place + 1) * n_1, n_1),
-                )
-                for j in range(n_1):
-                    at[j] += dz[j]
-                    along[j] += share * dz[j]  # E4
-            elif embeddings.kinds[f] == LEVELS:
-                at = vector_at(dtable, place * n_1, n_1)
-                for j in range(n_1):
-                    at[j] += dz[j]  # E5
-            else:
-                along = vector_at(dtable, place * n_1, n_1)
-                for j in range(n_1):
-                    along[j] += share * dz[j]  # B1
+        for s in range(0, fours, 4 * n_lanes):
+            add_to_rows_tiled(embeddings, workspace, c, s, FOUR)
+        for s in range(fours, n_1, n_lanes):
+            add_to_rows_tiled(embeddings, workspace, c, s, ONE)
+
+
+@inlined
+def add_to_rows_tiled(embeddings, workspace, c, s, vectors):
+    """The part of some units."""
+    # forward:  tile + row + share * next row
+    dz = tiles.load(workspace.samples, c, s, ONE, vectors)
+    of_sample = rows_at(workspace.samples, c, 1)
+    for f in range(embeddings.kinds.size):
+        place = workspace.places[f, c]
+        if embeddings.kinds[f] != PLAIN:
+            at = tiles.load(workspace.dtable, place, s, ONE, vectors)
+            tiles.store(at + dz, workspace.dtable, place, s)  # E4 E5
+        if embeddings.kinds[f] != LEVELS:
+            along = place + (1 if embeddings.kinds[f] == PIECES else 0)
+            share = matrix_at(workspace.shares, f * workspace.shares.shape[1] + c, 1, 1)
+            row = tiles.load(workspace.dtable, along, s, ONE, vectors)
+            row = tiles.add_outer_product(row, share, 0, 0, of_sample, s)  # B1 E4
+            tiles.store(row, workspace.dtable, along, s)
 
 
 @compiled_once
@@ -384,12 +399,12 @@ def embedding_gradient_tiled(sizes, embeddings, workspace, dtheta):
                 for j in range(dR.shape[1]):
                     dR[p, j] = 0
             reduce_over_samples(dQ, W_f, dR, 0, dQ.shape[1])  # B3
-            gradient_of_vectors(dR, embeddings, f, dtheta)
+            gradient_of_vectors_tiled(dR, embeddings, f, dtheta)
     copy_transposed(workspace.dW, workspace.dW.shape[0], dW.shape[0], dW)
 
 
 @jit
-def gradient_of_vectors(dR, embeddings, f, dtheta):
+def gradient_of_vectors_tiled(dR, embeddings, f, dtheta):
     """The gradient of an input's parameters from that of its table R."""
     n_rows, d = dR.shape
     T = embeddings.counts[f]

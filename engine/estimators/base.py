@@ -480,6 +480,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         known = with_function(self._network, network.loss)
         if network != known:
             loss = "loss, " if network.loss != known.loss else ""
+            loss += "embeddings, " if network.embeddings != known.embeddings else ""
             raise ValueError(
                 f"This estimator was fitted as {known} and cannot continue as {network}; "
                 f"leave {loss}hidden_layer_sizes, activation, and the number of features and "
@@ -653,8 +654,11 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         """The parameters that early stopping keeps if no epoch beat the best score so far.
 
         They are those of that score, from which this fit started. In a second fit, scikit-learn
-        overwrites them, and keeps those of its last epoch.
+        overwrites them, and keeps those of its last epoch. If there was no time for an epoch, so
+        that nothing has been scored yet, they are the latest.
         """
+        if ended.stopped == "max_time" and self.best_validation_score_ == -math.inf:
+            return ended.theta
         refit = self.t_ > 0 and self.continuation == "sklearn"
         return ended.theta if refit and ended.error is None else start
 
@@ -766,6 +770,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         layers = views_of(theta, network.dense_sizes)
         self.coefs_ = [W.T for W, _ in layers]
         self.intercepts_ = [b for _, b in layers]
+        self.__dict__.pop("embeddings_", None)  # of another fit
         if network.embeddings is not None:
             self.embeddings_ = network.embedding_views(theta)
 

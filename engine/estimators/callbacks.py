@@ -71,10 +71,14 @@ class Tasks:
 
 def attributes_at(network: Network, epoch: Epoch) -> dict[str, Any]:
     """The fitted attributes of an estimator at the end of an epoch."""
-    layers = network.views(epoch.theta.copy())
+    theta = epoch.theta.copy()
+    layers = network.views(theta)
+    embedded = network.embeddings is not None
+    of_embeddings = {"embeddings_": network.embedding_views(theta)} if embedded else {}
     return {
         "coefs_": [W.T for W, _ in layers],
         "intercepts_": [b for _, b in layers],
+        **of_embeddings,
         "n_iter_": epoch.number,
         "loss_": epoch.loss,
     }

@@ -17,7 +17,8 @@ from engine.boundary.arrays import REAL, float_array, non_finite
 from engine.boundary.dates import refuse_dates
 from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.boundary.samples import weights as checked_weights
-from engine.embeddings import checked, for_kernels
+from engine.embeddings import AS_IT_IS, checked
+from engine.equations.embeddings import LEVELS
 from engine.sums.samples import Inputs, Samples, SparseColumns
 from engine.system.mapped_files import (
     check_copy_fits,
@@ -99,7 +100,8 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     """X, checked for predictions. Plain arrays skip the checks, which take longer than a look."""
     X = _view(X, "X")
     plain = is_plain(X, 2, (dtype,)) and X.shape[1] == estimator.n_features_in_
-    embedded = embeddings_of(estimator)
+    fitted = vars(estimator).get("_network")  # an ensemble has none, but its members have
+    embedded = embeddings_of(estimator if fitted is None else fitted)
     if plain and embedded is None and not hasattr(estimator, "feature_names_in_"):
         return X
     refuse_dates("X", X)
@@ -111,16 +113,18 @@ def validated_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
     return X
 
 
-def embeddings_of(estimator: Any) -> Any:
-    """The embeddings that an estimator has been given; None if all features are as they are."""
-    given = getattr(estimator, "embeddings", None)
+def embeddings_of(model: Any) -> Any:
+    """The embeddings of an estimator or a network; None if all features are as they are."""
+    given = getattr(model, "embeddings", None)
     return None if given is None or all(entry is None for entry in given) else given
 
 
 def require_embeddable(embeddings: Any, X: Any) -> None:
     """ValueError if rows X (m, n_features) have entries that their embeddings do not take."""
     if embeddings is not None:
-        refuse_wrong_inputs("X", X.T, for_kernels(checked(embeddings, X.shape[1]) or (), 0))
+        entries = [entry or AS_IT_IS for entry in checked(embeddings, X.shape[1]) or ()]
+        levels = [entry.count if entry.kind == LEVELS else 0 for entry in entries]
+        refuse_wrong_inputs("X", X.T, levels, [entry.missing for entry in entries])
 
 
 def validated_weights(sample_weight: Any, X: Any) -> Any:

@@ -24,7 +24,7 @@ from engine.many.member_rows import MemberRows, bootstrap, folds, held_out, rows
 
 SEEDS, BAGGING, FOLDS, GREEDY = "seeds", "bagging", "folds", "greedy"
 # What all members have in common: what is minimised, and what the ensemble sets.
-NOT_OF_CANDIDATES = ("random_state", "loss", "class_weight", "checkpoint")
+NOT_OF_CANDIDATES = ("random_state", "loss", "class_weight", "checkpoint", "embeddings")
 
 # Checked rows: X, y and weights, or None.
 Rows = tuple[Any, Any, Any]
@@ -304,6 +304,11 @@ class Ensemble(PickledVersion, BaseEstimator, ABC):
         check_is_fitted(self)
         weights: NDArray[np.float64] = self._counts / self._counts.sum()
         return weights
+
+    @property
+    def embeddings(self) -> Any:
+        """Those of the members: what the rows of the ensemble may hold."""
+        return getattr(self.estimator, "embeddings", None)
 
     def _counted(self) -> tuple[list[Any], list[int]]:
         """The members that count, and how many times each does."""

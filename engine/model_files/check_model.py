@@ -26,7 +26,6 @@ from engine.model_files.stored_network import (
     StoredNetwork,
     largest_difference,
     last_place,
-    layers_of,
     network_of,
 )
 from engine.model_files.table_examples import ARRAY
@@ -160,10 +159,7 @@ def _check_network(stored: StoredNetwork) -> ModelCheck:
 def _ways(stored: StoredNetwork, X: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The outputs for X in each way."""
     about, theta = stored.description, stored.theta
-    yield (
-        FIRST_ANSWER,
-        model_files_model.forward(layers_of(theta, about.shapes), about.units, X.T).T,
-    )
+    yield FIRST_ANSWER, model_files_model.outputs_of(about, theta, X.T).T
     network = network_of(about)
     for name in BACKENDS:
         yield name, network.forward(theta, X.T, name).T
@@ -173,10 +169,10 @@ def _limit_of(stored: StoredNetwork, X: NDArray[Any], at_least: float = 0.0) -> 
     """The tolerance of a network's outputs for X."""
     about = stored.description
     there, *near = [
-        model_files_model.forward(layers_of(theta, about.shapes), about.units, X.T).T
+        model_files_model.outputs_of(about, theta, X.T).T
         for theta in [stored.theta, *perturbed(stored.theta)]
     ]
-    return _limit(stored.examples.outputs, there, near, max(about.sizes), at_least)
+    return _limit(stored.examples.outputs, there, near, max(about.dense_sizes), at_least)
 
 
 def _facts(stored: StoredNetwork, examples: str) -> dict[str, str]:

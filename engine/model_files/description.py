@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from engine.equations.units import HIDDEN_UNITS, OUTPUT_UNITS
-from engine.model_files import stored_loss
+from engine.model_files import stored_embeddings, stored_loss
 from engine.model_files.safe_reading import parsed
 
 FORMAT, FORMAT_VERSION = "mlp-engine", "1"
@@ -62,6 +62,8 @@ class Description:
         Of the packages that wrote it.
     loss : dict or None
         As in stored_loss.py; None is the one that belongs to the output.
+    embeddings : list or None
+        As in stored_embeddings.py.
     """
 
     sizes: tuple[int, ...]
@@ -76,6 +78,14 @@ class Description:
     estimator: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=lambda: versions())
     loss: dict[str, Any] | None = None
+    embeddings: list[dict[str, Any] | None] | None = None
+
+    @property
+    def dense_sizes(self) -> tuple[int, ...]:
+        """`sizes`, with the numbers that the inputs become in place of the inputs."""
+        if self.embeddings is None:
+            return self.sizes
+        return sum(map(stored_embeddings.width_of, self.embeddings)), *self.sizes[1:]
 
     @property
     def n_levels(self) -> int:
@@ -91,14 +101,16 @@ class Description:
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """(n_out, n_in) of each layer from 1."""
-        return [(n_out, n_in) for n_in, n_out in itertools.pairwise(self.sizes)]
+        return [(n_out, n_in) for n_in, n_out in itertools.pairwise(self.dense_sizes)]
 
     @property
     def in_words(self) -> str:
         """The network, as its repr has it."""
         hidden = ", ".join(dict.fromkeys(self.hidden)) + " hidden units, " if self.hidden else ""
         loss = "" if self.loss is None else f"{stored_loss.in_words(self.loss)}, "
-        return f"{'-'.join(map(str, self.sizes))}: {hidden}{self.output} output, {loss}{self.dtype}"
+        embeddings = stored_embeddings.in_words(self.embeddings)
+        shape = "-".join(map(str, self.sizes))
+        return f"{shape}: {hidden}{self.output} output, {loss}{embeddings}{self.dtype}"
 
     @property
     def classes_dtype(self) -> str:
@@ -124,6 +136,8 @@ class Description:
         }
         if self.loss is not None:
             found["loss"] = _text(self.loss)
+        if self.embeddings is not None:
+            found["embeddings"] = _text(self.embeddings)
         if self.classes is not None:
             found["labels"] = self.labels
             found["classes"] = _text(self.classes.tolist())
@@ -183,6 +197,9 @@ def described(metadata: Mapping[str, str]) -> Description:
     own = kind != CLASSIFIER and stored_loss.is_loss(loss, metadata["output"], sizes[-1])
     _require(own or "loss" not in metadata, f"loss {metadata.get('loss', ''):.60}")
     _require(loss is not None or (kind, metadata["output"]) != (REGRESSOR, "sigmoid"), "output")
+    embeddings = parsed(metadata["embeddings"]) if "embeddings" in metadata else None
+    own = embeddings is None or stored_embeddings.are_embeddings(embeddings, sizes[0])
+    _require(own and ("embeddings" in metadata) == (embeddings is not None), "embeddings")
     names = _texts("feature_names", metadata.get("feature_names", "[]"))
     _require(len(names) in (0, sizes[0]), f"{len(names)} names of {sizes[0]} features")
     estimator = parsed(metadata.get("estimator", "{}"))
@@ -200,6 +217,7 @@ def described(metadata: Mapping[str, str]) -> Description:
         estimator=estimator,
         versions=_versions_of(metadata["versions"]),
         loss=loss,
+        embeddings=embeddings,
     )
     _require(found.meaning == metadata["predictions"], "what predictions mean")
     return found

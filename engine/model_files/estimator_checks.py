@@ -27,6 +27,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from engine.embeddings import Pieces
 from engine.equations.losses import KernelLoss
 from engine.estimators.classifier import MLPClassifier
 from engine.estimators.labels import BINARY, MULTICLASS, MULTILABEL, Labels
@@ -132,19 +133,19 @@ def check_network(network: Any) -> None:
     layers: Network = network._network
     if type(layers) is not Network:
         raise ValueError(f"a network was expected; came {type(layers).__name__}")
-    if _like(layers) != layers:
+    if own_network(layers) != layers:
         raise ValueError("layers that make no sense")
     sizes = layers.sizes
     pairs = _parameters(network)
     shapes = [(weights.shape, offsets.shape) for weights, offsets in pairs]
-    dense = itertools.pairwise(layers.dense_sizes)
-    wanted = [((below, above), (above,)) for below, above in dense]
+    wanted = [((below, above), (above,)) for below, above in itertools.pairwise(layers.dense_sizes)]
+    parts = [*itertools.chain(*pairs), *_of_embeddings(network, layers)]
     if shapes != wanted or (sizes[0], sizes[-1]) != (network.n_features_in_, network.n_outputs_):
         raise ValueError(f"parameters of shapes {shapes} for layers of {sizes}")
-    dtypes = {array.dtype.name for pair in pairs for array in pair}
+    dtypes = {array.dtype.name for array in parts}
     if dtypes not in ({"float32"}, {"float64"}):
         raise ValueError(f"parameters of types {sorted(dtypes)}")
-    if not all(np.isfinite(array).all() for pair in pairs for array in pair):
+    if not all(np.isfinite(array).all() for array in parts):
         raise ValueError("parameters that are NaN or infinite")
     if OUTPUT_UNITS.get(network.out_activation_) != layers.output:
         raise ValueError(f"an output {network.out_activation_!r:.40} of {layers}")
@@ -156,12 +157,13 @@ def check_network(network: Any) -> None:
 
 def _check_layers(layers: Network) -> None:
     """ValueError for layers that differ from what the sizes and units say."""
-    own = _like(layers)
+    own = own_network(layers)
     # None, or what a network that was used derives from its sizes and units.
     kept: Any = layers._layers
     derived = kept is None or (
         type(kept) is Layers
         and type(kept.loss) is KernelLoss
+        and type(kept.embeddings) is type(own.layers.embeddings)
         and all(
             type(part) is type(right)
             and np.asarray(part).dtype == np.asarray(right).dtype
@@ -173,12 +175,8 @@ def _check_layers(layers: Network) -> None:
         raise ValueError("layers that make no sense")
 
 
-def _like(layers: Network) -> Network:
-    return Network(layers.sizes, layers.hidden, layers.output, layers.loss, layers.embeddings)
-
-
 def _parts(layers: Layers) -> list[Any]:
-    return [layers.sizes, layers.units, *layers.loss]
+    return [layers.sizes, layers.units, *layers.loss, *(layers.embeddings or ())]
 
 
 def _check_labels(network: Any, n_outputs: int, output: str) -> None:
@@ -200,6 +198,33 @@ def _check_labels(network: Any, n_outputs: int, output: str) -> None:
 
 def _parameters(network: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     return list(zip(network.coefs_, network.intercepts_, strict=True))
+
+
+def _of_embeddings(network: Any, layers: Network) -> list[NDArray[Any]]:
+    """The parameters of all embeddings; ValueError where they are not those of the network."""
+    given = vars(network).get("embeddings_")
+    if layers.embeddings is None:
+        if given is not None:
+            raise ValueError(f"embeddings of {layers}, which has none")
+        return []
+    if not isinstance(given, list) or len(given) != len(layers.embeddings):
+        raise ValueError(f"no list of embeddings for {layers}")
+    found: list[NDArray[Any]] = []
+    for entry, parts in zip(layers.embeddings, given, strict=True):
+        if entry is None and parts is None:
+            continue
+        wanted = () if entry is None else entry.shapes
+        arrays = parts if isinstance(entry, Pieces) else (parts,)
+        right = isinstance(arrays, tuple) and all(type(part) is np.ndarray for part in arrays)
+        if not right or tuple(part.shape for part in arrays) != wanted:
+            raise ValueError(f"parameters of other embeddings than those of {layers}")
+        found += arrays
+    return found
+
+
+def own_network(layers: Network) -> Network:
+    """A network made of what these layers say they are."""
+    return Network(layers.sizes, layers.hidden, layers.output, layers.loss, layers.embeddings)
 
 
 def _refuse_shadows(part: Any) -> None:

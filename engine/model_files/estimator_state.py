@@ -14,6 +14,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from engine.boundary import settings as settings_in_range
+from engine.embeddings import Embedding, checked
+from engine.embeddings import of_json as embedding_of_json
 from engine.estimators import parameters
 from engine.estimators.base import CURVES, OF_EVIDENCE
 from engine.estimators.classifier import MLPClassifier
@@ -22,6 +24,7 @@ from engine.estimators.parameters import OUTPUT_UNITS
 from engine.estimators.regressor import MLPRegressor
 from engine.losses import Loss, of_json
 from engine.many.ensemble_base import Ensemble
+from engine.model_files import stored_embeddings
 from engine.model_files.description import CLASSIFIER, NUMBERS, REGRESSOR, Description
 from engine.model_files.estimator_checks import objects_of
 from engine.model_files.stored_network import StoredNetwork, loss_of, network_of
@@ -62,6 +65,7 @@ def description_of(estimator: Any) -> Description:
             },
         },
         loss=loss_of(network),
+        embeddings=stored_embeddings.as_json(network.embeddings),
     )
 
 
@@ -131,6 +135,8 @@ def json_value(name: str, value: Any) -> Any:
         return value
     if isinstance(value, Loss):
         return {"loss": value.as_json}
+    if isinstance(value, Embedding):
+        return {"embedding": value.as_json}
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, Integral):
@@ -156,6 +162,8 @@ def _python_value(name: str, value: Any) -> Any:
             return float(value["float"])
         if value.keys() == {"loss"}:
             return of_json(value["loss"])
+        if value.keys() == {"embedding"}:
+            return embedding_of_json(value["embedding"])
         return {_python_value(name, key): _python_value(name, one) for key, one in value["pairs"]}
     if isinstance(value, list):
         values = [_python_value(name, one) for one in value]
@@ -187,7 +195,8 @@ def _require_same_network(estimator: Any, about: Description, network: Network) 
     hidden = parameters.hidden_units(estimator.activation, len(hidden_sizes))
     chosen = estimator._chosen_loss
     loss = chosen is None or chosen.as_json == network.loss.as_json
-    if (hidden_sizes, hidden) != (about.sizes[1:-1], about.hidden) or not loss:
+    same = checked(estimator.embeddings, about.sizes[0]) == network.embeddings
+    if (hidden_sizes, hidden) != (about.sizes[1:-1], about.hidden) or not (loss and same):
         raise ValueError(f"{estimator} is not the estimator of a network {about.in_words}")
 
 

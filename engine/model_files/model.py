@@ -28,7 +28,14 @@ from engine.model_files.description import (
     Description,
 )
 from engine.model_files.errors import ModelFileError, damaged
-from engine.model_files.stored_network import StoredNetwork, layers_of, network_of
+from engine.model_files.stored_embeddings import embedded
+from engine.model_files.stored_network import (
+    StoredNetwork,
+    embedding_parts,
+    layers_of,
+    network_of,
+    require_inputs,
+)
 
 if TYPE_CHECKING:
     from engine.network import Network
@@ -137,7 +144,7 @@ class Model:
         A = np.empty((len(rows), self._about.sizes[-1]), self.theta.dtype)
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             block = rows[start : start + ROWS_AT_A_TIME].T
-            A[start : start + ROWS_AT_A_TIME] = forward(self.layers, self._about.units, block).T
+            A[start : start + ROWS_AT_A_TIME] = outputs_of(self._about, self.theta, block).T
         return A
 
     def predict(self, X: Any, *, backend: str | None = None) -> NDArray[Any]:
@@ -228,8 +235,7 @@ class Model:
             raise TypeError(f"X must hold numbers; got dtype {rows.dtype}.")
         with np.errstate(over="ignore"):
             numbers: NDArray[Any] = rows.astype(self.theta.dtype, copy=False)
-        if not np.isfinite(numbers).all():
-            raise ValueError("X must be finite, but holds NaN or infinity; fill those in.")
+        require_inputs(numbers, self._about)
         return numbers
 
 
@@ -296,6 +302,13 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
 # The forward pass, in NumPy alone.
 
 Parameters = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # (W, b) of each layer
+
+
+def outputs_of(about: Description, theta: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
+    """A[L] (n_L, m) of X (n_0, m), which may be embedded first."""
+    if about.embeddings is not None:
+        X = embedded(about.embeddings, embedding_parts(theta, about), X)
+    return forward(layers_of(theta, about.shapes), about.units, X)
 
 
 def forward(layers: Parameters, units: Sequence[str], X: NDArray[Any]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ protobuf or onnxruntime.
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.equations.units import UNITS
-from engine.model_files import protobuf
+from engine.model_files import protobuf, stored_embeddings
 from engine.model_files.description import (
     BINARY,
     CLASSIFIER,
@@ -28,12 +29,15 @@ from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.safe_reading import parsed
 from engine.model_files.safetensors_file import CHECKSUM, FINGERPRINT
 from engine.model_files.stored_network import (
-    DRAWN,
     GIVEN,
     Examples,
     StoredNetwork,
+    arrays_of,
+    drawn_in_words,
     drawn_rows,
+    embedding_parts,
     layers_of,
+    require_inputs,
 )
 from engine.system.extras import installed_by
 from engine.training.result import fingerprint_of
@@ -179,12 +183,17 @@ def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArra
         parts += [given[f"layers.{l}.weight"], given[f"layers.{l}.bias"]]
         if parts[-2].shape != (n_out, n_in) or parts[-1].shape != (n_out,):
             raise ValueError(f"layer {l} has parameters of shape {parts[-2].shape}")
+    for name, shape in stored_embeddings.shapes_of(about.embeddings):
+        parts.append(given[name])
+        if parts[-1].shape != shape:
+            raise ValueError(f"{name} has shape {parts[-1].shape}, for {shape}")
     scaling = {name: given[name] for name in (MEAN, SCALE) if name in given}
     examples = Examples(
-        _numbers(metadata[EXAMPLES_X], about.sizes[0], dtype),
+        _numbers(metadata[EXAMPLES_X], about.sizes[0], dtype, about.embeddings is not None),
         _numbers(metadata[EXAMPLES_OUTPUTS], about.sizes[-1], dtype),
     )
-    arrays = [*parts, *scaling.values(), *examples]
+    require_inputs(_scaled(examples.X, scaling), about)
+    arrays = [*parts, *scaling.values(), np.nan_to_num(examples.X), examples.outputs]
     if not all(array.dtype == dtype and np.isfinite(array).all() for array in arrays):
         raise ValueError("NaN, infinity, or numbers of another dtype")
     if any(array.shape != (about.sizes[0],) for array in scaling.values()):
@@ -195,21 +204,38 @@ def _graph(about: Description, metadata: dict[str, str], given: dict[str, NDArra
         raise ValueError("the fingerprint is not that of the parameters")
     theta = np.concatenate([part.ravel() for part in parts])
     stored = StoredNetwork(about, theta, examples, {}, metadata)
-    return Graph(stored, scaling, metadata[EXAMPLES_ARE].startswith(_said(True)))
+    return Graph(stored, scaling, metadata[EXAMPLES_ARE].startswith(_said(True, about)))
 
 
-def _numbers(text: str, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _scaled(X: NDArray[Any], scaling: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Rows as the network takes them."""
+    with np.errstate(all="ignore"):
+        if MEAN in scaling:
+            X = X - scaling[MEAN]
+        return X / scaling[SCALE] if SCALE in scaling else X
+
+
+def _as_lists(rows: NDArray[Any]) -> list[list[float | None]]:
+    """Rows as JSON has them: None for NaN."""
+    return [[None if np.isnan(one) else float(one) for one in row] for row in rows]
+
+
+def _numbers(
+    text: str, n_columns: int, dtype: np.dtype[Any], may_be_missing: bool = False
+) -> NDArray[Any]:
     rows = parsed(text)
     right = isinstance(rows, list) and 0 < len(rows) <= 64
     if not right or not all(isinstance(row, list) and len(row) == n_columns for row in rows):
         raise ValueError("examples of another shape")
+    if may_be_missing:
+        rows = [[math.nan if one is None else one for one in row] for row in rows]
     if not all(type(one) in (int, float) for row in rows for one in row):
         raise ValueError("examples that are no numbers")
     return np.array(rows, dtype)
 
 
-def _said(drawn: bool) -> str:
-    return f"{EXAMPLES_X}: {DRAWN if drawn else GIVEN}"
+def _said(drawn: bool, about: Description) -> str:
+    return f"{EXAMPLES_X}: {drawn_in_words(about) if drawn else GIVEN}"
 
 
 def _model_of(graph: Graph) -> Any:
@@ -233,9 +259,9 @@ def _model_of(graph: Graph) -> Any:
     )
     texts = {
         **about.metadata(),
-        FINGERPRINT: fingerprint_of(array for layer in layers for array in layer),
-        EXAMPLES_ARE: f"{_said(graph.drawn)}.",
-        EXAMPLES_X: json.dumps(stored.examples.X.tolist()),
+        FINGERPRINT: fingerprint_of(arrays_of(stored.theta, about)),
+        EXAMPLES_ARE: f"{_said(graph.drawn, about)}.",
+        EXAMPLES_X: json.dumps(_as_lists(stored.examples.X)),
         EXAMPLES_OUTPUTS: json.dumps(stored.examples.outputs.tolist()),
     }
     n_bytes = stored.theta.nbytes + sum(map(len, texts.values()))
@@ -271,6 +297,8 @@ def _nodes(
         A = result("Sub", A, constant(MEAN, graph.scaling[MEAN]), name="centred")
     if SCALE in graph.scaling:
         A = result("Div", A, constant(SCALE, graph.scaling[SCALE]), name="scaled")
+    if about.embeddings is not None:
+        A = _embedded(about, embedding_parts(graph.stored.theta, about), A, constant, result)
     last = {CLASSIFIER: PROBABILITIES, REGRESSOR: VALUES}.get(about.kind, OUTPUTS)
     last = OUTPUTS if about.n_levels else last
     for l, ((W, b), unit) in enumerate(zip(layers, about.units, strict=True)):
@@ -306,6 +334,75 @@ def _nodes(
     else:
         result("Cast", above, name=LABEL, to=7)  # INT64
     return nodes, constants
+
+
+def _embedded(
+    about: Description,
+    parts: dict[str, NDArray[Any]],
+    X: str,
+    constant: Callable[[str, Any], str],
+    result: Callable[..., str],
+) -> str:
+    """E, a row for each sample, from X: the numbers of all inputs side by side."""
+    entries = about.embeddings or []
+    zero = constant("embeddings.zero", np.array(0, about.dtype))
+    columns = []
+    for f, entry in enumerate(entries):
+        name = f"embeddings.{f}"
+        place = constant(f"{name}.input", np.array([f], np.int64))
+        x = result("Gather", X, place, name=f"{name}.x", axis=1)
+        own = {part: parts[f"{name}.{part}"] for part in "cwuV" if f"{name}.{part}" in parts}
+        if entry is None:
+            columns.append(x)
+        elif stored_embeddings.LEVELS in entry:
+            axis = constant(f"{name}.axis", np.array([1], np.int64))
+            code = result("Squeeze", result("Cast", x, name=f"{name}.codes", to=7), axis,
+                          name=f"{name}.code")  # fmt: skip
+            columns.append(
+                result("Gather", constant(f"{name}.V", own["V"]), code, name=f"{name}.e", axis=0)
+            )  # as E3
+        else:
+            columns.append(_in_pieces(name, entry, own, x, zero, constant, result))
+    return result("Concat", *columns, name="embedded", axis=1)
+
+
+def _in_pieces(
+    name: str,
+    entry: dict[str, Any],
+    own: dict[str, NDArray[Any]],
+    x: str,
+    zero: str,
+    constant: Callable[[str, Any], str],
+    result: Callable[..., str],
+) -> str:
+    """The numbers of an input in pieces, which are computed in float64 as everywhere."""
+    b, largest = np.array(entry[stored_embeddings.PIECES]), np.finfo(np.float64).max
+    V = own["V"]
+    element = {"float32": 1, "float64": 11}[V.dtype.name]
+    absent = ""
+    if entry["missing"]:
+        absent = result("IsNaN", x, name=f"{name}.absent")
+        x = result("Where", absent, zero, x, name=f"{name}.known")
+    low, lengths = constant(f"{name}.low", b[:-1]), constant(f"{name}.lengths", b[1:] - b[:-1])
+    share = result("Cast", x, name=f"{name}.wide", to=11)
+    share = result("Sub", share, low, name=f"{name}.above")
+    share = result("Div", share, lengths, name=f"{name}.shares")
+    if len(b) > 2:  # the outer pieces go on outside
+        least, most = np.zeros(len(b) - 1), np.ones(len(b) - 1)
+        least[0], most[-1] = -largest, largest
+        share = result("Max", share, constant(f"{name}.least", least), name=f"{name}.raised")
+        share = result("Min", share, constant(f"{name}.most", most), name=f"{name}.pieces")
+    share = result("Cast", share, name=f"{name}.narrow", to=element)  # as E1
+    if absent:
+        share = result("Where", absent, zero, share, name=f"{name}.known_pieces")
+    line = result("Mul", x, constant(f"{name}.w", own["w"]), name=f"{name}.slope")
+    line = result("Add", line, constant(f"{name}.c", own["c"]), name=f"{name}.line")
+    bent = result("MatMul", share, constant(f"{name}.V", V), name=f"{name}.bends")
+    e = result("Add", line, bent, name=f"{name}.sum" if absent else f"{name}.e")  # as E2
+    if absent:
+        u = result("Where", absent, constant(f"{name}.u", own["u"]), zero, name=f"{name}.of_absent")
+        e = result("Add", e, u, name=f"{name}.e")
+    return e
 
 
 def _classes_of(about: Description) -> NDArray[Any]:

@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from engine.model_files.description import Description, described
 from engine.model_files.errors import ModelFileError, damaged
 from engine.model_files.safe_reading import parsed
-from engine.model_files.stored_network import DRAWN, GIVEN, Examples, StoredNetwork, layers_of
+from engine.model_files.stored_embeddings import shapes_of
+from engine.model_files.stored_network import (
+    GIVEN,
+    Examples,
+    StoredNetwork,
+    arrays_of,
+    drawn_in_words,
+    embedding_parts,
+    layers_of,
+    require_inputs,
+)
 from engine.system.tensor_layout import LENGTH_BYTES, laid_out
 from engine.training.result import fingerprint_of
 
@@ -170,13 +180,14 @@ def network_bytes(stored: StoredNetwork, drawn: bool) -> bytes:
     tensors: Tensors = {}
     for l, (W, b) in enumerate(layers):
         tensors[WEIGHT.format(l)], tensors[BIAS.format(l)] = W, b
+    tensors |= embedding_parts(stored.theta, stored.description)
     tensors[INPUTS], tensors[OUTPUTS] = stored.examples
     for name, curve in stored.curves.items():
         tensors[CURVE.format(name.rstrip("_"))] = curve
     texts = {
         **stored.description.metadata(),
-        EXAMPLES: f"{INPUTS}: {DRAWN if drawn else GIVEN}.",
-        FINGERPRINT: fingerprint_of(array for layer in layers for array in layer),
+        EXAMPLES: f"{INPUTS}: {drawn_in_words(stored.description) if drawn else GIVEN}.",
+        FINGERPRINT: fingerprint_of(arrays_of(stored.theta, stored.description)),
     }
     return tensor_bytes(texts, tensors)
 
@@ -198,15 +209,19 @@ def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> S
     for l, (n_out, n_in) in enumerate(about.shapes):
         parts.append(_taken(left, WEIGHT.format(l), (n_out, n_in), dtype))
         parts.append(_taken(left, BIAS.format(l), (n_out,), dtype))
+    for name, shape in shapes_of(about.embeddings):
+        parts.append(_taken(left, name, shape, dtype))
     if metadata.get(FINGERPRINT) != fingerprint_of(parts):
         raise ValueError("the fingerprint is not that of the parameters")
     n_rows = len(left.get(INPUTS, ()))
     if EXAMPLES not in metadata or not 0 < n_rows <= MOST_EXAMPLES:
         raise ValueError(f"{n_rows} examples, or none that say where they come from")
+    finite = about.embeddings is None
     examples = Examples(
-        _taken(left, INPUTS, (n_rows, about.sizes[0]), dtype),
+        _taken(left, INPUTS, (n_rows, about.sizes[0]), dtype, finite),
         _taken(left, OUTPUTS, (n_rows, about.sizes[-1]), dtype),
     )
+    require_inputs(examples.X, about)
     curves = {}
     for name in CURVES:
         curve = left.pop(CURVE.format(name.rstrip("_")), None)
@@ -221,7 +236,11 @@ def _stored(about: Description, metadata: dict[str, str], tensors: Tensors) -> S
 
 
 def _taken(
-    tensors: Tensors, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+    tensors: Tensors,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    finite: bool = True,
 ) -> NDArray[Any]:
     """A tensor of that shape and dtype, all numbers finite; it is taken out of the others."""
     if name not in tensors:
@@ -231,6 +250,6 @@ def _taken(
         raise ValueError(
             f"{name} has shape {tensor.shape} and dtype {tensor.dtype}, for {shape} and {dtype}"
         )
-    if not np.isfinite(tensor).all():
+    if finite and not np.isfinite(tensor).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return tensor

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.boundary import arrays
+from engine.boundary.embedded_inputs import refuse_wrong_inputs
+from engine.model_files import stored_embeddings
 from engine.model_files.description import Description
 
 if TYPE_CHECKING:
@@ -19,7 +21,16 @@ DRAWN = (
     "standard normal numbers, row by row, from NumPy's PCG64 with seed 0, rounded to the dtype "
     "that the model takes"
 )
+DRAWN_EMBEDDED = (
+    f"{DRAWN}; of inputs in levels the number of the row, from 0, modulo the levels; of inputs "
+    "that may be missing NaN in the last row"
+)
 GIVEN = "rows of the user's"
+
+
+def drawn_in_words(about: Description) -> str:
+    """Where the rows come from that are drawn for a network."""
+    return DRAWN if about.embeddings is None else DRAWN_EMBEDDED
 
 
 class Examples(NamedTuple):
@@ -106,13 +117,35 @@ def layers_of(
     return found
 
 
+def embedding_parts(theta: NDArray[Any], about: Description) -> dict[str, NDArray[Any]]:
+    """The arrays of the embeddings' parameters by name, as views of theta."""
+    n_dense = sum(n_out * (n_in + 1) for n_out, n_in in about.shapes)
+    return stored_embeddings.parts_of(theta, about.embeddings, n_dense)
+
+
+def arrays_of(theta: NDArray[Any], about: Description) -> list[NDArray[Any]]:
+    """Each W and b, and each array of the embeddings, in the order of theta."""
+    layers = layers_of(theta, about.shapes)
+    return [*(part for layer in layers for part in layer), *embedding_parts(theta, about).values()]
+
+
+def require_inputs(X: NDArray[Any], about: Description) -> None:
+    """ValueError for rows X (m, n_0) with NaN, infinity, or codes that no embedding takes."""
+    if about.embeddings is None:
+        if not np.isfinite(X).all():
+            raise ValueError("X must be finite, but holds NaN or infinity; fill those in.")
+    else:
+        refuse_wrong_inputs("X", X.T, *stored_embeddings.levels_and_missing(about.embeddings))
+
+
 def network_of(about: Description) -> "Network":
     """The network that a file describes; loads Numba."""
     from engine.losses import of_json
     from engine.network import Network
 
     loss = None if about.loss is None else of_json(about.loss)
-    return Network(about.sizes, about.hidden, about.output, loss)
+    embeddings = stored_embeddings.made(about.embeddings)
+    return Network(about.sizes, about.hidden, about.output, loss, embeddings)
 
 
 # From what a user saves.
@@ -172,7 +205,12 @@ def stored_network(network: "Network", theta: Any, X: Any) -> StoredNetwork:
     dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
     theta = arrays.parameters(array, network.n_parameters, dtype, cast=True)
     about = Description(
-        network.sizes, network.hidden, network.output, dtype.name, loss=loss_of(network)
+        network.sizes,
+        network.hidden,
+        network.output,
+        dtype.name,
+        loss=loss_of(network),
+        embeddings=stored_embeddings.as_json(network.embeddings),
     )
     return StoredNetwork(about, theta, examples_of(network, theta, X, None), {}, {})
 
@@ -202,13 +240,16 @@ def examples_of(network: "Network", theta: NDArray[Any], X: Any, backend: str | 
             "with a smaller learning rate."
         )
     n_features = network.sizes[0]
-    rows = drawn_rows(n_features) if X is None else some_rows(X)
+    entries = stored_embeddings.as_json(network.embeddings)
+    drawn = stored_embeddings.drawn(drawn_rows(n_features), entries)
+    rows = drawn if X is None else some_rows(X)
     if rows.ndim != 2 or rows.shape[1] != n_features or len(rows) == 0:
         raise ValueError(
             f"X must have shape (n_samples, {n_features}), a row for each sample, as this model "
             f"has {n_features} inputs; got shape {np.shape(X)}."
         )
-    inputs = arrays.float_array("X", np.ascontiguousarray(rows), theta.dtype)
+    finite = entries is None
+    inputs = arrays.float_array("X", np.ascontiguousarray(rows), theta.dtype, finite=finite)
     outputs = np.ascontiguousarray(network.forward(theta, inputs.T, backend).T)
     if not np.isfinite(outputs).all():
         raise ValueError(

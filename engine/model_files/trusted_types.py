@@ -2,8 +2,8 @@
 
 skops has about thirty loaders, and by default trusts several hundred types and functions. Models
 need only a few of these: `TYPES` lists what each loader may make. None of these loaders calls a
-function that a file names, but for the constructors of our losses, and none of the functions is
-called when a model predicts.
+function that a file names, but for the constructors of our losses and embeddings, and none of the
+functions is called when a model predicts.
 """
 
 PREPROCESSING = frozenset(
@@ -52,10 +52,11 @@ NETWORKS = frozenset(
 LOSSES = frozenset(
     f"engine.losses.{name}" for name in ("Huber", "Loss", "Quantile", "Tweedie", "WithoutFunction")
 )
+EMBEDDINGS = frozenset({"engine.embeddings.Levels", "engine.embeddings.Pieces"})
 SCALARS = frozenset(f"numpy.{name}" for name in ("float32", "float64", "int32", "int64"))
 
 TYPES: dict[str, frozenset[str]] = {
-    "ConstructorFromReduceNode": LOSSES,
+    "ConstructorFromReduceNode": LOSSES | EMBEDDINGS,
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DictNode": frozenset({"builtins.dict"}),
     "FunctionNode": frozenset(

@@ -151,7 +151,6 @@ class PythonSteps:
                     history[row, 1] = euclidean_norm(dtheta)
                 self._update(state, settings, dtheta)
             of_epoch = end_of_step(state, settings, cost, weight, last)
-            follow_cosine(state, settings)
             if last == state.order.size:
                 history[row, 0] = of_epoch
                 scale_rate(state, settings)
@@ -196,6 +195,7 @@ class PythonSteps:
         return float(cost), weight, dtheta
 
     def _update(self, state: State, settings: Settings, dtheta: NDArray[Any]) -> None:
+        follow_cosine(state, settings)
         backend, theta, rate = self._backend, state.theta, float(state.sums[RATE])
         t = int(state.counts[STEPS]) + 1
         if settings.clip_norm > 0:

@@ -54,7 +54,7 @@ def divide_rate(state, settings):
 
 @shared
 def follow_cosine(state, settings):
-    """The rate of the next step, if it follows a cosine."""
+    """The rate of the step that comes next, if it follows a cosine; called before that step."""
     if settings.schedule == COSINE:
         taken = state.counts[STEPS] - settings.schedule_from
         state.sums[RATE] = cosine_rate(settings.learning_rate, taken, settings.schedule_steps)
@@ -62,7 +62,7 @@ def follow_cosine(state, settings):
 
 @compiled_once
 def cosine_rate(learning_rate, taken, n_steps):
-    """The rate after `taken` of `n_steps` steps, in float64: the one at first, 0 after the last.
+    """The rate after `taken` of `n_steps` steps, in float64: the one given at first, 0 at the end.
 
     eta_0 (1 + cos(pi x)) / 2 with x = taken / n_steps. That is eta_0 cos^2(pi x / 2), or
     eta_0 sin^2(pi (1 - x) / 2), which keeps its digits near the end. Both series are exact to

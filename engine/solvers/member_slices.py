@@ -48,6 +48,7 @@ from engine.solvers.learning_rate import follow_cosine, scale_rate
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED
 from engine.solvers.state import (
     ADAM,
+    COSINE,
     MOMENTUM,
     N_COUNTS,
     N_SUMS,
@@ -263,7 +264,7 @@ def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epo
         smooth_targets_loops(loss, units[len(units) - 1], Y, (last - position) * n_lanes)
         gradient_pass_members(lanes.theta, sizes, units, loss, A, dZ, Y, s, dtheta, m)
         mean_costs(lanes, shape, sizes, A, n_members, last - position, m)
-        step_members(lanes, settings, sizes, n_members)
+        step_members(lanes, shape, settings, sizes, n_members)
         for k in range(n_members):
             if lanes.ended[k] == DIVERGED:
                 continue
@@ -275,7 +276,6 @@ def take_steps_members(lanes, shape, settings, layers, n_members, n_steps, n_epo
                 lanes.ended[k] = DIVERGED
                 continue
             of_epoch = end_of_step(state, of_member, sums[COST, k], sums[WEIGHT, k], last)
-            follow_cosine(state, of_member)
             if last == n:
                 history[2 * row] = of_epoch
                 scale_rate(state, of_member)
@@ -384,13 +384,16 @@ def mean_costs(lanes, shape, sizes, A, n_members, count, m):
 
 
 @jit
-def step_members(lanes, settings, sizes, n_members):
+def step_members(lanes, shape, settings, sizes, n_members):
     """The mean gradients, and a step of each network that goes on."""
     to = lanes.theta.dtype.type
     rates, of_each = lanes.rates, lanes.settings
     for k in range(n_members):
-        eta = rate = numbers_at(lanes.addresses[k, AT_SUMS], N_SUMS, lanes.sums)[RATE]
-        t = numbers_at(lanes.addresses[k, AT_COUNTS], N_COUNTS, lanes.addresses)[STEPS] + 1
+        state = state_of_member(lanes, shape, k)
+        if settings.schedule == COSINE and lanes.go[k] > 0:
+            follow_cosine(state, settings_of_member(lanes, settings, k))
+        eta = rate = state.sums[RATE]
+        t = state.counts[STEPS] + 1
         if settings.average > 0:
             kept = kept_share(of_each[OF_AVERAGE, k], t)
             rates[KEEP_MEAN, k], rates[ADD_MEAN, k] = to(kept), to(1 - kept)

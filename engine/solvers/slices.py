@@ -25,6 +25,7 @@ from engine.solvers.batches import shuffle_blocks_loops, shuffle_loops
 from engine.solvers.learning_rate import follow_cosine, scale_rate
 from engine.solvers.state import (
     ADAM,
+    COSINE,
     EPOCHS,
     EVALUATE,
     MOMENTUM,
@@ -96,6 +97,7 @@ def take_steps_tiled(
     counts = state.counts
     epochs_before = counts[EPOCHS]
     task = COST if settings.update == EVALUATE else GRADIENT
+    has_more = needs_more(settings)
     for _ in range(n_steps):
         first = counts[POSITION]
         last = min(first + settings.batch_size, state.order.size)
@@ -126,26 +128,23 @@ def take_steps_tiled(
                 if not np.isfinite(cost):
                     history[row, 0] = cost
                     return DIVERGED
-                clips = settings.clip_norm > 0
-                norm_before = 0.0
-                if clips:  # the norm is that of the whole gradient
-                    mean_gradient_tiled(
-                        dtheta, theta, layers.sizes, settings.alpha, weight, 0, dtheta.size
-                    )
-                    norm_before = clip_loops(dtheta, settings.clip_norm)
-                for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
-                    stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)
-                    if not clips:
+                if has_more:
+                    ends = last == state.order.size
+                    found = step_with_more(state, settings, layers.sizes, dtheta, weight, ends)
+                    if ends:
+                        history[row, 1] = found
+                else:
+                    for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
+                        stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)
                         mean_gradient_tiled(
                             dtheta, theta, layers.sizes, settings.alpha, weight, start, stop
                         )
-                    update_tiled(state, settings, layers.sizes, dtheta, start, stop)
-                if last == state.order.size:
-                    history[row, 1] = norm_before if clips else norm(dtheta)
+                        update_tiled(state, settings, dtheta, start, stop)
+                    if last == state.order.size:
+                        history[row, 1] = norm(dtheta)
         else:
             cost = 0.0
         of_epoch = end_of_step(state, settings, cost, weight, last)
-        follow_cosine(state, settings)
         if last == state.order.size:
             history[row, 0] = of_epoch
             scale_rate(state, settings)
@@ -157,31 +156,12 @@ def take_steps_tiled(
 
 
 @compiled_once
-def update_tiled(state, settings, sizes, dtheta, start, stop):
+def update_tiled(state, settings, dtheta, start, stop):
     """The optimiser's step, for parameters start ... stop - 1.
 
     The state holds the number of the step and the learning rate.
     """
-    rate, t = state.sums[RATE], state.counts[STEPS] + 1
-    if settings.update == ADAM and (settings.weight_decay > 0 or settings.average > 0):
-        adam_and_more_tiled(
-            state.theta,
-            dtheta,
-            state.first,
-            state.second,
-            state.average,
-            sizes,
-            start,
-            stop,
-            t,
-            rate,
-            settings.beta_1,
-            settings.beta_2,
-            settings.epsilon,
-            settings.weight_decay,
-            settings.average,
-        )
-        return
+    rate = state.sums[RATE]
     n = stop - start
     theta, slope = vector_at(state.theta, start, n), vector_at(dtheta, start, n)
     first = vector_at(state.first, start, min(n, state.first.size))  # empty where not used
@@ -192,7 +172,7 @@ def update_tiled(state, settings, sizes, dtheta, start, stop):
             slope,
             first,
             second,
-            t,
+            state.counts[STEPS] + 1,
             rate,
             settings.beta_1,
             settings.beta_2,
@@ -204,8 +184,60 @@ def update_tiled(state, settings, sizes, dtheta, start, stop):
         momentum_loops(theta, slope, first, rate, settings.momentum)
     else:
         gradient_descent_loops(theta, slope, rate)
-    if settings.average > 0:
-        average_loops(vector_at(state.average, start, n), theta, t, settings.average)
+
+
+@jit
+def needs_more(settings):
+    """Whether a step is more than a mean gradient and an update: `step_with_more` takes it."""
+    more = settings.weight_decay > 0 or settings.average > 0 or settings.clip_norm > 0
+    return more or settings.schedule == COSINE
+
+
+@compiled_once
+def step_with_more(state, settings, sizes, dtheta, weight, wants_norm):
+    """A step by a summed gradient, with clipping, cosine, decay and average, if they are asked for.
+
+    Returns the norm of the mean gradient, before it is clipped, if that is wanted. A function of
+    its own, so that the kernel around it is the one that it would be without these.
+    """
+    theta, mean, alpha = state.theta, state.average, settings.alpha
+    gradient_norm, clips = 0.0, settings.clip_norm > 0
+    follow_cosine(state, settings)
+    rate, t = state.sums[RATE], state.counts[STEPS] + 1
+    if clips:  # by the norm of the whole gradient
+        mean_gradient_tiled(dtheta, theta, sizes, alpha, weight, 0, dtheta.size)
+        gradient_norm = clip_loops(dtheta, settings.clip_norm)
+    for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
+        stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)
+        if not clips:
+            mean_gradient_tiled(dtheta, theta, sizes, alpha, weight, start, stop)
+        if settings.update == ADAM and (settings.weight_decay > 0 or settings.average > 0):
+            adam_and_more_tiled(
+                theta,
+                dtheta,
+                state.first,
+                state.second,
+                mean,
+                sizes,
+                start,
+                stop,
+                t,
+                rate,
+                settings.beta_1,
+                settings.beta_2,
+                settings.epsilon,
+                settings.weight_decay,
+                settings.average,
+            )
+        else:
+            update_tiled(state, settings, dtheta, start, stop)
+            if settings.average > 0:
+                n = stop - start
+                of_part = vector_at(mean, start, n), vector_at(theta, start, n)
+                average_loops(*of_part, t, settings.average)
+    if wants_norm and not clips:
+        gradient_norm = norm(dtheta)
+    return gradient_norm
 
 
 @jit

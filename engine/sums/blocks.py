@@ -20,10 +20,10 @@ from engine.equations.activations import activate_tiled
 from engine.equations.embeddings import (
     EmbeddingWorkspace,
     KernelEmbeddings,
-    add_to_tables,
-    affine_embedded,
+    add_to_tables_tiled,
+    affine_embedded_tiled,
     embedding_gradient_tiled,
-    make_tables,
+    make_tables_tiled,
 )
 from engine.equations.layout import (
     SCRATCH_ROWS,
@@ -124,6 +124,7 @@ def allocate_embedded(
         (n_numbers, padded),
         (n_numbers, padded),
         (width, padded),
+        (1, padded),
     )
     arrays = all_aligned(shapes, dtype)
     for array in arrays:  # what fills a row up is never written
@@ -314,7 +315,7 @@ def number_of_inputs(sizes, embeddings):
 def begin_embedded(theta, sizes, embeddings, embedded):
     """Make the tables of the embeddings, for all blocks of a call."""
     if embeddings is not None:
-        make_tables(theta, sizes, embeddings, embedded)
+        make_tables_tiled(theta, sizes, embeddings, embedded)
 
 
 @jit
@@ -322,7 +323,7 @@ def affine_embedded_inputs(theta, sizes, A, embeddings, embedded, count, m):
     """Z[1] from the inputs in the workspace, by way of their embeddings."""
     if embeddings is not None:
         X, Z = rows_at(A, 0, embeddings.kinds.size), units_of_loops(A, sizes, 1)
-        affine_embedded(theta, sizes, embeddings, X, Z, embedded, count, m)
+        affine_embedded_tiled(theta, sizes, embeddings, X, Z, embedded, count, m)
 
 
 @jit
@@ -330,7 +331,7 @@ def add_first_gradient_embedded(dtheta, sizes, dZ, embeddings, embedded, count, 
     """Add a block's part to the gradient by the tables, and by the biases of layer 1."""
     if embeddings is not None:
         _, db = parameters_of_loops(dtheta, sizes, 1)
-        add_to_tables(units_of_loops(dZ, sizes, 1), embeddings, embedded, count, m, db)
+        add_to_tables_tiled(units_of_loops(dZ, sizes, 1), embeddings, embedded, count, m, db)
 
 
 @jit

@@ -15,7 +15,7 @@ from engine.compiler import tiles
 from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.equations.activations import activate_tiled
-from engine.equations.embeddings import make_tables, takes
+from engine.equations.embeddings import make_tables_tiled, takes
 from engine.equations.layout import scratch_of, units_of, units_of_loops
 from engine.equations.passes import logits_tiled
 from engine.sums.blocks import (
@@ -75,7 +75,7 @@ def first_layer_embedded(theta, sizes, units, A, embeddings, embedded, m):
 def make_tables_of_rows(theta, sizes, embeddings, embedded):
     """The tables of embeddings, once for all rows."""
     control_word = flush_subnormals()
-    make_tables(theta, sizes, embeddings, embedded)
+    make_tables_tiled(theta, sizes, embeddings, embedded)
     restore(control_word)
 
 
@@ -126,7 +126,8 @@ class OneRow:
             output: NDArray[Any] = self._output.copy()
         if not valid:
             if embeddings is not None:
-                refuse_wrong_inputs("The row", row[:, np.newaxis], embeddings)
+                takes = embeddings.levels, embeddings.missing
+                refuse_wrong_inputs("The row", row[:, np.newaxis], *takes)
             raise ValueError(f"The row must be finite, but holds NaN or infinity: {row}.")
         return output
 

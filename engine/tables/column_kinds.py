@@ -33,6 +33,7 @@ IN_WORDS = {
 
 NOWHERE = pl.Series([], dtype=pl.UInt32)  # as `Series.arg_true` has it
 TRUE_AND_FALSE = {"true": True, "false": False}
+DIGITS = r"(?i)[0-9]|inf|nan"  # or what is a number without any
 FIRST = 20  # values that are looked at before all are
 
 
@@ -66,6 +67,8 @@ def still_possible(kinds_so_far: Sequence[str], texts: pl.Series) -> list[str]:
     """The kinds that also fit all of these texts, which exclude each other."""
     if not kinds_so_far or texts.null_count() == len(texts):
         return [*kinds_so_far]
+    if not have_digits(texts):
+        return [kind for kind in kinds_so_far if kind == BOOLEAN and all_are(texts, kind)]
     if all_are(texts, NUMBER):
         return [kind for kind in kinds_so_far if kind == NUMBER]
     return [kind for kind in kinds_so_far if kind != NUMBER and all_are(texts, kind)]
@@ -78,6 +81,15 @@ def all_are(column: pl.Series, kind: str) -> bool:
     if kind == DATE:
         return all_dates(column)
     return _CONVERTED[kind](column).null_count() == column.null_count()
+
+
+def have_digits(texts: pl.Series) -> bool:
+    """Whether some of these texts may be a number or a date, in any notation: a quick look.
+
+    >>> have_digits(pl.Series(["north", None, "south"])), have_digits(pl.Series(["no. 5", "inf"]))
+    (False, True)
+    """
+    return bool(texts.str.contains(DIGITS).any())
 
 
 def first_texts(column: pl.Series) -> list[str]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from engine.tables import column_kinds, dates, number_notation, translation
 from engine.tables import columns as of_columns
-from engine.tables import dates, number_notation, translation
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
 from engine.tables.columns import (
     ALMOST_ALL,
@@ -341,6 +341,11 @@ class _ColumnNotation:
             self.as_dates.add(values)
             return
         texts = values.cast(pl.String)
+        if not column_kinds.have_digits(texts):
+            self.as_numbers.add_no_numbers(len(texts))
+            self.as_dates.add_no_dates(len(texts))
+            self._units = self._short = False
+            return
         self.as_numbers.add(texts)
         if self.as_numbers.plain:
             self._units = self._short = False

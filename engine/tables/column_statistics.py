@@ -225,6 +225,9 @@ class ColumnStatistics:
             self.counts.add(values.filter(present), parts[present])
         if not text and not series.dtype.is_numeric():
             return None
+        if text and not are_numbers and not column_kinds.have_digits(series):
+            self._add_no_numbers(series)
+            return None
         numbers = self._add_numbers(series, parts, is_training, first_row)
         return None if text and not are_numbers else numbers
 
@@ -254,6 +257,13 @@ class ColumnStatistics:
             )
         self._counts_rows &= self._goes_on_counting(column)
         return column
+
+    def _add_no_numbers(self, texts: pl.Series) -> None:
+        """The same of texts none of which is a number."""
+        if len(self.others) <= FEW:
+            found = texts.drop_nulls()[:MOST_DISTINCT].unique(maintain_order=True)
+            self.others.update(dict.fromkeys(found.to_list()))
+        self._counts_rows = False
 
     def _goes_on_counting(self, column: NDArray[np.float64]) -> bool:
         before = self._last_number

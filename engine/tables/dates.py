@@ -364,6 +364,12 @@ class DateSurvey:
             return
         self._add_texts(values.str.strip_chars())
 
+    def add_no_dates(self, n: int) -> None:
+        """Count values that are known to be no dates."""
+        if not self.given_up:
+            self.n_present += n
+        self.given_up = True
+
     def _add_texts(self, texts: pl.Series) -> None:
         dates = Dates(texts)
         of_order = {order: dates.instants(order) for order in ORDERS}

@@ -113,6 +113,8 @@ def _of_values(name: str, values: Any) -> pl.Series:
     array = np.asarray(values)
     if array.dtype.kind in "biuf":
         return pl.Series(name, array)
+    if array.dtype.kind in "mM":
+        return pl.Series(name, array.astype(f"{array.dtype.kind}8[us]"))
     return of_objects(name, [None if _is_nan(one) else one for one in values])
 
 

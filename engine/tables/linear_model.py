@@ -55,7 +55,7 @@ def linear_predictions(
 
     Notes
     -----
-    It takes about a second at most: of many rows, a random sample is learnt from.
+    It takes seconds at most, also with 1000 inputs: of many rows, a random sample is learnt from.
 
     Examples
     --------

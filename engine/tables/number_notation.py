@@ -156,6 +156,12 @@ class NumberSurvey:
             return
         self._add_written(texts)
 
+    def add_no_numbers(self, n: int) -> None:
+        """Count values that are known to be no numbers."""
+        if not self.given_up:
+            self.n_present += n
+        self.plain, self.given_up = False, True
+
     def _add_plain(self, texts: pl.Series, values: pl.Series) -> None:
         """Count plain numbers, and find out whether their points may separate thousands."""
         self.n_point += len(texts)

@@ -20,6 +20,7 @@ class Recipe(NamedTuple):
     width, level_width : int
         Numbers that a column of numbers becomes; that a category becomes, at most.
     batch_size, max_iter, n_iter_no_change : int
+    learning_rate : "constant" or "cosine"
     learning_rate_init, weight_decay, average, clip_norm, label_smoothing : float
     validation_fraction : float
         Of the rows, for each network others.
@@ -33,6 +34,7 @@ class Recipe(NamedTuple):
     batch_size: int
     max_iter: int
     n_iter_no_change: int
+    learning_rate: str
     learning_rate_init: float
     weight_decay: float
     average: float
@@ -45,22 +47,26 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
     """The defaults for so many training rows and inputs.
 
     >>> recipe_for(1000, 10).hidden_layer_sizes
-    (128, 128)
+    (96, 96)
     """
-    steps = math.ceil(n_rows / 256)
+    batch_size = min(max(16, 2 ** round(math.log2(max(n_rows, 16) / 16))), 256, n_rows)
+    steps = math.ceil(n_rows / batch_size)
     return Recipe(
         n_members=4,
-        hidden_layer_sizes=(128, 128),
+        hidden_layer_sizes=(96, 96),
         n_pieces=48,
-        width=16,
+        width=8,
         level_width=8,
-        batch_size=256 if n_rows >= 4000 else 128 if n_rows >= 1000 else 64,
-        max_iter=max(12, min(60, 4000 // steps)),
-        n_iter_no_change=16,
-        learning_rate_init=3e-3,
+        batch_size=batch_size,
+        max_iter=200,
+        # Twice as many steps as the average looks back on.
+        n_iter_no_change=max(4, math.ceil(100 / steps)),
+        learning_rate="constant",
+        learning_rate_init=2e-3,
         weight_decay=0.03,
-        average=0.94,
+        average=0.98,
         clip_norm=1.0,
         label_smoothing=0.0,
-        validation_fraction=0.2,
+        # Fewer rows than these say little about when to stop.
+        validation_fraction=min(1 / 3, max(1 / 8, 60 / n_rows)),
     )

@@ -13,11 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.boundary import settings
-from engine.model_files.table_columns import TableColumns, checked
+from engine.model_files.table_columns import TableColumns
 from engine.tables import column_kinds
 from engine.tables.column_kinds import CATEGORY, INPUT_KINDS
 from engine.tables.column_statistics import TableStatistics
-from engine.tables.columns import Column
+from engine.tables.columns import Column, too_large
 from engine.tables.csv_and_parquet import MISSING, without_missing
 from engine.tables.given_tables import given_table
 from engine.tables.messages import counted, quoted
@@ -96,8 +96,9 @@ class TableEncoding:
     Notes
     -----
     A date is the days since 1970-01-01, and its time of year, day of the week and time of day as
-    sine and cosine, as far as they vary. Year, month and hour would say it twice: a
-    network that cuts a number into pieces finds them in these.
+    sine and cosine, as far as they vary; where it is missing, the days are NaN, and these are 0.
+    Year, month and hour would say it twice: a network that cuts a number into pieces finds them
+    in these.
 
     Examples
     --------
@@ -224,9 +225,14 @@ class TableEncoding:
         return self.encode_translated(frame, dtype)
 
     def encode_translated(
-        self, frame: pl.DataFrame, dtype: Any = "float64", *, is_new: bool = True
+        self,
+        frame: pl.DataFrame,
+        dtype: Any = "float64",
+        first_row: int = 1,
+        *,
+        is_new: bool = True,
     ) -> NDArray[Any]:
-        """The matrix of rows of a translated table.
+        """The matrix of rows of a translated table; `first_row` numbers them in messages.
 
         Of a new table, a column is refused if none of its categories is known and they are of
         another type. A part of the training table is not new.
@@ -236,7 +242,7 @@ class TableEncoding:
             values = self._values(column, frame[column.name], is_new)
             with np.errstate(over="ignore"):
                 matrix[:, place] = values
-            self._refuse_infinite(column.name, values, matrix[:, place])
+            _refuse_too_large(column.name, values, matrix[:, place], first_row)
         return matrix
 
     def _values(
@@ -251,8 +257,8 @@ class TableEncoding:
             values = step.transform(series.to_frame())[column.name]
         if column.role == CATEGORY:
             values = self._codes(column, values, series, is_new)
-        numbers = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return checked(column.name, numbers)
+        numbers: NDArray[np.float64] = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        return numbers
 
     def _codes(
         self, column: EncodedColumn, texts: pl.Series, given: pl.Series, is_new: bool
@@ -268,15 +274,6 @@ class TableEncoding:
                     "the values, or leave them missing."
                 )
         return codes
-
-    def _refuse_infinite(self, name: str, values: NDArray[np.float64], made: NDArray[Any]) -> None:
-        beyond = np.flatnonzero(np.isinf(made))
-        if len(beyond):
-            row = int(beyond[0])
-            raise ValueError(
-                f"Column {name!r} is {values[row]:g} in row {row + 1:,}, too large for "
-                f"{made.dtype}. Mend the value, or have float64."
-            )
 
     def _refuse_absent(self, frame: pl.DataFrame) -> None:
         there = {*frame.columns}
@@ -350,6 +347,23 @@ class TableEncoding:
         if description["readings"] or description["target_reading"] is not None:
             translation = _translation(description, columns)
         return cls(tuple(columns), tuple(description["missing"]), translation)
+
+
+def _refuse_too_large(
+    name: str, values: NDArray[np.float64], made: NDArray[Any], first_row: int
+) -> None:
+    """ValueError for a number whose square is not finite, or that the dtype cannot hold."""
+    with np.errstate(invalid="ignore"):
+        beyond = np.flatnonzero((np.abs(values) > column_kinds.LARGEST) | np.isinf(made))
+    if not len(beyond):
+        return
+    row, value = first_row + int(beyond[0]), float(values[beyond[0]])
+    if abs(value) > column_kinds.LARGEST:
+        raise too_large(name, row, value)
+    raise ValueError(
+        f"Column {name!r} is {value:g} in row {row:,}, too large for {made.dtype}. Mend the value, "
+        "or have float64."
+    )
 
 
 TYPES: dict[str, Any] = {

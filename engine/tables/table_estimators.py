@@ -5,6 +5,8 @@ From a frame to predictions: what each column is (table_description.py), one mat
 (engine/many), and their average.
 """
 
+import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import compress
@@ -14,12 +16,15 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from engine.boundary.dates import refuse_dates
 from engine.boundary.settings import thread_count
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
@@ -32,7 +37,7 @@ from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
 from engine.losses import Loss, named
 from engine.many.averages import aligned
-from engine.many.fits import Fit, fit_all
+from engine.many.fits import Fit, Outcome, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
 from engine.model_files.table_columns import require_columns
@@ -51,6 +56,11 @@ from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
 from engine.tables.translation import Translation
 from engine.tables.validation_rows import time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
+
+# Warnings of networks that say nothing to whoever fits a table: the recipe has chosen so.
+OF_NETWORKS = re.compile(
+    "Maximum iterations|max_time=|Early stopping goes by|learning rate is too high|no longer learn"
+)
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
@@ -113,6 +123,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [StrOptions({"constant", "cosine"}), None],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "average": [Interval(Real, 0, 1, closed="neither"), None],
@@ -314,7 +325,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self.__dict__.pop("feature_names_in_", None)
         table = given_table(_named_columns(X))
         self.n_features_in_ = table.frame.width
-        if not isinstance(X, np.ndarray):
+        if table.frame.height < 2:
+            raise ValueError(
+                "The table has n_samples=1 row, and a model needs several to learn from."
+            )
+        if has_names(X):
             self.feature_names_in_ = np.array(table.frame.columns, dtype=object)
         return table
 
@@ -322,16 +337,18 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self, frame: pl.DataFrame, y: Any, weights: Any, target: str | None
     ) -> tuple[pl.DataFrame, Any, Any]:
         """The table without its target, the target, and the weights of the rows that have one."""
-        if (y is None) == (target is None):
+        if y is None and target is None:
             raise ValueError(
-                "Pass the target as y, or name its column by target=; "
-                f"{'both' if y is not None else 'neither'} came."
+                f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
+                "y, or name the target's column by target=."
             )
+        if y is not None and target is not None:
+            raise ValueError("Pass the target as y, or name its column by target=; both came.")
         self.target_name_ = target
         if target is None:
             y = np.asarray(y)
             if y.ndim == 2 and y.shape[1] == 1:
-                y = y[:, 0]
+                y = column_or_1d(y, warn=True)
             if y.shape != (frame.height,):
                 raise ValueError(
                     f"y must have one entry for each of the {frame.height:,} rows of X; got shape "
@@ -426,6 +443,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                     **self._settings(recipe),
                     "random_state": seeds[number],
                     "early_stopping": held is not None,
+                    "batch_size": min(recipe.batch_size, len(trained[1])),
                     "shuffle": shuffle,
                     "checkpoint": checkpoint_of(checkpoint, number),
                 }
@@ -448,9 +466,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             if fit.X_val is not None
         ]
         self._tune(self.members_, tried)
-        # The learning rate has come down to 0 where max_iter ends a network.
-        found = warnings_of(outcomes, "network")
-        found = [self._in_own_words(one) for one in found if "Maximum iterations" not in str(one)]
+        found = self._warnings_of(outcomes)
         if len(fits) < n_fits:
             found.append(
                 UserWarning(
@@ -460,16 +476,21 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             )
         return found
 
-    def _in_own_words(self, warning: Warning) -> Warning:
-        """A network's warning, with what the user gave in place of what the network got."""
-        finding = getattr(warning, "finding", None)
-        each = self._seconds_each(self.recipe_)
-        if finding is None or each is None:
-            return warning
-        seconds = f"its {each:g} seconds", f"its {self.max_time:g} seconds"
-        said: Any = type(warning)(str(warning).replace(*seconds))
-        said.finding = finding._replace(fact=finding.fact.replace(*seconds))
-        return said  # type: ignore[no-any-return]
+    def _warnings_of(self, outcomes: Sequence[Outcome]) -> list[Warning]:
+        """What networks warn of, in terms of this estimator's parameters."""
+        found = [
+            one for one in warnings_of(outcomes, "network") if not OF_NETWORKS.search(str(one))
+        ]
+        if any(outcome.stopped == "max_time" for outcome in outcomes):
+            epochs = min(int(member.n_iter_) for member in self.members_)
+            found.append(
+                ConvergenceWarning(
+                    f"max_time={self.max_time:g} seconds were over before all networks had "
+                    f"converged; one was trained for {epochs} whole epochs. The model is the best "
+                    "so far: give it more time, or fewer networks by n_members."
+                )
+            )
+        return found
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
         values = ((name, getattr(self, name, None)) for name in OF_RECIPE)
@@ -487,7 +508,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             **settings,
             "alpha": 0.0,
             "solver": "adam",
-            "learning_rate": "cosine",
             "scoring": BY_LOSS,
             "tol": 0.0,
             "embeddings": list(self.inputs_.embeddings),
@@ -495,6 +515,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             "progress": self.progress,
             "n_threads": 1,
         }
+
+    @property
+    def n_iter_(self) -> int:
+        """The most epochs that a network was trained for."""
+        return max(int(member.n_iter_) for member in self.members_)
 
     def _seconds_each(self, recipe: Recipe) -> float | None:
         """The share of `max_time` that each network has."""
@@ -545,16 +570,15 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return self._average(self._inputs_of_translated(frame))
 
     def _given_again(self, X: Any) -> Any:
-        if not isinstance(X, np.ndarray):
-            return X
-        if hasattr(self, "feature_names_in_"):
+        table = _named_columns(X)
+        if table is not X and hasattr(self, "feature_names_in_"):
             require_columns(X, ())
-        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
+        if table is not X and len(table) != self.n_features_in_:
             raise ValueError(
-                f"X has shape {X.shape}, but this {type(self).__name__} was fitted with "
-                f"{self.n_features_in_} features; pass rows of these."
+                f"X has {len(table)} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input: rows like those of the fit."
             )
-        return _named_columns(X)
+        return table
 
     def _average(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """The mean over the networks, of rows as they take them."""
@@ -640,10 +664,21 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return tags
 
 
+def has_names(X: Any) -> bool:
+    """Whether its columns have names of their own."""
+    return hasattr(X, "columns") or isinstance(X, dict | str | os.PathLike)
+
+
 def _named_columns(X: Any) -> Any:
-    """An array as a table, with names for its columns; anything else as it is."""
-    if not isinstance(X, np.ndarray):
+    """An array, or what can be made one, as a table with names for its columns; else X itself."""
+    if scipy.sparse.issparse(X):
+        raise TypeError(
+            "Sparse data was passed for X, but dense data is required: a table has a value, or "
+            "none, in each place. Pass X.toarray()."
+        )
+    if has_names(X):
         return X
+    X = np.asarray(X)
     if X.ndim != 2:
         raise ValueError(
             f"X must be a table: rows and columns. Got an array of {X.ndim} dimension"
@@ -652,6 +687,8 @@ def _named_columns(X: Any) -> Any:
         )
     if X.dtype.kind == "c":
         raise ValueError("Complex data not supported: pass real numbers.")
+    if X.shape[1] == 0:
+        raise ValueError(f"0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     return {f"x{k}": X[:, k] for k in range(X.shape[1])}
 
 
@@ -706,6 +743,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         batch_size: int | None = None,
         max_iter: int | None = None,
         n_iter_no_change: int | None = None,
+        learning_rate: str | None = None,
         learning_rate_init: float | None = None,
         weight_decay: float | None = None,
         average: float | None = None,
@@ -728,6 +766,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.n_iter_no_change = n_iter_no_change
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.average = average
@@ -828,6 +867,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         batch_size: int | None = None,
         max_iter: int | None = None,
         n_iter_no_change: int | None = None,
+        learning_rate: str | None = None,
         learning_rate_init: float | None = None,
         weight_decay: float | None = None,
         average: float | None = None,
@@ -852,6 +892,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.n_iter_no_change = n_iter_no_change
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.average = average
@@ -888,11 +929,16 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(right, weights=sample_weight))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
+        if pl.Series(np.asarray(y).tolist(), strict=False).is_null().any():
+            raise ValueError(
+                "y holds missing labels; leave those rows out, or name the target's column by "
+                "target=, which does."
+            )
         labels = Labels(y)
         if len(labels.classes) < 2:
             raise ValueError(
-                f"The target is {labels.classes[0]!r} in every row: there is nothing to learn. "
-                "Pass rows with other classes."
+                f"The target is {labels.classes[0].item()!r} in every row: there is nothing to "
+                "learn. Pass rows with other classes."
             )
         if len(labels.classes) > max(2, len(y) // 2) and len(labels.classes) == len(y):
             raise ValueError(
@@ -957,9 +1003,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
             return
         p = np.concatenate([outputs for outputs, _ in tried])
         codes = np.concatenate([rows.y for _, rows in tried])
-        weights = None
-        if tried[0][1].weights is not None:
-            weights = np.concatenate([rows.weights for _, rows in tried])
+        weights = np.concatenate(
+            [np.ones(len(rows.y)) if rows.weights is None else rows.weights for _, rows in tried]
+        )
+        if self._class_weights is not None:
+            weights = weights * self._class_weights.of_samples(self.classes_[codes])
         self.temperature_ = temperature_of(p, codes, weights)
 
     def _mean_loss(self, rows: Rows) -> float:
@@ -971,6 +1019,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
 def _numbers(y: Any) -> NDArray[np.float64]:
     """y as finite numbers."""
+    refuse_dates("y", y)
     try:
         numbers = np.asarray(y).astype(np.float64)
     except (TypeError, ValueError):

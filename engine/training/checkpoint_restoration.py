@@ -338,9 +338,9 @@ class Restoring:
         if epochs:
             with np.errstate(over="ignore"):
                 scale_rate(derived, settings)
-        counts[STEPS] = int(state.counts[STEPS])
-        follow_cosine(derived, settings)
-        if settings.schedule == COSINE:
+        if settings.schedule == COSINE and state.counts[STEPS] > counts[STEPS]:
+            counts[STEPS] = int(state.counts[STEPS]) - 1  # the rate is that of the latest step
+            follow_cosine(derived, settings)
             multiplied = sums[RATE]
         for place in (SEEN, FAILURES, STAGNANT):
             same = state.counts[place] == counts[place]

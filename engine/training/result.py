@@ -187,9 +187,12 @@ def fingerprint(network: "Network", theta: NDArray[Any]) -> str:
     """
     theta = _little_endian(theta)
     digest = hashlib.sha256()
-    for heading, place in _parts_of(network.sizes, theta.dtype):
+    for heading, place in _parts_of(network.dense_sizes, theta.dtype):
         digest.update(heading)
         digest.update(theta[place].data)
+    for part in network.embedding_parts(theta):
+        digest.update(_heading(part.shape, part.dtype))
+        digest.update(part.tobytes())
     return digest.hexdigest()
 
 

@@ -272,6 +272,7 @@ def train(
         max_time=math.inf if max_time is None else max_time,
         callback=callback,
         full_batch=row.full_batch,
+        # The costs of "gd" are those of theta: they do not say which average is the best.
         never_rises=row.never_rises or numbers.average > 0,
         advice=_advice(row, numbers.learning_rate),
     )

@@ -75,6 +75,39 @@ def test_after_a_warmup_nothing_is_compiled(tmp_path):
     assert {path.name for path in tmp_path.rglob("*.kernel")} == entries
 
 
+def compiled_by_users_of_embeddings():
+    """The same of networks with embeddings."""
+    from numba.core import event
+
+    from engine.embeddings import Levels, Pieces
+
+    with event.install_recorder("numba:compile") as recorder:
+        X = np.random.default_rng(0).normal(size=(1500, 3)).astype("float32")
+        X[:, 1] = np.arange(1500) % 5
+        embeddings = [Pieces([-1, 0, 1], 7, missing=True), Levels(5, 3), None]
+        for solver in ("adam", "sgd", "lbfgs"):
+            model = MLPRegressor(hidden_layer_sizes=(4,), solver=solver, max_iter=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they have not converged
+                model.set_params(embeddings=embeddings).fit(X, X[:, 0])
+            model.predict(X)
+            model.predict(X[:1])
+            model.predictor().predict(X[0])
+    return [e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer if e.is_start]
+
+
+@pytest.mark.proof
+@COMPILED
+def test_after_a_warmup_of_embeddings_nothing_is_compiled(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    asked = ("warmup", "--dtype", "float32", "--embeddings")
+    first = processes.engine(*asked, cwd=tmp_path, env=cache)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.count(" compiled") == 4
+    assert "tiled: embeddings" in first.stdout
+    assert processes.result_of(compiled_by_users_of_embeddings, env=cache) == []
+
+
 @pytest.mark.proof
 @COMPILED
 def test_the_listener_sees_what_is_compiled(tmp_path):

@@ -143,7 +143,7 @@ CODE = read_code()
 IN_DOCUMENT = [section.label for section in SECTIONS]
 # Drawn once a training, by the network itself, and done once an epoch: one form serves all.
 # N2 to N6 are decisions of the solver "lm", which is compiled and has no other form.
-ONE_FORM = ("I1", "I2", "U6", "U7", "U11", "N2", "N3", "N4", "N5", "N6")
+ONE_FORM = ("I1", "I2", "I3", "I4", "U6", "U7", "U11", "N2", "N3", "N4", "N5", "N6")
 # Goes over the parameters one after the other, which is a plain loop already: nothing to tile.
 TWO_FORMS = ("L6", "L16", "U1", "U2", "U3", "U10")
 # Sums over samples or units below, and the steps: their loops are others for networks side by side.

@@ -29,6 +29,10 @@ OURS_ONLY = {
     "checkpoint",
     "scoring",
     "continuation",
+    "weight_decay",
+    "average",
+    "clip_norm",
+    "label_smoothing",
 }
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
@@ -387,7 +391,7 @@ def test_fitted_attributes_are_those_of_scikit_learn(kind, solver):
         {"solver": "newton"},
         {"alpha": -1},
         {"batch_size": 0},
-        {"learning_rate": "cosine"},
+        {"learning_rate": "linear"},
         {"learning_rate_init": 0},
         {"max_iter": 0},
         {"momentum": 2},

@@ -462,6 +462,9 @@ def test_descents_with_a_setting_of_each_step_and_without_are_of_two_kinds(backe
         assert kind is not None
         assert kind != plain
         assert kind_of(with_more(SHORT, 1, MORE[more]), known) == kind
+    samples = samples_of(SHORT, 0)  # of both, so that what is known of them is looked up
+    of_both = [descent_of(SHORT, 0, samples, average=average) for average in (0.0, 0.5)]
+    assert kind_of(of_both[0], known) != kind_of(of_both[1], known)
     longer = with_more(SHORT, 0, MORE["cosine"])
     longer.settings = longer.settings._replace(schedule_steps=25)
     assert kind_of(longer, known) != kind_of(with_more(SHORT, 0, MORE["cosine"]), known)

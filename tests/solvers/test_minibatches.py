@@ -1064,7 +1064,11 @@ WRONG = [
         for name in ("power_t", "alpha", "tol")
         for value in (-0.5, math.inf, math.nan)
     ),
-    ("schedule", "linear", "schedule must be 'constant', 'invscaling' or 'adaptive'; got 'linear'"),
+    (
+        "schedule",
+        "linear",
+        "schedule must be 'constant', 'invscaling', 'adaptive' or 'cosine'; got 'linear'",
+    ),
     ("schedule", None, "schedule must be 'constant', 'invscaling' or 'adaptive'; got None"),
     ("shuffle", "yes", "shuffle must be True, False or 'blocks'; got 'yes'"),
     ("solver", "sdg", "solver must be 'gd', 'sgd', 'adam', 'lbfgs' or 'lm'; got 'sdg'"),

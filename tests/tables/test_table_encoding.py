@@ -210,6 +210,29 @@ def test_a_number_that_float32_cannot_hold_is_refused_with_its_row(encoding):
         encoding.encode(frame, "float32")
 
 
+def test_a_batch_is_encoded_with_the_numbers_of_its_rows_in_messages(encoding):
+    frame = table().slice(40, 10).with_columns(area=pl.lit(-1e200))
+    with pytest.raises(ValueError, match=r"'area' is -1e\+200 in row 41; numbers must be at most"):
+        encoding.encode_translated(frame, first_row=41)
+    with pytest.raises(ValueError, match=r"'area' is 1e\+60 in row 41, too large for float32"):
+        encoding.encode_translated(frame.with_columns(area=pl.lit(1e60)), "float32", 41)
+
+
+def test_an_encoding_is_the_same_whether_its_rows_came_in_one_batch_or_in_many():
+    frame = table()
+    parts = (np.arange(N) % 4 == 3).astype(np.int8)
+    many = TableStatistics(None, {"shop": "category"}, 2, np.random.default_rng(0))
+    for start in range(0, N, 13):
+        many.add(frame.slice(start, 13), parts[start : start + 13], start + 1)
+    one = TableStatistics.of_frame(frame, None, {"shop": "category"}, parts=parts)
+    encodings = [TableEncoding.fitted(found.chosen().used, found) for found in (one, many)]
+    assert encodings[0].columns == encodings[1].columns
+    rows = [encodings[1].encode_translated(frame.slice(start, 13)) for start in range(0, N, 13)]
+    np.testing.assert_array_equal(np.concatenate(rows), encodings[0].encode(frame))
+    of_training = TableEncoding.of_training_rows(one.chosen().used, frame.filter(parts == 0))
+    assert of_training.columns == encodings[0].columns
+
+
 def test_a_column_without_values_is_left_out_with_the_reason():
     left_out = {one.name: one.note for one in described(table(), None).columns.left_out}
     assert left_out["gone"] == "has no values"

@@ -1,0 +1,387 @@
+"""TableClassifier and TableRegressor: what they learn from a table, and what they refuse."""
+
+import pickle
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from engine import MLPRegressor, TableClassifier, TableRegressor, losses
+
+SMALL = {"n_members": 2, "random_state": 0}
+N = 240
+
+
+def table():
+    """Numbers, texts, booleans, dates and gaps, and a target that depends on each of them."""
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "area": generator.uniform(20, 200, N),
+            "side": generator.choice(["north", "south", "east"], N),
+            "lift": generator.random(N) < 0.5,
+            "built": pd.date_range("1990-01-01", periods=N, freq="40D"),
+            "shop": generator.choice(["a", "b"], N),
+            "same": "x",
+        }
+    )
+    frame.loc[generator.random(N) < 0.3, "shop"] = None
+    y = (
+        frame["area"] / 50
+        + 2 * (frame["side"] == "north")
+        + frame["lift"]
+        + 3 * frame["shop"].isna()
+        + 0.05 * generator.standard_normal(N)
+    )
+    return frame, y.to_numpy()
+
+
+FRAME, Y = table()
+CLASSES = np.where(np.median(Y) < Y, "dear", "cheap")
+
+
+def regressor(**settings):
+    return TableRegressor(**{**SMALL, **settings})
+
+
+def classifier(**settings):
+    return TableClassifier(**{**SMALL, **settings})
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return regressor().fit(FRAME, Y)
+
+
+@pytest.fixture(scope="module")
+def fitted_classifier():
+    return classifier().fit(FRAME, CLASSES)
+
+
+# scikit-learn's conventions.
+
+UNEQUAL = {
+    "check_sample_weight_equivalence_on_dense_data": "rows are split for validation by their number"
+}
+
+
+@pytest.mark.proof
+@parametrize_with_checks(
+    [TableRegressor(random_state=0), TableClassifier(random_state=0)],
+    expected_failed_checks=lambda estimator: UNEQUAL,
+)
+def test_estimators_keep_the_conventions_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_a_clone_has_the_same_parameters_and_fits_alike():
+    one = regressor(max_iter=2, columns={"area": "number"})
+    other = clone(one)
+    assert other.get_params() == one.get_params()
+    a, b = (each.fit(FRAME, Y).predict(FRAME) for each in (one, other))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_cross_validation_takes_frames():
+    assert cross_val_score(regressor(max_iter=30), FRAME, Y, cv=2).min() > 0
+
+
+def test_a_pickle_predicts_alike(fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict(FRAME), fitted.predict(FRAME))
+
+
+def test_an_estimator_that_is_not_fitted_says_so():
+    for method in (regressor().predict, classifier().predict_proba):
+        with pytest.raises(NotFittedError):
+            method(FRAME)
+
+
+# What is learnt.
+
+
+def test_all_kinds_of_columns_are_learnt_from(fitted):
+    assert fitted.score(FRAME, Y) > 0.97
+    assert {column.name for column in fitted.left_out_} == {"same"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pl.from_pandas(FRAME),
+        {name: FRAME[name].to_numpy() for name in FRAME},
+        FRAME.astype({"side": "category"}),
+    ],
+    ids=["polars", "dict", "categories"],
+)
+def test_the_same_table_gives_the_same_bits_in_whatever_form_it_comes(given, fitted):
+    np.testing.assert_array_equal(fitted.predict(given), fitted.predict(FRAME))
+    one = regressor(max_iter=2).fit(FRAME, Y)
+    other = regressor(max_iter=2).fit(given, Y)
+    np.testing.assert_array_equal(one.predict(FRAME), other.predict(FRAME))
+
+
+def test_a_file_is_a_table(tmp_path, fitted):
+    path = tmp_path / "flats.csv"
+    FRAME.to_csv(path, index=False)
+    from_file = regressor().fit(path, Y)
+    np.testing.assert_allclose(from_file.predict(path), fitted.predict(FRAME), rtol=1e-4)
+
+
+def test_an_array_is_a_table_without_names():
+    X = np.random.default_rng(0).standard_normal((N, 3))
+    model = regressor(max_iter=5).fit(X, X[:, 0])
+    assert model.n_features_in_ == 3
+    assert not hasattr(model, "feature_names_in_")
+    assert model.predict(X.tolist()).shape == (N,)
+
+
+def test_the_target_may_be_a_column_of_the_table():
+    whole = FRAME.assign(rent=Y)
+    whole.loc[::10, "rent"] = None
+    model = regressor(max_iter=2).fit(whole, target="rent")
+    known = whole["rent"].notna()
+    other = regressor(max_iter=2).fit(FRAME[known], Y[known])
+    np.testing.assert_array_equal(model.predict(whole), other.predict(FRAME))
+
+
+def test_a_target_of_any_size_is_learnt_as_well(fitted):
+    other = regressor().fit(FRAME, 1e9 + 1e4 * Y)
+    np.testing.assert_allclose((other.predict(FRAME) - 1e9) / 1e4, fitted.predict(FRAME), atol=0.05)
+
+
+def test_a_category_that_training_had_not_seen_is_one_like_any_other(fitted):
+    new, other = (FRAME.assign(side=side) for side in ("west", "up"))
+    np.testing.assert_array_equal(fitted.predict(new), fitted.predict(other))
+
+
+def test_a_gap_that_training_had_not_is_taken_for_the_mean(fitted):
+    gap = fitted.predict(FRAME.assign(area=np.nan))
+    mean = fitted.predict(FRAME.assign(area=FRAME["area"].mean()))
+    np.testing.assert_allclose(gap, mean, rtol=1e-5)
+
+
+def test_a_number_far_outside_is_taken_for_one_that_is_not_so_far(fitted):
+    far, further = (fitted.predict(FRAME.assign(area=area)) for area in (1e4, 1e9))
+    np.testing.assert_array_equal(far, further)
+
+
+def test_columns_can_be_given_a_kind_or_left_out():
+    model = regressor(max_iter=2, columns={"lift": "out", "shop": "category"}).fit(FRAME, Y)
+    assert "lift" not in {column.source for column in model.encoding_.columns}
+
+
+# Bits.
+
+
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
+    one, two = (
+        regressor(max_iter=3, n_members=3, n_threads=n).fit(FRAME, Y).predict(FRAME) for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+    other = regressor(max_iter=3, n_members=3, random_state=1).fit(FRAME, Y).predict(FRAME)
+    assert not np.array_equal(one, other)
+
+
+def test_each_network_is_that_of_its_own_fit():
+    X = np.random.default_rng(0).standard_normal((N, 3))
+    model = regressor(max_iter=5, validation_fraction=0).fit(X, X[:, 0] * X[:, 1])
+    inputs = model.inputs_.of(model.encoding_.encode(model._given_again(X)))
+    y = model._targets(X[:, 0] * X[:, 1])
+    for member in model.members_:
+        alone = MLPRegressor(**member.get_params())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            alone.fit(inputs, y)
+        assert alone.fingerprint_ == member.fingerprint_
+
+
+def test_a_row_alone_has_the_bits_of_a_table(fitted, fitted_classifier):
+    for method in ("predict", "predict_proba"):
+        model = fitted if method == "predict" else fitted_classifier
+        one_row = getattr(model.predictor(), method)
+        rows = FRAME.head(20)
+        expected = getattr(model, method)(rows)
+        got = [one_row(row) for row in rows.to_dict("records")]
+        np.testing.assert_array_equal(np.array(got), expected)
+
+
+def test_a_row_without_dates_is_read_without_a_table():
+    frame = FRAME.drop(columns="built")
+    model = classifier(max_iter=2).fit(frame, CLASSES)
+    one_row = model.predictor()
+    assert one_row._readers is not None
+    new = {"area": None, "side": "west", "lift": "true", "shop": float("nan")}
+    got = one_row.predict_proba(new)
+    as_table = pd.DataFrame([{**new, "lift": True, "shop": None}])
+    np.testing.assert_array_equal(got, model.predict_proba(as_table)[0])
+    assert one_row.predict(new) == model.predict(as_table)[0]
+    with pytest.raises(ValueError, match="The row lacks 'shop'"):
+        one_row.predict({"area": 1, "side": "west", "lift": True})
+    with pytest.raises(ValueError, match="Column 'area' must be a number"):
+        one_row.predict({**new, "area": "large"})
+
+
+# Losses, classes and weights.
+
+
+def test_quantiles_come_in_order_and_hold_their_shares():
+    model = regressor(loss=losses.Quantile([0.1, 0.9])).fit(FRAME, Y)
+    low, high = model.predict(FRAME).T
+    assert (low <= high).all()
+    assert 0.6 < np.mean((low <= Y) & (high >= Y)) <= 1
+
+
+def test_counts_are_learnt_as_they_are():
+    counts = np.random.default_rng(0).poisson(np.exp(Y / 3))
+    model = regressor(loss="poisson", max_iter=30).fit(FRAME, counts)
+    predicted = model.predict(FRAME)
+    assert predicted.min() > 0
+    assert 0 < model.score(FRAME, counts) < 1
+
+
+def test_classes_come_in_any_type(fitted_classifier):
+    assert fitted_classifier.classes_.tolist() == ["cheap", "dear"]
+    assert fitted_classifier.score(FRAME, CLASSES) > 0.9
+    p = fitted_classifier.predict_proba(FRAME)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    numbers = classifier(max_iter=2).fit(FRAME, np.digitize(Y, [2, 4]))
+    assert numbers.predict_proba(FRAME).shape == (N, 3)
+
+
+def test_a_class_of_few_rows_is_known_to_all_networks():
+    rare = np.where(np.arange(N) < 3, "rare", CLASSES)
+    model = classifier(max_iter=2).fit(FRAME, rare)
+    assert all(len(member.classes_) == 3 for member in model.members_)
+
+
+def test_balanced_classes_find_a_rare_one_more_often():
+    rare = np.where(np.quantile(Y, 0.95) < Y, "rare", "common")
+    plain, balanced = (
+        classifier(class_weight=weight).fit(FRAME, rare) for weight in (None, "balanced")
+    )
+    found = [(model.predict(FRAME) == "rare").sum() for model in (plain, balanced)]
+    assert found[1] > found[0]
+
+
+def test_weights_decide_between_rows_that_disagree():
+    X = np.repeat(np.random.default_rng(0).standard_normal((N // 2, 2)), 2, axis=0)
+    y = np.tile([0.0, 1.0], N // 2)
+    weights = np.tile([1.0, 9.0], N // 2)
+    model = regressor().fit(X, y, sample_weight=weights)
+    assert abs(model.predict(X).mean() - 0.9) < 0.05
+
+
+def test_own_validation_rows_stop_all_networks():
+    model = regressor(max_iter=3).fit(FRAME[:200], Y[:200], X_val=FRAME[200:], y_val=Y[200:])
+    scores = [member.validation_scores_ for member in model.members_]
+    assert len(scores[0]) == 3
+    whole = FRAME.assign(rent=Y)
+    other = regressor(max_iter=3).fit(whole[:200], target="rent", X_val=whole[200:])
+    np.testing.assert_array_equal(model.predict(FRAME), other.predict(FRAME))
+
+
+# What else it tells.
+
+
+def test_importances_name_the_columns_that_count(fitted):
+    found = fitted.feature_importances(FRAME, Y)
+    assert list(found) == sorted(found, key=found.get, reverse=True)
+    assert {"area", "side", "shop", "lift"} == set(list(found)[:4])
+    assert found["same"] == 0
+
+
+def test_importances_of_classes_are_rises_of_the_log_loss(fitted_classifier):
+    found = fitted_classifier.feature_importances(FRAME, CLASSES)
+    assert next(iter(found)) == "area" or found["area"] > 0.05
+    assert abs(found["same"]) == 0
+
+
+def test_time_that_is_over_leaves_the_best_model_so_far():
+    X = np.random.default_rng(0).standard_normal((4000, 8))
+    with pytest.warns(ConvergenceWarning, match=r"max_time=1e-06 seconds were over"):
+        model = regressor(max_time=1e-6).fit(X, X[:, 0])
+    assert np.isfinite(model.predict(X)).all()
+    assert model.score(X, X[:, 0]) > -0.5
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("frame", "y", "message"),
+    [
+        (FRAME[:0], Y[:0], "The table has no rows"),
+        (FRAME, np.ones(N), "The target is 1 in every row: there is nothing to learn"),
+        (FRAME, [*Y[:-1], np.nan], "y must be finite"),
+        (FRAME, Y[:5], "y must have one entry for each of the 240 rows of X"),
+        (FRAME, CLASSES, "For classes, use a TableClassifier"),
+        (FRAME, pd.date_range("2020", periods=N), "date"),
+        (FRAME[["same"]], Y, "no column to learn from"),
+        (pd.DataFrame({"a": [None] * N}), Y, "no column to learn from: 'a' has no values"),
+        (FRAME.set_axis(["a"] * 6, axis=1), Y, "more than one column called 'a'"),
+        (FRAME.assign(area=[np.inf, *Y[1:]]), Y, "Column 'area' is inf"),
+    ],
+    ids=range(10),
+)
+def test_tables_that_cannot_be_learnt_from_are_refused(frame, y, message):
+    model = regressor()
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        model.fit(frame, y)
+    assert not hasattr(model, "members_")
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["one"] * N, "The target is 'one' in every row"),
+        ([f"c{k}" for k in range(N)], "240 classes in 240 rows"),
+        ([None, *CLASSES[1:]], "y holds missing labels"),
+    ],
+)
+def test_targets_that_are_no_classes_are_refused(y, message):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's remark on many classes
+        with pytest.raises(ValueError, match=re.escape(message)):
+            classifier().fit(FRAME, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"drop": "side"}, "lacks a column that training had: 'side'"),
+        ({"area": "large"}, "Column 'area' must hold numbers"),
+        ({"side": 1.5}, "Column 'side' is of another type"),
+    ],
+)
+def test_columns_that_vanish_or_change_are_refused(change, message, fitted):
+    change = dict(change)
+    frame = FRAME.drop(columns=change.pop("drop")) if "drop" in change else FRAME
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fitted.predict(frame.assign(**change))
+
+
+def test_a_column_more_is_ignored(fitted):
+    np.testing.assert_array_equal(fitted.predict(FRAME.assign(more=1)), fitted.predict(FRAME))
+
+
+def test_the_target_is_given_once():
+    with pytest.raises(ValueError, match="both came"):
+        regressor().fit(FRAME, Y, target="area")
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        regressor().fit(FRAME)
+
+
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was():
+    model = regressor(max_iter=2).fit(FRAME, Y)
+    before = model.predict(FRAME)
+    with pytest.raises(ValueError, match="no rows"):
+        model.fit(FRAME[:0], Y[:0])
+    np.testing.assert_array_equal(model.predict(FRAME), before)
