@@ -55,7 +55,7 @@ TYPES: dict[str, Any] = {
     "n_features_in": (int,),
     "feature_names_in": (list, type(None)),
     "recipe": {
-        name: [(int,)] if name == "hidden_layer_sizes" else (kind,) if kind is int else NUMBER
+        name: [(int,)] if name == "hidden_layer_sizes" else NUMBER if kind is float else (kind,)
         for name, kind in Recipe.__annotations__.items()
     },
     "members": [
@@ -290,7 +290,7 @@ def _floats(values: Any, n: int, what: str, finite: bool = True) -> NDArray[np.f
 def _plain(about: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: [int(one) for one in value] if name == "hidden_layer_sizes"
-        else int(value) if Recipe.__annotations__[name] is int else float(value)
+        else Recipe.__annotations__[name](value)
         for name, value in about.items()
     }  # fmt: skip
 
