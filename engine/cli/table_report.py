@@ -176,6 +176,7 @@ def show_trained(
     n_columns = sum(column.reading != PART for column in model.columns)
     networks, known, target = trained.networks, model.baseline, model.target
     n_inputs = networks[0].n_features_in_
+    how = "on disk" if hasattr(trained, "rows_judged") else model.training.get("held out", "")
     makes = "" if n_inputs == n_columns else f", which make {counted(n_inputs, 'input')}"
     classes = f", {len(known['classes'])} classes" if "classes" in known else ""
     console.print(
@@ -186,7 +187,7 @@ def show_trained(
                 "task": f"{target.task} of {target.name!r}{classes}",
                 **({} if model.loss is None else {"loss": networks[0]._network.loss.in_words}),
                 "networks": networks_in_words(networks),
-                "validation": validation_in_words(model.estimator.n_validation_rows_),
+                "validation": validation_in_words(model.estimator.n_validation_rows_, how),
                 "epochs": f"{_span(network.n_iter_ for network in networks)} of at most "
                 f"{networks[0].max_iter:,}{_best_epochs(networks)}{trained.resumed}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
@@ -238,12 +239,26 @@ def networks_in_words(networks: Sequence[Any]) -> str:
     return f"{how_many} {sizes} with {network.n_parameters:,} parameters"
 
 
-def validation_in_words(n_rows: Sequence[int]) -> str:
-    """What validated the networks."""
+def validation_in_words(n_rows: Sequence[int], how: str) -> str:
+    """What validated the networks; `how` says how rows were held out.
+
+    Examples
+    --------
+    >>> validation_in_words([64, 64, 63], "at random")
+    '63 to 64 rows, others for each network; by their loss'
+    >>> validation_in_words([64, 64], "the latest")
+    'the latest 64 training rows; by their loss'
+    """
     if not any(n_rows):
         return "none: each network is trained for all epochs"
-    whose = "" if len(n_rows) == 1 else " for each network"
-    return f"{_span(n_rows)} rows{whose}, by their loss"
+    said = f"{_span(n_rows)} rows"
+    if how == "the latest":
+        said = f"the latest {_span(n_rows)} training rows"
+    elif how.startswith("whole groups"):
+        said += ", other groups for each network"
+    elif len(n_rows) > 1:
+        said += ", for all networks" if how == "on disk" else ", others for each network"
+    return f"{said}; by their loss"
 
 
 def _span(numbers: Iterable[int]) -> str:

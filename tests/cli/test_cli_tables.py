@@ -9,13 +9,14 @@ import signal
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import polars as pl
 import pytest
 from sklearn import datasets
 
-from engine import MLPRegressor, ModelFileError, save
+from engine import MLPRegressor, ModelFileError, TableRegressor, load, save
 from engine.cli import main
 from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
 from engine.cli.table_report import COMPILED
@@ -135,7 +136,7 @@ def test_training_says_what_it_inferred_and_how_it_did(done, folder, tmp_path):
     assert facts["rows"] == "120 training rows, 30 held out (at random, each class in its share)"
     assert facts["task"] == "classification of 'species', 3 classes"
     assert re.fullmatch(r"2, averaged, each 4-8-3 with [\d,]+ parameters", facts["networks"])
-    assert facts["validation"] == "24 rows for each network, by their loss"
+    assert facts["validation"] == "24 rows, others for each network; by their loss"
     epochs = r"[\d to]+ of at most 40; kept: epoch \d+( to \d+)?"
     assert re.fullmatch(epochs, facts["epochs"])
     assert re.match(r"\d+\.\d\d s", facts["time"])
@@ -1009,3 +1010,56 @@ def test_a_model_that_knows_of_no_table_is_refused_as_such(done, folder, tmp_pat
 def test_a_folder_that_is_not_converted_is_refused_with_what_to_do(done, tmp_path):
     said = refused(done, "train", tmp_path, "--target", "y")
     assert f"engine convert {tmp_path} --target NAME --to FOLDER, then engine train" in said
+
+
+# Rows in groups, and in the order of time.
+
+
+def visits_table(n=400):
+    draw = np.random.default_rng(5)
+    person = draw.integers(0, 60, n)
+    age = draw.normal(size=60)[person]
+    return pl.DataFrame(
+        {
+            "person": [f"p{k}" for k in person],
+            "age": age,
+            "pulse": draw.normal(size=n),
+            "day": [f"{k % 28 + 1}.{k // 28 % 12 + 1}.{2020 + k // 336}" for k in range(n)],
+            "dose": age + 0.3 * draw.normal(size=n),
+        }
+    )
+
+
+def test_rows_are_held_out_by_time_or_in_groups(done, tmp_path):
+    visits_table().write_csv(tmp_path / "t.csv")
+    command = ("train", tmp_path / "t.csv", "--target", "dose", "--dates", "day-first", *QUICK)
+    model = ("--model", tmp_path / "m.skops")
+    _, out, _ = done(*command, *model, "--time", "day")
+    said = " ".join(out.split())
+    assert "rows 320 training rows, 80 held out (the latest)" in said
+    assert "validation the latest 64 training rows; by their loss" in said
+    _, out, _ = done(*command, *model, "--groups", "person")
+    said = " ".join(out.split())
+    assert "held out (whole groups, at random)" in said
+    assert "rows, other groups for each network; by their loss" in said
+    assert "Left out: 'person' is left out as you asked" in said
+    for option in ("--time", "--groups"):
+        message = refused(done, *command, *model, option, "dose")
+        assert f"{option}: 'dose' is the target; name another column" in message
+        message = refused(done, *command, *model, option, "day", "--on-disk", tmp_path / "d")
+        assert f"{option} is for tables in memory" in message
+
+
+def test_a_command_s_model_is_that_of_python_on_the_same_rows(done, tmp_path):
+    table = visits_table().drop("day", "person")
+    table.write_parquet(tmp_path / "t.parquet")
+    options = ("--target", "dose", "--test-fraction", "0", "--model", tmp_path / "m.skops", *QUICK)
+    done("train", tmp_path / "t.parquet", *options)
+    estimator = TableRegressor(
+        n_members=2, max_iter=40, hidden_layer_sizes=(8,), learning_rate_init=0.02, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(table, target="dose")
+    found = load(tmp_path / "m.skops").predict(table)
+    np.testing.assert_array_equal(found, estimator.predict(table))
