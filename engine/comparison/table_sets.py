@@ -6,7 +6,7 @@ missing stays missing, and nothing is scaled. What is taken out stands beside ea
 reason: row names, copies of the target, and what was known only after it.
 
 Half of the tables are for choosing a recipe (`tuning`) and half for judging it (`test`). Which is
-which follows from the table's name alone, so nobody could choose.
+which follows from the table's name alone, so nobody could choose; only diamonds is set to tuning.
 """
 
 import hashlib
