@@ -108,14 +108,16 @@ def seconds_figure(rows: Sequence[TableRow]) -> Any:
             fontsize=10,
             color=INK,
             zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.5, "pad": 0.5},
         )
     axes.set(xscale="log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("seconds of fit for 1,000 training rows, one thread", color=MUTED)
-    axes.set_ylabel("normalised score", color=MUTED)
+    axes.set_ylabel("normalised score (mean; dots: tables)", color=MUTED)
     axes.grid(True, color=GRID, linewidth=0.6)
-    axes.set_ylim(-0.05, None)
+    axes.margins(x=0.12)
+    axes.set_ylim(-0.06, max(1.0, *(score for _, score, _ in means)) + 0.14)
     quiet(axes)
     return figure
 

