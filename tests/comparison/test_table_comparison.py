@@ -1,6 +1,7 @@
 """`engine compare tables`: what is computed from scores, who is missing, and who fails."""
 
 import io
+import json
 import math
 import sys
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from engine.comparison import diamonds, table_libraries, table_results, table_sets, table_timings
 from engine.comparison.diamonds import PUBLISHED, STUDY, study_rows
-from engine.comparison.library_processes import LibraryFailed, LibraryProcesses
+from engine.comparison.library_processes import LibraryFailed
 from engine.comparison.table_libraries import available, digest, fit_and_score, tiny_table
 from engine.comparison.table_summary import (
     Paired,
@@ -30,6 +31,8 @@ from engine.comparison.table_timings import Described, WarmLibraries, compare_ta
 from tests.comparison.test_comparison import ABOUT
 from tests.fake_peer import fake_on_tables
 from tests.processes import engine
+
+PROOF = pytest.mark.proof
 
 
 def row(table="a", seconds=None, task="regression", seeds=1, **losses):
@@ -313,11 +316,11 @@ def test_scores_on_other_rows_do_not_count():
     ("action", "reason"),
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "its process was ended by SIGSEGV"),
-        ('raise RuntimeError("out of\\n  luck")', "out of luck"),
+        pytest.param('raise RuntimeError("out of\\n  luck")', "out of luck", marks=PROOF),
         pytest.param(
-            "time.sleep(60)",
-            "took too long: more than 3 seconds on this problem (--limit)",
-            marks=pytest.mark.proof,
+            "time.sleep(600)",
+            "took too long: more than 60 seconds on this problem (--limit)",
+            marks=PROOF,
         ),
     ],
 )
@@ -326,17 +329,15 @@ def test_a_peer_that_crashes_in_its_process_is_a_row_that_says_so(
 ):
     pytest.importorskip("pandas")
     fake_on_tables("linear", action, tmp_path, monkeypatch)
-    described = unmeasured("diabetes", [0, 1])
-    with LibraryProcesses(module=table_timings.WORKER) as processes:
-        libraries = WarmLibraries(processes, n_threads=1)
-        libraries.take("linear", "diabetes")
-        if "sleep" in action:
-            processes.process("linear")._limit = 3.0
-        entries = compare_table(described, ["linear", "hgb"], libraries)["entries"]
-        assert entries["linear"] == {"failed": reason}
-        assert [split["rmse"] for split in entries["hgb"]["splits"]] == [1.0, 2.0]
-        # It goes on, in a new process if need be.
-        libraries.take("linear", "breast_cancer")
+    measured = table_timings.measure_all(None, ["diabetes"], 2, ["engine", "linear"], 1, 60.0)
+    (found,) = measured["tables"]
+    assert found["entries"]["linear"] == {"failed": reason}
+    assert [split["rmse"] for split in found["entries"]["engine"]["splits"]] == [1.0, 2.0]
+    assert (found["rows"], found["train_rows"], found["test_rows"]) == (442, 353, 89)
+    assert (found["columns"], found["categories"], found["missing"]) == (10, 0.0, 0.0)
+    assert (measured["absent"], measured["part"], measured["diamonds"]) == ([], "diabetes", [])
+    assert measured["libraries"]["engine"]["warm_up"]
+    assert f"linear model failed on diabetes: {reason}" in page(json.loads(json.dumps(measured)))
 
 
 # Who takes part, and on which tables.
@@ -402,8 +403,8 @@ def test_parts_are_the_halves_that_names_decide_and_diamonds_is_a_study():
 # How libraries are driven.
 
 
-@pytest.mark.parametrize("task", ["regression", "classes"])
-def test_a_tiny_table_has_what_tables_have_and_all_libraries_the_same_rows_of_it(task):
+@pytest.mark.parametrize(("task", "name"), [("regression", "hgb"), ("classes", "linear")])
+def test_a_tiny_table_has_what_tables_have_and_a_library_says_which_rows_it_had(task, name):
     pytest.importorskip("pandas")
     from engine.comparison.table_baselines import split
 
@@ -412,12 +413,11 @@ def test_a_tiny_table_has_what_tables_have_and_all_libraries_the_same_rows_of_it
     assert X["category"].dtype == object
     assert y.nunique() == 3 or task == "regression"
     parts = split(X, y, task, 0)
-    found = {name: fit_and_score(name, task, parts, 0, 1) for name in ("hgb", "linear")}
-    assert found["hgb"]["rows"] == found["linear"]["rows"] == digest(parts)
+    found: Any = fit_and_score(name, task, parts, 0, 1)
+    assert found["rows"] == digest(parts)
     assert digest(split(X, y, task, 1)) != digest(parts)
-    linear: Any = found["linear"]
-    assert 0 < linear["rmse" if task == "regression" else "log_loss"] < 1
-    assert found["hgb"]["seconds"] > 0
+    assert 0 < found["rmse" if task == "regression" else "log_loss"] < 1
+    assert found["seconds"] > 0
 
 
 class FakeEstimator:
