@@ -126,7 +126,7 @@ def printed(name: str, found: dict[str, Any]) -> str:
     if name == TUNING:
         header(console, found["command"], found)
         console.print(taken(found))
-        table_results.show_summary(console, found["tables"])
+        table_results.show_summary(console, TUNING, found["tables"])
         table_results.show_margins(console, found["tables"])
     else:
         table_results.show(console, found["command"], found)

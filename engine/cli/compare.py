@@ -25,6 +25,7 @@ from engine.cli.compare_report import (
 )
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
+from engine.comparison import TABLE_LIMIT
 
 if TYPE_CHECKING:
     from engine.comparison.problems import Problem
@@ -316,7 +317,7 @@ def tables(
         ),
     ] = None,
     threads: Threads = 1,
-    limit: Annotated[float, typer.Option(min=1, help="Seconds for each fit.")] = 1200.0,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds for each fit.")] = TABLE_LIMIT,
     json: Json = None,
     force: Force = False,
 ) -> None:

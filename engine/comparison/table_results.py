@@ -50,7 +50,8 @@ def show(console: Console, command: str, found: dict[str, Any]) -> None:
     _lines(console, warm_ups(found))
     console.print()
     if rows := found["tables"]:
-        show_summary(console, rows)
+        for part in sorted({row["part"] for row in rows}):
+            show_summary(console, part, [row for row in rows if row["part"] == part])
         show_margins(console, rows)
         show_scores(console, rows)
         show_seconds(console, rows)
@@ -90,8 +91,9 @@ def names_in(rows: Sequence[TableRow]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row["entries"]))
 
 
-def show_summary(console: Console, rows: Sequence[TableRow]) -> None:
-    console.print(f"All tables: {len(rows)}; the best mean score first")
+def show_summary(console: Console, part: str, rows: Sequence[TableRow]) -> None:
+    """The libraries over the tables of a part."""
+    console.print(f"{count(len(rows), f'{part} table')}; the best mean score first")
     console.print(summary(rows))
     _lines(console, far_lines(rows))
     _terms(console, SUMMARY_TERMS)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypedDict
 
+from engine.comparison import TABLE_LIMIT
 from engine.comparison.diamonds import STUDY, study_rows
 from engine.comparison.library_processes import LibraryFailed, LibraryProcess, LibraryProcesses
 from engine.comparison.machine import About, about
@@ -34,7 +35,6 @@ WORKER = "engine.comparison.table_worker"
 PARTS = ("test", "tuning", "all", "diamonds")
 STUDY_SEEDS = 10  # as many as the study has
 TEST_SHARE = 0.2
-TABLE_LIMIT = 1200.0  # seconds for each fit
 
 
 class TableEntry(TypedDict, total=False):
