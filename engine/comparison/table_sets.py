@@ -229,6 +229,29 @@ def table_sets(part: Part | None = None) -> list[TableSet]:
     return [each for each in TABLE_SETS if part is None or each.part == part]
 
 
+def named(name: str) -> TableSet:
+    """The table of that name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    TableSet
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    for each in TABLE_SETS:
+        if each.name == name:
+            return each
+    known = ", ".join(sorted(each.name for each in TABLE_SETS))
+    raise ValueError(f"no table is called {name!r}; there are {known}.")
+
+
 def why_missing(table: TableSet) -> str | None:
     """Why a table cannot be loaded here; None if it can.
 
