@@ -3,12 +3,12 @@
 With c_k the times that candidate k was added so far, n = sum_k c_k, and p_k its predictions, the
 ensemble predicts sum_k c_k p_k / n. Each round adds the candidate with which the loss is lowest:
 
-    k* = argmin_k J((sum_l c_l p_l + p_k) / (n + 1))                   (E1)
+    k* = argmin_k J((sum_l c_l p_l + p_k) / (n + 1))                   (A3)
 
 For squared error, with residuals e_k = p_k - y, and G_kl = 1/2 sum_i s_i e_ik e_il / sum_i s_i,
 summed over outputs, this needs no predictions:
 
-    J = (q + 2 g_k + G_kk) / (n + 1)^2,  q = c^T G c,  g = G c         (E2)
+    J = (q + 2 g_k + G_kk) / (n + 1)^2,  q = c^T G c,  g = G c         (A4)
 
 Candidates may be added again, and the first ones are the best by themselves, as many of them as
 have the lowest loss together ("sorted initialisation"). Source: Caruana, Niculescu-Mizil, Crew and
@@ -64,7 +64,7 @@ def _added(trials: Trials, first: list[int], n_rounds: int) -> tuple[list[int], 
     curve: list[float] = []
     for r in range(n_rounds):
         losses = _losses(trials)
-        k = first[r] if r < len(first) else int(np.argmin(losses))  # E1
+        k = first[r] if r < len(first) else int(np.argmin(losses))  # A3
         trials.add(k)
         selected.append(k)
         curve.append(float(losses[k]))
@@ -77,7 +77,7 @@ def _losses(trials: Trials) -> NDArray[np.float64]:
 
 
 class SquaredErrorTrials:
-    """E2: rounds of K multiply-adds, after K^2 m n_L for G.
+    """A4: rounds of K multiply-adds, after K^2 m n_L for G.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class SquaredErrorTrials:
         self._q, self._n = 0.0, 0
 
     def losses(self) -> NDArray[np.float64]:
-        """E2 for each k."""
+        """A4 for each k."""
         losses: NDArray[np.float64] = (self._q + 2 * self._g + np.diag(self._G)) / (
             self._n + 1
         ) ** 2
@@ -110,7 +110,7 @@ class SquaredErrorTrials:
 
 
 class MeanTrials:
-    """E1 for any loss: rounds of K m n_L numbers, and as many losses.
+    """A3 for any loss: rounds of K m n_L numbers, and as many losses.
 
     Parameters
     ----------

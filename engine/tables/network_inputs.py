@@ -16,10 +16,6 @@ from engine.tables.column_kinds import BOOLEAN, CATEGORY
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.table_encoding import EncodedColumn
 
-# A number further from the middle than so many times the distance of the outer numbers of the
-# sample is taken as that far: in a straight line, one wrong entry would decide on the prediction.
-FURTHEST = 3.0
-
 
 @dataclass(frozen=True)
 class TrainingNumbers:
@@ -79,7 +75,8 @@ class NetworkInputs:
     centre, scale : ndarray (n_columns,)
         0 and 1 of categories.
     lowest, highest : ndarray (n_columns,)
-        Scaled numbers beyond are taken as these.
+        The range of training. Scaled numbers beyond are taken as these: outside, nothing says how a
+        straight line goes on.
     embeddings : tuple of Pieces, Levels or None
         One for each column; None of a column that is taken as it is.
     """
@@ -109,10 +106,9 @@ class NetworkInputs:
                 continue
             scaled = numbers.sample[:, place]
             scaled = scaled[~np.isnan(scaled)]
-            embeddings.append(pieces_of_column(scaled, column, n_pieces, width))
             if scaled.size:
-                beyond = (FURTHEST - 1) / 2 * (scaled.max() - scaled.min())
-                lowest[place], highest[place] = scaled.min() - beyond, scaled.max() + beyond
+                lowest[place], highest[place] = scaled.min(), scaled.max()
+            embeddings.append(pieces_of_column(scaled, column, n_pieces, width))
         return cls(numbers.centre, numbers.scale, lowest, highest, tuple(embeddings))
 
     def of(self, matrix: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:

@@ -46,25 +46,27 @@ class Recipe(NamedTuple):
 def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
     """The defaults for so many training rows and inputs.
 
-    >>> recipe_for(1000, 10).hidden_layer_sizes
-    (96, 96)
+    >>> recipe = recipe_for(1000, 10)
+    >>> recipe.hidden_layer_sizes, recipe.batch_size, recipe.n_iter_no_change
+    ((96, 96), 64, 6)
     """
     batch_size = min(max(16, 2 ** round(math.log2(max(n_rows, 16) / 16))), 256, n_rows)
-    steps = math.ceil(n_rows / batch_size)
+    steps = math.ceil(n_rows / batch_size)  # of an epoch
+    units = min(max(96, 32 * round(3 * (n_rows / 5000) ** 0.25)), 160)
+    looks_back = min(max(50, steps), 100)  # steps of which the average is mostly made
     return Recipe(
         n_members=4,
-        hidden_layer_sizes=(96, 96),
-        n_pieces=48,
-        width=8,
+        hidden_layer_sizes=(units, units),
+        n_pieces=32 if n_rows < 20_000 else 48,
+        width=8 if n_rows < 20_000 else 16,
         level_width=8,
         batch_size=batch_size,
-        max_iter=200,
-        # Twice as many steps as the average looks back on.
-        n_iter_no_change=max(4, math.ceil(100 / steps)),
+        max_iter=200 if n_rows < 20_000 else 60,
+        n_iter_no_change=max(4, math.ceil(2 * looks_back / steps)),
         learning_rate="constant",
         learning_rate_init=2e-3,
-        weight_decay=0.03,
-        average=0.98,
+        weight_decay=0.1,
+        average=1 - 1 / looks_back,
         clip_norm=1.0,
         label_smoothing=0.0,
         # Fewer rows than these say little about when to stop.

@@ -184,6 +184,7 @@ def _recipe(about: Mapping[str, Any]) -> Recipe:
     counts = [recipe.n_members, recipe.n_pieces, recipe.width, recipe.level_width]
     counts += [*recipe.hidden_layer_sizes]
     _require(min(counts) > 0, "a recipe of nothing")
+    _require(recipe.learning_rate in ("constant", "cosine"), "a learning rate of no kind")
     return recipe
 
 

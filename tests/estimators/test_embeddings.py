@@ -169,9 +169,9 @@ def test_predictions_are_checked_by_what_was_fitted_not_by_what_was_set_since():
     """A code that the parameters do not reach would be read from beyond them."""
     model = regressor().fit(X, Y)
     model.set_params(embeddings=(EMBEDDINGS[0], Levels(1000, 2), None))
-    for call in (model.predict, lambda X: model.score(X, Y[:1])):
+    for call in (model.predict, lambda X: model.score(X, Y[:2])):
         with pytest.raises(ValueError, match="codes of levels, 0 to 3; sample 0 has 999"):
-            call([[0.0, 999, 0.0]])
+            call([[0.0, 999, 0.0]] * 2)  # a single row is checked by another function
     with pytest.raises(ValueError, match=r"cannot continue as .*leave embeddings, hidden_layer_"):
         model.partial_fit([[0.0, 999, 0.0]], Y[:1])
     with pytest.raises(ValueError, match="leave embeddings, hidden_layer_sizes"):

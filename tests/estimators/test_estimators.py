@@ -33,6 +33,7 @@ OURS_ONLY = {
     "average",
     "clip_norm",
     "label_smoothing",
+    "embeddings",
 }
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::engine.TrainingWarning"
