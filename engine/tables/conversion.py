@@ -142,8 +142,9 @@ def convert_table(
     >>> table.training.X.shape, table.facts["inputs"]
     ((61, 2), ['x', 'letter'])
     >>> network = Network((2, 8, 1), output="identity", embeddings=table.embeddings())
-    >>> result = train(network, table.training.X.T, table.training.y, solver="lbfgs", max_iter=50)
-    >>> result.cost < 1e-3
+    >>> X, y = table.training
+    >>> result = train(network, X.T, y, batch_size=10, learning_rate=0.01, max_iter=100)
+    >>> result.cost < 0.01
     True
     >>> here.cleanup()
     """

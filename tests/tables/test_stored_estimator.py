@@ -169,11 +169,25 @@ def arrays(name, change):
     return of
 
 
+def pieces(state, place, count, points):
+    """Other breakpoints of a column."""
+    counts = np.array(state["arrays"]["n_breakpoints"])
+    start, end = counts[:place].sum(), counts[: place + 1].sum()
+    before, after = np.split(state["arrays"]["breakpoints"], [start, end])[::2]
+    counts[place] = count
+    state["arrays"] |= {
+        "n_breakpoints": counts,
+        "breakpoints": np.concatenate([before, np.array(points, float), after]),
+    }
+
+
 FORGERIES = {
     "no description": lambda state: state.pop("description"),
     "no arrays": lambda state: state.update(arrays=[]),
     "no JSON": lambda state: state.update(description="{"),
     "another format": changed(lambda about: about.update(format=2)),
+    "notes that are none": changed(lambda about: about.update(notes=3)),
+    "names that are no texts": changed(lambda about: about.update(feature_names_in=[1, 2, 3, 4])),
     "no recipe": changed(lambda about: about.pop("recipe")),
     "layers of nothing": changed(lambda about: about["recipe"].update(hidden_layer_sizes=[0])),
     "huge layers": changed(lambda about: about["recipe"].update(hidden_layer_sizes=[2**40])),
@@ -199,6 +213,9 @@ FORGERIES = {
     "lowest above highest": arrays("lowest", lambda lowest: np.full_like(lowest, np.inf)),
     "other pieces": arrays("n_breakpoints", lambda counts: counts[::-1].copy()),
     "pieces below 0": arrays("n_breakpoints", lambda counts: counts - 1),
+    "lowest of NaN": arrays("lowest", lambda lowest: np.full_like(lowest, np.nan)),
+    "a category in pieces": lambda state: pieces(state, 1, 2, [0.0, 1.0]),
+    "gaps without pieces": lambda state: pieces(state, 0, 0, []),
     "breakpoints that fall": arrays("breakpoints", lambda points: points[::-1].copy()),
     "a curve of two dimensions": arrays("loss_curve_0", lambda curve: curve[:, np.newaxis]),
 }
