@@ -16,6 +16,10 @@ from engine.tables.column_kinds import BOOLEAN, CATEGORY
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.table_encoding import EncodedColumn
 
+# The share of the rows, at each end, that are outliers if they are further from the median than so
+# many interquartile ranges. In a straight line, one wrong entry would outweigh all others.
+OUTLIERS, FURTHEST = 0.001, 4.0
+
 
 @dataclass(frozen=True)
 class TrainingNumbers:
@@ -75,8 +79,8 @@ class NetworkInputs:
     centre, scale : ndarray (n_columns,)
         0 and 1 of categories.
     lowest, highest : ndarray (n_columns,)
-        The range of training. Scaled numbers beyond are taken as these: outside, nothing says how a
-        straight line goes on.
+        The range of training without outliers. Scaled numbers beyond are taken as these: outside,
+        nothing says how a straight line goes on.
     embeddings : tuple of Pieces, Levels or None
         One for each column; None of a column that is taken as it is.
     """
@@ -107,7 +111,8 @@ class NetworkInputs:
             scaled = numbers.sample[:, place]
             scaled = scaled[~np.isnan(scaled)]
             if scaled.size:
-                lowest[place], highest[place] = scaled.min(), scaled.max()
+                lowest[place], highest[place] = limits_of(scaled)
+            scaled = np.clip(scaled, lowest[place], highest[place])
             embeddings.append(pieces_of_column(scaled, column, n_pieces, width))
         return cls(numbers.centre, numbers.scale, lowest, highest, tuple(embeddings))
 
@@ -120,6 +125,22 @@ class NetworkInputs:
                 column = scaled[:, place]
                 column[np.isnan(column)] = 0
         return scaled.astype(dtype)
+
+
+def limits_of(scaled: NDArray[np.float64]) -> tuple[float, float]:
+    """The smallest and the largest number, without outliers.
+
+    >>> limits_of(np.array([*range(1000), 1e6]))
+    (0.0, 999.0)
+    """
+    first, median, third = np.quantile(scaled, [0.25, 0.5, 0.75])
+    reach = FURTHEST * (third - first or 1.0)
+    lowest, highest = float(scaled.min()), float(scaled.max())
+    if lowest < median - reach:
+        lowest = float(np.quantile(scaled, OUTLIERS, method="higher"))
+    if highest > median + reach:
+        highest = float(np.quantile(scaled, 1 - OUTLIERS, method="lower"))
+    return lowest, highest
 
 
 def levels_of(column: EncodedColumn, width: int) -> Levels:
