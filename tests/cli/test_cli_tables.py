@@ -773,7 +773,11 @@ def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp
         {"columns": [{"name": "a", "kind": "date", "categories": []}]},
         {"columns": 3},
         {"columns": [{"name": "sepal length", "kind": "number", "categories": []}]},
-        {"target": {"name": "species", "kind": "number", "task": "regression"}},
+        {
+            "target": {"name": "species", "kind": "number", "task": "regression"},
+            "training": {},
+            "baseline": {"mean": 0.0},
+        },
         {"baseline": {}},
         {"left_out": [3]},
     ],
