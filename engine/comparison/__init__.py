@@ -6,3 +6,4 @@ measured runs in a process of its own, whose threads are fixed before any librar
 """
 
 LIMIT = 300.0  # seconds for all that a library does with one task, compiling included
+TABLE_LIMIT = 1200.0  # seconds for one fit of a real table, or for the warm-up

@@ -31,6 +31,7 @@ from engine.comparison.jobs import ALL_PEERS
 from engine.comparison.problems import TrainingTask
 
 PROCESS = "engine.comparison.library_worker"
+NEW_CLOCK = ("take", "fit")  # questions from which on the limit counts
 SECONDS_TO_END = 10.0  # of a process that has closed its end of the pipe
 
 
@@ -45,6 +46,7 @@ class ProcessSettings(NamedTuple):
     own_environments: tuple[str, ...] = ()  # distributions that never run in this environment
     variables: Mapping[str, str] = {}  # of the environment, beside those of this process
     cores: tuple[int, ...] = ()  # to keep to; none: those of this process
+    module: str = PROCESS  # what each process runs
 
 
 class Interpreter(NamedTuple):
@@ -68,7 +70,7 @@ class LibraryProcess:
     def __init__(self, name: str, home: Interpreter, setting: ProcessSettings) -> None:
         self._limit = self._seconds_left = setting.limit
         self._process = subprocess.Popen(
-            [str(home.python), "-m", PROCESS, name, *map(str, setting.cores)],
+            [str(home.python), "-m", setting.module, name, *map(str, setting.cores)],
             env=home.environment(setting.variables),
             cwd=home.folder,  # which comes first where modules are looked for
             stdin=subprocess.PIPE,
@@ -96,10 +98,10 @@ class LibraryProcess:
         """The answer to a question.
 
         Raises LibraryFailed if the library fails, dies, or takes longer than the limit with all
-        that it was asked since it took its task.
+        that it was asked since it took its task, or with one fit of a table.
         """
         assert self._process.stdin is not None
-        if what == "take":
+        if what in NEW_CLOCK:
             self._seconds_left = self._limit
         start = time.monotonic()
         try:
@@ -214,8 +216,8 @@ class LibraryProcesses:
             process.close()
         self._folder.cleanup()
 
-    def job(self, name: str, task: TrainingTask) -> RemoteJob:
-        """The task in the hands of a library, whose process is started if it is not there."""
+    def process(self, name: str) -> LibraryProcess:
+        """A library's process, which is started if it is not there."""
         process = self._processes.get(name)
         if process is None or not process.is_alive:
             if process is not None:
@@ -223,7 +225,11 @@ class LibraryProcesses:
             process = self._processes[name] = LibraryProcess(
                 name, self.home_of(name), self._setting
             )
-        return RemoteJob(process, self._file_of(task))
+        return process
+
+    def job(self, name: str, task: TrainingTask) -> RemoteJob:
+        """The task in the hands of a library, whose process is started if it is not there."""
+        return RemoteJob(self.process(name), self._file_of(task))
 
     def make_ready(self, name: str, task: TrainingTask) -> None:
         """Write all files that `job` needs, so that a time of it has nothing of that."""

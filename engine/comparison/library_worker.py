@@ -67,14 +67,15 @@ class LibraryWorker:
         return {"dtype": theta.dtype.str, "bytes": base64.b64encode(theta.tobytes()).decode()}
 
 
-def main(name: str, *cores: str) -> None:
+def main(library: Any, *cores: str) -> None:
+    """Answer what is asked of the library: by its methods, until nobody asks."""
     # Ctrl-C ends it at once: some libraries catch KeyboardInterrupt and would carry on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, map(int, cores))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(LibraryWorker(name), until_nobody_asks(sys.stdin), answers)
+    serve(library, until_nobody_asks(sys.stdin), answers)
 
 
 def until_nobody_asks(stream: TextIO) -> Iterator[str]:
@@ -100,7 +101,7 @@ def end() -> NoReturn:
     os._exit(1)
 
 
-def serve(library: LibraryWorker, questions: Iterable[str], answers: TextIO) -> None:
+def serve(library: Any, questions: Iterable[str], answers: TextIO) -> None:
     """Answer each question."""
     for line in questions:
         asked = json.loads(line)
@@ -113,4 +114,4 @@ def serve(library: LibraryWorker, questions: Iterable[str], answers: TextIO) -> 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(LibraryWorker(sys.argv[1]), *sys.argv[2:])

@@ -46,6 +46,10 @@ def part_named(name: str) -> Callable[..., Any]:
         from engine.comparison import many_timings
 
         return many_timings.measure_all
+    if name == "tables":
+        from engine.comparison import table_timings
+
+        return table_timings.measure_all
     if name == "report":
         from engine.comparison import report_timings
 

@@ -216,10 +216,30 @@ def measure(name: str, task: Task, parts: tuple[Any, Any, Any, Any]) -> Baseline
     -------
     BaselineScore
     """
+    return measured(BASELINES[name](task), task, parts)
+
+
+def measured(
+    made: tuple[Any, Callable[[Any], Any]], task: Task, parts: tuple[Any, Any, Any, Any]
+) -> BaselineScore:
+    """Fit an estimator and score it.
+
+    Parameters
+    ----------
+    made : tuple
+        The estimator, and what makes a whole frame ready for it.
+    task : {"regression", "classes"}
+    parts : tuple
+        As `split` returns them.
+
+    Returns
+    -------
+    BaselineScore
+    """
     import pandas
 
     X_train, X_test, y_train, y_test = parts
-    estimator, prepare = BASELINES[name](task)
+    estimator, prepare = made
     # One frame, so that training and test rows share their categories.
     both = prepare(pandas.concat([X_train, X_test]))
     X_train, X_test = both.iloc[: len(y_train)], both.iloc[len(y_train) :]

@@ -6,7 +6,7 @@ missing stays missing, and nothing is scaled. What is taken out stands beside ea
 reason: row names, copies of the target, and what was known only after it.
 
 Half of the tables are for choosing a recipe (`tuning`) and half for judging it (`test`). Which is
-which follows from the table's name alone, so nobody could choose.
+which follows from the table's name alone, so nobody could choose; only diamonds is set to tuning.
 """
 
 import hashlib
@@ -227,6 +227,29 @@ def table_sets(part: Part | None = None) -> list[TableSet]:
         In the order of `TABLE_SETS`.
     """
     return [each for each in TABLE_SETS if part is None or each.part == part]
+
+
+def named(name: str) -> TableSet:
+    """The table of that name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    TableSet
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    for each in TABLE_SETS:
+        if each.name == name:
+            return each
+    known = ", ".join(sorted(each.name for each in TABLE_SETS))
+    raise ValueError(f"no table is called {name!r}; there are {known}.")
 
 
 def why_missing(table: TableSet) -> str | None:

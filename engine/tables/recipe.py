@@ -48,27 +48,28 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
 
     >>> recipe = recipe_for(1000, 10)
     >>> recipe.hidden_layer_sizes, recipe.batch_size, recipe.n_iter_no_change
-    ((96, 96), 64, 6)
+    ((96, 96), 32, 6)
     """
-    batch_size = min(max(16, 2 ** round(math.log2(max(n_rows, 16) / 16))), 256, n_rows)
+    few = n_rows < 400
+    batch_size = 2 ** round(math.log2(max(n_rows, 64) / 64))
+    batch_size = min(max(16 if few else 32, batch_size), 256, n_rows)
     steps = math.ceil(n_rows / batch_size)  # of an epoch
     units = min(max(96, 32 * round(3 * (n_rows / 5000) ** 0.25)), 160)
-    looks_back = min(max(50, steps), 100)  # steps of which the average is mostly made
     return Recipe(
-        n_members=4,
+        n_members=min(max(2, round(4 * (10_000 / n_rows) ** 0.5)), 4),
         hidden_layer_sizes=(units, units),
-        n_pieces=32 if n_rows < 20_000 else 48,
-        width=8 if n_rows < 20_000 else 16,
+        n_pieces=min(max(12, round(n_rows / 32)), 48),
+        width=16,
         level_width=8,
         batch_size=batch_size,
-        max_iter=200 if n_rows < 20_000 else 60,
-        n_iter_no_change=max(4, math.ceil(2 * looks_back / steps)),
+        max_iter=200 if few else min(max(30, round(400_000 / n_rows)), 100),
+        n_iter_no_change=max(6, math.ceil(50 / steps)),
         learning_rate="constant",
-        learning_rate_init=2e-3,
+        learning_rate_init=4e-3 * min(1.0, (5000 / n_rows) ** (1 / 3)),
         weight_decay=0.1,
-        average=1 - 1 / looks_back,
+        average=0.98 if few else 0.99,
         clip_norm=1.0,
         label_smoothing=0.0,
         # Fewer rows than these say little about when to stop.
-        validation_fraction=min(1 / 3, max(1 / 8, 60 / n_rows)),
+        validation_fraction=min(1 / 3, max(1 / 8, 40 / n_rows)),
     )

@@ -68,7 +68,11 @@ TYPES: dict[str, Any] = {
         }
     ],
 }
-OF_CLASSES: dict[str, Any] = {"temperature": NUMBER, "classes": {"kind": (str,), "values": (list,)}}
+OF_CLASSES: dict[str, Any] = {
+    "temperature": NUMBER,
+    "classes": {"kind": (str,), "values": (list,)},
+    "class_weights": (list, type(None)),
+}
 OF_NUMBERS: dict[str, Any] = {"mean": NUMBER, "scale": NUMBER}
 
 
@@ -98,7 +102,12 @@ def fitted_state(estimator: "TableEstimator") -> dict[str, Any]:
         "members": [],
     }
     if found._task == CLASSIFICATION:
-        of_target = {"temperature": found.temperature_, "classes": json_of_array(found.classes_)}
+        weights = found.class_weights_
+        of_target = {
+            "temperature": found.temperature_,
+            "classes": json_of_array(found.classes_),
+            "class_weights": None if weights is None else weights.tolist(),
+        }
     else:
         of_target = {"mean": found.y_mean_, "scale": found.y_scale_}
     description["target"] = of_target
@@ -172,7 +181,13 @@ def _restore_target(found: Any, about: Mapping[str, Any]) -> None:
     labels = Labels.__new__(Labels)
     labels.sparse, labels.classes = False, classes
     labels.kind = BINARY if len(classes) == 2 else MULTICLASS
-    found._labels, found.classes_, found._class_weights = labels, classes, None
+    found._labels, found.classes_, found.class_weights_ = labels, classes, None
+    if about["class_weights"] is not None:
+        found.class_weights_ = np.array(about["class_weights"], np.float64)
+        are_right = len(found.class_weights_) == len(classes) and bool(
+            (np.isfinite(found.class_weights_) & (found.class_weights_ > 0)).all()
+        )
+        _require(are_right, "weights of classes")
     found.temperature_ = float(about["temperature"])
     cool = 0.99 / HOTTEST <= found.temperature_ <= 1.01 * HOTTEST
     _require(cool, f"temperature {found.temperature_}")

@@ -925,8 +925,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self._probabilities(self._averaged(X))
 
     def _probabilities(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Averages at the temperature of the validation rows."""
-        return calibrated(mean, self.temperature_)
+        """Averages at the temperature of the validation rows, with the weights of classes."""
+        p = calibrated(mean, self.temperature_)
+        if self.class_weights_ is not None:
+            p = p * self.class_weights_
+            p /= p.sum(axis=1, keepdims=True)
+        return p
 
     def _from_average(self, mean: NDArray[np.float64]) -> NDArray[Any]:
         """The most probable classes."""
@@ -957,17 +961,19 @@ class TableClassifier(ClassifierMixin, TableEstimator):
             )
         self._labels = labels
         self.classes_ = labels.classes
-        self._class_weights = None
-        if self.class_weight is not None:
-            self._class_weights = ClassWeights(self.class_weight, labels, y, weights)
+        self._weigh_classes(labels, y, weights)
         return self._targets(y)
+
+    def _weigh_classes(self, labels: Labels, y: Any, weights: Any) -> None:
+        self.class_weights_ = None
+        if self.class_weight is not None:
+            found = ClassWeights(self.class_weight, labels, y, weights)
+            self.class_weights_ = np.array(found.of_classes, np.float64)
 
     def know_classes(self, labels: Labels, of_codes: Labels, codes: NDArray[Any]) -> None:
         """Set what `fit` learns of the target, if rows have codes of the classes already."""
         self._labels, self.classes_ = labels, labels.classes
-        self._class_weights = None
-        if self.class_weight is not None:
-            self._class_weights = ClassWeights(self.class_weight, of_codes, codes, None)
+        self._weigh_classes(of_codes, codes, None)
 
     def _targets(self, y: Any) -> NDArray[Any]:
         unknown = ~np.isin(y, self.classes_)
@@ -981,11 +987,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return y
 
     def _member(self, settings: Mapping[str, Any]) -> MLPClassifier:
-        weights = self._class_weights
-        of_codes = None
-        if weights is not None:
-            of_codes = dict(enumerate(weights.of_classes))
-        return MLPClassifier(**settings, class_weight=of_codes)
+        return MLPClassifier(**settings)
 
     def _outputs_of(self, member: Any, X: NDArray[Any]) -> NDArray[Any]:
         p = member.predict_proba(X).astype(np.float64)
@@ -1007,17 +1009,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return said  # type: ignore[no-any-return]
 
     def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
+        # Of rows that each network holds out for itself, no mean over networks is known.
         self.temperature_ = 1.0
-        if not self.calibrate or not tried:
-            return
-        p = np.concatenate([outputs for outputs, _ in tried])
-        codes = np.concatenate([rows.y for _, rows in tried])
-        weights = np.concatenate(
-            [np.ones(len(rows.y)) if rows.weights is None else rows.weights for _, rows in tried]
-        )
-        if self._class_weights is not None:
-            weights = weights * self._class_weights.of_samples(self.classes_[codes])
-        self.temperature_ = temperature_of(p, codes, weights)
+        one_for_all = len(tried) > 0 and all(rows.y is tried[0][1].y for _, rows in tried)
+        if self.calibrate and one_for_all:
+            mean = np.mean([outputs for outputs, _ in tried], axis=0)
+            self.temperature_ = temperature_of(mean, tried[0][1].y, tried[0][1].weights)
 
     def _mean_loss(self, rows: Rows) -> float:
         p = self._probabilities(self._average(rows.X))

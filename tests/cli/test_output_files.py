@@ -65,6 +65,7 @@ REFUSED = {
         "--json",
     ),
     "compare many": (("compare", "many", "--json", "a.json"), "a.json", "--json"),
+    "compare tables": (("compare", "tables", "--json", "a.json"), "a.json", "--json"),
     "compare threads": (("compare", "threads", "--json", "a.json"), "a.json", "--json"),
     "compare startup": (("compare", "startup", "--json", "a.json"), "a.json", "--json"),
     "compare loading": (("compare", "loading", "--json", "a.json"), "a.json", "--json"),

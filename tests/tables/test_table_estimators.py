@@ -108,7 +108,7 @@ def test_an_estimator_that_is_not_fitted_says_so():
 
 
 def test_all_kinds_of_columns_are_learnt_from(fitted):
-    assert fitted.score(FRAME, Y) > 0.97
+    assert fitted.score(FRAME, Y) > 0.9
     assert {column.name for column in fitted.left_out_} == {"same"}
 
 
