@@ -135,7 +135,7 @@ def converted(source: str, small: str, folder: str, extra: int, hoard: bool) -> 
 
 
 def converted_with_few_addresses(source: str, small: str, folder: str, extra: int) -> list[str]:
-    """What `convert_table` says within a limit, and what `open_table` says afterwards."""
+    """What `convert_table` says within a limit, and `open_table` with 1 MB of addresses left."""
     from engine import convert_table, open_table
     from engine.tables import table_files
 
@@ -146,6 +146,8 @@ def converted_with_few_addresses(source: str, small: str, folder: str, extra: in
     said = []
     large = f"{folder}/large"
     for work, *given in ((convert_table, source, large, "y"), (open_table, large)):
+        if work is open_table:
+            limit_addresses(1 << 20)
         try:
             said.append(str(sum(work(*given).facts["rows"].values())))
         except MemoryError as error:

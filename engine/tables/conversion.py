@@ -143,8 +143,8 @@ def convert_table(
     ((61, 2), ['x', 'letter'])
     >>> network = Network((2, 8, 1), output="identity", embeddings=table.embeddings())
     >>> X, y = table.training
-    >>> result = train(network, X.T, y, batch_size=10, learning_rate=0.01, max_iter=100)
-    >>> result.cost < 0.01
+    >>> result = train(network, X.T, y, solver="lbfgs", max_iter=200)
+    >>> result.cost < 1e-3
     True
     >>> here.cleanup()
     """

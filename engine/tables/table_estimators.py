@@ -480,12 +480,16 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """A network's warning, with labels in place of the codes of classes."""
         return warning
 
+    def _concerns(self, warning: Warning) -> bool:
+        """Whether a network's warning holds for the estimator."""
+        return True
+
     def _warnings_of(self, outcomes: Sequence[Outcome]) -> list[Warning]:
         """What networks warn of, in terms of this estimator's parameters."""
         found = [
             self._in_labels(one)
             for one in warnings_of(outcomes, "network")
-            if not OF_NETWORKS.search(str(one))
+            if not OF_NETWORKS.search(str(one)) and self._concerns(one)
         ]
         if any(outcome.stopped == "max_time" for outcome in outcomes):
             epochs = min(int(member.n_iter_) for member in self.members_)
@@ -996,6 +1000,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def _output_of_row(self, member: Any, predictor: Any, row: NDArray[Any]) -> Any:
         p = predictor.predict_proba(row)[np.newaxis].astype(np.float64)
         return aligned(p, member.classes_, np.arange(len(self.classes_)))[0]
+
+    def _concerns(self, warning: Warning) -> bool:
+        """The networks do not know the weights of classes, which count at prediction."""
+        remedy = getattr(getattr(warning, "finding", None), "remedy", "")
+        return self.class_weights_ is None or remedy != "weigh the classes"
 
     def _in_labels(self, warning: Warning) -> Warning:
         finding = getattr(warning, "finding", None)

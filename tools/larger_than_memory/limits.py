@@ -130,7 +130,7 @@ def table(found: dict[str, Any]) -> str:
     """The same, as the page shows it."""
     lines = [
         f"Limit: {found['limit'] >> 20} MB, of which Python and its libraries take a part. A fit "
-        f"has {EPOCHS} epochs of the rows to learn from. Seconds are those of the whole process.",
+        f"has {EPOCHS} epochs of the training rows. Seconds are those of the whole process.",
         "",
         "| command | data | rows | private memory at most | seconds | rows/s |",
         "|---|--:|--:|--:|--:|--:|",
