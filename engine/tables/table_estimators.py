@@ -737,7 +737,95 @@ def _column_or_array(
 
 
 class TableRegressor(RegressorMixin, TableEstimator):
-    """A number predicted from the columns of a table, as the table comes."""
+    """A number predicted from the columns of a table, as the table comes.
+
+    Numbers, texts, booleans, dates and times may have gaps and may be written for people. Several
+    networks with embeddings are trained, each on other rows, and their predictions are averaged.
+
+    Parameters
+    ----------
+    loss : str or one of engine.losses, default="squared_error"
+        As of `MLPRegressor`: "absolute_error", "huber", "quantile", "poisson", "gamma",
+        `losses.Quantile([0.1, 0.9])` and so on. The target is standardised within, but for the
+        three of positive numbers.
+    n_members : int, optional
+        Networks whose predictions are averaged. This and the parameters down to
+        `validation_fraction` have None for what the recipe says for so many rows: `recipe_`.
+    hidden_layer_sizes : int or sequence of int, optional
+    n_pieces, width, level_width : int, optional
+        Pieces of a column of numbers, and numbers that it becomes; numbers that a category becomes,
+        at most (docs/embeddings.md).
+    batch_size, max_iter, n_iter_no_change : int, optional
+        Rows of a step; epochs at most; epochs without a better validation loss before training
+        stops.
+    learning_rate : "constant" or "cosine", optional
+    learning_rate_init, weight_decay, average, clip_norm : float, optional
+        Of each network, as of `MLPRegressor`.
+    validation_fraction : float, optional
+        Share of the rows that each network holds out, and stops by: others for each. 0 holds none
+        out; then each network is trained for `max_iter` epochs.
+    columns : dict of str to str, optional
+        The kind of some columns: "number", "category", "boolean", "date", or "out". All others are
+        decided by their values.
+    decimal : "comma" or "point", optional
+        Decides if all numbers of a column of text fit both.
+    dates : "day-first" or "month-first", optional
+        Decides if all dates of a column of text fit both.
+    max_time : float, optional
+        Seconds after which no further step begins.
+    progress : bool, default=False
+        Show a bar on standard error.
+    n_threads : int, optional
+        Threads that share the networks; None is as many as pay. The bits do not depend on it.
+    random_state : int, RandomState or None, default=None
+        Draws the folds, and each network's initial values and shuffles.
+
+    Attributes
+    ----------
+    members_ : list of MLPRegressor
+        The fitted networks.
+    recipe_ : Recipe
+        The numbers that were chosen or given.
+    encoding_ : TableEncoding
+        What each column of the networks' matrix is.
+    columns_, left_out_ : list of Column
+        The columns that are learnt from, and those that are not, with the reason as their `note`.
+    notes_ : list of str
+        Remarks on how the table was read.
+    n_features_in_, feature_names_in_, n_iter_ : int, ndarray of str, int
+    y_mean_, y_scale_ : float
+        Of the training targets: networks learn (y - mean) / scale.
+
+    See Also
+    --------
+    TableClassifier, MLPRegressor, engine.embeddings
+
+    Notes
+    -----
+    docs/tables.md says what is decided about columns, and docs/tables-compared.md what the model
+    reaches on real tables, in what time. A category that training had in fewer than 5 rows, or
+    not at all, counts as rare. A number beyond those of training is taken for the nearest of them.
+    Time and memory grow with rows times columns: float32 copies of the rows, and for each fold one
+    more.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from engine import TableRegressor
+    >>> flats = pd.DataFrame(
+    ...     {
+    ...         "area": [25.0 + k % 90 for k in range(400)],
+    ...         "district": ["Seefeld" if k % 3 == 0 else "Altstadt" for k in range(400)],
+    ...         "lift": [k % 7 < 3 or None for k in range(400)],
+    ...     }
+    ... )
+    >>> rent = 400 + 14 * flats["area"] + 500 * (flats["district"] == "Seefeld")
+    >>> model = TableRegressor(random_state=0).fit(flats[:300], rent[:300])
+    >>> model.score(flats[300:], rent[300:]) > 0.99
+    True
+    >>> list(model.feature_importances(flats[300:], rent[300:]))[:2]
+    ['area', 'district']
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
         **TableEstimator._parameter_constraints,
@@ -857,7 +945,90 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
 
 class TableClassifier(ClassifierMixin, TableEstimator):
-    """Classes predicted from the columns of a table, as the table comes."""
+    """Classes predicted from the columns of a table, as the table comes.
+
+    As `TableRegressor`, with probabilities that are averaged.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default=None
+        How much each class counts: its probability is multiplied by it, and all are divided by
+        their sum. "balanced" is the inverse of its share of the rows, so that rare classes are
+        found; probabilities are then those of a table with as many rows of each class. Training
+        does not change: networks that were trained with such weights predicted worse.
+    calibrate : bool, default=True
+        Raise probabilities to the power 1 / T that fits validation rows best (T1), if all networks
+        have the same ones: your own, or the latest. Else T is 1: the mean of networks that were
+        validated on other rows needs none.
+    label_smoothing : float, optional
+        As of `MLPClassifier`.
+    n_members : int, optional
+        Networks whose predictions are averaged. This and the parameters down to
+        `validation_fraction` have None for what the recipe says for so many rows: `recipe_`.
+    hidden_layer_sizes : int or sequence of int, optional
+    n_pieces, width, level_width : int, optional
+        Pieces of a column of numbers, and numbers that it becomes; numbers that a category becomes,
+        at most (docs/embeddings.md).
+    batch_size, max_iter, n_iter_no_change : int, optional
+        Rows of a step; epochs at most; epochs without a better validation loss before training
+        stops.
+    learning_rate : "constant" or "cosine", optional
+    learning_rate_init, weight_decay, average, clip_norm : float, optional
+        Of each network, as of `MLPRegressor`.
+    validation_fraction : float, optional
+        Share of the rows that each network holds out, and stops by: others for each. 0 holds none
+        out; then each network is trained for `max_iter` epochs.
+    columns : dict of str to str, optional
+        The kind of some columns: "number", "category", "boolean", "date", or "out". All others are
+        decided by their values.
+    decimal : "comma" or "point", optional
+        Decides if all numbers of a column of text fit both.
+    dates : "day-first" or "month-first", optional
+        Decides if all dates of a column of text fit both.
+    max_time : float, optional
+        Seconds after which no further step begins.
+    progress : bool, default=False
+        Show a bar on standard error.
+    n_threads : int, optional
+        Threads that share the networks; None is as many as pay. The bits do not depend on it.
+    random_state : int, RandomState or None, default=None
+        Draws the folds, and each network's initial values and shuffles.
+
+    Attributes
+    ----------
+    classes_ : ndarray (n_classes,)
+    members_ : list of MLPClassifier
+        The fitted networks.
+    recipe_ : Recipe
+        The numbers that were chosen or given.
+    encoding_ : TableEncoding
+        What each column of the networks' matrix is.
+    columns_, left_out_ : list of Column
+        The columns that are learnt from, and those that are not, with the reason as their `note`.
+    notes_ : list of str
+        Remarks on how the table was read.
+    n_features_in_, feature_names_in_, n_iter_ : int, ndarray of str, int
+    class_weights_ : ndarray (n_classes,) or None
+    temperature_ : float
+        T of the calibration.
+
+    See Also
+    --------
+    TableRegressor, MLPClassifier, engine.embeddings
+
+    Notes
+    -----
+    As of `TableRegressor`. Classes of few rows are in the training rows of all networks.
+
+    Examples
+    --------
+    >>> from engine import TableClassifier
+    >>> table = {"size": [k % 10 for k in range(300)], "shop": ["abc"[k % 3] for k in range(300)]}
+    >>> y = ["dear" if k % 10 > 6 or k % 3 == 2 else "cheap" for k in range(300)]
+    >>> model = TableClassifier(random_state=0).fit(table, y)
+    >>> model.predict({"size": [9, 1], "shop": ["a", None]})
+    array(['dear', 'cheap'], dtype='<U5')
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
         **TableEstimator._parameter_constraints,

@@ -265,7 +265,8 @@ def test_a_class_of_few_rows_is_known_to_all_networks():
 def test_balanced_classes_find_a_rare_one_more_often():
     rare = np.where(np.quantile(Y, 0.95) < Y, "rare", "common")
     plain, balanced = (
-        classifier(class_weight=weight, random_state=1).fit(FRAME, rare) for weight in (None, "balanced")
+        classifier(class_weight=weight, random_state=1).fit(FRAME, rare)
+        for weight in (None, "balanced")
     )
     found = [(model.predict(FRAME) == "rare").sum() for model in (plain, balanced)]
     assert found[1] > found[0]
