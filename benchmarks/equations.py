@@ -4,6 +4,7 @@ The names are those of the functions in engine/equations/, where the equations' 
 """
 
 from benchmarks.cases import BACKENDS, Steady, assert_close, require_backend
+from benchmarks.embedding_equations import EMBEDDINGS
 from benchmarks.layer_equations import EQUATIONS, Draw
 from benchmarks.parameter_equations import OVER_PARAMETERS
 from benchmarks.sparse_equations import SPARSE
@@ -63,4 +64,19 @@ class Sparse(_Calls):
 
     def time_200_calls(self, equation):
         for _ in range(200):
+            self.act()
+
+
+class Embeddings(_Calls):
+    """Ten calls on numbers in pieces; the tiled form has tables in their place."""
+
+    params = (list(EMBEDDINGS), [backend for backend in BACKENDS if backend != "tiled"])
+    param_names = ("equation", "backend")
+
+    def setup(self, equation, backend):
+        require_backend(backend)
+        self.prepare(EMBEDDINGS[equation](Draw(), backend))
+
+    def time_10_calls(self, equation, backend):
+        for _ in range(10):
             self.act()

@@ -198,6 +198,21 @@ def curvature(draw, backend):
     return lambda: kernel(*of, H, *rest), lambda: H, draw.s * A * (1 - A)
 
 
+def smooth_targets(draw, backend):
+    """Of softmax units; the tiled form takes the plain loop."""
+    form = "loops" if backend == "tiled" else backend
+    kernel = function("losses", "smooth_targets", form)
+    loss = loss_of(function("losses", "output_gradient", backend), "softmax")[0]
+    loss = loss._replace(parameter=np.full(UNITS, 0.1))
+    Y = np.full_like(draw.Y, np.nan)
+
+    def act():
+        Y[:] = draw.Y
+        kernel(loss, code(OUTPUT, "softmax"), Y, SAMPLES)
+
+    return act, lambda: Y, 0.9 * draw.Y + 0.1 / UNITS
+
+
 def affine(draw, backend):
     kernel = function("forward", "affine", backend)
     A_prev, Z = block_or_same(draw.A_prev, backend), block_or_new(draw.Z, backend)
@@ -273,6 +288,7 @@ EQUATIONS = {
     "cost_poisson": cost("exp", poisson),
     "output_gradient": output_gradient,
     "curvature": curvature,
+    "smooth_targets": smooth_targets,
     "affine": affine,
     "parameter_gradient": parameter_gradient,
     "input_gradient": input_gradient,

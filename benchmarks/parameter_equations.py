@@ -80,6 +80,23 @@ def mean_gradient(draw, backend):
     return lambda: kernel(dtheta, draw.theta, LAYER, ALPHA, S, *part), lambda: dtheta, expected
 
 
+def decay(draw, backend):
+    kernel, theta = own_or_loops("update", "decay", backend), draw.theta.copy()
+    expected = draw.theta - RATE * penalised(draw)
+    return lambda: kernel(theta, LAYER, RATE), lambda: theta, expected
+
+
+def average(draw, backend):
+    kernel, mean = own_or_loops("update", "average", backend), draw.first.copy()
+    expected = MU * draw.first + (1 - MU) * draw.theta
+    return lambda: kernel(mean, draw.theta, T, MU), lambda: mean, expected
+
+
+def clip(draw, backend):
+    kernel, dtheta = own_or_loops("update", "clip", backend), draw.dtheta.copy()
+    return lambda: kernel(dtheta, 1.0), lambda: dtheta, draw.dtheta / np.linalg.norm(draw.dtheta)
+
+
 OVER_PARAMETERS = {
     "mean_cost": mean_cost,
     "mean_gradient": mean_gradient,
@@ -88,5 +105,8 @@ OVER_PARAMETERS = {
     ),
     "momentum": update("momentum", lambda m, v: (m, RATE, MU), after_momentum),
     "nesterov": update("nesterov", lambda m, v: (m, RATE, MU), after_nesterov),
+    "decay": decay,
+    "average": average,
+    "clip": clip,
     "adam": update("adam", lambda m, v: (m, v, T, RATE, BETA_1, BETA_2, EPSILON), after_adam),
 }

@@ -161,7 +161,7 @@ class RemoteFit:
             labels=getattr(estimator, "_labels", None),
             class_weights=estimator._class_weights if weighs_classes else None,
             n_outputs=self._n_outputs,
-            embeddings=embeddings_of(estimator._network),
+            embeddings=embeddings_of(vars(estimator).get("_network", estimator)),
         )
         n_threads = estimator._threads_asked
         self._chunks = RemoteChunks(self._client, data, recipe, n_threads, self._eligible)

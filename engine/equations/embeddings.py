@@ -384,7 +384,7 @@ def add_to_rows_tiled(embeddings, workspace, c, s, vectors):
 
 
 @compiled_once
-def embedding_gradient_tiled(sizes, embeddings, workspace, dtheta):
+def gradient_of_tables_tiled(sizes, embeddings, workspace, dtheta):
     """From dQ, summed over all samples: dW[1], and the gradient of the embeddings.
 
     Written to dtheta, not added.

@@ -22,7 +22,7 @@ from engine.equations.embeddings import (
     KernelEmbeddings,
     add_to_tables_tiled,
     affine_embedded_tiled,
-    embedding_gradient_tiled,
+    gradient_of_tables_tiled,
     make_tables_tiled,
 )
 from engine.equations.layout import (
@@ -338,7 +338,7 @@ def add_first_gradient_embedded(dtheta, sizes, dZ, embeddings, embedded, count, 
 def end_embedded(sizes, embeddings, embedded, dtheta):
     """From the gradient by the tables that by the parameters."""
     if embeddings is not None:
-        embedding_gradient_tiled(sizes, embeddings, embedded, dtheta)
+        gradient_of_tables_tiled(sizes, embeddings, embedded, dtheta)
 
 
 @jit

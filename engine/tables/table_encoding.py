@@ -248,7 +248,13 @@ class TableEncoding:
     def _values(
         self, column: EncodedColumn, series: pl.Series, is_new: bool
     ) -> NDArray[np.float64]:
-        if self.missing and column_kinds.kind_of_type(series.dtype) == CATEGORY:
+        kind = column_kinds.kind_of_type(series.dtype)
+        if kind == column_kinds.OTHER and column.role == CATEGORY:
+            raise ValueError(
+                f"Column {column.name!r} must hold texts or numbers, as in training; it holds "
+                f"{column_kinds.IN_WORDS[kind]}."
+            )
+        if self.missing and kind == CATEGORY:
             texts = series.cast(pl.String).str.strip_chars().to_frame()
             series = without_missing(texts, self.missing)[column.name]
         values, wrong = column_kinds.as_kind(series, column.role)

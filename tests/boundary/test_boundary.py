@@ -518,9 +518,10 @@ def test_an_unknown_solver_is_refused_and_the_known_ones_listed(name):
         short_train(solver=name)
 
 
-@pytest.mark.parametrize("name", ["cosine", None])
+@pytest.mark.parametrize("name", ["linear", None])
 def test_an_unknown_schedule_is_refused_and_the_known_ones_listed(name):
-    expected = f"schedule must be 'constant', 'invscaling' or 'adaptive'; got {name!r}."
+    known = "'constant', 'invscaling', 'adaptive' or 'cosine'"
+    expected = f"schedule must be {known}; got {name!r}."
     with refused(ValueError, expected):
         short_train(schedule=name)
 

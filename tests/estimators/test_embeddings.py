@@ -63,7 +63,7 @@ def bits(*estimators):
 
 
 def test_both_estimators_learn_what_only_embeddings_show():
-    of_numbers = regressor(max_iter=300, learning_rate_init=0.02).fit(X, Y)
+    of_numbers = regressor(max_iter=300, learning_rate_init=0.02, hidden_layer_sizes=16).fit(X, Y)
     assert of_numbers.score(X, Y) > 0.9
     of_labels = classifier(max_iter=200, learning_rate_init=0.02).fit(X, LABELS)
     assert of_labels.score(X, LABELS) > 0.95
@@ -384,17 +384,20 @@ def test_codes_and_missing_numbers_are_no_unscaled_inputs(recwarn):
     assert not [w for w in said if issubclass(w.category, TrainingWarning) and "scale" in str(w)]
 
 
-def test_the_drawn_layers_are_those_of_scikit_learn():
-    """I1 I3: embeddings are drawn after all layers, from the same generator."""
+def test_initial_values_come_from_the_generator_of_the_estimator():
+    """I3 I4: layer by layer, W row by row and then b; then the embeddings."""
     model = regressor(max_iter=1, learning_rate_init=1e-30, hidden_layer_sizes=(5,)).fit(X, Y)
     generator = np.random.RandomState(0)
+    drawn = []
     for coef, intercept in zip(model.coefs_, model.intercepts_):
-        r = np.sqrt(6 / sum(coef.shape))  # relu's
-        drawn = generator.uniform(-r, r, coef.size + intercept.size)
-        np.testing.assert_allclose(coef.ravel(), drawn[: coef.size], rtol=1e-12)
-    r = 3**-0.5
+        r = len(coef) ** -0.5
+        drawn.append(generator.uniform(-r, r, coef.T.shape).T)
+        drawn.append(generator.uniform(-r, r, intercept.size))
+    np.testing.assert_allclose(model.coefs_[0], drawn[0], rtol=1e-12)
+    np.testing.assert_allclose(model.intercepts_[0], drawn[1], rtol=1e-12)
+    assert np.abs(model.coefs_[1]).max() < 1e-20
     for part in model.embeddings_[0][:3]:
-        np.testing.assert_allclose(part, generator.uniform(-r, r, 3), rtol=1e-12)
+        np.testing.assert_allclose(part, 3 * generator.uniform(-(3**-0.5), 3**-0.5, 3), rtol=1e-12)
     assert np.abs(model.embeddings_[0][3]).max() < 1e-20
     np.testing.assert_allclose(
         model.embeddings_[1], generator.uniform(-(2**-0.5), 2**-0.5, (4, 2)), rtol=1e-12

@@ -1069,7 +1069,7 @@ WRONG = [
         "linear",
         "schedule must be 'constant', 'invscaling', 'adaptive' or 'cosine'; got 'linear'",
     ),
-    ("schedule", None, "schedule must be 'constant', 'invscaling' or 'adaptive'; got None"),
+    ("schedule", None, "'constant', 'invscaling', 'adaptive' or 'cosine'; got None"),
     ("shuffle", "yes", "shuffle must be True, False or 'blocks'; got 'yes'"),
     ("solver", "sdg", "solver must be 'gd', 'sgd', 'adam', 'lbfgs' or 'lm'; got 'sdg'"),
 ]

@@ -196,7 +196,12 @@ def test_it_runs(one, monkeypatch):
 
 EQUATIONS = [
     (of, parameters)
-    for of in (equations.Equations, equations.OverParameters, equations.Sparse)
+    for of in (
+        equations.Equations,
+        equations.OverParameters,
+        equations.Embeddings,
+        equations.Sparse,
+    )
     for parameters in parameters_of(of)
 ]
 
@@ -262,7 +267,8 @@ def test_each_equation_of_the_package_is_measured_in_each_form(monkeypatch):
         asked.add((module, name, form))
         raise NotImplementedError
 
-    for module in ("layer_equations", "parameter_equations", "sparse_equations"):
+    measured = "layer", "parameter", "embedding", "sparse"
+    for module in (f"{group}_equations" for group in measured):
         monkeypatch.setattr(MODULES[module], "function", note)
     for of, parameters in EQUATIONS:
         with pytest.raises(NotImplementedError):
@@ -316,7 +322,8 @@ def test_an_equation_with_a_wrong_result_is_refused(of, parameters, monkeypatch)
         wrong.__signature__ = inspect.signature(getattr(real, "py_func", real))  # type: ignore[attr-defined]
         return wrong
 
-    for module in ("layer_equations", "parameter_equations", "sparse_equations"):
+    groups = "layer", "parameter", "embedding", "sparse"
+    for module in (f"{group}_equations" for group in groups):
         monkeypatch.setattr(MODULES[module], "function", function)
     with pytest.raises(AssertionError, match="off by"):
         of().setup(*parameters)
