@@ -140,7 +140,10 @@ def results(found: dict[str, Any]) -> str:
     lines = [f"{taken(found)}; {found['about']['processor']}, one thread.", ""]
     if found["command"] != COMMANDS[TEST]:
         whole = len(table_sets("test"))
-        lines += [f"**Not the whole run: {len(rows)} of {whole} test tables.**", ""]
+        part = (
+            "" if len(rows) == whole else f"**Not the whole run: {len(rows)} of {whole} tables.** "
+        )
+        lines += [f"{part}Made by `{found['command']}`.", ""]
     columns = ["library", "mean score", "mean rank", "engine ahead or equal", "level or ahead"]
     columns += ["clearly behind", "seconds / LightGBM's"]
     lines += [_cells(columns), _cells(["---"] * len(columns)), *map(_cells, _standings(rows)), ""]

@@ -84,11 +84,25 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
     copy._draws = Draws(copy.random_state)
     copy._begin(network, dtype)
     copy._start_near(rows.samples(dtype))
-    points = {INITIAL: copy._theta()}
+    points = {INITIAL: with_output_layer(network, copy._theta())}
     if fitted:
         points[FITTED] = estimator._theta()
     _keep_labels(blank, estimator if fitted else copy)
     return CheckProblem(blank, network, rows, points)
+
+
+def has_no_output_layer(network: Network) -> bool:
+    """Whether weights of the output layer are 0 at first (equation I4)."""
+    return network.embeddings is not None and bool(network.hidden)
+
+
+def with_output_layer(network: Network, theta: NDArray[Any]) -> NDArray[Any]:
+    """Initial values whose output weights are not 0: else no gradient reaches the other layers."""
+    if has_no_output_layer(network):
+        W = network.views(theta)[-1][0]
+        r = W.shape[1] ** -0.5
+        W[:] = np.random.default_rng(0).uniform(-r, r, W.shape)
+    return theta
 
 
 def require_ours(estimator: Any) -> None:

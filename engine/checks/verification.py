@@ -10,7 +10,7 @@ import numpy as np
 from engine.checks.backends import BackendsCheck, check_backends
 from engine.checks.gradient import GradientCheck, check_gradient
 from engine.checks.own_loss import check_own_loss
-from engine.checks.problem import CheckProblem, problem_of
+from engine.checks.problem import CheckProblem, has_no_output_layer, problem_of
 from engine.checks.report import Verification
 from engine.checks.threads import BATCH, ThreadsCheck, check_threads
 from engine.sums.blas import one_blas_thread
@@ -140,6 +140,11 @@ def on_gradient(problem: CheckProblem, found: dict[str, GradientCheck]) -> list[
         f"Gradient: {entries}, by central differences in float64 of the loss on "
         f"{rows(first.n_rows, problem)}."
     ]
+    if has_no_output_layer(problem.network):
+        notes.append(
+            "Initial values: a fit starts with output weights of 0, through which no gradient "
+            "passes; here they are drawn at random."
+        )
     for at, compared in found.items():
         if compared.on_ties:
             n = compared.on_ties

@@ -46,7 +46,24 @@ def _engine(task: Task, seed: int, n_threads: int) -> Made:
     from engine import TableClassifier, TableRegressor
 
     kind = TableRegressor if task == "regression" else TableClassifier
-    return kind(random_state=seed, n_threads=n_threads), lambda X: X
+    return kind(random_state=seed, n_threads=n_threads), codes_as_categories
+
+
+def codes_as_categories(X: Any) -> Any:
+    """A frame whose strings that are numbers are pandas categories, as all strings are for others.
+
+    Those are the codes of schools and the like. The engine takes any other string for what it is,
+    but a number as text for a number.
+    """
+    import pandas as pd
+
+    codes = [
+        name
+        for name, column in X.items()
+        if column.dtype == object
+        and pd.to_numeric(column, errors="coerce").notna().equals(column.notna())
+    ]
+    return X.astype(dict.fromkeys(codes, "category"))
 
 
 def _baseline(name: str) -> Callable[[Task, int, int], Made]:
@@ -102,7 +119,8 @@ TABLE_LIBRARIES = {
         "engine",
         "mlp-engine",
         _engine,
-        "TableRegressor or TableClassifier, from the frame as the package has it.",
+        "TableRegressor or TableClassifier, from the frame as the package has it; codes that are "
+        "numbers as categories.",
     ),
     HGB: TableLibrary(
         "HistGradientBoosting",

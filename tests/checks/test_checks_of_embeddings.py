@@ -72,7 +72,8 @@ def test_parts_cover_theta_and_have_the_names_of_the_attributes():
     ("place", "where"),
     [(0, "embeddings_[0][0][0]"), (10, "embeddings_[0][3][0, 1]"), (-1, "embeddings_[3][3][0, 0]")],
 )
-def test_a_wrong_gradient_of_an_embedding_is_found_and_named(monkeypatch, place, where):
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_wrong_gradient_of_an_embedding_is_found_and_named(monkeypatch, place, where, fitted):
     real = backends.NUMPY.embedding_gradient
 
     def wrong(embeddings, X, dE, dtheta):
@@ -81,7 +82,8 @@ def test_a_wrong_gradient_of_an_embedding_is_found_and_named(monkeypatch, place,
 
     broken = backends.NUMPY._replace(embedding_gradient=wrong)
     monkeypatch.setitem(backends.BACKENDS, "numpy", broken)
-    found = verify(model(backend="numpy").fit(X, Y), X, Y, print_report=False)
+    estimator = model(backend="numpy")
+    found = verify(estimator.fit(X, Y) if fitted else estimator, X, Y, print_report=False)
     assert {check.name for check in found.failed} == {"gradient", "backends"}
     assert any(check.where.startswith(where) for check in found.failed)
 

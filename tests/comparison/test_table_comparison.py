@@ -467,6 +467,18 @@ def test_catboost_is_told_which_columns_are_categories(monkeypatch):
     assert score["rmse"] > 0
 
 
+def test_codes_that_are_numbers_are_categories_for_ours_as_for_others():
+    pandas = pytest.importorskip("pandas")
+    X, _ = tiny_table("regression")
+    codes = pandas.Series([str(n % 7) for n in range(200)], dtype=object)
+    codes[3] = np.nan
+    prepare = table_libraries.TABLE_LIBRARIES["engine"].make("regression", 0, 1)[1]
+    ready = prepare(X.assign(school=codes))
+    assert ready["school"].dtype == "category"
+    assert ready["school"].isna().sum() == 1
+    assert ready[X.columns].equals(X)
+
+
 def test_ours_has_its_defaults_and_the_seed_of_the_split():
     estimator, prepare = table_libraries.TABLE_LIBRARIES["engine"].make("regression", 5, 1)
     changed = {
@@ -475,7 +487,7 @@ def test_ours_has_its_defaults_and_the_seed_of_the_split():
         if value != type(estimator)().get_params()[name]
     }
     assert changed == {"random_state": 5, "n_threads": 1}
-    assert prepare("as it is") == "as it is"
+    assert prepare is table_libraries.codes_as_categories
 
 
 def test_the_study_has_its_own_rows_and_leaves_its_validation_rows_out(monkeypatch):
