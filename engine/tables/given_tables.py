@@ -86,7 +86,7 @@ def _of_dict(table: Mapping[Any, Any]) -> pl.DataFrame:
             f"Columns must have as many values as each other: {first!r} has {one:,}, and "
             f"{second!r} has {other:,}."
         )
-    return pl.DataFrame([_of_values(str(name), values) for name, values in table.items()])
+    return pl.DataFrame([of_values(str(name), values) for name, values in table.items()])
 
 
 def _of_frame(table: Any) -> pl.DataFrame:
@@ -105,7 +105,8 @@ def _of_frame(table: Any) -> pl.DataFrame:
     )
 
 
-def _of_values(name: str, values: Any) -> pl.Series:
+def of_values(name: str, values: Any) -> pl.Series:
+    """A column of any kind, with null for what is missing."""
     if isinstance(values, pl.Series):
         return values.alias(name)
     if hasattr(values, "iloc"):

@@ -44,15 +44,20 @@ from engine.model_files.table_columns import require_columns
 from engine.tables.calibration import calibrated, temperature_of
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
-from engine.tables.given_tables import GivenTable, given_table
+from engine.tables.given_tables import GivenTable, given_table, of_values
 from engine.tables.messages import named_column
 from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
 from engine.tables.recipe import Recipe, recipe_for
 from engine.tables.row_predictor import RowPredictor
 from engine.tables.stored_estimator import FITTED, fitted_state, made_up_rows, restore
-from engine.tables.table_description import TableDescription, described
+from engine.tables.table_description import (
+    TableDescription,
+    TargetColumn,
+    described,
+    described_target,
+)
 from engine.tables.table_encoding import TableEncoding
-from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
+from engine.tables.target import CLASSIFICATION, REGRESSION
 from engine.tables.translation import Translation
 from engine.tables.validation_rows import time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
@@ -240,12 +245,19 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         table = self._given(X)
-        frame, y, weights = self._with_target(table.frame, y, weights, target)
-        groups, frame = _column_or_array("groups", groups, frame, table.frame, drop=True)
-        time, frame = _column_or_array("time", time, frame, table.frame, drop=False)
+        if groups is not None and time is not None:
+            raise ValueError(
+                "Pass groups or time: either whole groups are validation rows, or the latest rows."
+            )
+        frame, y, weights, known, of_target = self._with_target(table, y, weights, target)
+        if groups is not None:
+            values = _of_rows("groups", groups, frame, known)
+            frame = frame.drop(groups) if isinstance(groups, str) else frame
+            groups = _numbers_of_groups(values)
+        if time is not None:
+            values = _of_rows("time", time, frame, known)
+            time = time_values("time", values, self.decimal, self.dates)
         found = self._described(frame, table)
-        if isinstance(time, str):
-            time = time_values("time", frame[time], self.decimal, self.dates)
         y = self._learn_target(y, weights)
         self._take_columns(
             LearntColumns.of(
@@ -255,7 +267,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             len(y),
         )  # fmt: skip
         X_train = self._inputs_of_translated(found.frame, is_new=False)
-        validation = self._own_validation_rows(*own)
+        validation = self._own_validation_rows(*own, of_target=of_target)
         return self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
 
     def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
@@ -334,9 +346,13 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return table
 
     def _with_target(
-        self, frame: pl.DataFrame, y: Any, weights: Any, target: str | None
-    ) -> tuple[pl.DataFrame, Any, Any]:
-        """The table without its target, the target, and the weights of the rows that have one."""
+        self, table: GivenTable, y: Any, weights: Any, target: str | None
+    ) -> tuple[pl.DataFrame, Any, Any, NDArray[np.bool_] | None, TargetColumn | None]:
+        """The table without its target, the target, and the weights of the rows that have one.
+
+        If the target is a column, also which rows have one, and how it is written.
+        """
+        frame, known, of_target = table.frame, None, None
         if y is None and target is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
@@ -345,27 +361,21 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if y is not None and target is not None:
             raise ValueError("Pass the target as y, or name its column by target=; both came.")
         self.target_name_ = target
+        if weights is not None:
+            weights = _check_sample_weight(
+                weights, frame, dtype=np.float64, ensure_non_negative=True
+            )
         if target is None:
-            y = np.asarray(y)
-            if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
-            if y.shape != (frame.height,):
-                raise ValueError(
-                    f"y must have one entry for each of the {frame.height:,} rows of X; got shape "
-                    f"{y.shape}."
-                )
+            y = _one_for_each_row("y", y, frame.height)
         else:
             name = named_column(target, frame.columns, "target")
-            known = frame[name].is_not_null()
-            found = described(frame, name, self._task, decimal=self.decimal, dates=self.dates)
-            assert found.target is not None
-            y = values_of(found.frame[name].filter(known), found.target)
+            of_target = described_target(
+                frame.select(name), self._task, self.decimal, self.dates, table.words
+            )
+            known, y = of_target.values(frame)
             frame = frame.filter(known).drop(name)
-            weights = None if weights is None else np.asarray(weights)[known.to_numpy()]
-            self._known_rows = known.to_numpy()
-        if weights is not None:
-            weights = _check_sample_weight(weights, y, dtype=np.float64, ensure_non_negative=True)
-        return frame, y, weights
+            weights = None if weights is None else weights[known]
+        return frame, y, weights, known, of_target
 
     def _described(self, frame: pl.DataFrame, table: GivenTable) -> TableDescription:
         kinds = dict(self.columns or {})
@@ -382,18 +392,25 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """Texts that stand for a missing value in tables to come."""
         return ("",) if table.is_text else ()
 
-    def _own_validation_rows(self, X: Any, y: Any, weights: Any) -> Rows | None:
-        """The user's own validation rows, encoded."""
-        if X is None:
+    def _own_validation_rows(
+        self, X: Any, y: Any, weights: Any, *, of_target: TargetColumn | None
+    ) -> Rows | None:
+        """The user's own validation rows, encoded; of a target's column, those that have one."""
+        if X is None or (y is None and of_target is None):
             held_out.require_together(X, y, weights)
             return None
-        frame = given_table(_named_columns(X)).frame
-        if self.target_name_ is not None and y is None:
-            y = frame[named_column(self.target_name_, frame.columns, "target")].to_numpy()
-        held_out.require_together(X, y, weights)
-        weights = None if weights is None else _check_sample_weight(weights, frame, np.float64)
-        X_val = self.inputs_.of(self.encoding_.encode(frame))
-        return Rows(X_val, self._targets(np.asarray(y)), weights)
+        frame = given_table(self._given_again(X)).frame
+        if weights is not None:
+            weights = _check_sample_weight(
+                weights, frame, dtype=np.float64, ensure_non_negative=True
+            )
+        if y is None and of_target is not None:
+            named_column(of_target.target.name, frame.columns, "target")
+            known, y = of_target.values(frame)
+            frame, weights = frame.filter(known), None if weights is None else weights[known]
+        else:
+            y = _one_for_each_row("y_val", y, frame.height, "X_val")
+        return Rows(self.inputs_.of(self.encoding_.encode(frame)), self._targets(y), weights)
 
     def _fit_rows(
         self,
@@ -715,25 +732,42 @@ def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | No
     return Checkpoint(place, checkpoint.seconds, checkpoint.epochs, checkpoint.any_machine)
 
 
-def _column_or_array(
-    argument: str, given: Any, frame: pl.DataFrame, whole: pl.DataFrame, *, drop: bool
-) -> tuple[Any, pl.DataFrame]:
-    """Values of each row, from a column of the frame or as they are; and the frame.
-
-    A column that is not dropped stays a name: it may have to be translated.
-    """
-    if given is None:
-        return None, frame
-    if isinstance(given, str):
-        name = named_column(given, frame.columns, argument)
-        return (frame[name].to_numpy(), frame.drop(name)) if drop else (name, frame)
-    values = np.asarray(given)
-    if values.shape != (frame.height,):
+def _one_for_each_row(argument: str, y: Any, n_rows: int, of_table: str = "X") -> NDArray[Any]:
+    """y as an array (n_rows,)."""
+    found: NDArray[Any] = np.asarray(y)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = column_or_1d(found, warn=True)
+    if found.shape != (n_rows,):
         raise ValueError(
-            f"{argument} must have one entry for each of the {frame.height:,} rows; got shape "
-            f"{values.shape}."
+            f"{argument} must have one entry for each of the {n_rows:,} rows of {of_table}; got "
+            f"shape {found.shape}."
         )
-    return values, frame
+    return found
+
+
+def _of_rows(
+    argument: str, given: Any, frame: pl.DataFrame, known: NDArray[np.bool_] | None
+) -> pl.Series:
+    """A value for each row of the frame: its column, or what came for each row of the table."""
+    if isinstance(given, str):
+        return frame[named_column(given, frame.columns, argument)]
+    n_rows = frame.height if known is None else len(known)
+    if np.shape(given) != (n_rows,):
+        raise ValueError(
+            f"{argument} must have one entry for each of the {n_rows:,} rows; got shape "
+            f"{np.shape(given)}."
+        )
+    values = of_values(argument, given)
+    values = values.fill_nan(None) if values.dtype.is_float() else values
+    return values if known is None else values.filter(pl.Series(known))
+
+
+def _numbers_of_groups(values: pl.Series) -> NDArray[np.int64]:
+    """The number of each row's group; rows without one are a group together."""
+    texts = [str(one) for one in values] if values.dtype == pl.Object else values
+    texts = pl.Series(texts).cast(pl.String).fill_null("")
+    numbers: NDArray[np.int64] = np.unique(texts.to_numpy(), return_inverse=True)[1]
+    return numbers
 
 
 class TableRegressor(RegressorMixin, TableEstimator):

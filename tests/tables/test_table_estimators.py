@@ -386,3 +386,94 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was():
     with pytest.raises(ValueError, match="no rows"):
         model.fit(FRAME[:0], Y[:0])
     np.testing.assert_array_equal(model.predict(FRAME), before)
+
+
+def with_gaps_in_target():
+    """A table with its target, which some rows lack, and which rows have it."""
+    table = FRAME.assign(y=Y)
+    table.loc[::7, "y"] = np.nan
+    return table, table["y"].notna().to_numpy()
+
+
+@pytest.mark.parametrize("argument", ["groups", "time", "sample_weight"])
+def test_what_comes_beside_a_table_is_of_its_rows_and_not_of_those_with_a_target(argument):
+    table, known = with_gaps_in_target()
+    values = np.random.default_rng(0).permutation(N) // 9 + 1
+    model = regressor().fit(table, target="y", **{argument: values})
+    alone = regressor().fit(FRAME[known], Y[known], **{argument: values[known]})
+    assert np.array_equal(model.predict(FRAME), alone.predict(FRAME))
+
+
+def test_weights_of_another_number_of_rows_than_the_table_are_refused():
+    table, known = with_gaps_in_target()
+    with pytest.raises(ValueError, match="sample_weight"):
+        regressor().fit(table, target="y", sample_weight=np.ones(known.sum()))
+
+
+def test_groups_and_time_do_not_go_together():
+    with pytest.raises(ValueError, match="Pass groups or time"):
+        regressor().fit(FRAME, Y, groups=np.arange(N) % 9, time=np.arange(N))
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+def test_rows_without_a_group_are_one(gap):
+    groups = [f"group {k % 9}" if k % 9 else gap for k in range(N)]
+    named = [f"group {k % 9}" if k % 9 else "" for k in range(N)]
+    expected = regressor().fit(FRAME, Y, groups=named).predict(FRAME)
+    for given in ({"X": FRAME, "groups": groups}, {"X": FRAME.assign(g=groups), "groups": "g"}):
+        assert np.array_equal(regressor().fit(y=Y, **given).predict(FRAME), expected)
+
+
+def test_time_may_be_dates_as_people_write_them():
+    days = pd.Series(pd.date_range("2024-01-01", periods=N)).sample(frac=1, random_state=0)
+    written = days.dt.strftime("%d.%m.%Y").to_numpy()
+    expected = regressor().fit(FRAME, Y, time=days.to_numpy()).predict(FRAME)
+    assert np.array_equal(regressor().fit(FRAME, Y, time=written).predict(FRAME), expected)
+
+
+@pytest.mark.parametrize("time", [np.arange(N) * 1.0, np.arange(N).astype("datetime64[D]")])
+def test_rows_without_a_time_are_refused(time):
+    time[3] = "NaT" if time.dtype.kind == "M" else np.nan
+    with pytest.raises(ValueError, match="time' has no value in row 4"):
+        regressor().fit(FRAME, Y, time=time)
+
+
+def test_own_validation_rows_have_their_target_as_the_table_writes_it(tmp_path):
+    table = FRAME.assign(y=[f"{value:.3f}".replace(".", ",") for value in Y])
+    own = table[:60].copy()
+    own.loc[::7, "y"] = None
+    known = own["y"].notna().to_numpy()
+    model = regressor().fit(table, target="y", X_val=own, sample_weight_val=np.ones(60))
+    y = np.round(Y, 3)
+    expected = regressor().fit(FRAME, y, X_val=FRAME[:60][known], y_val=y[:60][known])
+    assert model.n_validation_rows_ == [known.sum()] * 2
+    assert np.array_equal(model.predict(FRAME), expected.predict(FRAME))
+
+
+@pytest.mark.parametrize("values", [[0, 1], ["yes", "no"], [0.5, 1.5], [" a", "b"]])
+def test_own_validation_rows_of_a_file_have_its_classes(values, tmp_path):
+    path = tmp_path / "table.csv"
+    table = pd.DataFrame({"area": FRAME["area"], "y": np.where(np.median(Y) < Y, *values)})
+    table.to_csv(path, index=False)
+    for given in (path, table):
+        model = classifier(max_iter=2).fit(given, target="y", X_val=given)
+        assert model.n_validation_rows_ == [N, N]
+
+
+def test_weights_of_own_validation_rows_count():
+    own = {"X_val": FRAME[:60], "y_val": CLASSES[:60]}
+    right = np.arange(60) < 30
+    model = classifier().fit(FRAME, CLASSES, **own, sample_weight_val=right * 1.0)
+    own = {"X_val": FRAME[:30], "y_val": CLASSES[:30]}
+    expected = classifier().fit(FRAME, CLASSES, **own)
+    assert np.allclose(model.predict_proba(FRAME), expected.predict_proba(FRAME), atol=1e-4)
+    with pytest.raises(ValueError, match="Negative"):
+        classifier().fit(FRAME, CLASSES, **own, sample_weight_val=-np.ones(30))
+
+
+def test_columns_that_are_left_out_need_no_decision_where_the_target_is_named():
+    table = FRAME.assign(y=Y, code=["1,234", "2,345"] * (N // 2))
+    with pytest.raises(ValueError, match="Say which"):
+        regressor().fit(table, target="y")
+    model = regressor(columns={"code": "out"}, max_iter=2).fit(table, target="y")
+    assert "code" not in [column.name for column in model.columns_]
