@@ -134,7 +134,7 @@ def from_pandas(name: str, column: Any) -> pl.Series:
             return pl.Series(name, column.to_numpy(dtype=np.dtype(column.dtype.kind + "8")))
         return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan)).fill_nan(None)
     if hasattr(column, "cat") and hasattr(column.dtype, "categories"):
-        labels = [str(label) for label in column.cat.categories]
+        labels = [_as_text(label) for label in column.cat.categories]
         codes = pl.Series(column.cat.codes.to_numpy(dtype=np.int64)).set(pl.Series(missing), None)
         return pl.Series(name, labels, dtype=pl.String).gather(codes).cast(pl.Categorical)
     values = column.to_numpy(dtype=object)
@@ -162,9 +162,15 @@ def of_objects(name: str, values: list[Any]) -> pl.Series:
         isinstance(one, (str, int, float, np.bool_, np.number, Decimal, *DATED)) for one in present
     ):
         return pl.Series(name, values, dtype=pl.Object)
-    # Dates and times of day in one column, or texts among them: each as ISO writes it.
-    texts = [one.isoformat() if isinstance(one, datetime.date) else one for one in values]
-    return pl.Series(name, [one if one is None else str(one) for one in texts], dtype=pl.String)
+    texts = [None if one is None else _as_text(one) for one in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def _as_text(value: Any) -> str:
+    """A value as a column of its kind has it as text: dates as ISO writes them, true as "true"."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, datetime.date) else str(value)
 
 
 def _is_nan(value: Any) -> bool:
