@@ -42,8 +42,10 @@ from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
 from engine.model_files.table_columns import require_columns
 from engine.tables.calibration import calibrated, temperature_of
+from engine.tables.column_kinds import LARGEST, SMALLEST
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
+from engine.tables.csv_and_parquet import MISSING
 from engine.tables.given_tables import GivenTable, given_table, of_values
 from engine.tables.messages import named_column
 from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
@@ -250,6 +252,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 "Pass groups or time: either whole groups are validation rows, or the latest rows."
             )
         frame, y, weights, known, of_target = self._with_target(table, y, weights, target)
+        if of_target is not None and hasattr(self, "feature_names_in_"):  # the target is none
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+            self.n_features_in_ = frame.width
         if groups is not None:
             values = _of_rows("groups", groups, frame, known)
             frame = frame.drop(groups) if isinstance(groups, str) else frame
@@ -268,7 +273,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         )  # fmt: skip
         X_train = self._inputs_of_translated(found.frame, is_new=False)
         validation = self._own_validation_rows(*own, of_target=of_target)
-        return self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
+        rows = Rows(X_train, y, weights)
+        if weights is not None and not weights.all():  # or a part might have no other rows
+            counted = np.flatnonzero(weights)
+            rows = rows.taken(counted)
+            groups, time = (None if one is None else one[counted] for one in (groups, time))
+        return self._fit_rows(rows, validation, groups, time)
 
     def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
         """Set what follows from the columns, and the recipe for so many training rows."""
@@ -390,7 +400,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
     def _missing(self, table: GivenTable) -> tuple[str, ...]:
         """Texts that stand for a missing value in tables to come."""
-        return ("",) if table.is_text else ()
+        return ("", *MISSING) if table.is_text else ()
 
     def _own_validation_rows(
         self, X: Any, y: Any, weights: Any, *, of_target: TargetColumn | None
@@ -568,6 +578,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             return state
         names = {*self.get_params(deep=False), "_engine_version"}
         kept = {name: value for name, value in state.items() if name in names}
+        member = self.members_[0]
+        if isinstance(member, MLPRegressor) and member.loss != self._loss:  # set since the fit
+            kept["loss"] = member.loss
         return {**kept, FITTED: fitted_state(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -670,7 +683,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """
         check_is_fitted(self, "members_")
         X = self.inputs_.of(self.encoding_.encode(self._given_again(X)))
-        y = self._targets(np.asarray(y))
+        y = self._targets(_one_for_each_row("y", y, len(X)))
         s = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         generator = check_random_state(random_state)
         base = self._mean_loss(Rows(X, y, s))
@@ -923,7 +936,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R^2, or of other losses D^2."""
         predicted = self.predict(X)
-        y = np.asarray(y, np.float64).reshape(len(predicted), -1)
+        y = _numbers(_one_for_each_row("y", y, len(predicted)))[:, np.newaxis]
         s = None if sample_weight is None else _check_sample_weight(sample_weight, y)
         if self._loss.name == "squared_error":
             return held_out.r2(predicted[:, np.newaxis], y, s)
@@ -939,6 +952,10 @@ class TableRegressor(RegressorMixin, TableEstimator):
             raise ValueError(
                 f"The target is {y[0]:g} in every row: there is nothing to learn. Pass rows with "
                 "other values."
+            )
+        if len(y) and np.ptp(y) < SMALLEST:
+            raise ValueError(
+                f"y varies by less than {SMALLEST:g}, too little to be scaled; use another unit."
             )
         self.y_mean_, self.y_scale_ = 0.0, 1.0
         if self._loss.output != "exp":
@@ -1148,8 +1165,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy."""
-        right = self.predict(X) == np.asarray(y)
-        return float(np.average(right, weights=sample_weight))
+        predicted = self.predict(X)
+        right = predicted == _one_for_each_row("y", y, len(predicted))
+        s = None if sample_weight is None else _check_sample_weight(sample_weight, predicted)
+        return float(np.average(right, weights=s))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
         if pl.Series(np.asarray(y).tolist(), strict=False).is_null().any():
@@ -1178,6 +1197,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         if self.class_weight is not None:
             found = ClassWeights(self.class_weight, labels, y, weights)
             self.class_weights_ = np.array(found.of_classes, np.float64)
+            if not (self.class_weights_ >= 0).all() or not 0 < self.class_weights_.sum() < np.inf:
+                raise ValueError(
+                    "class_weight must have numbers of 0 or more, one of them above 0; got "
+                    f"{self.class_weight!r}."
+                )
 
     def know_classes(self, labels: Labels, of_codes: Labels, codes: NDArray[Any]) -> None:
         """Set what `fit` learns of the target, if rows have codes of the classes already."""
@@ -1241,6 +1265,8 @@ def _numbers(y: Any) -> NDArray[np.float64]:
     """y as finite numbers."""
     refuse_dates("y", y)
     try:
+        if np.iscomplexobj(y):
+            raise TypeError
         numbers = np.asarray(y).astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(
@@ -1248,4 +1274,6 @@ def _numbers(y: Any) -> NDArray[np.float64]:
         ) from None
     if not np.isfinite(numbers).all():
         raise ValueError("y must be finite, but holds NaN or infinity; leave those rows out.")
+    if len(numbers) and np.abs(numbers).max() > LARGEST:
+        raise ValueError(f"y must be at most {LARGEST:g}; use another unit, or mend those rows.")
     return numbers

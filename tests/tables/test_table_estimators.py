@@ -225,7 +225,7 @@ def test_a_row_without_dates_is_read_without_a_table():
     assert one_row.predict(new) == model.predict(as_table)[0]
     with pytest.raises(ValueError, match="The row lacks 'shop'"):
         one_row.predict({"area": 1, "side": "west", "lift": True})
-    with pytest.raises(ValueError, match="Column 'area' must be a number"):
+    with pytest.raises(ValueError, match="Column 'area' must hold numbers"):
         one_row.predict({**new, "area": "large"})
 
 
@@ -477,3 +477,117 @@ def test_columns_that_are_left_out_need_no_decision_where_the_target_is_named():
         regressor().fit(table, target="y")
     model = regressor(columns={"code": "out"}, max_iter=2).fit(table, target="y")
     assert "code" not in [column.name for column in model.columns_]
+
+
+def test_the_target_is_no_feature():
+    model = regressor(max_iter=2).fit(FRAME.assign(y=Y), target="y")
+    assert model.n_features_in_ == FRAME.shape[1]
+    assert [*model.feature_names_in_] == [*FRAME.columns]
+
+
+def test_words_for_missing_values_of_a_file_are_such_at_prediction(tmp_path):
+    path = tmp_path / "table.csv"
+    FRAME.assign(y=Y, area=FRAME["area"].mask(FRAME.index % 5 == 0)).to_csv(path, na_rep="NA")
+    model = regressor(max_iter=2).fit(path, target="y")
+    assert np.isfinite(model.predict(path)).all()
+    one_row = model.predictor()
+    for word in ("", "NA", None):
+        row: dict[str, object] = {name: str(value) for name, value in FRAME.iloc[0].items()}
+        row = {**row, "Unnamed: 0": 0, "": "0", "shop": word, "area": word}
+        expected = model.predict({name: [value] for name, value in row.items()})[0]
+        assert one_row.predict(row) == expected
+        assert one_row.predict({**row, "shop": None, "area": None}) == expected
+
+
+def test_rows_of_weight_0_are_as_if_they_were_not_there():
+    for model, y in ((regressor(), Y), (classifier(), CLASSES)):
+        weights = (np.arange(N) >= N - 3) + 0.0
+        model.fit(FRAME, y, sample_weight=weights)
+        assert np.isfinite(model._averaged(FRAME)).all()
+        weights = (np.arange(N) < 120) + 0.0
+        model.fit(FRAME, y, sample_weight=weights, time=np.arange(N))
+        assert model.n_validation_rows_ == [20, 20]
+
+
+@pytest.mark.parametrize("weights", [{"cheap": 0, "dear": 0}, {"cheap": -1, "dear": 1}])
+def test_weights_of_classes_that_give_no_probabilities_are_refused(weights):
+    with pytest.raises(ValueError, match="class_weight must have numbers of 0 or more"):
+        classifier(class_weight=weights).fit(FRAME, CLASSES)
+
+
+def test_a_class_of_weight_0_is_never_predicted():
+    model = classifier(class_weight={"cheap": 0, "dear": 1}, max_iter=2).fit(FRAME, CLASSES)
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict_proba(FRAME)[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (Y + 1j, "y must hold numbers"),
+        (Y * 1e200, "y must be at most 1e\\+150"),
+        (Y * 1e-200, "y varies by less than 1e-150"),
+    ],
+)
+def test_numbers_that_cannot_be_scaled_are_refused(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        regressor().fit(FRAME, y)
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_scores_are_of_a_target_for_each_row(fitted, fitted_classifier):
+    for model, y in ((fitted, Y), (fitted_classifier, CLASSES)):
+        assert model.score(FRAME, y[:, np.newaxis]) == model.score(FRAME, y)
+        for wrong in (y[:1], np.concatenate([y, y])):
+            with pytest.raises(ValueError, match="y must have one entry for each of the 240 rows"):
+                model.score(FRAME, wrong)
+            with pytest.raises(ValueError, match="y must have one entry for each of the 240 rows"):
+                model.feature_importances(FRAME, wrong)
+
+
+@pytest.mark.parametrize("loss", ["poisson", losses.Quantile([0.1, 0.9])])
+def test_a_copy_predicts_alike_though_its_loss_was_set_to_another_one(loss):
+    model = regressor(max_iter=2).fit(FRAME, Y)
+    expected = model.predict(FRAME)
+    model.set_params(loss=loss)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(FRAME), expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, 2, 0.5, "1_000", "nan", " 2 ", np.float32(1.1), pd.NA, np.inf, 1e300, "x", None],
+)
+def test_a_row_alone_is_read_as_a_table_of_it(value):
+    table = {
+        "number": [k % 13 + 0.5 for k in range(N)],
+        "is": [k % 3 == 0 for k in range(N)],
+        "text": [("x", "1", "true", "nan")[k % 4] for k in range(N)],
+    }
+    model = regressor(max_iter=2).fit(table, Y)
+    one_row = model.predictor()
+    assert one_row._readers is not None
+    for name in table:
+        row = {"number": 1.5, "is": True, "text": "x"} | {name: value}
+        try:
+            expected = model.predict({key: [one] for key, one in row.items()})[0]
+        except (TypeError, ValueError) as error:
+            with pytest.raises(type(error), match=re.escape(str(error))):
+                one_row.predict(row)
+        else:
+            assert one_row.predict(row) == expected
+
+
+def test_true_is_the_same_category_in_any_type():
+    table = pd.DataFrame({"is": pd.Categorical([True, False, False] * (N // 3))})
+    model = regressor(max_iter=2).fit(table, Y)
+    expected = model.predict(table)
+    assert expected[0] != expected[1]
+    assert np.array_equal(model.predict(table.astype(bool)), expected)
+
+
+@pytest.mark.parametrize("text", ["%d.3.2024", "2024-01-%02d", "%02d:30"])
+def test_dates_as_categories_are_dates_as_texts_are(text):
+    table = pd.DataFrame({"date": [text % (k % 23 + 1) for k in range(N)]})
+    expected = regressor(max_iter=2).fit(table, Y).predict(table)
+    for given in (table.astype("category"), pl.DataFrame(table).cast(pl.Categorical)):
+        assert np.array_equal(regressor(max_iter=2).fit(given, Y).predict(given), expected)
