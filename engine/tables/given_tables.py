@@ -74,6 +74,7 @@ def given_table(table: Any, missing: Sequence[str] = MISSING, encoding: str = UT
 
 
 def _of_dict(table: Mapping[Any, Any]) -> pl.DataFrame:
+    _refuse_twice([str(name) for name in table])
     lengths = {str(name): len(values) for name, values in table.items()}
     if len({*lengths.values()}) > 1:
         (first, one), (second, other) = next(
@@ -94,15 +95,19 @@ def _of_frame(table: Any) -> pl.DataFrame:
     if isinstance(table, pl.DataFrame):
         return table
     names = [str(name) for name in table.columns]
+    _refuse_twice(names)
+    return pl.DataFrame(
+        [from_pandas(name, table.iloc[:, place]) for place, name in enumerate(names)]
+    )
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(
             f"The table has more than one column called {quoted(twice)}; give each a name of its "
             "own."
         )
-    return pl.DataFrame(
-        [from_pandas(name, table.iloc[:, place]) for place, name in enumerate(names)]
-    )
 
 
 def of_values(name: str, values: Any) -> pl.Series:
