@@ -26,6 +26,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.boundary.dates import refuse_dates
 from engine.boundary.settings import thread_count
+from engine.equations.losses import HUBER
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
 from engine.estimators.class_weights import ClassWeights
@@ -35,7 +36,7 @@ from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
-from engine.losses import Loss, named
+from engine.losses import Huber, Loss, named
 from engine.many.averages import aligned
 from engine.many.fits import Fit, Outcome, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
@@ -794,7 +795,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
     loss : str or one of engine.losses, default="squared_error"
         As of `MLPRegressor`: "absolute_error", "huber", "quantile", "poisson", "gamma",
         `losses.Quantile([0.1, 0.9])` and so on. The target is standardised within, but for the
-        three of positive numbers.
+        three of positive numbers: the delta of Huber's loss is in its standard deviations.
     n_members : int, optional
         Networks whose predictions are averaged. This and the parameters down to
         `validation_fraction` have None for what the recipe says for so many rows: `recipe_`.
@@ -940,11 +941,17 @@ class TableRegressor(RegressorMixin, TableEstimator):
         s = None if sample_weight is None else _check_sample_weight(sample_weight, y)
         if self._loss.name == "squared_error":
             return held_out.r2(predicted[:, np.newaxis], y, s)
-        return held_out.d2(self._loss, predicted.reshape(len(y), -1), y, s)
+        return held_out.d2(self._loss_of_target, predicted.reshape(len(y), -1), y, s)
 
     @property
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else named(self.loss)
+
+    @property
+    def _loss_of_target(self) -> Loss:
+        """The loss in units of the target."""
+        is_huber = self._loss.row.code == HUBER
+        return Huber(self._loss.numbers[0] * self.y_scale_) if is_huber else self._loss
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
         y = _numbers(y)
@@ -991,7 +998,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         y = rows.y * self.y_scale_ + self.y_mean_
         weights = rows.weights
         return held_out.mean_cost(
-            self._loss, outputs.reshape(len(y), -1), y[:, np.newaxis], weights
+            self._loss_of_target, outputs.reshape(len(y), -1), y[:, np.newaxis], weights
         )
 
 
@@ -1171,7 +1178,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(right, weights=s))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
-        if pl.Series(np.asarray(y).tolist(), strict=False).is_null().any():
+        if of_values("y", np.asarray(y)).is_null().any():
             raise ValueError(
                 "y holds missing labels; leave those rows out, or name the target's column by "
                 "target=, which does."

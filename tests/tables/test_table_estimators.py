@@ -591,3 +591,36 @@ def test_dates_as_categories_are_dates_as_texts_are(text):
     expected = regressor(max_iter=2).fit(table, Y).predict(table)
     for given in (table.astype("category"), pl.DataFrame(table).cast(pl.Categorical)):
         assert np.array_equal(regressor(max_iter=2).fit(given, Y).predict(given), expected)
+
+
+def test_columns_whose_names_are_the_same_as_texts_are_refused():
+    with pytest.raises(ValueError, match="more than one column called '1'"):
+        regressor().fit({1: FRAME["area"], "1": FRAME["side"]}, Y)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+def test_missing_labels_of_any_kind_are_named(gap):
+    y = pd.Series(CLASSES, dtype=object)
+    y[3] = gap
+    with pytest.raises(ValueError, match="y holds missing labels"):
+        classifier().fit(FRAME, y)
+
+
+@pytest.mark.parametrize("name", ["area", "side", "lift"])
+@pytest.mark.parametrize("value", [1j, b"1", {"a": 1}])
+def test_values_that_no_column_holds_are_refused_at_prediction(name, value, fitted):
+    table = FRAME.head(3).astype(object)
+    table.at[1, name] = value
+    with pytest.raises(ValueError, match=f"Column '{name}' must hold .*, as in training; came"):
+        fitted.predict(table)
+
+
+def test_scores_and_importances_by_huber_do_not_depend_on_the_unit_of_the_target():
+    models = [regressor(loss="huber").fit(FRAME, scale * Y) for scale in (1.0, 1024.0)]
+    scores = [model.score(FRAME, scale * Y) for model, scale in zip(models, (1, 1024), strict=True)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-3)
+    found = [
+        model.feature_importances(FRAME, scale * Y)["area"] / scale**2
+        for model, scale in zip(models, (1, 1024), strict=True)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
