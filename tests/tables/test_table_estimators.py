@@ -624,3 +624,16 @@ def test_scores_and_importances_by_huber_do_not_depend_on_the_unit_of_the_target
         for model, scale in zip(models, (1, 1024), strict=True)
     ]
     assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.1, 0.2, 0.3, 0.1 + 0.2], [0.3, 0.1 + 0.2, 1.0, 2.0]])
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_numbers_that_differ_by_rounding_make_no_piece(values, is_missing):
+    x = np.random.default_rng(0).choice(values, N)
+    if is_missing:
+        x[::10] = np.nan
+    model = regressor(max_iter=1).fit({"x": x}, np.nan_to_num(x))
+    inputs = model.inputs_.of(model.encoding_.encode({"x": values}))[:, 0]
+    b = model.inputs_.embeddings[0].breakpoints
+    for t in (0, len(b) - 2):  # what goes on outside
+        assert (np.abs(inputs - b[t]) / (b[t + 1] - b[t]) < 10).all()
