@@ -429,8 +429,7 @@ class DateSurvey:
 
     def reading(self, dtype: pl.DataType, given: str | None) -> DateReading:
         """How to read the column."""
-        if dtype != pl.String:
-            kind = kind_of(dtype)
+        if kind := kind_of(dtype):
             return DateReading(kind, given or EITHER, self._extent("").parts(kind))
         if max(self.n_times, self.n_durations) > self.n_dates:
             if self.n_durations > self.n_times:  # with days, too

@@ -74,6 +74,7 @@ def given_table(table: Any, missing: Sequence[str] = MISSING, encoding: str = UT
 
 
 def _of_dict(table: Mapping[Any, Any]) -> pl.DataFrame:
+    _refuse_twice([str(name) for name in table])
     lengths = {str(name): len(values) for name, values in table.items()}
     if len({*lengths.values()}) > 1:
         (first, one), (second, other) = next(
@@ -86,7 +87,7 @@ def _of_dict(table: Mapping[Any, Any]) -> pl.DataFrame:
             f"Columns must have as many values as each other: {first!r} has {one:,}, and "
             f"{second!r} has {other:,}."
         )
-    return pl.DataFrame([_of_values(str(name), values) for name, values in table.items()])
+    return pl.DataFrame([of_values(str(name), values) for name, values in table.items()])
 
 
 def _of_frame(table: Any) -> pl.DataFrame:
@@ -94,18 +95,23 @@ def _of_frame(table: Any) -> pl.DataFrame:
     if isinstance(table, pl.DataFrame):
         return table
     names = [str(name) for name in table.columns]
+    _refuse_twice(names)
+    return pl.DataFrame(
+        [from_pandas(name, table.iloc[:, place]) for place, name in enumerate(names)]
+    )
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(
             f"The table has more than one column called {quoted(twice)}; give each a name of its "
             "own."
         )
-    return pl.DataFrame(
-        [from_pandas(name, table.iloc[:, place]) for place, name in enumerate(names)]
-    )
 
 
-def _of_values(name: str, values: Any) -> pl.Series:
+def of_values(name: str, values: Any) -> pl.Series:
+    """A column of any kind, with null for what is missing."""
     if isinstance(values, pl.Series):
         return values.alias(name)
     if hasattr(values, "iloc"):
@@ -133,7 +139,7 @@ def from_pandas(name: str, column: Any) -> pl.Series:
             return pl.Series(name, column.to_numpy(dtype=np.dtype(column.dtype.kind + "8")))
         return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan)).fill_nan(None)
     if hasattr(column, "cat") and hasattr(column.dtype, "categories"):
-        labels = [str(label) for label in column.cat.categories]
+        labels = [_as_text(label) for label in column.cat.categories]
         codes = pl.Series(column.cat.codes.to_numpy(dtype=np.int64)).set(pl.Series(missing), None)
         return pl.Series(name, labels, dtype=pl.String).gather(codes).cast(pl.Categorical)
     values = column.to_numpy(dtype=object)
@@ -161,9 +167,15 @@ def of_objects(name: str, values: list[Any]) -> pl.Series:
         isinstance(one, (str, int, float, np.bool_, np.number, Decimal, *DATED)) for one in present
     ):
         return pl.Series(name, values, dtype=pl.Object)
-    # Dates and times of day in one column, or texts among them: each as ISO writes it.
-    texts = [one.isoformat() if isinstance(one, datetime.date) else one for one in values]
-    return pl.Series(name, [one if one is None else str(one) for one in texts], dtype=pl.String)
+    texts = [None if one is None else _as_text(one) for one in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def _as_text(value: Any) -> str:
+    """A value as a column of its kind has it as text: dates as ISO writes them, true as "true"."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, datetime.date) else str(value)
 
 
 def _is_nan(value: Any) -> bool:

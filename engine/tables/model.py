@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.equations.losses import HUBER, SQUARED_ERROR
-from engine.losses import Huber, Loss
+from engine.equations.losses import SQUARED_ERROR
+from engine.losses import Loss
 from engine.model_files.errors import ModelFileError
 from engine.model_files.skops_file import StoredModel, read_model, write_model
 from engine.model_files.table_examples import TableExamples
@@ -187,12 +187,8 @@ def loss_of(estimator: Any) -> Loss | None:
     """The loss, in units of the target; None for classes and squared error."""
     if isinstance(estimator, TableClassifier):
         return None
-    loss: Loss = estimator._loss
-    if loss.row.code == SQUARED_ERROR:
-        return None
-    if loss.row.code == HUBER:
-        return Huber(loss.numbers[0] * estimator.y_scale_)
-    return loss
+    loss: Loss = estimator._loss_of_target
+    return None if loss.row.code == SQUARED_ERROR else loss
 
 
 def _model_in(path: Path, stored: StoredModel) -> TableModel:

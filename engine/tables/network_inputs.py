@@ -20,6 +20,10 @@ from engine.tables.table_encoding import EncodedColumn
 # many interquartile ranges. In a straight line, one wrong entry would outweigh all others.
 OUTLIERS, FURTHEST = 0.001, 4.0
 
+# The length of a piece, as a share of its larger end, is above this: networks take float32, and a
+# shorter piece would make a slope of what is rounding there, as between 0.3 and 0.1 + 0.2.
+SHORTEST = 64 * float(np.finfo(np.float32).eps)
+
 
 @dataclass(frozen=True)
 class TrainingNumbers:
@@ -157,8 +161,18 @@ def pieces_of_column(
         breakpoints = distinct
     else:
         breakpoints = np.unique(np.quantile(scaled, np.linspace(0, 1, n_pieces + 1)))
+    breakpoints = _apart(breakpoints)
     if column.had_missing and len(breakpoints) < 2:
         breakpoints = np.array([0.0, 1.0]) + (breakpoints[0] if len(breakpoints) else 0.0)
     if len(breakpoints) < 2 or (not column.had_missing and len(breakpoints) == 2):
         return None
     return Pieces(breakpoints, width, missing=column.had_missing)
+
+
+def _apart(breakpoints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without those that are hardly above the one before."""
+    kept: list[float] = []
+    for one in breakpoints.tolist():
+        if not kept or one - kept[-1] > SHORTEST * max(abs(one), abs(kept[-1])):
+            kept.append(one)
+    return np.array(kept)

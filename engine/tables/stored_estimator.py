@@ -185,9 +185,9 @@ def _restore_target(found: Any, about: Mapping[str, Any]) -> None:
     if about["class_weights"] is not None:
         found.class_weights_ = np.array(about["class_weights"], np.float64)
         are_right = len(found.class_weights_) == len(classes) and bool(
-            (np.isfinite(found.class_weights_) & (found.class_weights_ > 0)).all()
+            (np.isfinite(found.class_weights_) & (found.class_weights_ >= 0)).all()
         )
-        _require(are_right, "weights of classes")
+        _require(are_right and found.class_weights_.sum() > 0, "weights of classes")
     found.temperature_ = float(about["temperature"])
     cool = 0.99 / HOTTEST <= found.temperature_ <= 1.01 * HOTTEST
     _require(cool, f"temperature {found.temperature_}")

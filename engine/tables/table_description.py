@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from engine.tables import target as of_target
-from engine.tables.column_notation import NotationSurvey
+from engine.tables.column_notation import NotationSurvey, TableNotation
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import Columns
 from engine.tables.csv_and_parquet import MissingTexts
@@ -39,6 +41,39 @@ class TableDescription(NamedTuple):
     translation: Translation | None
     notes: list[str]
     statistics: TableStatistics
+
+
+class TargetColumn(NamedTuple):
+    """How a table has its target: what it is, and how it is written."""
+
+    target: Target
+    notation: TableNotation
+
+    def values(self, frame: pl.DataFrame) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+        """Which rows of a table have a target, and what it is in these."""
+        name = self.target.name
+        series = self.notation.translate(frame.select(name), name)[name]
+        known = series.is_not_null()
+        return known.to_numpy(), of_target.values_of(series.filter(known), self.target)
+
+
+def described_target(
+    column: pl.DataFrame,
+    task: str | None,
+    decimal: str | None = None,
+    dates: str | None = None,
+    words: Mapping[str, MissingTexts] = MappingProxyType({}),
+) -> TargetColumn:
+    """Decide on the target alone, the one column of a frame; the rest as `described`."""
+    name = column.columns[0]
+    survey = NotationSurvey(name, {}, task, decimal, dates)
+    survey.add(column)
+    notation = survey.notation()
+    translated = notation.translate(column, name)
+    statistics = TableStatistics.of_frame(
+        translated, name, notation.kinds, words, notation.translated
+    )
+    return TargetColumn(of_target.target_of(statistics.columns[name].facts(), task), notation)
 
 
 def described(

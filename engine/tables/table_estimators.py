@@ -26,6 +26,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.boundary.dates import refuse_dates
 from engine.boundary.settings import thread_count
+from engine.equations.losses import HUBER
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
 from engine.estimators.class_weights import ClassWeights
@@ -35,24 +36,31 @@ from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
-from engine.losses import Loss, named
+from engine.losses import Huber, Loss, named
 from engine.many.averages import aligned
 from engine.many.fits import Fit, Outcome, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
 from engine.many.member_rows import MemberRows
 from engine.model_files.table_columns import require_columns
 from engine.tables.calibration import calibrated, temperature_of
+from engine.tables.column_kinds import LARGEST, SMALLEST
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
-from engine.tables.given_tables import GivenTable, given_table
+from engine.tables.csv_and_parquet import MISSING
+from engine.tables.given_tables import GivenTable, given_table, of_values
 from engine.tables.messages import named_column
 from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
 from engine.tables.recipe import Recipe, recipe_for
 from engine.tables.row_predictor import RowPredictor
 from engine.tables.stored_estimator import FITTED, fitted_state, made_up_rows, restore
-from engine.tables.table_description import TableDescription, described
+from engine.tables.table_description import (
+    TableDescription,
+    TargetColumn,
+    described,
+    described_target,
+)
 from engine.tables.table_encoding import TableEncoding
-from engine.tables.target import CLASSIFICATION, REGRESSION, values_of
+from engine.tables.target import CLASSIFICATION, REGRESSION
 from engine.tables.translation import Translation
 from engine.tables.validation_rows import time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
@@ -240,12 +248,22 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         table = self._given(X)
-        frame, y, weights = self._with_target(table.frame, y, weights, target)
-        groups, frame = _column_or_array("groups", groups, frame, table.frame, drop=True)
-        time, frame = _column_or_array("time", time, frame, table.frame, drop=False)
+        if groups is not None and time is not None:
+            raise ValueError(
+                "Pass groups or time: either whole groups are validation rows, or the latest rows."
+            )
+        frame, y, weights, known, of_target = self._with_target(table, y, weights, target)
+        if of_target is not None and hasattr(self, "feature_names_in_"):  # the target is none
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+            self.n_features_in_ = frame.width
+        if groups is not None:
+            values = _of_rows("groups", groups, frame, known)
+            frame = frame.drop(groups) if isinstance(groups, str) else frame
+            groups = _numbers_of_groups(values)
+        if time is not None:
+            values = _of_rows("time", time, frame, known)
+            time = time_values("time", values, self.decimal, self.dates)
         found = self._described(frame, table)
-        if isinstance(time, str):
-            time = time_values("time", frame[time], self.decimal, self.dates)
         y = self._learn_target(y, weights)
         self._take_columns(
             LearntColumns.of(
@@ -255,8 +273,13 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             len(y),
         )  # fmt: skip
         X_train = self._inputs_of_translated(found.frame, is_new=False)
-        validation = self._own_validation_rows(*own)
-        return self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
+        validation = self._own_validation_rows(*own, of_target=of_target)
+        rows = Rows(X_train, y, weights)
+        if weights is not None and not weights.all():  # or a part might have no other rows
+            counted = np.flatnonzero(weights)
+            rows = rows.taken(counted)
+            groups, time = (None if one is None else one[counted] for one in (groups, time))
+        return self._fit_rows(rows, validation, groups, time)
 
     def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
         """Set what follows from the columns, and the recipe for so many training rows."""
@@ -334,9 +357,13 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return table
 
     def _with_target(
-        self, frame: pl.DataFrame, y: Any, weights: Any, target: str | None
-    ) -> tuple[pl.DataFrame, Any, Any]:
-        """The table without its target, the target, and the weights of the rows that have one."""
+        self, table: GivenTable, y: Any, weights: Any, target: str | None
+    ) -> tuple[pl.DataFrame, Any, Any, NDArray[np.bool_] | None, TargetColumn | None]:
+        """The table without its target, the target, and the weights of the rows that have one.
+
+        If the target is a column, also which rows have one, and how it is written.
+        """
+        frame, known, of_target = table.frame, None, None
         if y is None and target is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
@@ -345,27 +372,21 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if y is not None and target is not None:
             raise ValueError("Pass the target as y, or name its column by target=; both came.")
         self.target_name_ = target
+        if weights is not None:
+            weights = _check_sample_weight(
+                weights, frame, dtype=np.float64, ensure_non_negative=True
+            )
         if target is None:
-            y = np.asarray(y)
-            if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
-            if y.shape != (frame.height,):
-                raise ValueError(
-                    f"y must have one entry for each of the {frame.height:,} rows of X; got shape "
-                    f"{y.shape}."
-                )
+            y = _one_for_each_row("y", y, frame.height)
         else:
             name = named_column(target, frame.columns, "target")
-            known = frame[name].is_not_null()
-            found = described(frame, name, self._task, decimal=self.decimal, dates=self.dates)
-            assert found.target is not None
-            y = values_of(found.frame[name].filter(known), found.target)
+            of_target = described_target(
+                frame.select(name), self._task, self.decimal, self.dates, table.words
+            )
+            known, y = of_target.values(frame)
             frame = frame.filter(known).drop(name)
-            weights = None if weights is None else np.asarray(weights)[known.to_numpy()]
-            self._known_rows = known.to_numpy()
-        if weights is not None:
-            weights = _check_sample_weight(weights, y, dtype=np.float64, ensure_non_negative=True)
-        return frame, y, weights
+            weights = None if weights is None else weights[known]
+        return frame, y, weights, known, of_target
 
     def _described(self, frame: pl.DataFrame, table: GivenTable) -> TableDescription:
         kinds = dict(self.columns or {})
@@ -380,20 +401,27 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
     def _missing(self, table: GivenTable) -> tuple[str, ...]:
         """Texts that stand for a missing value in tables to come."""
-        return ("",) if table.is_text else ()
+        return ("", *MISSING) if table.is_text else ()
 
-    def _own_validation_rows(self, X: Any, y: Any, weights: Any) -> Rows | None:
-        """The user's own validation rows, encoded."""
-        if X is None:
+    def _own_validation_rows(
+        self, X: Any, y: Any, weights: Any, *, of_target: TargetColumn | None
+    ) -> Rows | None:
+        """The user's own validation rows, encoded; of a target's column, those that have one."""
+        if X is None or (y is None and of_target is None):
             held_out.require_together(X, y, weights)
             return None
-        frame = given_table(_named_columns(X)).frame
-        if self.target_name_ is not None and y is None:
-            y = frame[named_column(self.target_name_, frame.columns, "target")].to_numpy()
-        held_out.require_together(X, y, weights)
-        weights = None if weights is None else _check_sample_weight(weights, frame, np.float64)
-        X_val = self.inputs_.of(self.encoding_.encode(frame))
-        return Rows(X_val, self._targets(np.asarray(y)), weights)
+        frame = given_table(self._given_again(X)).frame
+        if weights is not None:
+            weights = _check_sample_weight(
+                weights, frame, dtype=np.float64, ensure_non_negative=True
+            )
+        if y is None and of_target is not None:
+            named_column(of_target.target.name, frame.columns, "target")
+            known, y = of_target.values(frame)
+            frame, weights = frame.filter(known), None if weights is None else weights[known]
+        else:
+            y = _one_for_each_row("y_val", y, frame.height, "X_val")
+        return Rows(self.inputs_.of(self.encoding_.encode(frame)), self._targets(y), weights)
 
     def _fit_rows(
         self,
@@ -551,6 +579,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             return state
         names = {*self.get_params(deep=False), "_engine_version"}
         kept = {name: value for name, value in state.items() if name in names}
+        member = self.members_[0]
+        if isinstance(member, MLPRegressor) and member.loss != self._loss:  # set since the fit
+            kept["loss"] = member.loss
         return {**kept, FITTED: fitted_state(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -653,7 +684,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """
         check_is_fitted(self, "members_")
         X = self.inputs_.of(self.encoding_.encode(self._given_again(X)))
-        y = self._targets(np.asarray(y))
+        y = self._targets(_one_for_each_row("y", y, len(X)))
         s = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         generator = check_random_state(random_state)
         base = self._mean_loss(Rows(X, y, s))
@@ -715,25 +746,42 @@ def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | No
     return Checkpoint(place, checkpoint.seconds, checkpoint.epochs, checkpoint.any_machine)
 
 
-def _column_or_array(
-    argument: str, given: Any, frame: pl.DataFrame, whole: pl.DataFrame, *, drop: bool
-) -> tuple[Any, pl.DataFrame]:
-    """Values of each row, from a column of the frame or as they are; and the frame.
-
-    A column that is not dropped stays a name: it may have to be translated.
-    """
-    if given is None:
-        return None, frame
-    if isinstance(given, str):
-        name = named_column(given, frame.columns, argument)
-        return (frame[name].to_numpy(), frame.drop(name)) if drop else (name, frame)
-    values = np.asarray(given)
-    if values.shape != (frame.height,):
+def _one_for_each_row(argument: str, y: Any, n_rows: int, of_table: str = "X") -> NDArray[Any]:
+    """y as an array (n_rows,)."""
+    found: NDArray[Any] = np.asarray(y)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = column_or_1d(found, warn=True)
+    if found.shape != (n_rows,):
         raise ValueError(
-            f"{argument} must have one entry for each of the {frame.height:,} rows; got shape "
-            f"{values.shape}."
+            f"{argument} must have one entry for each of the {n_rows:,} rows of {of_table}; got "
+            f"shape {found.shape}."
         )
-    return values, frame
+    return found
+
+
+def _of_rows(
+    argument: str, given: Any, frame: pl.DataFrame, known: NDArray[np.bool_] | None
+) -> pl.Series:
+    """A value for each row of the frame: its column, or what came for each row of the table."""
+    if isinstance(given, str):
+        return frame[named_column(given, frame.columns, argument)]
+    n_rows = frame.height if known is None else len(known)
+    if np.shape(given) != (n_rows,):
+        raise ValueError(
+            f"{argument} must have one entry for each of the {n_rows:,} rows; got shape "
+            f"{np.shape(given)}."
+        )
+    values = of_values(argument, given)
+    values = values.fill_nan(None) if values.dtype.is_float() else values
+    return values if known is None else values.filter(pl.Series(known))
+
+
+def _numbers_of_groups(values: pl.Series) -> NDArray[np.int64]:
+    """The number of each row's group; rows without one are a group together."""
+    texts = [str(one) for one in values] if values.dtype == pl.Object else values
+    texts = pl.Series(texts).cast(pl.String).fill_null("")
+    numbers: NDArray[np.int64] = np.unique(texts.to_numpy(), return_inverse=True)[1]
+    return numbers
 
 
 class TableRegressor(RegressorMixin, TableEstimator):
@@ -747,7 +795,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
     loss : str or one of engine.losses, default="squared_error"
         As of `MLPRegressor`: "absolute_error", "huber", "quantile", "poisson", "gamma",
         `losses.Quantile([0.1, 0.9])` and so on. The target is standardised within, but for the
-        three of positive numbers.
+        three of positive numbers: the delta of Huber's loss is in its standard deviations.
     n_members : int, optional
         Networks whose predictions are averaged. This and the parameters down to
         `validation_fraction` have None for what the recipe says for so many rows: `recipe_`.
@@ -889,15 +937,21 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R^2, or of other losses D^2."""
         predicted = self.predict(X)
-        y = np.asarray(y, np.float64).reshape(len(predicted), -1)
+        y = _numbers(_one_for_each_row("y", y, len(predicted)))[:, np.newaxis]
         s = None if sample_weight is None else _check_sample_weight(sample_weight, y)
         if self._loss.name == "squared_error":
             return held_out.r2(predicted[:, np.newaxis], y, s)
-        return held_out.d2(self._loss, predicted.reshape(len(y), -1), y, s)
+        return held_out.d2(self._loss_of_target, predicted.reshape(len(y), -1), y, s)
 
     @property
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else named(self.loss)
+
+    @property
+    def _loss_of_target(self) -> Loss:
+        """The loss in units of the target."""
+        is_huber = self._loss.row.code == HUBER
+        return Huber(self._loss.numbers[0] * self.y_scale_) if is_huber else self._loss
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
         y = _numbers(y)
@@ -905,6 +959,10 @@ class TableRegressor(RegressorMixin, TableEstimator):
             raise ValueError(
                 f"The target is {y[0]:g} in every row: there is nothing to learn. Pass rows with "
                 "other values."
+            )
+        if len(y) and np.ptp(y) < SMALLEST:
+            raise ValueError(
+                f"y varies by less than {SMALLEST:g}, too little to be scaled; use another unit."
             )
         self.y_mean_, self.y_scale_ = 0.0, 1.0
         if self._loss.output != "exp":
@@ -940,7 +998,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         y = rows.y * self.y_scale_ + self.y_mean_
         weights = rows.weights
         return held_out.mean_cost(
-            self._loss, outputs.reshape(len(y), -1), y[:, np.newaxis], weights
+            self._loss_of_target, outputs.reshape(len(y), -1), y[:, np.newaxis], weights
         )
 
 
@@ -1114,11 +1172,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy."""
-        right = self.predict(X) == np.asarray(y)
-        return float(np.average(right, weights=sample_weight))
+        predicted = self.predict(X)
+        right = predicted == _one_for_each_row("y", y, len(predicted))
+        s = None if sample_weight is None else _check_sample_weight(sample_weight, predicted)
+        return float(np.average(right, weights=s))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
-        if pl.Series(np.asarray(y).tolist(), strict=False).is_null().any():
+        if of_values("y", np.asarray(y)).is_null().any():
             raise ValueError(
                 "y holds missing labels; leave those rows out, or name the target's column by "
                 "target=, which does."
@@ -1144,6 +1204,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         if self.class_weight is not None:
             found = ClassWeights(self.class_weight, labels, y, weights)
             self.class_weights_ = np.array(found.of_classes, np.float64)
+            if not (self.class_weights_ >= 0).all() or not 0 < self.class_weights_.sum() < np.inf:
+                raise ValueError(
+                    "class_weight must have numbers of 0 or more, one of them above 0; got "
+                    f"{self.class_weight!r}."
+                )
 
     def know_classes(self, labels: Labels, of_codes: Labels, codes: NDArray[Any]) -> None:
         """Set what `fit` learns of the target, if rows have codes of the classes already."""
@@ -1207,6 +1272,8 @@ def _numbers(y: Any) -> NDArray[np.float64]:
     """y as finite numbers."""
     refuse_dates("y", y)
     try:
+        if np.iscomplexobj(y):
+            raise TypeError
         numbers = np.asarray(y).astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(
@@ -1214,4 +1281,6 @@ def _numbers(y: Any) -> NDArray[np.float64]:
         ) from None
     if not np.isfinite(numbers).all():
         raise ValueError("y must be finite, but holds NaN or infinity; leave those rows out.")
+    if len(numbers) and np.abs(numbers).max() > LARGEST:
+        raise ValueError(f"y must be at most {LARGEST:g}; use another unit, or mend those rows.")
     return numbers

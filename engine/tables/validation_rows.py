@@ -39,7 +39,8 @@ def validation_rows(
         Share of the rows that a network holds out; 0 holds none out.
     seed : int
     classes : ndarray (n_rows,), optional
-        Class codes: each part has its share of each class.
+        Class codes: each part has its share of each class. Rows of classes that a network
+        would be validated on alone are trained on; not if that would part groups.
     groups : ndarray (n_rows,), optional
         Rows of one group are never on both sides.
     time : ndarray (n_rows,), optional
@@ -55,10 +56,10 @@ def validation_rows(
         return [None] * n_members
     if time is not None:
         order = np.argsort(time, kind="stable")
-        cut = n_rows - max(1, math.ceil(fraction * n_rows))
+        cut = max(1, n_rows - max(1, math.ceil(fraction * n_rows)))
         part = MemberRows(np.sort(order[:cut]), np.sort(order[cut:]))
-        return [part] * n_members
-    n_folds = max(2, round(1 / fraction))
+        return [_of_known_classes(part, classes, trained=True)] * n_members
+    n_folds = min(max(2, round(1 / fraction)), n_rows)
     rows = np.arange(n_rows)
     if groups is not None:
         n_groups = len(np.unique(groups))
@@ -73,7 +74,26 @@ def validation_rows(
         folds = _stratified(splitter, rows, classes)
     else:
         folds = list(KFold(n_folds, shuffle=True, random_state=seed).split(rows))
-    return [MemberRows(*folds[k % len(folds)]) for k in range(n_members)]
+    parts = [
+        _of_known_classes(MemberRows(*fold), classes, trained=groups is None) for fold in folds
+    ]
+    return [parts[k % len(parts)] for k in range(n_members)]
+
+
+def _of_known_classes(
+    part: MemberRows, classes: NDArray[Any] | None, *, trained: bool
+) -> MemberRows | None:
+    """Without validation rows of classes that no training row has; None if no other are left.
+
+    Such rows are trained on, or, if they may not be, left out.
+    """
+    if classes is None:
+        return part
+    known = np.isin(classes[part.left_out], classes[part.trained])
+    if not known.any():
+        return None
+    more = part.left_out[~known] if trained else part.left_out[:0]
+    return MemberRows(np.sort(np.concatenate([part.trained, more])), part.left_out[known])
 
 
 def _stratified(splitter: Any, rows: NDArray[Any], classes: NDArray[Any]) -> list[Any]:

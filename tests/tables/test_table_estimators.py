@@ -225,7 +225,7 @@ def test_a_row_without_dates_is_read_without_a_table():
     assert one_row.predict(new) == model.predict(as_table)[0]
     with pytest.raises(ValueError, match="The row lacks 'shop'"):
         one_row.predict({"area": 1, "side": "west", "lift": True})
-    with pytest.raises(ValueError, match="Column 'area' must be a number"):
+    with pytest.raises(ValueError, match="Column 'area' must hold numbers"):
         one_row.predict({**new, "area": "large"})
 
 
@@ -386,3 +386,254 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was():
     with pytest.raises(ValueError, match="no rows"):
         model.fit(FRAME[:0], Y[:0])
     np.testing.assert_array_equal(model.predict(FRAME), before)
+
+
+def with_gaps_in_target():
+    """A table with its target, which some rows lack, and which rows have it."""
+    table = FRAME.assign(y=Y)
+    table.loc[::7, "y"] = np.nan
+    return table, table["y"].notna().to_numpy()
+
+
+@pytest.mark.parametrize("argument", ["groups", "time", "sample_weight"])
+def test_what_comes_beside_a_table_is_of_its_rows_and_not_of_those_with_a_target(argument):
+    table, known = with_gaps_in_target()
+    values = np.random.default_rng(0).permutation(N) // 9 + 1
+    model = regressor().fit(table, target="y", **{argument: values})
+    alone = regressor().fit(FRAME[known], Y[known], **{argument: values[known]})
+    assert np.array_equal(model.predict(FRAME), alone.predict(FRAME))
+
+
+def test_weights_of_another_number_of_rows_than_the_table_are_refused():
+    table, known = with_gaps_in_target()
+    with pytest.raises(ValueError, match="sample_weight"):
+        regressor().fit(table, target="y", sample_weight=np.ones(known.sum()))
+
+
+def test_groups_and_time_do_not_go_together():
+    with pytest.raises(ValueError, match="Pass groups or time"):
+        regressor().fit(FRAME, Y, groups=np.arange(N) % 9, time=np.arange(N))
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+def test_rows_without_a_group_are_one(gap):
+    groups = [f"group {k % 9}" if k % 9 else gap for k in range(N)]
+    named = [f"group {k % 9}" if k % 9 else "" for k in range(N)]
+    expected = regressor().fit(FRAME, Y, groups=named).predict(FRAME)
+    for given in ({"X": FRAME, "groups": groups}, {"X": FRAME.assign(g=groups), "groups": "g"}):
+        assert np.array_equal(regressor().fit(y=Y, **given).predict(FRAME), expected)
+
+
+def test_time_may_be_dates_as_people_write_them():
+    days = pd.Series(pd.date_range("2024-01-01", periods=N)).sample(frac=1, random_state=0)
+    written = days.dt.strftime("%d.%m.%Y").to_numpy()
+    expected = regressor().fit(FRAME, Y, time=days.to_numpy()).predict(FRAME)
+    assert np.array_equal(regressor().fit(FRAME, Y, time=written).predict(FRAME), expected)
+
+
+@pytest.mark.parametrize("time", [np.arange(N) * 1.0, np.arange(N).astype("datetime64[D]")])
+def test_rows_without_a_time_are_refused(time):
+    time[3] = "NaT" if time.dtype.kind == "M" else np.nan
+    with pytest.raises(ValueError, match="time' has no value in row 4"):
+        regressor().fit(FRAME, Y, time=time)
+
+
+def test_own_validation_rows_have_their_target_as_the_table_writes_it(tmp_path):
+    table = FRAME.assign(y=[f"{value:.3f}".replace(".", ",") for value in Y])
+    own = table[:60].copy()
+    own.loc[::7, "y"] = None
+    known = own["y"].notna().to_numpy()
+    model = regressor().fit(table, target="y", X_val=own, sample_weight_val=np.ones(60))
+    y = np.round(Y, 3)
+    expected = regressor().fit(FRAME, y, X_val=FRAME[:60][known], y_val=y[:60][known])
+    assert model.n_validation_rows_ == [known.sum()] * 2
+    assert np.array_equal(model.predict(FRAME), expected.predict(FRAME))
+
+
+@pytest.mark.parametrize("values", [[0, 1], ["yes", "no"], [0.5, 1.5], [" a", "b"]])
+def test_own_validation_rows_of_a_file_have_its_classes(values, tmp_path):
+    path = tmp_path / "table.csv"
+    table = pd.DataFrame({"area": FRAME["area"], "y": np.where(np.median(Y) < Y, *values)})
+    table.to_csv(path, index=False)
+    for given in (path, table):
+        model = classifier(max_iter=2).fit(given, target="y", X_val=given)
+        assert model.n_validation_rows_ == [N, N]
+
+
+def test_weights_of_own_validation_rows_count():
+    own = {"X_val": FRAME[:60], "y_val": CLASSES[:60]}
+    right = np.arange(60) < 30
+    model = classifier().fit(FRAME, CLASSES, **own, sample_weight_val=right * 1.0)
+    own = {"X_val": FRAME[:30], "y_val": CLASSES[:30]}
+    expected = classifier().fit(FRAME, CLASSES, **own)
+    assert np.allclose(model.predict_proba(FRAME), expected.predict_proba(FRAME), atol=1e-4)
+    with pytest.raises(ValueError, match="Negative"):
+        classifier().fit(FRAME, CLASSES, **own, sample_weight_val=-np.ones(30))
+
+
+def test_columns_that_are_left_out_need_no_decision_where_the_target_is_named():
+    table = FRAME.assign(y=Y, code=["1,234", "2,345"] * (N // 2))
+    with pytest.raises(ValueError, match="Say which"):
+        regressor().fit(table, target="y")
+    model = regressor(columns={"code": "out"}, max_iter=2).fit(table, target="y")
+    assert "code" not in [column.name for column in model.columns_]
+
+
+def test_the_target_is_no_feature():
+    model = regressor(max_iter=2).fit(FRAME.assign(y=Y), target="y")
+    assert model.n_features_in_ == FRAME.shape[1]
+    assert [*model.feature_names_in_] == [*FRAME.columns]
+
+
+def test_words_for_missing_values_of_a_file_are_such_at_prediction(tmp_path):
+    path = tmp_path / "table.csv"
+    FRAME.assign(y=Y, area=FRAME["area"].mask(FRAME.index % 5 == 0)).to_csv(path, na_rep="NA")
+    model = regressor(max_iter=2).fit(path, target="y")
+    assert np.isfinite(model.predict(path)).all()
+    one_row = model.predictor()
+    for word in ("", "NA", None):
+        row: dict[str, object] = {name: str(value) for name, value in FRAME.iloc[0].items()}
+        row = {**row, "Unnamed: 0": 0, "": "0", "shop": word, "area": word}
+        expected = model.predict({name: [value] for name, value in row.items()})[0]
+        assert one_row.predict(row) == expected
+        assert one_row.predict({**row, "shop": None, "area": None}) == expected
+
+
+def test_rows_of_weight_0_are_as_if_they_were_not_there():
+    for model, y in ((regressor(), Y), (classifier(), CLASSES)):
+        weights = (np.arange(N) >= N - 3) + 0.0
+        model.fit(FRAME, y, sample_weight=weights)
+        assert np.isfinite(model._averaged(FRAME)).all()
+        weights = (np.arange(N) < 120) + 0.0
+        model.fit(FRAME, y, sample_weight=weights, time=np.arange(N))
+        assert model.n_validation_rows_ == [20, 20]
+
+
+@pytest.mark.parametrize("weights", [{"cheap": 0, "dear": 0}, {"cheap": -1, "dear": 1}])
+def test_weights_of_classes_that_give_no_probabilities_are_refused(weights):
+    with pytest.raises(ValueError, match="class_weight must have numbers of 0 or more"):
+        classifier(class_weight=weights).fit(FRAME, CLASSES)
+
+
+def test_a_class_of_weight_0_is_never_predicted():
+    model = classifier(class_weight={"cheap": 0, "dear": 1}, max_iter=2).fit(FRAME, CLASSES)
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict_proba(FRAME)[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (Y + 1j, "y must hold numbers"),
+        (Y * 1e200, "y must be at most 1e\\+150"),
+        (Y * 1e-200, "y varies by less than 1e-150"),
+    ],
+)
+def test_numbers_that_cannot_be_scaled_are_refused(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        regressor().fit(FRAME, y)
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_scores_are_of_a_target_for_each_row(fitted, fitted_classifier):
+    for model, y in ((fitted, Y), (fitted_classifier, CLASSES)):
+        assert model.score(FRAME, y[:, np.newaxis]) == model.score(FRAME, y)
+        for wrong in (y[:1], np.concatenate([y, y])):
+            with pytest.raises(ValueError, match="y must have one entry for each of the 240 rows"):
+                model.score(FRAME, wrong)
+            with pytest.raises(ValueError, match="y must have one entry for each of the 240 rows"):
+                model.feature_importances(FRAME, wrong)
+
+
+@pytest.mark.parametrize("loss", ["poisson", losses.Quantile([0.1, 0.9])])
+def test_a_copy_predicts_alike_though_its_loss_was_set_to_another_one(loss):
+    model = regressor(max_iter=2).fit(FRAME, Y)
+    expected = model.predict(FRAME)
+    model.set_params(loss=loss)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(FRAME), expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, 2, 0.5, "1_000", "nan", " 2 ", np.float32(1.1), pd.NA, np.inf, 1e300, "x", None],
+)
+def test_a_row_alone_is_read_as_a_table_of_it(value):
+    table = {
+        "number": [k % 13 + 0.5 for k in range(N)],
+        "is": [k % 3 == 0 for k in range(N)],
+        "text": [("x", "1", "true", "nan")[k % 4] for k in range(N)],
+    }
+    model = regressor(max_iter=2).fit(table, Y)
+    one_row = model.predictor()
+    assert one_row._readers is not None
+    for name in table:
+        row = {"number": 1.5, "is": True, "text": "x"} | {name: value}
+        try:
+            expected = model.predict({key: [one] for key, one in row.items()})[0]
+        except (TypeError, ValueError) as error:
+            with pytest.raises(type(error), match=re.escape(str(error))):
+                one_row.predict(row)
+        else:
+            assert one_row.predict(row) == expected
+
+
+def test_true_is_the_same_category_in_any_type():
+    table = pd.DataFrame({"is": pd.Categorical([True, False, False] * (N // 3))})
+    model = regressor(max_iter=2).fit(table, Y)
+    expected = model.predict(table)
+    assert expected[0] != expected[1]
+    assert np.array_equal(model.predict(table.astype(bool)), expected)
+
+
+@pytest.mark.parametrize("text", ["%d.3.2024", "2024-01-%02d", "%02d:30"])
+def test_dates_as_categories_are_dates_as_texts_are(text):
+    table = pd.DataFrame({"date": [text % (k % 23 + 1) for k in range(N)]})
+    expected = regressor(max_iter=2).fit(table, Y).predict(table)
+    for given in (table.astype("category"), pl.DataFrame(table).cast(pl.Categorical)):
+        assert np.array_equal(regressor(max_iter=2).fit(given, Y).predict(given), expected)
+
+
+def test_columns_whose_names_are_the_same_as_texts_are_refused():
+    with pytest.raises(ValueError, match="more than one column called '1'"):
+        regressor().fit({1: FRAME["area"], "1": FRAME["side"]}, Y)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+def test_missing_labels_of_any_kind_are_named(gap):
+    y = pd.Series(CLASSES, dtype=object)
+    y[3] = gap
+    with pytest.raises(ValueError, match="y holds missing labels"):
+        classifier().fit(FRAME, y)
+
+
+@pytest.mark.parametrize("name", ["area", "side", "lift"])
+@pytest.mark.parametrize("value", [1j, b"1", {"a": 1}])
+def test_values_that_no_column_holds_are_refused_at_prediction(name, value, fitted):
+    table = FRAME.head(3).astype(object)
+    table.at[1, name] = value
+    with pytest.raises(ValueError, match=f"Column '{name}' must hold .*, as in training; came"):
+        fitted.predict(table)
+
+
+def test_scores_and_importances_by_huber_do_not_depend_on_the_unit_of_the_target():
+    models = [regressor(loss="huber").fit(FRAME, scale * Y) for scale in (1.0, 1024.0)]
+    scores = [model.score(FRAME, scale * Y) for model, scale in zip(models, (1, 1024), strict=True)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-3)
+    found = [
+        model.feature_importances(FRAME, scale * Y)["area"] / scale**2
+        for model, scale in zip(models, (1, 1024), strict=True)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.1, 0.2, 0.3, 0.1 + 0.2], [0.3, 0.1 + 0.2, 1.0, 2.0]])
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_numbers_that_differ_by_rounding_make_no_piece(values, is_missing):
+    x = np.random.default_rng(0).choice(values, N)
+    if is_missing:
+        x[::10] = np.nan
+    model = regressor(max_iter=1).fit({"x": x}, np.nan_to_num(x))
+    inputs = model.inputs_.of(model.encoding_.encode({"x": values}))[:, 0]
+    b = model.inputs_.embeddings[0].breakpoints
+    for t in (0, len(b) - 2):  # what goes on outside
+        assert (np.abs(inputs - b[t]) / (b[t + 1] - b[t]) < 10).all()

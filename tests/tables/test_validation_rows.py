@@ -66,3 +66,28 @@ def test_the_latest_rows_validate_all_networks():
 @pytest.mark.parametrize(("n", "fraction"), [(N, 0.0), (9, 0.25)])
 def test_no_rows_are_held_out_where_that_is_wanted_or_there_are_few(n, fraction):
     assert of_tables.validation_rows(n, 2, fraction, seed=0) == [None, None]
+
+
+def test_no_network_is_validated_on_classes_that_it_is_not_trained_on():
+    rare, latest = np.arange(N) // 2, np.arange(N) // 40
+    for more in ({"classes": rare}, {"classes": latest, "time": np.arange(N)}):
+        for part in validation_rows(N, 3, 0.25, seed=0, **more):
+            classes = more["classes"]
+            assert len(part.left_out) > 0
+            assert set(classes[part.trained]) == set(classes)
+
+
+def test_a_network_without_validation_rows_of_known_classes_has_none():
+    classes = np.arange(N) // 20
+    assert of_tables.validation_rows(N, 2, 0.2, seed=0, classes=classes, groups=classes) == [
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("fraction", [0.999, 0.001])
+def test_some_rows_are_trained_on_and_some_held_out_by_any_fraction(fraction):
+    for time in (None, np.arange(N)):
+        for part in validation_rows(N, 2, fraction, seed=0, time=time):
+            assert len(part.trained) > 0
+            assert len(part.left_out) > 0
