@@ -152,6 +152,23 @@ def levels_of(column: EncodedColumn, width: int) -> Levels:
     return Levels(column.n_levels, min(width, column.n_levels))
 
 
+def give_unknown_levels(columns: Sequence[EncodedColumn], vectors: Sequence[Any]) -> None:
+    """Make the vector of unknown levels the mean of the known ones, where no training row has one.
+
+    Else it would stay as it was drawn, and each network would make something else of an unknown
+    level.
+
+    Parameters
+    ----------
+    columns : sequence of EncodedColumn
+    vectors : sequence
+        `embeddings_` of a network: of a category, the vectors (n_levels, width) of its levels.
+    """
+    for column, of_levels in zip(columns, vectors, strict=True):
+        if column.role == CATEGORY and not column.counts[0] and any(column.counts):
+            of_levels[0] = np.average(of_levels, axis=0, weights=column.counts)
+
+
 def pieces_of_column(
     scaled: NDArray[np.float64], column: EncodedColumn, n_pieces: int, width: int
 ) -> Pieces | None:

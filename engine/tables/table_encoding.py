@@ -249,6 +249,12 @@ class TableEncoding:
         self, column: EncodedColumn, series: pl.Series, is_new: bool
     ) -> NDArray[np.float64]:
         kind = column_kinds.kind_of_type(series.dtype)
+        if series.dtype == pl.Object and series.null_count() < len(series):
+            value = next(one for one in series if one is not None)
+            raise ValueError(
+                f"Column {column.name!r} must hold {column_kinds.IN_WORDS[column.role]}, as in "
+                f"training; came {value!r}. Mend the values, or leave them missing."
+            )
         if kind == column_kinds.OTHER and column.role == CATEGORY:
             raise ValueError(
                 f"Column {column.name!r} must hold texts or numbers, as in training; it holds "
@@ -257,12 +263,6 @@ class TableEncoding:
         if self.missing and kind == CATEGORY:
             texts = series.cast(pl.String).str.strip_chars().to_frame()
             series = without_missing(texts, self.missing)[column.name]
-        if series.dtype == pl.Object and series.null_count() < len(series):
-            value = next(one for one in series if one is not None)
-            raise ValueError(
-                f"Column {column.name!r} must hold {column_kinds.IN_WORDS[column.role]}, as in "
-                f"training; came {value!r}. Mend the values, or leave them missing."
-            )
         values, wrong = column_kinds.as_kind(series, column.role)
         if len(wrong):  # such as 1 for true; or refused
             step = TableColumns([column.name], [column.role], [])

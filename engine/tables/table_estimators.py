@@ -25,7 +25,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.boundary.settings import thread_count
+from engine.boundary.settings import thread_count, whole_number
 from engine.equations.losses import HUBER
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
@@ -49,7 +49,7 @@ from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
 from engine.tables.csv_and_parquet import MISSING
 from engine.tables.given_tables import GivenTable, given_table, of_values
 from engine.tables.messages import named_column
-from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
+from engine.tables.network_inputs import NetworkInputs, TrainingNumbers, give_unknown_levels
 from engine.tables.recipe import Recipe, recipe_for
 from engine.tables.row_predictor import RowPredictor
 from engine.tables.stored_estimator import FITTED, fitted_state, made_up_rows, restore
@@ -484,6 +484,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             fits, outcomes = [*compress(fits, begun)], [*compress(outcomes, begun)]
         raise_first_error(outcomes, "network", "The estimator is as it was before.")
         self.members_ = [fit.estimator for fit in fits]
+        for member in self.members_:
+            if hasattr(member, "embeddings_"):
+                give_unknown_levels(self.encoding_.columns, member.embeddings_)
         self.n_validation_rows_ = [0 if fit.X_val is None else len(fit.X_val) for fit in fits]
         tried = [
             (
@@ -683,6 +686,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         "Random forests", section 10.
         """
         check_is_fitted(self, "members_")
+        whole_number("n_repeats", n_repeats, at_least=1)
         X = self.inputs_.of(self.encoding_.encode(self._given_again(X)))
         y = self._targets(_one_for_each_row("y", y, len(X)))
         s = None if sample_weight is None else _check_sample_weight(sample_weight, X)

@@ -305,6 +305,24 @@ def test_importances_of_classes_are_rises_of_the_log_loss(fitted_classifier):
     assert abs(found["same"]) == 0
 
 
+def test_importances_need_an_exchange(fitted):
+    with pytest.raises(ValueError, match="n_repeats must be"):
+        fitted.feature_importances(FRAME, Y, n_repeats=0)
+
+
+def test_an_unknown_level_is_the_mean_of_the_known_ones(fitted):
+    columns = [column.name for column in fitted.encoding_.columns]
+    side = fitted.encoding_.columns[columns.index("side")]
+    assert side.counts[0] == 0
+    for member in fitted.members_:
+        vectors = member.embeddings_[columns.index("side")]
+        share = np.array(side.counts[1:]) / sum(side.counts)
+        np.testing.assert_allclose(vectors[0], share @ vectors[1:], rtol=1e-5, atol=1e-7)
+    known = np.array([fitted.predict(FRAME.assign(side=one)) for one in side.known])
+    unknown = fitted.predict(FRAME.assign(side="west"))
+    assert np.mean((known.min(axis=0) <= unknown) & (unknown <= known.max(axis=0))) > 0.9
+
+
 def test_time_that_is_over_leaves_the_best_model_so_far():
     X = np.random.default_rng(0).standard_normal((4000, 8))
     with pytest.warns(ConvergenceWarning, match=r"max_time=1e-06 seconds were over"):
