@@ -727,6 +727,11 @@ def _named_columns(X: Any) -> Any:
         )
     if has_names(X):
         return X
+    if hasattr(X, "to_frame") and hasattr(X, "index"):
+        raise ValueError(
+            "X must be a table: rows and columns. Got a Series. Reshape your data: "
+            "frame.iloc[[0]] is a table of one row, series.to_frame() one of one column."
+        )
     X = np.asarray(X)
     if X.ndim != 2:
         raise ValueError(
@@ -752,6 +757,11 @@ def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | No
 
 def _one_for_each_row(argument: str, y: Any, n_rows: int, of_table: str = "X") -> NDArray[Any]:
     """y as an array (n_rows,)."""
+    if isinstance(y, str):
+        raise TypeError(
+            f"{argument} must have one entry for each of the {n_rows:,} rows of {of_table}; got "
+            f"the text {y!r}. To name the column of the target, pass target={y!r} and no y."
+        )
     found: NDArray[Any] = np.asarray(y)
     if found.ndim == 2 and found.shape[1] == 1:
         found = column_or_1d(found, warn=True)

@@ -611,6 +611,13 @@ def test_dates_as_categories_are_dates_as_texts_are(text):
         assert np.array_equal(regressor(max_iter=2).fit(given, Y).predict(given), expected)
 
 
+def test_a_text_for_y_and_a_row_for_x_are_refused_with_what_to_pass(fitted):
+    with pytest.raises(TypeError, match="pass target='rent' and no y"):
+        regressor().fit(FRAME, "rent")
+    with pytest.raises(ValueError, match=r"frame\.iloc\[\[0\]\] is a table of one row"):
+        fitted.predict(FRAME.iloc[0])
+
+
 def test_columns_whose_names_are_the_same_as_texts_are_refused():
     with pytest.raises(ValueError, match="more than one column called '1'"):
         regressor().fit({1: FRAME["area"], "1": FRAME["side"]}, Y)
