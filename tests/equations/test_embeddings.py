@@ -8,6 +8,7 @@ import pytest
 from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.equations.backends import BACKENDS
 from engine.equations.embeddings import embed_loops, embed_numpy, pieces_numpy, takes
+from engine.equations.mean import mean_gradient_tiled
 from tests import embedding_cases as cases
 from tests import embeddings_oracle, oracle
 from tests.embedding_cases import GRID, INPUTS, SMALL, EmbeddedCase
@@ -85,6 +86,32 @@ def test_many_samples_have_the_gradient_of_few_with_their_weights(n_samples, dep
     got = cost_and_gradient(case, many, backend, dtype)[1]
     atol = cases.tolerance(case._replace(n_samples=1024), dtype, expected) / 4
     np.testing.assert_allclose(got, expected, rtol=0, atol=atol)
+
+
+@both_dtypes
+def test_a_layer_of_several_vectors_has_the_gradient_of_the_oracle(dtype, backend):
+    """The tiled form takes four vectors of units at a time, and the rest one by one."""
+    case = EmbeddedCase("all kinds", 67, 1, weighted=True, alpha=0.5)
+    data = cases.data_of(case)
+    expected = cases.expected_gradient(case)
+    got = cost_and_gradient(case, data, backend, dtype)[1]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=cases.tolerance(case, dtype, expected))
+
+
+@both_dtypes
+def test_the_mean_of_a_batch_is_that_of_its_embeddings_too(dtype):
+    """B10: what stands after the layers in theta is divided, and has no penalty."""
+    random = np.random.default_rng(0)
+    sizes = np.array([3, 2])
+    summed, theta = (random.normal(size=13).astype(dtype) for _ in range(2))
+    expected = np.empty_like(summed)
+    BACKENDS["numpy"].mean_gradient(summed, theta, sizes, 0.5, 7.0, expected)
+    for start, stop in [(0, 13), (4, 11), (9, 13), (0, 8)]:
+        got = summed.copy()
+        mean_gradient_tiled(got, theta, sizes, 0.5, 7.0, start, stop)
+        np.testing.assert_allclose(got[start:stop], expected[start:stop], rtol=1e-6)
+        np.testing.assert_array_equal(got[:start], summed[:start])
+        np.testing.assert_array_equal(got[stop:], summed[stop:])
 
 
 @pytest.mark.parametrize("n_pieces", [1, 2, 5])
