@@ -137,9 +137,10 @@ class Pieces(Embedding):
 
     def __init__(self, breakpoints: ArrayLike, width: int, missing: bool = False) -> None:
         found = float_array("breakpoints", breakpoints, np.float64, advice="")
+        flat = found.ravel()
         with np.errstate(over="ignore"):
-            lengths = np.diff(found.ravel())
-        if found.ndim != 1 or found.size < 2 or not (lengths > 0).all():
+            lengths = np.diff(flat)
+        if found.ndim != 1 or found.size < 2 or not (flat[1:] > flat[:-1]).all():
             raise ValueError(
                 "breakpoints must be at least two numbers, each larger than the one before; got "
                 f"{breakpoints!r}. np.unique sorts numbers and leaves out those that are equal."
