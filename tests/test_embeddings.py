@@ -58,6 +58,7 @@ def test_an_embedding_says_what_it_is():
         ([[0, 1]], "at least two numbers"),
         ([0, np.nan], "breakpoints"),
         ([0, np.inf], "breakpoints"),
+        ([0, 5e-324], r"2\.22507e-308 or more apart.*Scale the input"),
         ([2.3e-308, 2.4e-308], r"2\.22507e-308 or more apart.*Scale the input"),
         ([-1.7e308, 1.7e308], "by a finite number"),
     ],
