@@ -65,6 +65,7 @@ def test_the_pages_show_the_kept_figures(tmp_path, monkeypatch):
     figures["test"]["tables"][0]["entries"]["engine"] = {"failed": "out of luck"}
     tables_page.write(figures)
     assert "engine failed on" in texts()["PAGE"]
+    assert all(before[name] != text for name, text in texts().items())
 
 
 def test_a_run_that_was_taken_is_kept_and_shown_with_its_losses(pages, monkeypatch):
@@ -97,31 +98,25 @@ def test_a_run_that_was_taken_is_kept_and_shown_with_its_losses(pages, monkeypat
         assert (pages / "docs" / name).stat().st_size > 1000
 
 
-def test_the_readme_and_the_page_of_performance_have_a_short_table(pages):
+def test_the_short_table_has_the_test_tables_and_the_diamonds():
     libraries = {"lightgbm": 3.0, "hgb": 2.0, "linear": 4.0}
     study = row("diamonds", {"engine": 6.0}, engine=[0.13, 0.14], linear="no memory")
-    tables_page.write(
-        {
-            "test": {
-                **found([row(seconds={"engine": 3.0}, engine=1.0, **libraries)]),
-                "command": "t",
-            },
-            "diamonds": {**found(study=[study]), "command": "d"},
-        }
+    tables = [row(seconds={"engine": 3.0}, engine=1.0, **libraries)]
+    block = tables_page.in_short(
+        {**found(tables), "command": "t"}, {**found(study=[study]), "command": "d"}
     )
-    for page in ("README", "PERFORMANCE"):
-        lines = between(texts()[page], "tables").splitlines()
-        assert lines[3:] == [
-            "| **engine** | **1.000** |  | **3.00** | **0.1350** | **6.00** |",
-            "| HistGradientBoosting | 0.667 | 100% | 1.00 |  |  |",
-            "| LightGBM | 0.333 | 100% | 1.00 |  |  |",
-            "| linear model | 0.000 | 100% | 1.00 |  |  |",
-            "",
-            "1 table: `t`; the diamonds: `d`; A Processor, 1 thread.",
-        ]
+    assert block.splitlines()[2:] == [
+        "| **engine** | **1.000** |  | **3.00** | **0.1350** | **6.00** |",
+        "| HistGradientBoosting | 0.667 | 100% | 1.00 |  |  |",
+        "| LightGBM | 0.333 | 100% | 1.00 |  |  |",
+        "| linear model | 0.000 | 100% | 1.00 |  |  |",
+        "",
+        "1 table: `t`; the diamonds: `d`; A Processor, 1 thread.",
+    ]
 
 
-def test_a_short_table_without_figures_says_so(pages):
+def test_a_short_table_without_figures_says_so(pages, monkeypatch):
+    monkeypatch.setattr(tables_page, "PICTURES", {})
     tables_page.write({"test": {**found([row(engine=1.0, linear=2.0)]), "command": "t"}})
     assert between(texts()["README"], "tables").splitlines()[1:] == [tables_page.NOT_MEASURED]
 
