@@ -1,4 +1,4 @@
-"""docs/tables-compared.md, and short tables elsewhere, show what `make tables-compared` measured."""
+"""docs/tables-compared.md, and the short tables elsewhere, show what was measured."""
 
 import json
 
@@ -7,7 +7,6 @@ import pytest
 from tests.comparison.test_table_comparison import found, row
 from tools import tables_page
 from tools.asv_runs import CannotRun
-
 
 NAMES = ("PAGE", "README", "PERFORMANCE")
 
