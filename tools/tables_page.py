@@ -7,6 +7,7 @@
 
 Figures are those of `engine compare tables --json`, kept in benchmarks/figures. What stands between
 two comments of the page, and its pictures, are made from them; what is written around them stays.
+The README and docs/performance.md have a short table of the same figures.
 """
 
 import io
@@ -26,10 +27,11 @@ from engine.comparison.table_libraries import ENGINE
 from engine.comparison.table_pictures import save, scores_figure, seconds_figure
 from engine.comparison.table_results import label, taken
 from engine.comparison.table_sets import table_sets
-from engine.comparison.table_summary import far_behind, margins, standings
+from engine.comparison.table_summary import far_behind, margins, mean_loss, seconds, standings
 from engine.comparison.tables import as_json, count, figure, header
 from tools.asv_runs import ROOT, Arguments, CannotRun, told
-from tools.performance_page import COLUMNS, FIGURES, rewrite
+from tools.performance_page import COLUMNS, FIGURES, README, rewrite
+from tools.performance_page import PAGE as PERFORMANCE
 
 PAGE = ROOT / "docs" / "tables-compared.md"
 COMMANDS = {
@@ -38,6 +40,7 @@ COMMANDS = {
     "diamonds": "engine compare tables --part diamonds",
 }
 RESULTS, TEST, TUNING, DIAMONDS = "results", *COMMANDS
+SHORT = "tables"  # of the README and docs/performance.md
 PICTURES = {"tables-scores.svg": scores_figure, "tables-seconds.svg": seconds_figure}
 NOT_MEASURED = "Not measured yet."
 
@@ -117,6 +120,10 @@ def write(figures: dict[str, dict[str, Any]]) -> None:
     if TEST in figures:
         for file, draw in PICTURES.items():
             save(draw(figures[TEST]["tables"]), PAGE.parent / file)
+    both = TEST in figures and DIAMONDS in figures
+    block = in_short(figures[TEST], figures[DIAMONDS]) if both else NOT_MEASURED
+    for page in (README, PERFORMANCE):
+        rewrite(page, SHORT, block)
 
 
 def printed(name: str, found: dict[str, Any]) -> str:
@@ -161,6 +168,30 @@ def _standings(rows: Sequence[Any]) -> Iterator[list[str]]:
             "" if one.clearly_behind is None else count(one.clearly_behind, "table"),
             "" if one.ratio is None else figure(one.ratio),
         ]
+
+
+def in_short(test: dict[str, Any], diamonds: dict[str, Any]) -> str:
+    """The libraries over the test tables and on the diamonds: a table, and what made it."""
+    (study,) = diamonds["diamonds"]
+    columns = ["library", "mean score", "engine is level or ahead", "fit: seconds / LightGBM's"]
+    columns += ["diamonds: RMSE", "seconds of fit"]
+    lines = [_cells(columns), _cells(["---", *["--:"] * (len(columns) - 1)])]
+    for one in standings(test["tables"]):
+        scored = "splits" in study["entries"].get(one.name, {})
+        cells = [
+            label(one.name),
+            f"{one.score:.3f}",
+            "" if one.level is None else f"{one.level:.0%}",
+            "" if one.ratio is None else figure(one.ratio),
+            f"{mean_loss(study, one.name):.4f}" if scored else "",
+            figure(seconds(study, one.name)) if scored else "",
+        ]
+        lines.append(
+            _cells([f"**{cell}**" if one.name == ENGINE and cell else cell for cell in cells])
+        )
+    tables = count(len(test["tables"]), "table")
+    made = f"{tables}: `{test['command']}`; the diamonds: `{diamonds['command']}`"
+    return "\n".join([*lines, "", f"{made}; {test['about']['processor']}, 1 thread."])
 
 
 def sentences(rows: Sequence[Any]) -> Iterator[str]:

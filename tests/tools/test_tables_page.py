@@ -1,4 +1,4 @@
-"""docs/tables-compared.md shows what `make tables-compared` measured."""
+"""docs/tables-compared.md, and the short tables elsewhere, show what was measured."""
 
 import json
 
@@ -8,14 +8,31 @@ from tests.comparison.test_table_comparison import found, row
 from tools import tables_page
 from tools.asv_runs import CannotRun
 
+NAMES = ("PAGE", "README", "PERFORMANCE")
+
+
+def copied_pages(folder, monkeypatch):
+    """Copies that the tool writes into, by the names of their paths in it."""
+    (folder / "docs").mkdir()
+    for name in NAMES:
+        page = getattr(tables_page, name)
+        copy = folder / "docs" / page.name
+        copy.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+        monkeypatch.setattr(tables_page, name, copy)
+
+
+def texts():
+    return {name: getattr(tables_page, name).read_text(encoding="utf-8") for name in NAMES}
+
+
+def between(text, name):
+    return text[text.index(f"<!-- {name} -->") : text.index(f"<!-- end of {name} -->")]
+
 
 @pytest.fixture
 def pages(tmp_path, monkeypatch):
-    """A copy of the page, and an empty folder for figures."""
-    page = tmp_path / "docs" / "tables-compared.md"
-    page.parent.mkdir()
-    page.write_text(tables_page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(tables_page, "PAGE", page)
+    """Copies of the pages, and an empty folder for figures."""
+    copied_pages(tmp_path, monkeypatch)
     monkeypatch.setattr(tables_page, "FIGURES", tmp_path / "figures")
     (tmp_path / "figures").mkdir()
     return tmp_path
@@ -29,26 +46,25 @@ def kept_figures():
     }
 
 
-def test_the_page_shows_the_kept_figures(tmp_path, monkeypatch):
+def test_the_pages_show_the_kept_figures(tmp_path, monkeypatch):
     figures = kept_figures()
     assert figures
-    page = tmp_path / "tables-compared.md"
-    before = tables_page.PAGE.read_text(encoding="utf-8")
     pictures = {
         name: (tables_page.PAGE.parent / name).read_text(encoding="utf-8")
         for name in tables_page.PICTURES
     }
-    page.write_text(before, encoding="utf-8")
-    monkeypatch.setattr(tables_page, "PAGE", page)
+    copied_pages(tmp_path, monkeypatch)
+    before = texts()
     tables_page.write(figures)
-    assert page.read_text(encoding="utf-8") == before
+    assert texts() == before
     for name, text in pictures.items():
-        assert f"({name})" in before
+        assert f"({name})" in before["PAGE"]
         names = {one["table"] for one in figures["test"]["tables"]}
         assert "scores" not in name or all(f">{table}<" in text for table in names)
     figures["test"]["tables"][0]["entries"]["engine"] = {"failed": "out of luck"}
     tables_page.write(figures)
-    assert "engine failed on" in page.read_text(encoding="utf-8")
+    assert "engine failed on" in texts()["PAGE"]
+    assert all(before[name] != text for name, text in texts().items())
 
 
 def test_a_run_that_was_taken_is_kept_and_shown_with_its_losses(pages, monkeypatch):
@@ -60,8 +76,8 @@ def test_a_run_that_was_taken_is_kept_and_shown_with_its_losses(pages, monkeypat
     run = pages / "run.json"
     run.write_text(json.dumps({"command": "engine compare tables --json r --force", **found(rows)}))
     assert tables_page.main(["test", "--figures", str(run)]) == 0
-    text = (pages / "docs" / "tables-compared.md").read_text(encoding="utf-8")
-    results = text[text.index("<!-- results -->") : text.index("<!-- end of results -->")]
+    text = texts()["PAGE"]
+    results = between(text, "results")
     for part in (
         "2026-01-02, 2 tables (test); other work as it began: 0.2 processes; A Processor",
         "| **engine** | 0.750 | 1.75 |  |  |  | 3.00 |",
@@ -81,8 +97,31 @@ def test_a_run_that_was_taken_is_kept_and_shown_with_its_losses(pages, monkeypat
         assert (pages / "docs" / name).stat().st_size > 1000
 
 
+def test_the_short_table_has_the_test_tables_and_the_diamonds():
+    libraries = {"lightgbm": 3.0, "hgb": 2.0, "linear": 4.0}
+    study = row("diamonds", {"engine": 6.0}, engine=[0.13, 0.14], linear="no memory")
+    tables = [row(seconds={"engine": 3.0}, engine=1.0, **libraries)]
+    block = tables_page.in_short(
+        {**found(tables), "command": "t"}, {**found(study=[study]), "command": "d"}
+    )
+    assert block.splitlines()[2:] == [
+        "| **engine** | **1.000** |  | **3.00** | **0.1350** | **6.00** |",
+        "| HistGradientBoosting | 0.667 | 100% | 1.00 |  |  |",
+        "| LightGBM | 0.333 | 100% | 1.00 |  |  |",
+        "| linear model | 0.000 | 100% | 1.00 |  |  |",
+        "",
+        "1 table: `t`; the diamonds: `d`; A Processor, 1 thread.",
+    ]
+
+
+def test_a_short_table_without_figures_says_so(pages, monkeypatch):
+    monkeypatch.setattr(tables_page, "PICTURES", {})
+    tables_page.write({"test": {**found([row(engine=1.0, linear=2.0)]), "command": "t"}})
+    assert between(texts()["README"], "tables").splitlines()[1:] == [tables_page.NOT_MEASURED]
+
+
 def test_figures_that_are_not_of_that_part_are_refused_and_nothing_is_written(pages):
-    before = tables_page.PAGE.read_text()
+    before = texts()
     run = pages / "run.json"
     arguments = ["test", "--figures", str(run)]
     for content, message in (
@@ -100,5 +139,5 @@ def test_figures_that_are_not_of_that_part_are_refused_and_nothing_is_written(pa
         tables_page.main(["speed"])
     with pytest.raises(CannotRun, match="--figures are those of one part"):
         tables_page.main(["--figures", str(run)])
-    assert tables_page.PAGE.read_text() == before
+    assert texts() == before
     assert not list((pages / "figures").iterdir())
