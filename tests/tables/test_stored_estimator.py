@@ -249,7 +249,7 @@ def test_a_forged_state_is_refused(models, name, kind):
 
 
 def test_shifts_of_quantiles_come_back(tmp_path):
-    model = TableRegressor(losses.Quantile([0.1, 0.9]), **SMALL, max_iter=5).fit(TABLE, SIZES)
+    model = TableRegressor(losses.Quantile([0.1, 0.9]), **SMALL).fit(TABLE, SIZES)
     engine.save(tmp_path / "m.skops", model)
     again = engine.load(tmp_path / "m.skops")
     np.testing.assert_array_equal(again.shifts_, model.shifts_)
