@@ -83,8 +83,8 @@ def linear_predictions(
 def design(columns: Sequence[EncodedColumn], X: NDArray[Any]) -> NDArray[np.float64]:
     """Rows as networks take them (m, n_columns) as a linear model does.
 
-    A category has a column of 0 and 1 for each frequent level; a number that is missing is the mean, and a
-    column says so if training rows lacked some.
+    A category has a column of 0 and 1 for each frequent level. A number that is missing is the mean,
+    and a column says so if training rows lacked some.
     """
     made = []
     for column, values in zip(columns, X.T, strict=True):

@@ -43,7 +43,9 @@ def test_each_piece_has_rows_enough(numbers, n_pieces):
 
 def test_a_number_that_few_rows_have_has_no_bend_of_its_own():
     assert pieces_of_column(mostly_0(15), COLUMN, 48, 8) is None
-    assert len(pieces_of_column(mostly_0(64), COLUMN, 48, 8).breakpoints) == 4
+    entry = pieces_of_column(mostly_0(64), COLUMN, 48, 8)
+    assert entry is not None
+    assert len(entry.breakpoints) == 4
 
 
 def test_values_far_outside_that_few_rows_have_are_taken_for_nearer_ones():
