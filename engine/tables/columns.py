@@ -15,7 +15,6 @@ from engine.tables.messages import count_as_missing, counted, named_column, quot
 
 OUT = "out"  # a kind that a user may give a column, as any of
 KINDS_TO_GIVE = (*INPUT_KINDS, DATE, OUT)
-MOST_INPUTS = 50  # of one column's categories; the rarest share one
 FEW = 20  # distinct texts that are never too many
 ALMOST_ALL = 0.9
 OVERRULE = "--column {!r} overrules"
@@ -163,7 +162,7 @@ def _overruled(name: str, kind: str) -> str:
 
 def remark(column: Column, a_value: object, n_distinct: int, words: MissingTexts) -> str:
     """What is worth saying of a column that is learnt from."""
-    said = categories_in_words(n_distinct) if column.kind == CATEGORY else ""
+    said = counted(n_distinct, "category") if column.kind == CATEGORY else ""
     if n_distinct == 1:
         missing = f"or missing, in {counted(column.n_missing, 'row')}, and both are learnt from"
         nothing = "everywhere, of which nothing can be learnt"
@@ -204,12 +203,6 @@ def refuse_as_number(name: str, reason: str) -> None:
     """ValueError for a column that a user wants as numbers and that cannot be scaled."""
     if reason:
         raise ValueError(f"Column {name!r} {reason}, or leave the column out.")
-
-
-def categories_in_words(n_distinct: int) -> str:
-    """How many there are, and how they become inputs."""
-    said = counted(n_distinct, "category")
-    return said + (f", the rarest share one of {MOST_INPUTS} inputs" * (n_distinct > MOST_INPUTS))
 
 
 def _input(series: pl.Series, kind: str, first_row: int | None) -> pl.Series:

@@ -22,10 +22,10 @@ from engine.tables.fitting import (
     timed_fit,
     warnings_of,
 )
+from engine.tables.member_fits import Rows
 from engine.tables.metadata import TRAINING
 from engine.tables.model import TableModel, loss_of
 from engine.tables.scores import Scores, baseline, baseline_predictions, scored
-from engine.tables.table_estimators import Rows
 from engine.tables.target import refuse_outside
 
 LEAST_TO_STOP_BY = 2  # rows

@@ -30,6 +30,7 @@ MOST_ROWS = 20_000  # training rows, drawn at random if there are more,
 MOST_PRODUCTS = 1 << 24  # and no more than make so many products in a pass,
 LEAST_ROWS = 1000  # but so many anyway
 MOST_ITERATIONS = 200
+MOST_LEVELS = 255  # of a category that have a column of their own, the most frequent ones
 
 
 def linear_predictions(
@@ -82,13 +83,16 @@ def linear_predictions(
 def design(columns: Sequence[EncodedColumn], X: NDArray[Any]) -> NDArray[np.float64]:
     """Rows as networks take them (m, n_columns) as a linear model does.
 
-    A category has a column of 0 and 1 for each level; a number that is missing is the mean, and a
-    column says so if training rows lacked some.
+    A category has a column of 0 and 1 for each frequent level. A missing number is the mean,
+    and a column says so if training rows lacked some.
     """
     made = []
     for column, values in zip(columns, X.T, strict=True):
         if column.role == CATEGORY:
-            made.append(values[:, np.newaxis] == np.arange(column.n_levels))
+            n_own = min(len(column.known), MOST_LEVELS)
+            is_rare = (n_own < values) & (values <= len(column.known))
+            codes = [*range(n_own + 1), *[column.n_levels - 1] * column.had_missing]
+            made.append(np.where(is_rare, 0, values)[:, np.newaxis] == np.array(codes))
             continue
         missing = np.isnan(values)
         made.append(np.where(missing, 0.0, values)[:, np.newaxis])

@@ -20,6 +20,10 @@ from engine.tables.table_encoding import EncodedColumn
 # many interquartile ranges. In a straight line, one wrong entry would outweigh all others.
 OUTLIERS, FURTHEST = 0.001, 4.0
 
+# Fewer rows are too few for a bend of their own, or to know a place that is far outside. Adam makes
+# steps of the same size for inputs that few rows have: a handful would move predictions far.
+FEWEST_ROWS, LARGEST_SHARE = 16, 0.05  # but no more than this share of the rows
+
 # The length of a piece, as a share of its larger end, is above this: networks take float32, and a
 # shorter piece would make a slope of what is rounding there, as between 0.3 and 0.1 + 0.2.
 SHORTEST = 64 * float(np.finfo(np.float32).eps)
@@ -135,16 +139,22 @@ def limits_of(scaled: NDArray[np.float64]) -> tuple[float, float]:
     """The smallest and the largest number, without outliers.
 
     >>> limits_of(np.array([*range(1000), 1e6]))
-    (0.0, 999.0)
+    (0.0, 984.0)
     """
+    share = max(OUTLIERS, fewest_rows(len(scaled)) / len(scaled))
     first, median, third = np.quantile(scaled, [0.25, 0.5, 0.75])
     reach = FURTHEST * (third - first or 1.0)
     lowest, highest = float(scaled.min()), float(scaled.max())
     if lowest < median - reach:
-        lowest = float(np.quantile(scaled, OUTLIERS, method="higher"))
+        lowest = float(np.quantile(scaled, share, method="higher"))
     if highest > median + reach:
-        highest = float(np.quantile(scaled, 1 - OUTLIERS, method="lower"))
+        highest = float(np.quantile(scaled, 1 - share, method="lower"))
     return lowest, highest
+
+
+def fewest_rows(n_rows: int) -> int:
+    """The fewest of so many rows that a number is learnt from."""
+    return max(1, min(FEWEST_ROWS, int(LARGEST_SHARE * n_rows)))
 
 
 def levels_of(column: EncodedColumn, width: int) -> Levels:
@@ -178,12 +188,27 @@ def pieces_of_column(
         breakpoints = distinct
     else:
         breakpoints = np.unique(np.quantile(scaled, np.linspace(0, 1, n_pieces + 1)))
-    breakpoints = _apart(breakpoints)
+    breakpoints = _apart(_with_rows(breakpoints, np.sort(scaled)))
     if column.had_missing and len(breakpoints) < 2:
         breakpoints = np.array([0.0, 1.0]) + (breakpoints[0] if len(breakpoints) else 0.0)
     if len(breakpoints) < 2 or (not column.had_missing and len(breakpoints) == 2):
         return None
     return Pieces(breakpoints, width, missing=column.had_missing)
+
+
+def _with_rows(
+    breakpoints: NDArray[np.float64], ordered: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Fewer breakpoints, so that each piece has enough of the numbers."""
+    fewest = fewest_rows(len(ordered))
+    up_to = np.searchsorted(ordered, breakpoints, "right")  # numbers up to each breakpoint
+    kept: list[int] = []
+    for k in range(len(breakpoints)):
+        if not kept or up_to[k] - up_to[kept[-1]] >= fewest:
+            kept.append(k)
+    if kept and kept[-1] != len(breakpoints) - 1:  # too few are left for a piece at the end
+        kept[max(1, len(kept) - 1) :] = [len(breakpoints) - 1]
+    return breakpoints[kept]
 
 
 def _apart(breakpoints: NDArray[np.float64]) -> NDArray[np.float64]:

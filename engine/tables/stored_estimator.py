@@ -18,6 +18,7 @@ from engine.embeddings import Embedding, Pieces
 from engine.estimators import parameters
 from engine.estimators.base import CURVES
 from engine.estimators.labels import BINARY, MULTICLASS, Labels
+from engine.losses import Quantile
 from engine.model_files.safe_reading import parsed
 from engine.model_files.stored_network import drawn_rows
 from engine.model_files.table_examples import array_of_json, json_of_array
@@ -73,7 +74,7 @@ OF_CLASSES: dict[str, Any] = {
     "classes": {"kind": (str,), "values": (list,)},
     "class_weights": (list, type(None)),
 }
-OF_NUMBERS: dict[str, Any] = {"mean": NUMBER, "scale": NUMBER}
+OF_NUMBERS: dict[str, Any] = {"mean": NUMBER, "scale": NUMBER, "shifts": (list, type(None))}
 
 
 def fitted_state(estimator: "TableEstimator") -> dict[str, Any]:
@@ -109,7 +110,12 @@ def fitted_state(estimator: "TableEstimator") -> dict[str, Any]:
             "class_weights": None if weights is None else weights.tolist(),
         }
     else:
-        of_target = {"mean": found.y_mean_, "scale": found.y_scale_}
+        shifts = found.shifts_
+        of_target = {
+            "mean": found.y_mean_,
+            "scale": found.y_scale_,
+            "shifts": None if shifts is None else shifts.tolist(),
+        }
     description["target"] = of_target
     for number, member in enumerate(found.members_):
         arrays[f"theta_{number}"] = member._theta()
@@ -175,6 +181,12 @@ def _restore_target(found: Any, about: Mapping[str, Any]) -> None:
         found.y_mean_, found.y_scale_ = float(about["mean"]), float(about["scale"])
         is_right = math.isfinite(found.y_mean_) and 0 < found.y_scale_ < math.inf
         _require(is_right, "a target that is scaled by no number")
+        found.shifts_ = None
+        if about["shifts"] is not None:
+            levels = found._loss.levels if isinstance(found._loss, Quantile) else ()
+            found.shifts_ = np.array(about["shifts"], np.float64)
+            _require(found.shifts_.shape == (len(levels),), "shifts of other quantiles")
+            _require(bool(np.isfinite(found.shifts_).all()), "shifts that are no numbers")
         return
     classes = array_of_json(about["classes"]["kind"], about["classes"]["values"])
     _require(len(classes) > 1 and np.array_equal(np.unique(classes), classes), "classes")

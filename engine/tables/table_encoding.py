@@ -27,7 +27,7 @@ from engine.tables.translation import Translation
 # A level of fewer training rows is called rare. Five, as a level's vector is learnt from its rows
 # alone, and the vector of rare and unknown levels from all the rare ones: it needs some, too.
 MIN_COUNT = 5
-MOST_LEVELS = 255  # with "rare or unknown" that are 256, the codes of a byte
+MOST_LEVELS = 4095  # of a category; the least frequent would make the model large, not better
 RARE, ABSENT = "(rare or unknown)", "(missing)"
 FORMAT = 1
 

@@ -9,9 +9,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -36,18 +34,19 @@ from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.regressor import MLPRegressor
-from engine.losses import Huber, Loss, named
+from engine.losses import Huber, Loss, Quantile, named
 from engine.many.averages import aligned
-from engine.many.fits import Fit, Outcome, fit_all
-from engine.many.member_messages import raise_first_error, say, warnings_of
+from engine.many.member_messages import say, warnings_of
 from engine.many.member_rows import MemberRows
 from engine.model_files.table_columns import require_columns
-from engine.tables.calibration import calibrated, temperature_of
+from engine.tables import member_fits
+from engine.tables.calibration import calibrated, have_same_rows, shifts_of, temperature_of
 from engine.tables.column_kinds import LARGEST, SMALLEST
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
 from engine.tables.csv_and_parquet import MISSING
 from engine.tables.given_tables import GivenTable, given_table, of_values
+from engine.tables.member_fits import MemberFits, Rows
 from engine.tables.messages import named_column
 from engine.tables.network_inputs import NetworkInputs, TrainingNumbers, give_unknown_levels
 from engine.tables.recipe import Recipe, recipe_for
@@ -72,19 +71,6 @@ OF_NETWORKS = re.compile(
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
-
-
-class Rows(NamedTuple):
-    """Rows (m, n_columns) as networks take them, their targets and their weights."""
-
-    X: NDArray[Any]
-    y: NDArray[Any]
-    weights: NDArray[np.float64] | None = None
-
-    def taken(self, numbers: NDArray[np.int64]) -> "Rows":
-        """The rows with these numbers."""
-        weights = None if self.weights is None else self.weights[numbers]
-        return Rows(self.X[numbers], self.y[numbers], weights)
 
 
 class LearntColumns(NamedTuple):
@@ -173,8 +159,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def _mean_loss(self, rows: Rows) -> float:
         """The mean loss of rows, by the average of the members."""
 
-    def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
-        """Learn from members' outputs for their validation rows."""
+    def _tune(self, tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
+        """Learn from networks' outputs for their validation rows."""
 
     # From a table to networks.
 
@@ -209,7 +195,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             The name of a column takes that column, which is then not learnt from.
         time : array_like (n_rows,) or str, optional
             The latest rows are the validation rows, in the order of these numbers or dates; or the
-            name of a column.
+            name of a column. They choose the number of epochs; then the networks are trained anew
+            on all rows for so many.
         X_val, y_val, sample_weight_val : optional
             Your own validation rows, as X, y and sample_weight; with `target`, X_val has the target
             too.
@@ -458,54 +445,34 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 len(rows.y), recipe.n_members, recipe.validation_fraction, seeds[-1],
                 classes=self._strata(rows.y), groups=groups, time=time,
             )  # fmt: skip
-        fits = []
-        shared: dict[int, tuple[Rows, Rows]] = {}
-        for number, part in enumerate(parts):
-            trained, held = rows, validation
-            if part is not None:
-                if id(part) not in shared:
-                    shared[id(part)] = rows.taken(part.trained), rows.taken(part.left_out)
-                trained, held = shared[id(part)]
-            member = self._member(
-                {
-                    **self._settings(recipe),
-                    "random_state": seeds[number],
-                    "early_stopping": held is not None,
-                    "batch_size": min(recipe.batch_size, len(trained[1])),
-                    "shuffle": shuffle,
-                    "checkpoint": checkpoint_of(checkpoint, number),
-                }
-            )
-            fits.append(Fit(member, *trained, *(held or ())))
-        outcomes = fit_all(fits, thread_count(self.n_threads))
-        n_fits = len(fits)
-        begun = [not isinstance(outcome.error, KeyboardInterrupt) for outcome in outcomes]
-        if any(begun):
-            fits, outcomes = [*compress(fits, begun)], [*compress(outcomes, begun)]
-        raise_first_error(outcomes, "network", "The estimator is as it was before.")
-        self.members_ = [fit.estimator for fit in fits]
+        has_second_fit = time is not None and validation is None
+        settings = {**self._settings(recipe), "shuffle": shuffle}
+        if has_second_fit and settings["max_time"] is not None:
+            settings["max_time"] /= 2
+
+        def member_of(number: int, n_rows: int, **given: Any) -> Any:
+            batch_size = min(recipe.batch_size, n_rows)
+            own = {"random_state": seeds[number], "batch_size": batch_size, **given}
+            return self._member({**settings, **own})
+
+        n_threads = thread_count(self.n_threads)
+        fits = member_fits.fits_of(member_of, rows, validation, parts, checkpoint)
+        made = member_fits.fitted(fits, n_threads)
+        self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
+        self._tune(
+            [
+                (self._outputs_of(member, held.X), held)
+                for member, held in zip(made.members, made.validation, strict=True)
+                if held is not None
+            ]
+        )
+        if has_second_fit:
+            made = member_fits.fitted_again(made, rows, checkpoint, n_threads)
+        self.members_ = made.members
         for member in self.members_:
             if hasattr(member, "embeddings_"):
                 give_unknown_levels(self.encoding_.columns, member.embeddings_)
-        self.n_validation_rows_ = [0 if fit.X_val is None else len(fit.X_val) for fit in fits]
-        tried = [
-            (
-                self._outputs_of(fit.estimator, fit.X_val),
-                Rows(fit.X_val, fit.y_val, fit.sample_weight_val),
-            )
-            for fit in fits
-            if fit.X_val is not None
-        ]
-        self._tune(self.members_, tried)
-        found = self._warnings_of(outcomes)
-        if len(fits) < n_fits:
-            found.append(
-                UserWarning(
-                    f"Training interrupted by user: {n_fits - len(fits)} of {n_fits} networks had "
-                    "not begun, and are left out."
-                )
-            )
-        return found
+        return self._warnings_of(made)
 
     def _in_labels(self, warning: Warning) -> Warning:
         """A network's warning, with labels in place of the codes of classes."""
@@ -515,14 +482,14 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """Whether a network's warning holds for the estimator."""
         return True
 
-    def _warnings_of(self, outcomes: Sequence[Outcome]) -> list[Warning]:
+    def _warnings_of(self, made: MemberFits) -> list[Warning]:
         """What networks warn of, in terms of this estimator's parameters."""
         found = [
             self._in_labels(one)
-            for one in warnings_of(outcomes, "network")
+            for one in warnings_of(made.outcomes, "network")
             if not OF_NETWORKS.search(str(one)) and self._concerns(one)
         ]
-        if any(outcome.stopped == "max_time" for outcome in outcomes):
+        if made.out_of_time:
             epochs = min(int(member.n_iter_) for member in self.members_)
             said: Any = ConvergenceWarning(
                 f"max_time={self.max_time:g} seconds were over before all networks had "
@@ -535,6 +502,20 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 "allow more time",
             )
             found.append(said)
+        if made.lacks_second:
+            found.append(
+                UserWarning(
+                    "Training interrupted by user: the networks have not learnt from the latest "
+                    "rows, which validated them."
+                )
+            )
+        elif len(made.fits) < made.n_wanted:
+            found.append(
+                UserWarning(
+                    f"Training interrupted by user: {made.n_wanted - len(made.fits)} of "
+                    f"{made.n_wanted} networks had not begun, and are left out."
+                )
+            )
         return found
 
     def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
@@ -746,15 +727,6 @@ def _named_columns(X: Any) -> Any:
     return {f"x{k}": X[:, k] for k in range(X.shape[1])}
 
 
-def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | None:
-    """The checkpoint of a network; each has a file of its own."""
-    if checkpoint is None or number == 0:
-        return checkpoint
-    path = Path(checkpoint.path)
-    place = path.with_name(f"{path.name}.{number + 1}")
-    return Checkpoint(place, checkpoint.seconds, checkpoint.epochs, checkpoint.any_machine)
-
-
 def _one_for_each_row(argument: str, y: Any, n_rows: int, of_table: str = "X") -> NDArray[Any]:
     """y as an array (n_rows,)."""
     if isinstance(y, str):
@@ -810,6 +782,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
         As of `MLPRegressor`: "absolute_error", "huber", "quantile", "poisson", "gamma",
         `losses.Quantile([0.1, 0.9])` and so on. The target is standardised within, but for the
         three of positive numbers: the delta of Huber's loss is in its standard deviations.
+    calibrate : bool, default=True
+        Shift quantiles so that as many validation rows are below each as its level says (T2).
     n_members : int, optional
         Networks whose predictions are averaged. This and the parameters down to
         `validation_fraction` have None for what the recipe says for so many rows: `recipe_`.
@@ -857,6 +831,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     n_features_in_, feature_names_in_, n_iter_ : int, ndarray of str, int
     y_mean_, y_scale_ : float
         Of the training targets: networks learn (y - mean) / scale.
+    shifts_ : ndarray (n_levels,) or None
+        What is added to each quantile, in units of the target.
 
     See Also
     --------
@@ -892,6 +868,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
         **TableEstimator._parameter_constraints,
         "loss": [str, Loss],
+        "calibrate": ["boolean"],
     }
     _task = REGRESSION
 
@@ -899,6 +876,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         self,
         loss: str | Loss = "squared_error",
         *,
+        calibrate: bool = True,
         n_members: int | None = None,
         hidden_layer_sizes: Any = None,
         n_pieces: int | None = None,
@@ -922,6 +900,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         random_state: Any = None,
     ) -> None:
         self.loss = loss
+        self.calibrate = calibrate
         self.n_members = n_members
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_pieces = n_pieces
@@ -1005,7 +984,20 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     def _from_average(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
         """Averages in units of the target."""
-        return mean * self.y_scale_ + self.y_mean_
+        found = mean * self.y_scale_ + self.y_mean_
+        if self.shifts_ is not None:
+            found = self._loss.predictions(found + self.shifts_)
+        return found
+
+    def _tune(self, tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
+        self.shifts_ = None
+        if self.calibrate and tried and isinstance(self._loss, Quantile):
+            outputs = np.concatenate([outputs for outputs, _ in tried])
+            y = np.concatenate([rows.y for _, rows in tried])
+            s = None
+            if tried[0][1].weights is not None:
+                s = np.concatenate([rows.weights for _, rows in tried if rows.weights is not None])
+            self.shifts_ = self.y_scale_ * shifts_of(self._loss, outputs, y, s)
 
     def _mean_loss(self, rows: Rows) -> float:
         outputs = self._from_average(self._average(rows.X))
@@ -1267,11 +1259,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         said.finding = finding
         return said  # type: ignore[no-any-return]
 
-    def _tune(self, members: Sequence[Any], tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
+    def _tune(self, tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         # Of rows that each network holds out for itself, no mean over networks is known.
         self.temperature_ = 1.0
-        one_for_all = len(tried) > 0 and all(rows.y is tried[0][1].y for _, rows in tried)
-        if self.calibrate and one_for_all:
+        if self.calibrate and have_same_rows(tried):
             mean = np.mean([outputs for outputs, _ in tried], axis=0)
             self.temperature_ = temperature_of(mean, tried[0][1].y, tried[0][1].weights)
 

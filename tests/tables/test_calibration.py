@@ -1,13 +1,14 @@
-"""The temperature of probabilities, against scikit-learn's own."""
+"""The temperature of probabilities, against scikit-learn's own; the shifts of quantiles."""
 
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_pinball_loss
 
-from engine.tables.calibration import calibrated, temperature_of
+from engine.losses import Quantile
+from engine.tables.calibration import calibrated, shifts_of, temperature_of
 
 
 def overconfident(n_classes, seed=0):
@@ -60,3 +61,34 @@ def test_probabilities_of_0_stay_finite():
     found = calibrated(p, temperature_of(p, np.array([1, 0])))
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def too_narrow(n=999):
+    generator = np.random.default_rng(0)
+    centre = generator.normal(0, 5, n)
+    return centre + generator.standard_normal(n), centre[:, np.newaxis] + [-0.3, 0.1, 0.4]
+
+
+def test_as_many_rows_are_below_a_shifted_quantile_as_its_level_says():
+    y, quantiles = too_narrow()
+    levels = [0.05, 0.5, 0.9]
+    shifted = quantiles + shifts_of(Quantile(levels), quantiles, y)
+    assert np.mean(y[:, np.newaxis] <= shifted, axis=0) == pytest.approx(levels, abs=1 / 999)
+
+
+def test_no_other_shift_has_a_smaller_pinball_loss():
+    y, quantiles = too_narrow()
+    weights = np.random.default_rng(1).uniform(0, 2, len(y))
+    found = shifts_of(Quantile([0.2, 0.5, 0.7]), quantiles, y, weights)
+    for k, level in enumerate((0.2, 0.5, 0.7)):
+
+        def loss(shift, k=k, level=level):
+            return mean_pinball_loss(y, quantiles[:, k] + shift, alpha=level, sample_weight=weights)
+
+        assert all(loss(found[k]) <= loss(found[k] + step) + 1e-12 for step in (-1e-2, 1e-2, -1, 1))
+
+
+def test_one_quantile_has_one_shift():
+    y, quantiles = too_narrow()
+    of_two = shifts_of(Quantile([0.1, 0.9]), quantiles[:, [0, 0]], y)
+    np.testing.assert_array_equal(shifts_of(Quantile(0.9), quantiles[:, 0], y), of_two[1:])

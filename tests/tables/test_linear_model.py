@@ -9,6 +9,7 @@ from engine import losses
 from engine.tables import linear_model
 from engine.tables.linear_model import linear_predictions, linear_scores
 from engine.tables.scores import is_better, scored
+from engine.tables.table_encoding import EncodedColumn
 
 N = 400
 
@@ -125,3 +126,12 @@ def test_the_log_loss_or_the_accuracy_is_enough_for_classes_and_the_balanced_one
 def test_the_scores_of_the_linear_model_are_those_of_its_predictions():
     predicted = linear_predictions(X[:300], Y[:300], X[300:], "regression")
     assert floats(scored("regression", Y[300:], predicted))["R2"] > 0.99
+
+
+def test_categories_beyond_the_most_frequent_share_a_column_with_rare_ones(monkeypatch):
+    monkeypatch.setattr(linear_model, "MOST_LEVELS", 2)
+    known = EncodedColumn("x", "x", "category", True, 4, ("rare", "a", "b", "c", "d", "none"))
+    codes = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
+    made = linear_model.design([known], codes)
+    assert made.argmax(axis=1).tolist() == [0, 1, 2, 0, 0, 3]
+    assert made.sum(axis=1).tolist() == [1] * 6

@@ -3,17 +3,13 @@
 import copy
 import json
 import pickle
-import signal
-import warnings
 
 import numpy as np
 import polars as pl
 import pytest
 
 import engine
-from engine import Checkpoint, ModelFileError, TableClassifier, TableRegressor, losses
-from engine.estimators.watch import FitWatch
-from engine.many import fits_at_work
+from engine import ModelFileError, TableClassifier, TableRegressor, losses
 from engine.model_files.check_model import check_file
 from engine.model_files.estimator_state import without_training_state
 from engine.model_files.skops_file import StoredModel, write_model
@@ -21,7 +17,7 @@ from engine.tables import stored_estimator, table_estimators
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.model import read
 from engine.tables.stored_estimator import FITTED
-from engine.tables.table_estimators import LearntColumns, checkpoint_of
+from engine.tables.table_estimators import LearntColumns
 
 pytestmark = pytest.mark.compiled
 
@@ -231,6 +227,8 @@ OF_CLASSES = {
 OF_NUMBERS = {
     "no scale": changed(lambda about: about["target"].update(scale=0.0)),
     "classes of numbers": changed(lambda about: about["members"][0].update(classes=[0, 1])),
+    "shifts without quantiles": changed(lambda about: about["target"].update(shifts=[1.0])),
+    "shifts that are texts": changed(lambda about: about["target"].update(shifts=["far"])),
 }
 
 
@@ -248,6 +246,16 @@ def test_a_forged_state_is_refused(models, name, kind):
     empty = type(models[kind]).__new__(type(models[kind]))
     with pytest.raises((KeyError, TypeError, ValueError)):
         empty.__setstate__(state)
+
+
+def test_shifts_of_quantiles_come_back(tmp_path):
+    model = TableRegressor(losses.Quantile([0.1, 0.9]), **SMALL).fit(TABLE, SIZES)
+    engine.save(tmp_path / "m.skops", model)
+    again = engine.load(tmp_path / "m.skops")
+    np.testing.assert_array_equal(again.shifts_, model.shifts_)
+    np.testing.assert_array_equal(again.predict(TABLE), model.predict(TABLE))
+    row = {name: TABLE[name][0] for name in TABLE.columns}
+    np.testing.assert_array_equal(again.predictor().predict(row), model.predict(TABLE[:1])[0])
 
 
 def test_a_forged_file_is_damaged(models, tmp_path, monkeypatch):
@@ -270,7 +278,7 @@ def test_attributes_beside_the_state_are_refused(models):
         TableRegressor.__new__(TableRegressor).__setstate__(state)
 
 
-# What the inputs are made by; checkpoints and Ctrl-C.
+# What the inputs are made by.
 
 
 def test_numbers_of_many_rows_are_those_of_a_sample(monkeypatch):
@@ -288,62 +296,6 @@ def test_numbers_of_many_rows_are_those_of_a_sample(monkeypatch):
 def learnt_of(frame):
     statistics = TableStatistics.of_frame(frame, None)
     return LearntColumns.of(statistics.chosen(), statistics, None, [])
-
-
-def fitted_with(checkpoint=None, **given):
-    frame = TABLE.select("size", "colour", "old")
-    model = TableRegressor(**{**SMALL, "max_iter": 40, **given})
-    return model.fit_learnt(
-        learnt_of(frame), frame, np.array(SIZES), target="y", checkpoint=checkpoint
-    )
-
-
-def fingerprints(model):
-    return [member.fingerprint_ for member in model.members_]
-
-
-def test_each_network_has_a_checkpoint_of_its_own_and_goes_on_to_the_same_bits(
-    tmp_path, monkeypatch
-):
-    third = checkpoint_of(Checkpoint(tmp_path / "run.ckpt", 5.0), 2)
-    assert third is not None
-    assert (third.path, third.seconds) == (tmp_path / "run.ckpt.3", 5.0)
-    kept = Checkpoint(tmp_path / "run.ckpt", 0.0)
-    with monkeypatch.context() as stopping:
-        interrupt_after(1, stopping)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stopped = fitted_with(kept)
-    assert fingerprints(stopped) != fingerprints(fitted_with())
-    resumed = fitted_with(kept)
-    assert {"run.ckpt", "run.ckpt.2"} <= {path.name for path in tmp_path.iterdir()}
-    assert fingerprints(resumed) == fingerprints(fitted_with())
-
-
-def interrupt_after(n_times, monkeypatch):
-    times, consider = [0], FitWatch.consider
-
-    def interrupted(*told):
-        times[0] += 1
-        if times[0] == n_times:
-            signal.raise_signal(signal.SIGINT)
-        return consider(*told)
-
-    monkeypatch.setattr(FitWatch, "consider", interrupted)
-
-
-def test_networks_that_ctrl_c_did_not_let_begin_are_left_out(monkeypatch):
-    interrupt_after(1, monkeypatch)
-    monkeypatch.setattr(fits_at_work, "FEWEST_MEMBERS", 99)  # one after the other
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        model = fitted_with(n_members=3)
-    assert len(model.members_) == len(model.n_validation_rows_) == 1
-    assert any(
-        "2 of 3 networks had not begun, and are left out" in str(one.message) for one in said
-    )
-    assert model.predict(TABLE).shape == (N,)
-    pickle.loads(pickle.dumps(model))
 
 
 def test_times_of_texts_are_dates():

@@ -239,6 +239,30 @@ def test_quantiles_come_in_order_and_hold_their_shares():
     assert 0.6 < np.mean((low <= Y) & (high >= Y)) <= 1
 
 
+def test_intervals_of_few_rows_hold_as_many_new_rows_as_they_say():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(1200, 4))
+    y = X[:, 0] + generator.standard_normal(1200) * np.exp(0.5 * X[:, 1])
+    held = {}
+    for calibrate in (False, True):
+        model = TableRegressor(losses.Quantile([0.1, 0.9]), calibrate=calibrate, random_state=0)
+        low, high = model.fit(X[:200], y[:200]).predict(X[200:]).T
+        held[calibrate] = np.mean((low <= y[200:]) & (y[200:] <= high))
+    assert held[False] < 0.75 < held[True]
+    assert held[True] == pytest.approx(0.8, abs=0.05)
+
+
+def test_shifts_are_those_of_rows_that_the_networks_did_not_train_on():
+    model = regressor(loss=losses.Quantile([0.1, 0.9]), validation_fraction=0.5).fit(FRAME, Y)
+    weighted = regressor(loss=losses.Quantile([0.1, 0.9]), validation_fraction=0.5)
+    weighted.fit(FRAME, Y, sample_weight=np.ones(N))
+    np.testing.assert_array_equal(model.shifts_, weighted.shifts_)
+    assert model.shifts_.shape == (2,)
+    loose = regressor(loss=losses.Quantile([0.1, 0.9]), validation_fraction=0).fit(FRAME, Y)
+    assert loose.shifts_ is None
+    assert regressor(loss="absolute_error").fit(FRAME, Y).shifts_ is None
+
+
 def test_counts_are_learnt_as_they_are():
     counts = np.random.default_rng(0).poisson(np.exp(Y / 3))
     model = regressor(loss="poisson", max_iter=30).fit(FRAME, counts)

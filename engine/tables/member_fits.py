@@ -1,0 +1,166 @@
+"""The networks of a table: a fit by validation rows of its own, and maybe a second one on all rows.
+
+If the latest rows validate, all networks hold out the same ones, and none would learn from the rows
+that say most about the time to come. So each is fitted again, on all rows, for as many epochs as
+were best for the validation rows.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import compress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from engine.many.fits import Fit, Outcome, fit_all
+from engine.many.member_messages import raise_first_error
+from engine.many.member_rows import MemberRows
+from engine.training.checkpoint import Checkpoint
+
+# Attributes of the first fit that the second one keeps.
+OF_VALIDATION = ("validation_loss_curve_", "validation_scores_", "best_validation_score_")
+
+
+class Rows(NamedTuple):
+    """Rows (m, n_columns) as networks take them, their targets and their weights."""
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None = None
+
+    def taken(self, numbers: NDArray[np.int64]) -> "Rows":
+        """The rows with these numbers."""
+        weights = None if self.weights is None else self.weights[numbers]
+        return Rows(self.X[numbers], self.y[numbers], weights)
+
+
+class MemberFits(NamedTuple):
+    """Networks that were trained, and how.
+
+    Attributes
+    ----------
+    fits : list of Fit
+        Of the networks that began; Ctrl-C may come before others.
+    outcomes : list of Outcome
+    n_wanted : int
+        Networks that were to be trained.
+    out_of_time : bool
+        Whether `max_time` ended a fit, the first one included.
+    lacks_second : bool
+        Whether Ctrl-C ended the second fits, so that the first ones stand.
+    """
+
+    fits: list[Fit]
+    outcomes: list[Outcome]
+    n_wanted: int
+    out_of_time: bool = False
+    lacks_second: bool = False
+
+    @property
+    def members(self) -> list[Any]:
+        """The fitted networks."""
+        return [fit.estimator for fit in self.fits]
+
+    @property
+    def validation(self) -> list[Rows | None]:
+        """The validation rows of each network."""
+        return [
+            None if fit.X_val is None else Rows(fit.X_val, fit.y_val, fit.sample_weight_val)
+            for fit in self.fits
+        ]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether Ctrl-C left all networks to end by themselves."""
+        return len(self.fits) == self.n_wanted and not any(
+            outcome.was_interrupted for outcome in self.outcomes
+        )
+
+
+def fits_of(
+    member_of: Callable[..., Any],
+    rows: Rows,
+    validation: Rows | None,
+    parts: Sequence[MemberRows | None],
+    checkpoint: Checkpoint | None,
+) -> list[Fit]:
+    """The fit of each network.
+
+    Parameters
+    ----------
+    member_of : callable
+        From the number of a network, and `n_rows`, `early_stopping` and `checkpoint`, to a network.
+    rows, validation : Rows
+        The validation rows of networks that have no part of the rows.
+    parts : sequence of MemberRows or None
+        Which of the rows each network is trained on, and which validate it.
+    checkpoint : Checkpoint, optional
+        Of the first network; the others have FILE.2, FILE.3 and so on.
+    """
+    fits = []
+    shared: dict[int, tuple[Rows, Rows]] = {}
+    for number, part in enumerate(parts):
+        trained, held = rows, validation
+        if part is not None:
+            if id(part) not in shared:
+                shared[id(part)] = rows.taken(part.trained), rows.taken(part.left_out)
+            trained, held = shared[id(part)]
+        member = member_of(
+            number,
+            n_rows=len(trained.y),
+            early_stopping=held is not None,
+            checkpoint=checkpoint_of(checkpoint, number),
+        )
+        fits.append(Fit(member, *trained, *(held or ())))
+    return fits
+
+
+def fitted(fits: Sequence[Fit], n_threads: int | None) -> MemberFits:
+    """Make the fits; the error of the first that fails, or KeyboardInterrupt if none began."""
+    n_wanted, outcomes = len(fits), fit_all(fits, n_threads)
+    begun = [not isinstance(outcome.error, KeyboardInterrupt) for outcome in outcomes]
+    if any(begun):
+        fits, outcomes = [*compress(fits, begun)], [*compress(outcomes, begun)]
+    raise_first_error(outcomes, "network", "The estimator is as it was before.")
+    out_of_time = any(outcome.stopped == "max_time" for outcome in outcomes)
+    return MemberFits([*fits], outcomes, n_wanted, out_of_time)
+
+
+def fitted_again(
+    first: MemberFits, rows: Rows, checkpoint: Checkpoint | None, n_threads: int | None
+) -> MemberFits:
+    """Networks with the same seeds, fitted to all rows for the epochs that validation found best.
+
+    They keep the validation curves, which say why it was so many epochs. The first fits stand where
+    they had no whole epoch, and after Ctrl-C.
+    """
+    if not first.is_whole or not all(one.validation_scores_ for one in first.members):
+        return first
+    again = []
+    for number, member in enumerate(first.members):
+        second = clone(member).set_params(
+            early_stopping=False,
+            max_iter=int(np.argmax(member.validation_scores_)) + 1,
+            checkpoint=checkpoint_of(checkpoint, first.n_wanted + number),
+        )
+        again.append(Fit(second, *rows))
+    outcomes = fit_all(again, n_threads)
+    if any(outcome.was_interrupted for outcome in outcomes):
+        return first._replace(lacks_second=True)
+    raise_first_error(outcomes, "network", "The estimator is as it was before.")
+    for member, fit in zip(first.members, again, strict=True):
+        for name in OF_VALIDATION:
+            setattr(fit.estimator, name, getattr(member, name))
+    out_of_time = first.out_of_time or any(outcome.stopped == "max_time" for outcome in outcomes)
+    return MemberFits(again, outcomes, first.n_wanted, out_of_time)
+
+
+def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | None:
+    """The checkpoint of a fit; each has a file of its own."""
+    if checkpoint is None or number == 0:
+        return checkpoint
+    path = Path(checkpoint.path)
+    place = path.with_name(f"{path.name}.{number + 1}")
+    return Checkpoint(place, checkpoint.seconds, checkpoint.epochs, checkpoint.any_machine)

@@ -1,0 +1,154 @@
+"""The fits of a table's networks: by validation rows, once more on all rows, and after Ctrl-C."""
+
+import signal
+import warnings
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor
+from engine.estimators.watch import FitWatch
+from engine.many import fits_at_work
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.member_fits import checkpoint_of
+from engine.tables.table_estimators import LearntColumns
+
+pytestmark = pytest.mark.compiled
+
+N = 200
+draw = np.random.default_rng(0)
+TABLE = pl.DataFrame({"size": draw.normal(0, 2, N), "colour": draw.choice(["red", "green"], N)})
+Y = (
+    np.abs(TABLE["size"].to_numpy())
+    + (TABLE["colour"] == "red").to_numpy()
+    + draw.normal(0, 0.3, N)
+)
+MONTHS = np.arange(N) // 10
+SMALL = {"n_members": 2, "max_iter": 40, "random_state": 0}
+
+
+def fitted_with(checkpoint=None, time=None, **given):
+    statistics = TableStatistics.of_frame(TABLE, None)
+    learnt = LearntColumns.of(statistics.chosen(), statistics, None, [])
+    model = TableRegressor(**{**SMALL, **given})
+    return model.fit_learnt(learnt, TABLE, Y, target="y", time=time, checkpoint=checkpoint)
+
+
+def fingerprints(model):
+    return [member.fingerprint_ for member in model.members_]
+
+
+def interrupt_after(n_times, monkeypatch):
+    times, consider = [0], FitWatch.consider
+
+    def interrupted(*told):
+        times[0] += 1
+        if times[0] == n_times:
+            signal.raise_signal(signal.SIGINT)
+        return consider(*told)
+
+    monkeypatch.setattr(FitWatch, "consider", interrupted)
+
+
+def quietly(fit, *given, **named):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = fit(*given, **named)
+    return model, [str(one.message) for one in said]
+
+
+# Checkpoints and Ctrl-C.
+
+
+@pytest.mark.parametrize("time", [None, MONTHS])
+def test_each_fit_has_a_checkpoint_of_its_own_and_resumes_to_the_same_bits(
+    time, tmp_path, monkeypatch
+):
+    third = checkpoint_of(Checkpoint(tmp_path / "run.ckpt", 5.0), 2)
+    assert third is not None
+    assert (third.path, third.seconds) == (tmp_path / "run.ckpt.3", 5.0)
+    kept = Checkpoint(tmp_path / "run.ckpt", 0.0)
+    whole = fingerprints(fitted_with(time=time))
+    with monkeypatch.context() as stopping:
+        interrupt_after(1, stopping)
+        stopped, _ = quietly(fitted_with, kept, time)
+    assert fingerprints(stopped) != whole
+    assert fingerprints(fitted_with(kept, time)) == whole
+    n_fits = 2 if time is None else 4
+    names = {f"run.ckpt{number}" for number in ("", ".2", ".3", ".4")[:n_fits]}
+    kept_names = {path.name.removesuffix(".previous") for path in tmp_path.glob("run.ckpt*")}
+    assert kept_names == names
+
+
+def test_networks_that_ctrl_c_did_not_let_begin_are_left_out(monkeypatch):
+    interrupt_after(1, monkeypatch)
+    monkeypatch.setattr(fits_at_work, "FEWEST_MEMBERS", 99)  # one after the other
+    model, said = quietly(fitted_with, n_members=3, n_threads=1)
+    assert len(model.members_) == len(model.n_validation_rows_) == 1
+    assert any("2 of 3 networks had not begun, and are left out" in one for one in said)
+
+
+def test_ctrl_c_in_the_second_fit_keeps_the_first(monkeypatch):
+    first = TableRegressor(**SMALL)
+    monkeypatch.setattr("engine.tables.member_fits.fitted_again", lambda made, *rest: made)
+    first.fit(TABLE, Y, time=MONTHS)
+    monkeypatch.undo()
+    n_epochs = sum(len(member.validation_scores_) for member in first.members_)
+    interrupt_after(n_epochs + 2, monkeypatch)
+    model, said = quietly(TableRegressor(**SMALL).fit, TABLE, Y, time=MONTHS)
+    assert fingerprints(model) == fingerprints(first)
+    assert any("have not learnt from the latest rows" in one for one in said)
+
+
+# The second fit, on all rows.
+
+
+def test_the_latest_rows_choose_the_epochs_and_are_then_trained_on():
+    epochs = []
+    model = TableRegressor(**SMALL).fit(TABLE, Y, time=MONTHS)
+    X = model.inputs_.of(model.encoding_.encode(TABLE))
+    for member in model.members_:
+        best = int(np.argmax(member.validation_scores_)) + 1
+        alone = MLPRegressor(**{**member.get_params(), "max_iter": best, "early_stopping": False})
+        quietly(alone.fit, X, model._targets(Y))
+        assert [*member.loss_curve_] == alone.loss_curve_
+        epochs.append(best)
+    assert [member.n_iter_ for member in model.members_] == epochs
+    assert max(epochs) < SMALL["max_iter"]
+    assert model.n_validation_rows_ == [40, 40]
+
+
+def test_what_only_the_latest_rows_have_is_learnt(monkeypatch):
+    frame = TABLE.with_columns(new=pl.Series(["before"] * 150 + ["after"] * 50))
+    y = Y + (frame["new"] == "after").to_numpy()
+    errors = []
+    for _ in range(2):
+        model = TableRegressor(**SMALL, validation_fraction=0.25).fit(frame, y, time=MONTHS)
+        errors.append(np.mean((model.predict(frame[150:]) - y[150:]) ** 2))
+        monkeypatch.setattr("engine.tables.member_fits.fitted_again", lambda first, *rest: first)
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_classes_that_only_the_latest_rows_have_are_learnt():
+    y = np.where(np.arange(N) < 150, np.where(Y > 2, "large", "small"), "late")
+    frame = TABLE.with_columns(day=pl.Series(range(N)))
+    model = TableClassifier(**SMALL, validation_fraction=0.4).fit(frame, y, time="day")
+    assert [[*member.classes_] for member in model.members_] == [[0, 1, 2]] * 2
+    late = model.predict_proba(frame)[:, 1]
+    assert late[150:].mean() > 1.5 * late[:150].mean()
+
+
+def test_own_validation_rows_are_never_trained_on():
+    own = {"X_val": TABLE[150:], "y_val": Y[150:]}
+    expected = TableRegressor(**SMALL).fit(TABLE[:150], Y[:150], **own)
+    model = TableRegressor(**SMALL).fit(TABLE[:150], Y[:150], time=MONTHS[:150], **own)
+    assert fingerprints(model) == fingerprints(expected)
+
+
+def test_time_that_is_over_is_shared_by_both_fits():
+    model, said = quietly(TableRegressor(**SMALL, max_time=1e-9).fit, TABLE, Y, time=MONTHS)
+    assert np.isfinite(model.predict(TABLE)).all()
+    assert sum("seconds were over" in one for one in said) == 1
+    model = TableRegressor(**SMALL, max_time=8.0, n_threads=1).fit(TABLE, Y, time=MONTHS)
+    assert [member.max_time for member in model.members_] == [2.0, 2.0]
