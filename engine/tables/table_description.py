@@ -1,6 +1,7 @@
 """A table in memory: how it is written, what is predicted, and which columns are learnt from."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -73,7 +74,10 @@ def described_target(
     statistics = TableStatistics.of_frame(
         translated, name, notation.kinds, words, notation.translated
     )
-    return TargetColumn(of_target.target_of(statistics.columns[name].facts(), task), notation)
+    facts = statistics.columns[name].facts()
+    # Numbers as classes stay numbers: scikit-learn's scores compare labels with those of a user.
+    found = replace(of_target.target_of(facts, task), kind=facts.kind)
+    return TargetColumn(found, notation)
 
 
 def described(
