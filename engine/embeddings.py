@@ -397,8 +397,8 @@ def pieces_of(
     Notes
     -----
     Without y breakpoints are quantiles, equally many rows from one to the next; equal ones are
-    merged, as are those less than 2.3e-308 apart. A tree needs scikit-learn. Source: Gorishniy, Rubachev and Babenko 2022, sections 3.2.1
-    and 3.2.2.
+    merged, as are those less than 2.3e-308 apart. A tree needs scikit-learn. Source: Gorishniy,
+    Rubachev and Babenko 2022, sections 3.2.1 and 3.2.2.
 
     Examples
     --------

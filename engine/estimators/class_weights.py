@@ -63,8 +63,8 @@ def _refuse_unknown(class_weight: Any, classes: NDArray[Any]) -> None:
     unknown = [key for key in class_weight or () if key not in known]
     if unknown and any(label not in class_weight for label in known):
         raise ValueError(
-            f"class_weight has {', '.join(map(repr, unknown))}, which is no class of y; the classes "
-            f"are {', '.join(map(repr, known))}."
+            f"class_weight has {', '.join(map(repr, unknown))}, which is no class of y; the "
+            f"classes are {', '.join(map(repr, known))}."
         )
 
 
