@@ -9,6 +9,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from engine import __version__
+from engine.boundary.remedies import at_command_line
 from engine.cli import (
     check_model,
     compare,
@@ -121,9 +122,9 @@ def _say_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning without its place in the code."""
-    say(str(message))
+    say(at_command_line(str(message)))
 
 
 def _end(message: str, status: int) -> None:
-    say(message)
+    say(at_command_line(message))
     sys.exit(status)

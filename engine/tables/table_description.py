@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.tables import target as of_target
 from engine.tables.column_notation import NotationSurvey, TableNotation
 from engine.tables.column_statistics import TableStatistics
-from engine.tables.columns import Columns
+from engine.tables.columns import Columns, refuse_nothing_to_learn_from
 from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.target import Target
 from engine.tables.translation import Translation
@@ -133,6 +133,7 @@ def described(
         found = of_target.target_of(of_column.facts(), task)
         notes += of_target.left_out(of_column.n_missing, of_column.words)
     columns = notation.with_notes(statistics.chosen())
+    refuse_nothing_to_learn_from(columns, target)
     return TableDescription(
         frame, found, columns, notation.step_of_model(columns.used), notes, statistics
     )

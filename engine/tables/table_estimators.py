@@ -33,6 +33,7 @@ from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.classifier import MLPClassifier
+from engine.estimators.diagnosis import TrainingWarning
 from engine.estimators.findings import Finding, in_python
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
@@ -71,6 +72,8 @@ from engine.training.checkpoint import Checkpoint
 OF_NETWORKS = re.compile(
     "Maximum iterations|max_time=|Early stopping goes by|learning rate is too high|no longer learn"
 )
+
+MOST_NAMED = 10  # columns that a warning names
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
@@ -289,13 +292,14 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self._take_columns(
             LearntColumns.of(
                 found.columns, found.statistics, found.translation, self._missing(table),
-                found.notes,
+                [*found.notes, *_notes_of(found.columns)],
             ),
             len(y),
         )  # fmt: skip
         X_train = self._inputs_of_translated(found.frame, is_new=False)
         validation = self._own_validation_rows(*own, of_target=of_target)
-        return self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
+        of_networks = self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
+        return [*_to_mend(found.columns), *of_networks]
 
     def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
         """Set what follows from the columns, and the recipe for so many training rows."""
@@ -756,6 +760,32 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _notes_of(columns: Columns) -> list[str]:
+    """Remarks on columns that are learnt from, perhaps otherwise than is meant."""
+    return [
+        f"{column.name!r} {column.note}."
+        for column in columns.used
+        if column.name in columns.doubts
+    ]
+
+
+def _to_mend(columns: Columns) -> list[Warning]:
+    """A warning of all columns that a user may want to mend; none if there are no such columns."""
+    said = []
+    for what, some in (
+        ("Left out", columns.left_out),
+        ("Learnt from, perhaps not as you mean", columns.used),
+    ):
+        notes = [f"{one.name!r} {one.note}" for one in some if columns.doubts.get(one.name)]
+        more = f" and {counted(len(notes) - MOST_NAMED, 'column')} more" * (len(notes) > MOST_NAMED)
+        said += [f"{what}: {'; '.join(notes[:MOST_NAMED])}{more}."] if notes else []
+    if not said:
+        return []
+    name = next(name for name, to_mend in columns.doubts.items() if to_mend)
+    said.append(f"If that is meant, give the kind of each column: columns={{{name!r}: 'out'}}.")
+    return [TrainingWarning(" ".join(said))]
 
 
 def has_names(X: Any) -> bool:
