@@ -373,6 +373,7 @@ def lines_of(n_rows=3000):
     ("wrong", "message"),
     [
         ("1,2,3,4", r"table.csv cannot be read as CSV, line 2,502: 4 fields, and the header has 3"),
+        ("1,2,3,4", r"has 3\. Is there a ',' in a text without quotes around it"),
         ('1,"2,3', r"table.csv cannot be read as CSV, .*line"),
     ],
 )

@@ -108,7 +108,17 @@ REFUSED_FILES = [
     ("table.csv", b"a,b\n\n,\n", "has a header and no rows"),
     ("table.csv", b"\na,b\n1,2\n", "begins with an empty line"),
     ("table.csv", b"a,b,a\n1,2,3\n", "more than one column called 'a'"),
-    ("table.csv", b"a,b\n1,2,3\n", "a row has more fields than the header"),
+    (
+        "table.csv",
+        b"a,b\n1,2,3\n",
+        "line 2: 3 fields, and the header has 2. Is line 1 ('a', 'b') the header? Remove",
+    ),
+    ("table.csv", b"Report\n\na,b\n1,2\n", "line 3: 2 fields, and the header has 1. Is line 1"),
+    (
+        "table.csv",
+        b'"a\n";b\n"1\n";2\n1;2;3\n',
+        "line 5: 3 fields, and the header has 2. Is there a ';' in a text without quotes around",
+    ),
     ("table.csv", b'a,b\n1,"2\n', "a quotation mark is opened and not closed"),
     ("table.csv", "a,b\né,2\n".encode("latin-1"), "it is not UTF-8 text"),
     ("table.csv", "a,b\n1,2\n".encode("utf-16"), "it is not UTF-8 text"),
