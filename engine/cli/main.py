@@ -26,6 +26,7 @@ from engine.cli.console import say
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
+OF_VALIDATOR = "Value error, "  # what typer's own validator begins messages with
 
 
 def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
             warnings.showwarning = _say_warning
             status = app(args=arguments, prog_name="engine", standalone_mode=False)
     except typer.TyperException as error:
-        _end(error.format_message(), error.exit_code)
+        _end(error.format_message().replace(OF_VALIDATOR, ""), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         _end("interrupted", INTERRUPTED)
     except OSError as error:

@@ -27,7 +27,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.boundary.settings import thread_count, whole_number
+from engine.boundary.settings import listed, thread_count, whole_number
 from engine.equations.losses import HUBER
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
@@ -38,8 +38,8 @@ from engine.estimators.findings import Finding, in_python
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
-from engine.estimators.regressor import MLPRegressor
-from engine.losses import Huber, Loss, named
+from engine.estimators.regressor import LOSSES_OF_NUMBERS, MLPRegressor
+from engine.losses import Huber, Loss, did_you_mean, named
 from engine.many.averages import aligned
 from engine.many.fits import Fit, Outcome, fit_all
 from engine.many.member_messages import raise_first_error, say, warnings_of
@@ -1042,7 +1042,15 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     @property
     def _loss(self) -> Loss:
-        return self.loss if isinstance(self.loss, Loss) else named(self.loss)
+        if isinstance(self.loss, Loss):
+            return self.loss
+        known = (*LOSSES_OF_NUMBERS, "tweedie")
+        if self.loss not in known:
+            raise ValueError(
+                f"loss must be {listed(LOSSES_OF_NUMBERS)}, or one of engine.losses, such as "
+                f"Tweedie(power); got {self.loss!r}.{did_you_mean(self.loss, known)}"
+            )
+        return named(self.loss)
 
     @property
     def _loss_of_target(self) -> Loss:

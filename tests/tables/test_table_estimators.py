@@ -627,6 +627,24 @@ def test_a_kind_of_the_target_is_refused(given, what):
         regressor(columns={"rent": "out"}).fit(FRAME.assign(rent=np.arange(N) % 9), **given)
 
 
+@pytest.mark.parametrize(
+    ("loss", "question"),
+    [("mse", " Did you mean 'squared_error'?"), ("Poison", " Did you mean 'poisson'?"), ("x", "")],
+)
+def test_a_loss_of_another_name_is_told_by_the_name_that_it_has_here(loss, question):
+    message = (
+        "loss must be 'squared_error', 'poisson', 'absolute_error', 'huber', 'quantile' or "
+        f"'gamma', or one of engine.losses, such as Tweedie(power); got {loss!r}.{question}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        regressor(loss=loss).fit(FRAME, Y)
+
+
+def test_a_loss_for_classes_is_none_of_a_regressor():
+    with pytest.raises(ValueError, match=r"got 'cross_entropy'\.$"):
+        regressor(loss="cross_entropy").fit(FRAME, Y)
+
+
 def test_weights_of_unknown_classes_are_named():
     with pytest.raises(ValueError, match="class_weight has 'cheep', which is no class of y; the"):
         classifier(class_weight={"dear": 1, "cheep": 2}).fit(FRAME, CLASSES)
