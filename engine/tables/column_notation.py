@@ -424,8 +424,9 @@ class _ColumnNotation:
         if numbers.others and n_others <= numbers.n_either:
             changes_much = n_others <= MOST_STRAYS or len(numbers.distinct) > FEW
             return Reason(of_columns.almost_numbers(name, list(numbers.others)), changes_much)
-        if self._units is not None and len(self._units) > 1:
-            return Reason(of_columns.several_units(name, sorted(self._units)), to_mend=False)
+        units = sorted(self._units or ())
+        if len(units) > 1 and max(map(len, units)) > 1:  # else codes such as 12a and 12b
+            return Reason(of_columns.several_units(name, units), to_mend=False)
         return None
 
     def in_words(self, reading: Reading) -> str:

@@ -197,11 +197,12 @@ class NumberSurvey:
 
     def _look_for_codes(self, texts: pl.Series) -> None:
         """Note leading zeros, and the lengths of all texts."""
-        lengths = texts.str.len_chars()
+        lengths = texts.str.len_bytes()
         self.shortest = min(self.shortest, cast("int", lengths.min()))
         self.longest = max(self.longest, cast("int", lengths.max()))
         if "zeros" not in self.examples:
-            zeros = texts.filter(texts.str.contains(r"^0\d+$"))
+            zeros = texts.filter(texts.str.starts_with("0"))
+            zeros = zeros.filter(zeros.str.contains(r"^0\d+$"))
             if len(zeros):
                 self.examples["zeros"] = zeros[0]
 

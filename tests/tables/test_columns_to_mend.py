@@ -79,6 +79,10 @@ def test_columns_that_nobody_would_mend_are_not_warned_of():
     }
     model, said = fitted(table)
     assert said == []
+    assert model.notes_ == [
+        "'month' has leading zeros, such as '01', and is read as numbers (columns={'month': "
+        "'category'} overrules)."
+    ]
     left_out = {column.name: column.note for column in model.left_out_}
     assert left_out.keys() == {"same", "row", "empty", "name", "same unit"}
     assert left_out["same unit"] == "is '12 kg' everywhere"
