@@ -209,7 +209,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             Not negative. They count in training, validation and scores. A row of weight 0 counts
             nowhere, as if it were not there.
         target : str, optional
-            The column of X to be predicted. Rows without it are left out.
+            The column of X to be predicted; not of an array, whose columns have no names. Rows
+            without it are left out.
         groups : array_like (n_rows,) or str, optional
             Rows of one group are never trained on by a network that is validated on others of it.
             The name of a column takes that column, which is then not learnt from.
@@ -233,7 +234,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         Warns
         -----
         engine.TrainingWarning, sklearn.exceptions.ConvergenceWarning
-            What the networks warn of, once each.
+            Columns that you may want to mend, in one warning; what the networks warn of, once each.
         """
         self._validate_params()
         with self._as_before_if_it_fails():
