@@ -387,7 +387,7 @@ def pieces_of(
     Returns
     -------
     list of Pieces or None
-        None for a column of one value, which has no pieces.
+        None for a column of one value, or of values that hardly differ: it has no pieces.
 
     Raises
     ------
@@ -397,8 +397,8 @@ def pieces_of(
     Notes
     -----
     Without y breakpoints are quantiles, equally many rows from one to the next; equal ones are
-    merged. A tree needs scikit-learn. Source: Gorishniy, Rubachev and Babenko 2022, sections 3.2.1
-    and 3.2.2.
+    merged, as are those less than 2.3e-308 apart. A tree needs scikit-learn. Source: Gorishniy,
+    Rubachev and Babenko 2022, sections 3.2.1 and 3.2.2.
 
     Examples
     --------
@@ -430,8 +430,19 @@ def pieces_of(
             breakpoints = np.quantile(values, np.linspace(0, 1, n_pieces + 1))
         else:
             breakpoints = _splits_of_tree(values, targets[known], n_pieces)
-        found.append(Pieces(np.unique(breakpoints), width, missing=not known.all()))
+        kept = _far_enough(np.unique(breakpoints))
+        pieces = Pieces(kept, width, missing=not known.all()) if kept.size > 1 else None
+        found.append(pieces)
     return found
+
+
+def _far_enough(breakpoints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Increasing breakpoints without those too close to the one before."""
+    kept = [*breakpoints[:1]]
+    for one in breakpoints[1:]:
+        if one - kept[-1] >= SHORTEST:
+            kept.append(one)
+    return np.array(kept)
 
 
 def _splits_of_tree(

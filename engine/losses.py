@@ -12,7 +12,8 @@ any number of networks. docs/losses.md shows what each is for.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -68,7 +69,7 @@ class Loss:
         if row is None or row.code == COMPILED:
             names = settings.listed(one.name for one in LOSSES.values() if needs_only_a_name(one))
             own = " For a function of your own, pass engine.losses.Compiled(function)."
-            advice = "" if row is None else own
+            advice = did_you_mean(name, LOSSES) if row is None else own
             raise ValueError(f"A loss must be {names}; got {name!r}.{advice}")
         if not needs_only_a_name(row):
             raise ValueError(
@@ -167,6 +168,27 @@ def _shown(number: float) -> str:
     """A number as short as it can be, with all of its digits."""
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
+
+
+# What losses are called elsewhere.
+OTHER_NAMES = {
+    **dict.fromkeys(("mse", "rmse", "l2", "mean_squared_error", "squared_loss"), "squared_error"),
+    **dict.fromkeys(("mae", "l1", "mean_absolute_error", "absolute_loss"), "absolute_error"),
+    **dict.fromkeys(("log_cosh", "logcosh", "smooth_l1", "huber_loss"), "huber"),
+    **dict.fromkeys(("pinball", "pinball_loss", "median"), "quantile"),
+    **dict.fromkeys(("log_loss", "bce", "crossentropy"), "cross_entropy"),
+}
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """A question that names the known loss of another name, or one that is spelt like it.
+
+    >>> did_you_mean("MSE", LOSSES), did_you_mean("gama", LOSSES), did_you_mean("x", LOSSES)
+    (" Did you mean 'squared_error'?", " Did you mean 'gamma'?", '')
+    """
+    plain = str(name).lower().replace("-", "_").replace(" ", "_")
+    near = get_close_matches(OTHER_NAMES.get(plain, plain), [*known], n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 @functools.cache

@@ -457,3 +457,11 @@ def test_pieces_learn_a_step_that_a_straight_line_cannot():
     line = Network((1, 1), output="identity")
     costs = [train(one, x, y, solver="lbfgs", max_iter=300).cost for one in (pieces, line)]
     assert costs[0] < 1e-3 < 0.02 < costs[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "breakpoints"), [([0, 1e-310, 1, 2], [0, 1, 2]), ([0, 1e-310, 2e-310], None)]
+)
+def test_breakpoints_of_data_that_are_too_close_to_divide_by_are_dropped(values, breakpoints):
+    (found,) = pieces_of(np.array(values)[:, np.newaxis], n_pieces=len(values) - 1)
+    assert (None if found is None else found.breakpoints.tolist()) == breakpoints

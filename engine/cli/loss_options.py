@@ -21,11 +21,23 @@ class LossName(StrEnum):
     tweedie = "tweedie"
 
 
+def loss_name(text: str) -> LossName:
+    """The loss of that name, for the option."""
+    if text in {*LossName}:
+        return LossName(text)
+    from engine.losses import did_you_mean
+
+    known = [*map(str, LossName)]
+    said = ", ".join(map(repr, known))
+    raise typer.BadParameter(f"{text!r} is not one of {said}.{did_you_mean(text, known)}")
+
+
 *MOST, LAST = LossName
 LossOption = Annotated[
     LossName | None,
     typer.Option(
         metavar="NAME",
+        parser=loss_name,
         help=f"What is minimised for a target of numbers: {', '.join(MOST)} or {LAST}; "
         "squared_error if left out.",
     ),

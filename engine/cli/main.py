@@ -9,6 +9,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from engine import __version__
+from engine.boundary.remedies import at_command_line
 from engine.cli import (
     check_model,
     compare,
@@ -25,6 +26,7 @@ from engine.cli.console import say
 
 INTERRUPTED = 130  # as shells report Ctrl-C
 WRONG_USE = 2
+OF_VALIDATOR = "Value error, "  # what typer's own validator begins messages with
 
 
 def says_when_compiling(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
             warnings.showwarning = _say_warning
             status = app(args=arguments, prog_name="engine", standalone_mode=False)
     except typer.TyperException as error:
-        _end(error.format_message(), error.exit_code)
+        _end(error.format_message().replace(OF_VALIDATOR, ""), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         _end("interrupted", INTERRUPTED)
     except OSError as error:
@@ -121,9 +123,9 @@ def _say_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning without its place in the code."""
-    say(str(message))
+    say(at_command_line(str(message)))
 
 
 def _end(message: str, status: int) -> None:
-    say(message)
+    say(at_command_line(message))
     sys.exit(status)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from engine.boundary.remedies import at_command_line
 from engine.cli import console
 from engine.cli.console import Console
 
@@ -97,7 +98,7 @@ def class_table(scores: list["ClassScore"]) -> Table:
 def say_all(notes: Iterable[str]) -> None:
     """Print notes on standard error, a line each."""
     for note in notes:
-        console.say(note)
+        console.say(at_command_line(note))
 
 
 def _shown(name: str, value: float | None) -> str:
@@ -159,7 +160,8 @@ def inference_lines(
     lines += [f"Left out: {name!r} {note}" for name, note in left_out[:MOST_LEFT_OUT]]
     if len(left_out) > MOST_LEFT_OUT:
         lines.append(f"Left out: {len(left_out) - MOST_LEFT_OUT:,} more columns")
-    return lines + [f"Note: {note}" for note in notes]
+    lines += [f"Note: {note}" for note in notes]
+    return [at_command_line(line) for line in lines]
 
 
 def show_trained(

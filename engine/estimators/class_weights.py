@@ -34,6 +34,7 @@ class ClassWeights:
             if isinstance(class_weight, str):
                 self._of_classes = balanced(labels.classes, y, weights)
             else:
+                _refuse_unknown(class_weight, labels.classes)
                 self._of_classes = compute_class_weight(class_weight, classes=labels.classes, y=y)
         elif isinstance(class_weight, str):
             values = np.array([0, 1])
@@ -54,6 +55,17 @@ class ClassWeights:
         else:
             factors = self._of_classes[self._labels.codes(y)]
         return factors
+
+
+def _refuse_unknown(class_weight: Any, classes: NDArray[Any]) -> None:
+    """ValueError for a dict that lacks a class and has what is none; a class less has weight 1."""
+    known = classes.tolist()
+    unknown = [key for key in class_weight or () if key not in known]
+    if unknown and any(label not in class_weight for label in known):
+        raise ValueError(
+            f"class_weight has {', '.join(map(repr, unknown))}, which is no class of y; the "
+            f"classes are {', '.join(map(repr, known))}."
+        )
 
 
 def balanced(classes: NDArray[Any], y: NDArray[Any], weights: Any) -> NDArray[Any]:

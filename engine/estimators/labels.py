@@ -26,6 +26,14 @@ class Labels:
         self.sparse = scipy.sparse.issparse(y)
         self.kind, self.classes = kind_and_classes(y)
 
+    @classmethod
+    def of_classes(cls, classes: NDArray[Any]) -> "Labels":
+        """Of known classes (n_classes,), sorted; numbers may have fractions."""
+        found = cls.__new__(cls)
+        found.sparse, found.classes = False, classes
+        found.kind = BINARY if len(classes) <= 2 else MULTICLASS
+        return found
+
     @property
     def n_outputs(self) -> int:
         return 1 if self.kind == BINARY else len(self.classes)

@@ -231,6 +231,8 @@ def remove_training_state(model: Any) -> None:
             _remove_function_of_loss(part)
         if hasattr(part, "random_state") and not isinstance(part.random_state, Integral):
             part.random_state = None
+        if hasattr(part, "_parameters_of_fit"):
+            part.remember_parameters()
 
 
 def _remove_function_of_loss(network: Any) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from engine.boundary import remedies
 from engine.tables import column_kinds, dates, number_notation, translation
 from engine.tables import columns as of_columns
 from engine.tables.column_kinds import BOOLEAN, CATEGORY, DATE, NUMBER, kind_of_type, present
@@ -21,11 +22,15 @@ from engine.tables.columns import (
     Column,
     Columns,
     OriginalNotation,
+    Reason,
     TranslatedColumns,
 )
 from engine.tables.messages import quoted
 from engine.tables.target import CLASSIFICATION, refuse_what_is_no_target
 from engine.tables.translation import PART, Reading, Translation
+
+SHORTEST_CODE = 3  # digits: those of all values, if these are codes and not numbers
+MOST_STRAYS = 4  # words among numbers that no level of a category is learnt from
 
 
 class TableNotation(NamedTuple):
@@ -45,6 +50,8 @@ class TableNotation(NamedTuple):
         Remarks on columns that are used.
     reasons : dict of str to str
         Why columns are left out.
+    doubts : dict of str to Reason
+        What a user may want to mend in other columns, and whether it changes what is learnt.
     """
 
     translation: Translation | None
@@ -53,6 +60,7 @@ class TableNotation(NamedTuple):
     notes: list[str]
     remarks: dict[str, str]
     reasons: dict[str, str]
+    doubts: dict[str, Reason]
 
     def translate(
         self, frame: pl.DataFrame, target: str | None, first_row: int | None = None
@@ -71,19 +79,30 @@ class TableNotation(NamedTuple):
         used = [
             replace(
                 column,
-                note="; ".join(filter(None, (column.note, self.remarks.get(column.name)))),
+                note="; ".join(filter(None, (column.note, self._remark(column.name)))),
                 reading=PART
                 if column.name in parts
                 else kinds.get(column.name, "").replace(translation.TEXT, ""),
             )
             for column in found.used
         ]
+        reasons = {**self.reasons}
+        for column in found.left_out:  # a text that is almost all distinct, by its doubt
+            if column.kind == CATEGORY and column.name in self.doubts:
+                reasons.setdefault(column.name, self.doubts[column.name].words)
         left_out = [
-            replace(column, note=self.reasons.get(column.name, column.note))
+            replace(column, note=reasons.get(column.name, column.note))
             for column in found.left_out
             if column.name not in parts
         ]
-        return Columns(used, left_out)
+        doubts = {**found.doubts, **dict.fromkeys(reasons, True)}
+        of_used = {column.name: self.doubts.get(column.name) for column in used}
+        doubts |= {name: doubt.to_mend for name, doubt in of_used.items() if doubt is not None}
+        return Columns(used, left_out, doubts)
+
+    def _remark(self, name: str) -> str:
+        """The remark on a column that is used."""
+        return self.doubts[name].words if name in self.doubts else self.remarks.get(name, "")
 
     def step_of_model(self, columns: list[Column]) -> Translation | None:
         """The translation of the model's columns; None if none of them needs one."""
@@ -148,6 +167,7 @@ class NotationSurvey:
         readings: dict[str, Reading] = {}
         reasons: dict[str, str] = {}
         remarks: dict[str, str] = {}
+        doubts: dict[str, Reason] = {}
         for name, column in self._columns.items():
             found = self._found(name, column)
             if isinstance(found, Refused):
@@ -157,13 +177,20 @@ class NotationSurvey:
             elif found is not None:
                 readings[name] = found
                 remarks[name] = column.in_words(found)
-            elif name != self.target and (remark := column.remark()):
-                remarks[name] = remark
+            elif name != self.target:
+                if remark := column.remark():
+                    remarks[name] = remark
+                if name not in self.given and (doubt := column.doubt(name)):
+                    doubts[name] = doubt
         self._refuse_doubtful(readings)
-        return self._table(readings, reasons, remarks)
+        return self._table(readings, reasons, remarks, doubts)
 
     def _table(
-        self, readings: dict[str, Reading], reasons: dict[str, str], remarks: dict[str, str]
+        self,
+        readings: dict[str, Reading],
+        reasons: dict[str, str],
+        remarks: dict[str, str],
+        doubts: dict[str, Reason],
     ) -> TableNotation:
         kinds = {name: kind for name, kind in self.given.items() if kind != DATE}
         kinds |= dict.fromkeys(reasons, OUT)
@@ -190,7 +217,7 @@ class NotationSurvey:
             if not isinstance(reading, str)
         }
         return TableNotation(
-            step, kinds, TranslatedColumns(written, source_of), notes, remarks, reasons
+            step, kinds, TranslatedColumns(written, source_of), notes, remarks, reasons, doubts
         )
 
     def _refuse_taken_names(self, step: Translation) -> None:
@@ -246,7 +273,7 @@ class NotationSurvey:
             if numbers.mixed:
                 advice = "write them all alike"
                 if name != self.target:
-                    advice += f" ({of_columns.OVERRULE.format(f'{name}=category')})"
+                    advice += f" ({remedies.OVERRULE(name, CATEGORY)})"
                 return Refused(f"{numbers.mixed}: {advice}", is_error=given == NUMBER)
             if numbers.ambiguous and self.decimal is None:
                 return Refused(_which_decimal(numbers.examples[""]), is_error=True)
@@ -254,7 +281,7 @@ class NotationSurvey:
         if given == NUMBER:  # the reading will name the value that is no number
             return number_notation.NumberReading(numbers.decimal(self.decimal), numbers.mark)
         if numbers.n_either >= ALMOST_ALL * column.n_present and len(numbers.distinct) > FEW:
-            return Refused(of_columns.almost_numbers(list(numbers.others)))
+            return Refused(of_columns.almost_numbers(name, list(numbers.others)))
         return None
 
     def _as_dates(
@@ -267,8 +294,7 @@ class NotationSurvey:
             if found.ambiguous and found.n_dates and self.order is None:
                 return Refused(
                     f"holds dates such as {found.examples['two']!r}, in which the day or the month "
-                    "comes first. Say which: --dates day-first or --dates month-first (in Python, "
-                    'dates="day-first" or "month-first")',
+                    f"comes first. {remedies.WHICH_ORDER()}",
                     is_error=True,
                 )
             return found.reading(column.dtype, self.order)
@@ -289,7 +315,7 @@ class NotationSurvey:
             others = list(found.others)
             return Refused(
                 f"holds dates, but also {quoted(others)}: mend that, or, if it stands for a "
-                f"missing value, add --missing {others[0]!r}"
+                f"missing value, {remedies.COUNT_AS_MISSING(others[0])}"
             )
         return None
 
@@ -297,9 +323,9 @@ class NotationSurvey:
         """Refuse numbers with units, and dates with short years, if there are too many."""
         if not column.odd or (len(column.distinct) <= FEW and name != self.target):
             return None
-        advice = f" ({of_columns.OVERRULE.format(f'{name}=category')})"
+        advice = f" ({remedies.OVERRULE(name, CATEGORY)})"
         if name == self.target:
-            advice = ", or say --task classification to have them as classes"
+            advice = f", or {remedies.AS_CLASSES()}"
         return Refused(f"{column.remark()}{advice}")
 
     def _refuse_doubtful(self, readings: Mapping[str, Reading]) -> None:
@@ -327,7 +353,7 @@ class _ColumnNotation:
     as_numbers: number_notation.NumberSurvey = field(default_factory=number_notation.NumberSurvey)
     as_dates: dates.DateSurvey = field(default_factory=dates.DateSurvey)
     distinct: set[str] = field(default_factory=set)
-    _units: bool = True
+    _units: set[str] | None = field(default_factory=set)  # None if some values have none
     _short: bool = True
     _example: str = ""
 
@@ -344,14 +370,15 @@ class _ColumnNotation:
         if not column_kinds.have_digits(texts):
             self.as_numbers.add_no_numbers(len(texts))
             self.as_dates.add_no_dates(len(texts))
-            self._units = self._short = False
+            self._units, self._short = None, False
             return
         self.as_numbers.add(texts)
         if self.as_numbers.plain:
-            self._units = self._short = False
+            self._units, self._short = None, False
             return
         self.as_dates.add(texts)
-        self._units = self._units and number_notation.with_units(texts)
+        if self._units is not None:
+            self._units = number_notation.units_of(texts, self._units)
         self._short = self._short and dates.two_digits(texts)
         if self.odd:
             self._example = self._example or texts[0]
@@ -361,7 +388,8 @@ class _ColumnNotation:
     @property
     def odd(self) -> bool:
         """Whether it holds numbers with units, or dates with short years, which are not read."""
-        return self.n_present > 0 and (self._units or self._short)
+        is_one_unit = self._units is not None and len(self._units) == 1
+        return self.n_present > 0 and (is_one_unit or self._short)
 
     @property
     def example(self) -> str:
@@ -373,7 +401,7 @@ class _ColumnNotation:
         """A remark on a column that is taken for text."""
         if not self.odd or kind_of_type(self.dtype) == DATE or self.as_numbers.plain:
             return ""
-        if self._units:
+        if not self._short:
             return (
                 f"holds numbers with a unit, such as {self._example!r}: write the numbers alone to "
                 "have them as such"
@@ -382,6 +410,24 @@ class _ColumnNotation:
             f"holds dates with years of two digits, such as {self._example!r}: write years of four "
             "digits to have them as dates"
         )
+
+    def doubt(self, name: str) -> Reason | None:
+        """What a user may want to mend in a column of text that is not read in any way."""
+        numbers = self.as_numbers
+        if self.dtype != pl.String:
+            return None
+        if numbers.plain:
+            zeros = numbers.examples.get("zeros")
+            is_code = numbers.shortest == numbers.longest >= SHORTEST_CODE
+            return Reason(of_columns.leading_zeros(name, zeros), is_code) if zeros else None
+        n_others = self.n_present - numbers.n_either
+        if numbers.others and n_others <= numbers.n_either:
+            changes_much = n_others <= MOST_STRAYS or len(numbers.distinct) > FEW
+            return Reason(of_columns.almost_numbers(name, list(numbers.others)), changes_much)
+        units = sorted(self._units or ())
+        if len(units) > 1 and max(map(len, units)) > 1:  # else codes such as 12a and 12b
+            return Reason(of_columns.several_units(name, units), to_mend=False)
+        return None
 
     def in_words(self, reading: Reading) -> str:
         """A remark on how the column is read, with an example."""
@@ -410,8 +456,8 @@ def _which_decimal(example: str) -> str:
         for decimal in number_notation.DECIMALS
     )
     return (
-        f"holds numbers such as {example!r}, which is {comma:.12g} or {point:.12g}. Say which: "
-        '--decimal comma or --decimal point (in Python, decimal="comma" or "point")'
+        f"holds numbers such as {example!r}, which is {comma:.12g} or {point:.12g}. "
+        f"{remedies.WHICH_DECIMAL()}"
     )
 
 

@@ -37,6 +37,7 @@ from engine.tables.columns import (
     Column,
     Columns,
     OriginalNotation,
+    Reason,
     TranslatedColumns,
 )
 from engine.tables.csv_and_parquet import MissingTexts
@@ -304,12 +305,12 @@ class ColumnStatistics:
         counts = table["value", str(TRAINING_PART)].filter(pl.col(str(TRAINING_PART)) > 0)
         return dict(counts.iter_rows())
 
-    def chosen(self) -> tuple[Column, bool]:
-        """The column, and whether it is learnt from."""
+    def chosen(self) -> tuple[Column, Reason | None]:
+        """The column, and why it is left out; None if it is learnt from."""
         kind = self.kind
         if self._given == OUT:
-            return self._column(kind, "is left out as you asked"), False
-        reason = ""
+            return self._left_out(kind, Reason("is left out as you asked", to_mend=False))
+        reason = None
         if self._given is None:
             reason = self._reason_to_leave_out(kind)
         else:
@@ -317,25 +318,26 @@ class ColumnStatistics:
             kind = self._given
             spread = of_columns.no_spread(self._no_spread(), self._written)
             if self._written is not None and not self._written.is_given:
-                reason = self._constant(kind) or spread
+                reason = self._constant(kind) or (Reason(spread) if spread else None)
             elif kind == NUMBER:
                 of_columns.refuse_as_number(self.name, spread)
-        if not reason and kind == CATEGORY and self.counts.too_many:
-            reason = of_columns.too_many_texts(self.name, f"more than {MOST_DISTINCT:,}, or 1 MB")
+        if reason is None and kind == CATEGORY and self.counts.too_many:
+            how_many = f"more than {MOST_DISTINCT:,}, or 1 MB"
+            reason = Reason(of_columns.too_many_texts(self.name, how_many), to_mend=False)
             if self._given is not None:
                 raise ValueError(
                     f"Column {self.name!r} has more than {MOST_DISTINCT:,} categories, or 1 MB of "
                     "them, the most that are counted for a table on disk; merge rare ones, or "
                     "leave it out."
                 )
-        if reason:
-            return self._column(kind, reason), False
+        if reason is not None:
+            return self._left_out(kind, reason)
         if kind == NUMBER and self.beyond is not None:
             raise of_columns.too_large(self.name, *self.beyond)
         n_distinct, a_value = self._distinct(kind)
         column = self._column(kind, "")
         said = of_columns.remark(column, a_value, n_distinct or 0, self.words)
-        return replace(column, note=said), True
+        return replace(column, note=said), None
 
     def facts(self) -> TargetFacts:
         """The column as a target."""
@@ -362,6 +364,9 @@ class ColumnStatistics:
         first = table["value"][0] if table.height else None
         return table.height, first if self._written is None else self._written.example
 
+    def _left_out(self, kind: str, reason: Reason) -> tuple[Column, Reason]:
+        return self._column(kind, reason.words), reason
+
     def _column(self, kind: str, note: str) -> Column:
         return Column(self.name, kind, self.n_missing, note)
 
@@ -372,30 +377,32 @@ class ColumnStatistics:
         variance = found.squares / max(1, found.n)
         return column_kinds.no_spread(found.n, self.highest - self.lowest, found.mean, variance)
 
-    def _constant(self, kind: str) -> str:
+    def _constant(self, kind: str) -> Reason | None:
         n_distinct, a_value = self._distinct(kind)
-        return of_columns.constant(a_value) if n_distinct == 1 and not self.n_missing else ""
+        is_constant = n_distinct == 1 and not self.n_missing
+        return Reason(of_columns.constant(a_value), to_mend=False) if is_constant else None
 
-    def _reason_to_leave_out(self, kind: str) -> str:
+    def _reason_to_leave_out(self, kind: str) -> Reason | None:
         if kind not in INPUT_KINDS:
-            return of_columns.not_learnt_from(kind, self.dtype, self.words)
+            words = of_columns.not_learnt_from(kind, self.dtype, self.words)
+            return Reason(words, to_mend=kind != EMPTY)
         if reason := self._constant(kind):
             return reason
-        if kind == NUMBER and (reason := self._no_spread()):
-            return reason
+        if kind == NUMBER and (no_spread := self._no_spread()):
+            return Reason(no_spread)
         if kind == NUMBER and self._counts_rows and self.n_missing == 0 and self.n_rows >= 3:
-            return of_columns.numbers_the_rows(self.name)
+            return Reason(of_columns.numbers_the_rows(self.name), to_mend=False)
         if kind != CATEGORY:
-            return ""
+            return None
         almost = self.n_numbers >= ALMOST_ALL * self.n_present
         many = self.number_counts.too_many or self.number_counts.n_distinct > FEW
         if self.dtype == pl.String and almost and many:
-            return of_columns.almost_numbers(list(self.others))
+            return Reason(of_columns.almost_numbers(self.name, list(self.others)))
         n_distinct, _ = self._distinct(kind)
         if n_distinct is not None and n_distinct > max(FEW, self.n_present // 2):
             how_many = f"{n_distinct:,} of {self.n_present:,}"
-            return of_columns.too_many_texts(self.name, how_many)
-        return ""
+            return Reason(of_columns.too_many_texts(self.name, how_many), to_mend=False)
+        return None
 
 
 @dataclass
@@ -498,14 +505,15 @@ class TableStatistics:
 
     def chosen(self) -> Columns:
         """Which columns are learnt from."""
-        found = Columns([], [])
+        doubts: dict[str, bool] = {}
+        found = Columns([], [], doubts)
         for name, column_statistics in self.columns.items():
             if name != self.target:
-                column, is_used = column_statistics.chosen()
-                (found.used if is_used else found.left_out).append(column)
-        found = of_columns.without_orphans(found, self.translated)
-        of_columns.refuse_nothing_to_learn_from(found, self.target)
-        return found
+                column, reason = column_statistics.chosen()
+                (found.used if reason is None else found.left_out).append(column)
+                if reason is not None and reason.to_mend:
+                    doubts[name] = True
+        return of_columns.without_orphans(found, self.translated)
 
     def as_learnt(self, columns: list[Column]) -> list[Column]:
         """The columns with the missing values and the categories of the training rows."""

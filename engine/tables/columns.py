@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from engine.boundary import remedies
 from engine.tables import column_kinds
 from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, INPUT_KINDS, NUMBER
 from engine.tables.csv_and_parquet import MissingTexts
@@ -17,7 +18,6 @@ OUT = "out"  # a kind that a user may give a column, as any of
 KINDS_TO_GIVE = (*INPUT_KINDS, DATE, OUT)
 FEW = 20  # distinct texts that are never too many
 ALMOST_ALL = 0.9
-OVERRULE = "--column {!r} overrules"
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,27 @@ NOT_TRANSLATED = TranslatedColumns()
 
 
 class Columns(NamedTuple):
-    """The columns that are used, and those that are left out, with the reason as their note."""
+    """The columns that are used, and those that are left out, with the reason as their note.
+
+    `doubts` are those whose note a user should read, and whether it changes what is learnt.
+    """
 
     used: list[Column]
     left_out: list[Column]
+    doubts: Mapping[str, bool] = MappingProxyType({})
+
+
+class Reason(NamedTuple):
+    """Why a column is left out; `to_mend` if a user may want to mend its values."""
+
+    words: str
+    to_mend: bool = True
 
 
 def without_orphans(found: Columns, translated: TranslatedColumns) -> Columns:
     """Leave out columns that are made of a date column that is left out."""
     absent = {column.name for column in found.left_out}
-    left = Columns([], [*found.left_out])
+    left = found._replace(used=[], left_out=[*found.left_out])
     for column in found.used:
         source = translated.source_of.get(column.name)
         if source in absent:
@@ -137,14 +148,30 @@ def constant(value: object) -> str:
 
 def numbers_the_rows(name: str) -> str:
     """The reason for a column 0, 1, 2, ..."""
-    return f"numbers the rows ({_overruled(name, NUMBER)})"
+    return f"numbers the rows ({remedies.OVERRULE(name, NUMBER)})"
 
 
-def almost_numbers(others: list[str]) -> str:
+def almost_numbers(name: str, others: list[str]) -> str:
     """The reason for numbers with a few texts among them."""
     return (
         f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
-        f"value, add --missing {others[0]!r}"
+        f"value, {remedies.COUNT_AS_MISSING(others[0])} ({remedies.OVERRULE(name, CATEGORY)})"
+    )
+
+
+def several_units(name: str, units: list[str]) -> str:
+    """The reason for numbers with units that differ."""
+    return (
+        f"holds numbers with the units {quoted(units)}: write the numbers alone, all in one unit "
+        f"({remedies.OVERRULE(name, CATEGORY)})"
+    )
+
+
+def leading_zeros(name: str, example: str) -> str:
+    """A remark on codes of digits that are read as numbers."""
+    return (
+        f"has leading zeros, such as {example!r}, and is read as numbers "
+        f"({remedies.OVERRULE(name, CATEGORY)})"
     )
 
 
@@ -152,12 +179,8 @@ def too_many_texts(name: str, how_many: str) -> str:
     """The reason for text that is almost all distinct."""
     return (
         f"is text that is almost all distinct ({how_many}): a name or free "
-        f"text ({_overruled(name, CATEGORY)})"
+        f"text ({remedies.OVERRULE(name, CATEGORY)})"
     )
-
-
-def _overruled(name: str, kind: str) -> str:
-    return OVERRULE.format(f"{name}={kind}")
 
 
 def remark(column: Column, a_value: object, n_distinct: int, words: MissingTexts) -> str:

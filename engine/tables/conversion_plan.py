@@ -9,7 +9,7 @@ from engine.tables import target as of_target
 from engine.tables.column_kinds import NUMBER, SMALLEST
 from engine.tables.column_notation import TableNotation
 from engine.tables.column_statistics import TRAINING_PART, Moments, TableStatistics
-from engine.tables.columns import Column
+from engine.tables.columns import Column, refuse_nothing_to_learn_from
 from engine.tables.messages import counted
 from engine.tables.metadata import PARTS, TRAINING, Metadata
 from engine.tables.network_inputs import NetworkInputs
@@ -51,6 +51,7 @@ def plan_conversion(
     of_target_column = statistics.columns[statistics.target]
     target = of_target.target_of(of_target_column.facts(), task)
     columns = notation.with_notes(statistics.chosen())
+    refuse_nothing_to_learn_from(columns, statistics.target)
     said = [*notes, *notation.notes]
     said += of_target.left_out(of_target_column.n_missing, of_target_column.words)
     rows = dict(zip(PARTS, statistics.rows_of_parts, strict=True))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.system import atomic_files
+from engine.tables.csv_errors import end_of_first_row, first_line, wrong_row
 from engine.tables.csv_quotation import Content, QuotationError, blank_lines, is_regular, mended
 from engine.tables.messages import counted, quoted
 from engine.tables.text_files import (
@@ -169,7 +170,7 @@ def _read_delimited(
 ) -> LoadedTable:
     separator, header = header_of(path, encoding)
     names, notes = column_names(path, header)
-    source = _regular(path, separator, encoding)
+    source = original = _regular(path, separator, encoding)
     if separator != ",":
         notes.append(f"Columns are separated by a {SEPARATORS[separator]}.")
     if keep_empty_rows:
@@ -178,7 +179,7 @@ def _read_delimited(
     try:
         text = text_frame(source, separator)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
+        raise _unreadable(path, original, separator, names, error) from error
     check_width(path, names, text)
     text = stripped(text.slice(1), names)
     frame = without_missing(text, missing)
@@ -189,6 +190,17 @@ def _read_delimited(
             notes.append(f"{counted(n_empty, 'empty row')} left out.")
             text, frame = text.filter(is_kept), frame.filter(is_kept)
     return LoadedTable(path, frame, tuple(notes), words_in(text, frame))
+
+
+def _unreadable(
+    path: Path, source: Path | bytes, separator: str, names: list[str], error: Exception
+) -> ValueError:
+    """The error for a file that polars cannot read, with the line, if it can be found."""
+    text = source if isinstance(source, bytes) else source.read_bytes()
+    end = end_of_first_row(text)
+    line = 1 + text.count(b"\n", 0, end)
+    said = wrong_row(error, text[end:], line, separator, names, follow_header=True)
+    return ValueError(f"{path} cannot be read as CSV, {said}")
 
 
 def _regular(path: Path, separator: str, encoding: str) -> Path | bytes:
@@ -310,7 +322,7 @@ def header_of(path: Path, encoding: str = UTF_8) -> tuple[str, list[str]]:
     try:
         text = start.decode("utf-8-sig", errors="strict" if is_whole else "ignore")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} cannot be read as CSV: {in_words(error)}") from error
+        raise ValueError(f"{path} cannot be read as CSV: {no_text(UTF_8)}.") from error
     if "\0" in text:
         raise ValueError(f"{path} is no CSV file: it holds bytes that are no text.")
     if not text.strip():
@@ -358,20 +370,3 @@ def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
     unnamed = [name for name, given in zip(names, header, strict=True) if not given]
     notes = [f"Columns without a name are called {', '.join(unnamed)}."] if unnamed else []
     return names, notes
-
-
-def in_words(error: Exception) -> str:
-    """What is wrong with a CSV file, by the error that polars raised."""
-    said = str(error)
-    if isinstance(error, UnicodeDecodeError) or "utf-8" in said:
-        return f"{no_text(UTF_8)}."
-    if "more fields" in said:
-        return (
-            "a row has more fields than the header. Is a comma in a text without quotes around it?"
-        )
-    return f"{first_line(error)}."
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return str(error).strip().split("\n")[0].rstrip(".:")

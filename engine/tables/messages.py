@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from engine.boundary import remedies
+
 IRREGULAR = {"category": "categories", "class": "classes"}
 
 
@@ -31,22 +33,19 @@ def quoted(values: Iterable[object], most: int = 5) -> str:
     return f"{said} and {len(values) - most:,} more" if len(values) > most else said
 
 
-AS_VALUE = "--not-missing {!r} makes it a value"
-
-
-def count_as_missing(words: Mapping[str, int], how: str = AS_VALUE) -> str:
-    """Which words of a CSV file are taken for missing values, and what to do about it.
+def count_as_missing(words: Mapping[str, int], how: str = "") -> str:
+    """Which words of a CSV file are taken for missing values, and why, or what to do about it.
 
     Examples
     --------
     >>> print(count_as_missing({"NA": 50}))
-    'NA' counts as missing in 50 rows (--not-missing 'NA' makes it a value)
+    'NA' counts as missing in 50 rows (a frame of polars.read_csv has 'NA' as a value)
     """
     said = " and ".join(map(repr, words))
     verb = "counts" if len(words) == 1 else "count"
     return (
         f"{said} {verb} as missing in {counted(sum(words.values()), 'row')} "
-        f"({how.format(next(iter(words)))})"
+        f"({how or remedies.COUNT_AS_VALUE(next(iter(words)))})"
     )
 
 

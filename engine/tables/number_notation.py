@@ -7,7 +7,7 @@ all values of a column decide, and if they fit both readings, the user has to.
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ SAMPLE = 1000  # values that are tried before all are
 LEAST_LIKELY = 0.5  # share of the sample that must look like numbers
 MOST_KEPT = 21  # distinct values that are kept of each sort
 LONGEST_MARK = 8  # letters
+MOST_UNITS = 3
 
 _SPACE = "[ \u00a0\u202f\u2009\u2007]"
 _CODES = (
@@ -98,12 +99,18 @@ def mark_of(text: str) -> str:
     return _parts(pl.Series([text]))["mark"][0] or ""
 
 
-def with_units(texts: pl.Series) -> bool:
-    """Whether all are a number and one and the same unit, such as 12 kg."""
+def units_of(texts: pl.Series, known: set[str]) -> set[str] | None:
+    """The units of numbers such as 12 kg, with those already known; None if some have none.
+
+    More than MOST_UNITS are none: such texts are codes.
+    """
     if not all(re.match(_UNIT, text) for text in column_kinds.first_texts(texts)):
-        return False
+        return None
     found = column_kinds.present(texts).str.strip_chars().str.extract(_UNIT, 1)
-    return len(found) > 0 and not found.null_count() and found.n_unique() == 1
+    if found.null_count():
+        return None
+    units = known.union(found.unique().to_list())
+    return units if len(units) <= MOST_UNITS else None
 
 
 @dataclass
@@ -135,6 +142,8 @@ class NumberSurvey:
     others: dict[str, None] = field(default_factory=dict)
     distinct: set[float] = field(default_factory=set)
     examples: dict[str, str] = field(default_factory=dict)  # one that fits that reading alone
+    shortest: int = 1 << 30  # lengths of plain numbers
+    longest: int = 0
     _n_seen: dict[str, int] = field(default_factory=dict)  # how many an example was chosen from
 
     def add(self, texts: pl.Series) -> None:
@@ -169,6 +178,7 @@ class NumberSurvey:
         self._keep_distinct(values.head(SAMPLE))
         self._keep_distinct(values)
         self.n_unmarked += int(np.count_nonzero(values.to_numpy()))
+        self._look_for_codes(texts)
         if self.n_comma < self.n_present - len(texts):
             return  # the decimal comma is ruled out already
         first = (text for text in column_kinds.first_texts(texts) if "." in text)
@@ -184,6 +194,17 @@ class NumberSurvey:
             self.n_comma += len(texts)
             self.differ = True
             self.examples.setdefault("", pointed[0])
+
+    def _look_for_codes(self, texts: pl.Series) -> None:
+        """Note leading zeros, and the lengths of all texts."""
+        lengths = texts.str.len_bytes()
+        self.shortest = min(self.shortest, cast("int", lengths.min()))
+        self.longest = max(self.longest, cast("int", lengths.max()))
+        if "zeros" not in self.examples:
+            zeros = texts.filter(texts.str.starts_with("0"))
+            zeros = zeros.filter(zeros.str.contains(r"^0\d+$"))
+            if len(zeros):
+                self.examples["zeros"] = zeros[0]
 
     def _add_written(self, texts: pl.Series) -> None:
         parts = _parts(texts)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.embeddings import Embedding, Pieces
 from engine.estimators import parameters
 from engine.estimators.base import CURVES
-from engine.estimators.labels import BINARY, MULTICLASS, Labels
+from engine.estimators.labels import BINARY, Labels
 from engine.losses import Quantile
 from engine.model_files.safe_reading import parsed
 from engine.model_files.stored_network import drawn_rows
@@ -190,10 +190,8 @@ def _restore_target(found: Any, about: Mapping[str, Any]) -> None:
         return
     classes = array_of_json(about["classes"]["kind"], about["classes"]["values"])
     _require(len(classes) > 1 and np.array_equal(np.unique(classes), classes), "classes")
-    labels = Labels.__new__(Labels)
-    labels.sparse, labels.classes = False, classes
-    labels.kind = BINARY if len(classes) == 2 else MULTICLASS
-    found._labels, found.classes_, found.class_weights_ = labels, classes, None
+    found._labels, found.classes_ = Labels.of_classes(classes), classes
+    found.class_weights_ = None
     if about["class_weights"] is not None:
         found.class_weights_ = np.array(about["class_weights"], np.float64)
         are_right = len(found.class_weights_) == len(classes) and bool(
@@ -300,9 +298,7 @@ def _outputs_of(found: Any, member: Any, classes: Any) -> tuple[int, str]:
     n_classes = len(found.classes_)
     is_right = len(codes) and np.array_equal(np.unique(codes), codes)
     _require(bool(is_right) and 0 <= codes[0] <= codes[-1] < n_classes, "classes of a network")
-    labels = Labels.__new__(Labels)
-    labels.sparse, labels.classes = False, codes
-    labels.kind = BINARY if len(codes) <= 2 else MULTICLASS
+    labels = Labels.of_classes(codes)
     member._set_labels(labels)
     return labels.n_outputs, "sigmoid" if labels.kind == BINARY else "softmax"
 

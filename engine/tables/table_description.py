@@ -1,6 +1,7 @@
 """A table in memory: how it is written, what is predicted, and which columns are learnt from."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from engine.tables import target as of_target
 from engine.tables.column_notation import NotationSurvey, TableNotation
 from engine.tables.column_statistics import TableStatistics
-from engine.tables.columns import Columns
+from engine.tables.columns import Columns, refuse_nothing_to_learn_from
 from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.target import Target
 from engine.tables.translation import Translation
@@ -73,7 +74,10 @@ def described_target(
     statistics = TableStatistics.of_frame(
         translated, name, notation.kinds, words, notation.translated
     )
-    return TargetColumn(of_target.target_of(statistics.columns[name].facts(), task), notation)
+    facts = statistics.columns[name].facts()
+    # Numbers as classes stay numbers: scikit-learn's scores compare labels with those of a user.
+    found = replace(of_target.target_of(facts, task), kind=facts.kind)
+    return TargetColumn(found, notation)
 
 
 def described(
@@ -129,6 +133,7 @@ def described(
         found = of_target.target_of(of_column.facts(), task)
         notes += of_target.left_out(of_column.n_missing, of_column.words)
     columns = notation.with_notes(statistics.chosen())
+    refuse_nothing_to_learn_from(columns, target)
     return TableDescription(
         frame, found, columns, notation.step_of_model(columns.used), notes, statistics
     )

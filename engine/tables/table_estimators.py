@@ -5,10 +5,12 @@ From a frame to predictions: what each column is (table_description.py), one mat
 (engine/many), and their average.
 """
 
+import copy
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
 
@@ -23,18 +25,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from engine.boundary.dates import refuse_dates
-from engine.boundary.settings import thread_count, whole_number
+from engine.boundary.settings import listed, thread_count, whole_number
 from engine.equations.losses import HUBER
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
 from engine.estimators.class_weights import ClassWeights
 from engine.estimators.classifier import MLPClassifier
+from engine.estimators.diagnosis import TrainingWarning
 from engine.estimators.findings import Finding, in_python
 from engine.estimators.labels import Labels
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
-from engine.estimators.regressor import MLPRegressor
-from engine.losses import Huber, Loss, Quantile, named
+from engine.estimators.regressor import LOSSES_OF_NUMBERS, MLPRegressor
+from engine.losses import Huber, Loss, Quantile, did_you_mean, named
 from engine.many.averages import aligned
 from engine.many.member_messages import say, warnings_of
 from engine.many.member_rows import MemberRows
@@ -47,7 +50,7 @@ from engine.tables.columns import KINDS_TO_GIVE, Column, Columns
 from engine.tables.csv_and_parquet import MISSING
 from engine.tables.given_tables import GivenTable, given_table, of_values
 from engine.tables.member_fits import MemberFits, Rows
-from engine.tables.messages import named_column
+from engine.tables.messages import counted, named_column
 from engine.tables.network_inputs import NetworkInputs, TrainingNumbers, give_unknown_levels
 from engine.tables.recipe import Recipe, recipe_for
 from engine.tables.row_predictor import RowPredictor
@@ -68,6 +71,8 @@ from engine.training.checkpoint import Checkpoint
 OF_NETWORKS = re.compile(
     "Maximum iterations|max_time=|Early stopping goes by|learning rate is too high|no longer learn"
 )
+
+MOST_NAMED = 10  # columns that a warning names
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
@@ -122,7 +127,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "average": [Interval(Real, 0, 1, closed="neither"), None],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        "validation_fraction": [Interval(Real, 0, 0.5, closed="both"), None],
         "columns": [Mapping, None],
         "decimal": [StrOptions({"comma", "point"}), None],
         "dates": [StrOptions({"day-first", "month-first"}), None],
@@ -187,9 +192,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         y : array_like (n_rows,), optional
             The target; or name its column by `target`.
         sample_weight : array_like (n_rows,), optional
-            Not negative. They count in training, validation and scores.
+            Not negative. They count in training, validation and scores. A row of weight 0 counts
+            nowhere, as if it were not there.
         target : str, optional
-            The column of X to be predicted. Rows without it are left out.
+            The column of X to be predicted; not of an array, whose columns have no names. Rows
+            without it are left out.
         groups : array_like (n_rows,) or str, optional
             Rows of one group are never trained on by a network that is validated on others of it.
             The name of a column takes that column, which is then not learnt from.
@@ -214,20 +221,32 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         Warns
         -----
         engine.TrainingWarning, sklearn.exceptions.ConvergenceWarning
-            What the networks warn of, once each.
+            Columns that you may want to mend, in one warning; what the networks warn of, once each.
         """
         self._validate_params()
-        before = dict(vars(self))
-        try:
+        with self._as_before_if_it_fails():
             found = self._fit(
                 X, y, sample_weight, target, groups, time, (X_val, y_val, sample_weight_val)
             )
+        say(found, stacklevel=2)
+        return self
+
+    @contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
+        """A fit: an error leaves the estimator as it was; else its parameters are remembered."""
+        before = dict(vars(self))
+        try:
+            yield
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        say(found, stacklevel=2)
-        return self
+        self.remember_parameters()
+
+    def remember_parameters(self) -> None:
+        """Note the parameters as those of the fit, with which a fitted model is saved."""
+        given = self.get_params(deep=False).items()
+        self._parameters_of_fit = {name: copy.copy(value) for name, value in given}
 
     def _fit(
         self, X: Any, y: Any, weights: Any, target: Any, groups: Any, time: Any, own: Any
@@ -239,34 +258,36 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             raise ValueError(
                 "Pass groups or time: either whole groups are validation rows, or the latest rows."
             )
+        if target is not None and not has_names(X):
+            raise ValueError(
+                f"target={target!r} names a column, and those of an array have no names: pass X "
+                "without the target, and the target as y."
+            )
         frame, y, weights, known, of_target = self._with_target(table, y, weights, target)
         if of_target is not None and hasattr(self, "feature_names_in_"):  # the target is none
             self.feature_names_in_ = np.array(frame.columns, dtype=object)
             self.n_features_in_ = frame.width
+        by_name = groups if isinstance(groups, str) else None
         if groups is not None:
             values = _of_rows("groups", groups, frame, known)
-            frame = frame.drop(groups) if isinstance(groups, str) else frame
+            frame = frame if by_name is None else frame.drop(by_name)
             groups = _numbers_of_groups(values)
         if time is not None:
             values = _of_rows("time", time, frame, known)
             time = time_values("time", values, self.decimal, self.dates)
-        found = self._described(frame, table)
+        found = self._described(frame, table, {target: "target", by_name: "column of groups"})
         y = self._learn_target(y, weights)
         self._take_columns(
             LearntColumns.of(
                 found.columns, found.statistics, found.translation, self._missing(table),
-                found.notes,
+                [*found.notes, *_notes_of(found.columns)],
             ),
             len(y),
         )  # fmt: skip
         X_train = self._inputs_of_translated(found.frame, is_new=False)
         validation = self._own_validation_rows(*own, of_target=of_target)
-        rows = Rows(X_train, y, weights)
-        if weights is not None and not weights.all():  # or a part might have no other rows
-            counted = np.flatnonzero(weights)
-            rows = rows.taken(counted)
-            groups, time = (None if one is None else one[counted] for one in (groups, time))
-        return self._fit_rows(rows, validation, groups, time)
+        of_networks = self._fit_rows(Rows(X_train, y, weights), validation, groups, time)
+        return [*_to_mend(found.columns), *of_networks]
 
     def _take_columns(self, learnt: LearntColumns, n_rows: int) -> None:
         """Set what follows from the columns, and the recipe for so many training rows."""
@@ -311,6 +332,22 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             Of the first network; that of the second has the name FILE.2, and so on.
         """
         self._validate_params()
+        with self._as_before_if_it_fails():
+            found = self._fit_learnt(learnt, rows, y, target, validation, groups, time, checkpoint)
+        say(found, stacklevel=2)
+        return self
+
+    def _fit_learnt(
+        self,
+        learnt: LearntColumns,
+        rows: pl.DataFrame | Rows,
+        y: Any,
+        target: str,
+        validation: Rows | None,
+        groups: Any,
+        time: Any,
+        checkpoint: Checkpoint | None,
+    ) -> list[Warning]:
         self.target_name_: str | None = target
         names = learnt.encoding.sources
         self.n_features_in_ = len(names)
@@ -324,11 +361,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             y = self._learn_target(y, None)
             self._take_columns(learnt, len(y))
             rows = Rows(self._inputs_of_translated(rows, is_new=False), y)
-        found = self._fit_rows(
+        return self._fit_rows(
             rows, validation, groups, time, checkpoint=checkpoint, shuffle=shuffle
         )
-        say(found, stacklevel=2)
-        return self
 
     def _given(self, X: Any) -> GivenTable:
         """X as a table; of an array, columns get names, and nothing says what they are called."""
@@ -345,12 +380,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
     def _with_target(
         self, table: GivenTable, y: Any, weights: Any, target: str | None
-    ) -> tuple[pl.DataFrame, Any, Any, NDArray[np.bool_] | None, TargetColumn | None]:
-        """The table without its target, the target, and the weights of the rows that have one.
+    ) -> tuple[pl.DataFrame, Any, Any, NDArray[np.bool_], TargetColumn | None]:
+        """The rows that count, without the target, their target and their weights.
 
-        If the target is a column, also which rows have one, and how it is written.
+        Also which rows of the table these are, and, if the target is a column, how it is written.
         """
-        frame, known, of_target = table.frame, None, None
+        frame, of_target = table.frame, None
         if y is None and target is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
@@ -359,25 +394,37 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if y is not None and target is not None:
             raise ValueError("Pass the target as y, or name its column by target=; both came.")
         self.target_name_ = target
+        known = np.ones(frame.height, bool)
         if weights is not None:
             weights = _check_sample_weight(
                 weights, frame, dtype=np.float64, ensure_non_negative=True
             )
+            known = weights > 0
         if target is None:
-            y = _one_for_each_row("y", y, frame.height)
+            y = _one_for_each_row("y", y, frame.height)[known]
+            frame = _rows_of(frame, known)
         else:
             name = named_column(target, frame.columns, "target")
+            frame = _rows_of(frame, known)
             of_target = described_target(
                 frame.select(name), self._task, self.decimal, self.dates, table.words
             )
-            known, y = of_target.values(frame)
-            frame = frame.filter(known).drop(name)
-            weights = None if weights is None else weights[known]
-        return frame, y, weights, known, of_target
+            has_target, y = of_target.values(frame)
+            frame = _rows_of(frame, has_target).drop(name)
+            known[known] = has_target
+        return frame, y, None if weights is None else weights[known], known, of_target
 
-    def _described(self, frame: pl.DataFrame, table: GivenTable) -> TableDescription:
+    def _described(
+        self, frame: pl.DataFrame, table: GivenTable, others: Mapping[str | None, str]
+    ) -> TableDescription:
+        """What was decided about the columns; `others` are not among them, and what they are."""
         kinds = dict(self.columns or {})
         for name, kind in kinds.items():
+            if name in others:
+                raise ValueError(
+                    f"columns: {name!r} is the {others[name]}, which is not learnt from anyway: "
+                    "leave it out of columns."
+                )
             named_column(name, frame.columns, "columns")
             if kind not in KINDS_TO_GIVE:
                 raise ValueError(
@@ -405,6 +452,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if y is None and of_target is not None:
             named_column(of_target.target.name, frame.columns, "target")
             known, y = of_target.values(frame)
+            if not known.any():
+                raise ValueError(
+                    f"X_val has no row with a target: {of_target.target.name!r} is missing in all "
+                    f"{counted(len(known), 'row')}. Pass rows that have it."
+                )
             frame, weights = frame.filter(known), None if weights is None else weights[known]
         else:
             y = _one_for_each_row("y_val", y, frame.height, "X_val")
@@ -557,16 +609,13 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     # As a model file and a pickle hold it.
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters, and of a fitted estimator a description and arrays."""
+        """Parameters; of a fitted estimator those of the fit, a description and arrays."""
         state = super().__getstate__()
         if "members_" not in vars(self):
             return state
         names = {*self.get_params(deep=False), "_engine_version"}
         kept = {name: value for name, value in state.items() if name in names}
-        member = self.members_[0]
-        if isinstance(member, MLPRegressor) and member.loss != self._loss:  # set since the fit
-            kept["loss"] = member.loss
-        return {**kept, FITTED: fitted_state(self)}
+        return {**kept, **self._parameters_of_fit, FITTED: fitted_state(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """ValueError, TypeError or KeyError if the description cannot be that of a fit."""
@@ -577,6 +626,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             if vars(self).keys() != names:
                 raise ValueError(f"a {type(self).__name__} of other parameters")
             restore(self, state[FITTED])
+            self.remember_parameters()
 
     def made_up_rows(self) -> pl.DataFrame:
         """Eight rows of a table as the model takes it, made of what it has learnt of the columns.
@@ -694,6 +744,32 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         return tags
 
 
+def _notes_of(columns: Columns) -> list[str]:
+    """Remarks on columns that are learnt from, perhaps otherwise than is meant."""
+    return [
+        f"{column.name!r} {column.note}."
+        for column in columns.used
+        if column.name in columns.doubts
+    ]
+
+
+def _to_mend(columns: Columns) -> list[Warning]:
+    """A warning of all columns that a user may want to mend; none if there are no such columns."""
+    said = []
+    for what, some in (
+        ("Left out", columns.left_out),
+        ("Learnt from, perhaps not as you mean", columns.used),
+    ):
+        notes = [f"{one.name!r} {one.note}" for one in some if columns.doubts.get(one.name)]
+        more = f" and {counted(len(notes) - MOST_NAMED, 'column')} more" * (len(notes) > MOST_NAMED)
+        said += [f"{what}: {'; '.join(notes[:MOST_NAMED])}{more}."] if notes else []
+    if not said:
+        return []
+    name = next(name for name, to_mend in columns.doubts.items() if to_mend)
+    said.append(f"If that is meant, give the kind of each column: columns={{{name!r}: 'out'}}.")
+    return [TrainingWarning(" ".join(said))]
+
+
 def has_names(X: Any) -> bool:
     """Whether its columns have names of their own."""
     return hasattr(X, "columns") or isinstance(X, dict | str | os.PathLike)
@@ -745,13 +821,16 @@ def _one_for_each_row(argument: str, y: Any, n_rows: int, of_table: str = "X") -
     return found
 
 
-def _of_rows(
-    argument: str, given: Any, frame: pl.DataFrame, known: NDArray[np.bool_] | None
-) -> pl.Series:
+def _rows_of(frame: pl.DataFrame, which: NDArray[np.bool_]) -> pl.DataFrame:
+    """Some rows of a frame; the frame itself if these are all."""
+    return frame if which.all() else frame.filter(which)
+
+
+def _of_rows(argument: str, given: Any, frame: pl.DataFrame, known: NDArray[np.bool_]) -> pl.Series:
     """A value for each row of the frame: its column, or what came for each row of the table."""
     if isinstance(given, str):
         return frame[named_column(given, frame.columns, argument)]
-    n_rows = frame.height if known is None else len(known)
+    n_rows = len(known)
     if np.shape(given) != (n_rows,):
         raise ValueError(
             f"{argument} must have one entry for each of the {n_rows:,} rows; got shape "
@@ -759,11 +838,15 @@ def _of_rows(
         )
     values = of_values(argument, given)
     values = values.fill_nan(None) if values.dtype.is_float() else values
-    return values if known is None else values.filter(pl.Series(known))
+    return values.filter(pl.Series(known))
 
 
 def _numbers_of_groups(values: pl.Series) -> NDArray[np.int64]:
     """The number of each row's group; rows without one are a group together."""
+    if values.null_count() == len(values):
+        raise ValueError(
+            "groups has no value in any row: pass the group of each row, or leave groups out."
+        )
     texts = [str(one) for one in values] if values.dtype == pl.Object else values
     texts = pl.Series(texts).cast(pl.String).fill_null("")
     numbers: NDArray[np.int64] = np.unique(texts.to_numpy(), return_inverse=True)[1]
@@ -798,8 +881,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
     learning_rate_init, weight_decay, average, clip_norm : float, optional
         Of each network, as of `MLPRegressor`.
     validation_fraction : float, optional
-        Share of the rows that each network holds out, and stops by: others for each. 0 holds none
-        out; then each network is trained for `max_iter` epochs.
+        Share of the rows that each network holds out, and stops by: others for each; at most 0.5.
+        The rows are dealt into 1 / share equal parts, a whole number: 0.3 holds a third out. 0
+        holds none out; then each network is trained for `max_iter` epochs.
     columns : dict of str to str, optional
         The kind of some columns: "number", "category", "boolean", "date", or "out". All others are
         decided by their values.
@@ -938,7 +1022,15 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     @property
     def _loss(self) -> Loss:
-        return self.loss if isinstance(self.loss, Loss) else named(self.loss)
+        if isinstance(self.loss, Loss):
+            return self.loss
+        known = (*LOSSES_OF_NUMBERS, "tweedie")
+        if self.loss not in known:
+            raise ValueError(
+                f"loss must be {listed(LOSSES_OF_NUMBERS)}, or one of engine.losses, such as "
+                f"Tweedie(power); got {self.loss!r}.{did_you_mean(self.loss, known)}"
+            )
+        return named(self.loss)
 
     @property
     def _loss_of_target(self) -> Loss:
@@ -1040,8 +1132,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     learning_rate_init, weight_decay, average, clip_norm : float, optional
         Of each network, as of `MLPRegressor`.
     validation_fraction : float, optional
-        Share of the rows that each network holds out, and stops by: others for each. 0 holds none
-        out; then each network is trained for `max_iter` epochs.
+        Share of the rows that each network holds out, and stops by: others for each; at most 0.5.
+        The rows are dealt into 1 / share equal parts, a whole number: 0.3 holds a third out. 0
+        holds none out; then each network is trained for `max_iter` epochs.
     columns : dict of str to str, optional
         The kind of some columns: "number", "category", "boolean", "date", or "out". All others are
         decided by their values.
@@ -1184,12 +1277,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(right, weights=s))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
-        if of_values("y", np.asarray(y)).is_null().any():
-            raise ValueError(
-                "y holds missing labels; leave those rows out, or name the target's column by "
-                "target=, which does."
-            )
-        labels = Labels(y)
+        _refuse_what_is_no_label(y)
+        # A column that was named as the target may hold any numbers: the user calls them classes.
+        is_named = self.target_name_ is not None and y.dtype.kind == "f"
+        labels = Labels.of_classes(np.unique(y)) if is_named else Labels(y)
         if len(labels.classes) < 2:
             raise ValueError(
                 f"The target is {labels.classes[0].item()!r} in every row: there is nothing to "
@@ -1271,6 +1362,22 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         own = p[np.arange(len(p)), rows.y]
         losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
         return float(np.average(losses, weights=rows.weights))
+
+
+def _refuse_what_is_no_label(y: NDArray[Any]) -> None:
+    """ValueError for missing labels, and for texts among other labels."""
+    values = of_values("y", y)
+    if values.is_null().any() or (values.dtype.is_float() and values.is_nan().any()):
+        raise ValueError(
+            "y holds missing labels; leave those rows out, or name the target's column by "
+            "target=, which does."
+        )
+    firsts = {isinstance(label, str): label for label in y} if y.dtype == object else {}
+    if len(firsts) > 1:
+        raise ValueError(
+            f"y mixes texts and other labels, such as {firsts[True]!r} and {firsts[False]!r}: make "
+            "them all texts, or all numbers."
+        )
 
 
 def _numbers(y: Any) -> NDArray[np.float64]:

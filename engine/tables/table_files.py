@@ -4,8 +4,6 @@ A CSV file is cut at the ends of rows, and polars parses each part as it would t
 Parquet file, one slice of the rows is read at a time. Each batch has the number of its first row.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +21,8 @@ from engine.tables.csv_and_parquet import (
     check_named,
     check_width,
     column_names,
-    first_line,
     has_values,
     header_of,
-    in_words,
     is_parquet,
     stripped,
     text_frame,
@@ -34,10 +30,11 @@ from engine.tables.csv_and_parquet import (
     without_nan,
     words_in,
 )
+from engine.tables.csv_errors import end_of_first_row, first_line, wrong_row
 from engine.tables.csv_quotation import QuotationError, is_regular, mended
 from engine.tables.messages import counted, quoted
 from engine.tables.metadata import is_converted
-from engine.tables.text_files import UTF_8, Utf8Reader, no_text, utf8_reader
+from engine.tables.text_files import UTF_8, Utf8Reader, utf8_reader
 
 PART_BYTES = 4 << 20  # of a CSV file, parsed at a time;
 COLUMNS = 256  # another PART_BYTES for each so many columns, as each takes time in each part
@@ -135,7 +132,7 @@ class TableFiles:
             part_bytes = PART_BYTES * (1 + len(names) // COLUMNS)
             parts = _whole_rows(path, file, part_bytes, separator)
             first = next(parts)
-            end = _end_of_first_row(first)
+            end = end_of_first_row(first)
             heading, line = first[:end], 1 + first.count(b"\n", 0, end)
             yield from self._parsed(path, separator, names, heading, first[end:], line)
             line += first.count(b"\n", end)
@@ -157,10 +154,9 @@ class TableFiles:
         try:
             frame = text_frame(heading + part, separator)
         except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-            where, reason = _where(part, line, separator, len(names))
-            raise ValueError(
-                f"{path} cannot be read as CSV, {where}: {reason or in_words(error)}"
-            ) from error
+            after_header = line == 1 + heading.count(b"\n")
+            said = wrong_row(error, part, line, separator, names, follow_header=after_header)
+            raise ValueError(f"{path} cannot be read as CSV, {said}") from error
         check_width(path, names, frame)
         yield stripped(frame.slice(1), names)
 
@@ -290,35 +286,3 @@ def _end_of_rows(part: bytes) -> int:
         quotes -= part.count(b'"', max(before, 0), end)
         end = before
     return end + 1
-
-
-def _end_of_first_row(part: bytes) -> int:
-    """The end of the first row, in text with regular quotation marks."""
-    end = part.find(b"\n") + 1 or len(part)
-    while part.count(b'"', 0, end) % 2:
-        end = part.find(b"\n", end) + 1 or len(part)
-    return end
-
-
-def _where(part: bytes, line: int, separator: str, n_columns: int) -> tuple[str, str]:
-    """The line that is wrong, if it can be found, and why."""
-    last = line + part.count(b"\n")
-    try:
-        text = part.decode()
-    except UnicodeDecodeError as error:
-        line += part.count(b"\n", 0, error.start)
-        return f"line {line:,}", f"{no_text(UTF_8)}."
-    rows = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-    begins = 0
-    try:
-        for row in rows:
-            if len(row) > n_columns:
-                return (
-                    f"line {line + begins:,}",
-                    f"{len(row)} fields, and the header has {n_columns}. Is there a comma in a "
-                    "text without quotes around it?",
-                )
-            begins = rows.line_num
-    except csv.Error as error:
-        return f"line {line + begins:,}", f"{error}."
-    return f"between lines {line:,} and {last:,}", ""

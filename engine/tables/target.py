@@ -7,12 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.boundary import remedies
 from engine.boundary.samples import outside
 from engine.losses import Loss
 from engine.tables import column_kinds
 from engine.tables.column_kinds import CATEGORY, DATE, EMPTY, NUMBER, OTHER
 from engine.tables.csv_and_parquet import MissingTexts
-from engine.tables.messages import AS_VALUE, count_as_missing, counted
+from engine.tables.messages import count_as_missing, counted
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
@@ -81,7 +82,7 @@ def target_of(facts: TargetFacts, task: str | None) -> Target:
     if target.task == REGRESSION and kind != NUMBER:
         raise ValueError(
             f"The target {name!r} holds {column_kinds.IN_WORDS[kind]}; regression needs numbers. "
-            "Leave --task out, or name another column."
+            f"{remedies.NO_REGRESSION()}, or name another column."
         )
     if target.task == CLASSIFICATION:
         _refuse_almost_all_distinct(facts)
@@ -99,7 +100,7 @@ def refuse_outside(target: Target, smallest: float, loss: Loss) -> None:
     )
 
 
-def left_out(n_unknown: int, words: MissingTexts, how: str = AS_VALUE) -> list[str]:
+def left_out(n_unknown: int, words: MissingTexts, how: str = "") -> list[str]:
     """A note about rows whose target is missing."""
     if not n_unknown:
         return []
@@ -160,7 +161,7 @@ def _refuse_almost_all_distinct(facts: TargetFacts) -> None:
     advice = (
         "Is it a name or an identifier? Name a column with few distinct values."
         if is_text
-        else "Use --task regression."
+        else f"{remedies.AS_NUMBERS()}."
     )
     raise ValueError(
         f"The target {facts.name!r} is {'text' if is_text else 'a number'} that is almost always "

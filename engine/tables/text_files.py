@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.boundary import remedies
+
 UTF_8 = "utf-8"
 GZIP = ".gz"
 
@@ -46,10 +48,7 @@ def checked_encoding(name: str) -> str:
 
 def no_text(encoding: str) -> str:
     """What is wrong with text of another encoding, and what to do."""
-    return (
-        f"it is not {encoding.upper()} text. Say which encoding it has, such as --encoding latin-1 "
-        'or utf-16 (in Python, encoding="latin-1"), or save it as UTF-8'
-    )
+    return f"it is not {encoding.upper()} text. {remedies.WHICH_ENCODING()}, or save it as UTF-8"
 
 
 class Utf8Reader:

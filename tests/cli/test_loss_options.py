@@ -150,7 +150,9 @@ def test_what_a_model_file_says_of_constants_is_checked(done, table, tmp_path):
             "--quantile must be numbers, joined by ','; got 'half'",
         ),
         ("--target name --loss gamma", "--loss is for numbers, and 'name' is learnt as classes"),
-        ("--target price --loss cubic", "'cubic' is not one of 'squared_error'"),
+        ("--target price --loss cubic", "'--loss': 'cubic' is not one of 'squared_error'"),
+        ("--target price --loss mae", "Did you mean 'absolute_error'?"),
+        ("--target price --task ranking", "'--task': 'ranking' is not one of 'classification'"),
     ],
 )
 def test_a_loss_that_does_not_go_is_refused_in_the_words_of_the_command(

@@ -36,6 +36,61 @@ def test_every_option_that_is_named_is_one_of_train_or_convert():
     } <= known
 
 
+OF_FILES = {
+    "a word among numbers": (
+        "x,y\n" + "".join(f"{i}.5,{2 * i}\n" for i in range(99)) + "unknown,5\n",
+        ("--target", "y"),
+        "the table has no column to learn from: 'x' holds numbers, but also 'unknown': mend that, "
+        "or, if it stands for a missing value, add --missing 'unknown' (--column 'x=category' ",
+    ),
+    "a word that counts as missing": (
+        "x,y\n" + "".join(f"{i},{'NA' if i % 2 else 'EU'}\n" for i in range(99)),
+        ("--target", "y"),
+        "'NA' counts as missing in 49 rows (--not-missing 'NA' makes it a value)",
+    ),
+    "a decimal": (
+        "x;y\n" + "".join(f"{i},125;{2 * i}\n" for i in range(1, 99)),
+        ("--target", "y"),
+        "Say which: --decimal comma or --decimal point.",
+    ),
+    "an order": (
+        "x,y\n" + "".join(f"{i % 9 + 1}/1/2024,{2 * i}\n" for i in range(99)),
+        ("--target", "y"),
+        "Say which: --dates day-first or --dates month-first.",
+    ),
+    "an encoding": (
+        "x,y\n\xe4,1\n" * 9,
+        ("--target", "y"),
+        "Say which encoding it has, such as --encoding latin-1 or utf-16, or save it as UTF-8",
+    ),
+    "texts for a regression": (
+        "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(99)),
+        ("--target", "y", "--task", "regression"),
+        "regression needs numbers. Leave --task out, or name another column.",
+    ),
+    "numbers for classes": (
+        "x,y\n" + "".join(f"{i % 9},{i}.5\n" for i in range(99)),
+        ("--target", "y", "--task", "classification"),
+        "Use --task regression.",
+    ),
+    "units in the target": (
+        "x,y\n" + "".join(f"{i % 9},{i} kg\n" for i in range(99)),
+        ("--target", "y"),
+        "or say --task classification to have them as classes.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OF_FILES)
+def test_what_to_do_about_a_file_is_said_with_options(said, tmp_path, case):
+    text, options, message = OF_FILES[case]
+    (tmp_path / "f.csv").write_bytes(text.encode("latin-1"))
+    for command in (("train",), ("convert", "--to", "f")):
+        error = said(command[0], "f.csv", *command[1:], *options)
+        assert message.lower() in error.lower()
+        assert not re.search(r"columns=|polars|\bdecimal=|\bdates=|Table(Class|Reg)", error)
+
+
 @pytest.mark.compiled
 def test_a_checkpoint_of_another_run_is_refused_with_the_names_of_options(said):
     kept = ("--checkpoint", "run.ckpt", "--early-stopping", "yes")

@@ -373,6 +373,7 @@ def lines_of(n_rows=3000):
     ("wrong", "message"),
     [
         ("1,2,3,4", r"table.csv cannot be read as CSV, line 2,502: 4 fields, and the header has 3"),
+        ("1,2,3,4", r"has 3\. Is there a ',' in a text without quotes around it"),
         ('1,"2,3', r"table.csv cannot be read as CSV, .*line"),
     ],
 )
@@ -866,7 +867,7 @@ def replaced_codes(folder, change, part="training"):
 )
 def test_what_is_damaged_is_found_before_training(converted_classes, monkeypatch, damage, message):
     damage(converted_classes.folder)
-    monkeypatch.setattr("engine.tables.table_estimators.fit_all", None)
+    monkeypatch.setattr("engine.tables.member_fits.fit_all", None)
     monkeypatch.setattr("engine.tables.converted_table.CODES_AT_A_TIME", 100)
     with pytest.raises(ValueError, match=message):
         trained_on_disk(open_table(converted_classes.folder), {})

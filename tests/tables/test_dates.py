@@ -183,7 +183,7 @@ MONTHLY = [f"{i % 12 + 1}/1/{2000 + i // 12}" for i in range(N)]
 def test_where_both_orders_fit_the_option_decides():
     message = (
         "Column 'x' holds dates such as '2/1/2000', in which the day or the month comes first. Say "
-        "which: --dates day-first or --dates month-first"
+        'which: dates="day-first" or dates="month-first"'
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         planned(MONTHLY)
@@ -206,7 +206,7 @@ LEFT_OUT = {
     ),
     "a word": (
         ["unknown" if i == 3 else day.isoformat() for i, day in enumerate(DAYS)],
-        "holds dates, but also 'unknown': mend that, or, if it stands for a missing value, add",
+        "holds dates, but also 'unknown': mend that, or, if it stands for a missing value, put ",
     ),
     "one date": (["31.1.2024"] * N, "is '31.1.2024' everywhere"),
     "microseconds": (

@@ -173,8 +173,8 @@ AMBIGUOUS = [f"{i},{i * 7 % 1000:03}" for i in range(1, N + 1)]
 
 def test_where_both_readings_fit_the_option_decides():
     message = (
-        "Column 'x' holds numbers such as '10,070', which is 10.07 or 10070. Say which: --decimal "
-        'comma or --decimal point (in Python, decimal="comma" or "point").'
+        "Column 'x' holds numbers such as '10,070', which is 10.07 or 10070. Say which: "
+        'decimal="comma" or decimal="point".'
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         planned(x=AMBIGUOUS)

@@ -14,6 +14,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from engine import MLPRegressor, TableClassifier, TableRegressor, losses
+from engine.tables.column_statistics import TableStatistics
+from engine.tables.table_estimators import LearntColumns
 
 SMALL = {"n_members": 2, "random_state": 0}
 N = 240
@@ -546,9 +548,130 @@ def test_rows_of_weight_0_are_as_if_they_were_not_there():
         weights = (np.arange(N) >= N - 3) + 0.0
         model.fit(FRAME, y, sample_weight=weights)
         assert np.isfinite(model._averaged(FRAME)).all()
-        weights = (np.arange(N) < 120) + 0.0
-        model.fit(FRAME, y, sample_weight=weights, time=np.arange(N))
-        assert model.n_validation_rows_ == [20, 20]
+        counted = (np.arange(N) < 120) & (np.arange(N) % 5 > 0)
+        weights = np.where(counted, 1 + np.arange(N) % 3, 0)
+        table = FRAME.assign(same=np.where(counted, "x", "y"))
+        table.loc[~counted, "area"] *= 9
+        given = (
+            {"groups": np.arange(N) % 9} if model._task == "regression" else {"time": np.arange(N)}
+        )
+        model.fit(table, np.where(counted, y, y[::-1]), sample_weight=weights, **given)
+        given = {name: values[counted] for name, values in given.items()}
+        alone = type(model)(**SMALL).fit(
+            table[counted], y[counted], sample_weight=weights[counted], **given
+        )
+        np.testing.assert_array_equal(model._averaged(FRAME), alone._averaged(FRAME))
+
+
+def test_a_target_that_only_rows_of_weight_0_have_is_no_class():
+    table = FRAME.assign(y=np.where(np.arange(N) < 20, "rare", CLASSES))
+    weights = (np.arange(N) >= 20) * 1.0
+    for given in ({"X": table, "target": "y"}, {"X": FRAME, "y": table["y"]}):
+        model = classifier(max_iter=2).fit(**given, sample_weight=weights)
+        assert model.classes_.tolist() == ["cheap", "dear"]
+
+
+@pytest.mark.parametrize("fraction", [0.6, 0.9])
+def test_a_share_of_validation_rows_above_a_half_is_refused(fraction):
+    with pytest.raises(ValueError, match=r"'validation_fraction' .* in the range \[0.0, 0.5\]"):
+        regressor(validation_fraction=fraction).fit(FRAME, Y)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"loss": "nonsense"}, {"n_members": -1}, {"columns": 4}, {"hidden_layer_sizes": (0,)}],
+)
+def test_a_fitted_model_is_pickled_with_the_parameters_of_its_fit(settings):
+    model = regressor(max_iter=2, columns={"shop": "out"}).fit(FRAME, Y)
+    expected = model.predict(FRAME)
+    model.columns["side"] = "out"
+    again = pickle.loads(pickle.dumps(model.set_params(**settings)))
+    assert again.get_params() == regressor(max_iter=2, columns={"shop": "out"}).get_params()
+    np.testing.assert_array_equal(again.predict(FRAME), expected)
+
+
+def test_numbers_with_fractions_that_are_classes_stay_numbers():
+    table = FRAME.assign(grade=np.digitize(Y, [2, 4]) / 2)
+    model = classifier(max_iter=2).fit(table, target="grade", X_val=table)
+    assert model.classes_.tolist() == [0.0, 0.5, 1.0]
+    assert model.score(table, table["grade"]) > 0
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(table), model.predict(table))
+    with pytest.raises(ValueError, match="continuous"):
+        classifier().fit(FRAME, Y)
+
+
+def test_a_column_of_an_array_is_no_target():
+    with pytest.raises(ValueError, match="target='x1' names a column, and those of an array have"):
+        regressor().fit(np.ones((N, 2)), target="x1")
+
+
+def test_a_fit_of_known_columns_that_fails_leaves_the_estimator_as_it_was():
+    model = regressor(max_iter=2).fit(FRAME, Y)
+    before = model.predict(FRAME)
+    statistics = TableStatistics.of_frame(pl.DataFrame({"a": [0.5, 2.5]}), None)
+    learnt = LearntColumns.of(statistics.chosen(), statistics, None, [])
+    with pytest.raises(ValueError, match="in every row"):
+        model.fit_learnt(learnt, pl.DataFrame(), np.ones(N), target="y")
+    assert model.target_name_ is None
+    np.testing.assert_array_equal(model.predict(FRAME), before)
+
+
+def test_own_validation_rows_without_a_target_are_named():
+    table = FRAME.assign(rent=Y)
+    with pytest.raises(ValueError, match="X_val has no row with a target: 'rent' is missing in"):
+        regressor().fit(table, target="rent", X_val=table.assign(rent=None))
+
+
+def test_groups_without_a_value_are_refused():
+    with pytest.raises(ValueError, match="groups has no value in any row"):
+        regressor().fit(FRAME, Y, groups=[None] * N)
+
+
+def test_labels_of_mixed_types_are_named():
+    y = np.array([1, "a"] * (N // 2), dtype=object)
+    with pytest.raises(ValueError, match="y mixes texts and other labels, such as 'a' and 1"):
+        classifier().fit(FRAME, y)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "y", [pd.Series([1, pd.NA] * (N // 2), dtype="Int64"), [1.0, np.nan] * 120]
+)
+def test_labels_that_are_missing_numbers_are_named_and_nothing_else_is_said(y):
+    with pytest.raises(ValueError, match="y holds missing labels"):
+        classifier().fit(FRAME, y)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"), [({"target": "rent"}, "target"), ({"y": Y, "groups": "rent"}, "column of g")]
+)
+def test_a_kind_of_the_target_is_refused(given, what):
+    with pytest.raises(ValueError, match=f"columns: 'rent' is the {what}"):
+        regressor(columns={"rent": "out"}).fit(FRAME.assign(rent=np.arange(N) % 9), **given)
+
+
+@pytest.mark.parametrize(
+    ("loss", "question"),
+    [("mse", " Did you mean 'squared_error'?"), ("Poison", " Did you mean 'poisson'?"), ("x", "")],
+)
+def test_a_loss_of_another_name_is_told_by_the_name_that_it_has_here(loss, question):
+    message = (
+        "loss must be 'squared_error', 'poisson', 'absolute_error', 'huber', 'quantile' or "
+        f"'gamma', or one of engine.losses, such as Tweedie(power); got {loss!r}.{question}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        regressor(loss=loss).fit(FRAME, Y)
+
+
+def test_a_loss_for_classes_is_none_of_a_regressor():
+    with pytest.raises(ValueError, match=r"got 'cross_entropy'\.$"):
+        regressor(loss="cross_entropy").fit(FRAME, Y)
+
+
+def test_weights_of_unknown_classes_are_named():
+    with pytest.raises(ValueError, match="class_weight has 'cheep', which is no class of y; the"):
+        classifier(class_weight={"dear": 1, "cheep": 2}).fit(FRAME, CLASSES)
 
 
 @pytest.mark.parametrize("weights", [{"cheap": 0, "dear": 0}, {"cheap": -1, "dear": 1}])

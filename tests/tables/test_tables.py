@@ -19,6 +19,7 @@ from engine.tables import (
     fitting,
     model,
     scores,
+    table_description,
     target,
 )
 from engine.tables.column_statistics import TableStatistics
@@ -107,7 +108,17 @@ REFUSED_FILES = [
     ("table.csv", b"a,b\n\n,\n", "has a header and no rows"),
     ("table.csv", b"\na,b\n1,2\n", "begins with an empty line"),
     ("table.csv", b"a,b,a\n1,2,3\n", "more than one column called 'a'"),
-    ("table.csv", b"a,b\n1,2,3\n", "a row has more fields than the header"),
+    (
+        "table.csv",
+        b"a,b\n1,2,3\n",
+        "line 2: 3 fields, and the header has 2. Is line 1 ('a', 'b') the header? Remove",
+    ),
+    ("table.csv", b"Report\n\na,b\n1,2\n", "line 3: 2 fields, and the header has 1. Is line 1"),
+    (
+        "table.csv",
+        b'"a\n";b\n"1\n";2\n1;2;3\n',
+        "line 5: 3 fields, and the header has 2. Is there a ';' in a text without quotes around",
+    ),
     ("table.csv", b'a,b\n1,"2\n', "a quotation mark is opened and not closed"),
     ("table.csv", "a,b\né,2\n".encode("latin-1"), "it is not UTF-8 text"),
     ("table.csv", "a,b\n1,2\n".encode("utf-16"), "it is not UTF-8 text"),
@@ -229,7 +240,7 @@ def test_columns_that_say_nothing_are_left_out_with_the_reason():
     )
     assert [column.name for column in found.used] == ["age"]
     reasons = {column.name: column.note for column in found.left_out}
-    assert reasons["id"] == "numbers the rows (--column 'id=number' overrules)"
+    assert reasons["id"] == "numbers the rows (columns={'id': 'number'} overrules)"
     assert reasons["joined"].startswith("holds dates: turn them into numbers")
     assert reasons["constant"] == "is 'web' everywhere"
     assert reasons["zero"] == "is 0.0 everywhere"
@@ -242,7 +253,7 @@ def test_a_number_column_with_a_few_words_names_the_words():
     income = [f"{i}.5" for i in range(99)] + ["unknown"]
     found = described(income=income, a=["x", "y"] * 50, y=list(range(100)))
     assert "also 'unknown'" in found.left_out[0].note
-    assert "--missing 'unknown'" in found.left_out[0].note
+    assert "put None (in a file, nothing) in place of 'unknown'" in found.left_out[0].note
 
 
 def test_numbers_that_rise_by_one_from_elsewhere_are_no_row_numbers():
@@ -283,10 +294,15 @@ def test_a_told_kind_that_does_not_fit_names_row_and_value():
 
 
 def test_a_table_without_a_column_to_learn_from_is_refused_with_reasons():
-    with pytest.raises(ValueError, match=r"no column to learn from: 'a' is 1\.0 everywhere"):
-        described(a=[1, 1], y=[0, 1])
-    with pytest.raises(ValueError, match="no column to learn from besides the target 'y'"):
-        described(y=[0, 1])
+    for table, said in (
+        ({"a": [1, 1]}, r": 'a' is 1\.0 everywhere"),
+        ({}, " besides the target 'y'"),
+        ({"a": [*(f"{k}.5" for k in range(30)), "x"]}, ": 'a' holds numbers, but also 'x'"),
+    ):
+        n = max(map(len, table.values()), default=2)
+        frame = pl.DataFrame({**table, "y": [k % 2 for k in range(n)]})
+        with pytest.raises(ValueError, match=f"no column to learn from{said}"):
+            table_description.described(frame, "y")
 
 
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e151])
@@ -352,7 +368,7 @@ def test_classes_keep_their_type(values, dtype):
             "is text that is almost always another: 9 distinct",
         ),
         (["a", "b"] * 9, "regression", "holds text; regression needs numbers"),
-        (list(range(99)), "classification", "Use --task regression"),
+        (list(range(99)), "classification", "Use a TableRegressor"),
         ([1.0, float("inf"), 2.5], None, "is beyond 1e+150 in some rows"),
     ],
 )
@@ -419,13 +435,13 @@ def test_words_that_take_values_away_are_said_with_the_way_round_it(tmp_path):
     assert table.words == {"area": {"NA": 20}, "b": {"?": 30}}
     message = (
         "The target 'area' is 'EU' in every row that has a value: 'NA' counts as missing in 20 "
-        "rows (--not-missing 'NA' makes it a value); there is nothing to learn."
+        "rows (a frame of polars.read_csv has 'NA' as a value); there is nothing to learn."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         fitting.prepared(table, "area")
     notes = {column.name: column.note for column in fitting.prepared(table, "y").columns.used}
     assert notes["area"].endswith(
-        "; 'NA' counts as missing in 20 rows (--not-missing 'NA' makes it a value)"
+        "; 'NA' counts as missing in 20 rows (a frame of polars.read_csv has 'NA' as a value)"
     )
     kept = read_table(table.path, csv_and_parquet.missing_words([], ["NA"]))
     assert fitting.prepared(kept, "area").target.task == "classification"

@@ -80,15 +80,15 @@ def test_the_rows_of_a_compressed_file_are_estimated_by_its_text(tmp_path):
             "t.csv",
             TABLE.encode("latin-1"),
             "utf-8",
-            "it is not UTF-8 text. Say which encoding it has",
+            "it is not UTF-8 text. Pass the frame of polars",
         ),
         (
             "t.csv",
             TABLE.encode("utf-16"),
             "utf-8",
-            "such as --encoding latin-1 or utf-16 (in Python",
+            'convert_table takes encoding="latin-1"), or save',
         ),
-        ("t.csv", TABLE.encode(), "utf-16", "it is not UTF-16 text. Say which encoding it has"),
+        ("t.csv", TABLE.encode(), "utf-16", "it is not UTF-16 text. Pass the frame of polars"),
         ("t.csv", TABLE.encode(), "ascii", "it is not ASCII text"),
         (
             "t.csv.gz",
@@ -106,7 +106,7 @@ def test_the_rows_of_a_compressed_file_are_estimated_by_its_text(tmp_path):
         ("t.csv.gz", gzip.compress(b"", mtime=0), "utf-8", "is empty: a table needs a header"),
     ],
 )
-def test_bytes_of_another_encoding_and_half_a_file_are_refused_with_the_option(
+def test_bytes_of_another_encoding_and_half_a_file_are_refused_with_the_remedy(
     tmp_path, name, content, encoding, message
 ):
     path = tmp_path / name

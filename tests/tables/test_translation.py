@@ -250,7 +250,10 @@ def test_one_late_value_decides_on_disk_too(tmp_path, monkeypatch):
     assert first < 100
     assert first_numbers("1,234,567", "1/13/2024").expected[0] > 1000
     assert first_numbers("1,234", "1/1/2024", decimal="comma", dates="day-first") == [first, day]
-    for given, message in (({}, "--decimal comma"), ({"decimal": "point"}, "--dates day-first")):
+    for given, message in (
+        ({}, 'decimal="comma"'),
+        ({"decimal": "point"}, 'dates="day-first"'),
+    ):
         with pytest.raises(ValueError, match=message):
             first_numbers("1,234", "1/1/2024", **given)
     with pytest.raises(ValueError, match="Column 'x' must hold dates; came '1,000' in row 1"):
