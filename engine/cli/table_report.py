@@ -1,6 +1,5 @@
 """What the commands on tables print: what was inferred, a trained network, scores."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -72,6 +71,7 @@ def in_words(scores: Mapping[str, float | None]) -> str:
 
 def baseline_name(known: dict[str, Any]) -> str:
     """What the baseline predicts."""
+    from engine.tables.messages import readable
     from engine.tables.scores import label_of
 
     if "mean" in known:
@@ -101,24 +101,11 @@ def say_all(notes: Iterable[str]) -> None:
 
 
 def _shown(name: str, value: float | None) -> str:
+    from engine.tables.messages import readable
+
     if value is None:
         return "not defined"
     return f"{value:.1%}" if name in PERCENT else readable(value)
-
-
-def readable(value: float, sign: str = "") -> str:
-    """A number in at least four digits, and without an exponent unless it is huge or tiny.
-
-    Examples
-    --------
-    >>> readable(123456.78), readable(558.49), readable(0.00004321), readable(2.0), readable(3e21)
-    ('123457', '558.5', '0.00004321', '2', '3e+21')
-    """
-    if not 1e-7 <= abs(value) < 1e15:
-        return f"{value:{sign}.4g}"
-    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
-    said = f"{value:{sign}.{decimals}f}"
-    return said.rstrip("0").rstrip(".") if decimals else said
 
 
 # What `engine train` and `engine convert` say of a table, and of a network trained on it.

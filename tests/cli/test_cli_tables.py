@@ -648,6 +648,18 @@ def test_values_that_are_missing_for_the_first_time_are_said(done, folder, tmp_p
     assert not re.search("nan", out, re.I)
 
 
+def test_numbers_far_outside_those_of_training_are_counted_and_said(done, folder, tmp_path):
+    places = pl.col("id")
+    age = places.replace_strict({"1": "-40", "2": "900", "3": "81"}, default=pl.col("age"))
+    table = changed(folder, tmp_path, age.alias("age"))  # 81 is only a little outside
+    status, _, err = done("predict", folder / "people.skops", table)
+    assert status == 0
+    said = r"Column 'age' is far outside the training rows \(18 to (79|78)\) in 2 rows, the "
+    assert re.search(said + "furthest 900; taken for the nearest of these.", err)
+    assert err.count("far outside") == 1
+    assert "far outside" not in done("predict", folder / "people.skops", folder / "people.csv")[2]
+
+
 # Evaluating.
 
 
