@@ -1,6 +1,5 @@
 """What the commands on tables print: what was inferred, a trained network, scores."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +119,18 @@ KINDS = {
 }
 
 
+def names_by_kind(columns: Sequence["Column"]) -> dict[str, list[str]]:
+    """The columns of the table, by their kind in words, the most frequent kind first."""
+    from engine.tables.translation import DATED, PART
+
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        if column.reading != PART:
+            kind = KINDS["date" if column.reading in DATED else column.kind]
+            found.setdefault(kind, []).append(column.name)
+    return dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
+
+
 def inference_lines(
     target: "Target",
     columns: Sequence["Column"],
@@ -132,11 +143,11 @@ def inference_lines(
     `more` follows the columns' kinds; `left_out` are names and reasons.
     """
     from engine.tables.messages import counted
-    from engine.tables.translation import DATED, PART
 
-    columns = [column for column in columns if column.reading != PART]
-    kinds = Counter("date" if column.reading in DATED else column.kind for column in columns)
-    said = ", ".join(f"{count:,} of {KINDS[kind]}" for kind, count in kinds.most_common())
+    kinds = names_by_kind(columns)
+    of_table = {name for names in kinds.values() for name in names}
+    columns = [column for column in columns if column.name in of_table]
+    said = ", ".join(f"{len(names):,} of {kind}" for kind, names in kinds.items())
     lines = [
         f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
         "(--task overrules)",

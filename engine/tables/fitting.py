@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -358,13 +359,18 @@ def _stratified(plan: PreparedTable, n_aside: int) -> tuple[bool, str]:
 
 
 def said_of(estimator: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a training as a model file says them, and what validated the networks."""
+    """The settings of a training as a model file says them, when it was, and what validated."""
     recipe = estimator.recipe_._asdict()
     given = {name: value for name, value in settings.items() if value is not None}
     if "loss" in given:
         given["loss"] = given["loss"].in_words
     said = {**given, **recipe, "hidden_layer_sizes": [*recipe["hidden_layer_sizes"]]}
-    return {"settings": said, "validation rows": [*estimator.n_validation_rows_]}
+    now = datetime.now(UTC)
+    return {
+        "at": f"{now:%Y-%m-%d %H:%M} UTC",
+        "settings": said,
+        "validation rows": [*estimator.n_validation_rows_],
+    }
 
 
 def _scores(

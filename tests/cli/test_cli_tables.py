@@ -885,6 +885,32 @@ def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
     assert scores["held_out"]["R2"] > 0.95
 
 
+def test_checking_a_model_says_what_it_is_and_how_it_was_trained(done, folder, tmp_path):
+    status, out, _ = done("check-model", folder / "people.skops")
+    assert status == 0
+    facts = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
+    columns = "numbers: 'age'; categories: 'city'; true and false: 'member'; dates: 'joined'"
+    assert facts["columns"] == columns
+    assert facts["left out"] == "'id', 'source'"
+    assert re.fullmatch(r"2, averaged, each \d+-8-1 with \d+ parameters", facts["networks"])
+    assert facts["trained on"] == "240 rows of people.csv"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC, in \S+ s", facts["trained"])
+    assert facts["held out"] == "at random, each class in its share"
+    assert "max_iter 40" in facts["settings"]
+    said = read(folder / "people.skops").training["scores"]["linear"]
+    assert facts["linear, held-out"].startswith(f"accuracy {said['accuracy']:.1%}, ")
+
+
+def test_a_training_that_a_file_tells_of_in_other_types_is_printed_as_it_is(done, folder, tmp_path):
+    model = read(folder / "people.skops")
+    strange = {"rows": None, "table": ["a.csv", "b.csv"], "settings": [1, {"x": None}]}
+    model.told(strange).write(tmp_path / "m.skops")
+    status, out, _ = done("check-model", tmp_path / "m.skops")
+    assert status == 0
+    assert re.search(r"trained on +None rows of a\.csv, b\.csv", out)
+    assert re.search("settings +1, x None", out)
+
+
 # Tables that are never loaded.
 
 
