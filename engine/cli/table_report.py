@@ -204,25 +204,29 @@ def show_trained(
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
     show_scores(console, score_names(target.task, model.loss), columns)
-    if verdict := _verdict(model, scores):
+    if verdict := _verdict(model, trained):
         console.print()
         console.print_lines(verdict)
     console.print()
 
 
-def _verdict(model: "TableModel", scores: Mapping[str, Any]) -> str:
-    """That a constant or a linear model does as well, in words; empty if the network is better."""
-    from engine.tables.scores import is_better
+def _verdict(model: "TableModel", trained: Any) -> str:
+    """How the networks compare with a constant and a linear model; empty if clearly better."""
+    from engine.tables.verdict import CLEARLY
 
-    if "held_out" not in scores:
-        return ""
-    weight = model.training.get("settings", {}).get("class_weight")
-    of = model.target.task, scores["held_out"]
-    if is_better(*of, scores["baseline"], weight) is False:
-        constant = baseline_name(model.baseline)
-        return f"This model is useless: on the rows held out, it is no better than {constant}."
-    if is_better(*of, scores["linear"], weight) is False:
-        return "On the rows held out, this model is no better than a linear one, which is simpler."
+    rows = "the rows held out"
+    constant, linear = baseline_name(model.baseline), "a linear one, which is simpler"
+    others = {
+        "baseline": (constant, f"This model is useless: on {rows}, it is no better than"),
+        "linear": (linear, f"On {rows}, this model is no better than"),
+    }
+    for name, (other, no_better) in others.items():
+        margin = trained.margins.get(name)
+        if margin is not None and margin <= 0:
+            return f"{no_better} {other}."
+        if margin is not None and margin < CLEARLY:
+            n_rows = f"{trained.n_judged:,} held-out rows"
+            return f"This model is not clearly better than {other}: {n_rows} are too few to tell."
     return ""
 
 
