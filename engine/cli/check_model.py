@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,6 +11,7 @@ from engine.cli.console import Console, cell
 
 if TYPE_CHECKING:
     from engine.model_files.check_model import ModelCheck, OutputCheck
+    from engine.tables.model import TableModel
 
 
 def check_model(
@@ -20,10 +21,11 @@ def check_model(
 ) -> None:
     """Check a model file: whether it can be trusted, and still gives the same outputs.
 
-    Says what the model is and who wrote it, then computes the outputs of the example rows in the
-    file by every backend, and by onnxruntime for an .onnx file where that is installed. Errors are
-    in units in the last place (ulp). Ends with status 0 if all agree, 1 if one does not, 2 if the
-    file is damaged or is no model.
+    Says what the model is and who wrote it; of a table's model its columns, how it was trained, and
+    its scores. Then it computes the outputs of the example rows in the file by every backend, and
+    by onnxruntime for an .onnx file where that is installed. Errors are in units in the last place
+    (ulp). Ends with status 0 if all agree, 1 if one does not, 2 if the file is damaged or is no
+    model. It executes nothing that the file brings along.
     """
     from engine.model_files.check_model import check_file
 
@@ -46,7 +48,6 @@ def _check_table(file: Path, check: "ModelCheck") -> None:
     """Check also what `engine predict` needs of a file."""
     from importlib.util import find_spec
 
-    from engine.cli.table_report import in_words
     from engine.model_files.skops_file import read_model
 
     if "target" not in read_model(file).header:
@@ -56,9 +57,47 @@ def _check_table(file: Path, check: "ModelCheck") -> None:
         return
     from engine.tables.model import read
 
-    scores = read(file).training.get("scores", {}).get("held_out", {})
-    if scores:
-        check.facts["held-out rows"] = in_words(scores)
+    model = check.facts.pop("model")
+    others = {**check.facts}
+    check.facts.clear()
+    check.facts.update({"model": model, **_facts_of_table(read(file)), **others})
+
+
+def _facts_of_table(model: "TableModel") -> dict[str, str]:
+    """What a model file says of its table, of the training and of the scores.
+
+    What it says of the training is for people: it may be of any type.
+    """
+    from engine.cli.table_report import in_words, names_by_kind, networks_in_words
+    from engine.tables.messages import quoted
+
+    said, kinds = model.training, names_by_kind(model.columns)
+    facts = {
+        "columns": "; ".join(f"{kind}: {quoted(names, 10)}" for kind, names in kinds.items()),
+        "left out": quoted(model.left_out, 10),
+        "loss": "" if model.loss is None else model.estimator.members_[0]._network.loss.in_words,
+        "networks": networks_in_words(model.estimator.members_),
+        "trained on": f"{said.get('rows')} rows of {_listed(said.get('table'))}",
+        "trained": f"{said.get('at')}, in {said.get('seconds')} s",
+        "held out": str(said.get("held out")).removesuffix(" held out"),
+        "settings": _listed(said.get("settings")),
+    }
+    names = {
+        "held_out": "held-out rows",
+        "training": "training rows",
+        "linear": "linear, held-out",
+        "baseline": "constant, held-out",
+    }
+    scores = said.get("scores", {})
+    facts |= {names[part]: in_words(scores[part]) for part in names if part in scores}
+    return {name: text for name, text in facts.items() if text}
+
+
+def _listed(values: Any) -> str:
+    """Values of any type, joined by commas, with their names if they have some."""
+    if isinstance(values, dict):
+        return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(map(_listed, values)) if isinstance(values, list) else str(values)
 
 
 def _facts(check: "ModelCheck") -> Table:

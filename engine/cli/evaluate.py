@@ -91,8 +91,9 @@ def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") 
     """Scores of each class, or the sizes of errors."""
     import numpy as np
 
-    from engine.cli.table_report import class_table, readable, summary_table
+    from engine.cli.table_report import class_table, summary_table
     from engine.equations.losses import QUANTILE
+    from engine.tables.messages import readable
     from engine.tables.scores import class_scores
     from engine.tables.target import CLASSIFICATION
 

@@ -1,5 +1,6 @@
 """Files that commands write: a file that exists is replaced with --force only."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +21,13 @@ def check_new(path: Path, option: str, force: bool) -> None:
 
 
 class ModelPlace:
-    """Where a model is saved. An older model there is kept under another name.
+    """Where a model is saved. An older model of the same target is kept under another name.
 
     Parameters
     ----------
     path : Path
+    target : str
+        What the new model predicts.
     force : bool
         Replace any file there, and keep nothing.
     checkpoint : Path, optional
@@ -33,21 +36,43 @@ class ModelPlace:
     Raises
     ------
     ValueError, OSError
-        If the model cannot be written, or a file that is no model is there.
+        If the model cannot be written, or a file that is no model, or one of another target, is
+        there.
     """
 
-    def __init__(self, path: Path, force: bool, checkpoint: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, target: str, force: bool, checkpoint: Path | None = None
+    ) -> None:
         self.path = path
         self._previous: Path | None = None
         header = None if force else header_of_model(path)
+        if header is not None:
+            self._refuse_another_target(path, header, target)
         if header is not None and not _is_of_run(header, checkpoint):
             self._previous = path.with_name(f"{path.stem}.previous{path.suffix}")
-            if self._previous.exists() and header_of_model(self._previous) is None:
+            older = header_of_model(self._previous)
+            if older is not None:
+                self._refuse_another_target(self._previous, older, target)
+            elif self._previous.exists():
                 raise ValueError(
                     f"{self._previous} is no model, and {path} would be kept under this name. Move "
                     "it away, name another file with --model, or add --force to keep nothing."
                 )
         check_new(path, "--model", force or header is not None)
+
+    def _refuse_another_target(self, path: Path, header: dict[str, Any], target: str) -> None:
+        """ValueError if the model at `path`, with that header, predicts something else."""
+        known = header.get("target")
+        name = known.get("name") if isinstance(known, dict) else None
+        if name == target:
+            return
+        what = "a model that engine train has not saved" if name is None else f"a model of {name!r}"
+        part = re.sub(r"\W+", "-", target).strip("-") or "new"
+        another = self.path.with_name(f"{self.path.stem}-{part}{self.path.suffix}")
+        raise ValueError(
+            f"{path} is {what}, and a model of {target!r} would take its place. Name another file, "
+            f"such as --model {another}, or add --force to replace it."
+        )
 
     def write(self, model: Any) -> None:
         """Save the model; keep the older one."""

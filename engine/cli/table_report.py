@@ -1,7 +1,5 @@
 """What the commands on tables print: what was inferred, a trained network, scores."""
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +71,7 @@ def in_words(scores: Mapping[str, float | None]) -> str:
 
 def baseline_name(known: dict[str, Any]) -> str:
     """What the baseline predicts."""
+    from engine.tables.messages import readable
     from engine.tables.scores import label_of
 
     if "mean" in known:
@@ -102,24 +101,11 @@ def say_all(notes: Iterable[str]) -> None:
 
 
 def _shown(name: str, value: float | None) -> str:
+    from engine.tables.messages import readable
+
     if value is None:
         return "not defined"
     return f"{value:.1%}" if name in PERCENT else readable(value)
-
-
-def readable(value: float, sign: str = "") -> str:
-    """A number in at least four digits, and without an exponent unless it is huge or tiny.
-
-    Examples
-    --------
-    >>> readable(123456.78), readable(558.49), readable(0.00004321), readable(2.0), readable(3e21)
-    ('123457', '558.5', '0.00004321', '2', '3e+21')
-    """
-    if not 1e-7 <= abs(value) < 1e15:
-        return f"{value:{sign}.4g}"
-    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
-    said = f"{value:{sign}.{decimals}f}"
-    return said.rstrip("0").rstrip(".") if decimals else said
 
 
 # What `engine train` and `engine convert` say of a table, and of a network trained on it.
@@ -134,6 +120,18 @@ KINDS = {
 }
 
 
+def names_by_kind(columns: Sequence["Column"]) -> dict[str, list[str]]:
+    """The columns of the table, by their kind in words, the most frequent kind first."""
+    from engine.tables.translation import DATED, PART
+
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        if column.reading != PART:
+            kind = KINDS["date" if column.reading in DATED else column.kind]
+            found.setdefault(kind, []).append(column.name)
+    return dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
+
+
 def inference_lines(
     target: "Target",
     columns: Sequence["Column"],
@@ -146,11 +144,11 @@ def inference_lines(
     `more` follows the columns' kinds; `left_out` are names and reasons.
     """
     from engine.tables.messages import counted
-    from engine.tables.translation import DATED, PART
 
-    columns = [column for column in columns if column.reading != PART]
-    kinds = Counter("date" if column.reading in DATED else column.kind for column in columns)
-    said = ", ".join(f"{count:,} of {KINDS[kind]}" for kind, count in kinds.most_common())
+    kinds = names_by_kind(columns)
+    of_table = {name for names in kinds.values() for name in names}
+    columns = [column for column in columns if column.name in of_table]
+    said = ", ".join(f"{len(names):,} of {kind}" for kind, names in kinds.items())
     lines = [
         f"Target {target.name!r}: {target.task}, as {target.reason.removeprefix('as ')} "
         "(--task overrules)",
@@ -208,25 +206,29 @@ def show_trained(
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
     show_scores(console, score_names(target.task, model.loss), columns)
-    if verdict := _verdict(model, scores):
+    if verdict := _verdict(model, trained):
         console.print()
         console.print_lines(verdict)
     console.print()
 
 
-def _verdict(model: "TableModel", scores: Mapping[str, Any]) -> str:
-    """That a constant or a linear model does as well, in words; empty if the network is better."""
-    from engine.tables.scores import is_better
+def _verdict(model: "TableModel", trained: Any) -> str:
+    """How the networks compare with a constant and a linear model; empty if clearly better."""
+    from engine.tables.verdict import CLEARLY
 
-    if "held_out" not in scores:
-        return ""
-    weight = model.training.get("settings", {}).get("class_weight")
-    of = model.target.task, scores["held_out"]
-    if is_better(*of, scores["baseline"], weight) is False:
-        constant = baseline_name(model.baseline)
-        return f"This model is useless: on the rows held out, it is no better than {constant}."
-    if is_better(*of, scores["linear"], weight) is False:
-        return "On the rows held out, this model is no better than a linear one, which is simpler."
+    rows = "the rows held out"
+    constant, linear = baseline_name(model.baseline), "a linear one, which is simpler"
+    others = {
+        "baseline": (constant, f"This model is useless: on {rows}, it is no better than"),
+        "linear": (linear, f"On {rows}, this model is no better than"),
+    }
+    for name, (other, no_better) in others.items():
+        margin = trained.margins.get(name)
+        if margin is not None and margin <= 0:
+            return f"{no_better} {other}."
+        if margin is not None and margin < CLEARLY:
+            n_rows = f"{trained.n_judged:,} held-out rows"
+            return f"This model is not clearly better than {other}: {n_rows} are too few to tell."
     return ""
 
 

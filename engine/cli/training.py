@@ -79,8 +79,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where the model goes; if left out, TABLE's name with .skops. A model that is "
-            "there is kept as NAME.previous.skops.",
+            help="Where the model goes; if left out, TABLE's name with .skops. A model of the same "
+            "target that is there is kept as NAME.previous.skops.",
         ),
     ] = None,
     force: Force = False,
@@ -186,7 +186,8 @@ def train(
     own; predictions are averaged. All of that is fitted on the training rows alone. Ctrl-C ends the
     training early: the model so far is scored and saved. With a checkpoint, the same command
     resumes after Ctrl-C or any other end, and replaces the model that it has saved. Any other model
-    there is kept as NAME.previous.skops; a file that is no model is only replaced with --force.
+    of the same target there is kept as NAME.previous.skops; a model of another target, or a file
+    that is no model, is only replaced with --force.
     """
     from engine import Checkpoint
     from engine.cli.convert import converted, show_converted
@@ -198,7 +199,7 @@ def train(
     from engine.tables import fitting
     from engine.tables.converted_table import open_table
     from engine.tables.csv_and_parquet import read_table, sha256_of
-    from engine.tables.metadata import is_converted
+    from engine.tables.metadata import is_converted, read_metadata
     from engine.tables.target import refuse_outside
     from engine.tables.validation_rows import LEAST_ROWS
     from engine.training.checkpoint import place_of
@@ -208,11 +209,15 @@ def train(
             f"{table} is a folder that engine convert has not made. For a folder of tables: "
             f"engine convert {table} --target NAME --to FOLDER, then engine train FOLDER."
         )
-    if not is_converted(table) and target is None:
+    if is_converted(table):
+        name = read_metadata(table)[0].name
+    elif target is None:
         raise ValueError("Missing option '--target': name the column to be predicted.")
+    else:
+        name = target
     model = model or Path(_stem(table.resolve()) + skops_file.ENDING)
     skops_file.check_ending(model)
-    place = ModelPlace(model, force, checkpoint)
+    place = ModelPlace(model, name, force, checkpoint)
     if checkpoint is not None:
         place_of(Checkpoint(checkpoint))
         atomic_files.check_writable(checkpoint)

@@ -29,7 +29,7 @@ from engine.estimators.input_validation import Rows, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.predictor import blocks_of
-from engine.estimators.progress_bar import Report, progress_bar
+from engine.estimators.progress_bar import Outlook, Report, progress_bar
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import (
     Fitting,
@@ -368,6 +368,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
                 listeners=[] if tasks is None else [tasks.tell],
                 update_bar=bar.update,
             )
+            bar.outlook = lambda: Outlook(seconds_left=watch.seconds_until(self.max_iter))
             samples = rows.samples(self._dtype)
             if first:
                 self._start_near(samples)

@@ -320,16 +320,20 @@ def best_constant(loss: Loss, j: int, y: NDArray[Any], s: NDArray[Any]) -> float
 
 def cost_sums(loss: Loss, A: NDArray[Any], y: NDArray[Any], s: NDArray[Any]) -> NDArray[np.float64]:
     """sum_i s_i J_i of each output (n_L,), from predictions and targets (m, n_L)."""
+    return np.array([np.sum(s[s > 0] * of_output[s > 0]) for of_output in costs(loss, A, y).T])
+
+
+def costs(loss: Loss, A: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """J_i of each sample and output (m, n_L), from predictions and targets (m, n_L)."""
     kernel, unit = loss.for_kernels(A.shape[1]), UNITS[loss.output].code
     with np.errstate(divide="ignore"):
         links = {"exp": np.log, "sigmoid": logit}
         Z = links[loss.output](A) if loss.output in links else A
-    sums = []
+    found = np.empty(A.shape)
     for j in range(A.shape[1]):
         one = kernel._replace(parameter=kernel.parameter[[j]])
-        costs = sample_costs_numpy(one, unit, Z[None, :, j], y[None, :, j])  # type: ignore[no-untyped-call]
-        sums.append(np.sum(s[s > 0] * costs[s > 0]))
-    return np.array(sums)
+        found[:, j] = sample_costs_numpy(one, unit, Z[None, :, j], y[None, :, j])  # type: ignore[no-untyped-call]
+    return found
 
 
 def mean_cost(loss: Loss, A: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None) -> float:

@@ -1,10 +1,12 @@
 """A bar on standard error while a fit runs: epochs, loss, and the time left."""
 
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -13,11 +15,36 @@ if TYPE_CHECKING:
 REDRAWS_A_SECOND = 10
 
 
+class Outlook(NamedTuple):
+    """What is known between two reports.
+
+    Attributes
+    ----------
+    part : float
+        What was done since the latest report, in its unit.
+    said : str
+        In words.
+    seconds_left : float or None
+        At most; None if that is not known. Training may stop earlier.
+    """
+
+    part: float = 0.0
+    said: str = ""
+    seconds_left: float | None = None
+
+
 class Report:
-    """The latest report of a fit."""
+    """The latest report of a fit.
+
+    Attributes
+    ----------
+    outlook : callable
+        Called at each redraw.
+    """
 
     def __init__(self) -> None:
         self.latest: tuple[int, float, float | None] | None = None
+        self.outlook: Callable[[], Outlook] = Outlook
 
     def update(self, epoch: int, loss: float, validation: float | None = None) -> None:
         """Store the numbers of an epoch that has ended; the next redraw shows them.
@@ -68,7 +95,8 @@ def progress_bar(
     Yields
     ------
     report : Report
-        Its `update(epoch, loss, validation=None)` is to be called after each epoch.
+        Its `update(epoch, loss, validation=None)` is to be called after each epoch. Its `outlook`
+        may be set: it says how much time is left.
 
     Notes
     -----
@@ -90,7 +118,7 @@ def progress_bar(
         try:
             yield report
         finally:
-            bar.columns = bar.columns[:-2]  # the line that stays shows no time left
+            bar.columns = bar.columns[:-1]  # the line that stays shows no time left
 
 
 COMPILING = "Compiling kernels, which may take a minute: {}."
@@ -137,43 +165,55 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
 def _bar(total_epochs: int, report: Report, what: str) -> "Progress":
     """A bar of rich that shows the latest report at each redraw."""
     from rich.console import Console, RenderableType
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Column
 
     class Bar(Progress):
         def get_renderables(self) -> Iterator[RenderableType]:
-            if report.latest is not None:
-                epoch, loss, validation = report.latest
-                self.update(task, completed=epoch, said=_said(loss, validation))
+            done, outlook = report.latest[0] if report.latest else 0, report.outlook()
+            for task in self.task_ids:  # none while it is made
+                self.update(
+                    task,
+                    completed=done + outlook.part,
+                    done=done,
+                    said=outlook.said or _said(report),
+                    left=_left(outlook.seconds_left),
+                )
             yield from super().get_renderables()
 
     whole = Column(no_wrap=True)  # on a narrow terminal the bar shrinks, not the numbers
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(table_column=whole),
+        TextColumn("{task.fields[done]}/{task.total}", "progress.download", table_column=whole),
         TextColumn("{task.fields[said]}"),
         TimeElapsedColumn(table_column=whole),
-        TimeRemainingColumn(table_column=whole),
-        TextColumn("left"),
+        TextColumn("{task.fields[left]}", "progress.remaining", table_column=whole),
         console=Console(stderr=True),
         refresh_per_second=REDRAWS_A_SECOND,
         transient=False,
         # rich would send what is printed to its own console, that is to standard error.
         redirect_stdout=sys.stdout.isatty(),
     )
-    task = bar.add_task(what, total=total_epochs, said="")
+    bar.add_task(what, total=total_epochs, done=0, said="", left="")
     return bar
 
 
-def _said(loss: float, validation: float | None) -> str:
+def _said(report: Report) -> str:
+    if report.latest is None:
+        return ""
+    _, loss, validation = report.latest
     if validation is None:
         return f"loss {loss:.4g}"
     return f"loss {loss:.4g}, validation {validation:.4g}"
+
+
+def _left(seconds: float | None) -> str:
+    """The time left, in words; empty if it is not known.
+
+    >>> _left(75.2), _left(None)
+    ('at most 0:01:16 left', '')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    return f"at most {timedelta(seconds=math.ceil(seconds))} left"

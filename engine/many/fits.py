@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from operator import attrgetter
@@ -137,10 +137,10 @@ def fit_all(fits: Sequence[Fit], n_threads: int | None = None) -> list[Outcome]:
     """
     chains = in_chains(fits)
     number = min(len(chains), n_threads or threads_that_pay(fits))
-    with bar_for(fits) as tell:
-        at_work = FitsAtWork(fits, chains, tell, alone=number == 1)
-        with one_blas_thread(), caught_warnings():  # BLAS would start threads in each of ours
-            at_work.run(number)
+    at_work = FitsAtWork(fits, chains, alone=number == 1)
+    # BLAS would start threads in each of ours.
+    with bar_for(fits, at_work), one_blas_thread(), caught_warnings():
+        at_work.run(number)
     never = KeyboardInterrupt("Ctrl-C came before this fit.")
     return [
         Outcome(never, [], 0.0)
@@ -151,8 +151,8 @@ def fit_all(fits: Sequence[Fit], n_threads: int | None = None) -> list[Outcome]:
 
 
 @contextmanager
-def bar_for(fits: Sequence[Fit]) -> Iterator[Callable[[int], None]]:
-    """A bar for all fits, if one of them asks for it; what is to be told of each that has ended."""
+def bar_for(fits: Sequence[Fit], at_work: FitsAtWork) -> Iterator[None]:
+    """A bar for all fits, if one of them asks for it."""
     wanted = any(getattr(fit.estimator, "progress", False) for fit in fits)
     done: list[int] = []
     with progress_bar(len(fits), wanted, "Networks") as bar:
@@ -165,7 +165,8 @@ def bar_for(fits: Sequence[Fit]) -> Iterator[Callable[[int], None]]:
             done.append(number)
             show()
 
-        yield tell
+        at_work.tell, bar.outlook = tell, at_work.outlook
+        yield
         if done:
             show()  # two threads may have come at once
 

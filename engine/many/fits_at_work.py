@@ -13,9 +13,10 @@ from sklearn import config_context, get_config
 
 from engine.estimators.caught_warnings import catch_warnings
 from engine.estimators.outcomes import INTERRUPTED, FitEnd
-from engine.estimators.progress_bar import without_bars
+from engine.estimators.progress_bar import Outlook, without_bars
 from engine.estimators.shared_data import SharedData
 from engine.estimators.training import FitUnderWay
+from engine.many.pace import PaceOfFits
 from engine.solvers.member_descent import (
     FEWEST_MEMBERS,
     Kind,
@@ -119,13 +120,13 @@ class FitsAtWork:
     fits : sequence of Fit
     chains : list of list of int
         The numbers of fits that follow each other on one thread.
-    tell : callable
-        Called with the number of each fit that has ended.
     alone : bool
         Whether one thread makes them all.
 
     Attributes
     ----------
+    tell : callable
+        Called with the number of each fit that has ended.
     ended : list of Begun or None
         The fits that have ended; None if Ctrl-C came before.
     """
@@ -134,19 +135,19 @@ class FitsAtWork:
         self,
         fits: "Sequence[Fit]",
         chains: list[list[int]],
-        tell: Callable[[int], Any],
         alone: bool,
     ) -> None:
         self._fits = fits
         self._chains = deque(chains)
         self._lock = threading.Lock()  # held to look at the next chain and take it
         self._shared = SharedData()
-        self._tell = tell
+        self.tell: Callable[[int], Any] = lambda number: None
         self._alone = alone
         self._config = get_config()
         self._under_way: set[Begun] = set()
         self._interrupted = False
         self._groups = [fit.group for fit in fits]
+        self._pace = PaceOfFits(fits)
         self.ended: list[Begun | None] = [None for _ in fits]
 
     def run(self, n_threads: int) -> None:
@@ -162,6 +163,13 @@ class FitsAtWork:
             self._uninterrupted(lambda: self._finish(tasks))
             if not isinstance(error, KeyboardInterrupt):
                 raise
+
+    def outlook(self) -> Outlook:
+        """How far the fits under way are, and how long all will take at most; from any thread."""
+        runs = [(begun.number, begun.run) for begun in list(self._under_way)]
+        under_way = {number: run.watch for number, run in runs if run is not None}
+        waiting = [number for chain in list(self._chains) for number in chain]
+        return self._pace.outlook(under_way, waiting)
 
     def _finish(self, tasks: list[Task]) -> None:
         """Wait for the other threads, and end what Ctrl-C has left under way."""
@@ -266,7 +274,7 @@ class FitsAtWork:
             return
         self.ended[begun.number] = begun
         self._under_way.discard(begun)
-        self._tell(begun.number)
+        self.tell(begun.number)
         if isinstance(begun.error, KeyboardInterrupt):
             self._interrupt()
 

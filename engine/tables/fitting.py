@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from engine.tables.table_estimators import LearntColumns, TableClassifier, Table
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
 from engine.tables.validation_rows import LEAST_ROWS, time_values
+from engine.tables.verdict import margin
 
 INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
 
@@ -92,6 +94,7 @@ class TrainedTable:
     compiled: bool  # whether kernels were compiled, which is part of the seconds
     interrupted: bool
     scores: dict[str, Scores]
+    margins: dict[str, float | None]  # of `verdict.margin`, by what the model is compared with
     held_out: Predicted | None
     warnings: tuple[str, ...]
     resumed: str  # where the training resumed from, in words; empty for a new one
@@ -101,6 +104,11 @@ class TrainedTable:
         """The fitted networks."""
         found: list[Any] = self.model.estimator.members_
         return found
+
+    @property
+    def n_judged(self) -> int:
+        """Held-out rows that were scored."""
+        return 0 if self.split.held_out is None else len(self.split.held_out.y)
 
 
 def prepared(
@@ -267,7 +275,7 @@ def trained(
         words,
         examples=table_examples.examples_of(estimator, None),
     )
-    scores, predicted = _scores(model, rows, settings)
+    scores, judged = _scores(model, rows, settings)
     model = model.told(
         {
             **about,
@@ -286,7 +294,8 @@ def trained(
         watch.compiled,
         any(INTERRUPTED in message for message in messages),
         scores,
-        predicted,
+        {} if judged is None else judged.margins,
+        None if judged is None else judged.predicted,
         messages,
         resumed,
     )
@@ -358,32 +367,62 @@ def _stratified(plan: PreparedTable, n_aside: int) -> tuple[bool, str]:
 
 
 def said_of(estimator: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a training as a model file says them, and what validated the networks."""
+    """The settings of a training as a model file says them, when it was, and what validated."""
     recipe = estimator.recipe_._asdict()
     given = {name: value for name, value in settings.items() if value is not None}
     if "loss" in given:
         given["loss"] = given["loss"].in_words
     said = {**given, **recipe, "hidden_layer_sizes": [*recipe["hidden_layer_sizes"]]}
-    return {"settings": said, "validation rows": [*estimator.n_validation_rows_]}
+    now = datetime.now(UTC)
+    return {
+        "at": f"{now:%Y-%m-%d %H:%M} UTC",
+        "settings": said,
+        "validation rows": [*estimator.n_validation_rows_],
+    }
 
 
 def _scores(
     model: TableModel, rows: Split, settings: Mapping[str, Any]
-) -> tuple[dict[str, Scores], Predicted | None]:
-    task, loss, estimator = model.target.task, model.loss, model.estimator
+) -> "tuple[dict[str, Scores], HeldOutScores | None]":
+    estimator, y = model.estimator, rows.training.y
     X = estimator._inputs_of_translated(rows.training.inputs, is_new=False)
-    predicted = model.predict_inputs(X)
-    scores = {"training": scored(task, rows.training.y, predicted, loss)}
+    scores = {"training": scored(model.target.task, y, model.predict_inputs(X), model.loss)}
     if rows.held_out is None:
         return scores, None
     X_new = estimator._inputs_of_translated(rows.held_out.inputs, is_new=False)
-    predicted, y = model.predict_inputs(X_new), rows.held_out.y
-    scores["held_out"] = scored(task, y, predicted, loss)
-    plain = baseline_predictions(model.baseline, len(y))
-    scores["baseline"] = scored(task, y, plain, loss)
-    linear = linear_beside(estimator, X, rows.training.y, X_new, task, settings)
-    scores["linear"] = scored(task, y, linear, loss)
-    return scores, predicted
+    judged = held_out_scores(model, (X, y), X_new, rows.held_out.y, settings)
+    return scores | judged.scores, judged
+
+
+class HeldOutScores(NamedTuple):
+    """Scores of the model, of a constant and of a linear model, and how they compare."""
+
+    scores: dict[str, Scores]
+    margins: dict[str, float | None]
+    predicted: Predicted
+
+
+def held_out_scores(
+    model: TableModel,
+    learnt: tuple[NDArray[Any], NDArray[Any]],
+    X: NDArray[Any],
+    y: NDArray[Any],
+    settings: Mapping[str, Any],
+) -> HeldOutScores:
+    """Judge a model on held-out rows, beside simpler ones of the `learnt` rows."""
+    task, loss = model.target.task, model.loss
+    predicted = model.predict_inputs(X)
+    others = {
+        "baseline": baseline_predictions(model.baseline, len(y)),
+        "linear": linear_beside(model.estimator, *learnt, X, task, settings),
+    }
+    found = {"held_out": predicted, **others}
+    weight = settings.get("class_weight")
+    return HeldOutScores(
+        {name: scored(task, y, one, loss) for name, one in found.items()},
+        {name: margin(task, y, predicted, one, loss, weight) for name, one in others.items()},
+        predicted,
+    )
 
 
 def linear_beside(

@@ -15,7 +15,7 @@ from engine.tables.converted_table import ConvertedTable, RowsOnDisk
 from engine.tables.fitting import (
     INTERRUPTED,
     estimator_of,
-    linear_beside,
+    held_out_scores,
     of_checkpoint,
     resumed_from,
     said_of,
@@ -25,7 +25,7 @@ from engine.tables.fitting import (
 from engine.tables.member_fits import Rows
 from engine.tables.metadata import TRAINING
 from engine.tables.model import TableModel, loss_of
-from engine.tables.scores import Scores, baseline, baseline_predictions, scored
+from engine.tables.scores import Scores, baseline, scored
 from engine.tables.target import refuse_outside
 
 LEAST_TO_STOP_BY = 2  # rows
@@ -43,6 +43,7 @@ class TrainedOnDisk:
     compiled: bool
     interrupted: bool
     scores: dict[str, Scores]
+    margins: dict[str, float | None]
     rows_judged: dict[str, int]
     warnings: tuple[str, ...]
     resumed: str
@@ -52,6 +53,11 @@ class TrainedOnDisk:
         """The fitted networks."""
         found: list[Any] = self.model.estimator.members_
         return found
+
+    @property
+    def n_judged(self) -> int:
+        """Held-out rows that were scored."""
+        return self.rows_judged.get("held_out", 0)
 
 
 def trained_on_disk(
@@ -116,7 +122,7 @@ def trained_on_disk(
         list(about["missing"]),
         examples=table_examples.examples_of(estimator, None),
     )
-    scores, judged = _scores(table, model, settings)
+    scores, margins, judged = _scores(table, model, settings)
     model = model.told(
         {
             "table": about["source"],
@@ -135,6 +141,7 @@ def trained_on_disk(
         watch.compiled,
         any(INTERRUPTED in message for message in messages),
         scores,
+        margins,
         judged,
         messages,
         resumed,
@@ -199,21 +206,19 @@ def _targets(table: ConvertedTable, y: Any) -> Any:
 
 def _scores(
     table: ConvertedTable, model: TableModel, settings: Mapping[str, Any]
-) -> tuple[dict[str, Scores], dict[str, int]]:
-    task, loss = table.target.task, model.loss
-    scores, judged = {}, {}
-    learnt: tuple[Any, Any] = ((), ())
-    for name, part in (("training", table.training), ("held_out", table.held_out)):
-        if part is None:
-            continue
-        rows = spread(part)
-        y = _targets(table, rows.y) if table.classes is None else np.array(table.classes)[rows.y]
-        scores[name] = scored(task, y, model.predict_inputs(rows.X), loss)
-        judged[name] = len(y)
-        if name == "training":
-            learnt = rows.X, y
-            continue
-        scores["baseline"] = scored(task, y, baseline_predictions(model.baseline, len(y)), loss)
-        linear = linear_beside(model.estimator, *learnt, rows.X, task, settings)
-        scores["linear"] = scored(task, y, linear, loss)
-    return scores, judged
+) -> tuple[dict[str, Scores], dict[str, float | None], dict[str, int]]:
+    task, loss = model.target.task, model.loss
+    parts = {"training": spread(table.training)}
+    if table.held_out is not None:
+        parts["held_out"] = spread(table.held_out)
+    targets = {
+        name: _targets(table, rows.y) if table.classes is None else np.array(table.classes)[rows.y]
+        for name, rows in parts.items()
+    }
+    judged = {name: len(rows.y) for name, rows in parts.items()}
+    learnt = parts["training"].X, targets["training"]
+    scores = {"training": scored(task, learnt[1], model.predict_inputs(learnt[0]), loss)}
+    if "held_out" not in parts:
+        return scores, {}, judged
+    found = held_out_scores(model, learnt, parts["held_out"].X, targets["held_out"], settings)
+    return scores | found.scores, found.margins, judged

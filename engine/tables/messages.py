@@ -1,6 +1,7 @@
 """Words that the messages about tables share."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.boundary import remedies
@@ -31,6 +32,21 @@ def quoted(values: Iterable[object], most: int = 5) -> str:
     values = list(values)
     said = ", ".join(repr(value) for value in values[:most])
     return f"{said} and {len(values) - most:,} more" if len(values) > most else said
+
+
+def readable(value: float, sign: str = "") -> str:
+    """A number in at least four digits, and without an exponent unless it is huge or tiny.
+
+    Examples
+    --------
+    >>> readable(123456.78), readable(558.49), readable(0.00004321), readable(2.0), readable(3e21)
+    ('123457', '558.5', '0.00004321', '2', '3e+21')
+    """
+    if not 1e-7 <= abs(value) < 1e15:
+        return f"{value:{sign}.4g}"
+    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    said = f"{value:{sign}.{decimals}f}"
+    return said.rstrip("0").rstrip(".") if decimals else said
 
 
 def count_as_missing(words: Mapping[str, int], how: str = "") -> str:

@@ -21,13 +21,14 @@ from engine.tables import column_kinds, number_notation
 from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.csv_and_parquet import MissingTexts
-from engine.tables.messages import counted, named_column, quoted
+from engine.tables.messages import counted, named_column, quoted, readable
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.table_estimators import TableClassifier, TableEstimator
 from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
 
 COMMA = number_notation.NumberReading(number_notation.COMMA)
+FAR = 0.1  # of the range of training, beyond which numbers are said to be outside
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
 
 
@@ -99,7 +100,8 @@ class TableModel:
             frame = self.translation.translated(frame)
         _refuse_other_kinds(frame, self.columns)
         prepared = inputs(frame, self.columns)
-        return Matched(prepared, [*notes, *_unknown(prepared, self.columns)])
+        notes += [*_unknown(prepared, self.columns), *self._far_outside(prepared)]
+        return Matched(prepared, notes)
 
     def predict(self, prepared: pl.DataFrame) -> Predicted:
         """Predictions for what `matched` returned."""
@@ -157,6 +159,31 @@ class TableModel:
             f"seen, in {counted(int(strange.sum()), 'row')}, which count as wrong: "
             f"{quoted(np.unique(y[strange]).tolist())}."
         ]
+
+    def _far_outside(self, prepared: pl.DataFrame) -> list[str]:
+        """Notes about numbers that the networks take for the nearest one of training."""
+        known, notes = self.estimator.inputs_, []
+        ends = (end * known.scale + known.centre for end in (known.lowest, known.highest))
+        for column, lowest, highest in zip(self.columns, *ends, strict=True):
+            if column.kind != NUMBER or column.reading == PART:
+                continue
+            values = prepared[column.name].to_numpy()
+            beyond = np.nan_to_num(np.fmax(lowest - values, values - highest), nan=-np.inf)
+            n_far = int((beyond > FAR * (highest - lowest)).sum())
+            if n_far:
+                found = [lowest, highest, values[beyond.argmax()]]
+                first, last, furthest = (self._in_words(column.name, float(one)) for one in found)
+                notes.append(
+                    f"Column {column.name!r} is far outside the training rows ({first} to {last}) "
+                    f"in {counted(n_far, 'row')}, the furthest {furthest}; taken for the nearest "
+                    "of these."
+                )
+        return notes
+
+    def _in_words(self, name: str, value: float) -> str:
+        """A number of a column, as the table would write it."""
+        step = self.translation
+        return readable(value) if step is None else step.in_words(name, value)
 
     def _extra_columns(self, frame: pl.DataFrame) -> list[str]:
         known = {self.target.name, *self.left_out, *(column.name for column in self.columns)}

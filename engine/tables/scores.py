@@ -111,30 +111,6 @@ def baseline_predictions(known: dict[str, Any], n_rows: int) -> Predicted:
     )
 
 
-def is_better(
-    task: str, scores: Scores, others: Scores, class_weight: str | None = None
-) -> bool | None:
-    """Whether predictions are better than others by a score that decides; None if none is defined.
-
-    R2 decides for numbers, or the share of deviance explained if it is another loss's. For classes
-    either the log loss or the accuracy is enough, or the balanced accuracy if classes are weighted.
-
-    Examples
-    --------
-    >>> is_better("regression", {"R2": 0.5}, {"R2": -0.01})
-    True
-    """
-    deciding = [EXPLAINED if EXPLAINED in scores else "R2"]
-    if task == CLASSIFICATION:
-        deciding = ["log loss", "accuracy"] if class_weight is None else ["balanced accuracy"]
-    compared = [
-        one > other if name != "log loss" else one < other
-        for name in deciding
-        if (one := scores[name]) is not None and (other := others[name]) is not None
-    ]
-    return any(compared) if compared else None
-
-
 def class_scores(y: NDArray[Any], values: NDArray[Any]) -> list[ClassScore]:
     """Precision, recall and F1 of each class among the rows or the predictions."""
     labels = np.union1d(y, values)

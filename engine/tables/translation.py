@@ -17,7 +17,7 @@ from engine.tables import dates, number_notation
 from engine.tables.column_kinds import CATEGORY, kind_of_type
 from engine.tables.csv_and_parquet import without_missing
 from engine.tables.given_tables import from_pandas
-from engine.tables.messages import counted
+from engine.tables.messages import counted, readable
 
 NUMBER, TEXT = "number", "text"  # readings besides those of `dates`
 DATED = (dates.DATE, dates.TIME, dates.DURATION)
@@ -151,6 +151,23 @@ class Translation(BaseEstimator):  # type: ignore[misc]
                       dtype=pl.String)
             for name, stored in self.readings.items()
         )  # fmt: skip
+
+    def in_words(self, name: str, value: float) -> str:
+        """A number of a translated column, for messages: as the table would write it.
+
+        >>> readings = {"price": {"kind": "number", "decimal": "comma", "mark": "€"}}
+        >>> Translation(readings).in_words("price", 123.5)
+        '123,5 €'
+        """
+        reading = reading_of(self.readings[name]) if name in self.readings else TEXT
+        if isinstance(reading, dates.DateReading):
+            a_second = round(value * 86400) / 86400 if reading.kind == dates.DATE else value
+            return (_written(a_second, reading) or "").removesuffix("T00:00:00")
+        said = readable(value)
+        if isinstance(reading, str):
+            return said
+        said = said.replace(".", ",") if reading.decimal == number_notation.COMMA else said
+        return f"{said} {reading.mark}".strip()
 
     def n_features_out(self, n_features: int) -> int:
         """The number of columns that come out if `n_features` go in."""

@@ -168,6 +168,19 @@ class Watch(ABC):
         """Seconds until max_time, which counts from this call, also if the run is resumed."""
         return self._max_time - (time.perf_counter() - self._begun)
 
+    @property
+    def seconds_each(self) -> float | None:
+        """Seconds of an iteration, on average; None before the first has ended."""
+        return float(self.rows[-1, SECONDS]) / self.n_iter if self.n_iter else None
+
+    def seconds_until(self, n_iter: float) -> float | None:
+        """Seconds until so many iterations have ended, or max_time is over; None if unknown."""
+        each = self.seconds_each
+        if each is None:
+            return None
+        at_this_pace = each * n_iter - (time.perf_counter() - self._start)
+        return max(0.0, min(at_this_pace, self.seconds_left))
+
     def put_off(self, seconds: float) -> None:
         """Leave so many seconds out of its times, in which the run has waited for others."""
         self._begun += seconds

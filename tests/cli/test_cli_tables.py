@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -293,28 +294,44 @@ def test_a_class_that_is_never_found_is_told_of_with_the_option_that_helps(done,
 
 USELESS = "This model is useless: on the rows held out, it is no better than always "
 LINEAR = "On the rows held out, this model is no better than a linear one, which is simpler."
+UNCLEAR = "This model is not clearly better than "
 
 
 @pytest.mark.parametrize("way", [(), ("--on-disk", "converted")])
-def test_a_model_that_a_constant_or_a_linear_model_equals_is_said_to_be_so(
+def test_a_model_that_is_not_clearly_better_than_a_simpler_one_is_said_to_be_so(
     done, tmp_path, monkeypatch, way
 ):
     monkeypatch.chdir(tmp_path)
     X = np.random.default_rng(1).normal(size=(400, 2)).round(3)
     bend = np.abs(X[:, 0]) - np.abs(X[:, 1])
-    pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "bend": bend}).write_csv("bend.csv")
-    status, out, _ = done("train", "bend.csv", "--target", "bend", *way, *QUICK)
+    noise = np.random.default_rng(2).normal(size=400)
+    table = {"a": X[:, 0], "b": X[:, 1], "bend": bend, "noise": noise}
+    pl.DataFrame(table).write_csv("bend.csv")
+    options = ("train", "bend.csv", *way, *QUICK, "--column")
+    status, out, _ = done(*options, "noise=out", "--target", "bend")
     assert status == 0
-    assert not any(line in out for line in (USELESS, LINEAR))
-    model = read(tmp_path / "bend.skops")
-    scores = model.training["scores"]
-    assert _verdict(model, {**scores, "held_out": scores["baseline"]}).startswith(USELESS)
-    linear = {**scores["linear"], "R2": 0.5}
-    assert _verdict(model, {**scores, "held_out": linear, "linear": linear}) == LINEAR
-    best = {**linear, "R2": 0.6}
-    assert _verdict(model, {**scores, "held_out": best, "linear": linear}) == ""
-    monkeypatch.setattr("engine.cli.table_report._verdict", lambda *of: LINEAR)
-    assert LINEAR in done("train", "bend.csv", "--target", "bend", "--force", *QUICK)[1]
+    assert not any(line in out for line in (USELESS, LINEAR, UNCLEAR))
+    out = done(*options, "bend=out", "--target", "noise", "--force")[1] if not way else USELESS
+    assert USELESS in out or UNCLEAR in out
+
+
+@pytest.mark.parametrize(
+    ("margins", "said"),
+    [
+        ({"baseline": 0.0, "linear": 5.0}, USELESS),
+        ({"baseline": 1.9, "linear": -5.0}, f"{UNCLEAR}always no: 40 held-out rows are too few"),
+        ({"baseline": 2.0, "linear": 0.0}, LINEAR),
+        ({"baseline": 9.0, "linear": 0.1}, f"{UNCLEAR}a linear one, which is simpler: 40 held-out"),
+        ({"baseline": 9.0, "linear": 2.1}, ""),
+        ({"baseline": None, "linear": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_verdict_has_three_grades(folder, margins, said):
+    model = read(folder / "people.skops")
+    found = _verdict(model, SimpleNamespace(margins=margins, n_judged=40))
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
 
 
 def test_a_compressed_table_in_another_encoding_is_trained_on_and_predicted(
@@ -648,6 +665,18 @@ def test_values_that_are_missing_for_the_first_time_are_said(done, folder, tmp_p
     assert not re.search("nan", out, re.I)
 
 
+def test_numbers_far_outside_those_of_training_are_counted_and_said(done, folder, tmp_path):
+    places = pl.col("id")
+    age = places.replace_strict({"1": "-40", "2": "900", "3": "81"}, default=pl.col("age"))
+    table = changed(folder, tmp_path, age.alias("age"))  # 81 is only a little outside
+    status, _, err = done("predict", folder / "people.skops", table)
+    assert status == 0
+    said = r"Column 'age' is far outside the training rows \(18 to (79|78)\) in 2 rows, the "
+    assert re.search(said + "furthest 900; taken for the nearest of these.", err)
+    assert err.count("far outside") == 1
+    assert "far outside" not in done("predict", folder / "people.skops", folder / "people.csv")[2]
+
+
 # Evaluating.
 
 
@@ -871,6 +900,32 @@ def test_the_worked_example_of_the_documentation_is_what_the_commands_print(
             assert without_digits(err + out) == without_digits(expected)
     scores = read(tmp_path / "flats.skops").training["scores"]
     assert scores["held_out"]["R2"] > 0.95
+
+
+def test_checking_a_model_says_what_it_is_and_how_it_was_trained(done, folder, tmp_path):
+    status, out, _ = done("check-model", folder / "people.skops")
+    assert status == 0
+    facts = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
+    columns = "numbers: 'age'; categories: 'city'; true and false: 'member'; dates: 'joined'"
+    assert facts["columns"] == columns
+    assert facts["left out"] == "'id', 'source'"
+    assert re.fullmatch(r"2, averaged, each \d+-8-1 with \d+ parameters", facts["networks"])
+    assert facts["trained on"] == "240 rows of people.csv"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC, in \S+ s", facts["trained"])
+    assert facts["held out"] == "at random, each class in its share"
+    assert "max_iter 40" in facts["settings"]
+    said = read(folder / "people.skops").training["scores"]["linear"]
+    assert facts["linear, held-out"].startswith(f"accuracy {said['accuracy']:.1%}, ")
+
+
+def test_a_training_that_a_file_tells_of_in_other_types_is_printed_as_it_is(done, folder, tmp_path):
+    model = read(folder / "people.skops")
+    strange = {"rows": None, "table": ["a.csv", "b.csv"], "settings": [1, {"x": None}]}
+    model.told(strange).write(tmp_path / "m.skops")
+    status, out, _ = done("check-model", tmp_path / "m.skops")
+    assert status == 0
+    assert re.search(r"trained on +None rows of a\.csv, b\.csv", out)
+    assert re.search("settings +1, x None", out)
 
 
 # Tables that are never loaded.

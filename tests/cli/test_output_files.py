@@ -3,8 +3,10 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
+from engine import MLPRegressor, save
 from engine.cli import main, training
 from engine.cli.output_files import ModelPlace
 from engine.examples import breast_cancer, xnor
@@ -166,7 +168,7 @@ def test_a_model_that_is_there_is_read_once_before_the_training(here, monkeypatc
 
     monkeypatch.setattr(skops_file, "read_model", counted)
     for checkpoint in ("run.ckpt", "another.ckpt"):
-        ModelPlace(here / "t.skops", force=False, checkpoint=here / checkpoint)
+        ModelPlace(here / "t.skops", "y", force=False, checkpoint=here / checkpoint)
     assert opened == [here / "t.skops"] * 2
 
 
@@ -188,6 +190,40 @@ def test_a_model_that_is_there_is_kept_beside_and_given_up_with_force(here, caps
     assert ended(*TRAIN) == main.WRONG_USE
     assert "t.previous.skops is no model, and t.skops would be kept" in capsys.readouterr().err
     assert previous.read_text() == KEPT
+
+
+@pytest.mark.compiled
+def test_a_model_of_another_target_is_refused_before_the_training(here, monkeypatch, capsys):
+    assert ended(*TRAIN) == 0
+    model = (here / "t.skops").read_bytes()
+    monkeypatch.setattr(fitting, "prepared", fail)
+    of_x = ("train", "t.csv", "--target", "x")
+    assert ended(*of_x) == main.WRONG_USE
+    assert capsys.readouterr().err == (
+        "engine: t.skops is a model of 'y', and a model of 'x' would take its place. Name another "
+        "file, such as --model t-x.skops, or add --force to replace it.\n"
+    )
+    assert ended(*of_x, "--force") == 1  # the work has begun
+    assert (here / "t.skops").read_bytes() == model
+
+
+@pytest.mark.compiled
+def test_a_kept_model_of_another_target_is_not_replaced_either(here, capsys):
+    assert ended(*TRAIN) == 0
+    os.rename(here / "t.skops", here / "t.previous.skops")
+    assert ended("train", "t.csv", "--target", "x", *TRAIN[4:]) == 0
+    with pytest.raises(ValueError, match=r"previous\.skops is a model of 'y', and a model of 'x'"):
+        ModelPlace(here / "t.skops", "x", force=False)
+    assert (here / "t.previous.skops").exists()
+
+
+@pytest.mark.compiled
+def test_a_model_that_python_saved_is_not_replaced(here):
+    X = np.arange(20.0).reshape(-1, 1)
+    network = MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs", random_state=0)
+    save(here / "t.skops", network.fit(X, X[:, 0]))
+    with pytest.raises(ValueError, match="a model that engine train has not saved"):
+        ModelPlace(here / "t.skops", "y", force=False)
 
 
 @pytest.mark.proof

@@ -5,15 +5,20 @@ import re
 import sys
 import time
 import types
+import warnings
 
+import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
+from engine import MLPRegressor
 from engine.cli import main
 from engine.estimators.progress_bar import (
     COMPILING,
     IN_EVERY_PROCESS,
     ONCE,
     REDRAWS_A_SECOND,
+    Outlook,
     announcing_compilation,
     progress_bar,
 )
@@ -70,13 +75,26 @@ def test_the_line_that_stays_has_the_validation_loss_and_no_time_left(terminal):
     assert re.fullmatch(pattern, last_line(written))
 
 
-def test_a_terminal_is_told_the_time_left_while_training_runs(terminal):
+def test_a_terminal_is_told_the_time_left_at_most_while_training_runs(terminal):
     written = terminal()
     with progress_bar(1000) as progress:
-        for epoch in range(1, 9):
-            progress.update(epoch, 0.25)
-            time.sleep(1.5 / REDRAWS_A_SECOND)
-    assert re.search(r"8/1000 loss 0\.25 0:00:0\d 0:0\d:\d\d left", plain(written))
+        progress.outlook = lambda: Outlook(seconds_left=75.2)
+        progress.update(8, 0.25)
+        time.sleep(3 / REDRAWS_A_SECOND)
+    assert re.search(r"8/1000 loss 0\.25 0:00:0\d at most 0:01:16 left", plain(written))
+    assert "left" not in last_line(written)
+
+
+def test_a_fit_tells_its_bar_the_time_left(terminal):
+    written = terminal()
+    rows = np.arange(200.0).reshape(-1, 1) / 200
+    network = MLPRegressor(
+        hidden_layer_sizes=(4,), max_iter=10**7, n_iter_no_change=10**7, max_time=0.5, progress=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(rows, rows[:, 0])
+    assert re.search(r"at most 0:00:01 left", plain(written))
 
 
 def test_a_bar_redraws_at_most_ten_times_a_second(terminal):
@@ -124,10 +142,11 @@ def test_a_break_leaves_the_line_and_brings_the_cursor_back(terminal, error):
 def test_numbers_are_whole_on_a_narrow_terminal(terminal):
     written = terminal()
     with progress_bar(200_000) as progress:
+        progress.outlook = lambda: Outlook(seconds_left=75.2)
         progress.update(100_000, 0.25, validation=0.3333333)
         time.sleep(3 / REDRAWS_A_SECOND)
     frames = [frame for frame in re.split(r"[\r\n]+", plain(written)) if "loss" in frame]
-    whole = r"100000/200000 loss 0\.25, validation 0\.3333 0:00:0\d( -:--:-- left)?"
+    whole = r"100000/200000 loss 0\.25, validation 0\.3333 0:00:0\d( at most 0:01:16 left)?"
     assert len(frames) >= 2
     assert all(re.search(whole + "$", frame) and len(frame) <= 80 for frame in frames)
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileR
 from engine import losses
 from engine.tables import linear_model
 from engine.tables.linear_model import linear_predictions, linear_scores
-from engine.tables.scores import is_better, scored
+from engine.tables.scores import scored
 from engine.tables.table_encoding import EncodedColumn
 
 N = 400
@@ -100,27 +100,6 @@ def test_a_frame_and_its_target_give_scores_of_rows_that_were_not_learnt_from():
     classes = flats().with_columns(rent=pl.when(pl.col("rent") > 200).then(pl.lit("hi")))
     classes = classes.with_columns(pl.col("rent").fill_null("lo"))
     assert floats(linear_scores(classes, "rent"))["accuracy"] > 0.9
-
-
-def test_r2_or_the_share_of_deviance_decides_which_numbers_are_better():
-    scores = {"RMSE": 1.0, "MAE": 2.0, "R2": 0.5}
-    assert is_better("regression", scores, {**scores, "R2": 0.4, "MAE": 1.0})
-    assert is_better("regression", scores, scores) is False
-    assert is_better("regression", {**scores, "R2": None}, scores) is None
-    of_loss = {**scores, "deviance explained": 0.1}
-    assert (
-        is_better("regression", of_loss, {**of_loss, "deviance explained": 0.2, "R2": 0.1}) is False
-    )
-
-
-def test_the_log_loss_or_the_accuracy_is_enough_for_classes_and_the_balanced_one_if_weighted():
-    scores = {"accuracy": 0.7, "balanced accuracy": 0.6, "log loss": 0.5}
-    for better in ({"accuracy": 0.6}, {"log loss": 0.6}):
-        assert is_better("classification", scores, {**scores, **better})
-        assert is_better("classification", scores, {**scores, **better}, "balanced") is False
-    assert is_better("classification", scores, {**scores, "balanced accuracy": 0.5}) is False
-    assert is_better("classification", scores, {**scores, "balanced accuracy": 0.5}, "balanced")
-    assert is_better("classification", scores, {**scores, "log loss": None}) is False
 
 
 def test_the_scores_of_the_linear_model_are_those_of_its_predictions():

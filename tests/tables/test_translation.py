@@ -341,3 +341,20 @@ def test_a_translation_says_what_it_makes():
     assert step.n_features_out(2) == rows.width
     assert step.as_written(rows)["d"].to_list() == ["1970-01-01T06:00:00"]
     assert translation.stored_form(translation.reading_of(step.readings["d"])) == step.readings["d"]
+
+
+def test_a_number_is_said_as_the_table_would_write_it():
+    readings = {
+        "rate": {"kind": "number", "decimal": "", "mark": "%"},
+        "price": {"kind": "number", "decimal": "comma", "mark": "€"},
+        "listed": {"kind": "date", "order": "", "parts": []},
+        "time": {"kind": "time", "order": "", "parts": []},
+        "city": {"kind": "text"},
+    }
+    said = Translation(readings).in_words
+    assert said("rate", 12.0) == "12 %"
+    assert said("price", 123.5) == "123,5 €"
+    assert said("listed", 20089.9999999999) == "2025-01-02"  # rounding is no other day
+    assert said("listed", 20089.5) == "2025-01-01T12:00:00"
+    assert said("time", 12.5) == "12:30:00"
+    assert said("city", 3.0) == said("another", 3.0) == "3"
