@@ -66,17 +66,16 @@ def evaluate(
             ]
         )
     task, predicted = loaded.target.task, loaded.predict(matched.inputs)
-    plain = baseline_predictions(loaded.baseline, len(rows.y))
     console = Console()
     console.print_lines(
         f"{model.name} on {table.name}: {counted(len(rows.y), 'row')}, {task} of "
         f"{loaded.target.name!r}",
         "",
     )
-    columns = {
-        "model": scored(task, rows.y, predicted, loss),
-        baseline_name(loaded.baseline): scored(task, rows.y, plain, loss),
-    }
+    columns = {"model": scored(task, rows.y, predicted, loss)}
+    if loaded.baseline:
+        plain = baseline_predictions(loaded.baseline, len(rows.y))
+        columns[baseline_name(loaded.baseline)] = scored(task, rows.y, plain, loss)
     if "held_out" in loaded.training.get("scores", {}):
         columns["held-out, in training"] = loaded.training["scores"]["held_out"]
     show_scores(console, score_names(task, loss), columns)

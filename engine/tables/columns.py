@@ -143,6 +143,8 @@ def not_learnt_from(kind: str, dtype: object, words: MissingTexts) -> str:
 
 def constant(value: object) -> str:
     """The reason for a column with one value."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)  # numbers of any type come here as float64
     return f"is {value!r} everywhere"
 
 

@@ -20,15 +20,16 @@ from engine.model_files.table_examples import TableExamples
 from engine.tables import column_kinds, number_notation
 from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
-from engine.tables.csv_and_parquet import MissingTexts
+from engine.tables.csv_and_parquet import MISSING, MissingTexts
 from engine.tables.messages import counted, named_column, quoted, readable
 from engine.tables.scores import Predicted, check_scores
 from engine.tables.table_estimators import TableClassifier, TableEstimator
-from engine.tables.target import CLASSIFICATION, TASKS, Target, left_out, values_of
+from engine.tables.target import CLASSIFICATION, REGRESSION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
 
 COMMA = number_notation.NumberReading(number_notation.COMMA)
 FAR = 0.1  # of the range of training, beyond which numbers are said to be outside
+UNNAMED = "y"  # a target that a fit in Python had as an array
 OF_ARRAYS = (".safetensors", ".onnx")  # endings of model files that know of no table
 
 
@@ -59,7 +60,7 @@ class TableModel:
     left_out : list of str
         Those that were in the table and are not learnt from.
     baseline : dict
-        What `scores.baseline` says of the training rows.
+        What `scores.baseline` says of the training rows; empty if it was fitted in Python.
     missing : list of str
         What stood for a missing value in a CSV file.
     training : dict
@@ -123,6 +124,11 @@ class TableModel:
 
         `words` are those of the target in a CSV file that count as missing.
         """
+        if self.estimator.target_name_ is None and UNNAMED not in frame.columns:
+            raise ValueError(
+                "The model was fitted in Python to an array, so that its target has no name: call "
+                f"that column {UNNAMED!r} in the table, or fit with target=."
+            )
         name = named_column(self.target.name, frame.columns, "target")
         known = frame[name].is_not_null()
         if not known.any():
@@ -197,17 +203,39 @@ class TableModel:
 def read(path: Path) -> TableModel:
     """The model in a file; ModelFileError if it cannot be trusted, or is not of a table."""
     stored = None if path.suffix.lower() in OF_ARRAYS else read_model(path)
-    if stored is None or "target" not in stored.header:
-        raise ModelFileError(
-            f"{path} does not say which columns of a table its model takes, as the models do that "
-            "engine train has saved. In Python, engine.load reads what engine.save wrote."
-        )
-    if not isinstance(stored.estimator, TableEstimator):
+    if stored is not None and isinstance(stored.estimator, TableEstimator):
+        return _model_in(path, stored) if "target" in stored.header else _fitted_in_python(stored)
+    if stored is not None and "target" in stored.header:
         raise ModelFileError(
             f"{path} was written by an earlier version of mlp-engine, whose models of tables were "
             "other ones. Train again: engine train TABLE --target NAME."
         )
-    return _model_in(path, stored)
+    raise ModelFileError(
+        f"{path} does not say which columns of a table its model takes, as models of engine train "
+        "do, and a TableClassifier or TableRegressor that engine.save wrote. In Python, "
+        "engine.load reads it."
+    )
+
+
+def _fitted_in_python(stored: StoredModel) -> TableModel:
+    """A model that `engine.save` wrote: what its estimator knows of the table."""
+    estimator = stored.estimator
+    encoded = {column.name: column for column in estimator.encoding_.columns}
+    columns = [
+        replace(
+            column,
+            categories=encoded[column.name].known,
+            n_missing=max(column.n_missing, encoded[column.name].had_missing),
+        )
+        for column in estimator.columns_
+    ]
+    labels = pl.Series(getattr(estimator, "classes_", np.zeros(1)))
+    task = CLASSIFICATION if isinstance(estimator, TableClassifier) else REGRESSION
+    target = Target(estimator.target_name_ or UNNAMED, column_kinds.kind_of(labels), task)
+    left_out = [column.name for column in estimator.left_out_]
+    return TableModel(
+        estimator, target, columns, left_out, {}, [*MISSING], examples=stored.examples
+    )
 
 
 def loss_of(estimator: Any) -> Loss | None:

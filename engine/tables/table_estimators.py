@@ -62,7 +62,7 @@ from engine.tables.table_description import (
     described_target,
 )
 from engine.tables.table_encoding import TableEncoding
-from engine.tables.target import CLASSIFICATION, REGRESSION
+from engine.tables.target import CLASSIFICATION, REGRESSION, left_out
 from engine.tables.translation import Translation
 from engine.tables.validation_rows import time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
@@ -277,10 +277,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             time = time_values("time", values, self.decimal, self.dates)
         found = self._described(frame, table, {target: "target", by_name: "column of groups"})
         y = self._learn_target(y, weights)
+        without = 0 if of_target is None else int((~of_target.values(table.frame)[0]).sum())
+        notes = left_out(without, table.words.get(target, {}))
         self._take_columns(
             LearntColumns.of(
                 found.columns, found.statistics, found.translation, self._missing(table),
-                [*found.notes, *_notes_of(found.columns)],
+                [*notes, *found.notes, *_notes_of(found.columns)],
             ),
             len(y),
         )  # fmt: skip
@@ -808,7 +810,7 @@ def _one_for_each_row(argument: str, y: Any, n_rows: int, of_table: str = "X") -
     if isinstance(y, str):
         raise TypeError(
             f"{argument} must have one entry for each of the {n_rows:,} rows of {of_table}; got "
-            f"the text {y!r}. To name the column of the target, pass target={y!r} and no y."
+            f"the text {y!r}. Pass the values of that column; `fit` takes its name as target={y!r}."
         )
     found: NDArray[Any] = np.asarray(y)
     if found.ndim == 2 and found.shape[1] == 1:
@@ -1316,7 +1318,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
             raise ValueError(
-                f"y has a class that training had not seen: {np.asarray(y)[unknown][0]!r}."
+                f"y has a class that training had not seen: {np.asarray(y)[unknown].tolist()[0]!r}."
             )
         return self._labels.codes(y)
 

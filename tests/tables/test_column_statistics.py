@@ -111,4 +111,4 @@ def test_a_table_without_a_target_has_all_rows_to_learn_from():
     assert [column.name for column in found.chosen().used] == ["number", "town"]
     assert found.rows_of_parts == [N]
     (column,) = TableStatistics.of_frame(pl.DataFrame({"a": [1, 1]}), None).chosen().left_out
-    assert column.note == "is 1.0 everywhere"
+    assert column.note == "is 1 everywhere"

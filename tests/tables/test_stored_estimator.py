@@ -16,6 +16,7 @@ from engine.model_files.skops_file import StoredModel, write_model
 from engine.tables import stored_estimator, table_estimators
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.model import read
+from engine.tables.scores import scored
 from engine.tables.stored_estimator import FITTED
 from engine.tables.table_estimators import LearntColumns
 
@@ -125,12 +126,6 @@ def test_a_loss_of_the_user_s_own_is_kept_by_name(tmp_path):
     again = engine.load(tmp_path / "own.skops")
     np.testing.assert_array_equal(again.predict(TABLE), model.predict(TABLE))
     assert model.loss == losses.Compiled(cost)  # which is not changed
-
-
-def test_a_model_that_engine_train_did_not_save_is_none_of_its_commands(models, tmp_path):
-    engine.save(tmp_path / "m.skops", models["numbers"])
-    with pytest.raises(ModelFileError, match="does not say which columns of a table"):
-        read(tmp_path / "m.skops")
 
 
 def test_a_model_of_an_earlier_version_says_to_train_again(tmp_path):
@@ -310,3 +305,20 @@ def test_times_of_texts_are_dates():
 def test_an_array_is_no_table_of_the_columns_that_training_named(models):
     with pytest.raises(ValueError, match="takes the columns of a table by name: pass a pandas"):
         models["numbers"].predict(TABLE.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("kind", "scores"), [("numbers", {"RMSE", "MAE", "R2"}), ("classes", {"accuracy"})]
+)
+def test_a_model_that_python_has_saved_predicts_by_command(models, kind, scores, tmp_path):
+    engine.save(tmp_path / "m.skops", models[kind])
+    again = read(tmp_path / "m.skops")
+    found = again.predict(again.matched(TABLE).inputs)
+    np.testing.assert_array_equal(found.values, models[kind].predict(TABLE))
+    assert again.target.name == (models[kind].target_name_ or "y")
+    y = models[kind].predict(TABLE)
+    rows, _ = again.rows_with_target(TABLE.with_columns(pl.Series(again.target.name, y)))
+    assert scores <= scored(again.target.task, rows.y, found, again.loss).keys()
+    if models[kind].target_name_ is None:
+        with pytest.raises(ValueError, match="fitted in Python to an array"):
+            again.rows_with_target(TABLE)

@@ -759,7 +759,7 @@ def test_dates_as_categories_are_dates_as_texts_are(text):
 
 
 def test_a_text_for_y_and_a_row_for_x_are_refused_with_what_to_pass(fitted):
-    with pytest.raises(TypeError, match="pass target='rent' and no y"):
+    with pytest.raises(TypeError, match="`fit` takes its name as target='rent'"):
         regressor().fit(FRAME, "rent")
     with pytest.raises(ValueError, match=r"frame\.iloc\[\[0\]\] is a table of one row"):
         fitted.predict(FRAME.iloc[0])
