@@ -14,13 +14,15 @@ from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.compiler import tiles
 from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
+from engine.compiler.views import columns_before, matrix_at, vector_at
 from engine.equations.activations import activate_tiled
 from engine.equations.embeddings import make_tables_tiled, takes
-from engine.equations.layout import scratch_of, units_of, units_of_loops
-from engine.equations.passes import logits_tiled
+from engine.equations.layout import scratch_of, units_of, units_of_loops, views_of
+from engine.equations.products import accumulate
 from engine.sums.blocks import (
     activations_workspace,
     affine_embedded_inputs,
+    aligned,
     allocate_embedded,
     block_samples,
 )
@@ -28,25 +30,49 @@ from engine.sums.samples import Layers
 
 
 @jit
-def forward_row_tiled(row, theta, sizes, units, A, embeddings, embedded):
+def forward_row_tiled(row, theta, turned, rows, sizes, units, A, embeddings, embedded):
     """Leave A[L] of one sample in the first column of the workspace; whether the row is valid.
 
     The tables of embeddings stand in `embedded` already.
     """
     control_word = flush_subnormals()
-    n_lanes = tiles.lanes(A)
     valid = is_valid(row, embeddings)
-    for k in range(row.size if valid else 0):
-        for c in range(n_lanes):
-            A[k, c] = row[k]
     if valid:
         lowest = np.int64(1 if embeddings is None else 2)
-        first_layer_embedded(theta, sizes, units, A, embeddings, embedded, n_lanes)
-        logits_tiled(theta, sizes, units, A, lowest, n_lanes)
-        Z = units_of_loops(A, sizes, len(sizes) - 1)
+        n_first = first_rows(row, theta, rows, sizes, units, A, embeddings, embedded)
+        layers_of_row(theta, turned, rows, sizes, units, n_first, lowest, scratch_of(A, sizes))
+        L = len(sizes) - 1
+        Z, n_lanes = units_of_loops(A, sizes, L), tiles.lanes(A)
+        for j in range(Z.shape[0]):
+            for c in range(n_lanes):
+                Z[j, c] = rows[L, j]
         activate_tiled(units[-1], Z, scratch_of(A, sizes), n_lanes)
     restore(control_word)
     return valid
+
+
+@jit
+def layers_of_row(theta, turned, rows, sizes, units, n_below, lowest, scratch):
+    """Row l of `rows` becomes A[l], or Z[L], from layer `lowest` on.
+
+    The units of a layer are the lanes of vectors. Each z_j is summed in the order of many samples.
+    """
+    n_lanes, L = tiles.lanes(rows), len(sizes) - 1
+    no_bias, start = vector_at(theta, 0, 0), 0
+    for l in range(lowest, L + 1):
+        width = sizes[l] + -sizes[l] % n_lanes
+        Z = matrix_at(rows, l * rows.shape[1], 1, width)
+        for j in range(width):
+            Z[0, j] = turned[start + j]
+        W_turned = matrix_at(turned, start + width, n_below, width)
+        A_prev = matrix_at(rows, (l - 1) * rows.shape[1], 1, n_below)
+        accumulate(
+            columns_before(A_prev, n_below), no_bias, W_turned, Z, np.int64(0), width, np.bool_(True)
+        )  # F1
+        if l < L:
+            activate_tiled(units[l - 1], Z, scratch, width)
+        start += (n_below + 1) * width
+        n_below = sizes[l]
 
 
 @jit
@@ -63,12 +89,23 @@ def is_valid(row, embeddings):
 
 
 @jit
-def first_layer_embedded(theta, sizes, units, A, embeddings, embedded, m):
-    """A[1], or Z[1] if there is no other layer."""
-    if embeddings is not None:
-        affine_embedded_inputs(theta, sizes, A, embeddings, embedded, np.int64(1), m)
-        if len(sizes) > 2:
-            activate_tiled(units[0], units_of_loops(A, sizes, 1), scratch_of(A, sizes), m)
+def first_rows(row, theta, rows, sizes, units, A, embeddings, embedded):
+    """A[0] in row 0; with embeddings A[1] in row 1, or Z[1] if there is no other layer. Its units."""
+    if embeddings is None:
+        for k in range(row.size):
+            rows[0, k] = row[k]
+        return np.int64(row.size)
+    for k in range(row.size):
+        A[k, 0] = row[k]
+    affine_embedded_inputs(
+        theta, sizes, A, embeddings, embedded, np.int64(1), np.int64(tiles.lanes(A))
+    )
+    Z = matrix_at(rows, rows.shape[1], 1, embedded.samples.shape[1])
+    for j in range(Z.shape[1]):
+        Z[0, j] = embedded.samples[0, j]
+    if len(sizes) > 2:
+        activate_tiled(units[0], Z, scratch_of(A, sizes), Z.shape[1])
+    return np.int64(sizes[1])
 
 
 @jit
@@ -77,6 +114,18 @@ def make_tables_of_rows(theta, sizes, embeddings, embedded):
     control_word = flush_subnormals()
     make_tables_tiled(theta, sizes, embeddings, embedded)
     restore(control_word)
+
+
+def turned_weights(sizes: list[int], theta: NDArray[Any], embedded: bool) -> NDArray[Any]:
+    """b[l] and below it W[l]^T, layer after layer; each row is filled up to whole vectors."""
+    lanes = tiles.VECTOR_BYTES // theta.itemsize
+    parts = []
+    for W, b in views_of(theta, sizes)[embedded:]:
+        n_out, n_in = W.shape
+        part = np.zeros((n_in + 1, n_out + -n_out % lanes), theta.dtype)
+        part[0, :n_out], part[1:, :n_out] = b, W.T
+        parts.append(part.ravel())
+    return np.concatenate([np.empty(0, theta.dtype), *parts])
 
 
 class OneRow:
@@ -97,6 +146,10 @@ class OneRow:
         block = block_samples(layers.sizes, theta.dtype, 1)
         self._A = activations_workspace(layers.sizes, theta.dtype, block)
         self._row = np.empty(layers.n_inputs, theta.dtype)
+        self._turned = turned_weights(layers.sizes.tolist(), theta, layers.embeddings is not None)
+        lanes = tiles.VECTOR_BYTES // theta.itemsize
+        widest = max([layers.n_inputs, *layers.sizes.tolist()])
+        self._rows = aligned((len(layers.sizes), widest + -widest % lanes), theta.dtype)
         self._embedded: Any = None
         if layers.embeddings is not None:
             of_rows = int(layers.sizes[1]), theta.dtype, self._A.shape[1]
@@ -121,8 +174,9 @@ class OneRow:
             self._row[:] = row
             sizes, units, _, embeddings = self._layers
             valid = forward_row_tiled(
-                self._row, self._theta, sizes, units, self._A, embeddings, self._embedded
-            )
+                self._row, self._theta, self._turned, self._rows, sizes, units, self._A, embeddings,
+                self._embedded,
+            )  # fmt: skip
             output: NDArray[Any] = self._output.copy()
         if not valid:
             if embeddings is not None:
