@@ -5,6 +5,7 @@ form that kernels take, are made once.
 """
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from engine.boundary.embedded_inputs import refuse_wrong_inputs
 from engine.compiler import tiles
 from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
-from engine.compiler.views import columns_before, matrix_at, vector_at
+from engine.compiler.views import columns_before, matrix_at, rows_at, vector_at
 from engine.equations.activations import activate_tiled
-from engine.equations.embeddings import make_tables_tiled, takes
-from engine.equations.layout import scratch_of, units_of, units_of_loops, views_of
+from engine.equations.embeddings import EmbeddingWorkspace, make_tables_tiled, takes
+from engine.equations.layout import scratch_of, units_of_loops, views_of
 from engine.equations.products import accumulate
 from engine.sums.blocks import (
     activations_workspace,
@@ -30,23 +31,31 @@ from engine.sums.samples import Layers
 
 
 @jit
-def forward_row_tiled(row, theta, turned, rows, sizes, units, A, embeddings, embedded):
-    """Leave A[L] of one sample in the first column of the workspace; whether the row is valid.
+def forward_row_tiled(
+    row, thetas, turned, tables, rows, outputs, sizes, units, A, embeddings, embedded
+):
+    """A[L] of one sample by each of several networks, in `outputs`; whether the row is valid.
 
-    The tables of embeddings stand in `embedded` already.
+    The tables of embeddings stand in `tables` already, those of a network below each other.
     """
     control_word = flush_subnormals()
     valid = is_valid(row, embeddings)
-    if valid:
-        lowest = np.int64(1 if embeddings is None else 2)
-        n_first = first_rows(row, theta, rows, sizes, units, A, embeddings, embedded)
-        layers_of_row(theta, turned, rows, sizes, units, n_first, lowest, scratch_of(A, sizes))
-        L = len(sizes) - 1
-        Z, n_lanes = units_of_loops(A, sizes, L), tiles.lanes(A)
+    L, n_lanes, scratch = len(sizes) - 1, tiles.lanes(A), scratch_of(A, sizes)
+    lowest = np.int64(1 if embeddings is None else 2)
+    Z = units_of_loops(A, sizes, L)
+    for network in range(thetas.shape[0] if valid else 0):
+        theta = vector_at(thetas, network * thetas.shape[1], thetas.shape[1])
+        of_network = vector_at(turned, network * turned.shape[1], turned.shape[1])
+        n_first = first_rows(
+            row, theta, network, tables, rows, sizes, units, A, embeddings, embedded
+        )
+        layers_of_row(theta, of_network, rows, sizes, units, n_first, lowest, scratch)
         for j in range(Z.shape[0]):
             for c in range(n_lanes):
                 Z[j, c] = rows[L, j]
-        activate_tiled(units[-1], Z, scratch_of(A, sizes), n_lanes)
+        activate_tiled(units[-1], Z, scratch, n_lanes)
+        for j in range(Z.shape[0]):
+            outputs[network, j] = Z[j, 0]
     restore(control_word)
     return valid
 
@@ -67,7 +76,13 @@ def layers_of_row(theta, turned, rows, sizes, units, n_below, lowest, scratch):
         W_turned = matrix_at(turned, start + width, n_below, width)
         A_prev = matrix_at(rows, (l - 1) * rows.shape[1], 1, n_below)
         accumulate(
-            columns_before(A_prev, n_below), no_bias, W_turned, Z, np.int64(0), width, np.bool_(True)
+            columns_before(A_prev, n_below),
+            no_bias,
+            W_turned,
+            Z,
+            np.int64(0),
+            width,
+            np.bool_(True),
         )  # F1
         if l < L:
             activate_tiled(units[l - 1], Z, scratch, width)
@@ -89,16 +104,29 @@ def is_valid(row, embeddings):
 
 
 @jit
-def first_rows(row, theta, rows, sizes, units, A, embeddings, embedded):
-    """A[0] in row 0; with embeddings A[1] in row 1, or Z[1] if there is no other layer. Its units."""
+def first_rows(row, theta, network, tables, rows, sizes, units, A, embeddings, embedded):
+    """A[0] in row 0, or, with embeddings, A[1] (of no other layer, Z[1]) in row 1; its units."""
     if embeddings is None:
         for k in range(row.size):
             rows[0, k] = row[k]
         return np.int64(row.size)
     for k in range(row.size):
         A[k, 0] = row[k]
+    n_rows = embedded.dtable.shape[0]
+    of_network = EmbeddingWorkspace(
+        embedded.places,
+        embedded.shares,
+        embedded.vectors,
+        embedded.dvectors,
+        rows_at(tables, network * n_rows, n_rows),
+        embedded.dtable,
+        embedded.W,
+        embedded.dW,
+        embedded.samples,
+        embedded.bias,
+    )
     affine_embedded_inputs(
-        theta, sizes, A, embeddings, embedded, np.int64(1), np.int64(tiles.lanes(A))
+        theta, sizes, A, embeddings, of_network, np.int64(1), np.int64(tiles.lanes(A))
     )
     Z = matrix_at(rows, rows.shape[1], 1, embedded.samples.shape[1])
     for j in range(Z.shape[1]):
@@ -116,11 +144,16 @@ def make_tables_of_rows(theta, sizes, embeddings, embedded):
     restore(control_word)
 
 
-def turned_weights(sizes: list[int], theta: NDArray[Any], embedded: bool) -> NDArray[Any]:
+def lanes_of(dtype: Any) -> int:
+    """How many numbers a vector holds."""
+    return int(tiles.VECTOR_BYTES // np.dtype(dtype).itemsize)
+
+
+def turned_weights(sizes: list[int], theta: NDArray[Any], lowest: int) -> NDArray[Any]:
     """b[l] and below it W[l]^T, layer after layer; each row is filled up to whole vectors."""
-    lanes = tiles.VECTOR_BYTES // theta.itemsize
+    lanes = lanes_of(theta.dtype)
     parts = []
-    for W, b in views_of(theta, sizes)[embedded:]:
+    for W, b in views_of(theta, sizes)[lowest:]:
         n_out, n_in = W.shape
         part = np.zeros((n_in + 1, n_out + -n_out % lanes), theta.dtype)
         part[0, :n_out], part[1:, :n_out] = b, W.T
@@ -128,38 +161,44 @@ def turned_weights(sizes: list[int], theta: NDArray[Any], embedded: bool) -> NDA
     return np.concatenate([np.empty(0, theta.dtype), *parts])
 
 
-class OneRow:
-    """A[L] of one sample, with the same bits as a pass over many.
+class RowOfNetworks:
+    """A[L] of one sample by each of several networks, with the same bits as a pass over many.
 
     Parameters
     ----------
     layers : Layers
-    theta : ndarray (n_parameters,)
-        Not copied.
+        Of each of them.
+    thetas : sequence of ndarray (n_parameters,)
+        Their parameters, which are copied.
 
     Any number of threads may call it; they take turns.
     """
 
-    def __init__(self, layers: Layers, theta: NDArray[Any]) -> None:
+    def __init__(self, layers: Layers, thetas: Sequence[NDArray[Any]]) -> None:
         self._layers = layers
-        self._theta = theta
-        block = block_samples(layers.sizes, theta.dtype, 1)
-        self._A = activations_workspace(layers.sizes, theta.dtype, block)
-        self._row = np.empty(layers.n_inputs, theta.dtype)
-        self._turned = turned_weights(layers.sizes.tolist(), theta, layers.embeddings is not None)
-        lanes = tiles.VECTOR_BYTES // theta.itemsize
-        widest = max([layers.n_inputs, *layers.sizes.tolist()])
-        self._rows = aligned((len(layers.sizes), widest + -widest % lanes), theta.dtype)
+        self._thetas = np.array(thetas)
+        sizes, dtype = layers.sizes, self._thetas.dtype
+        self._A = activations_workspace(sizes, dtype, block_samples(sizes, dtype, 1))
+        self._row = np.empty(layers.n_inputs, dtype)
+        lowest = 0 if layers.embeddings is None else 1
+        self._turned = np.array([turned_weights(sizes.tolist(), one, lowest) for one in thetas])
+        widest = max([layers.n_inputs, *sizes.tolist()])
+        self._rows = aligned((len(sizes), widest + -widest % lanes_of(dtype)), dtype)
         self._embedded: Any = None
+        self._tables: Any = None
         if layers.embeddings is not None:
-            of_rows = int(layers.sizes[1]), theta.dtype, self._A.shape[1]
+            of_rows = int(sizes[1]), dtype, self._A.shape[1]
             self._embedded = allocate_embedded(layers.embeddings, *of_rows)
-            make_tables_of_rows(theta, layers.sizes, layers.embeddings, self._embedded)
-        self._output = units_of(self._A, layers.sizes, len(layers.units))[:, 0]
+            n_rows, width = self._embedded.table.shape
+            self._tables = aligned((len(thetas) * n_rows, width), dtype)
+            for k, theta in enumerate(self._thetas):
+                make_tables_of_rows(theta, sizes, layers.embeddings, self._embedded)
+                self._tables[k * n_rows : (k + 1) * n_rows] = self._embedded.table
+        self._outputs = np.empty((len(thetas), int(sizes[-1])), dtype)
         self._lock = threading.Lock()
 
     def __call__(self, row: ArrayLike) -> NDArray[Any]:
-        """A[L] (n_L,) for a row of inputs (n_0,). Raises ValueError for what is no such row."""
+        """A[L] (n_networks, n_L) for a row of inputs (n_0,); ValueError for what is no such row."""
         if not isinstance(row, np.ndarray):
             row = np.asarray(row)
         if row.dtype.kind not in "biuf":
@@ -174,19 +213,36 @@ class OneRow:
             self._row[:] = row
             sizes, units, _, embeddings = self._layers
             valid = forward_row_tiled(
-                self._row, self._theta, self._turned, self._rows, sizes, units, self._A, embeddings,
-                self._embedded,
+                self._row, self._thetas, self._turned, self._tables, self._rows, self._outputs,
+                sizes, units, self._A, embeddings, self._embedded,
             )  # fmt: skip
-            output: NDArray[Any] = self._output.copy()
+            outputs: NDArray[Any] = self._outputs.copy()
         if not valid:
             if embeddings is not None:
                 takes = embeddings.levels, embeddings.missing
                 refuse_wrong_inputs("The row", row[:, np.newaxis], *takes)
             raise ValueError(f"The row must be finite, but holds NaN or infinity: {row}.")
+        return outputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowOfNetworks, (self._layers, self._thetas)
+
+
+class OneRow:
+    """A[L] (n_L,) of one sample by one network: what `RowOfNetworks` gives of it."""
+
+    def __init__(self, layers: Layers, theta: NDArray[Any]) -> None:
+        self.layers = layers
+        self.theta = theta
+        self._rows = RowOfNetworks(layers, [theta])
+
+    def __call__(self, row: ArrayLike) -> NDArray[Any]:
+        """A[L] for a row of inputs (n_0,). Raises ValueError for what is no such row."""
+        output: NDArray[Any] = self._rows(row)[0]
         return output
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._layers, self._theta)
+        return OneRow, (self.layers, self.theta)
 
 
 def _require_numbers(row: NDArray[Any]) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from engine.tables import dates, number_notation
-from engine.tables.dates import CLOCK, DATE, DURATION, TIME, WEEK, YEAR, DateReading
+from engine.tables.dates import CLOCK, DATE, TIME, WEEK, YEAR, DateReading
 from engine.tables.number_notation import COMMA, EITHER, PERCENT, POINT, NumberReading
 
-# White space as Unicode and polars have it; Python's `strip` takes the separators of files for such.
+# White space as Unicode and polars have it; Python's `strip` takes more for such.
 _WHITE = (
     "\t\n\v\f\r \x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005"
     "\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -123,7 +123,7 @@ def _instant(text: str, order: str) -> int | None:
     if found is None:
         return None
     parts = found.groupdict()
-    day, month = parts.get("day"), parts.get("month")
+    day, month = parts.get("day", "0"), parts.get("month", "0")
     if "one" in parts:
         day, month = parts["one"], parts["other"]
         is_certain = order != dates.EITHER or parts["mark"] == "." or int(day) == int(month)
@@ -132,7 +132,7 @@ def _instant(text: str, order: str) -> int | None:
         if order == dates.MONTH_FIRST:
             day, month = month, day
     if "name" in parts:
-        month = dates.MONTHS.get(parts["name"].lower()[:3])
+        month = str(dates.MONTHS[parts["name"].lower()[:3]])
     try:
         ordinal = datetime.date(int(parts["year"]), int(month), int(day)).toordinal()
     except ValueError:  # there is no such day

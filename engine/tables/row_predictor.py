@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.estimators.predictor import together
 from engine.tables.row_values import RowValues
 from engine.tables.table_encoding import TableEncoding
 
@@ -22,7 +23,11 @@ class RowPredictor:
         self._encoding: TableEncoding = estimator.encoding_
         self._inputs = estimator.inputs_
         self._members = [member.predictor() for member in estimator.members_]
+        self._names = self._encoding.sources
         self._values = RowValues(self._encoding)
+        # All networks have the same inputs; but one may know fewer classes than the others.
+        n_classes = {len(getattr(one, "classes_", ())) for one in (estimator, *estimator.members_)}
+        self._together = together(self._members) if len(n_classes) == 1 else None
 
     def __repr__(self) -> str:
         return f"<RowPredictor of a {type(self._estimator).__name__}>"
@@ -30,7 +35,7 @@ class RowPredictor:
     def _inputs_of(self, row: Mapping[str, Any]) -> NDArray[np.float32]:
         """The row as networks take it."""
         try:
-            numbers = self._values(row)
+            values = [row[name] for name in self._names]
         except KeyError as error:
             raise ValueError(
                 f"The row lacks {error.args[0]!r}, a column that training had. Add it, with None "
@@ -41,8 +46,9 @@ class RowPredictor:
                 "A row must be a dict, from names of columns to values; got one of type "
                 f"{type(row).__name__}."
             ) from None
+        numbers = self._values(values)
         if numbers is None:
-            columns = {name: [row[name]] for name in self._encoding.sources}
+            columns = {name: [value] for name, value in zip(self._names, values, strict=True)}
             matrix = self._encoding.encode(columns)
         else:
             matrix = np.array([numbers], np.float64)
@@ -50,10 +56,17 @@ class RowPredictor:
         return inputs
 
     def _averaged(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
-        estimator, inputs = self._estimator, self._inputs_of(row)
+        inputs = self._inputs_of(row)
+        if self._together is None:
+            found = [
+                self._estimator._output_of_row(member, predictor, inputs)
+                for member, predictor in zip(self._estimator.members_, self._members, strict=True)
+            ]
+        else:
+            found = self._members[0].of_outputs(self._together(inputs)).astype(np.float64)
         total: Any = 0.0
-        for member, predictor in zip(estimator.members_, self._members, strict=True):
-            total = total + estimator._output_of_row(member, predictor, inputs)
+        for output in found:
+            total = total + output
         mean: NDArray[np.float64] = total / len(self._members)
         return mean
 

@@ -6,14 +6,13 @@ decides what the row is.
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from engine.tables import dates, translation
 from engine.tables.column_kinds import (
-    BOOLEAN,
     CATEGORY,
     DIGITS,
     LARGEST,
@@ -44,11 +43,10 @@ class RowValues:
         step = encoding.translation
         readings = {} if step is None else step.readings
         missing = {"", *encoding.missing} if encoding.missing else set()
-        self._names = encoding.sources
         self._readers: list[Reader] = []
         self._dated: list[tuple[int, dates.DateReading]] = []
-        made = [*self._names]
-        for place, name in enumerate(self._names):
+        made = encoding.sources
+        for place, name in enumerate(encoding.sources):
             stored = readings.get(name)
             reading = translation.TEXT if stored is None else translation.reading_of(stored)
             column = next(one for one in encoding.columns if one.source == name)
@@ -59,12 +57,14 @@ class RowValues:
         places = [made.index(column.name) for column in encoding.columns]
         self._in_order = None if places == [*range(len(made))] else places
 
-    def __call__(self, row: Mapping[str, Any]) -> list[float] | None:
-        """The numbers (n_columns,) of a row, from names of columns to values."""
-        values = [row[name] for name in self._names]
-        found = [read(value) for read, value in zip(self._readers, values, strict=True)]
-        if None in found:
-            return None
+    def __call__(self, values: Sequence[Any]) -> list[float] | None:
+        """The numbers (n_columns,) of a row's values, those of the columns `encoding.sources`."""
+        found: list[float] = []
+        for read, value in zip(self._readers, values, strict=True):
+            number = read(value)
+            if number is None:
+                return None
+            found.append(number)
         for place, reading in self._dated:
             found += periodic_parts(found[place], reading)
         if self._in_order is None:
@@ -72,7 +72,9 @@ class RowValues:
         return [found[place] for place in self._in_order]
 
 
-def reader_of(column: EncodedColumn, reading: translation.Reading, missing: Collection[str]) -> Reader:
+def reader_of(
+    column: EncodedColumn, reading: translation.Reading, missing: Collection[str]
+) -> Reader:
     """The function that encodes one value of a column that is read so.
 
     Parameters
@@ -110,12 +112,14 @@ class Numbers:
             if found is None:
                 return None
             number = found
-        elif isinstance(value, bool) or not isinstance(value, int | np.floating | np.integer):
-            return None
-        elif isinstance(value, int | np.integer) and abs(int(value)) >= 2**63:
-            return None
-        else:
+        elif isinstance(value, int | np.integer) and not isinstance(value, bool):
+            if abs(int(value)) >= 2**63:
+                return None
             number = float(value)
+        elif isinstance(value, np.floating):
+            number = float(value)
+        else:
+            return None
         return number if abs(number) <= LARGEST or number != number else None
 
 

@@ -32,8 +32,8 @@ ZONES = [
 NOTATIONS = [
     "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S.%f", "%Y/%m/%d %H:%M", "%d.%m.%Y", "%m/%d/%Y %I:%M %p",
     "%d-%m-%Y, %H:%M Uhr", "%d %B %Y", "%A, %d. %b %Y", "%b %d, %Y", "%H:%M:%S", "%I:%M p.m.",
-    "%Y-%m-%d %H:%M+05:30", "%Y-%m-%d %H:%M -0800", " %d.%m.%Y\u3000", "%d.%m.%y", "%j days %H:%M:%S",
-    "-%j days", "%d. März %Y", "%d/13/%Y", "%H:%M:%S,%f", "%Y-%m-%d\x1c",
+    "%Y-%m-%d %H:%M+05:30", "%Y-%m-%d %H:%M -0800", " %d.%m.%Y\u3000", "%d.%m.%y",
+    "%j days %H:%M:%S", "-%j days", "%d. März %Y", "%d/13/%Y", "%H:%M:%S,%f", "%Y-%m-%d\x1c",
 ]  # fmt: skip
 MOMENTS = st.datetimes(
     datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30), timezones=st.sampled_from(ZONES)
@@ -141,7 +141,9 @@ WRITTEN = st.builds(
     st.one_of(st.floats(-1e9, 1e9), st.integers(-(10**6), 10**6).map(lambda cents: cents / 100)),
     st.sampled_from(FORMS),
     st.sampled_from([",.", ".,", "',", " ,", "\u202f,", "\u2019."]),
-    st.sampled_from(["{}{}", "{1}{0}", "{1} {0}", "{} {}", "({}{})", "{}\u00a0{}", "{0}{1}-", "+{}"]),
+    st.sampled_from(
+        ["{}{}", "{1}{0}", "{1} {0}", "{} {}", "({}{})", "{}\u00a0{}", "{0}{1}-", "+{}"]
+    ),
     st.sampled_from(MARKS),
 )  # fmt: skip
 ODD = st.text("0123456789.,'\u2019 -+()%$\u20ac\u2212\u2014eE\u00a0\u0663", max_size=8)
