@@ -653,6 +653,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
         Notes
         -----
+        By four networks of 96-96 units, a row of numbers takes 30 us, and one with a date 40 us.
+
         Dates, times and durations may be those of Python, NumPy or pandas, or texts in the notation
         of the training table; so may numbers. A value of an unusual kind, such as a date in another
         notation, takes milliseconds: then the row is read as a table.
