@@ -103,19 +103,22 @@ class RowClassifier(RowPredictor):
 
 def together(predictors: Sequence[RowPredictor]) -> RowOfNetworks:
     """The function that gives A[L] of several networks, whose layers and inputs are alike."""
-    thetas = [one._forward.theta for one in predictors]
+    thetas = np.array([one._forward.theta for one in predictors])
     return RowOfNetworks(predictors[0]._forward.layers, thetas)
 
 
 # Rows that go through the network at a time, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
+# Of more, `OneRow` takes longer to make than the pass of a row does.
+FEW_PARAMETERS = 20_000
 
 
 def blocks_of(
     network: Network, theta: NDArray[Any], X: Any, backend: Backend, n_threads: int | None
 ) -> Iterator[NDArray[Any]]:
     """A[L] (rows, n_outputs) of block after block of checked rows X (m, n_features)."""
-    if X.shape[0] == 1 and backend is TILED and isinstance(X, np.ndarray):
+    is_small = theta.size <= FEW_PARAMETERS
+    if X.shape[0] == 1 and is_small and backend is TILED and isinstance(X, np.ndarray):
         with np.errstate(over="ignore"):
             row = X[0].astype(theta.dtype)
         if np.isfinite(row).all() or network.embeddings is not None:

@@ -5,7 +5,6 @@ form that kernels take, are made once.
 """
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,13 @@ from engine.compiler.jit import jit
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import columns_before, matrix_at, rows_at, vector_at
 from engine.equations.activations import activate_tiled
-from engine.equations.embeddings import EmbeddingWorkspace, make_tables_tiled, takes
-from engine.equations.layout import scratch_of, units_of_loops, views_of
+from engine.equations.embeddings import (
+    EmbeddingWorkspace,
+    copy_transposed,
+    make_tables_tiled,
+    takes,
+)
+from engine.equations.layout import parameters_of_loops, scratch_of, units_of_loops
 from engine.equations.products import accumulate
 from engine.sums.blocks import (
     activations_workspace,
@@ -137,28 +141,32 @@ def first_rows(row, theta, network, tables, rows, sizes, units, A, embeddings, e
 
 
 @jit
-def make_tables_of_rows(theta, sizes, embeddings, embedded):
-    """The tables of embeddings, once for all rows."""
+def prepare_rows(theta, turned, sizes, embeddings, embedded):
+    """What is made of a network once for all rows: b[l], W[l]^T and the tables of embeddings."""
     control_word = flush_subnormals()
-    make_tables_tiled(theta, sizes, embeddings, embedded)
+    n_lanes, start = tiles.lanes(theta), 0
+    for l in range(1 if embeddings is None else 2, len(sizes)):
+        W, b = parameters_of_loops(theta, sizes, l)
+        width = sizes[l] + -sizes[l] % n_lanes
+        for j in range(b.size):
+            turned[start + j] = b[j]
+        W_turned = matrix_at(turned, start + width, sizes[l - 1], width)
+        copy_transposed(W, W.shape[0], W.shape[1], W_turned)
+        start += (sizes[l - 1] + 1) * width
+    make_tables_of_rows(theta, sizes, embeddings, embedded)
     restore(control_word)
+
+
+@jit
+def make_tables_of_rows(theta, sizes, embeddings, embedded):
+    """The tables of embeddings."""
+    if embeddings is not None:
+        make_tables_tiled(theta, sizes, embeddings, embedded)
 
 
 def lanes_of(dtype: Any) -> int:
     """How many numbers a vector holds."""
     return int(tiles.VECTOR_BYTES // np.dtype(dtype).itemsize)
-
-
-def turned_weights(sizes: list[int], theta: NDArray[Any], lowest: int) -> NDArray[Any]:
-    """b[l] and below it W[l]^T, layer after layer; each row is filled up to whole vectors."""
-    lanes = lanes_of(theta.dtype)
-    parts = []
-    for W, b in views_of(theta, sizes)[lowest:]:
-        n_out, n_in = W.shape
-        part = np.zeros((n_in + 1, n_out + -n_out % lanes), theta.dtype)
-        part[0, :n_out], part[1:, :n_out] = b, W.T
-        parts.append(part.ravel())
-    return np.concatenate([np.empty(0, theta.dtype), *parts])
 
 
 class RowOfNetworks:
@@ -168,33 +176,36 @@ class RowOfNetworks:
     ----------
     layers : Layers
         Of each of them.
-    thetas : sequence of ndarray (n_parameters,)
-        Their parameters, which are copied.
+    thetas : ndarray (n_networks, n_parameters)
+        Not copied.
 
     Any number of threads may call it; they take turns.
     """
 
-    def __init__(self, layers: Layers, thetas: Sequence[NDArray[Any]]) -> None:
+    def __init__(self, layers: Layers, thetas: NDArray[Any]) -> None:
         self._layers = layers
-        self._thetas = np.array(thetas)
-        sizes, dtype = layers.sizes, self._thetas.dtype
+        self._thetas = thetas
+        sizes, dtype = layers.sizes, thetas.dtype
         self._A = activations_workspace(sizes, dtype, block_samples(sizes, dtype, 1))
         self._row = np.empty(layers.n_inputs, dtype)
-        lowest = 0 if layers.embeddings is None else 1
-        self._turned = np.array([turned_weights(sizes.tolist(), one, lowest) for one in thetas])
-        widest = max([layers.n_inputs, *sizes.tolist()])
-        self._rows = aligned((len(sizes), widest + -widest % lanes_of(dtype)), dtype)
+        n, lanes, embeddings = len(thetas), lanes_of(dtype), layers.embeddings
+        units = sizes.tolist()
+        padded = [size + -size % lanes for size in units]
+        self._rows = np.empty((len(units), max(padded)), dtype)
         self._embedded: Any = None
         self._tables: Any = None
-        if layers.embeddings is not None:
-            of_rows = int(sizes[1]), dtype, self._A.shape[1]
-            self._embedded = allocate_embedded(layers.embeddings, *of_rows)
+        n_rows, lowest = 0, 1
+        if embeddings is not None:
+            self._embedded = allocate_embedded(embeddings, units[1], dtype, self._A.shape[1])
             n_rows, width = self._embedded.table.shape
-            self._tables = aligned((len(thetas) * n_rows, width), dtype)
-            for k, theta in enumerate(self._thetas):
-                make_tables_of_rows(theta, sizes, layers.embeddings, self._embedded)
+            self._tables, lowest = aligned((n * n_rows, width), dtype), 2
+        n_turned = sum((units[l - 1] + 1) * padded[l] for l in range(lowest, len(units)))
+        self._turned = np.zeros((n, n_turned), dtype)
+        for k, theta in enumerate(thetas):
+            prepare_rows(theta, self._turned[k], sizes, embeddings, self._embedded)
+            if embeddings is not None:
                 self._tables[k * n_rows : (k + 1) * n_rows] = self._embedded.table
-        self._outputs = np.empty((len(thetas), int(sizes[-1])), dtype)
+        self._outputs = np.empty((n, units[-1]), dtype)
         self._lock = threading.Lock()
 
     def __call__(self, row: ArrayLike) -> NDArray[Any]:
@@ -234,7 +245,7 @@ class OneRow:
     def __init__(self, layers: Layers, theta: NDArray[Any]) -> None:
         self.layers = layers
         self.theta = theta
-        self._rows = RowOfNetworks(layers, [theta])
+        self._rows = RowOfNetworks(layers, theta[np.newaxis])
 
     def __call__(self, row: ArrayLike) -> NDArray[Any]:
         """A[L] for a row of inputs (n_0,). Raises ValueError for what is no such row."""
