@@ -27,8 +27,10 @@ class CheckProblem(NamedTuple):
 
     Attributes
     ----------
+    kind : str
+        What the estimator is called.
     blank : estimator
-        A copy that was never fitted.
+        A copy that was never fitted; of a table's estimator, of one of its networks.
     network : Network
     rows : Rows
         All of the user's, those that are sparse as CSR.
@@ -36,6 +38,7 @@ class CheckProblem(NamedTuple):
         Parameters to check at, in the estimator's dtype, by what they are called.
     """
 
+    kind: str
     blank: Any
     network: Network
     rows: Rows
@@ -62,6 +65,9 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
     require_ours(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator)
     if isinstance(estimator, Pipeline):
         estimator, X = _last_step(estimator, X, y)
+    kind = type(estimator).__name__
+    if is_of_tables(estimator):
+        estimator, (X, y, sample_weight) = estimator.network_and_rows(X, y, sample_weight)
     blank = clone(estimator)
     blank.__dict__.pop("_skl_callbacks", None)
     if blank.random_state is None:
@@ -88,7 +94,7 @@ def problem_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> CheckProbl
     if fitted:
         points[FITTED] = estimator._theta()
     _keep_labels(blank, estimator if fitted else copy)
-    return CheckProblem(blank, network, rows, points)
+    return CheckProblem(kind, blank, network, rows, points)
 
 
 def has_no_output_layer(network: Network) -> bool:
@@ -106,12 +112,12 @@ def with_output_layer(network: Network, theta: NDArray[Any]) -> NDArray[Any]:
 
 
 def require_ours(estimator: Any) -> None:
-    """Refuse anything but an MLPClassifier or MLPRegressor of the engine."""
-    if isinstance(estimator, MultilayerPerceptron):
+    """Refuse anything but an estimator of the engine that is or has networks that train alone."""
+    if isinstance(estimator, MultilayerPerceptron) or is_of_tables(estimator):
         return
     wanted = (
-        "verify takes an engine.MLPClassifier or an engine.MLPRegressor, fitted or not, or a "
-        "Pipeline that ends in one"
+        "verify takes an MLPClassifier, MLPRegressor, TableClassifier or TableRegressor of engine, "
+        "fitted or not, or a Pipeline that ends in one"
     )
     if inspect.isclass(estimator):
         name = estimator.__name__
@@ -128,13 +134,18 @@ def require_ours(estimator: Any) -> None:
     raise TypeError(f"{wanted}; got {kind.__name__}.{advice}")
 
 
+def is_of_tables(estimator: Any) -> bool:
+    """Whether it takes tables, and says what its networks take."""
+    return hasattr(estimator, "network_and_rows") and not inspect.isclass(estimator)
+
+
 def _last_step(pipeline: Any, X: Any, y: Any) -> tuple[Any, Any]:
     """The last step of a pipeline, and X as the steps before hand it on."""
     last = pipeline.steps[-1][1]
     if len(pipeline.steps) == 1:
         return last, X
     before = pipeline[:-1]
-    if hasattr(last, "coefs_"):
+    if hasattr(last, "coefs_") or hasattr(last, "members_"):
         return last, before.transform(X)
     return last, clone(before).fit_transform(X, y)
 

@@ -35,8 +35,11 @@ def verify(
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor, or a Pipeline that ends in one
-        Fitted or not. It is not changed, nor fitted; nor is NumPy's global generator.
+    estimator : MLPClassifier, MLPRegressor, TableClassifier, TableRegressor, or a Pipeline that \
+ends in one
+        Fitted or not. It is not changed, nor fitted; nor is NumPy's global generator. Of an
+        estimator of tables, one of its networks is checked: the first one if it is fitted, else
+        one that `fit` would train.
     X, y
         Data as `fit` takes them: best those that it took. Of many rows some thousands are taken.
     sample_weight : array-like of shape (n_samples,), optional
@@ -109,7 +112,7 @@ def verify(
 def model_of(problem: CheckProblem) -> str:
     """The type and the layers of the model."""
     shape = "-".join(map(str, problem.network.sizes))
-    return f"{type(problem.blank).__name__} {shape}"
+    return f"{problem.kind} {shape}"
 
 
 @contextmanager

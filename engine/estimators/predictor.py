@@ -1,6 +1,6 @@
 """Predictions: of many rows in blocks of bounded size, and of one row in microseconds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from engine.estimators.input_validation import inputs_of
 from engine.estimators.labels import Labels
 from engine.network import Network
 from engine.sums.objective import forward
-from engine.sums.one_row import OneRow
+from engine.sums.one_row import OneRow, RowOfNetworks
 from engine.sums.samples import Samples
 
 
@@ -51,8 +51,11 @@ class RowRegressor(RowPredictor):
         ValueError
             For another shape, and for NaN or infinity.
         """
-        output = self._forward(row)
-        return output[0] if len(output) == 1 else self._network.loss.predictions(output)
+        return self.of_outputs(self._forward(row)[np.newaxis])[0]
+
+    def of_outputs(self, A: NDArray[Any]) -> NDArray[Any]:
+        """Predictions of activations A[L] (m, n_L): (m,), or (m, n_L) of several outputs."""
+        return A[:, 0] if A.shape[1] == 1 else self._network.loss.predictions(A)
 
 
 class RowClassifier(RowPredictor):
@@ -61,7 +64,6 @@ class RowClassifier(RowPredictor):
     def __init__(self, network: Network, theta: NDArray[Any], labels: Labels) -> None:
         super().__init__(network, theta)
         self._labels = labels
-        self._single = network.sizes[-1] == 1
 
     def predict_proba(self, row: ArrayLike) -> NDArray[Any]:
         """The probability of each class for one row of features.
@@ -81,12 +83,16 @@ class RowClassifier(RowPredictor):
         ValueError
             For another shape, and for NaN or infinity.
         """
-        output = self._forward(row)
-        if not self._single:
-            return output
-        both = np.empty(2, output.dtype)
-        both[1] = output[0]
-        both[0] = 1 - output[0]
+        found: NDArray[Any] = self.of_outputs(self._forward(row)[np.newaxis])[0]
+        return found
+
+    def of_outputs(self, A: NDArray[Any]) -> NDArray[Any]:
+        """Probabilities (m, n_classes) of activations A[L] (m, n_L)."""
+        if A.shape[1] > 1:
+            return A
+        both = np.empty((len(A), 2), A.dtype)
+        both[:, 1] = A[:, 0]
+        both[:, 0] = 1 - A[:, 0]
         return both
 
     def predict(self, row: ArrayLike) -> Any:
@@ -95,15 +101,24 @@ class RowClassifier(RowPredictor):
         return labels[0]
 
 
+def together(predictors: Sequence[RowPredictor]) -> RowOfNetworks:
+    """The function that gives A[L] of several networks, whose layers and inputs are alike."""
+    thetas = np.array([one._forward.theta for one in predictors])
+    return RowOfNetworks(predictors[0]._forward.layers, thetas)
+
+
 # Rows that go through the network at a time, so that memory stays bounded.
 ROWS_AT_A_TIME = 65536
+# Of more, `OneRow` takes longer to make than the pass of a row does.
+FEW_PARAMETERS = 20_000
 
 
 def blocks_of(
     network: Network, theta: NDArray[Any], X: Any, backend: Backend, n_threads: int | None
 ) -> Iterator[NDArray[Any]]:
     """A[L] (rows, n_outputs) of block after block of checked rows X (m, n_features)."""
-    if X.shape[0] == 1 and backend is TILED and isinstance(X, np.ndarray):
+    is_small = theta.size <= FEW_PARAMETERS
+    if X.shape[0] == 1 and is_small and backend is TILED and isinstance(X, np.ndarray):
         with np.errstate(over="ignore"):
             row = X[0].astype(theta.dtype)
         if np.isfinite(row).all() or network.embeddings is not None:

@@ -28,8 +28,12 @@ DAYS_A_YEAR = 365.2425
 FUNCTIONS = {"sine": np.sin, "cosine": np.cos}
 LEAST_WEEKS = 2  # for the day of the week
 
-_US_A_DAY = 86_400_000_000
-_MONTHS = {  # English and German, by their first three letters
+US_A_DAY = 86_400_000_000
+# Factors, as polars divides a column by a number so. A row alone must have the same bits.
+DAYS_A_US = 1 / US_A_DAY
+HOURS_A_US = 1 / (US_A_DAY // 24)
+DAYS_AN_HOUR = 1 / 24
+MONTHS = {  # English and German, by their first three letters
     "jan": 1, "feb": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
 }  # fmt: skip
@@ -43,13 +47,13 @@ _CLOCK = (
     r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
 )
 _ZONE = r"\s*(?:Uhr|Z|UTC|GMT|(?P<offset>[+-]\d{2}:?(?:\d{2})?))?"
-_DURATION = (
+DURATION_TEXT = (
     r"^(?:(?P<days>[-+]?\d{1,7}) days?)?(?:,?\s*\+?(?P<hour>\d{1,2}):(?P<minute>\d{2}):"
     r"(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?$"
 )
 _END = rf"(?:(?:T|\s*,\s*|\s+){_CLOCK}{_ZONE})?$"
 _WEEKDAY = r"^(?:[A-Za-z]{2,9}\.?,?\s+)?"
-_FORMS = (
+FORMS = (
     rf"^(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_END}",
     rf"^(?P<one>\d{{1,2}})(?P<mark>[-/.])(?P<other>\d{{1,2}})[-/.](?P<year>\d{{4}}){_END}",
     rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.)?[-/\s]*{_MONTH},?[-/\s]*(?P<year>\d{{4}}){_END}",
@@ -57,7 +61,7 @@ _FORMS = (
 )
 _SHORT = rf"^(?P<one>\d{{1,2}})[-/.](?P<other>\d{{1,2}})[-/.](?P<year>\d{{2}}){_END}"
 _SHORT_NAMED = rf"^\d{{1,2}}[-/\s]*{_MONTH},?[-/\s]*\d{{2}}{_END}"
-_TIME = rf"^{_CLOCK}(?:\s*Uhr)?$"
+TIME_TEXT = rf"^{_CLOCK}(?:\s*Uhr)?$"
 
 
 def _one_of(patterns: Sequence[str]) -> str:
@@ -65,7 +69,7 @@ def _one_of(patterns: Sequence[str]) -> str:
     return "|".join(f"(?:{re.sub('[(][?]P<[a-z]+>', '(?:', pattern)})" for pattern in patterns)
 
 
-_ANY = _one_of([*_FORMS, _TIME, _DURATION])
+_ANY = _one_of([*FORMS, TIME_TEXT, DURATION_TEXT])
 _ANY_SHORT = _one_of([_SHORT, _SHORT_NAMED])
 _FIELDS = (
     *("year", "month", "day", "one", "mark", "other", "name"),
@@ -135,7 +139,7 @@ def derived(name: str, values: pl.Series, reading: DateReading) -> list[pl.Serie
     >>> spring.name, spring.to_list()
     ('when, time of year (sine)', [1.0])
     """
-    days = (values / 24 if reading.kind == TIME else values).to_numpy()
+    days = (values * DAYS_AN_HOUR if reading.kind == TIME else values).to_numpy()
     turns = {YEAR: days / DAYS_A_YEAR, WEEK: np.floor(days) / 7, CLOCK: days - np.floor(days)}
     angles = [2 * np.pi * (turns[part] % 1) for part in reading.parts]
     # Rounded, as the sine of half a turn is 0 and not 1e-16, which could be standardised.
@@ -154,12 +158,12 @@ def names_of_derived(name: str, reading: DateReading) -> list[str]:
 
 def in_days(microseconds: pl.Series) -> pl.Series:
     """The same in days."""
-    return microseconds.cast(pl.Float64) / _US_A_DAY
+    return microseconds.cast(pl.Float64) * DAYS_A_US
 
 
 def in_hours(microseconds: pl.Series) -> pl.Series:
     """The same in hours."""
-    return microseconds.cast(pl.Float64) / (_US_A_DAY // 24)
+    return microseconds.cast(pl.Float64) * HOURS_A_US
 
 
 def kind_of(dtype: pl.DataType) -> str:
@@ -178,13 +182,13 @@ def _ticks(values: pl.Series) -> pl.Series:
     if values.dtype == pl.Time:
         return values.to_physical() // 1000
     if values.dtype == pl.Date:
-        return values.to_physical().cast(pl.Int64) * _US_A_DAY
+        return values.to_physical().cast(pl.Int64) * US_A_DAY
     return values.dt.cast_time_unit("us").to_physical()
 
 
 def times(texts: pl.Series) -> pl.Series:
     """Microseconds since midnight; null for what is no time of day."""
-    return _groups(texts, _TIME).select(_clock(pl.col("half"))).to_series()
+    return _groups(texts, TIME_TEXT).select(_clock(pl.col("half"))).to_series()
 
 
 def durations(texts: pl.Series) -> pl.Series:
@@ -192,8 +196,8 @@ def durations(texts: pl.Series) -> pl.Series:
     days = pl.col("days").str.strip_prefix("+").cast(pl.Int64)
     some = pl.col("days").is_not_null() | pl.col("hour").is_not_null()
     clock = _clock_or_midnight(half=pl.lit(None, pl.String))
-    passed = pl.when(some).then(days.fill_null(0) * _US_A_DAY + clock)
-    return _groups(texts, _DURATION).select(passed.alias("passed")).to_series()
+    passed = pl.when(some).then(days.fill_null(0) * US_A_DAY + clock)
+    return _groups(texts, DURATION_TEXT).select(passed.alias("passed")).to_series()
 
 
 @cache  # building them takes longer than applying them to a hundred texts
@@ -201,18 +205,18 @@ def _expressions() -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
     """From texts to the groups of each form, to the fields of a date, to numbers."""
     text = pl.col("text").str.strip_chars()
     forms = [
-        text.str.extract_groups(form).alias(f"form {number}") for number, form in enumerate(_FORMS)
+        text.str.extract_groups(form).alias(f"form {number}") for number, form in enumerate(FORMS)
     ]
     fields = [
         pl.coalesce(
             pl.col(f"form {number}").struct.field(name)
-            for number, form in enumerate(_FORMS)
+            for number, form in enumerate(FORMS)
             if f"(?P<{name}>" in form
         ).alias(name)
         for name in _FIELDS
     ]
     named = pl.col("name").str.to_lowercase().str.head(3)
-    named = named.replace_strict(_MONTHS, default=None, return_dtype=pl.Int64)
+    named = named.replace_strict(MONTHS, default=None, return_dtype=pl.Int64)
     values = [
         *(pl.col(name).cast(pl.Int64) for name in ("year", "day", "one", "other")),
         pl.coalesce(pl.col("month").cast(pl.Int64), named).alias("month"),
@@ -253,7 +257,7 @@ class Dates:
                 pl.coalesce("day", day).alias("day"),
             )
         )
-        return days * _US_A_DAY + self._found["clock"]
+        return days * US_A_DAY + self._found["clock"]
 
 
 def two_digits(texts: pl.Series) -> bool:
@@ -296,7 +300,7 @@ class Extent:
         found = instants.drop_nulls().to_numpy()
         if not len(found):
             return
-        weekdays, clocks = found // _US_A_DAY % 7, found % _US_A_DAY
+        weekdays, clocks = found // US_A_DAY % 7, found % US_A_DAY
         first, last = int(found.min()), int(found.max())
         of_days = int(weekdays.min()), int(weekdays.max())
         of_clocks = int(clocks.min()), int(clocks.max())
@@ -311,7 +315,7 @@ class Extent:
         """Which periodic parts vary, so that the network may learn from them."""
         if kind == DURATION:
             return ()
-        span = (self.last - self.first) / _US_A_DAY
+        span = (self.last - self.first) / US_A_DAY
         varies = self.clocks[0] != self.clocks[1]
         if kind == TIME:
             return (CLOCK,) if varies else ()

@@ -6,6 +6,7 @@ vectors. A number that is missing at prediction alone is taken for the mean of t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -127,12 +128,14 @@ class NetworkInputs:
     def of(self, matrix: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
         """Rows (m, n_columns) of an encoding as networks take them."""
         scaled = (matrix - self.centre) / self.scale
-        scaled = np.clip(scaled, self.lowest, self.highest)
-        for place, entry in enumerate(self.embeddings):
-            if not getattr(entry, "missing", False):
-                column = scaled[:, place]
-                column[np.isnan(column)] = 0
+        scaled.clip(self.lowest, self.highest, out=scaled)
+        scaled[np.isnan(scaled) & self._takes_no_missing] = 0
         return scaled.astype(dtype)
+
+    @cached_property
+    def _takes_no_missing(self) -> NDArray[np.bool_]:
+        """Of which columns a missing value is taken for the mean."""
+        return np.array([not getattr(entry, "missing", False) for entry in self.embeddings])
 
 
 def limits_of(scaled: NDArray[np.float64]) -> tuple[float, float]:

@@ -30,21 +30,26 @@ _CODES = (
 )
 _CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|{_CODES}|[Kk]r\.?|S?Fr\.|Rs\.?|zł|Kč|Ft|lei|Euro?s?)"
 _NUMBER = r"(?P<body>[.,]?\d(?:[\d.,'\u2019 \u00a0\u202f\u2009\u2007]*\d)?[.,]?(?:[eE][-+]?\d+)?)"
-_WHOLE = (
+WRITTEN = (
     rf"^(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+])?\s*{_NUMBER}"
     rf"\s*(?P<after>%|‰|{_CURRENCY})?(?P<last>-)?\s*(?P<close>\))?$"
 )
-_DASHES = "[\u2212\u2012\u2013\ufe63\uff0d]"
-_NO_CENTS = r"(\d)[.,][-\u2014]+([^-\d]|$)"  # 12,- and 12.--
+DASHES = "[\u2212\u2012\u2013\ufe63\uff0d]"
+NO_CENTS = r"(\d)[.,][-\u2014]+([^-\d]|$)"  # 12,- and 12.--
 _END = r"\d*)(?:{decimal}\d*)?(?:[eE][-+]?\d+)?$"
 _GROUPED = (
     rf"^(?:[1-9]\d{{0,2}}(?:{{group}})+|[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+|"
     rf"[1-9]\d{{0,2}}(?:['\u2019]\d{{3}})+|{_END}"
 )
 # 12,34,567 is how thousands are set apart in India.
-_BODY = {
+BODY = {
     POINT: _GROUPED.replace("(?:{group})+", r"(?:,\d{2,3})*,\d{3}").replace("{decimal}", r"\."),
     COMMA: _GROUPED.replace("{group}", r"\.\d{3}").replace("{decimal}", ","),
+}
+# What is left out of the digits.
+APART = {
+    POINT: "'\u2019 \u00a0\u202f\u2009\u2007,",
+    COMMA: "'\u2019 \u00a0\u202f\u2009\u2007.",
 }
 _PLAIN_GROUPS = r"^[-+]?[1-9]\d{0,2}(?:\.\d{3})+$"
 _UNIT = rf"^[-+]?\d[\d.,]*{_SPACE}?(?P<unit>[^\d\s.,:;/+-][^\d\s]{{0,9}})$"
@@ -159,7 +164,7 @@ class NumberSurvey:
                 self._add_plain(texts, values)
                 return
         self.plain = False
-        look = _normal(pl.col("text")).str.contains(_WHOLE).mean()
+        look = _normal(pl.col("text")).str.contains(WRITTEN).mean()
         if sample.to_frame("text").select(look).item() < LEAST_LIKELY:
             self.given_up = True
             return
@@ -297,7 +302,7 @@ def _parts(texts: pl.Series) -> pl.DataFrame:
 @cache  # building them takes longer than applying them to a hundred texts
 def _expressions() -> tuple[pl.Expr, list[pl.Expr]]:
     """From texts to groups, and from groups to parts and numbers."""
-    groups = _normal(pl.col("text")).str.extract_groups(_WHOLE)
+    groups = _normal(pl.col("text")).str.extract_groups(WRITTEN)
     whole = (
         pl.col("body").is_not_null()
         & (pl.col("open").is_null() == pl.col("close").is_null())
@@ -328,15 +333,14 @@ def _expressions() -> tuple[pl.Expr, list[pl.Expr]]:
 
 def _normal(text: pl.Expr) -> pl.Expr:
     """The text with one kind of minus, and without the dashes that stand for no cents."""
-    one_minus = text.str.strip_chars().str.replace_all(_DASHES, "-")
-    return one_minus.str.replace(_NO_CENTS, "${1}${2}")
+    one_minus = text.str.strip_chars().str.replace_all(DASHES, "-")
+    return one_minus.str.replace(NO_CENTS, "${1}${2}")
 
 
 def _value(decimal: str) -> pl.Expr:
     """The digits as a number in one of the readings, without its sign; null where there is none."""
     body = pl.col("body")
-    apart = r"'\u2019 \u00a0\u202f\u2009\u2007" + ("," if decimal == POINT else ".")
-    digits = body.str.replace_all(f"[{apart}]", "")
+    digits = body.str.replace_all(f"[{APART[decimal]}]", "")
     if decimal == COMMA:
         digits = digits.str.replace(",", ".", literal=True)
-    return pl.when(body.str.contains(_BODY[decimal])).then(digits.cast(pl.Float64, strict=False))
+    return pl.when(body.str.contains(BODY[decimal])).then(digits.cast(pl.Float64, strict=False))

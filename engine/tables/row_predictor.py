@@ -1,25 +1,14 @@
 """A fitted table estimator for one row at a time, in microseconds: what its `predictor()` gives."""
 
-import math
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.tables.column_kinds import (
-    BOOLEAN,
-    CATEGORY,
-    DIGITS,
-    LARGEST,
-    TRUE_AND_FALSE,
-    WHOLE,
-)
-from engine.tables.table_encoding import EncodedColumn, TableEncoding
-
-WHOLE_NUMBER = re.compile(WHOLE)
-NO_CATEGORY = re.compile(DIGITS)
+from engine.estimators.predictor import together
+from engine.tables.row_values import RowValues
+from engine.tables.table_encoding import TableEncoding
 
 
 class RowPredictor:
@@ -34,11 +23,11 @@ class RowPredictor:
         self._encoding: TableEncoding = estimator.encoding_
         self._inputs = estimator.inputs_
         self._members = [member.predictor() for member in estimator.members_]
-        self._readers: list[Callable[[Any], float | None]] | None = None
-        if self._encoding.translation is None:
-            missing = self._encoding.missing
-            self._readers = [reader_of(column, missing) for column in self._encoding.columns]
-        self._names = [column.source for column in self._encoding.columns]
+        self._names = self._encoding.sources
+        self._values = RowValues(self._encoding)
+        # All networks have the same inputs; but one may know fewer classes than the others.
+        n_classes = {len(getattr(one, "classes_", ())) for one in (estimator, *estimator.members_)}
+        self._together = together(self._members) if len(n_classes) == 1 else None
 
     def __repr__(self) -> str:
         return f"<RowPredictor of a {type(self._estimator).__name__}>"
@@ -52,16 +41,14 @@ class RowPredictor:
                 f"The row lacks {error.args[0]!r}, a column that training had. Add it, with None "
                 "if its value is not known."
             ) from None
-        except TypeError:
+        except (IndexError, TypeError):
             raise TypeError(
-                "A row must be a dict, from names of columns to values; got a "
+                "A row must be a dict, from names of columns to values; got one of type "
                 f"{type(row).__name__}."
             ) from None
-        numbers: list[float | None] = [None]  # dates, and numbers written for people
-        if self._readers is not None:
-            numbers = [read(value) for read, value in zip(self._readers, values, strict=True)]
-        if None in numbers:
-            columns = {name: [row[name]] for name in self._encoding.sources}
+        numbers = self._values(values)
+        if numbers is None:
+            columns = {name: [value] for name, value in zip(self._names, values, strict=True)}
             matrix = self._encoding.encode(columns)
         else:
             matrix = np.array([numbers], np.float64)
@@ -69,10 +56,17 @@ class RowPredictor:
         return inputs
 
     def _averaged(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
-        estimator, inputs = self._estimator, self._inputs_of(row)
+        inputs = self._inputs_of(row)
+        if self._together is None:
+            found = [
+                self._estimator._output_of_row(member, predictor, inputs)
+                for member, predictor in zip(self._estimator.members_, self._members, strict=True)
+            ]
+        else:
+            found = self._members[0].of_outputs(self._together(inputs)).astype(np.float64)
         total: Any = 0.0
-        for member, predictor in zip(estimator.members_, self._members, strict=True):
-            total = total + estimator._output_of_row(member, predictor, inputs)
+        for output in found:
+            total = total + output
         mean: NDArray[np.float64] = total / len(self._members)
         return mean
 
@@ -90,71 +84,3 @@ class RowPredictor:
             self._averaged(row)[np.newaxis]
         )[0]
         return found
-
-
-def reader_of(
-    column: EncodedColumn, missing: Collection[str] = ()
-) -> Callable[[Any], float | None]:
-    """The function that encodes one value of a column.
-
-    None of a value of an unusual kind: a table decides what it is.
-    """
-    if column.role == CATEGORY:
-        return Levels(column, missing)
-    return _true_or_false if column.role == BOOLEAN else _number
-
-
-def _number(value: Any) -> float | None:
-    """A value as a number; NaN for a missing one."""
-    if value is None:
-        return math.nan
-    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
-        return None
-    if isinstance(value, int | np.integer) and abs(int(value)) >= 2**63:
-        return None
-    number = float(value)
-    return number if abs(number) <= LARGEST or math.isnan(number) else None
-
-
-class Levels:
-    """The code of a category."""
-
-    def __init__(self, column: EncodedColumn, missing: Collection[str] = ()) -> None:
-        self._codes = {text: float(code) for code, text in enumerate(column.known, start=1)}
-        self._missing = float(column.n_levels - 1 if column.had_missing else 0)
-        self._words = {*missing}
-
-    def __call__(self, value: Any) -> float | None:
-        if value is None:
-            return self._missing
-        if isinstance(value, str):
-            return self._of_text(value.strip())
-        if isinstance(value, bool | np.bool_):
-            value = str(bool(value)).lower()
-        elif isinstance(value, float):
-            if value != value:
-                return self._missing
-            number = float(value)
-            value = int(number) if number.is_integer() and abs(number) < 2**53 else number
-        elif not isinstance(value, int | np.integer):
-            return None
-        return self._codes.get(str(value))
-
-    def _of_text(self, text: str) -> float | None:
-        if text in self._words:
-            return self._missing
-        found = self._codes.get(text) or self._codes.get(WHOLE_NUMBER.sub(r"\1\2", text))
-        # A new category is rare, but a table may refuse what is no category at all.
-        looks_odd = NO_CATEGORY.search(text) or text.lower() in TRUE_AND_FALSE
-        return found or (None if looks_odd else 0.0)
-
-
-def _true_or_false(value: Any) -> float | None:
-    if isinstance(value, str):
-        found = TRUE_AND_FALSE.get(value.strip().lower())
-        return None if found is None else float(found)
-    if value is None:
-        return math.nan
-    if isinstance(value, bool | np.bool_ | float | int | np.floating | np.integer):
-        return float(value) if value in (0, 1) else math.nan if value != value else None
-    return None
