@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from engine.statistics.inference_on_parameters import Inference as Inference
     from engine.tables.conversion import convert_table as convert_table
     from engine.tables.converted_table import open_table as open_table
-    from engine.tables.table_estimators import TableClassifier as TableClassifier
-    from engine.tables.table_estimators import TableRegressor as TableRegressor
+    from engine.tables.table_classifier import TableClassifier as TableClassifier
+    from engine.tables.table_regressor import TableRegressor as TableRegressor
     from engine.training.checkpoint import Checkpoint as Checkpoint
     from engine.training.checkpoint_files import CheckpointError as CheckpointError
     from engine.training.result import DivergedError as DivergedError
@@ -48,8 +48,8 @@ _DEFINED_IN = {
     "MLPRegressor": "engine.estimators.regressor",
     "ModelFileError": "engine.model_files.errors",
     "Network": "engine.network",
-    "TableClassifier": "engine.tables.table_estimators",
-    "TableRegressor": "engine.tables.table_estimators",
+    "TableClassifier": "engine.tables.table_classifier",
+    "TableRegressor": "engine.tables.table_regressor",
     "TrainingWarning": "engine.estimators.diagnosis",
     "compiled_forward": "engine.network_function",
     "convert_table": "engine.tables.conversion",

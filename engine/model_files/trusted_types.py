@@ -33,8 +33,8 @@ PREPROCESSING = frozenset(
 # are made from descriptions, which their `__setstate__` checks.
 TABLES = frozenset(
     {
-        "engine.tables.table_estimators.TableClassifier",
-        "engine.tables.table_estimators.TableRegressor",
+        "engine.tables.table_classifier.TableClassifier",
+        "engine.tables.table_regressor.TableRegressor",
         "engine.tables.translation.Translation",
     }
 )

@@ -10,10 +10,10 @@ from engine.tables.column_kinds import NUMBER, SMALLEST
 from engine.tables.column_notation import TableNotation
 from engine.tables.column_statistics import TRAINING_PART, Moments, TableStatistics
 from engine.tables.columns import Column, refuse_nothing_to_learn_from
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.messages import counted
 from engine.tables.metadata import PARTS, TRAINING, Metadata
 from engine.tables.network_inputs import NetworkInputs
-from engine.tables.table_estimators import LearntColumns
 from engine.tables.target import CLASSIFICATION, MOST_DISTINCT, Target
 
 

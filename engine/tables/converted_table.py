@@ -25,6 +25,7 @@ from engine.system.free_memory import in_words, memory_left
 from engine.tables import columns as of_columns
 from engine.tables.column_statistics import OUTSIDE
 from engine.tables.columns import Column
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.metadata import (
     HELD_OUT,
     METADATA_FILE,
@@ -37,7 +38,6 @@ from engine.tables.metadata import (
 )
 from engine.tables.network_inputs import NetworkInputs, TrainingNumbers
 from engine.tables.table_encoding import TableEncoding
-from engine.tables.table_estimators import LearntColumns
 from engine.tables.target import CLASSIFICATION, Target
 
 if TYPE_CHECKING:

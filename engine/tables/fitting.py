@@ -26,12 +26,14 @@ from engine.tables.column_kinds import CATEGORY, SMALLEST
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import OUT, Columns
 from engine.tables.csv_and_parquet import LoadedTable, is_parquet
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.linear_model import design, linear_predictions
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel, loss_of
 from engine.tables.scores import Predicted, Scores, baseline, baseline_predictions, scored
+from engine.tables.table_classifier import TableClassifier
 from engine.tables.table_description import described
-from engine.tables.table_estimators import LearntColumns, TableClassifier, TableRegressor
+from engine.tables.table_regressor import TableRegressor
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
 from engine.tables.validation_rows import LEAST_ROWS, time_values

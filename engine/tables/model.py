@@ -23,7 +23,8 @@ from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.csv_and_parquet import MISSING, MissingTexts
 from engine.tables.messages import counted, named_column, quoted, readable
 from engine.tables.scores import Predicted, check_scores
-from engine.tables.table_estimators import TableClassifier, TableEstimator
+from engine.tables.table_classifier import TableClassifier
+from engine.tables.table_estimator import TableEstimator
 from engine.tables.target import CLASSIFICATION, REGRESSION, TASKS, Target, left_out, values_of
 from engine.tables.translation import PART, READINGS, Translation
 

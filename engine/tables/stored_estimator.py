@@ -34,7 +34,7 @@ from engine.tables.target import CLASSIFICATION
 from engine.tables.translation import READINGS
 
 if TYPE_CHECKING:
-    from engine.tables.table_estimators import TableEstimator
+    from engine.tables.table_estimator import TableEstimator
 
 FITTED = "fitted"  # of the state, what a fit has found
 FORMAT = 1

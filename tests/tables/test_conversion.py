@@ -18,9 +18,9 @@ from engine.tables import table_files as tables_table_files
 from engine.tables.column_statistics import Moments, TableStatistics
 from engine.tables.csv_and_parquet import MISSING, LoadedTable, read_table
 from engine.tables.fitting_on_disk import trained_on_disk
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.metadata import PARTS
 from engine.tables.network_inputs import NetworkInputs
-from engine.tables.table_estimators import LearntColumns
 from engine.tables.table_files import table_files
 from engine.tables.target import target_of
 from tests import grid_sample

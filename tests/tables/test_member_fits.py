@@ -11,8 +11,8 @@ from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor
 from engine.estimators.watch import FitWatch
 from engine.many import fits_at_work
 from engine.tables.column_statistics import TableStatistics
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.member_fits import checkpoint_of
-from engine.tables.table_estimators import LearntColumns
 
 pytestmark = pytest.mark.compiled
 

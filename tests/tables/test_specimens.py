@@ -8,9 +8,9 @@ from engine.model_files.skops_file import read_model
 from engine.tables import fitting
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.csv_and_parquet import LoadedTable
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.network_inputs import NetworkInputs
 from engine.tables.stored_estimator import made_up_rows
-from engine.tables.table_estimators import LearntColumns
 
 ROWS = 500
 generator = np.random.default_rng(3)

@@ -13,12 +13,12 @@ from engine import ModelFileError, TableClassifier, TableRegressor, losses
 from engine.model_files.check_model import check_file
 from engine.model_files.estimator_state import without_training_state
 from engine.model_files.skops_file import StoredModel, write_model
-from engine.tables import stored_estimator, table_estimators
+from engine.tables import stored_estimator, table_estimator
 from engine.tables.column_statistics import TableStatistics
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.model import read
 from engine.tables.scores import scored
 from engine.tables.stored_estimator import FITTED
-from engine.tables.table_estimators import LearntColumns
 
 pytestmark = pytest.mark.compiled
 
@@ -261,7 +261,7 @@ def test_a_forged_file_is_damaged(models, tmp_path, monkeypatch):
 
     whole = stored_estimator.fitted_state
     model = copy.deepcopy(models["numbers"])
-    monkeypatch.setattr(table_estimators, "fitted_state", forged)
+    monkeypatch.setattr(table_estimator, "fitted_state", forged)
     with pytest.raises((ModelFileError, ValueError), match="numbers without scale"):
         engine.save(tmp_path / "m.skops", model)
     assert not (tmp_path / "m.skops").exists()

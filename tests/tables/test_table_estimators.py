@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from engine import MLPRegressor, TableClassifier, TableRegressor, losses
 from engine.tables.column_statistics import TableStatistics
-from engine.tables.table_estimators import LearntColumns
+from engine.tables.learnt_columns import LearntColumns
 
 SMALL = {"n_members": 2, "random_state": 0}
 N = 240

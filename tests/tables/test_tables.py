@@ -24,8 +24,8 @@ from engine.tables import (
 )
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.csv_and_parquet import read_table
+from engine.tables.learnt_columns import LearntColumns
 from engine.tables.network_inputs import NetworkInputs
-from engine.tables.table_estimators import LearntColumns
 
 
 def csv_file(tmp_path, text, name="table.csv"):
