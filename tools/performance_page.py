@@ -120,7 +120,7 @@ def kept_figures() -> dict[str, Any]:
     """Of each command whose figures are there."""
     return {
         name: json.loads(kept(name).read_text(encoding="utf-8"))
-        for name in COMMANDS
+        for name in (*COMMANDS, reach_table.TEST_TABLES, reach_table.DIAMONDS)
         if kept(name).is_file()
     }
 

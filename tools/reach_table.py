@@ -16,6 +16,9 @@ from engine.comparison.pass_tables import counted, shares_of_gemm
 from engine.comparison.problems import SUITES
 from engine.comparison.second_order_tables import COPY_AT_MOST
 from engine.comparison.startup_timings import COLD, ENGINE, WARM
+from engine.comparison.table_libraries import ENGINE as ENGINE_OF_TABLES
+from engine.comparison.table_libraries import HGB, LIGHTGBM
+from engine.comparison.table_summary import Standing, far_behind, mean_loss, seconds, standings
 from engine.comparison.tables import figure
 from engine.comparison.timing import geometric_mean
 from engine.comparison.training_tables import Pair, pairs
@@ -310,12 +313,50 @@ def short_fit(figures: Figures) -> Found:
     return f"{ms:.2f} ms", ms <= 0.9
 
 
+# Real tables beside other libraries.
+
+
+def tables_score(figures: Figures) -> Found:
+    ours = _of_tables(figures)[ENGINE_OF_TABLES]
+    return f"{ours.score:.2f}", ours.score >= 0.80
+
+
+def tables_level(figures: Figures) -> Found:
+    found = _of_tables(figures)
+    shares = {name: found[peer].level or 0.0 for peer, name in TREES.items()}
+    said = _listed({name: f"{share:.0%}" for name, share in shares.items()})
+    return said, all(share >= LEVEL[name] for name, share in shares.items())
+
+
+def tables_far_behind(figures: Figures) -> Found:
+    names = [row["table"] for _, row in far_behind(figures[TEST_TABLES]["tables"])]
+    return ", ".join(names) or "none", not names
+
+
+def tables_seconds(figures: Figures) -> Found:
+    ratio = _of_tables(figures)[ENGINE_OF_TABLES].ratio
+    return None if ratio is None else (figure(ratio), ratio <= 5)
+
+
+def diamonds(figures: Figures) -> Found:
+    (study,) = figures[DIAMONDS]["diamonds"]
+    rmse, took = mean_loss(study, ENGINE_OF_TABLES), seconds(study, ENGINE_OF_TABLES)
+    return f"{rmse:.4f}, {took:.1f} s", rmse <= 0.131 and took <= 6
+
+
+def _of_tables(figures: Figures) -> dict[str, Standing]:
+    return {one.name: one for one in standings(figures[TEST_TABLES]["tables"])}
+
+
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 TRAINED, GRADIENT = ("report", "training"), ("gradient",)
 SECOND_ORDER, MANY = ("second-order",), ("many",)
+TEST_TABLES, DIAMONDS = "tables-test", "tables-diamonds"
+TREES = {HGB: "HistGradientBoosting", LIGHTGBM: "LightGBM"}
+LEVEL = {"HistGradientBoosting": 0.6, "LightGBM": 0.5}
 AIMS = (
     Aim(
         "minibatch Adam, geometric mean of scikit-learn's time / tiled's",
@@ -428,4 +469,24 @@ AIMS = (
         searches,
     ),
     Aim("`fit` of 2-4-1 for one epoch", "0.9 ms", MANY, short_fit),
+    Aim(
+        "tables that the defaults were not chosen on: mean normalised score of four libraries",
+        "0.80",
+        (TEST_TABLES,),
+        tables_score,
+    ),
+    Aim(
+        "... at least level with",
+        _listed({n: f"{s:.0%}" for n, s in LEVEL.items()}),
+        (TEST_TABLES,),
+        tables_level,
+    ),
+    Aim(
+        "... behind by more than a third of what separates the better tree from the linear model",
+        "none",
+        (TEST_TABLES,),
+        tables_far_behind,
+    ),
+    Aim("... seconds of fit / LightGBM's, geometric mean", "5", (TEST_TABLES,), tables_seconds),
+    Aim("diamonds: RMSE, seconds of fit", "0.131, 6 s", (DIAMONDS,), diamonds),
 )

@@ -29,8 +29,9 @@ from engine.comparison.table_results import label, taken
 from engine.comparison.table_sets import table_sets
 from engine.comparison.table_summary import far_behind, margins, mean_loss, seconds, standings
 from engine.comparison.tables import as_json, count, figure, header
+from tools import reach_table
 from tools.asv_runs import ROOT, Arguments, CannotRun, told
-from tools.performance_page import COLUMNS, FIGURES, README, rewrite
+from tools.performance_page import COLUMNS, FIGURES, REACH, README, kept_figures, rewrite
 from tools.performance_page import PAGE as PERFORMANCE
 
 PAGE = ROOT / "docs" / "tables-compared.md"
@@ -124,6 +125,7 @@ def write(figures: dict[str, dict[str, Any]]) -> None:
     block = in_short(figures[TEST], figures[DIAMONDS]) if both else NOT_MEASURED
     for page in (README, PERFORMANCE):
         rewrite(page, SHORT, block)
+    rewrite(PERFORMANCE, REACH, reach_table.table(kept_figures()))
 
 
 def printed(name: str, found: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.comparison.test_table_comparison import row
 from tools import reach_table
 
 
@@ -104,7 +105,13 @@ FIGURES: dict[str, Any] = {
         ],
         "fit": [{"ms": {"engine": [0.8] * 3}}],
     },
+    "tables-test": {
+        "tables": [row("rents", {"engine": 4.9}, engine=1.0, hgb=2.0, lightgbm=2.1, linear=4.0)]
+    },
+    "tables-diamonds": {"diamonds": [row("diamonds", {"engine": 5.9}, engine=0.13)]},
 }
+OF_RENTS = "tables-test.tables.0.entries.engine.splits.0"
+OF_DIAMONDS = "tables-diamonds.diamonds.0.entries.engine.splits.0"
 # What of a line is changed so that it says no, and what stands there then.
 SHORT = [
     (0, "training.rows.0.entries.sklearn.ratio.0", 1.0, "4.47 (2 rows)"),
@@ -138,6 +145,12 @@ SHORT = [
     (26, "many.searches.0.entries.scikit-learn.ratio.0", 19.0, "iris 19.0, digits 11.0"),
     (26, "many.searches.1.entries.scikit-learn.ratio.0", 9.9, "iris 25.0, digits 9.90"),
     (27, "many.fit.0.ms.engine.0", 0.91, "0.91 ms"),
+    (28, f"{OF_RENTS}.rmse", 2.7, "0.65"),
+    (29, f"{OF_RENTS}.rmse", 2.05, "HistGradientBoosting 0%, LightGBM 100%"),
+    (30, f"{OF_RENTS}.rmse", 2.7, "rents"),
+    (31, f"{OF_RENTS}.seconds", 5.1, "5.10"),
+    (32, f"{OF_DIAMONDS}.rmse", 0.1311, "0.1311, 5.9 s"),
+    (32, f"{OF_DIAMONDS}.seconds", 6.1, "0.1300, 6.1 s"),
 ]
 
 

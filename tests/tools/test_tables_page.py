@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.comparison.test_table_comparison import found, row
-from tools import tables_page
+from tools import performance_page, tables_page
 from tools.asv_runs import CannotRun
 
 NAMES = ("PAGE", "README", "PERFORMANCE")
@@ -34,6 +34,7 @@ def pages(tmp_path, monkeypatch):
     """Copies of the pages, and an empty folder for figures."""
     copied_pages(tmp_path, monkeypatch)
     monkeypatch.setattr(tables_page, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(performance_page, "FIGURES", tmp_path / "figures")
     (tmp_path / "figures").mkdir()
     return tmp_path
 
