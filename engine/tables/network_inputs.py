@@ -144,15 +144,22 @@ def limits_of(scaled: NDArray[np.float64]) -> tuple[float, float]:
     >>> limits_of(np.array([*range(1000), 1e6]))
     (0.0, 984.0)
     """
-    share = max(OUTLIERS, fewest_rows(len(scaled)) / len(scaled))
     first, median, third = np.quantile(scaled, [0.25, 0.5, 0.75])
     reach = FURTHEST * (third - first or 1.0)
     lowest, highest = float(scaled.min()), float(scaled.max())
     if lowest < median - reach:
+        share = _share_outside(int(np.count_nonzero(scaled < median - reach)), len(scaled))
         lowest = float(np.quantile(scaled, share, method="higher"))
     if highest > median + reach:
+        share = _share_outside(int(np.count_nonzero(scaled > median + reach)), len(scaled))
         highest = float(np.quantile(scaled, 1 - share, method="lower"))
     return lowest, highest
+
+
+def _share_outside(n_far: int, n_rows: int) -> float:
+    """The share of the rows beyond a limit: of few that are far outside, all; of many, outliers."""
+    fewest = fewest_rows(n_rows)
+    return OUTLIERS if n_far >= fewest else max(OUTLIERS, fewest / n_rows)
 
 
 def fewest_rows(n_rows: int) -> int:

@@ -50,9 +50,15 @@ def test_a_number_that_few_rows_have_has_no_bend_of_its_own():
 
 def test_values_far_outside_that_few_rows_have_are_taken_for_nearer_ones():
     assert limits_of(mostly_0(FEWEST_ROWS - 1)) == (0, 0)
-    assert limits_of(mostly_0(FEWEST_ROWS + 9)) == (0, 9)
+    assert limits_of(-mostly_0(FEWEST_ROWS - 1)) == (0, 0)
     near = np.linspace(0, 1, N)
     assert limits_of(near) == (0, 1)
+
+
+def test_a_long_tail_keeps_its_order():
+    tail = np.random.default_rng(0).lognormal(0, 2, N)
+    assert limits_of(tail)[1] == np.sort(tail)[-2]
+    assert limits_of(-tail)[0] == -np.sort(tail)[-2]
 
 
 @pytest.mark.parametrize(("n_rows", "fewest"), [(1, 1), (40, 2), (320, 16), (10**6, 16)])
