@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from engine.many.fits import Fit, Outcome, fit_all
+from engine.many.fits import Fit, Outcome, fit_all, threads_for
 from engine.many.member_messages import raise_first_error
 from engine.many.member_rows import MemberRows
 from engine.training.checkpoint import Checkpoint
@@ -115,6 +115,16 @@ def fits_of(
         )
         fits.append(Fit(member, *trained, *(held or ())))
     return fits
+
+
+def share_time(fits: Sequence[Fit], seconds: float, n_threads: int | None) -> None:
+    """Give each fit the time in which all of them take so many seconds.
+
+    With three networks on two threads the third begins when another has ended: two rounds.
+    """
+    rounds = -(-len(fits) // threads_for(fits, n_threads))
+    for fit in fits:
+        fit.estimator.max_time = seconds / rounds
 
 
 def fitted(fits: Sequence[Fit], n_threads: int | None) -> MemberFits:

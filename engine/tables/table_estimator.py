@@ -487,10 +487,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 len(rows.y), recipe.n_members, recipe.validation_fraction, seeds[-1],
                 classes=self._strata(rows.y), groups=groups, time=time,
             )  # fmt: skip
-        has_second_fit = time is not None and validation is None
+        has_second_fit = time is not None and any(part is not None for part in parts)
         settings = {**self._settings(recipe), "shuffle": shuffle}
-        if has_second_fit and settings["max_time"] is not None:
-            settings["max_time"] /= 2
 
         def member_of(number: int, n_rows: int, **given: Any) -> Any:
             batch_size = min(recipe.batch_size, n_rows)
@@ -499,6 +497,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
 
         n_threads = thread_count(self.n_threads)
         fits = member_fits.fits_of(member_of, rows, validation, parts, checkpoint)
+        if self.max_time is not None:
+            seconds = float(self.max_time) / (2 if has_second_fit else 1)
+            member_fits.share_time(fits, seconds, n_threads)
         made = member_fits.fitted(fits, n_threads)
         self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
         self._tune(
@@ -579,7 +580,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             "scoring": BY_LOSS,
             "tol": 0.0,
             "embeddings": list(self.inputs_.embeddings),
-            "max_time": self._seconds_each(recipe),
+            "max_time": self.max_time,
             "progress": self.progress,
             "n_threads": 1,
         }
@@ -588,13 +589,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def n_iter_(self) -> int:
         """The most epochs that a network was trained for."""
         return max(int(member.n_iter_) for member in self.members_)
-
-    def _seconds_each(self, recipe: Recipe) -> float | None:
-        """The share of `max_time` that each network has."""
-        if self.max_time is None:
-            return None
-        at_once = min(recipe.n_members, thread_count(self.n_threads) or 1)
-        return float(self.max_time) / recipe.n_members * at_once
 
     # As a model file and a pickle hold it.
 

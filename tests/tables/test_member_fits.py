@@ -9,7 +9,7 @@ import pytest
 
 from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor
 from engine.estimators.watch import FitWatch
-from engine.many import fits_at_work
+from engine.many import fits, fits_at_work
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
 from engine.tables.member_fits import checkpoint_of
@@ -152,3 +152,20 @@ def test_time_that_is_over_is_shared_by_both_fits():
     assert sum("seconds were over" in one for one in said) == 1
     model = TableRegressor(**SMALL, max_time=8.0, n_threads=1).fit(TABLE, Y, time=MONTHS)
     assert [member.max_time for member in model.members_] == [2.0, 2.0]
+
+
+def test_time_is_not_shared_with_a_second_fit_that_there_is_none_of():
+    given = {"max_time": 8.0, "n_threads": 1, "validation_fraction": 0}
+    model = TableRegressor(**SMALL, **given).fit(TABLE, Y, time=MONTHS)
+    assert [member.max_time for member in model.members_] == [4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("n_members", "n_threads", "share"),
+    [(2, None, 12.0), (2, 1, 6.0), (3, None, 6.0), (3, 2, 6.0), (3, 4, 12.0)],
+)
+def test_networks_that_run_at_once_have_the_time_of_one(n_members, n_threads, share, monkeypatch):
+    monkeypatch.setattr(fits, "threads_that_pay", lambda fits: 2)
+    given = {"n_members": n_members, "n_threads": n_threads, "max_iter": 1}
+    model = TableRegressor(max_time=12.0, **given).fit(TABLE, Y)
+    assert [member.max_time for member in model.members_] == [share] * n_members
