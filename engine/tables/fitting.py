@@ -30,7 +30,14 @@ from engine.tables.learnt_columns import LearntColumns
 from engine.tables.linear_model import design, linear_predictions
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel, loss_of
-from engine.tables.scores import Predicted, Scores, baseline, baseline_predictions, scored
+from engine.tables.scores import (
+    Predicted,
+    Scores,
+    baseline,
+    baseline_predictions,
+    scored,
+    shares_up_to,
+)
 from engine.tables.table_classifier import TableClassifier
 from engine.tables.table_description import described
 from engine.tables.table_regressor import TableRegressor
@@ -97,6 +104,7 @@ class TrainedTable:
     interrupted: bool
     scores: dict[str, Scores]
     margins: dict[str, float | None]  # of `verdict.margin`, by what the model is compared with
+    shares_up_to: dict[float, float]  # of the held-out rows, by the level of each quantile
     held_out: Predicted | None
     warnings: tuple[str, ...]
     resumed: str  # where the training resumed from, in words; empty for a new one
@@ -297,6 +305,7 @@ def trained(
         any(INTERRUPTED in message for message in messages),
         scores,
         {} if judged is None else judged.margins,
+        {} if judged is None else judged.shares_up_to,
         None if judged is None else judged.predicted,
         messages,
         resumed,
@@ -401,6 +410,7 @@ class HeldOutScores(NamedTuple):
 
     scores: dict[str, Scores]
     margins: dict[str, float | None]
+    shares_up_to: dict[float, float]
     predicted: Predicted
 
 
@@ -423,6 +433,7 @@ def held_out_scores(
     return HeldOutScores(
         {name: scored(task, y, one, loss) for name, one in found.items()},
         {name: margin(task, y, predicted, one, loss, weight) for name, one in others.items()},
+        shares_up_to(y, predicted, loss),
         predicted,
     )
 

@@ -174,5 +174,5 @@ def _true_or_false(value: Any) -> float | None:
 
 
 def _is_whole(value: Any) -> bool:
-    """Whether it is of a type of whole numbers. A duration of NumPy is not, though NumPy says so."""
+    """Whether it is of a type of whole numbers; a duration is not, though NumPy says so."""
     return isinstance(value, int | np.integer) and not isinstance(value, np.timedelta64)

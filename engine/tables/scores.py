@@ -121,6 +121,20 @@ def class_scores(y: NDArray[Any], values: NDArray[Any]) -> list[ClassScore]:
     ]
 
 
+def shares_up_to(y: NDArray[Any], predicted: Predicted, loss: Loss | None) -> dict[float, float]:
+    """The share of rows whose target is up to each quantile, by its level; empty without any.
+
+    >>> from engine.losses import Quantile
+    >>> y, tenth = np.arange(10.0), Predicted(np.full(10, 1.0))
+    >>> shares_up_to(y, tenth, Quantile(0.1))
+    {0.1: 0.2}
+    """
+    if loss is None or loss.row.code != QUANTILE:
+        return {}
+    shares = np.mean(y[:, np.newaxis] <= predicted.values.reshape(len(y), -1), axis=0)
+    return dict(zip(loss.numbers, shares.tolist(), strict=True))
+
+
 def minus_log_loss(
     classifier: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None = None
 ) -> float:

@@ -273,8 +273,8 @@ def _as_text(series: pl.Series) -> pl.Series:
         texts = plain.dt.cast_time_unit("us").dt.to_string("%Y-%m-%d %H:%M:%S%.f")
         return texts.str.strip_suffix(" 00:00:00")
     if series.dtype in (pl.Time, pl.Duration):
-        texts = [None if one is None else str(one) for one in series.to_list()]
-        return pl.Series(series.name, texts, dtype=pl.String)
+        written = [None if one is None else str(one) for one in series.to_list()]
+        return pl.Series(series.name, written, dtype=pl.String)
     return series.cast(pl.String)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -66,6 +67,9 @@ def test_a_loss_is_trained_scored_and_predicted(done, table, tmp_path, given, wh
     assert status == 0
     assert "deviance explained" in out
     assert ("pinball loss" in out) == (loss.name == "quantile")
+    assert len(re.findall(r"held-out rows up to quantile 0\.\d  +\d+\.\d%", out)) == (
+        len(loss.numbers) if loss.name == "quantile" else 0
+    )
     saved = read(model)
     assert saved.training["settings"]["loss"] == loss.in_words
     estimator = saved.estimator
