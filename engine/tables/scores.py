@@ -98,6 +98,24 @@ def baseline(task: str, y: NDArray[Any], loss: Loss | None = None) -> dict[str, 
     return found
 
 
+def check_baseline(task: str, said: Any, classes: Any, n_outputs: int) -> None:
+    """ValueError and the like if what a file says is not what `baseline` gives for such a model.
+
+    Of classes, `classes` (n_classes,) are those of the estimator; of numbers, its networks have
+    `n_outputs` units.
+    """
+    if task == CLASSIFICATION:
+        numbers, names = said["shares"], {"classes", "shares"}
+        are_whole = said["classes"] == classes.tolist() and len(numbers) == len(classes)
+    else:
+        constants, names = said.get("constants", [0.0]), {"mean", "constants"}
+        numbers = [said["mean"], *constants]
+        are_whole = len(constants) in (1, n_outputs)
+    are_numbers = all(type(one) in (int, float) and math.isfinite(one) for one in numbers)
+    if not (are_whole and are_numbers and said.keys() <= names):
+        raise ValueError("baseline")
+
+
 def baseline_predictions(known: dict[str, Any], n_rows: int) -> Predicted:
     """The most frequent class, or the mean or another constant, for every row."""
     if "constants" in known:

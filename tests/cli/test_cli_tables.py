@@ -789,6 +789,8 @@ def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp
 
 # Saved models.
 
+SPECIES = ["setosa", "versicolor", "virginica"]
+
 
 @pytest.mark.parametrize(
     "changes",
@@ -805,6 +807,15 @@ def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp
             "baseline": {"mean": 0.0},
         },
         {"baseline": {}},
+        {"baseline": 3},
+        {"baseline": {"mean": 0.0}},
+        {"baseline": {"classes": SPECIES, "shares": [0.5, 0.5]}},
+        {"baseline": {"classes": SPECIES, "shares": ["0.3", "0.3", "0.4"]}},
+        {"baseline": {"classes": SPECIES, "shares": "abc"}},
+        {"baseline": {"classes": [*SPECIES[:2], "rose"], "shares": [0.3, 0.3, 0.4]}},
+        {"baseline": {"classes": SPECIES, "shares": [0.3, 0.3, 0.4], "mean": 1.0}},
+        {"training": {"rows": "many"}},
+        {"training": {"scores": [1]}},
         {"left_out": [3]},
     ],
     ids=str,
