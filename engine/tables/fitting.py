@@ -27,7 +27,7 @@ from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import OUT, Columns
 from engine.tables.csv_and_parquet import LoadedTable, is_parquet
 from engine.tables.learnt_columns import LearntColumns
-from engine.tables.linear_model import design, linear_predictions
+from engine.tables.linear_model import linear_predictions
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel, loss_of
 from engine.tables.scores import (
@@ -450,6 +450,4 @@ def linear_beside(
     columns = estimator.encoding_.columns
     loss: Loss | None = settings.get("loss")
     class_weight = settings.get("class_weight")
-    return linear_predictions(
-        design(columns, X), y, design(columns, X_new), task, loss, class_weight
-    )
+    return linear_predictions(X, y, X_new, task, loss, class_weight, columns)
