@@ -60,10 +60,12 @@ def evaluate(
     matched = loaded.matched(rows.frame)
     say_all([*read.notes, *notes, *matched.notes])
     if loaded.training.get("table_sha256") == sha256_of(table):
+        n_rows = loaded.training.get("rows")  # of any type: it is said for people
+        seen = counted(n_rows, "row") if type(n_rows) is int else "rows"
         say_all(
             [
-                f"{table} is the table that the model was trained on: it has seen "
-                f"{counted(loaded.training['rows'], 'row')} of it, so these scores are too good."
+                f"{table} is the table that the model was trained on: it has seen {seen} of it, "
+                "so these scores are too good."
             ]
         )
     task, predicted = loaded.target.task, loaded.predict(matched.inputs)

@@ -196,7 +196,7 @@ def show_trained(
                 "networks": networks_in_words(networks),
                 "validation": validation_in_words(model.estimator.n_validation_rows_, how),
                 "epochs": f"{_span(network.n_iter_ for network in networks)} of at most "
-                f"{networks[0].max_iter:,}{_best_epochs(networks)}{trained.resumed}",
+                f"{model.estimator.recipe_.max_iter:,}{_best_epochs(networks)}{trained.resumed}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
                 **more,
             }

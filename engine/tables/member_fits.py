@@ -152,6 +152,7 @@ def fitted_again(
     for number, member in enumerate(first.members):
         second = clone(member).set_params(
             early_stopping=False,
+            n_iter_no_change=member.max_iter,  # not sooner, by the loss of training rows
             max_iter=int(np.argmax(member.validation_scores_)) + 1,
             checkpoint=checkpoint_of(checkpoint, first.n_wanted + number),
         )

@@ -295,8 +295,6 @@ def _check(model: TableModel) -> None:
     classes = getattr(model.estimator, "classes_", None)
     n_outputs = model.estimator.members_[0].n_outputs_
     check_baseline(model.target.task, model.baseline, classes, n_outputs)
-    if type(model.training.get("rows", 0)) is not int:
-        raise ValueError("rows that were trained on")
 
 
 def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:

@@ -490,9 +490,15 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         has_second_fit = time is not None and any(part is not None for part in parts)
         settings = {**self._settings(recipe), "shuffle": shuffle}
 
-        def member_of(number: int, n_rows: int, **given: Any) -> Any:
-            batch_size = min(recipe.batch_size, n_rows)
-            own = {"random_state": seeds[number], "batch_size": batch_size, **given}
+        def member_of(number: int, n_rows: int, early_stopping: bool, checkpoint: Any) -> Any:
+            own = {
+                "random_state": seeds[number],
+                "batch_size": min(recipe.batch_size, n_rows),
+                "early_stopping": early_stopping,
+                "checkpoint": checkpoint,
+            }
+            if not early_stopping:  # the loss of training rows says nothing of when to stop
+                own["n_iter_no_change"] = recipe.max_iter
             return self._member({**settings, **own})
 
         n_threads = thread_count(self.n_threads)

@@ -169,3 +169,20 @@ def test_networks_that_run_at_once_have_the_time_of_one(n_members, n_threads, sh
     given = {"n_members": n_members, "n_threads": n_threads, "max_iter": 1}
     model = TableRegressor(max_time=12.0, **given).fit(TABLE, Y)
     assert [member.max_time for member in model.members_] == [share] * n_members
+
+
+STEEP = {"a": np.random.default_rng(0).normal(size=400)}
+OVER = STEEP["a"] > 0.3
+
+
+def test_networks_are_trained_anew_for_the_epochs_that_were_best_and_no_fewer():
+    model = TableClassifier(n_members=2, random_state=0).fit(STEEP, OVER, time=np.arange(400))
+    best = [int(np.argmax(member.validation_scores_)) + 1 for member in model.members_]
+    assert [member.n_iter_ for member in model.members_] == best
+
+
+def test_networks_without_validation_rows_are_trained_for_all_epochs():
+    given = {"n_members": 2, "random_state": 0, "validation_fraction": 0, "max_iter": 60}
+    y = STEEP["a"] + np.random.default_rng(1).normal(size=400)
+    model = TableRegressor(**given).fit(STEEP, y)
+    assert [member.n_iter_ for member in model.members_] == [60, 60]
