@@ -253,6 +253,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 "without the target, and the target as y."
             )
         frame, y, weights, known, of_target = self._with_target(table, y, weights, target)
+        if len(y) < 2:
+            raise ValueError(
+                f"One row of {len(known):,} counts, as the others have weight 0, and a model needs "
+                "several to learn from. Pass weights above 0 for more rows."
+            )
         if of_target is not None and hasattr(self, "feature_names_in_"):  # the target is none
             self.feature_names_in_ = np.array(frame.columns, dtype=object)
             self.n_features_in_ = frame.width

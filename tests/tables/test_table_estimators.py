@@ -281,6 +281,11 @@ def test_a_loss_that_is_set_later_counts_from_the_next_fit_on():
     assert model.fit(FRAME, np.exp(Y)).predict(FRAME).shape == (N,)
 
 
+def test_one_row_that_counts_is_too_few():
+    with pytest.raises(ValueError, match="One row of 240 counts, as the others have weight 0"):
+        regressor().fit(FRAME, Y, sample_weight=np.arange(N) == 3)
+
+
 def test_counts_are_learnt_as_they_are():
     counts = np.random.default_rng(0).poisson(np.exp(Y / 3))
     model = regressor(loss="poisson", max_iter=30).fit(FRAME, counts)
