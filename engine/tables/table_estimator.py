@@ -511,7 +511,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if self.max_time is not None:
             seconds = float(self.max_time) / (2 if has_second_fit else 1)
             member_fits.share_time(fits, seconds, n_threads)
-        made = member_fits.fitted(fits, n_threads)
+        made = self._with_unknown_levels(member_fits.fitted(fits, n_threads))
         self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
         self._tune(
             [
@@ -522,11 +522,16 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         )
         if has_second_fit:
             made = member_fits.fitted_again(made, rows, checkpoint, n_threads)
+            made = self._with_unknown_levels(made)
         self.members_ = made.members
-        for member in self.members_:
+        return self._warnings_of(made)
+
+    def _with_unknown_levels(self, made: MemberFits) -> MemberFits:
+        """The networks, in which levels that no training row has are the mean of the others."""
+        for member in made.members:
             if hasattr(member, "embeddings_"):
                 give_unknown_levels(self.encoding_.columns, member.embeddings_)
-        return self._warnings_of(made)
+        return made
 
     def _in_labels(self, warning: Warning) -> Warning:
         """A network's warning, with labels in place of the codes of classes."""

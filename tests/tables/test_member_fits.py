@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor
+from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor, losses
 from engine.estimators.watch import FitWatch
 from engine.many import fits, fits_at_work
+from engine.tables.calibration import shifts_of
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
 from engine.tables.member_fits import checkpoint_of
@@ -186,3 +187,20 @@ def test_networks_without_validation_rows_are_trained_for_all_epochs():
     y = STEEP["a"] + np.random.default_rng(1).normal(size=400)
     model = TableRegressor(**given).fit(STEEP, y)
     assert [member.n_iter_ for member in model.members_] == [60, 60]
+
+
+def test_quantiles_are_shifted_as_the_networks_predict_rows_of_unknown_categories():
+    draw = np.random.default_rng(0)
+    X = {"a": draw.normal(size=400), "b": draw.choice(list("xyz"), 400)}
+    effects = {"x": 6.0, "y": 3.0, "z": 0.0}
+    y = X["a"] + [effects[one] for one in X["b"]]
+    new = {"a": draw.normal(size=100), "b": ["new"] * 100}
+    y_new = new["a"] + draw.choice([*effects.values()], 100)
+    loss = losses.Quantile([0.1, 0.9])
+    model = TableRegressor(loss, n_members=2, max_iter=20, random_state=0)
+    model.fit(X, y, X_val=new, y_val=y_new)
+    inputs = model.inputs_.of(model.encoding_.encode(new))
+    outputs = np.concatenate([member.predict(inputs) for member in model.members_])
+    targets = np.tile((y_new - model.y_mean_) / model.y_scale_, 2)
+    expected = model.y_scale_ * shifts_of(loss, outputs.astype(float), targets)
+    np.testing.assert_allclose(model.shifts_, expected, rtol=1e-5)
