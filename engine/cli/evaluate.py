@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.tables.model import TableModel
+    from engine.tables.scores import Predicted
 
 
 def evaluate(
@@ -59,10 +60,12 @@ def evaluate(
     matched = loaded.matched(rows.frame)
     say_all([*read.notes, *notes, *matched.notes])
     if loaded.training.get("table_sha256") == sha256_of(table):
+        n_rows = loaded.training.get("rows")  # of any type: it is said for people
+        seen = counted(n_rows, "row") if type(n_rows) is int else "rows"
         say_all(
             [
-                f"{table} is the table that the model was trained on: it has seen "
-                f"{counted(loaded.training['rows'], 'row')} of it, so these scores are too good."
+                f"{table} is the table that the model was trained on: it has seen {seen} of it, "
+                "so these scores are too good."
             ]
         )
     task, predicted = loaded.target.task, loaded.predict(matched.inputs)
@@ -80,39 +83,35 @@ def evaluate(
         columns["held-out, in training"] = loaded.training["scores"]["held_out"]
     show_scores(console, score_names(task, loss), columns)
     console.print()
-    console.print(_details(loaded, rows.y, predicted.values))
+    console.print(_details(loaded, rows.y, predicted))
     if picture is not None:
         console.print()
         draw_predictions(console, loaded, rows.y, predicted.values, picture.parent, picture)
 
 
-def _details(model: "TableModel", y: "NDArray[Any]", predicted: "NDArray[Any]") -> Any:
+def _details(model: "TableModel", y: "NDArray[Any]", predicted: "Predicted") -> Any:
     """Scores of each class, or the sizes of errors."""
     import numpy as np
 
-    from engine.cli.table_report import class_table, summary_table
-    from engine.equations.losses import QUANTILE
+    from engine.cli.table_report import class_table, quantile_table, summary_table
     from engine.tables.messages import readable
-    from engine.tables.scores import class_scores
+    from engine.tables.scores import class_scores, shares_up_to
     from engine.tables.target import CLASSIFICATION
 
     if model.target.task == CLASSIFICATION:
-        return class_table(class_scores(y, predicted))
-    if model.loss is not None and model.loss.row.code == QUANTILE:
-        shares = np.mean(y[:, np.newaxis] <= predicted.reshape(len(y), -1), axis=0)
-        levels = zip(model.loss.numbers, shares, strict=True)
-        return summary_table(
-            {f"rows up to quantile {level:g}": f"{share:.1%}" for level, share in levels}
-        )
-    errors = np.abs(y - predicted)
+        return class_table(class_scores(y, predicted.values))
+    if shares := shares_up_to(y, predicted, model.loss):
+        return quantile_table(shares, "rows")
+    values = predicted.values
+    errors = np.abs(y - values)
     worst = int(errors.argmax())
     half, most = np.quantile(errors, [0.5, 0.9])
     return summary_table(
         {
             "half of the errors are below": readable(half),
             "nine tenths are below": readable(most),
-            "the largest": f"{readable(errors[worst])} ({readable(predicted[worst])} for "
+            "the largest": f"{readable(errors[worst])} ({readable(values[worst])} for "
             f"{readable(y[worst])})",
-            "on average": f"{readable(np.mean(predicted - y), '+')} (above 0: too high)",
+            "on average": f"{readable(np.mean(values - y), '+')} (above 0: too high)",
         }
     )

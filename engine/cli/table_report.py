@@ -94,6 +94,13 @@ def class_table(scores: list["ClassScore"]) -> Table:
     return table
 
 
+def quantile_table(shares: Mapping[float, float], rows: str) -> Table:
+    """How many of the rows are up to each quantile, by its level."""
+    return summary_table(
+        {f"{rows} up to quantile {level:g}": f"{share:.1%}" for level, share in shares.items()}
+    )
+
+
 def say_all(notes: Iterable[str]) -> None:
     """Print notes on standard error, a line each."""
     for note in notes:
@@ -189,7 +196,7 @@ def show_trained(
                 "networks": networks_in_words(networks),
                 "validation": validation_in_words(model.estimator.n_validation_rows_, how),
                 "epochs": f"{_span(network.n_iter_ for network in networks)} of at most "
-                f"{networks[0].max_iter:,}{_best_epochs(networks)}{trained.resumed}",
+                f"{model.estimator.recipe_.max_iter:,}{_best_epochs(networks)}{trained.resumed}",
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
                 **more,
             }
@@ -206,6 +213,9 @@ def show_trained(
             f"{baseline_name(known)}, held-out": scores["baseline"],
         }
     show_scores(console, score_names(target.task, model.loss), columns)
+    if trained.shares_up_to:
+        console.print()
+        console.print(quantile_table(trained.shares_up_to, "held-out rows"))
     if verdict := _verdict(model, trained):
         console.print()
         console.print_lines(verdict)

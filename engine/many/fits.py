@@ -136,7 +136,7 @@ def fit_all(fits: Sequence[Fit], n_threads: int | None = None) -> list[Outcome]:
         In the order of the fits.
     """
     chains = in_chains(fits)
-    number = min(len(chains), n_threads or threads_that_pay(fits))
+    number = min(len(chains), threads_for(fits, n_threads))
     at_work = FitsAtWork(fits, chains, alone=number == 1)
     # BLAS would start threads in each of ours.
     with bar_for(fits, at_work), one_blas_thread(), caught_warnings():
@@ -169,6 +169,11 @@ def bar_for(fits: Sequence[Fit], at_work: FitsAtWork) -> Iterator[None]:
         yield
         if done:
             show()  # two threads may have come at once
+
+
+def threads_for(fits: Sequence[Fit], n_threads: int | None = None) -> int:
+    """The threads that `fit_all` takes for fits which need not follow each other."""
+    return min(len(fits), n_threads or threads_that_pay(fits))
 
 
 def threads_that_pay(fits: Sequence[Fit]) -> int:

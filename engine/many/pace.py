@@ -1,5 +1,6 @@
 """How long fits side by side will take at most, by the pace of those that have ended an epoch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,13 @@ class PaceOfFits:
             for number, watch in under_way.items()
         )
         rounds = -(-len(waiting) // len(under_way))
-        longest = max((self._work[number] for number in waiting), default=0.0)
-        return left + rounds * pace * longest
+        longest = max((self._most_seconds(number, pace) for number in waiting), default=0.0)
+        return left + rounds * longest
+
+    def _most_seconds(self, number: int, pace: float) -> float:
+        """Of a fit that waits."""
+        most = getattr(self._fits[number].estimator, "max_time", None)
+        return min(pace * self._work[number], math.inf if most is None else float(most))
 
     def _most_epochs(self, number: int) -> int:
         return int(self._fits[number].estimator.max_iter)

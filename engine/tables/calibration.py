@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from engine.estimators.held_out import best_constant
-from engine.losses import Quantile
+from engine.losses import Loss
 from engine.tables.member_fits import Rows
 
 HOTTEST = 10.0  # the largest T, and the inverse of the smallest
@@ -71,10 +71,11 @@ def have_same_rows(tried: Sequence[tuple[NDArray[Any], Rows]]) -> bool:
 
 
 def shifts_of(
-    loss: Quantile, quantiles: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None = None
+    loss: Loss, quantiles: NDArray[Any], y: NDArray[Any], weights: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """The shift (n_levels,) of quantiles (m,) or (m, n_levels) of rows with these targets (T2).
 
+    >>> from engine.losses import Quantile
     >>> y = np.arange(101.0)
     >>> shifts_of(Quantile([0.1, 0.9]), np.full((101, 2), 50.0), y)
     array([-40.,  40.])

@@ -27,10 +27,17 @@ from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import OUT, Columns
 from engine.tables.csv_and_parquet import LoadedTable, is_parquet
 from engine.tables.learnt_columns import LearntColumns
-from engine.tables.linear_model import design, linear_predictions
+from engine.tables.linear_model import linear_predictions
 from engine.tables.messages import counted, named_column
 from engine.tables.model import TableModel, loss_of
-from engine.tables.scores import Predicted, Scores, baseline, baseline_predictions, scored
+from engine.tables.scores import (
+    Predicted,
+    Scores,
+    baseline,
+    baseline_predictions,
+    scored,
+    shares_up_to,
+)
 from engine.tables.table_classifier import TableClassifier
 from engine.tables.table_description import described
 from engine.tables.table_regressor import TableRegressor
@@ -97,6 +104,7 @@ class TrainedTable:
     interrupted: bool
     scores: dict[str, Scores]
     margins: dict[str, float | None]  # of `verdict.margin`, by what the model is compared with
+    shares_up_to: dict[float, float]  # of the held-out rows, by the level of each quantile
     held_out: Predicted | None
     warnings: tuple[str, ...]
     resumed: str  # where the training resumed from, in words; empty for a new one
@@ -297,6 +305,7 @@ def trained(
         any(INTERRUPTED in message for message in messages),
         scores,
         {} if judged is None else judged.margins,
+        {} if judged is None else judged.shares_up_to,
         None if judged is None else judged.predicted,
         messages,
         resumed,
@@ -401,6 +410,7 @@ class HeldOutScores(NamedTuple):
 
     scores: dict[str, Scores]
     margins: dict[str, float | None]
+    shares_up_to: dict[float, float]
     predicted: Predicted
 
 
@@ -423,6 +433,7 @@ def held_out_scores(
     return HeldOutScores(
         {name: scored(task, y, one, loss) for name, one in found.items()},
         {name: margin(task, y, predicted, one, loss, weight) for name, one in others.items()},
+        shares_up_to(y, predicted, loss),
         predicted,
     )
 
@@ -439,6 +450,4 @@ def linear_beside(
     columns = estimator.encoding_.columns
     loss: Loss | None = settings.get("loss")
     class_weight = settings.get("class_weight")
-    return linear_predictions(
-        design(columns, X), y, design(columns, X_new), task, loss, class_weight
-    )
+    return linear_predictions(X, y, X_new, task, loss, class_weight, columns)

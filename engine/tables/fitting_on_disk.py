@@ -14,6 +14,7 @@ from engine.model_files.estimator_state import remove_training_state
 from engine.tables.converted_table import ConvertedTable, RowsOnDisk
 from engine.tables.fitting import (
     INTERRUPTED,
+    HeldOutScores,
     estimator_of,
     held_out_scores,
     of_checkpoint,
@@ -44,6 +45,7 @@ class TrainedOnDisk:
     interrupted: bool
     scores: dict[str, Scores]
     margins: dict[str, float | None]
+    shares_up_to: dict[float, float]
     rows_judged: dict[str, int]
     warnings: tuple[str, ...]
     resumed: str
@@ -122,7 +124,7 @@ def trained_on_disk(
         list(about["missing"]),
         examples=table_examples.examples_of(estimator, None),
     )
-    scores, margins, judged = _scores(table, model, settings)
+    scores, found, judged = _scores(table, model, settings)
     model = model.told(
         {
             "table": about["source"],
@@ -141,7 +143,8 @@ def trained_on_disk(
         watch.compiled,
         any(INTERRUPTED in message for message in messages),
         scores,
-        margins,
+        {} if found is None else found.margins,
+        {} if found is None else found.shares_up_to,
         judged,
         messages,
         resumed,
@@ -206,7 +209,7 @@ def _targets(table: ConvertedTable, y: Any) -> Any:
 
 def _scores(
     table: ConvertedTable, model: TableModel, settings: Mapping[str, Any]
-) -> tuple[dict[str, Scores], dict[str, float | None], dict[str, int]]:
+) -> tuple[dict[str, Scores], HeldOutScores | None, dict[str, int]]:
     task, loss = model.target.task, model.loss
     parts = {"training": spread(table.training)}
     if table.held_out is not None:
@@ -219,6 +222,6 @@ def _scores(
     learnt = parts["training"].X, targets["training"]
     scores = {"training": scored(task, learnt[1], model.predict_inputs(learnt[0]), loss)}
     if "held_out" not in parts:
-        return scores, {}, judged
+        return scores, None, judged
     found = held_out_scores(model, learnt, parts["held_out"].X, targets["held_out"], settings)
-    return scores | found.scores, found.margins, judged
+    return scores | found.scores, found, judged

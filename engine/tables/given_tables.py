@@ -160,15 +160,28 @@ def of_objects(name: str, values: list[Any]) -> pl.Series:
             return pl.Series(name, [one if one is None else int(one) for one in values], pl.Int64)
         if all(isinstance(one, int | float | np.number) for one in present):
             return pl.Series(name, [None if one is None else float(one) for one in values])
-    for kind, dtype in ((datetime.time, pl.Time()), (datetime.timedelta, pl.Duration("us"))):
-        if all(isinstance(one, kind) for one in present):
-            return pl.Series(name, values, dtype=dtype)
+    if present and (dtype := _dtype_of_dates(present)) is not None:
+        return pl.Series(name, values, dtype=dtype)
     if not all(
         isinstance(one, (str, int, float, np.bool_, np.number, Decimal, *DATED)) for one in present
     ):
         return pl.Series(name, values, dtype=pl.Object)
     texts = [None if one is None else _as_text(one) for one in values]
     return pl.Series(name, texts, dtype=pl.String)
+
+
+def _dtype_of_dates(present: list[Any]) -> pl.DataType | None:
+    """What dates, times or durations are in a frame, if they are of one type; else None."""
+    for kind, dtype in ((datetime.time, pl.Time()), (datetime.timedelta, pl.Duration("us"))):
+        if all(isinstance(one, kind) for one in present):
+            return dtype
+    if all(type(one) is datetime.date for one in present):
+        return pl.Date()
+    if all(isinstance(one, datetime.datetime) for one in present):
+        zones = {one.tzinfo is None for one in present}
+        if len(zones) == 1:
+            return pl.Datetime("us", None if zones.pop() else "UTC")
+    return None
 
 
 def _as_text(value: Any) -> str:

@@ -6,7 +6,8 @@ one-hot encoded, numbers imputed and standardised).
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ MOST_ROWS = 20_000  # training rows, drawn at random if there are more,
 MOST_PRODUCTS = 1 << 24  # and no more than make so many products in a pass,
 LEAST_ROWS = 1000  # but so many anyway
 MOST_ITERATIONS = 200
+ROWS_AT_A_TIME = 1 << 14  # that predictions are made for
 MOST_LEVELS = 255  # of a category that have a column of their own, the most frequent ones
 
 
@@ -40,23 +42,28 @@ def linear_predictions(
     task: str,
     loss: Loss | None = None,
     class_weight: str | None = None,
+    columns: Sequence[EncodedColumn] = (),
 ) -> Predicted:
     """A linear model's predictions for new rows.
 
     Parameters
     ----------
     X : ndarray (n_rows, n_inputs)
-        Training rows, as `design` makes them.
+        Training rows.
     y : ndarray (n_rows,)
     X_new : ndarray (n_new, n_inputs)
     task : "classification" or "regression"
     loss : Loss, optional
         As a network of the task takes it.
     class_weight : "balanced", optional
+    columns : sequence of EncodedColumn, optional
+        Of a table, whose rows are as networks take them: `design` makes inputs of them.
 
     Notes
     -----
     It takes seconds at most, also with 1000 inputs: of many rows, a random sample is learnt from.
+    Inputs are made of this sample, and of some new rows at a time: of all rows, 255 inputs of each
+    category would not fit into memory.
 
     Examples
     --------
@@ -66,18 +73,16 @@ def linear_predictions(
     """
     classes = np.unique(y) if task == CLASSIFICATION else np.empty(0)
     n_outputs = max(1, len(classes), loss.n_outputs or 1 if loss is not None else 1)
-    X, y = _sample(X, y, n_outputs)
+    made = partial(design, columns) if columns else partial(np.asarray, dtype=np.float64)
+    learnt = _sample(len(y), made(X[:1]).shape[1], n_outputs)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of convergence: it is good enough to compare with
-        if task == CLASSIFICATION:
-            return _of_classes(X, y, X_new, classes, class_weight)
-        if loss is None:
-            return Predicted(Ridge().fit(X, y).predict(X_new))
-        mean, scale = (0.0, 1.0) if loss.output == "exp" else (y.mean(), y.std() or 1.0)
-        network = MLPRegressor(
-            loss, hidden_layer_sizes=(), solver="lbfgs", max_iter=MOST_ITERATIONS, random_state=0
-        )
-        return Predicted(network.fit(X, (y - mean) / scale).predict(X_new) * scale + mean)
+        predict = _fitted(made(X[learnt]), y[learnt], classes, loss, class_weight)
+        starts = range(0, len(X_new), ROWS_AT_A_TIME)
+        found = np.concatenate([predict(made(X_new[k : k + ROWS_AT_A_TIME])) for k in starts])
+    if task == CLASSIFICATION:
+        return Predicted(classes[found.argmax(axis=1)], classes, found)
+    return Predicted(found)
 
 
 def design(columns: Sequence[EncodedColumn], X: NDArray[Any]) -> NDArray[np.float64]:
@@ -144,34 +149,52 @@ def linear_scores(
     encoding = TableEncoding.fitted(used, statistics)
     numbers = TrainingNumbers.of_statistics(encoding.columns, statistics)
     inputs = NetworkInputs.fitted(encoding.columns, numbers, 1, 1, 1)
-    X = design(encoding.columns, inputs.of(encoding.encode_translated(frame)))
-    predicted = linear_predictions(X[learnt], y[learnt], X[judged], found.target.task)
+    X = inputs.of(encoding.encode_translated(frame))
+    predicted = linear_predictions(
+        X[learnt], y[learnt], X[judged], found.target.task, columns=encoding.columns
+    )
     return scored(found.target.task, y[judged], predicted)
 
 
-def _sample(
-    X: NDArray[Any], y: NDArray[Any], n_outputs: int
-) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    most = min(MOST_ROWS, max(LEAST_ROWS, MOST_PRODUCTS // (X.shape[1] * n_outputs)))
-    if len(y) > most:
-        rows = np.random.Generator(np.random.PCG64(0)).choice(len(y), most, replace=False)
-        X, y = X[np.sort(rows)], y[np.sort(rows)]
-    return X.astype(np.float64), y
+def _sample(n_rows: int, n_inputs: int, n_outputs: int) -> NDArray[np.int64]:
+    """The numbers of the rows that are learnt from."""
+    most = min(MOST_ROWS, max(LEAST_ROWS, MOST_PRODUCTS // (n_inputs * n_outputs)))
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.sort(np.random.Generator(np.random.PCG64(0)).choice(n_rows, most, replace=False))
 
 
-def _of_classes(
-    X: NDArray[Any],
+def _fitted(
+    X: NDArray[np.float64],
     y: NDArray[Any],
-    X_new: NDArray[Any],
     classes: NDArray[Any],
+    loss: Loss | None,
     class_weight: str | None,
-) -> Predicted:
-    """Classes that the sample lacks have the probability 0."""
-    probabilities = np.zeros((len(X_new), len(classes)))
-    there = np.unique(y)
-    if len(there) > 1:
-        model = LogisticRegression(class_weight=class_weight, max_iter=MOST_ITERATIONS).fit(X, y)
-        probabilities[:, np.isin(classes, there)] = model.predict_proba(X_new)
-    else:
-        probabilities[:, classes == there[0]] = 1.0
-    return Predicted(classes[probabilities.argmax(axis=1)], classes, probabilities)
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """From inputs to predictions: numbers, or the probability of each class."""
+    if len(classes):
+        return _fitted_to_classes(X, y, classes, class_weight)
+    if loss is None:
+        return Ridge().fit(X, y).predict  # type: ignore[no-any-return]
+    mean, scale = (0.0, 1.0) if loss.output == "exp" else (y.mean(), y.std() or 1.0)
+    network = MLPRegressor(
+        loss, hidden_layer_sizes=(), solver="lbfgs", max_iter=MOST_ITERATIONS, random_state=0
+    ).fit(X, (y - mean) / scale)
+    return lambda X_new: network.predict(X_new) * scale + mean
+
+
+def _fitted_to_classes(
+    X: NDArray[np.float64], y: NDArray[Any], classes: NDArray[Any], class_weight: str | None
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Classes that these rows lack have the probability 0."""
+    there = np.isin(classes, y)
+    if there.sum() == 1:
+        return lambda X_new: np.tile(there.astype(np.float64), (len(X_new), 1))
+    model = LogisticRegression(class_weight=class_weight, max_iter=MOST_ITERATIONS).fit(X, y)
+
+    def probabilities(X_new: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = np.zeros((len(X_new), len(classes)))
+        found[:, there] = model.predict_proba(X_new)
+        return found
+
+    return probabilities

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from engine.many.fits import Fit, Outcome, fit_all
+from engine.many.fits import Fit, Outcome, fit_all, threads_for
 from engine.many.member_messages import raise_first_error
 from engine.many.member_rows import MemberRows
 from engine.training.checkpoint import Checkpoint
@@ -117,6 +117,16 @@ def fits_of(
     return fits
 
 
+def share_time(fits: Sequence[Fit], seconds: float, n_threads: int | None) -> None:
+    """Give each fit the time in which all of them take so many seconds.
+
+    With three networks on two threads the third begins when another has ended: two rounds.
+    """
+    rounds = -(-len(fits) // threads_for(fits, n_threads))
+    for fit in fits:
+        fit.estimator.max_time = seconds / rounds
+
+
 def fitted(fits: Sequence[Fit], n_threads: int | None) -> MemberFits:
     """Make the fits; the error of the first that fails, or KeyboardInterrupt if none began."""
     n_wanted, outcomes = len(fits), fit_all(fits, n_threads)
@@ -142,6 +152,7 @@ def fitted_again(
     for number, member in enumerate(first.members):
         second = clone(member).set_params(
             early_stopping=False,
+            n_iter_no_change=member.max_iter,  # not sooner, by the loss of training rows
             max_iter=int(np.argmax(member.validation_scores_)) + 1,
             checkpoint=checkpoint_of(checkpoint, first.n_wanted + number),
         )

@@ -1,6 +1,5 @@
 """A trained model of a table: the columns that it takes, and predictions for other tables."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,7 +21,7 @@ from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
 from engine.tables.csv_and_parquet import MISSING, MissingTexts
 from engine.tables.messages import counted, named_column, quoted, readable
-from engine.tables.scores import Predicted, check_scores
+from engine.tables.scores import Predicted, check_baseline, check_scores
 from engine.tables.table_classifier import TableClassifier
 from engine.tables.table_estimator import TableEstimator
 from engine.tables.target import CLASSIFICATION, REGRESSION, TASKS, Target, left_out, values_of
@@ -293,14 +292,9 @@ def _check(model: TableModel) -> None:
         raise ValueError("columns that are translated otherwise")
     if model.target.task not in TASKS or model.target.kind not in column_kinds.INPUT_KINDS:
         raise ValueError(f"target {model.target}")
-    if not {"mean"} <= model.baseline.keys() and not {"classes", "shares"} <= model.baseline.keys():
-        raise ValueError("baseline")
-    constants = model.baseline.get("constants", [0.0])
+    classes = getattr(model.estimator, "classes_", None)
     n_outputs = model.estimator.members_[0].n_outputs_
-    if not isinstance(constants, list) or len(constants) not in (1, n_outputs):
-        raise ValueError("baseline")
-    if not all(type(one) is float and math.isfinite(one) for one in constants):
-        raise ValueError("baseline")
+    check_baseline(model.target.task, model.baseline, classes, n_outputs)
 
 
 def _refuse_missing_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> None:

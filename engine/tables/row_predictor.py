@@ -19,7 +19,7 @@ class RowPredictor:
     """
 
     def __init__(self, estimator: Any) -> None:
-        self._estimator = estimator
+        self._estimator = _as_it_is(estimator)
         self._encoding: TableEncoding = estimator.encoding_
         self._inputs = estimator.inputs_
         self._members = [member.predictor() for member in estimator.members_]
@@ -84,3 +84,10 @@ class RowPredictor:
             self._averaged(row)[np.newaxis]
         )[0]
         return found
+
+
+def _as_it_is(estimator: Any) -> Any:
+    """A copy that shares what the fit has found: a later fit puts other objects in its place."""
+    copied = object.__new__(type(estimator))
+    vars(copied).update(vars(estimator))
+    return copied

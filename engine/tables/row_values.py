@@ -112,7 +112,7 @@ class Numbers:
             if found is None:
                 return None
             number = found
-        elif isinstance(value, int | np.integer) and not isinstance(value, bool):
+        elif _is_whole(value) and not isinstance(value, bool):
             if abs(int(value)) >= 2**63:
                 return None
             number = float(value)
@@ -149,7 +149,7 @@ class Levels:
                 return self._missing
             number = float(value)
             value = int(number) if number.is_integer() and abs(number) < 2**53 else number
-        elif not isinstance(value, int | np.integer):
+        elif not _is_whole(value):
             return None
         return self._codes.get(str(value))
 
@@ -168,6 +168,11 @@ def _true_or_false(value: Any) -> float | None:
         return None if found is None else float(found)
     if value is None:
         return math.nan
-    if isinstance(value, bool | np.bool_ | float | int | np.floating | np.integer):
+    if isinstance(value, bool | np.bool_ | float | np.floating) or _is_whole(value):
         return float(value) if value in (0, 1) else math.nan if value != value else None
     return None
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is of a type of whole numbers; a duration is not, though NumPy says so."""
+    return isinstance(value, int | np.integer) and not isinstance(value, np.timedelta64)

@@ -98,6 +98,24 @@ def baseline(task: str, y: NDArray[Any], loss: Loss | None = None) -> dict[str, 
     return found
 
 
+def check_baseline(task: str, said: Any, classes: Any, n_outputs: int) -> None:
+    """ValueError and the like if what a file says is not what `baseline` gives for such a model.
+
+    Of classes, `classes` (n_classes,) are those of the estimator; of numbers, its networks have
+    `n_outputs` units.
+    """
+    if task == CLASSIFICATION:
+        numbers, names = said["shares"], {"classes", "shares"}
+        are_whole = said["classes"] == classes.tolist() and len(numbers) == len(classes)
+    else:
+        constants, names = said.get("constants", [0.0]), {"mean", "constants"}
+        numbers = [said["mean"], *constants]
+        are_whole = len(constants) in (1, n_outputs)
+    are_numbers = all(type(one) in (int, float) and math.isfinite(one) for one in numbers)
+    if not (are_whole and are_numbers and said.keys() <= names):
+        raise ValueError("baseline")
+
+
 def baseline_predictions(known: dict[str, Any], n_rows: int) -> Predicted:
     """The most frequent class, or the mean or another constant, for every row."""
     if "constants" in known:
@@ -119,6 +137,20 @@ def class_scores(y: NDArray[Any], values: NDArray[Any]) -> list[ClassScore]:
         ClassScore(label_of(label), float(precision), float(recall), float(f1), int(n_rows))
         for label, precision, recall, f1, n_rows in zip(labels, *columns, strict=True)
     ]
+
+
+def shares_up_to(y: NDArray[Any], predicted: Predicted, loss: Loss | None) -> dict[float, float]:
+    """The share of rows whose target is up to each quantile, by its level; empty without any.
+
+    >>> from engine.losses import Quantile
+    >>> y, tenth = np.arange(10.0), Predicted(np.full(10, 1.0))
+    >>> shares_up_to(y, tenth, Quantile(0.1))
+    {0.1: 0.2}
+    """
+    if loss is None or loss.row.code != QUANTILE:
+        return {}
+    shares = np.mean(y[:, np.newaxis] <= predicted.values.reshape(len(y), -1), axis=0)
+    return dict(zip(loss.numbers, shares.tolist(), strict=True))
 
 
 def minus_log_loss(

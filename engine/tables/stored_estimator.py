@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.embeddings import Embedding, Pieces
+from engine.equations.losses import QUANTILE
 from engine.estimators import parameters
 from engine.estimators.base import CURVES
 from engine.estimators.labels import BINARY, Labels
-from engine.losses import Quantile
 from engine.model_files.safe_reading import parsed
 from engine.model_files.stored_network import drawn_rows
 from engine.model_files.table_examples import array_of_json, json_of_array
@@ -183,7 +183,7 @@ def _restore_target(found: Any, about: Mapping[str, Any]) -> None:
         _require(is_right, "a target that is scaled by no number")
         found.shifts_ = None
         if about["shifts"] is not None:
-            levels = found._loss.levels if isinstance(found._loss, Quantile) else ()
+            levels = found._loss.numbers if found._loss.row.code == QUANTILE else ()
             found.shifts_ = np.array(about["shifts"], np.float64)
             _require(found.shifts_.shape == (len(levels),), "shifts of other quantiles")
             _require(bool(np.isfinite(found.shifts_).all()), "shifts that are no numbers")

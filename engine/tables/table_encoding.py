@@ -22,7 +22,7 @@ from engine.tables.csv_and_parquet import MISSING, without_missing
 from engine.tables.given_tables import given_table
 from engine.tables.messages import counted, quoted
 from engine.tables.metadata import wrong_type
-from engine.tables.translation import Translation
+from engine.tables.translation import TEXT, Translation, read
 
 # A level of fewer training rows is called rare. Five, as a level's vector is learnt from its rows
 # alone, and the vector of rare and unknown levels from all the rare ones: it needs some, too.
@@ -260,6 +260,8 @@ class TableEncoding:
                 f"Column {column.name!r} must hold texts or numbers, as in training; it holds "
                 f"{column_kinds.IN_WORDS[kind]}."
             )
+        if kind == column_kinds.DATE and column.role == CATEGORY:
+            series = read(series, TEXT)
         if self.missing and kind == CATEGORY:
             texts = series.cast(pl.String).str.strip_chars().to_frame()
             series = without_missing(texts, self.missing)[column.name]

@@ -253,6 +253,11 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 "without the target, and the target as y."
             )
         frame, y, weights, known, of_target = self._with_target(table, y, weights, target)
+        if len(y) < 2:
+            raise ValueError(
+                f"One row of {len(known):,} counts, as the others have weight 0, and a model needs "
+                "several to learn from. Pass weights above 0 for more rows."
+            )
         if of_target is not None and hasattr(self, "feature_names_in_"):  # the target is none
             self.feature_names_in_ = np.array(frame.columns, dtype=object)
             self.n_features_in_ = frame.width
@@ -487,19 +492,26 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                 len(rows.y), recipe.n_members, recipe.validation_fraction, seeds[-1],
                 classes=self._strata(rows.y), groups=groups, time=time,
             )  # fmt: skip
-        has_second_fit = time is not None and validation is None
+        has_second_fit = time is not None and any(part is not None for part in parts)
         settings = {**self._settings(recipe), "shuffle": shuffle}
-        if has_second_fit and settings["max_time"] is not None:
-            settings["max_time"] /= 2
 
-        def member_of(number: int, n_rows: int, **given: Any) -> Any:
-            batch_size = min(recipe.batch_size, n_rows)
-            own = {"random_state": seeds[number], "batch_size": batch_size, **given}
+        def member_of(number: int, n_rows: int, early_stopping: bool, checkpoint: Any) -> Any:
+            own = {
+                "random_state": seeds[number],
+                "batch_size": min(recipe.batch_size, n_rows),
+                "early_stopping": early_stopping,
+                "checkpoint": checkpoint,
+            }
+            if not early_stopping:  # the loss of training rows says nothing of when to stop
+                own["n_iter_no_change"] = recipe.max_iter
             return self._member({**settings, **own})
 
         n_threads = thread_count(self.n_threads)
         fits = member_fits.fits_of(member_of, rows, validation, parts, checkpoint)
-        made = member_fits.fitted(fits, n_threads)
+        if self.max_time is not None:
+            seconds = float(self.max_time) / (2 if has_second_fit else 1)
+            member_fits.share_time(fits, seconds, n_threads)
+        made = self._with_unknown_levels(member_fits.fitted(fits, n_threads))
         self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
         self._tune(
             [
@@ -510,11 +522,16 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         )
         if has_second_fit:
             made = member_fits.fitted_again(made, rows, checkpoint, n_threads)
+            made = self._with_unknown_levels(made)
         self.members_ = made.members
-        for member in self.members_:
+        return self._warnings_of(made)
+
+    def _with_unknown_levels(self, made: MemberFits) -> MemberFits:
+        """The networks, in which levels that no training row has are the mean of the others."""
+        for member in made.members:
             if hasattr(member, "embeddings_"):
                 give_unknown_levels(self.encoding_.columns, member.embeddings_)
-        return self._warnings_of(made)
+        return made
 
     def _in_labels(self, warning: Warning) -> Warning:
         """A network's warning, with labels in place of the codes of classes."""
@@ -579,7 +596,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             "scoring": BY_LOSS,
             "tol": 0.0,
             "embeddings": list(self.inputs_.embeddings),
-            "max_time": self._seconds_each(recipe),
+            "max_time": self.max_time,
             "progress": self.progress,
             "n_threads": 1,
         }
@@ -588,13 +605,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def n_iter_(self) -> int:
         """The most epochs that a network was trained for."""
         return max(int(member.n_iter_) for member in self.members_)
-
-    def _seconds_each(self, recipe: Recipe) -> float | None:
-        """The share of `max_time` that each network has."""
-        if self.max_time is None:
-            return None
-        at_once = min(recipe.n_members, thread_count(self.n_threads) or 1)
-        return float(self.max_time) / recipe.n_members * at_once
 
     # As a model file and a pickle hold it.
 

@@ -10,10 +10,10 @@ from sklearn.utils.validation import _check_sample_weight
 
 from engine.boundary.dates import refuse_dates
 from engine.boundary.settings import listed
-from engine.equations.losses import HUBER
+from engine.equations.losses import HUBER, QUANTILE
 from engine.estimators import held_out
 from engine.estimators.regressor import LOSSES_OF_NUMBERS, MLPRegressor
-from engine.losses import Huber, Loss, Quantile, did_you_mean, named
+from engine.losses import Huber, Loss, did_you_mean, named
 from engine.tables.calibration import shifts_of
 from engine.tables.column_kinds import LARGEST, SMALLEST
 from engine.tables.given_rows import one_for_each_row
@@ -191,15 +191,18 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     @property
     def _loss(self) -> Loss:
-        if isinstance(self.loss, Loss):
-            return self.loss
+        """That of the fit; before, and while one is made, the parameter."""
+        is_fitted = "members_" in vars(self) and hasattr(self, "_parameters_of_fit")
+        loss = self._parameters_of_fit["loss"] if is_fitted else self.loss
+        if isinstance(loss, Loss):
+            return loss
         known = (*LOSSES_OF_NUMBERS, "tweedie")
-        if self.loss not in known:
+        if loss not in known:
             raise ValueError(
                 f"loss must be {listed(LOSSES_OF_NUMBERS)}, or one of engine.losses, such as "
-                f"Tweedie(power); got {self.loss!r}.{did_you_mean(self.loss, known)}"
+                f"Tweedie(power); got {loss!r}.{did_you_mean(loss, known)}"
             )
-        return named(self.loss)
+        return named(loss)
 
     @property
     def _loss_of_target(self) -> Loss:
@@ -252,7 +255,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     def _tune(self, tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         self.shifts_ = None
-        if self.calibrate and tried and isinstance(self._loss, Quantile):
+        if self.calibrate and tried and self._loss.row.code == QUANTILE:
             outputs = np.concatenate([outputs for outputs, _ in tried])
             y = np.concatenate([rows.y for _, rows in tried])
             s = None

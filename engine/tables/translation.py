@@ -264,11 +264,17 @@ def _values(
 
 
 def _as_text(series: pl.Series) -> pl.Series:
-    """Dates as ISO writes them, so that a date is the same category in whatever type it comes."""
+    """Dates as ISO writes them, so that a date is the same category in whatever type it comes.
+
+    Times and durations are as Python writes them.
+    """
     if isinstance(series.dtype, pl.Datetime):
         plain = series.dt.convert_time_zone("UTC") if series.dtype.time_zone else series
         texts = plain.dt.cast_time_unit("us").dt.to_string("%Y-%m-%d %H:%M:%S%.f")
         return texts.str.strip_suffix(" 00:00:00")
+    if series.dtype in (pl.Time, pl.Duration):
+        written = [None if one is None else str(one) for one in series.to_list()]
+        return pl.Series(series.name, written, dtype=pl.String)
     return series.cast(pl.String)
 
 

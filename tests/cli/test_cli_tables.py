@@ -789,6 +789,8 @@ def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp
 
 # Saved models.
 
+SPECIES = ["setosa", "versicolor", "virginica"]
+
 
 @pytest.mark.parametrize(
     "changes",
@@ -805,6 +807,14 @@ def test_an_output_that_is_no_table_is_refused_before_the_work(done, folder, tmp
             "baseline": {"mean": 0.0},
         },
         {"baseline": {}},
+        {"baseline": 3},
+        {"baseline": {"mean": 0.0}},
+        {"baseline": {"classes": SPECIES, "shares": [0.5, 0.5]}},
+        {"baseline": {"classes": SPECIES, "shares": ["0.3", "0.3", "0.4"]}},
+        {"baseline": {"classes": SPECIES, "shares": "abc"}},
+        {"baseline": {"classes": [*SPECIES[:2], "rose"], "shares": [0.3, 0.3, 0.4]}},
+        {"baseline": {"classes": SPECIES, "shares": [0.3, 0.3, 0.4], "mean": 1.0}},
+        {"training": {"scores": [1]}},
         {"left_out": [3]},
     ],
     ids=str,
@@ -920,12 +930,16 @@ def test_checking_a_model_says_what_it_is_and_how_it_was_trained(done, folder, t
 
 def test_a_training_that_a_file_tells_of_in_other_types_is_printed_as_it_is(done, folder, tmp_path):
     model = read(folder / "people.skops")
-    strange = {"rows": None, "table": ["a.csv", "b.csv"], "settings": [1, {"x": None}]}
+    known = {"table_sha256": model.training["table_sha256"]}
+    strange = {"rows": None, "table": ["a.csv", "b.csv"], "settings": [1, {"x": None}], **known}
     model.told(strange).write(tmp_path / "m.skops")
     status, out, _ = done("check-model", tmp_path / "m.skops")
     assert status == 0
     assert re.search(r"trained on +None rows of a\.csv, b\.csv", out)
     assert re.search("settings +1, x None", out)
+    status, _, err = done("evaluate", tmp_path / "m.skops", folder / "people.csv")
+    assert status == 0
+    assert "it has seen rows of it" in err
 
 
 # Tables that are never loaded.
@@ -1098,6 +1112,8 @@ def test_rows_are_held_out_by_time_or_in_groups(done, tmp_path):
     said = " ".join(out.split())
     assert "rows 320 training rows, 80 held out (the latest)" in said
     assert re.search(r"validation the latest \d+ training rows; by their loss", said)
+    most = read(tmp_path / "m.skops").estimator.recipe_.max_iter
+    assert re.search(rf"epochs [\d to]+ of at most {most}; kept: ", said)
     _, out, _ = done(*command, *model, "--groups", "person")
     said = " ".join(out.split())
     assert "held out (whole groups, at random)" in said

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -66,6 +67,9 @@ def test_a_loss_is_trained_scored_and_predicted(done, table, tmp_path, given, wh
     assert status == 0
     assert "deviance explained" in out
     assert ("pinball loss" in out) == (loss.name == "quantile")
+    assert len(re.findall(r"held-out rows up to quantile 0\.\d  +\d+\.\d%", out)) == (
+        len(loss.numbers) if loss.name == "quantile" else 0
+    )
     saved = read(model)
     assert saved.training["settings"]["loss"] == loss.in_words
     estimator = saved.estimator
@@ -117,8 +121,15 @@ def test_what_a_model_file_says_of_constants_is_checked(done, table, tmp_path):
     parts = skops_archive.parts_of(model, model.read_bytes())
     header = json.loads(parts[skops_archive.HEADER])
     assert len(header["baseline"]["constants"]) == 2
-    for forged in ([1.0, 2.0, 3.0], ["1", "2"], "12", [None, 1.0]):
-        header["baseline"]["constants"] = forged
+    for forged in (
+        {"mean": 1.0, "constants": [1.0, 2.0, 3.0]},
+        {"mean": 1.0, "constants": ["1", "2"]},
+        {"mean": 1.0, "constants": "12"},
+        {"mean": 1.0, "constants": [None, 1.0]},
+        {"mean": "1"},
+        {"mean": 1.0, "shares": []},
+    ):
+        header["baseline"] = forged
         parts[skops_archive.HEADER] = json.dumps(header).encode()
         model.write_bytes(skops_archive.archive_of(parts))
         status, _, err = done("predict", model, table)

@@ -38,6 +38,13 @@ def test_those_that_wait_take_as_long_as_the_slowest_so_far_as_many_at_once():
     assert pace.outlook({0: watch(3)}, []).seconds_left == 14
 
 
+def test_those_that_wait_take_no_longer_than_their_max_time():
+    waiting = fits("adam", "adam", "adam")
+    for fit in waiting[1:]:
+        fit.estimator.max_time = 5
+    assert PaceOfFits(waiting).outlook({0: watch(3)}, [1, 2]).seconds_left == 14 + 2 * 5
+
+
 def test_the_pace_is_known_while_the_next_one_has_not_ended_an_epoch():
     pace = PaceOfFits(fits("adam", "adam"))
     pace.outlook({0: watch(9)}, [1])

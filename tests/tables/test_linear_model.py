@@ -60,13 +60,14 @@ def test_counts_are_those_of_a_log_linear_model():
 
 def test_of_many_rows_a_sample_is_learnt_from(monkeypatch):
     monkeypatch.setattr(linear_model, "MOST_ROWS", 100)
-    sampled, y = linear_model._sample(X, Y, 1)
-    assert sampled.shape == (100, 3)
-    assert len(np.unique(y)) == 100
+    rows = linear_model._sample(N, 3, 1)
+    assert len(np.unique(rows)) == len(rows) == 100
+    sampled = linear_predictions(X, Y, NEW, "regression").values
+    np.testing.assert_array_equal(sampled, Ridge().fit(X[rows], Y[rows]).predict(NEW))
     monkeypatch.setattr(linear_model, "MOST_ROWS", 10**6)
     monkeypatch.setattr(linear_model, "LEAST_ROWS", 10)
     monkeypatch.setattr(linear_model, "MOST_PRODUCTS", 3 * 50)
-    assert [len(linear_model._sample(X, Y, outputs)[1]) for outputs in (1, 2)] == [50, 25]
+    assert [len(linear_model._sample(N, 3, outputs)) for outputs in (1, 2)] == [50, 25]
 
 
 def test_a_class_that_the_sample_lacks_has_the_probability_0(monkeypatch):
@@ -114,3 +115,24 @@ def test_categories_beyond_the_most_frequent_share_a_column_with_rare_ones(monke
     made = linear_model.design([known], codes)
     assert made.argmax(axis=1).tolist() == [0, 1, 2, 0, 0, 3]
     assert made.sum(axis=1).tolist() == [1] * 6
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_inputs_are_made_of_few_rows_at_a_time(task, monkeypatch):
+    column = EncodedColumn("shop", "shop", "category", False, 6, ("rare", *"abcdef"))
+    codes = np.arange(600.0)[:, np.newaxis] % 6 + 1
+    y = np.where(codes[:, 0] > 3, 2.0, 1.0)
+    monkeypatch.setattr(linear_model, "MOST_ROWS", 100)
+    of_all = linear_model.linear_predictions(codes, y, codes, task, columns=[column])
+    made, whole = [], linear_model.design
+    monkeypatch.setattr(linear_model, "ROWS_AT_A_TIME", 50)
+
+    def counted(columns, rows):
+        made.append(len(rows))
+        return whole(columns, rows)
+
+    monkeypatch.setattr(linear_model, "design", counted)
+    found = linear_model.linear_predictions(codes, y, codes, task, columns=[column])
+    assert max(made) == 100
+    np.testing.assert_allclose(found.values, of_all.values)
+    assert np.mean(np.abs(found.values - y)) < 0.1

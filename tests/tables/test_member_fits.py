@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor
+from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor, losses
 from engine.estimators.watch import FitWatch
-from engine.many import fits_at_work
+from engine.many import fits, fits_at_work
+from engine.tables.calibration import shifts_of
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
 from engine.tables.member_fits import checkpoint_of
@@ -152,3 +153,54 @@ def test_time_that_is_over_is_shared_by_both_fits():
     assert sum("seconds were over" in one for one in said) == 1
     model = TableRegressor(**SMALL, max_time=8.0, n_threads=1).fit(TABLE, Y, time=MONTHS)
     assert [member.max_time for member in model.members_] == [2.0, 2.0]
+
+
+def test_time_is_not_shared_with_a_second_fit_that_there_is_none_of():
+    given = {"max_time": 8.0, "n_threads": 1, "validation_fraction": 0}
+    model = TableRegressor(**SMALL, **given).fit(TABLE, Y, time=MONTHS)
+    assert [member.max_time for member in model.members_] == [4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("n_members", "n_threads", "share"),
+    [(2, None, 12.0), (2, 1, 6.0), (3, None, 6.0), (3, 2, 6.0), (3, 4, 12.0)],
+)
+def test_networks_that_run_at_once_have_the_time_of_one(n_members, n_threads, share, monkeypatch):
+    monkeypatch.setattr(fits, "threads_that_pay", lambda fits: 2)
+    given = {"n_members": n_members, "n_threads": n_threads, "max_iter": 1}
+    model = TableRegressor(max_time=12.0, **given).fit(TABLE, Y)
+    assert [member.max_time for member in model.members_] == [share] * n_members
+
+
+STEEP = {"a": np.random.default_rng(0).normal(size=400)}
+OVER = STEEP["a"] > 0.3
+
+
+def test_networks_are_trained_anew_for_the_epochs_that_were_best_and_no_fewer():
+    model = TableClassifier(n_members=2, random_state=0).fit(STEEP, OVER, time=np.arange(400))
+    best = [int(np.argmax(member.validation_scores_)) + 1 for member in model.members_]
+    assert [member.n_iter_ for member in model.members_] == best
+
+
+def test_networks_without_validation_rows_are_trained_for_all_epochs():
+    given = {"n_members": 2, "random_state": 0, "validation_fraction": 0, "max_iter": 60}
+    y = STEEP["a"] + np.random.default_rng(1).normal(size=400)
+    model = TableRegressor(**given).fit(STEEP, y)
+    assert [member.n_iter_ for member in model.members_] == [60, 60]
+
+
+def test_quantiles_are_shifted_as_the_networks_predict_rows_of_unknown_categories():
+    draw = np.random.default_rng(0)
+    X = {"a": draw.normal(size=400), "b": draw.choice(list("xyz"), 400)}
+    effects = {"x": 6.0, "y": 3.0, "z": 0.0}
+    y = X["a"] + [effects[one] for one in X["b"]]
+    new = {"a": draw.normal(size=100), "b": ["new"] * 100}
+    y_new = new["a"] + draw.choice([*effects.values()], 100)
+    loss = losses.Quantile([0.1, 0.9])
+    model = TableRegressor(loss, n_members=2, max_iter=20, random_state=0)
+    model.fit(X, y, X_val=new, y_val=y_new)
+    inputs = model.inputs_.of(model.encoding_.encode(new))
+    outputs = np.concatenate([member.predict(inputs) for member in model.members_])
+    targets = np.tile((y_new - model.y_mean_) / model.y_scale_, 2)
+    expected = model.y_scale_ * shifts_of(loss, outputs.astype(float), targets)
+    np.testing.assert_allclose(model.shifts_, expected, rtol=1e-5)

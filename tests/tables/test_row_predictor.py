@@ -94,6 +94,10 @@ def test_rows_of_pandas_with_timestamps_and_missing_dates_need_no_table(no_table
         ("area", "1.5e1"),
         ("area", "1.5.1"),
         ("area", datetime.date(2024, 1, 1)),
+        ("area", np.timedelta64(5, "ns")),
+        ("area", np.timedelta64(5, "D")),
+        ("new", np.timedelta64(1, "D")),
+        ("price", np.timedelta64("NaT")),
         ("side", " north\u3000"),
         ("side", "north\x1c"),
     ],
@@ -108,6 +112,14 @@ def test_a_row_alone_is_read_as_a_table_of_it(name, value):
             predict(row)
     else:
         assert predict(row) == expected
+
+
+def test_a_later_fit_does_not_change_a_predictor():
+    model = TableRegressor(**SMALL).fit(TABLE, Y)
+    one_row = model.predictor()
+    before = one_row.predict(ROW)
+    model.fit(TABLE, 1000 * Y + 5)
+    assert one_row.predict(ROW) == before
 
 
 def test_an_unusual_value_goes_through_a_table(no_table):

@@ -243,8 +243,10 @@ def test_a_forged_state_is_refused(models, name, kind):
         empty.__setstate__(state)
 
 
-def test_shifts_of_quantiles_come_back(tmp_path):
-    model = TableRegressor(losses.Quantile([0.1, 0.9]), **SMALL).fit(TABLE, SIZES)
+@pytest.mark.parametrize("loss", [losses.Quantile([0.1, 0.9]), "quantile"])
+def test_shifts_of_quantiles_come_back(tmp_path, loss):
+    model = TableRegressor(loss, **SMALL).fit(TABLE, SIZES)
+    assert model.shifts_ is not None
     engine.save(tmp_path / "m.skops", model)
     again = engine.load(tmp_path / "m.skops")
     np.testing.assert_array_equal(again.shifts_, model.shifts_)

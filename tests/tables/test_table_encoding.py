@@ -322,3 +322,37 @@ def test_a_level_may_be_called_as_those_of_rare_and_missing_values_are():
     assert encoding.encode(frame)[:3, 0].tolist() == [2, 1, 3]
     TableEncoding.from_description(*encoding.to_description())
     assert isinstance(encoding.columns[0], EncodedColumn)
+
+
+MOMENTS = [datetime.datetime(2024, 1, k % 3 + 1, k % 2 * 5, 0, 0, k % 2 * 1000) for k in range(N)]
+EAST = datetime.timezone(datetime.timedelta(hours=2))
+DATED = {
+    "days": [moment.date() for moment in MOMENTS],
+    "moments": MOMENTS,
+    "midnights": [moment.replace(hour=0, microsecond=0) for moment in MOMENTS],
+    "moments of a zone": [moment.replace(tzinfo=EAST) for moment in MOMENTS],
+    "times": [moment.time() for moment in MOMENTS],
+    "durations": [moment - MOMENTS[0] for moment in MOMENTS],
+}
+
+
+@pytest.mark.parametrize("values", DATED.values(), ids=DATED)
+def test_a_date_as_a_category_is_the_same_one_in_a_dict_and_in_a_frame(values):
+    tables = [
+        {"when": values},
+        pl.DataFrame({"when": values}),
+        pd.DataFrame({"when": values}),
+        pd.DataFrame({"when": pd.Series(values, dtype=object)}),
+    ]
+    for trained_on in tables:
+        encoding = encoding_of(trained_on, {"when": "category"}, min_count=1)
+        assert len(encoding.columns[0].known) == len({*values})
+        codes = encoding.encode(trained_on)
+        assert all(np.array_equal(encoding.encode(one), codes) for one in tables)
+
+
+def test_a_category_of_texts_knows_dates_that_are_written_so():
+    days = DATED["days"]
+    encoding = encoding_of({"when": [*map(str, days)]}, {"when": "category"})
+    for one in ({"when": days}, pl.DataFrame({"when": days})):
+        assert encoding.encode(one).min() > 0

@@ -264,6 +264,28 @@ def test_shifts_are_those_of_rows_that_the_networks_did_not_train_on():
     assert regressor(loss="absolute_error").fit(FRAME, Y).shifts_ is None
 
 
+def test_the_median_by_its_name_is_shifted_as_well():
+    by_name = regressor(loss="quantile").fit(FRAME, Y)
+    np.testing.assert_array_equal(
+        by_name.predict(FRAME), regressor(loss=losses.Quantile(0.5)).fit(FRAME, Y).predict(FRAME)
+    )
+
+
+def test_a_loss_that_is_set_later_counts_from_the_next_fit_on():
+    model = regressor(loss=losses.Quantile([0.1, 0.9])).fit(FRAME, Y)
+    predicted, score = model.predict(FRAME), model.score(FRAME, Y)
+    model.set_params(loss="poisson")
+    np.testing.assert_array_equal(model.predict(FRAME), predicted)
+    assert model.score(FRAME, Y) == score
+    assert pickle.loads(pickle.dumps(model)).score(FRAME, Y) == score
+    assert model.fit(FRAME, np.exp(Y)).predict(FRAME).shape == (N,)
+
+
+def test_one_row_that_counts_is_too_few():
+    with pytest.raises(ValueError, match="One row of 240 counts, as the others have weight 0"):
+        regressor().fit(FRAME, Y, sample_weight=np.arange(N) == 3)
+
+
 def test_counts_are_learnt_as_they_are():
     counts = np.random.default_rng(0).poisson(np.exp(Y / 3))
     model = regressor(loss="poisson", max_iter=30).fit(FRAME, counts)
