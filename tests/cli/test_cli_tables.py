@@ -942,6 +942,23 @@ def test_a_training_that_a_file_tells_of_in_other_types_is_printed_as_it_is(done
     assert "it has seen rows of it" in err
 
 
+def test_a_model_that_python_has_saved_is_checked_and_predicts(done, tmp_path):
+    frame = people_table(60).drop("id")
+    model = TableRegressor(n_members=1, max_iter=3, hidden_layer_sizes=4, random_state=0)
+    save(tmp_path / "age.skops", model.fit(frame.drop_nulls("age"), target="age"))
+    frame.write_csv(tmp_path / "people.csv")
+    status, out, _ = done("check-model", tmp_path / "age.skops")
+    assert status == 0
+    assert re.search("columns +categories: 'city'", out)
+    assert "trained on" not in out
+    status, out, _ = done("predict", tmp_path / "age.skops", tmp_path / "people.csv")
+    assert status == 0
+    assert len(pl.read_csv(io.StringIO(out))["predicted_age"]) == 60
+    status, out, _ = done("evaluate", tmp_path / "age.skops", tmp_path / "people.csv")
+    assert status == 0
+    assert "always" not in out
+
+
 # Tables that are never loaded.
 
 
