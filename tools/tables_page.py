@@ -2,6 +2,7 @@
 
     python -m tools.tables_page                          test tables, tuning tables, diamonds
     python -m tools.tables_page diamonds                 only those named
+    python -m tools.tables_page beside                   CatBoost and RealMLP, if installed
     python -m tools.tables_page test --figures run.json  from a run that was taken already
     python -m tools.tables_page --again                  the page once more, from kept figures
 
@@ -35,12 +36,24 @@ from tools.performance_page import COLUMNS, FIGURES, REACH, README, kept_figures
 from tools.performance_page import PAGE as PERFORMANCE
 
 PAGE = ROOT / "docs" / "tables-compared.md"
+SMALL_TABLES = (
+    "diabetes", "biomass", "Carseats", "car_prices", "College", "Forbes2000", "OJ", "german",
+    "vehicle", "Wage", "bdims", "SaratogaHouses",
+)  # fmt: skip
 COMMANDS = {
     "test": "engine compare tables",
     "tuning": "engine compare tables --part tuning",
     "diamonds": "engine compare tables --part diamonds",
+    # On small test tables, as RealMLP takes minutes on others.
+    "beside": " ".join(
+        [
+            "engine compare tables --splits 2",
+            "--libraries engine,hgb,lightgbm,linear,catboost,realmlp",
+            *(f"--table {name}" for name in SMALL_TABLES),
+        ]
+    ),
 }
-RESULTS, TEST, TUNING, DIAMONDS = "results", *COMMANDS
+RESULTS, TEST, TUNING, DIAMONDS, BESIDE = "results", *COMMANDS
 SHORT = "tables"  # of the README and docs/performance.md
 PICTURES = {"tables-scores.svg": scores_figure, "tables-seconds.svg": seconds_figure}
 NOT_MEASURED = "Not measured yet."
@@ -48,7 +61,9 @@ NOT_MEASURED = "Not measured yet."
 
 def main(arguments: list[str]) -> int:
     parser = Arguments("tables_page", __doc__)
-    parser.add_argument("names", nargs="*", help=f"parts; without any, all: {', '.join(COMMANDS)}")
+    parser.add_argument(
+        "names", nargs="*", help=f"parts, of {', '.join(COMMANDS)}; if left out, all but the last"
+    )
     parser.add_argument("--figures", type=Path, help="what `engine compare tables --json` wrote")
     parser.add_argument("--again", action="store_true", help="measure nothing; fill the page anew")
     asked = parser.parse_args(arguments)
@@ -56,7 +71,7 @@ def main(arguments: list[str]) -> int:
         raise CannotRun(f"no part is called {unknown[0]!r}; there are {', '.join(COMMANDS)}")
     if asked.figures is not None and len(asked.names) != 1:
         raise CannotRun("--figures are those of one part: name it.")
-    for name in [] if asked.again else asked.names or COMMANDS:
+    for name in [] if asked.again else asked.names or [*COMMANDS][:-1]:
         if asked.figures is not None:
             figures = read(asked.figures, name)
         else:
@@ -129,14 +144,15 @@ def write(figures: dict[str, dict[str, Any]]) -> None:
 
 
 def printed(name: str, found: dict[str, Any]) -> str:
-    """What the command prints; of the tuning tables only the summary and the margins."""
+    """What the command prints; of the tuning tables, and beside more libraries, the main parts."""
     file = io.StringIO()
     console = Console(file=file, width=COLUMNS, no_color=True)
-    if name == TUNING:
+    if name in (TUNING, BESIDE):
         header(console, found["command"], found)
         console.print(taken(found))
-        table_results.show_summary(console, TUNING, found["tables"])
-        table_results.show_margins(console, found["tables"])
+        table_results.show_summary(console, TUNING if name == TUNING else TEST, found["tables"])
+        more = {TUNING: table_results.show_margins, BESIDE: table_results.show_scores}
+        more[name](console, found["tables"])
     else:
         table_results.show(console, found["command"], found)
     lines = "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip()
