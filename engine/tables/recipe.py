@@ -56,7 +56,7 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
     steps = math.ceil(n_rows / batch_size)  # of an epoch
     units = min(max(96, 32 * round(3 * (n_rows / 5000) ** 0.25)), 160)
     return Recipe(
-        n_members=min(max(2, round(4 * (10_000 / n_rows) ** 0.5)), 4 if n_rows < 5000 else 3),
+        n_members=4 if few else 3 if n_rows < 25_000 else 2,
         hidden_layer_sizes=(units, units),
         n_pieces=min(max(12, round(n_rows / 32)), 48) if n_rows < 20_000 else 128,
         width=8 if n_rows < 20_000 else 16,
