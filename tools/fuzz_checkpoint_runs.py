@@ -112,7 +112,8 @@ def jobs() -> dict[str, Job]:
     found = []
     for dtype in ("float32", "float64"):
         for name, settings in TRAINED.items():
-            found.append(Job(f"{name}, {dtype}", settings["solver"], partial(trained, name, dtype)))
+            solver = settings.get("solver", "adam")
+            found.append(Job(f"{name}, {dtype}", solver, partial(trained, name, dtype)))
         for name, (_, settings) in FITTED.items():
             solver = settings.get("solver", "adam")
             found.append(Job(f"{name}, {dtype}", solver, partial(fitted, name, dtype)))

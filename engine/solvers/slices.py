@@ -205,7 +205,8 @@ def step_with_more(state, settings, sizes, dtheta, weight, wants_norm):
     follow_cosine(state, settings)
     rate, t = state.sums[RATE], state.counts[STEPS] + 1
     if clips:  # by the norm of the whole gradient
-        mean_gradient_tiled(dtheta, theta, sizes, alpha, weight, 0, dtheta.size)
+        first = np.int64(0)  # of the type of `start` below: a literal would be compiled once more
+        mean_gradient_tiled(dtheta, theta, sizes, alpha, weight, first, dtheta.size)
         gradient_norm = clip_loops(dtheta, settings.clip_norm)
     for start in range(0, dtheta.size, PARAMETERS_AT_A_TIME):
         stop = min(start + PARAMETERS_AT_A_TIME, dtheta.size)

@@ -120,6 +120,7 @@ def form_of(name: str) -> str:
     if {ast.unparse(decorator) for decorator in definition.decorator_list} & {
         "jit",
         "compiled_once",
+        "inlined",
     }:
         return "tiled" if name.endswith("_tiled") else "loops"
     return "numpy" if name.endswith("_numpy") else "neither"

@@ -46,6 +46,7 @@ from engine import (
     losses,
     save,
 )
+from engine.embeddings import Levels, Pieces
 from engine.model_files import skops_archive, trusted_types
 from engine.model_files.estimator_checks import check_model
 from engine.model_files.skops_file import read_model
@@ -207,6 +208,8 @@ def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
     )
     models["classifiers"] = (MLPEnsembleClassifier(2, estimator=classifier()), ROWS, CODES)
     models["regressors"] = (MLPEnsembleRegressor(2, estimator=regressor()), ROWS, 1.0 * CODES)
+    embedded = classifier(embeddings=[Pieces([-1.0, 0.0, 1.0], 2), Levels(3, 2)])
+    models["embedded"] = (make_pipeline(embedded), np.column_stack([ROWS[:, 0], CODES]), CODES)
     own = losses.Compiled(own_losses.log_cosh)
     for loss in ("absolute_error", losses.Huber(), losses.Quantile(), losses.Tweedie(1.5), own):
         models[f"loss {loss}"] = (make_pipeline(regressor(loss=loss)), ROWS, 1 + CODES)

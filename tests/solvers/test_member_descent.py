@@ -439,7 +439,7 @@ def with_more(case, member, names):
 @pytest.mark.parametrize("network", ["sigmoid", "softmax", "soft targets"])
 @pytest.mark.parametrize("more", MORE)
 def test_settings_of_each_step_are_those_alone(more, network, update, dtype, backend):
-    """U8 to U11 and L16; some batches have no weight, and slices end anywhere."""
+    """U8, U9, U10, U11 and L16; some batches have no weight, and slices end anywhere."""
     case = Case(network, dtype, update, 7, weights="whole batches", alpha=0.3)
 
     def begin(member):

@@ -861,7 +861,7 @@ def replaced_codes(folder, change, part="training"):
             lambda f: (f / "columns.json").write_text(
                 (f / "columns.json").read_text().replace('"name": "floor"', '"name": "other"', 1)
             ),
-            "columns.json is damaged: other columns are encoded than it tells of",
+            "columns are made of others than it says",
         ),
     ],
 )
