@@ -50,20 +50,20 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
     >>> recipe.hidden_layer_sizes, recipe.batch_size, recipe.n_iter_no_change
     ((96, 96), 32, 4)
     """
-    few = n_rows < 400
+    few, many = n_rows < 400, n_rows >= 25_000
     batch_size = 2 ** round(math.log2(max(n_rows, 64) / 64))
     batch_size = min(max(16 if few else 32, batch_size), 256, n_rows)
     steps = math.ceil(n_rows / batch_size)  # of an epoch
     units = min(max(96, 32 * round(3 * (n_rows / 5000) ** 0.25)), 160)
     return Recipe(
-        n_members=4 if few else 3 if n_rows < 25_000 else 2,
+        n_members=4 if few else 2 if many else 3,
         hidden_layer_sizes=(units, units),
         n_pieces=min(max(12, round(n_rows / 32)), 48) if n_rows < 20_000 else 128,
         width=8 if n_rows < 20_000 else 16,
         level_width=8,
         batch_size=batch_size,
         max_iter=200 if few else min(max(30, round(400_000 / n_rows)), 100),
-        n_iter_no_change=max(6, math.ceil(200 / steps)) if few else 4,
+        n_iter_no_change=max(6, math.ceil(200 / steps)) if few else 6 if many else 4,
         learning_rate="constant",
         learning_rate_init=2e-3 if few else 4e-3 * min(1.0, (5000 / n_rows) ** (1 / 3)),
         weight_decay=0.1,
