@@ -22,6 +22,9 @@ from engine.training.checkpoint import Checkpoint
 # Attributes of the first fit that the second one keeps.
 OF_VALIDATION = ("validation_loss_curve_", "validation_scores_", "best_validation_score_")
 
+# If the latest rows are predicted worse after fewer epochs, they contradict the earlier rows.
+FEWEST_EPOCHS = 5
+
 
 class Rows(NamedTuple):
     """Rows (m, n_columns) as networks take them, their targets and their weights."""
@@ -50,6 +53,9 @@ class MemberFits(NamedTuple):
         Whether `max_time` ended a fit, the first one included.
     lacks_second : bool
         Whether Ctrl-C ended the second fits, so that the first ones stand.
+    epochs_by_time : int
+        The few epochs after which the latest rows were predicted best, if they contradict the
+        earlier ones, so that rows drawn at random validated the networks in their place; else 0.
     """
 
     fits: list[Fit]
@@ -57,6 +63,7 @@ class MemberFits(NamedTuple):
     n_wanted: int
     out_of_time: bool = False
     lacks_second: bool = False
+    epochs_by_time: int = 0
 
     @property
     def members(self) -> list[Any]:
@@ -72,6 +79,15 @@ class MemberFits(NamedTuple):
         ]
 
     @property
+    def contradicted_after(self) -> int:
+        """The epochs after which validation rows were predicted worse; 0 if these are not few."""
+        scores = [member.validation_scores_ or [] for member in self.members]
+        best = [int(np.argmax(one)) + 1 if len(one) else 0 for one in scores]
+        middle = sorted(best)[len(best) // 2]
+        went_on = all(len(one) > n for one, n in zip(scores, best, strict=True))
+        return middle if self.is_whole and went_on and middle < FEWEST_EPOCHS else 0
+
+    @property
     def is_whole(self) -> bool:
         """Whether Ctrl-C left all networks to end by themselves."""
         return len(self.fits) == self.n_wanted and not any(
@@ -85,6 +101,7 @@ def fits_of(
     validation: Rows | None,
     parts: Sequence[MemberRows | None],
     checkpoint: Checkpoint | None,
+    n_before: int = 0,
 ) -> list[Fit]:
     """The fit of each network.
 
@@ -98,6 +115,8 @@ def fits_of(
         Which of the rows each network is trained on, and which validate it.
     checkpoint : Checkpoint, optional
         Of the first network; the others have FILE.2, FILE.3 and so on.
+    n_before : int
+        Fits that have checkpoints already.
     """
     fits = []
     shared: dict[int, tuple[Rows, Rows]] = {}
@@ -111,7 +130,7 @@ def fits_of(
             number,
             n_rows=len(trained.y),
             early_stopping=held is not None,
-            checkpoint=checkpoint_of(checkpoint, number),
+            checkpoint=checkpoint_of(checkpoint, n_before + number),
         )
         fits.append(Fit(member, *trained, *(held or ())))
     return fits

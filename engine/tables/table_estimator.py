@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from engine.boundary.settings import thread_count, whole_number
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
+from engine.estimators.diagnosis import TrainingWarning
 from engine.estimators.findings import Finding
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
@@ -183,7 +184,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         time : array_like (n_rows,) or str, optional
             The latest rows are the validation rows, in the order of these numbers or dates; or the
             name of a column. They choose the number of epochs; then the networks are trained anew
-            on all rows for so many.
+            on all rows for so many. If they contradict the earlier rows, rows drawn at random
+            validate, with a warning.
         X_val, y_val, sample_weight_val : optional
             Your own validation rows, as X, y and sample_weight; with `target`, X_val has the target
             too.
@@ -486,12 +488,14 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         recipe = self.recipe_
         generator = check_random_state(self.random_state)
         seeds = generator.randint(np.iinfo(np.int32).max, size=recipe.n_members + 1).tolist()
-        parts: list[MemberRows | None] = [None] * recipe.n_members
-        if validation is None:
-            parts = validation_rows(
+
+        def parts_by(time: Any) -> list[MemberRows | None]:
+            return validation_rows(
                 len(rows.y), recipe.n_members, recipe.validation_fraction, seeds[-1],
                 classes=self._strata(rows.y), groups=groups, time=time,
             )  # fmt: skip
+
+        parts = [None] * recipe.n_members if validation is not None else parts_by(time)
         has_second_fit = time is not None and any(part is not None for part in parts)
         settings = {**self._settings(recipe), "shuffle": shuffle}
 
@@ -511,7 +515,14 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if self.max_time is not None:
             seconds = float(self.max_time) / (2 if has_second_fit else 1)
             member_fits.share_time(fits, seconds, n_threads)
-        made = self._with_unknown_levels(member_fits.fitted(fits, n_threads))
+        made = member_fits.fitted(fits, n_threads)
+        if has_second_fit and (epochs := made.contradicted_after):
+            has_second_fit, parts = False, parts_by(None)
+            fits = member_fits.fits_of(member_of, rows, None, parts, checkpoint, len(fits))
+            if self.max_time is not None:
+                member_fits.share_time(fits, seconds, n_threads)
+            made = member_fits.fitted(fits, n_threads)._replace(epochs_by_time=epochs)
+        made = self._with_unknown_levels(made)
         self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
         self._tune(
             [
@@ -568,7 +579,16 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                     "rows, which validated them."
                 )
             )
-        elif len(made.fits) < made.n_wanted:
+        if made.epochs_by_time:
+            found.append(
+                TrainingWarning(
+                    "The latest rows contradict the earlier ones: they are predicted best after "
+                    f"{counted(made.epochs_by_time, 'epoch')}, and worse after more. So they did "
+                    "not choose the number of epochs: each network was validated on rows drawn at "
+                    "random, and all rows are learnt from."
+                )
+            )
+        if len(made.fits) < made.n_wanted:
             found.append(
                 UserWarning(
                     f"Training interrupted by user: {made.n_wanted - len(made.fits)} of "

@@ -204,3 +204,16 @@ def test_quantiles_are_shifted_as_the_networks_predict_rows_of_unknown_categorie
     targets = np.tile((y_new - model.y_mean_) / model.y_scale_, 2)
     expected = model.y_scale_ * shifts_of(loss, outputs.astype(float), targets)
     np.testing.assert_allclose(model.shifts_, expected, rtol=1e-5)
+
+
+def test_latest_rows_that_contradict_the_earlier_ones_choose_no_epochs():
+    x = draw.normal(size=600)
+    y = np.where(np.arange(600) < 450, 2 * x, -2 * x)
+    model, said = quietly(
+        TableRegressor(random_state=0, n_members=2, validation_fraction=0.25).fit,
+        {"x": x, "day": np.arange(600)}, y, time="day",
+    )  # fmt: skip
+    expected = TableRegressor(random_state=0, n_members=2, validation_fraction=0.25)
+    expected.fit({"x": x, "day": np.arange(600)}, y)
+    assert fingerprints(model) == fingerprints(expected)
+    assert sum("The latest rows contradict the earlier ones" in one for one in said) == 1
