@@ -194,9 +194,10 @@ def show_trained(
                 "task": f"{target.task} of {target.name!r}{classes}",
                 **({} if model.loss is None else {"loss": networks[0]._network.loss.in_words}),
                 "networks": networks_in_words(networks),
-                "validation": validation_in_words(model.estimator.n_validation_rows_, how),
-                "epochs": f"{_span(network.n_iter_ for network in networks)} of at most "
-                f"{model.estimator.recipe_.max_iter:,}{_best_epochs(networks)}{trained.resumed}",
+                "validation": validation_in_words(
+                    model.estimator.n_validation_rows_, how, _have_second_fit(networks)
+                ),
+                "epochs": _epochs(networks, model.estimator.recipe_.max_iter) + trained.resumed,
                 "time": f"{trained.seconds:.2f} s{COMPILED * trained.compiled}",
                 **more,
             }
@@ -253,20 +254,20 @@ def networks_in_words(networks: Sequence[Any]) -> str:
     return f"{how_many} {sizes} with {network.n_parameters:,} parameters"
 
 
-def validation_in_words(n_rows: Sequence[int], how: str) -> str:
+def validation_in_words(n_rows: Sequence[int], how: str, by_time: bool = False) -> str:
     """What validated the networks; `how` says how rows were held out.
 
     Examples
     --------
     >>> validation_in_words([64, 64, 63], "at random")
     '63 to 64 rows, others for each network; by their loss'
-    >>> validation_in_words([64, 64], "the latest")
+    >>> validation_in_words([64, 64], "the latest", by_time=True)
     'the latest 64 training rows; by their loss'
     """
     if not any(n_rows):
         return "none: each network is trained for all epochs"
     said = f"{_span(n_rows)} rows"
-    if how == "the latest":
+    if by_time:
         said = f"the latest {_span(n_rows)} training rows"
     elif how.startswith("whole groups"):
         said += ", other groups for each network"
@@ -282,8 +283,18 @@ def _span(numbers: Iterable[int]) -> str:
     return " to ".join(ends)
 
 
-def _best_epochs(networks: Sequence[Any]) -> str:
-    """The epochs whose parameters were kept, in words."""
+def _have_second_fit(networks: Sequence[Any]) -> bool:
+    """Whether the latest rows chose the epochs of networks that were then trained on all rows."""
+    network = networks[0]
+    return network.validation_scores_ is not None and not network.early_stopping
+
+
+def _epochs(networks: Sequence[Any], most: int) -> str:
+    """How many epochs there were, and which was the best, in words."""
     scores = [network.validation_scores_ for network in networks]
-    kept = [int(one.argmax()) + 1 for one in scores if one is not None and len(one)]
-    return f"; kept: epoch {_span(kept)}" if kept else ""
+    best = [int(one.argmax()) + 1 for one in scores if one is not None and len(one)]
+    if _have_second_fit(networks):
+        ran = _span(len(one) for one in scores)
+        return f"{ran} of at most {most:,}; best: {_span(best)}, then as many on all rows"
+    kept = f"; kept: epoch {_span(best)}" if best else ""
+    return f"{_span(network.n_iter_ for network in networks)} of at most {most:,}{kept}"

@@ -29,5 +29,7 @@ def to_mend(columns: Columns) -> list[Warning]:
     if not said:
         return []
     name = next(name for name, to_mend in columns.doubts.items() if to_mend)
-    said.append(f"If that is meant, give the kind of each column: columns={{{name!r}: 'out'}}.")
+    used = {column.name: column.kind for column in columns.used}
+    kind = used.get(name, "out")
+    said.append(f"If that is meant, give the kind of each column: columns={{{name!r}: {kind!r}}}.")
     return [TrainingWarning(" ".join(said))]

@@ -1130,7 +1130,9 @@ def test_rows_are_held_out_by_time_or_in_groups(done, tmp_path):
     assert "rows 320 training rows, 80 held out (the latest)" in said
     assert re.search(r"validation the latest \d+ training rows; by their loss", said)
     most = read(tmp_path / "m.skops").estimator.recipe_.max_iter
-    assert re.search(rf"epochs [\d to]+ of at most {most}; kept: ", said)
+    assert re.search(
+        rf"epochs [\d to]+ of at most {most}; best: [\d to]+, then as many on all rows", said
+    )
     _, out, _ = done(*command, *model, "--groups", "person")
     said = " ".join(out.split())
     assert "held out (whole groups, at random)" in said

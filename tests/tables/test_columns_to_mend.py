@@ -67,6 +67,11 @@ def test_all_columns_to_mend_are_in_one_warning():
     assert " and 2 columns more. Learnt from, perhaps not as you mean: 'few' 10 categ" in said
 
 
+def test_a_column_that_is_learnt_from_otherwise_is_warned_of_with_its_kind():
+    _, (said,) = fitted({"c": [f"{k % 40:03d}" for k in range(N)]})
+    assert said.endswith("give the kind of each column: columns={'c': 'number'}.")
+
+
 def test_columns_that_nobody_would_mend_are_not_warned_of():
     table = {
         "same": ["x"] * N,
