@@ -87,7 +87,7 @@ def layers_of_row(theta, turned, rows, sizes, units, n_below, lowest, scratch):
             np.int64(0),
             width,
             np.bool_(True),
-        )  # F1
+        )
         if l < L:
             activate_tiled(units[l - 1], Z, scratch, width)
         start += (n_below + 1) * width

@@ -42,6 +42,8 @@ from engine import (
     MLPRegressor,
     ModelFileError,
     Network,
+    TableClassifier,
+    TableRegressor,
     load,
     losses,
     save,
@@ -210,6 +212,9 @@ def test_every_type_that_is_trusted_is_one_that_models_are_made_of(tmp_path):
     models["regressors"] = (MLPEnsembleRegressor(2, estimator=regressor()), ROWS, 1.0 * CODES)
     embedded = classifier(embeddings=[Pieces([-1.0, 0.0, 1.0], 2), Levels(3, 2)])
     models["embedded"] = (make_pipeline(embedded), np.column_stack([ROWS[:, 0], CODES]), CODES)
+    table = {"n_members": 1, "max_iter": 2}
+    models["tables"] = (TableRegressor(**table), pl.DataFrame({"a": ROWS[:, 0]}), 1.0 * CODES)
+    models["classes"] = (TableClassifier(**table), pl.DataFrame({"a": ROWS[:, 0]}), CODES)
     own = losses.Compiled(own_losses.log_cosh)
     for loss in ("absolute_error", losses.Huber(), losses.Quantile(), losses.Tweedie(1.5), own):
         models[f"loss {loss}"] = (make_pipeline(regressor(loss=loss)), ROWS, 1 + CODES)
