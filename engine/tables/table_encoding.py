@@ -4,6 +4,7 @@ Numbers stay as they are, with NaN where one is missing: pieces, scales and vect
 are the input layer's business. Fitted on the training rows alone.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from engine.tables.translation import TEXT, Translation, read
 # alone, and the vector of rare and unknown levels from all the rare ones: it needs some, too.
 MIN_COUNT = 5
 MOST_LEVELS = 4095  # of a category; the least frequent would make the model large, not better
+PADDED = re.compile(r"0\d+$")  # codes that lose their zeros where they are read as numbers
 RARE, ABSENT = "(rare or unknown)", "(missing)"
 FORMAT = 1
 
@@ -278,6 +280,14 @@ class TableEncoding:
         self, column: EncodedColumn, texts: pl.Series, given: pl.Series, is_new: bool
     ) -> pl.Series:
         codes = column.codes(texts)
+        if is_new and given.dtype.is_numeric():
+            padded = next(filter(PADDED.match, column.known), None)
+            if padded is not None:
+                raise ValueError(
+                    f"Column {column.name!r} holds numbers, and training had codes that begin with "
+                    f"0, such as {padded!r}: read it as text, such as by dtype={{{column.name!r}: "
+                    "str}."
+                )
         if is_new and column.known and not codes.is_between(1, len(column.known)).any():
             known = column_kinds.kind_of(pl.Series(column.known, dtype=pl.String))
             kind = column_kinds.kind_of(given)

@@ -356,3 +356,13 @@ def test_a_category_of_texts_knows_dates_that_are_written_so():
     encoding = encoding_of({"when": [*map(str, days)]}, {"when": "category"})
     for one in ({"when": days}, pl.DataFrame({"when": days})):
         assert encoding.encode(one).min() > 0
+
+
+def test_codes_that_have_lost_their_zeros_are_refused():
+    frame = pl.DataFrame({"zip": ["00501", "01001", "10001"] * 9})
+    encoding = encoding_of(frame, kinds={"zip": "category"})
+    with pytest.raises(ValueError, match="codes that begin with 0, such as '00501': read it as te"):
+        encoding.encode({"zip": [501, 10001]})
+    assert encoding.encode({"zip": ["00501", None]})[0, 0] > 0
+    whole = encoding_of(pl.DataFrame({"zip": [10001, 20001] * 9}), kinds={"zip": "category"})
+    assert whole.encode({"zip": [10001]})[0, 0] > 0
