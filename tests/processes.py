@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -162,3 +163,18 @@ def _written(stream: io.TextIOWrapper) -> str:
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
     return buffer.getvalue().decode()
+
+
+def interrupt_after(n_times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl-C come once the networks have stopped to look at it so many times."""
+    from engine.estimators.watch import FitWatch
+
+    times, consider = [0], FitWatch.consider
+
+    def interrupted(*told: Any) -> str | None:
+        times[0] += 1
+        if times[0] == n_times:
+            signal.raise_signal(signal.SIGINT)
+        return consider(*told)
+
+    monkeypatch.setattr(FitWatch, "consider", interrupted)

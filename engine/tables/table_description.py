@@ -45,10 +45,11 @@ class TableDescription(NamedTuple):
 
 
 class TargetColumn(NamedTuple):
-    """How a table has its target: what it is, and how it is written."""
+    """How a table has its target: what it is, how it is written, and remarks for the user."""
 
     target: Target
     notation: TableNotation
+    notes: list[str]
 
     def values(self, frame: pl.DataFrame) -> tuple[NDArray[np.bool_], NDArray[Any]]:
         """Which rows of a table have a target, and what it is in these."""
@@ -74,10 +75,11 @@ def described_target(
     statistics = TableStatistics.of_frame(
         translated, name, notation.kinds, words, notation.translated
     )
-    facts = statistics.columns[name].facts()
+    of_column = statistics.columns[name]
+    facts = of_column.facts()
     # Numbers as classes stay numbers: scikit-learn's scores compare labels with those of a user.
     found = replace(of_target.target_of(facts, task), kind=facts.kind)
-    return TargetColumn(found, notation)
+    return TargetColumn(found, notation, of_target.left_out(of_column.n_missing, of_column.words))
 
 
 def described(

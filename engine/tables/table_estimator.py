@@ -58,7 +58,6 @@ from engine.tables.table_description import (
     described,
     described_target,
 )
-from engine.tables.target import left_out
 from engine.tables.validation_rows import time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
 
@@ -273,8 +272,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             time = time_values("time", values, self.decimal, self.dates)
         found = self._described(frame, table, {target: "target", by_name: "column of groups"})
         y = self._learn_target(y, weights)
-        without = 0 if of_target is None else int((~of_target.values(table.frame)[0]).sum())
-        notes = left_out(without, table.words.get(target, {}))
+        notes = [] if of_target is None else of_target.notes
         self._take_columns(
             LearntColumns.of(
                 found.columns, found.statistics, found.translation, self._missing(table),
@@ -511,17 +509,18 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             return self._member({**settings, **own})
 
         n_threads = thread_count(self.n_threads)
-        fits = member_fits.fits_of(member_of, rows, validation, parts, checkpoint)
-        if self.max_time is not None:
-            seconds = float(self.max_time) / (2 if has_second_fit else 1)
-            member_fits.share_time(fits, seconds, n_threads)
-        made = member_fits.fitted(fits, n_threads)
-        if has_second_fit and (epochs := made.contradicted_after):
-            has_second_fit, parts = False, parts_by(None)
-            fits = member_fits.fits_of(member_of, rows, None, parts, checkpoint, len(fits))
+        share = 2 if has_second_fit else 1  # of max_time
+
+        def made_by(parts: Sequence[MemberRows | None], n_before: int = 0) -> MemberFits:
+            fits = member_fits.fits_of(member_of, rows, validation, parts, checkpoint, n_before)
             if self.max_time is not None:
-                member_fits.share_time(fits, seconds, n_threads)
-            made = member_fits.fitted(fits, n_threads)._replace(epochs_by_time=epochs)
+                member_fits.share_time(fits, float(self.max_time) / share, n_threads)
+            return member_fits.fitted(fits, n_threads)
+
+        made = made_by(parts)
+        if has_second_fit and (epochs := made.contradicted_after):
+            has_second_fit = False
+            made = made_by(parts_by(None), n_before=len(parts))._replace(epochs_by_time=epochs)
         made = self._with_unknown_levels(made)
         self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
         self._tune(
@@ -663,10 +662,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """The mean over the networks."""
         check_is_fitted(self, "members_")
         return self._average(self.inputs_.of(self.encoding_.encode(self._given_again(X))))
-
-    def _averaged_of_translated(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        """The same of a translated table."""
-        return self._average(self._inputs_of_translated(frame))
 
     def _given_again(self, X: Any) -> Any:
         table = named_columns(X)

@@ -21,12 +21,11 @@ from engine import MLPRegressor, ModelFileError, TableRegressor, load, save
 from engine.cli import main
 from engine.cli.table_options import ON_DISK, TIMES_TRAINED, check_fits_memory
 from engine.cli.table_report import COMPILED, _verdict
-from engine.estimators.watch import FitWatch
 from engine.model_files import skops_file
 from engine.tables import fitting
 from engine.tables.csv_and_parquet import LoadedTable
 from engine.tables.model import read
-from tests.processes import ROOT, TIMEOUT, complaints, engine, run, start
+from tests.processes import ROOT, TIMEOUT, complaints, engine, interrupt_after, run, start
 
 pytestmark = pytest.mark.compiled
 
@@ -418,19 +417,6 @@ def test_labels_that_look_like_markup_are_printed_as_they_are(done, tmp_path):
 
 
 # Ctrl-C.
-
-
-def interrupt_after(n_times, monkeypatch):
-    """Let Ctrl-C come once the networks have stopped to look at it so many times."""
-    times, consider = [0], FitWatch.consider
-
-    def interrupted(*told):
-        times[0] += 1
-        if times[0] == n_times:
-            signal.raise_signal(signal.SIGINT)
-        return consider(*told)
-
-    monkeypatch.setattr(FitWatch, "consider", interrupted)
 
 
 def test_ctrl_c_keeps_what_was_learnt_saves_it_and_says_so(done, folder, tmp_path, monkeypatch):

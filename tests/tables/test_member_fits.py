@@ -1,6 +1,5 @@
 """The fits of a table's networks: by validation rows, once more on all rows, and after Ctrl-C."""
 
-import signal
 import warnings
 
 import numpy as np
@@ -8,12 +7,12 @@ import polars as pl
 import pytest
 
 from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor, losses
-from engine.estimators.watch import FitWatch
 from engine.many import fits, fits_at_work
 from engine.tables.calibration import shifts_of
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
 from engine.tables.member_fits import checkpoint_of
+from tests.processes import interrupt_after
 
 pytestmark = pytest.mark.compiled
 
@@ -38,18 +37,6 @@ def fitted_with(checkpoint=None, time=None, **given):
 
 def fingerprints(model):
     return [member.fingerprint_ for member in model.members_]
-
-
-def interrupt_after(n_times, monkeypatch):
-    times, consider = [0], FitWatch.consider
-
-    def interrupted(*told):
-        times[0] += 1
-        if times[0] == n_times:
-            signal.raise_signal(signal.SIGINT)
-        return consider(*told)
-
-    monkeypatch.setattr(FitWatch, "consider", interrupted)
 
 
 def quietly(fit, *given, **named):

@@ -829,3 +829,10 @@ def test_numbers_that_differ_by_rounding_make_no_piece(values, is_missing):
     b = model.inputs_.embeddings[0].breakpoints
     for t in (0, len(b) - 2):  # what goes on outside
         assert (np.abs(inputs - b[t]) / (b[t + 1] - b[t]) < 10).all()
+
+
+def test_rows_without_a_target_are_noted():
+    table, known = with_gaps_in_target()
+    model = regressor(max_iter=2).fit(table, target="y")
+    assert model.notes_[0].startswith(f"{N - known.sum()} rows without a target left out")
+    assert regressor(max_iter=2).fit(table[known], target="y").notes_ == model.notes_[1:]
