@@ -4,7 +4,7 @@ import time as clock
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,14 +157,20 @@ def prepared(
     inputs = pl.DataFrame([found.frame[column.name] for column in found.columns.used])
     of_columns.inputs(inputs, found.columns.used)  # which refuses values of another kind
     y = of_target.values_of(found.frame[name].filter(known), found.target)
-    codes = moments = None
+    columns, codes, moments = found.columns, None, None
     if groups is not None:
+        columns = columns._replace(
+            left_out=[
+                replace(one, note="says which group a row is of") if one.name == groups else one
+                for one in columns.left_out
+            ]
+        )
         texts = frame[groups].filter(known).cast(pl.String).fill_null("")
         _, codes = np.unique(texts.to_numpy(), return_inverse=True)
     if time is not None:
         moments = time_values("--time", frame[time].filter(known), decimal, dates)
     return PreparedTable(
-        table, found.target, found.columns, y, inputs.filter(known),
+        table, found.target, columns, y, inputs.filter(known),
         [*table.notes, *found.notes], found.translation, codes, moments,
     )  # fmt: skip
 

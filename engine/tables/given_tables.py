@@ -1,6 +1,7 @@
 """Tables as users have them: files, frames of pandas or polars, dicts of lists."""
 
 import datetime
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,13 @@ class GivenTable(NamedTuple):
     is_text: bool = False
 
 
-def given_table(table: Any, missing: Sequence[str] = MISSING, encoding: str = UTF_8) -> GivenTable:
+def given_table(
+    table: Any,
+    missing: Sequence[str] = MISSING,
+    encoding: str = UTF_8,
+    *,
+    called: str = "The table",
+) -> GivenTable:
     """The table that a user passed.
 
     Parameters
@@ -51,10 +58,12 @@ def given_table(table: Any, missing: Sequence[str] = MISSING, encoding: str = UT
         Texts that stand for a missing value in a CSV file, besides an empty field.
     encoding : str
         Of a CSV file.
+    called : str
+        What messages call it.
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If it is no table, has no rows or no columns, or two columns of one name.
 
     Examples
@@ -67,14 +76,21 @@ def given_table(table: Any, missing: Sequence[str] = MISSING, encoding: str = UT
         return GivenTable(read.frame, read.notes, read.words, not is_parquet(read.path))
     frame = _of_dict(table) if isinstance(table, dict) else _of_frame(table)
     if not frame.width:
-        raise ValueError("The table has no columns; pass one with the columns to learn from.")
+        raise ValueError(f"{called} has no columns; pass one with the columns to learn from.")
     if not frame.height:
-        raise ValueError("The table has no rows; pass one with at least one row.")
+        raise ValueError(f"{called} has no rows; pass one with at least one row.")
     return GivenTable(without_nan(frame))
 
 
 def _of_dict(table: Mapping[Any, Any]) -> pl.DataFrame:
     _refuse_twice([str(name) for name in table])
+    for name, values in table.items():
+        if isinstance(values, str) or not hasattr(values, "__len__"):
+            raise TypeError(
+                f"Column {str(name)!r} must be a list of values, one for each row; got {values!r}. "
+                "For one row, pass lists of one value; a fitted model's `predictor()` takes a row "
+                "as it is."
+            )
     lengths = {str(name): len(values) for name, values in table.items()}
     if len({*lengths.values()}) > 1:
         (first, one), (second, other) = next(
@@ -159,7 +175,7 @@ def of_objects(name: str, values: list[Any]) -> pl.Series:
         if all(isinstance(one, int | np.integer) and abs(int(one)) < 2**63 for one in present):
             return pl.Series(name, [one if one is None else int(one) for one in values], pl.Int64)
         if all(isinstance(one, int | float | np.number) for one in present):
-            return pl.Series(name, [None if one is None else float(one) for one in values])
+            return pl.Series(name, [None if one is None else _as_float(one) for one in values])
     if present and (dtype := _dtype_of_dates(present)) is not None:
         return pl.Series(name, values, dtype=dtype)
     if not all(
@@ -182,6 +198,14 @@ def _dtype_of_dates(present: list[Any]) -> pl.DataType | None:
         if len(zones) == 1:
             return pl.Datetime("us", None if zones.pop() else "UTC")
     return None
+
+
+def _as_float(value: Any) -> float:
+    """A number as float64; infinity for a whole number beyond its range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _as_text(value: Any) -> str:

@@ -65,12 +65,21 @@ def count_as_missing(words: Mapping[str, int], how: str = "") -> str:
     )
 
 
+def names_near(name: str, names: Iterable[str]) -> list[str]:
+    """Names that `name` may be a misspelling of, the nearest first.
+
+    >>> names_near("side", ["Side", "area", "size"])
+    ['Side', 'size']
+    """
+    lower = {other.lower(): other for other in names}
+    return [lower[found] for found in difflib.get_close_matches(name.lower(), lower, cutoff=0.6)]
+
+
 def named_column(name: str, names: Sequence[str], option: str) -> str:
     """`name`, if it is one of the table's columns; if not, a message with names that are near."""
     if name in names:
         return name
-    lower = {other.lower(): other for other in names}
-    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, cutoff=0.6)]
+    near = names_near(name, names)
     advice = (
         f"Did you mean {' or '.join(map(repr, near))}?"
         if near

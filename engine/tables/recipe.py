@@ -62,7 +62,7 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
         width=8 if n_rows < 20_000 else 16,
         level_width=8,
         batch_size=batch_size,
-        max_iter=200 if few else min(max(30, round(400_000 / n_rows)), 100),
+        max_iter=200 if few else min(max(30, round(2_000_000 / n_rows)), 100),
         n_iter_no_change=max(6, math.ceil(200 / steps)) if few else 6 if many else 4,
         learning_rate="constant",
         learning_rate_init=2e-3 if few else 4e-3 * min(1.0, (5000 / n_rows) ** (1 / 3)),

@@ -48,6 +48,11 @@ class RowPredictor:
             ) from None
         numbers = self._values(values)
         if numbers is None:
+            if hasattr(row, "columns"):
+                raise TypeError(
+                    "A row must be a dict, from names of columns to values; got a frame. "
+                    "`estimator.predict(frame)` takes all its rows at once."
+                )
             columns = {name: [value] for name, value in zip(self._names, values, strict=True)}
             matrix = self._encoding.encode(columns)
         else:

@@ -235,11 +235,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         self._labels, self.classes_ = labels, labels.classes
         self._weigh_classes(of_codes, codes, None)
 
-    def _targets(self, y: Any) -> NDArray[Any]:
+    def _targets(self, y: Any, argument: str = "y") -> NDArray[Any]:
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
             raise ValueError(
-                f"y has a class that training had not seen: {np.asarray(y)[unknown].tolist()[0]!r}."
+                f"{argument} has a class that training had not seen: "
+                f"{np.asarray(y)[unknown].tolist()[0]!r}."
             )
         return self._labels.codes(y)
 

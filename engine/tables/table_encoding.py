@@ -21,7 +21,7 @@ from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import Column, too_large
 from engine.tables.csv_and_parquet import MISSING, without_missing
 from engine.tables.given_tables import given_table
-from engine.tables.messages import counted, quoted
+from engine.tables.messages import counted, names_near, quoted
 from engine.tables.metadata import wrong_type
 from engine.tables.translation import TEXT, Translation, read
 
@@ -304,10 +304,13 @@ class TableEncoding:
         absent = [name for name in self.sources if name not in there]
         if absent:
             is_one = len(absent) == 1
+            others = [name for name in frame.columns if name not in self.sources]
+            near = [(other, name) for name in absent for other in names_near(name, others)[:1]]
+            likely = "".join(f"{other!r} may be {name!r}: rename it. " for other, name in near[:5])
             raise ValueError(
                 f"The table lacks {'a column' if is_one else counted(len(absent), 'column')} that "
-                f"training had: {quoted(absent)}. Add {'it' if is_one else 'them'}, with missing "
-                "values if these are not known."
+                f"training had: {quoted(absent)}. {likely}{'Or add' if likely else 'Add'} "
+                f"{'it' if is_one else 'them'}, with missing values if these are not known."
             )
 
     # As a model file holds it.

@@ -125,8 +125,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         """y as the networks take it; what is learnt of it is stored."""
 
     @abstractmethod
-    def _targets(self, y: Any) -> NDArray[Any]:
-        """y of other rows as the networks take it."""
+    def _targets(self, y: Any, argument: str = "y") -> NDArray[Any]:
+        """y of other rows as the networks take it; `argument` is what messages call it."""
 
     @abstractmethod
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -439,7 +439,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         if X is None or (y is None and of_target is None):
             held_out.require_together(X, y, weights)
             return None
-        frame = given_table(self._given_again(X)).frame
+        frame = given_table(self._given_again(X), called="X_val").frame
         if weights is not None:
             weights = _check_sample_weight(
                 weights, frame, dtype=np.float64, ensure_non_negative=True
@@ -455,7 +455,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             frame, weights = frame.filter(known), None if weights is None else weights[known]
         else:
             y = one_for_each_row("y_val", y, frame.height, "X_val")
-        return Rows(self.inputs_.of(self.encoding_.encode(frame)), self._targets(y), weights)
+        targets = self._targets(y, "y_val")
+        return Rows(self.inputs_.of(self.encoding_.encode(frame)), targets, weights)
 
     def _fit_rows(
         self,

@@ -229,8 +229,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
                 self.y_scale_ = 1.0
         return self._targets(y)
 
-    def _targets(self, y: Any) -> NDArray[Any]:
-        return ((_numbers(y) - self.y_mean_) / self.y_scale_).astype(np.float32)
+    def _targets(self, y: Any, argument: str = "y") -> NDArray[Any]:
+        return ((_numbers(y, argument) - self.y_mean_) / self.y_scale_).astype(np.float32)
 
     def _strata(self, y: NDArray[Any]) -> None:
         return None
@@ -272,19 +272,24 @@ class TableRegressor(RegressorMixin, TableEstimator):
         )
 
 
-def _numbers(y: Any) -> NDArray[np.float64]:
+def _numbers(y: Any, argument: str = "y") -> NDArray[np.float64]:
     """y as finite numbers."""
-    refuse_dates("y", y)
+    refuse_dates(argument, y)
     try:
         if np.iscomplexobj(y):
             raise TypeError
         numbers = np.asarray(y).astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(
-            f"y must hold numbers; got {np.asarray(y).dtype}. For classes, use a TableClassifier."
+            f"{argument} must hold numbers; got {np.asarray(y).dtype}. For classes, use a "
+            "TableClassifier."
         ) from None
     if not np.isfinite(numbers).all():
-        raise ValueError("y must be finite, but holds NaN or infinity; leave those rows out.")
+        raise ValueError(
+            f"{argument} must be finite, but holds NaN or infinity; leave those rows out."
+        )
     if len(numbers) and np.abs(numbers).max() > LARGEST:
-        raise ValueError(f"y must be at most {LARGEST:g}; use another unit, or mend those rows.")
+        raise ValueError(
+            f"{argument} must be at most {LARGEST:g}; use another unit, or mend those rows."
+        )
     return numbers

@@ -1123,7 +1123,7 @@ def test_rows_are_held_out_by_time_or_in_groups(done, tmp_path):
     said = " ".join(out.split())
     assert "held out (whole groups, at random)" in said
     assert "rows, other groups for each network; by their loss" in said
-    assert "Left out: 'person' is left out as you asked" in said
+    assert "Left out: 'person' says which group a row is of" in said
     for option in ("--time", "--groups"):
         message = refused(done, *command, *model, option, "dose")
         assert f"{option}: 'dose' is the target; name another column" in message

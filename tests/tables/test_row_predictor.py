@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from engine import TableClassifier, TableRegressor, losses
@@ -132,6 +133,12 @@ def test_a_row_that_is_no_dict_is_refused_in_words(row):
     message = f"A row must be a dict, .* got one of type {type(row).__name__}"
     with pytest.raises(TypeError, match=message):
         MODEL.predictor().predict(row)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_for_a_row_is_refused_with_what_takes_it(frame):
+    with pytest.raises(TypeError, match=r"got a frame. `estimator.predict\(frame\)` takes all"):
+        MODEL.predictor().predict(frame([ROW]))
 
 
 def test_a_row_that_lacks_a_column_is_refused_in_words():

@@ -785,6 +785,33 @@ def test_a_text_for_y_and_a_row_for_x_are_refused_with_what_to_pass(fitted):
         fitted.predict(FRAME.iloc[0])
 
 
+def test_a_dict_of_single_values_is_refused_with_what_to_pass(fitted):
+    with pytest.raises(TypeError, match=r"'area' must be a list of values.*`predictor\(\)` takes"):
+        fitted.predict(dict.fromkeys(FRAME.columns, 1.5))
+
+
+def test_a_column_of_another_name_is_told_which_it_may_be(fitted):
+    with pytest.raises(ValueError, match=r"'side'\. 'Side' may be 'side': rename it\. Or add it,"):
+        fitted.predict(FRAME.rename(columns={"side": "Side"}))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"X_val": FRAME[:0], "y_val": Y[:0]}, "X_val has no rows"),
+        ({"X_val": FRAME[:9], "y_val": [np.nan] * 9}, "y_val must be finite"),
+    ],
+)
+def test_faults_of_own_validation_rows_name_them(own, message):
+    with pytest.raises(ValueError, match=message):
+        regressor().fit(FRAME, Y, **own)
+
+
+def test_a_class_of_own_validation_rows_that_training_lacks_is_named():
+    with pytest.raises(ValueError, match="y_val has a class that training had not seen: 'x'"):
+        classifier().fit(FRAME, CLASSES, X_val=FRAME[:9], y_val=["x"] * 9)
+
+
 def test_columns_whose_names_are_the_same_as_texts_are_refused():
     with pytest.raises(ValueError, match="more than one column called '1'"):
         regressor().fit({1: FRAME["area"], "1": FRAME["side"]}, Y)
@@ -796,6 +823,14 @@ def test_missing_labels_of_any_kind_are_named(gap):
     y[3] = gap
     with pytest.raises(ValueError, match="y holds missing labels"):
         classifier().fit(FRAME, y)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_beyond_the_range_of_floats_are_refused(sign, fitted):
+    row = {**FRAME.iloc[0].to_dict(), "area": sign * 10**400}
+    for predict in (fitted.predictor().predict, lambda row: fitted.predict(pd.DataFrame([row]))):
+        with pytest.raises(ValueError, match=r"'area' is -?inf in row 1; numbers must be at"):
+            predict(row)
 
 
 @pytest.mark.parametrize("name", ["area", "side", "lift"])
