@@ -49,6 +49,8 @@ def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
     >>> recipe = recipe_for(1000, 10)
     >>> recipe.hidden_layer_sizes, recipe.batch_size, recipe.n_iter_no_change
     ((96, 96), 32, 4)
+    >>> [recipe_for(n_rows, 10).max_iter for n_rows in (300, 16_000, 40_000, 1_000_000)]
+    [200, 100, 50, 30]
     """
     few, many = n_rows < 400, n_rows >= 25_000
     batch_size = 2 ** round(math.log2(max(n_rows, 64) / 64))

@@ -917,12 +917,14 @@ def test_checking_a_model_says_what_it_is_and_how_it_was_trained(done, folder, t
 def test_a_training_that_a_file_tells_of_in_other_types_is_printed_as_it_is(done, folder, tmp_path):
     model = read(folder / "people.skops")
     known = {"table_sha256": model.training["table_sha256"]}
+    known["held out"] = "none held out"
     strange = {"rows": None, "table": ["a.csv", "b.csv"], "settings": [1, {"x": None}], **known}
     model.told(strange).write(tmp_path / "m.skops")
     status, out, _ = done("check-model", tmp_path / "m.skops")
     assert status == 0
     assert re.search(r"trained on +None rows of a\.csv, b\.csv", out)
     assert re.search("settings +1, x None", out)
+    assert re.search("held out +none *\n", out)
     status, _, err = done("evaluate", tmp_path / "m.skops", folder / "people.csv")
     assert status == 0
     assert "it has seen rows of it" in err

@@ -36,6 +36,8 @@ def test_those_that_wait_take_as_long_as_the_slowest_so_far_as_many_at_once():
     both = {0: watch(3), 1: watch(5)}
     assert pace.outlook(both, [2, 3, 4]) == Outlook(0.8, "epoch 4 to 6 of 10", 14 + 2 * 20.0)
     assert pace.outlook({0: watch(3)}, []).seconds_left == 14
+    unequal = {0: watch(9, each=1.0), 1: watch(9, each=3.0)}
+    assert pace.outlook(unequal, [2]).seconds_left == 3 + 30.0
 
 
 def test_those_that_wait_take_no_longer_than_their_max_time():

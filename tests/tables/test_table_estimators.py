@@ -785,9 +785,10 @@ def test_a_text_for_y_and_a_row_for_x_are_refused_with_what_to_pass(fitted):
         fitted.predict(FRAME.iloc[0])
 
 
-def test_a_dict_of_single_values_is_refused_with_what_to_pass(fitted):
+@pytest.mark.parametrize("value", [1.5, "text", None])
+def test_a_dict_of_single_values_is_refused_with_what_to_pass(value, fitted):
     with pytest.raises(TypeError, match=r"'area' must be a list of values.*`predictor\(\)` takes"):
-        fitted.predict(dict.fromkeys(FRAME.columns, 1.5))
+        fitted.predict(dict.fromkeys(FRAME.columns, value))
 
 
 def test_a_column_of_another_name_is_told_which_it_may_be(fitted):
