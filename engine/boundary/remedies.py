@@ -6,6 +6,7 @@ Messages about tables are in the words of Python, also where a file keeps them. 
 
 import ast
 import re
+import shlex
 from typing import NamedTuple
 
 TEXT = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""  # as repr writes it
@@ -37,7 +38,9 @@ class Remedy(NamedTuple):
 
         def in_options(found: re.Match[str]) -> str:
             texts = map(ast.literal_eval, found.groups())
-            return self.command.format(repr("=".join(texts)))
+            text = "=".join(texts)
+            quoted = shlex.quote(text)
+            return self.command.format(quoted if quoted != text else f"'{text}'")
 
         return re.sub(pattern, in_options, message)
 

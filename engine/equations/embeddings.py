@@ -50,7 +50,7 @@ PLAIN, PIECES, LEVELS = range(3)
 
 
 class KernelEmbeddings(NamedTuple):
-    """The embeddings of n inputs as kernels take them; all arrays are int64 but for the breaks."""
+    """The embeddings of n inputs as kernels take them, int64 but for `breakpoints`."""
 
     kinds: Any  # (n,) PLAIN, PIECES or LEVELS
     counts: Any  # (n,) pieces, or levels; 1 of PLAIN

@@ -25,7 +25,7 @@ from engine.estimators.draws import WORDS, Draws, initial_parameters, words_foun
 from engine.estimators.findings import Finding
 from engine.estimators.fit_identity import identity_of_fit
 from engine.estimators.held_out import require_together, scorer_of, split, validation_findings
-from engine.estimators.input_validation import Rows, validated_inputs
+from engine.estimators.input_validation import Rows, embeddings_of, validated_inputs
 from engine.estimators.optimiser import Optimiser, new_optimiser, optimiser_of, state_of
 from engine.estimators.pickled_version import PickledVersion
 from engine.estimators.predictor import blocks_of
@@ -864,9 +864,9 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         """ValueError or TypeError for parameters that are valid alone, but not together."""
         sizes = parameters.hidden_sizes(self.hidden_layer_sizes)
         parameters.hidden_units(self.activation, len(sizes))
-        if self.embeddings is not None and SOLVERS[self.solver].update == DAMPED:
+        if embeddings_of(self) is not None and SOLVERS[self.solver].update == DAMPED:
             raise ValueError(
-                "solver='lm' is not there for embeddings; pass 'adam', 'sgd' or 'lbfgs'."
+                "solver='lm' is not there for embeddings; pass 'adam', 'sgd', 'gd' or 'lbfgs'."
             )
         if self.alpha == "evidence" and SOLVERS[self.solver].update != DAMPED:
             raise ValueError(f"alpha='evidence' needs solver='lm'; got solver={self.solver!r}.")

@@ -26,6 +26,7 @@ from engine.tables.column_kinds import CATEGORY, SMALLEST
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.columns import OUT, Columns
 from engine.tables.csv_and_parquet import LoadedTable, is_parquet
+from engine.tables.given_rows import numbers_of_groups
 from engine.tables.learnt_columns import LearntColumns
 from engine.tables.linear_model import linear_predictions
 from engine.tables.messages import counted, named_column
@@ -43,7 +44,7 @@ from engine.tables.table_description import described
 from engine.tables.table_regressor import TableRegressor
 from engine.tables.target import CLASSIFICATION, Target
 from engine.tables.translation import Translation
-from engine.tables.validation_rows import LEAST_ROWS, time_values
+from engine.tables.validation_rows import LEAST_ROWS, latest_rows, time_values
 from engine.tables.verdict import margin
 
 INTERRUPTED = "interrupted"  # in the estimators' warning after Ctrl-C
@@ -165,8 +166,7 @@ def prepared(
                 for one in columns.left_out
             ]
         )
-        texts = frame[groups].filter(known).cast(pl.String).fill_null("")
-        _, codes = np.unique(texts.to_numpy(), return_inverse=True)
+        codes = numbers_of_groups(frame[groups].filter(known))
     if time is not None:
         moments = time_values("--time", frame[time].filter(known), decimal, dates)
     return PreparedTable(
@@ -220,8 +220,7 @@ def _places(
     n_rows = len(plan.y)
     n_aside = max(2, round(fraction * n_rows))
     if plan.time is not None:
-        order = np.argsort(plan.time, kind="stable")
-        return np.sort(order[: n_rows - n_aside]), np.sort(order[n_rows - n_aside :]), "the latest"
+        return *latest_rows(plan.time, n_aside), "the latest"
     if plan.groups is not None:
         if len(np.unique(plan.groups)) < 2:
             raise ValueError(

@@ -22,8 +22,10 @@ from engine.training.checkpoint import Checkpoint
 # Attributes of the first fit that the second one keeps.
 OF_VALIDATION = ("validation_loss_curve_", "validation_scores_", "best_validation_score_")
 
-# If the latest rows are predicted worse after fewer epochs, they contradict the earlier rows.
+# The latest rows contradict the earlier ones if they are predicted worse after fewer epochs, and
+# rows that are drawn at random only after so many times as many.
 FEWEST_EPOCHS = 5
+TIMES_AS_LONG = 5
 
 
 class Rows(NamedTuple):
@@ -79,13 +81,22 @@ class MemberFits(NamedTuple):
         ]
 
     @property
-    def contradicted_after(self) -> int:
-        """The epochs after which validation rows were predicted worse; 0 if these are not few."""
+    def best_epochs(self) -> list[int]:
+        """After how many epochs each network predicted its validation rows best."""
         scores = [member.validation_scores_ or [] for member in self.members]
-        best = [int(np.argmax(one)) + 1 if len(one) else 0 for one in scores]
-        middle = sorted(best)[len(best) // 2]
-        went_on = all(len(one) > n for one, n in zip(scores, best, strict=True))
-        return middle if self.is_whole and went_on and middle < FEWEST_EPOCHS else 0
+        return [int(np.argmax(one)) + 1 if len(one) else 0 for one in scores]
+
+    @property
+    def best_after(self) -> int:
+        """The median of the best numbers of epochs."""
+        return sorted(self.best_epochs)[len(self.members) // 2]
+
+    @property
+    def may_be_contradicted(self) -> bool:
+        """Whether all validation rows were predicted worse after few epochs."""
+        lengths = [len(member.validation_scores_ or []) for member in self.members]
+        went_on = all(n > best for n, best in zip(lengths, self.best_epochs, strict=True))
+        return self.is_whole and went_on and self.best_after < FEWEST_EPOCHS
 
     @property
     def is_whole(self) -> bool:
@@ -158,12 +169,16 @@ def fitted(fits: Sequence[Fit], n_threads: int | None) -> MemberFits:
 
 
 def fitted_again(
-    first: MemberFits, rows: Rows, checkpoint: Checkpoint | None, n_threads: int | None
+    first: MemberFits,
+    rows: Rows,
+    checkpoint: Checkpoint | None,
+    n_threads: int | None,
+    n_before: int,
 ) -> MemberFits:
     """Networks with the same seeds, fitted to all rows for the epochs that validation found best.
 
     They keep the validation curves, which say why it was so many epochs. The first fits stand where
-    they had no whole epoch, and after Ctrl-C.
+    they had no whole epoch, and after Ctrl-C. `n_before` fits have checkpoints already.
     """
     if not first.is_whole or not all(one.validation_scores_ for one in first.members):
         return first
@@ -172,8 +187,8 @@ def fitted_again(
         second = clone(member).set_params(
             early_stopping=False,
             n_iter_no_change=member.max_iter,  # not sooner, by the loss of training rows
-            max_iter=int(np.argmax(member.validation_scores_)) + 1,
-            checkpoint=checkpoint_of(checkpoint, first.n_wanted + number),
+            max_iter=first.best_epochs[number],
+            checkpoint=checkpoint_of(checkpoint, n_before + number),
         )
         again.append(Fit(second, *rows))
     outcomes = fit_all(again, n_threads)

@@ -173,7 +173,9 @@ def levels_of(column: EncodedColumn, width: int) -> Levels:
 
 
 def give_unknown_levels(columns: Sequence[EncodedColumn], vectors: Sequence[Any]) -> None:
-    """Make the vector of unknown levels the mean of the known ones, where no training row has one.
+    """Make the vector of unknown levels the mean of the others, where no training row has one.
+
+    Each level counts by its rows.
 
     Else it would stay as it was drawn, and each network would make something else of an unknown
     level.

@@ -1,6 +1,6 @@
 """The defaults of table estimators: how many networks, how large, and how they are trained.
 
-They depend on the number of training rows and inputs alone. docs/tables-compared.md shows what they
+They depend on the number of training rows alone. docs/tables-compared.md shows what they
 reach on real tables; docs/decisions/ says how they were found.
 """
 
@@ -43,13 +43,13 @@ class Recipe(NamedTuple):
     validation_fraction: float
 
 
-def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
-    """The defaults for so many training rows and inputs.
+def recipe_for(n_rows: int) -> Recipe:
+    """The defaults for so many training rows.
 
-    >>> recipe = recipe_for(1000, 10)
+    >>> recipe = recipe_for(1000)
     >>> recipe.hidden_layer_sizes, recipe.batch_size, recipe.n_iter_no_change
     ((96, 96), 32, 4)
-    >>> [recipe_for(n_rows, 10).max_iter for n_rows in (300, 16_000, 40_000, 1_000_000)]
+    >>> [recipe_for(n_rows).max_iter for n_rows in (300, 16_000, 40_000, 1_000_000)]
     [200, 100, 50, 30]
     """
     few, many = n_rows < 400, n_rows >= 25_000

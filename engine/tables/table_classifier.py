@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -15,12 +16,18 @@ from engine.estimators.classifier import MLPClassifier
 from engine.estimators.findings import in_python
 from engine.estimators.labels import Labels
 from engine.many.averages import aligned
+from engine.tables import column_kinds
 from engine.tables.calibration import calibrated, have_same_rows, temperature_of
+from engine.tables.column_kinds import BOOLEAN, CATEGORY, NUMBER
 from engine.tables.given_rows import one_for_each_row
 from engine.tables.given_tables import of_values
 from engine.tables.member_fits import Rows
+from engine.tables.messages import quoted
 from engine.tables.table_estimator import TableEstimator
 from engine.tables.target import CLASSIFICATION
+
+# How the column of a target was read, by the dtype of its classes; others are categories.
+KIND_OF_CLASSES = {"i": NUMBER, "f": NUMBER, "b": BOOLEAN}
 
 
 class TableClassifier(ClassifierMixin, TableEstimator):
@@ -37,8 +44,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         does not change: networks that were trained with such weights predicted worse.
     calibrate : bool, default=True
         Raise probabilities to the power 1 / T that fits validation rows best (T1), if all networks
-        have the same ones: your own, or the latest. Else T is 1: the mean of networks that were
-        validated on other rows needs none.
+        have the same ones: your own, the latest, or those of a single network. Else T is 1: the
+        mean of networks that were validated on other rows needs none.
     label_smoothing : float, optional
         As of `MLPClassifier`.
     n_members : int, optional
@@ -79,6 +86,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     classes_ : ndarray (n_classes,)
     members_ : list of MLPClassifier
         The fitted networks.
+    n_validation_rows_ : list of int
+        Of each network.
     recipe_ : Recipe
         The numbers that were chosen or given.
     encoding_ : TableEncoding
@@ -195,7 +204,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy."""
         predicted = self.predict(X)
-        right = predicted == one_for_each_row("y", y, len(predicted))
+        y = self._as_labels(one_for_each_row("y", y, len(predicted)))
+        if not np.isin(y, self.classes_).any():
+            raise ValueError(
+                f"y has none of the classes of training, which are {quoted(self.classes_.tolist())}"
+                f"; got {y.tolist()[0]!r}. Pass labels as they were there."
+            )
+        right = predicted == y
         s = None if sample_weight is None else _check_sample_weight(sample_weight, predicted)
         return float(np.average(right, weights=s))
 
@@ -209,7 +224,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
                 f"The target is {labels.classes[0].item()!r} in every row: there is nothing to "
                 "learn. Pass rows with other classes."
             )
-        if len(labels.classes) > max(2, len(y) // 2) and len(labels.classes) == len(y):
+        if 2 < len(labels.classes) == len(y):
             raise ValueError(
                 f"The target has {len(labels.classes):,} classes in {len(y):,} rows, and a class "
                 "needs several rows to be learnt from. For numbers, use a TableRegressor."
@@ -235,12 +250,27 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         self._labels, self.classes_ = labels, labels.classes
         self._weigh_classes(of_codes, codes, None)
 
+    def _as_labels(self, y: NDArray[Any], argument: str = "y") -> NDArray[Any]:
+        """Labels in the type of `classes_`, if these were read from the column of the target.
+
+        That column may have had numbers, or true and false, as texts.
+        """
+        _refuse_what_is_no_label(y, argument)
+        kind = KIND_OF_CLASSES.get(self.classes_.dtype.kind, CATEGORY)
+        values = of_values(argument, y)
+        if self.target_name_ is None or values.dtype == pl.Object:
+            return y
+        labels, wrong = column_kinds.as_kind(values, kind)
+        if len(wrong):  # which are of no class
+            return y
+        return np.array(labels.to_list(), str) if kind == CATEGORY else labels.to_numpy()
+
     def _targets(self, y: Any, argument: str = "y") -> NDArray[Any]:
+        y = self._as_labels(y, argument)
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
             raise ValueError(
-                f"{argument} has a class that training had not seen: "
-                f"{np.asarray(y)[unknown].tolist()[0]!r}."
+                f"{argument} has a class that training had not seen: {y[unknown].tolist()[0]!r}."
             )
         return self._labels.codes(y)
 
@@ -288,13 +318,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(losses, weights=rows.weights))
 
 
-def _refuse_what_is_no_label(y: NDArray[Any]) -> None:
+def _refuse_what_is_no_label(y: NDArray[Any], argument: str = "y") -> None:
     """ValueError for missing labels, and for texts among other labels."""
-    values = of_values("y", y)
+    values = of_values(argument, y)
     if values.is_null().any() or (values.dtype.is_float() and values.is_nan().any()):
         raise ValueError(
-            "y holds missing labels; leave those rows out, or name the target's column by "
-            "target=, which does."
+            f"{argument} holds missing labels; leave those rows out, or name the target's column "
+            "by target=, which does."
         )
     firsts = {isinstance(label, str): label for label in y} if y.dtype == object else {}
     if len(firsts) > 1:

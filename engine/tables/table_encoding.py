@@ -181,21 +181,6 @@ class TableEncoding:
             translation.of_columns(of_table.feature_names_in_.tolist())
         return cls(tuple(encoded), tuple(missing), translation)
 
-    @classmethod
-    def of_training_rows(
-        cls,
-        columns: Sequence[Column],
-        frame: pl.DataFrame,
-        translation: Translation | None = None,
-        **given: Any,
-    ) -> "TableEncoding":
-        """`fitted` on rows in memory, translated as they are; `given` are the other arguments."""
-        kinds = {column.name: CATEGORY for column in columns if column.kind == CATEGORY}
-        statistics = TableStatistics.of_frame(
-            frame.select(column.name for column in columns), None, kinds
-        )
-        return cls.fitted(columns, statistics, translation, **given)
-
     @property
     def sources(self) -> list[str]:
         """The columns that a table needs."""

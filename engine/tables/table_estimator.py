@@ -46,7 +46,7 @@ from engine.tables.given_rows import (
 )
 from engine.tables.given_tables import GivenTable, given_table
 from engine.tables.learnt_columns import LearntColumns
-from engine.tables.member_fits import MemberFits, Rows
+from engine.tables.member_fits import TIMES_AS_LONG, MemberFits, Rows
 from engine.tables.messages import counted, named_column
 from engine.tables.network_inputs import NetworkInputs, give_unknown_levels
 from engine.tables.recipe import Recipe, recipe_for
@@ -178,13 +178,13 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             The column of X to be predicted; not of an array, whose columns have no names. Rows
             without it are left out.
         groups : array_like (n_rows,) or str, optional
-            Rows of one group are never trained on by a network that is validated on others of it.
-            The name of a column takes that column, which is then not learnt from.
+            No network is trained on some rows of a group and validated on others. The name of a
+            column takes that column, which is then not learnt from.
         time : array_like (n_rows,) or str, optional
             The latest rows are the validation rows, in the order of these numbers or dates; or the
             name of a column. They choose the number of epochs; then the networks are trained anew
             on all rows for so many. If they contradict the earlier rows, rows drawn at random
-            validate, with a warning.
+            validate, with a warning. A table of fewer than 10 rows has no validation rows.
         X_val, y_val, sample_weight_val : optional
             Your own validation rows, as X, y and sample_weight; with `target`, X_val has the target
             too.
@@ -232,6 +232,17 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, weights: Any, target: Any, groups: Any, time: Any, own: Any
     ) -> list[Warning]:
+        for argument, given in (("groups", groups), ("time", time)):
+            if given is not None and own[0] is not None:
+                raise ValueError(
+                    f"Pass X_val or {argument}: X_val is the validation rows, and {argument} says "
+                    "which rows to take for that."
+                )
+            if given is not None and self.validation_fraction == 0:
+                raise ValueError(
+                    f"{argument} says which rows are validation rows, and validation_fraction=0 "
+                    "takes none: leave one of them out."
+                )
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         learnt = self._learn_table(X, y, weights, target, groups, time)
@@ -289,7 +300,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         self.encoding_ = learnt.encoding
         self.columns_, self.left_out_ = learnt.used, learnt.left_out
         self.notes_ = learnt.notes
-        self.recipe_ = recipe = self._recipe(n_rows, len(learnt.encoding.columns))
+        self.recipe_ = recipe = self._recipe(n_rows)
         self.inputs_ = NetworkInputs.fitted(
             learnt.encoding.columns, learnt.numbers, recipe.n_pieces, recipe.width,
             recipe.level_width,
@@ -519,9 +530,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             return member_fits.fitted(fits, n_threads)
 
         made = made_by(parts)
-        if has_second_fit and (epochs := made.contradicted_after):
-            has_second_fit = False
-            made = made_by(parts_by(None), n_before=len(parts))._replace(epochs_by_time=epochs)
+        n_made = len(parts)
+        if has_second_fit and made.may_be_contradicted:
+            epochs = made.best_after
+            at_random, n_made = made_by(parts_by(None), n_made), 2 * n_made
+            if at_random.best_after > TIMES_AS_LONG * epochs:
+                has_second_fit, made = False, at_random._replace(epochs_by_time=epochs)
         made = self._with_unknown_levels(made)
         self.n_validation_rows_ = [0 if one is None else len(one.y) for one in made.validation]
         self._tune(
@@ -532,7 +546,7 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             ]
         )
         if has_second_fit:
-            made = member_fits.fitted_again(made, rows, checkpoint, n_threads)
+            made = member_fits.fitted_again(made, rows, checkpoint, n_threads, n_made)
             made = self._with_unknown_levels(made)
         self.members_ = made.members
         return self._warnings_of(made)
@@ -563,12 +577,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             epochs = min(int(member.n_iter_) for member in self.members_)
             said: Any = ConvergenceWarning(
                 f"max_time={self.max_time:g} seconds were over before all networks had "
-                f"converged; one was trained for {epochs} whole epochs. The model is the best "
+                f"converged; one was trained for {counted(epochs, 'epoch')}. The model is the best "
                 "so far: give it more time, or fewer networks by n_members."
             )
             said.finding = Finding(
                 f"Training ended when its {self.max_time:g} seconds were over, and one network "
-                f"had been trained for {epochs} whole epochs. The model is the best so far.",
+                f"had been trained for {counted(epochs, 'epoch')}. The model is the best so far.",
                 "allow more time",
             )
             found.append(said)
@@ -597,12 +611,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             )
         return found
 
-    def _recipe(self, n_rows: int, n_inputs: int) -> Recipe:
+    def _recipe(self, n_rows: int) -> Recipe:
         values = ((name, getattr(self, name, None)) for name in OF_RECIPE)
         given: dict[str, Any] = {name: value for name, value in values if value is not None}
         if "hidden_layer_sizes" in given:
             given["hidden_layer_sizes"] = hidden_sizes(given["hidden_layer_sizes"])
-        return recipe_for(n_rows, n_inputs)._replace(**given)
+        return recipe_for(n_rows)._replace(**given)
 
     def _settings(self, recipe: Recipe) -> dict[str, Any]:
         """Parameters of each network."""
@@ -733,8 +747,8 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         Parameters
         ----------
         X, y, sample_weight
-            Rows that were not trained on, as for `fit`: then columns that only help to remember
-            training rows count nothing.
+            As for `fit`. Pass rows that were not trained on: else columns that only help to
+            memorise rows seem to count.
         n_repeats : int
             Exchanges of each column, whose mean is given.
         random_state : int, RandomState or None
@@ -755,7 +769,9 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         whole_number("n_repeats", n_repeats, at_least=1)
         X = self.inputs_.of(self.encoding_.encode(self._given_again(X)))
         y = self._targets(one_for_each_row("y", y, len(X)))
-        s = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        s = None
+        if sample_weight is not None:
+            s = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         generator = check_random_state(random_state)
         base = self._mean_loss(Rows(X, y, s))
         found = {}

@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from engine.boundary.dates import refuse_dates
 from engine.boundary.settings import listed
-from engine.equations.losses import HUBER, QUANTILE
+from engine.equations.losses import COMPILED, HUBER, QUANTILE
 from engine.estimators import held_out
 from engine.estimators.regressor import LOSSES_OF_NUMBERS, MLPRegressor
 from engine.losses import Huber, Loss, did_you_mean, named
@@ -73,6 +73,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     ----------
     members_ : list of MLPRegressor
         The fitted networks.
+    n_validation_rows_ : list of int
+        Of each network.
     recipe_ : Recipe
         The numbers that were chosen or given.
     encoding_ : TableEncoding
@@ -187,7 +189,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
         s = None if sample_weight is None else _check_sample_weight(sample_weight, y)
         if self._loss.name == "squared_error":
             return held_out.r2(predicted[:, np.newaxis], y, s)
-        return held_out.d2(self._loss_of_target, predicted.reshape(len(y), -1), y, s)
+        predicted, y = self._as_it_takes(predicted.reshape(len(y), -1), y)
+        return held_out.d2(self._loss_of_target, predicted, y, s)
 
     @property
     def _loss(self) -> Loss:
@@ -209,6 +212,15 @@ class TableRegressor(RegressorMixin, TableEstimator):
         """The loss in units of the target."""
         is_huber = self._loss.row.code == HUBER
         return Huber(self._loss.numbers[0] * self.y_scale_) if is_huber else self._loss
+
+    def _as_it_takes(self, *values: NDArray[Any]) -> list[NDArray[Any]]:
+        """Targets and predictions as `_loss_of_target` takes them: scaled, if it is a user's own.
+
+        Its numbers, such as a threshold, are those of the scaled target that networks learn.
+        """
+        if self._loss.row.code != COMPILED:
+            return [*values]
+        return [(one - self.y_mean_) / self.y_scale_ for one in values]
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
         y = _numbers(y)
@@ -267,9 +279,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
         outputs = self._from_average(self._average(rows.X))
         y = rows.y * self.y_scale_ + self.y_mean_
         weights = rows.weights
-        return held_out.mean_cost(
-            self._loss_of_target, outputs.reshape(len(y), -1), y[:, np.newaxis], weights
-        )
+        outputs, y = self._as_it_takes(outputs.reshape(len(y), -1), y[:, np.newaxis])
+        return held_out.mean_cost(self._loss_of_target, outputs, y, weights)
 
 
 def _numbers(y: Any, argument: str = "y") -> NDArray[np.float64]:

@@ -55,9 +55,7 @@ def validation_rows(
     if fraction == 0 or n_rows < LEAST_ROWS:
         return [None] * n_members
     if time is not None:
-        order = np.argsort(time, kind="stable")
-        cut = max(1, n_rows - max(1, math.ceil(fraction * n_rows)))
-        part = MemberRows(np.sort(order[:cut]), np.sort(order[cut:]))
+        part = latest_rows(time, min(n_rows - 1, max(1, math.ceil(fraction * n_rows))))
         return [_of_known_classes(part, classes, trained=True)] * n_members
     n_folds = min(max(2, round(1 / fraction)), n_rows)
     rows = np.arange(n_rows)
@@ -78,6 +76,13 @@ def validation_rows(
         _of_known_classes(MemberRows(*fold), classes, trained=groups is None) for fold in folds
     ]
     return [parts[k % len(parts)] for k in range(n_members)]
+
+
+def latest_rows(time: NDArray[Any], n_latest: int) -> MemberRows:
+    """The latest rows left out, so many of them, and the others as those to train on."""
+    order = np.argsort(time, kind="stable")
+    cut = len(order) - n_latest
+    return MemberRows(np.sort(order[:cut]), np.sort(order[cut:]))
 
 
 def _of_known_classes(

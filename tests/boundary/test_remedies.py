@@ -1,6 +1,7 @@
 """engine/boundary/remedies.py: what to do about a table, in Python and at the command line."""
 
 import re
+import shlex
 
 import pytest
 from typer.main import get_command
@@ -10,11 +11,15 @@ from engine.cli import main
 
 
 @pytest.mark.parametrize(
-    "name", ["id", "it's", 'a "b"', "a'b\"c", "back\\slash", "{}", "ä\n=", "1='2'"]
+    "name", ["id", "it's", 'a "b"', "a'b\"c", "back\\slash", "{}", "ä\n=", "1='2'", "cost $x `y`"]
 )
-def test_a_name_of_any_letters_comes_through(name):
+def test_a_name_of_any_letters_comes_through_to_a_shell(name):
     said = at_command_line(f"'x' numbers the rows ({OVERRULE(name, 'number')}): so.")
-    assert said == f"'x' numbers the rows (--column {f'{name}=number'!r} overrules): so."
+    before, option, after = said.partition("--column ")
+    quoted, _, end = after.rpartition(" overrules): so.")
+    assert (before, option, end) == ("'x' numbers the rows (", "--column ", "")
+    assert quoted.startswith("'")
+    assert shlex.split(quoted) == [f"{name}=number"]
 
 
 def test_all_of_several_remedies_in_a_message_are_those_of_the_command():

@@ -8,6 +8,7 @@ import pytest
 
 from engine import Checkpoint, MLPRegressor, TableClassifier, TableRegressor, losses
 from engine.many import fits, fits_at_work
+from engine.tables import member_fits
 from engine.tables.calibration import shifts_of
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
@@ -49,10 +50,13 @@ def quietly(fit, *given, **named):
 # Checkpoints and Ctrl-C.
 
 
-@pytest.mark.parametrize("time", [None, MONTHS])
+@pytest.mark.parametrize(
+    ("time", "few_epochs", "n_fits"), [(None, 5, 2), (MONTHS, 5, 4), (MONTHS, 1000, 6)]
+)
 def test_each_fit_has_a_checkpoint_of_its_own_and_resumes_to_the_same_bits(
-    time, tmp_path, monkeypatch
+    time, few_epochs, n_fits, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(member_fits, "FEWEST_EPOCHS", few_epochs)
     third = checkpoint_of(Checkpoint(tmp_path / "run.ckpt", 5.0), 2)
     assert third is not None
     assert (third.path, third.seconds) == (tmp_path / "run.ckpt.3", 5.0)
@@ -63,8 +67,7 @@ def test_each_fit_has_a_checkpoint_of_its_own_and_resumes_to_the_same_bits(
         stopped, _ = quietly(fitted_with, kept, time)
     assert fingerprints(stopped) != whole
     assert fingerprints(fitted_with(kept, time)) == whole
-    n_fits = 2 if time is None else 4
-    names = {f"run.ckpt{number}" for number in ("", ".2", ".3", ".4")[:n_fits]}
+    names = {f"run.ckpt{number}" for number in ("", ".2", ".3", ".4", ".5", ".6")[:n_fits]}
     kept_names = {path.name.removesuffix(".previous") for path in tmp_path.glob("run.ckpt*")}
     assert kept_names == names
 
@@ -127,13 +130,6 @@ def test_classes_that_only_the_latest_rows_have_are_learnt():
     assert late[150:].mean() > 1.5 * late[:150].mean()
 
 
-def test_own_validation_rows_are_never_trained_on():
-    own = {"X_val": TABLE[150:], "y_val": Y[150:]}
-    expected = TableRegressor(**SMALL).fit(TABLE[:150], Y[:150], **own)
-    model = TableRegressor(**SMALL).fit(TABLE[:150], Y[:150], time=MONTHS[:150], **own)
-    assert fingerprints(model) == fingerprints(expected)
-
-
 def test_time_that_is_over_is_shared_by_both_fits():
     model, said = quietly(TableRegressor(**SMALL, max_time=1e-9).fit, TABLE, Y, time=MONTHS)
     assert np.isfinite(model.predict(TABLE)).all()
@@ -143,8 +139,8 @@ def test_time_that_is_over_is_shared_by_both_fits():
 
 
 def test_time_is_not_shared_with_a_second_fit_that_there_is_none_of():
-    given = {"max_time": 8.0, "n_threads": 1, "validation_fraction": 0}
-    model = TableRegressor(**SMALL, **given).fit(TABLE, Y, time=MONTHS)
+    given = {"max_time": 8.0, "n_threads": 1}
+    model = TableRegressor(**SMALL, **given).fit(TABLE[:9], Y[:9], time=MONTHS[:9])
     assert [member.max_time for member in model.members_] == [4.0, 4.0]
 
 
@@ -204,3 +200,17 @@ def test_latest_rows_that_contradict_the_earlier_ones_choose_no_epochs():
     expected.fit({"x": x, "day": np.arange(600)}, y)
     assert fingerprints(model) == fingerprints(expected)
     assert sum("The latest rows contradict the earlier ones" in one for one in said) == 1
+
+
+def test_latest_rows_choose_few_epochs_where_any_rows_would():
+    generator = np.random.default_rng(3)
+    codes = generator.integers(0, 300, (2000, 2))
+    effects = generator.normal(size=300)
+    y = effects[codes].sum(axis=1) + 4 * generator.normal(size=2000)
+    table = pl.DataFrame(codes, schema=["a", "b"]).cast(pl.String)
+    settings = {"random_state": 0, "n_members": 1}
+    model, said = quietly(TableRegressor(**settings).fit, table, y, time=np.arange(2000))
+    assert not any("contradict" in one for one in said)
+    assert model.n_iter_ < 5
+    expected = TableRegressor(**settings, validation_fraction=0, max_iter=model.n_iter_)
+    assert fingerprints(model) == fingerprints(expected.fit(table, y))

@@ -34,11 +34,17 @@ def table():
     )
 
 
+def of_training_rows(columns, frame, translation=None, **given):
+    """An encoding that is fitted on rows in memory, which are translated already."""
+    kinds = {column.name: "category" for column in columns if column.kind == "category"}
+    names = [column.name for column in columns]
+    statistics = TableStatistics.of_frame(frame.select(names), None, kinds)
+    return TableEncoding.fitted(columns, statistics, translation, **given)
+
+
 def encoding_of(frame, kinds=None, **given):
     found = described(given_table(frame).frame, None, kinds=kinds or {})
-    return TableEncoding.of_training_rows(
-        found.columns.used, found.frame, found.translation, **given
-    )
+    return of_training_rows(found.columns.used, found.frame, found.translation, **given)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +99,7 @@ def test_levels_are_those_of_the_training_rows():
     texts = ["1"] * 10 + ["2"] * 10 + ["x"] * 10
     frame = pl.DataFrame({"a": texts, "b": [k * k for k in range(30)]})
     columns = described(frame, None).columns.used
-    encoding = TableEncoding.of_training_rows(columns, frame.head(20))
+    encoding = of_training_rows(columns, frame.head(20))
     assert encoding.columns[0].levels == (RARE, "1", "2")
     assert encoding.encode(frame)[:, 0].tolist() == [1] * 10 + [2] * 10 + [0] * 10
     parts = np.repeat([0, 0, 1], 10).astype(np.int8)
@@ -137,7 +143,7 @@ def test_a_file_is_encoded_as_the_frame_with_its_words_for_missing_values(tmp_pa
     table().with_columns(pl.col("side").fill_null("NA")).write_csv(path)
     given = given_table(path)
     found = described(given.frame, None, kinds={"shop": "category"})
-    encoding = TableEncoding.of_training_rows(found.columns.used, found.frame, missing=["NA", "?"])
+    encoding = of_training_rows(found.columns.used, found.frame, missing=["NA", "?"])
     X = encoding.encode(path)
     np.testing.assert_array_equal(X, encoding.encode(table()))
     words = table().with_columns(pl.col("side").fill_null("?"), area=pl.lit(" NA "))
@@ -229,7 +235,7 @@ def test_an_encoding_is_the_same_whether_its_rows_came_in_one_batch_or_in_many()
     assert encodings[0].columns == encodings[1].columns
     rows = [encodings[1].encode_translated(frame.slice(start, 13)) for start in range(0, N, 13)]
     np.testing.assert_array_equal(np.concatenate(rows), encodings[0].encode(frame))
-    of_training = TableEncoding.of_training_rows(one.chosen().used, frame.filter(parts == 0))
+    of_training = of_training_rows(one.chosen().used, frame.filter(parts == 0))
     assert of_training.columns == encodings[0].columns
 
 

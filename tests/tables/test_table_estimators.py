@@ -813,6 +813,66 @@ def test_a_class_of_own_validation_rows_that_training_lacks_is_named():
         classifier().fit(FRAME, CLASSES, X_val=FRAME[:9], y_val=["x"] * 9)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("0", "1"),
+        ("1.0", "2.0"),
+        ("True", "False"),
+        (" p", "q "),
+        (1, 2),
+        (1.5, 2.5),
+        (True, False),
+    ],
+)
+def test_labels_of_a_column_are_those_of_the_model_in_whatever_type_it_was_read(labels):
+    table = FRAME.assign(kind=[labels[int(side == "north")] for side in FRAME["side"]])
+    new, kinds = table[200:], table["kind"][200:]
+    own = {"X_val": FRAME[150:200], "y_val": table["kind"][150:200]}
+    model = classifier(max_iter=20).fit(table[:150], target="kind", **own)
+    assert model.score(new, kinds) > 0.9
+    assert model.feature_importances(new, kinds)["side"] > 0
+
+
+def test_labels_that_training_had_not_are_no_score_of_0(fitted_classifier):
+    with pytest.raises(ValueError, match="y has none of the classes of training, which are '"):
+        fitted_classifier.score(FRAME, ["x"] * N)
+    with pytest.raises(ValueError, match="y holds missing labels"):
+        fitted_classifier.score(FRAME, [None, *CLASSES[1:]])
+
+
+@pytest.mark.parametrize("argument", ["groups", "time"])
+def test_what_chooses_validation_rows_is_not_ignored(argument):
+    chosen = {argument: np.arange(N)}
+    with pytest.raises(ValueError, match=f"Pass X_val or {argument}: "):
+        regressor().fit(FRAME, Y, X_val=FRAME, y_val=Y, **chosen)
+    with pytest.raises(ValueError, match=f"{argument} says .*validation_fraction=0 takes none"):
+        regressor(validation_fraction=0).fit(FRAME, Y, **chosen)
+
+
+def test_a_loss_of_ones_own_is_of_the_target_that_networks_learn():
+    def huber(z, y):
+        error = abs(z - y)
+        inside = error <= 1
+        cost = 0.5 * error**2 if inside else error - 0.5
+        return cost, (z - y if inside else np.sign(z - y))
+
+    built_in, own = (
+        regressor(loss=loss, max_iter=3).fit(FRAME, 1000 * Y)
+        for loss in ("huber", losses.Compiled(huber))
+    )
+    assert own.score(FRAME, 1000 * Y) == pytest.approx(built_in.score(FRAME, 1000 * Y), abs=1e-3)
+    of_built_in, of_own = (
+        model.feature_importances(FRAME, 1000 * Y)["area"] for model in (built_in, own)
+    )
+    assert of_own == pytest.approx(of_built_in / own.y_scale_**2, rel=1e-3)
+
+
+def test_importances_refuse_weights_below_0(fitted):
+    with pytest.raises(ValueError, match="Negative"):
+        fitted.feature_importances(FRAME, Y, -np.ones(N))
+
+
 def test_columns_whose_names_are_the_same_as_texts_are_refused():
     with pytest.raises(ValueError, match="more than one column called '1'"):
         regressor().fit({1: FRAME["area"], "1": FRAME["side"]}, Y)
