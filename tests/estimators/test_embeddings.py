@@ -197,6 +197,8 @@ def test_embeddings_that_do_not_fit_the_features_are_refused(embeddings, error, 
 def test_lm_and_inference_are_refused():
     with pytest.raises(ValueError, match="solver='lm' is not there for embeddings; pass 'adam'"):
         regressor(solver="lm").fit(X, Y)
+    as_they_are = MLPRegressor(solver="lm", embeddings=[None] * 3, max_iter=2)
+    assert as_they_are.fit(np.nan_to_num(X), Y).n_iter_ > 0
     model = regressor(loss="squared_error").fit(X, Y)
     with pytest.raises(ValueError, match="inference is not there for a network with embeddings"):
         inference(model, X, Y)
