@@ -93,7 +93,7 @@ def is_plain(held: Held, name: str, place: int | None = None) -> bool:
         return True
     if name == "draws":
         return "no seed" in held.place.name
-    return kind in ("theta", "first", "second", "best") and not lbfgs
+    return kind in ("theta", "first", "second", "average", "best") and not lbfgs
 
 
 def _some(generator: random.Random, held: Held, with_numbers: bool = True) -> str:

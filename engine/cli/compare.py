@@ -43,6 +43,7 @@ app = typer.Typer(
 app.command("report")(report)
 app.command("page")(compare_report.page)
 
+WIDTH_OF_TABLES = 140  # what the tables of `compare tables` need
 DTYPES = {"float32": ("float32",), "float64": ("float64",), "both": ("float32", "float64")}
 
 # What prints a report: console, command, figures.
@@ -460,6 +461,7 @@ def _report(
         with replacing(json) as file:
             file.write(as_json(command, found).encode())
     console = Console()
+    console.width = max(console.width, WIDTH_OF_TABLES)  # a terminal wraps what a table would cut
     show(console, command, found)
     if json is not None:
         console.print_lines(f"Figures: {json}")

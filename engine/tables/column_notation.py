@@ -281,7 +281,8 @@ class NotationSurvey:
         if given == NUMBER:  # the reading will name the value that is no number
             return number_notation.NumberReading(numbers.decimal(self.decimal), numbers.mark)
         if numbers.n_either >= ALMOST_ALL * column.n_present and len(numbers.distinct) > FEW:
-            return Refused(of_columns.almost_numbers(name, list(numbers.others)))
+            others = list(numbers.others)
+            return Refused(of_columns.almost_numbers(name, others, name == self.target))
         return None
 
     def _as_dates(

@@ -153,11 +153,13 @@ def numbers_the_rows(name: str) -> str:
     return f"numbers the rows ({remedies.OVERRULE(name, NUMBER)})"
 
 
-def almost_numbers(name: str, others: list[str]) -> str:
+def almost_numbers(name: str, others: list[str], is_target: bool = False) -> str:
     """The reason for numbers with a few texts among them."""
+    overrule = f" ({remedies.OVERRULE(name, CATEGORY)})"
     return (
         f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
-        f"value, {remedies.COUNT_AS_MISSING(others[0])} ({remedies.OVERRULE(name, CATEGORY)})"
+        f"value, {remedies.COUNT_AS_MISSING(others[0])}"
+        f"{f', or {remedies.AS_CLASSES()}' if is_target else overrule}"
     )
 
 

@@ -132,6 +132,9 @@ def of_values(name: str, values: Any) -> pl.Series:
         return values.alias(name)
     if hasattr(values, "iloc"):
         return from_pandas(name, values)
+    if np.ma.isMaskedArray(values):
+        gaps, present = np.ma.getmaskarray(values), np.ma.getdata(values).astype(object)
+        values = [None if gap else one for gap, one in zip(gaps, present, strict=True)]
     array = np.asarray(values)
     if array.dtype.kind in "biuf":
         return pl.Series(name, array)
@@ -142,6 +145,8 @@ def of_values(name: str, values: Any) -> pl.Series:
 
 def from_pandas(name: str, column: Any) -> pl.Series:
     """A pandas column, with null for every kind of missing value; categories stay categories."""
+    if hasattr(column, "dt") and hasattr(column.dt, "to_timestamp"):  # periods, by their beginnings
+        column = column.dt.to_timestamp()
     kind = getattr(column.dtype, "kind", "O")
     if kind == "M":
         if getattr(column.dt, "tz", None) is not None:

@@ -47,12 +47,18 @@ class MemberFits(NamedTuple):
     Attributes
     ----------
     fits : list of Fit
-        Of the networks that began; Ctrl-C may come before others.
+        Of the networks that are averaged.
     outcomes : list of Outcome
+    numbers : list of int
+        Which of the networks that were wanted these are.
     n_wanted : int
         Networks that were to be trained.
+    n_behind : int
+        Networks that are left out, as they were cut off long before another: `trained_enough`.
     out_of_time : bool
         Whether `max_time` ended a fit, the first one included.
+    interrupted : bool
+        Whether Ctrl-C ended a fit, or came before it.
     lacks_second : bool
         Whether Ctrl-C ended the second fits, so that the first ones stand.
     epochs_by_time : int
@@ -62,8 +68,11 @@ class MemberFits(NamedTuple):
 
     fits: list[Fit]
     outcomes: list[Outcome]
+    numbers: list[int]
     n_wanted: int
+    n_behind: int = 0
     out_of_time: bool = False
+    interrupted: bool = False
     lacks_second: bool = False
     epochs_by_time: int = 0
 
@@ -96,14 +105,7 @@ class MemberFits(NamedTuple):
         """Whether all validation rows were predicted worse after few epochs."""
         lengths = [len(member.validation_scores_ or []) for member in self.members]
         went_on = all(n > best for n, best in zip(lengths, self.best_epochs, strict=True))
-        return self.is_whole and went_on and self.best_after < FEWEST_EPOCHS
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether Ctrl-C left all networks to end by themselves."""
-        return len(self.fits) == self.n_wanted and not any(
-            outcome.was_interrupted for outcome in self.outcomes
-        )
+        return not self.interrupted and went_on and self.best_after < FEWEST_EPOCHS
 
 
 def fits_of(
@@ -158,14 +160,40 @@ def share_time(fits: Sequence[Fit], seconds: float, n_threads: int | None) -> No
 
 
 def fitted(fits: Sequence[Fit], n_threads: int | None) -> MemberFits:
-    """Make the fits; the error of the first that fails, or KeyboardInterrupt if none began."""
-    n_wanted, outcomes = len(fits), fit_all(fits, n_threads)
+    """Make the fits; the error of the first that fails, or KeyboardInterrupt if none began.
+
+    Networks that Ctrl-C did not let begin are left out, and those that are far behind.
+    """
+    outcomes = fit_all(fits, n_threads)
+    interrupted = any(outcome.was_interrupted for outcome in outcomes)
     begun = [not isinstance(outcome.error, KeyboardInterrupt) for outcome in outcomes]
-    if any(begun):
-        fits, outcomes = [*compress(fits, begun)], [*compress(outcomes, begun)]
-    raise_first_error(outcomes, "network", "The estimator is as it was before.")
-    out_of_time = any(outcome.stopped == "max_time" for outcome in outcomes)
-    return MemberFits([*fits], outcomes, n_wanted, out_of_time)
+    if not any(begun):
+        begun = [True] * len(fits)  # whose error is raised
+    raise_first_error([*compress(outcomes, begun)], "network", "The estimator is as it was before.")
+    numbers = [*compress(range(len(fits)), begun)]
+    kept = [n for n in numbers if trained_enough(n, numbers, fits, outcomes)]
+    return MemberFits(
+        [fits[n] for n in kept],
+        [outcomes[n] for n in kept],
+        kept,
+        n_wanted=len(fits),
+        n_behind=len(numbers) - len(kept),
+        out_of_time=any(outcome.stopped == "max_time" for outcome in outcomes),
+        interrupted=interrupted,
+    )
+
+
+def trained_enough(
+    number: int, begun: Sequence[int], fits: Sequence[Fit], outcomes: Sequence[Outcome]
+) -> bool:
+    """Whether a network makes the average better.
+
+    One that `max_time` or Ctrl-C has cut off, before half as many epochs as another had, would make
+    it worse.
+    """
+    was_cut_off = outcomes[number].stopped in ("max_time", "interrupted")
+    most = max(int(fits[n].estimator.n_iter_) for n in begun)
+    return not was_cut_off or 2 * int(fits[number].estimator.n_iter_) >= most
 
 
 def fitted_again(
@@ -180,15 +208,15 @@ def fitted_again(
     They keep the validation curves, which say why it was so many epochs. The first fits stand where
     they had no whole epoch, and after Ctrl-C. `n_before` fits have checkpoints already.
     """
-    if not first.is_whole or not all(one.validation_scores_ for one in first.members):
+    if first.interrupted or not all(one.validation_scores_ for one in first.members):
         return first
     again = []
-    for number, member in enumerate(first.members):
+    for place, member in enumerate(first.members):
         second = clone(member).set_params(
             early_stopping=False,
             n_iter_no_change=member.max_iter,  # not sooner, by the loss of training rows
-            max_iter=first.best_epochs[number],
-            checkpoint=checkpoint_of(checkpoint, n_before + number),
+            max_iter=first.best_epochs[place],
+            checkpoint=checkpoint_of(checkpoint, n_before + first.numbers[place]),
         )
         again.append(Fit(second, *rows))
     outcomes = fit_all(again, n_threads)
@@ -198,8 +226,20 @@ def fitted_again(
     for member, fit in zip(first.members, again, strict=True):
         for name in OF_VALIDATION:
             setattr(fit.estimator, name, getattr(member, name))
+    is_enough = [2 * int(fit.estimator.n_iter_) >= fit.estimator.max_iter for fit in again]
     out_of_time = first.out_of_time or any(outcome.stopped == "max_time" for outcome in outcomes)
-    return MemberFits(again, outcomes, first.n_wanted, out_of_time)
+    return first._replace(
+        fits=_chosen(is_enough, again, first.fits),
+        outcomes=_chosen(is_enough, outcomes, first.outcomes),
+        out_of_time=out_of_time,
+    )
+
+
+def _chosen(is_enough: Sequence[bool], second: Sequence[Any], first: Sequence[Any]) -> list[Any]:
+    """Of each network the second fit, or the first where `max_time` cut the second off early."""
+    return [
+        new if enough else old for enough, new, old in zip(is_enough, second, first, strict=True)
+    ]
 
 
 def checkpoint_of(checkpoint: Checkpoint | None, number: int) -> Checkpoint | None:

@@ -19,7 +19,7 @@ from engine.model_files.table_examples import TableExamples
 from engine.tables import column_kinds, number_notation
 from engine.tables.column_kinds import CATEGORY, EMPTY, NUMBER
 from engine.tables.columns import Column, inputs, missing_in
-from engine.tables.csv_and_parquet import MISSING, MissingTexts
+from engine.tables.csv_and_parquet import MissingTexts
 from engine.tables.messages import counted, named_column, quoted, readable
 from engine.tables.scores import Predicted, check_baseline, check_scores
 from engine.tables.table_classifier import TableClassifier
@@ -234,7 +234,13 @@ def _fitted_in_python(stored: StoredModel) -> TableModel:
     target = Target(estimator.target_name_ or UNNAMED, column_kinds.kind_of(labels), task)
     left_out = [column.name for column in estimator.left_out_]
     return TableModel(
-        estimator, target, columns, left_out, {}, [*MISSING], examples=stored.examples
+        estimator,
+        target,
+        columns,
+        left_out,
+        {},
+        [*estimator.encoding_.missing_in_files],
+        examples=stored.examples,
     )
 
 

@@ -326,6 +326,8 @@ def _refuse_what_is_no_label(y: NDArray[Any], argument: str = "y") -> None:
             f"{argument} holds missing labels; leave those rows out, or name the target's column "
             "by target=, which does."
         )
+    if values.dtype.is_float() and values.is_infinite().any():
+        raise ValueError(f"{argument} holds infinity, which is no label; leave those rows out.")
     firsts = {isinstance(label, str): label for label in y} if y.dtype == object else {}
     if len(firsts) > 1:
         raise ValueError(

@@ -186,6 +186,15 @@ class TableEncoding:
         """The columns that a table needs."""
         return list(dict.fromkeys(column.source for column in self.columns))
 
+    @property
+    def missing_in_files(self) -> tuple[str, ...]:
+        """Texts that stand for a missing value in a CSV file.
+
+        Training on a frame had none: then they are the usual ones, but for those that are levels.
+        """
+        levels = {level for column in self.columns for level in column.known}
+        return self.missing or tuple(word for word in MISSING if word not in levels)
+
     def encode(self, table: Any, dtype: Any = "float64") -> NDArray[Any]:
         """The matrix of a table's rows.
 
@@ -204,7 +213,7 @@ class TableEncoding:
         ValueError
             If a column is not there or holds other values than in training; the message names it.
         """
-        frame = given_table(table, self.missing or MISSING).frame
+        frame = given_table(table, self.missing_in_files).frame
         self._refuse_absent(frame)
         frame = pl.DataFrame([frame[name] for name in self.sources])
         if self.translation is not None:

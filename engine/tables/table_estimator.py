@@ -58,13 +58,16 @@ from engine.tables.table_description import (
     described,
     described_target,
 )
-from engine.tables.validation_rows import time_values, validation_rows
+from engine.tables.validation_rows import LEAST_ROWS, time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
 
 # Warnings of networks that say nothing to whoever fits a table: the recipe has chosen so.
 OF_NETWORKS = re.compile(
     "Maximum iterations|max_time=|Early stopping goes by|learning rate is too high|no longer learn"
+    "|validation score was NaN"
 )
+# What a network advises, and this estimator has done.
+DONE = re.compile(r"Scale the inputs[^.]*, or lower the rate")
 
 
 # Parameters whose default, None, is what the recipe says.
@@ -549,7 +552,19 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             made = member_fits.fitted_again(made, rows, checkpoint, n_threads, n_made)
             made = self._with_unknown_levels(made)
         self.members_ = made.members
-        return self._warnings_of(made)
+        found = self._warnings_of(made)
+        n_without = self.n_validation_rows_.count(0)
+        may_hold_out = recipe.validation_fraction > 0 and len(rows.y) >= LEAST_ROWS
+        if n_without and validation is None and may_hold_out:
+            found.append(
+                TrainingWarning(
+                    f"{n_without} of {len(made.members)} networks have no validation rows, as "
+                    "those that they were to hold out are of classes that none of their other rows "
+                    f"has: they are trained for {recipe.max_iter} epochs, whatever that does to "
+                    "new rows. Pass validation rows of your own as X_val, or other groups."
+                )
+            )
+        return found
 
     def _with_unknown_levels(self, made: MemberFits) -> MemberFits:
         """The networks, in which levels that no training row has are the mean of the others."""
@@ -569,20 +584,23 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def _warnings_of(self, made: MemberFits) -> list[Warning]:
         """What networks warn of, in terms of this estimator's parameters."""
         found = [
-            self._in_labels(one)
+            _without_what_is_done(self._in_labels(one))
             for one in warnings_of(made.outcomes, "network")
             if not OF_NETWORKS.search(str(one)) and self._concerns(one)
         ]
         if made.out_of_time:
             epochs = min(int(member.n_iter_) for member in self.members_)
+            state = f"the one that was trained least had {counted(epochs, 'epoch')}"
+            if made.n_behind:
+                state += f", and {made.n_behind} that had not half those of another are left out"
             said: Any = ConvergenceWarning(
                 f"max_time={self.max_time:g} seconds were over before all networks had "
-                f"converged; one was trained for {counted(epochs, 'epoch')}. The model is the best "
-                "so far: give it more time, or fewer networks by n_members."
+                f"converged; {state}. The model is the best so far: give it more time, or fewer "
+                "networks by n_members."
             )
             said.finding = Finding(
-                f"Training ended when its {self.max_time:g} seconds were over, and one network "
-                f"had been trained for {counted(epochs, 'epoch')}. The model is the best so far.",
+                f"Training ended when its {self.max_time:g} seconds were over: of the networks, "
+                f"{state}. The model is the best so far.",
                 "allow more time",
             )
             found.append(said)
@@ -602,11 +620,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
                     "random, and all rows are learnt from."
                 )
             )
-        if len(made.fits) < made.n_wanted:
+        if made.interrupted and len(made.fits) < made.n_wanted:
             found.append(
                 UserWarning(
                     f"Training interrupted by user: {made.n_wanted - len(made.fits)} of "
-                    f"{made.n_wanted} networks had not begun, and are left out."
+                    f"{made.n_wanted} networks had not begun, or not half the epochs of another, "
+                    "and are left out."
                 )
             )
         return found
@@ -793,3 +812,12 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _without_what_is_done(warning: Warning) -> Warning:
+    """The warning without the advice to scale inputs and target."""
+    if not DONE.search(str(warning)):
+        return warning
+    said: Any = type(warning)(DONE.sub("Lower the rate", str(warning)))
+    said.finding = getattr(warning, "finding", None)
+    return said  # type: ignore[no-any-return]

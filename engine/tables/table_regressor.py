@@ -14,7 +14,7 @@ from engine.equations.losses import COMPILED, HUBER, QUANTILE
 from engine.estimators import held_out
 from engine.estimators.regressor import LOSSES_OF_NUMBERS, MLPRegressor
 from engine.losses import Huber, Loss, did_you_mean, named
-from engine.tables.calibration import shifts_of
+from engine.tables.calibration import have_same_rows, shifts_of
 from engine.tables.column_kinds import LARGEST, SMALLEST
 from engine.tables.given_rows import one_for_each_row
 from engine.tables.member_fits import Rows
@@ -268,6 +268,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def _tune(self, tried: Sequence[tuple[NDArray[Any], Rows]]) -> None:
         self.shifts_ = None
         if self.calibrate and tried and self._loss.row.code == QUANTILE:
+            if have_same_rows(tried):  # then their average is known there
+                tried = [(np.mean([outputs for outputs, _ in tried], axis=0), tried[0][1])]
             outputs = np.concatenate([outputs for outputs, _ in tried])
             y = np.concatenate([rows.y for _, rows in tried])
             s = None

@@ -36,6 +36,11 @@ COLUMNS = {
         pl.Datetime("us"),
         [DAY],
     ),
+    "periods": (
+        pd.Series([pd.Period("2024-02"), pd.NaT]),
+        pl.Datetime("us"),
+        [DAY.replace(day=1, hour=0), None],
+    ),
     "durations": (pd.Series([datetime.timedelta(1)]), pl.Duration("us"), [datetime.timedelta(1)]),
     "lists": (pd.Series([[1], [2]]), pl.Object, [[1], [2]]),
 }

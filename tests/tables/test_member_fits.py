@@ -1,6 +1,7 @@
 """The fits of a table's networks: by validation rows, once more on all rows, and after Ctrl-C."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -77,7 +78,59 @@ def test_networks_that_ctrl_c_did_not_let_begin_are_left_out(monkeypatch):
     monkeypatch.setattr(fits_at_work, "FEWEST_MEMBERS", 99)  # one after the other
     model, said = quietly(fitted_with, n_members=3, n_threads=1)
     assert len(model.members_) == len(model.n_validation_rows_) == 1
-    assert any("2 of 3 networks had not begun, and are left out" in one for one in said)
+    assert any("2 of 3 networks had not begun, or not half the epochs" in one for one in said)
+
+
+def test_a_network_that_ctrl_c_cut_off_long_before_another_is_left_out(monkeypatch):
+    monkeypatch.setattr(fits_at_work, "FEWEST_MEMBERS", 99)  # one after the other
+    whole = fitted_with(n_threads=1)
+    n_epochs = len(whole.members_[0].validation_scores_)
+    for more, n_kept in ((2, 1), (n_epochs - 2, 2)):
+        with monkeypatch.context() as stopping:
+            interrupt_after(n_epochs + more, stopping)
+            model, said = quietly(fitted_with, n_threads=1)
+        assert fingerprints(model)[0] == fingerprints(whole)[0]
+        assert len(model.members_) == len(model.n_validation_rows_) == n_kept
+        assert any("or not half the epochs of another" in one for one in said) == (n_kept == 1)
+
+
+def test_only_networks_that_were_cut_off_are_left_out():
+    def enough(*epochs_and_ends):
+        epochs, ends = zip(*epochs_and_ends, strict=True)
+        some = [SimpleNamespace(estimator=SimpleNamespace(n_iter_=n)) for n in epochs]
+        outcomes = [SimpleNamespace(stopped=end) for end in ends]
+        begun = [*range(len(epochs))]
+        return [member_fits.trained_enough(n, begun, some, outcomes) for n in begun]
+
+    assert enough((1, "max_time"), (43, "max_time"), (56, "tol")) == [False, True, True]
+    assert enough((27, "max_time"), (56, "tol"), (3, "tol")) == [False, True, True]
+    assert enough((0, "max_time"), (0, "max_time")) == [True, True]
+    assert enough((1, "interrupted"), (1, "interrupted"), (2, "")) == [True, True, True]
+
+
+@pytest.mark.parametrize("share", [0.9, 0.1])
+def test_a_second_fit_that_time_cuts_off_early_stands_only_if_it_had_most_epochs(
+    share, monkeypatch
+):
+    first = TableRegressor(**SMALL)
+    with monkeypatch.context() as once:
+        once.setattr(member_fits, "fitted_again", lambda made, *rest: made)
+        first.fit(TABLE, Y, time=MONTHS)
+    ended = fits.fit_all
+
+    def cut_off(fits, n_threads):
+        for fit in fits:
+            if not fit.estimator.early_stopping:
+                fit.estimator.max_iter = max(1, int(share * fit.estimator.max_iter))
+        outcomes = ended(fits, n_threads)
+        for fit in fits:
+            if not fit.estimator.early_stopping:
+                fit.estimator.max_iter = round(fit.estimator.n_iter_ / share)
+        return outcomes
+
+    monkeypatch.setattr(member_fits, "fit_all", cut_off)
+    model = TableRegressor(**SMALL).fit(TABLE, Y, time=MONTHS)
+    assert (fingerprints(model) == fingerprints(first)) == (share < 0.5)
 
 
 def test_ctrl_c_in_the_second_fit_keeps_the_first(monkeypatch):
@@ -183,9 +236,8 @@ def test_quantiles_are_shifted_as_the_networks_predict_rows_of_unknown_categorie
     model = TableRegressor(loss, n_members=2, max_iter=20, random_state=0)
     model.fit(X, y, X_val=new, y_val=y_new)
     inputs = model.inputs_.of(model.encoding_.encode(new))
-    outputs = np.concatenate([member.predict(inputs) for member in model.members_])
-    targets = np.tile((y_new - model.y_mean_) / model.y_scale_, 2)
-    expected = model.y_scale_ * shifts_of(loss, outputs.astype(float), targets)
+    outputs = np.mean([member.predict(inputs).astype(float) for member in model.members_], axis=0)
+    expected = model.y_scale_ * shifts_of(loss, outputs, (y_new - model.y_mean_) / model.y_scale_)
     np.testing.assert_allclose(model.shifts_, expected, rtol=1e-5)
 
 

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from engine import MLPRegressor, TableClassifier, TableRegressor, losses
+from engine import MLPRegressor, TableClassifier, TableRegressor, TrainingWarning, losses
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
 
@@ -871,6 +871,52 @@ def test_a_loss_of_ones_own_is_of_the_target_that_networks_learn():
 def test_importances_refuse_weights_below_0(fitted):
     with pytest.raises(ValueError, match="Negative"):
         fitted.feature_importances(FRAME, Y, -np.ones(N))
+
+
+def test_groups_that_are_the_classes_leave_no_validation_rows_and_that_is_said():
+    with pytest.warns(TrainingWarning, match="2 of 2 networks have no validation rows"):
+        model = classifier(max_iter=2).fit(FRAME, CLASSES, groups=CLASSES)
+    assert model.n_validation_rows_ == [0, 0]
+
+
+def test_advice_of_networks_is_what_can_be_done_about_a_table():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        regressor(learning_rate_init=1e9, max_iter=2).fit(FRAME, Y)
+    said = [str(one.message) for one in caught]
+    assert len(said) == 1
+    assert said[0].endswith("are kept. Lower the rate: learning_rate_init=1e+08 in place of 1e+09.")
+
+
+def test_a_word_that_is_a_level_is_no_missing_value_of_a_file(tmp_path):
+    frame = FRAME.assign(code=np.where(np.arange(N) % 3 == 0, "NA", "x"))
+    model = regressor(max_iter=3).fit(frame, Y + 5 * (frame["code"] == "NA"))
+    new = frame[["area", "side", "lift", "shop", "built", "code"]][:20]
+    new.to_csv(tmp_path / "new.csv", index=False)
+    np.testing.assert_allclose(model.predict(tmp_path / "new.csv"), model.predict(new), rtol=1e-6)
+    assert "NA" not in model.encoding_.missing_in_files
+    assert {"", "NA"} & {*fitted_without_levels(frame).encoding_.missing_in_files} == {"NA"}
+
+
+def fitted_without_levels(frame):
+    return regressor(max_iter=1).fit(frame[["area", "side"]], Y)
+
+
+def test_masked_numbers_are_missing():
+    values = np.ma.MaskedArray(FRAME[["area"]].to_numpy(), np.arange(N)[:, np.newaxis] % 4 == 0)
+    as_nan = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+    models = [regressor(max_iter=2).fit(given, Y) for given in (values, as_nan)]
+    assert models[0].columns_[0].n_missing == N // 4
+    np.testing.assert_array_equal(models[0].predict(values), models[1].predict(as_nan))
+
+
+def test_shifts_of_shared_rows_are_those_of_the_average():
+    loss = losses.Quantile([0.2, 0.5, 0.9])
+    model = regressor(loss=loss, max_iter=5).fit(
+        FRAME[:140], Y[:140], X_val=FRAME[140:], y_val=Y[140:]
+    )
+    below = (Y[140:, np.newaxis] <= model.predict(FRAME[140:])).mean(axis=0)
+    np.testing.assert_allclose(below, [0.2, 0.5, 0.9], atol=0.5 / 100)
 
 
 def test_columns_whose_names_are_the_same_as_texts_are_refused():
