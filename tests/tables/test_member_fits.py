@@ -73,6 +73,14 @@ def test_each_fit_has_a_checkpoint_of_its_own_and_resumes_to_the_same_bits(
     assert kept_names == names
 
 
+def test_a_network_has_its_own_checkpoint_whichever_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(member_fits, "trained_enough", lambda number, *rest: number == 1)
+    model = fitted_with(Checkpoint(tmp_path / "run.ckpt", 0.0), MONTHS)
+    assert len(model.members_) == 1
+    kept_names = {path.name.removesuffix(".previous") for path in tmp_path.glob("run.ckpt*")}
+    assert kept_names == {"run.ckpt", "run.ckpt.2", "run.ckpt.4"}
+
+
 def test_networks_that_ctrl_c_did_not_let_begin_are_left_out(monkeypatch):
     interrupt_after(1, monkeypatch)
     monkeypatch.setattr(fits_at_work, "FEWEST_MEMBERS", 99)  # one after the other

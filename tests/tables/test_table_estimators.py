@@ -13,9 +13,10 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from engine import MLPRegressor, TableClassifier, TableRegressor, TrainingWarning, losses
+from engine import MLPRegressor, TableClassifier, TableRegressor, TrainingWarning, losses, save
 from engine.tables.column_statistics import TableStatistics
 from engine.tables.learnt_columns import LearntColumns
+from engine.tables.model import read
 
 SMALL = {"n_members": 2, "random_state": 0}
 N = 240
@@ -894,12 +895,18 @@ def test_a_word_that_is_a_level_is_no_missing_value_of_a_file(tmp_path):
     new = frame[["area", "side", "lift", "shop", "built", "code"]][:20]
     new.to_csv(tmp_path / "new.csv", index=False)
     np.testing.assert_allclose(model.predict(tmp_path / "new.csv"), model.predict(new), rtol=1e-6)
-    assert "NA" not in model.encoding_.missing_in_files
+    save(tmp_path / "model.skops", model)
+    assert "NA" not in read(tmp_path / "model.skops").missing
     assert {"", "NA"} & {*fitted_without_levels(frame).encoding_.missing_in_files} == {"NA"}
 
 
 def fitted_without_levels(frame):
     return regressor(max_iter=1).fit(frame[["area", "side"]], Y)
+
+
+def test_infinity_is_no_label():
+    with pytest.raises(ValueError, match="y holds infinity, which is no label"):
+        classifier().fit(FRAME, np.where(CLASSES == "dear", np.inf, 1.0))
 
 
 def test_masked_numbers_are_missing():
