@@ -182,7 +182,11 @@ def of_objects(name: str, values: list[Any]) -> pl.Series:
         if all(isinstance(one, int | float | np.number) for one in present):
             return pl.Series(name, [None if one is None else _as_float(one) for one in values])
     if present and (dtype := _dtype_of_dates(present)) is not None:
-        return pl.Series(name, values, dtype=dtype)
+        try:
+            return pl.Series(name, values, dtype=dtype)
+        except ValueError:  # an hour that its zone left out, as summer time began
+            in_utc = [None if one is None else one.astimezone(datetime.UTC) for one in values]
+            return pl.Series(name, in_utc, dtype=dtype)
     if not all(
         isinstance(one, (str, int, float, np.bool_, np.number, Decimal, *DATED)) for one in present
     ):

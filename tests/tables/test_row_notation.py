@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.tables import dates, translation
@@ -81,6 +81,7 @@ def bits(numbers):
 
 @settings(max_examples=300, deadline=None)
 @given(VALUES, st.sampled_from(READINGS))
+@example(datetime.datetime(1916, 4, 30, 23, tzinfo=ZONES[2]), READINGS[0])  # of no clock
 def test_a_date_alone_has_the_bits_of_a_column(value, reading):
     got = alone(value, reading)
     if got is not None:
