@@ -6,7 +6,6 @@ From a frame to predictions: what each column is (table_description.py), one mat
 """
 
 import copy
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -25,11 +23,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from engine.boundary.settings import thread_count, whole_number
 from engine.estimators import held_out
 from engine.estimators.base import BY_LOSS
-from engine.estimators.diagnosis import TrainingWarning
-from engine.estimators.findings import Finding
 from engine.estimators.parameters import hidden_sizes
 from engine.estimators.pickled_version import PickledVersion
-from engine.many.member_messages import say, warnings_of
+from engine.many.member_messages import say
 from engine.many.member_rows import MemberRows
 from engine.model_files.table_columns import require_columns
 from engine.tables import member_fits
@@ -47,6 +43,11 @@ from engine.tables.given_rows import (
 from engine.tables.given_tables import GivenTable, given_table
 from engine.tables.learnt_columns import LearntColumns
 from engine.tables.member_fits import TIMES_AS_LONG, MemberFits, Rows
+from engine.tables.member_warnings import (
+    warning_without_validation,
+    warnings_of_end,
+    warnings_of_networks,
+)
 from engine.tables.messages import counted, named_column
 from engine.tables.network_inputs import NetworkInputs, give_unknown_levels
 from engine.tables.recipe import Recipe, recipe_for
@@ -60,15 +61,6 @@ from engine.tables.table_description import (
 )
 from engine.tables.validation_rows import LEAST_ROWS, time_values, validation_rows
 from engine.training.checkpoint import Checkpoint
-
-# Warnings of networks that say nothing to whoever fits a table: the recipe has chosen so.
-OF_NETWORKS = re.compile(
-    "Maximum iterations|max_time=|Early stopping goes by|learning rate is too high|no longer learn"
-    "|validation score was NaN"
-)
-# What a network advises, and this estimator has done.
-DONE = re.compile(r"Scale the inputs[^.]*, or lower the rate")
-
 
 # Parameters whose default, None, is what the recipe says.
 OF_RECIPE = tuple(Recipe._fields)
@@ -552,18 +544,15 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
             made = member_fits.fitted_again(made, rows, checkpoint, n_threads, n_made)
             made = self._with_unknown_levels(made)
         self.members_ = made.members
-        found = self._warnings_of(made)
+        networks = [
+            self._in_labels(one) for one in warnings_of_networks(made) if self._concerns(one)
+        ]
+        found = [*networks, *warnings_of_end(made, self.max_time)]
         n_without = self.n_validation_rows_.count(0)
         may_hold_out = recipe.validation_fraction > 0 and len(rows.y) >= LEAST_ROWS
         if n_without and validation is None and may_hold_out:
-            found.append(
-                TrainingWarning(
-                    f"{n_without} of {len(made.members)} networks have no validation rows, as "
-                    "those that they were to hold out are of classes that none of their other rows "
-                    f"has: they are trained for {recipe.max_iter} epochs, whatever that does to "
-                    "new rows. Pass validation rows of your own as X_val, or other groups."
-                )
-            )
+            n_members = len(made.members)
+            found.append(warning_without_validation(n_without, n_members, recipe.max_iter))
         return found
 
     def _with_unknown_levels(self, made: MemberFits) -> MemberFits:
@@ -580,55 +569,6 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
     def _concerns(self, warning: Warning) -> bool:
         """Whether a network's warning holds for the estimator."""
         return True
-
-    def _warnings_of(self, made: MemberFits) -> list[Warning]:
-        """What networks warn of, in terms of this estimator's parameters."""
-        found = [
-            _without_what_is_done(self._in_labels(one))
-            for one in warnings_of(made.outcomes, "network")
-            if not OF_NETWORKS.search(str(one)) and self._concerns(one)
-        ]
-        if made.out_of_time:
-            epochs = min(int(member.n_iter_) for member in self.members_)
-            state = f"the one that was trained least had {counted(epochs, 'epoch')}"
-            if made.n_behind:
-                state += f", and {made.n_behind} that had not half those of another are left out"
-            said: Any = ConvergenceWarning(
-                f"max_time={self.max_time:g} seconds were over before all networks had "
-                f"converged; {state}. The model is the best so far: give it more time, or fewer "
-                "networks by n_members."
-            )
-            said.finding = Finding(
-                f"Training ended when its {self.max_time:g} seconds were over: of the networks, "
-                f"{state}. The model is the best so far.",
-                "allow more time",
-            )
-            found.append(said)
-        if made.lacks_second:
-            found.append(
-                UserWarning(
-                    "Training interrupted by user: the networks have not learnt from the latest "
-                    "rows, which validated them."
-                )
-            )
-        if made.epochs_by_time:
-            found.append(
-                TrainingWarning(
-                    "The latest rows contradict the earlier ones: they are predicted best after "
-                    f"{counted(made.epochs_by_time, 'epoch')}, and worse after more. So they did "
-                    "not choose the number of epochs: each network was validated on rows drawn at "
-                    "random, and all rows are learnt from."
-                )
-            )
-        if made.interrupted and len(made.fits) < made.n_wanted:
-            found.append(
-                UserWarning(
-                    f"Training interrupted by user: {made.n_wanted - len(made.fits)} of "
-                    f"{made.n_wanted} networks had not begun, or not half the epochs of another, "
-                    "and are left out."
-                )
-            )
-        return found
 
     def _recipe(self, n_rows: int) -> Recipe:
         values = ((name, getattr(self, name, None)) for name in OF_RECIPE)
@@ -812,12 +752,3 @@ class TableEstimator(PickledVersion, BaseEstimator, ABC):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
-
-
-def _without_what_is_done(warning: Warning) -> Warning:
-    """The warning without the advice to scale inputs and target."""
-    if not DONE.search(str(warning)):
-        return warning
-    said: Any = type(warning)(DONE.sub("Lower the rate", str(warning)))
-    said.finding = getattr(warning, "finding", None)
-    return said  # type: ignore[no-any-return]
