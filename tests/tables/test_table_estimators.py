@@ -75,6 +75,7 @@ UNEQUAL = {
 }
 
 
+@pytest.mark.compiled  # on plain Python it takes an hour
 @pytest.mark.proof
 @parametrize_with_checks(
     [TableRegressor(random_state=0), TableClassifier(random_state=0)],
