@@ -202,7 +202,8 @@ def test_such_a_group_has_no_room_for_a_copy(very_large):
 def test_a_limit_on_addresses_is_none_on_conversions_and_is_named_where_files_are_mapped(
     tables, tmp_path
 ):
-    asked = (*tables, tmp_path, CONVERSION_ALLOWED)
+    # Addresses that polars takes and never uses differ from run to run.
+    asked = (*tables, tmp_path, CONVERSION_ALLOWED + 32 * MB)
     done = run_function(limited_memory.converted_with_few_addresses, *asked, env=FEW_THREADS)
     converted, opened = json.loads(done.stdout.splitlines()[-1])
     assert converted == str(TABLE_ROWS)
