@@ -324,10 +324,7 @@ class NotationSurvey:
         """Refuse numbers with units, and dates with short years, if there are too many."""
         if not column.odd or (len(column.distinct) <= FEW and name != self.target):
             return None
-        advice = f" ({remedies.OVERRULE(name, CATEGORY)})"
-        if name == self.target:
-            advice = f", or {remedies.AS_CLASSES()}"
-        return Refused(f"{column.remark()}{advice}")
+        return Refused(f"{column.remark()}{of_columns.or_as_they_are(name, name == self.target)}")
 
     def _refuse_doubtful(self, readings: Mapping[str, Reading]) -> None:
         """ValueError for a plain 1.234 beside a column with decimal commas: it may be 1234."""

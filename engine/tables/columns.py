@@ -155,12 +155,17 @@ def numbers_the_rows(name: str) -> str:
 
 def almost_numbers(name: str, others: list[str], is_target: bool = False) -> str:
     """The reason for numbers with a few texts among them."""
-    overrule = f" ({remedies.OVERRULE(name, CATEGORY)})"
     return (
         f"holds numbers, but also {quoted(others)}: mend that, or, if it stands for a missing "
-        f"value, {remedies.COUNT_AS_MISSING(others[0])}"
-        f"{f', or {remedies.AS_CLASSES()}' if is_target else overrule}"
+        f"value, {remedies.COUNT_AS_MISSING(others[0])}{or_as_they_are(name, is_target)}"
     )
+
+
+def or_as_they_are(name: str, is_target: bool) -> str:
+    """What to do to have the texts of a column as categories, at the end of other advice."""
+    if is_target:
+        return f", or {remedies.AS_CLASSES()}"
+    return f" ({remedies.OVERRULE(name, CATEGORY)})"
 
 
 def several_units(name: str, units: list[str]) -> str:

@@ -32,7 +32,7 @@ def named_columns(X: Any) -> Any:
             "X must be a table: rows and columns. Got a Series. Reshape your data: "
             "frame.iloc[[0]] is a table of one row, series.to_frame() one of one column."
         )
-    X = np.asanyarray(X) if np.ma.isMaskedArray(X) else np.asarray(X)
+    X = X if np.ma.isMaskedArray(X) else np.asarray(X)
     if X.ndim != 2:
         raise ValueError(
             f"X must be a table: rows and columns. Got an array of {X.ndim} dimension"

@@ -211,12 +211,14 @@ def fitted_again(
     if first.interrupted or not all(one.validation_scores_ for one in first.members):
         return first
     again = []
-    for place, member in enumerate(first.members):
+    for number, n_epochs, member in zip(
+        first.numbers, first.best_epochs, first.members, strict=True
+    ):
         second = clone(member).set_params(
             early_stopping=False,
             n_iter_no_change=member.max_iter,  # not sooner, by the loss of training rows
-            max_iter=first.best_epochs[place],
-            checkpoint=checkpoint_of(checkpoint, n_before + first.numbers[place]),
+            max_iter=n_epochs,
+            checkpoint=checkpoint_of(checkpoint, n_before + number),
         )
         again.append(Fit(second, *rows))
     outcomes = fit_all(again, n_threads)

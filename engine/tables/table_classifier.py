@@ -215,7 +215,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(right, weights=s))
 
     def _learn_target(self, y: Any, weights: Any) -> NDArray[Any]:
-        _refuse_what_is_no_label(y)
+        _labels_in(y)
         # A column that was named as the target may hold any numbers: the user calls them classes.
         is_named = self.target_name_ is not None and y.dtype.kind == "f"
         labels = Labels.of_classes(np.unique(y)) if is_named else Labels(y)
@@ -232,7 +232,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         self._labels = labels
         self.classes_ = labels.classes
         self._weigh_classes(labels, y, weights)
-        return self._targets(y)
+        return labels.codes(y)
 
     def _weigh_classes(self, labels: Labels, y: Any, weights: Any) -> None:
         self.class_weights_ = None
@@ -255,9 +255,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
         That column may have had numbers, or true and false, as texts.
         """
-        _refuse_what_is_no_label(y, argument)
+        values = _labels_in(y, argument)
         kind = KIND_OF_CLASSES.get(self.classes_.dtype.kind, CATEGORY)
-        values = of_values(argument, y)
         if self.target_name_ is None or values.dtype == pl.Object:
             return y
         labels, wrong = column_kinds.as_kind(values, kind)
@@ -318,8 +317,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return float(np.average(losses, weights=rows.weights))
 
 
-def _refuse_what_is_no_label(y: NDArray[Any], argument: str = "y") -> None:
-    """ValueError for missing labels, and for texts among other labels."""
+def _labels_in(y: NDArray[Any], argument: str = "y") -> pl.Series:
+    """Labels as a column; ValueError for missing ones, and for texts among other labels."""
     values = of_values(argument, y)
     if values.is_null().any() or (values.dtype.is_float() and values.is_nan().any()):
         raise ValueError(
@@ -334,3 +333,4 @@ def _refuse_what_is_no_label(y: NDArray[Any], argument: str = "y") -> None:
             f"y mixes texts and other labels, such as {firsts[True]!r} and {firsts[False]!r}: make "
             "them all texts, or all numbers."
         )
+    return values

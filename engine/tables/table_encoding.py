@@ -7,6 +7,7 @@ are the input layer's business. Fitted on the training rows alone.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,7 @@ class TableEncoding:
         """The columns that a table needs."""
         return list(dict.fromkeys(column.source for column in self.columns))
 
-    @property
+    @cached_property
     def missing_in_files(self) -> tuple[str, ...]:
         """Texts that stand for a missing value in a CSV file.
 
