@@ -35,6 +35,7 @@ def info() -> None:
     from threadpoolctl import threadpool_info
 
     from engine import __version__
+    from engine.compiler.target import processor_class
     from engine.sums.thread_count import most_threads, usable_cores
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -45,6 +46,7 @@ def info() -> None:
     for package in PACKAGES:
         table.add_row(package, _version_of(package))
     table.add_row("processor", f"{_processor_name()} (LLVM: {binding.get_host_cpu_name()})")
+    table.add_row("kernels for", processor_class().name)
     table.add_row("cores", f"{usable_cores()} usable of {os.cpu_count()}")
     table.add_row("engine threads", f"{most_threads()} at most, by default")
     for library in threadpool_info():

@@ -32,13 +32,16 @@ INT64 = ir.IntType(64)
 class AtAddress:
     """A constant of compiled functions: an array in C order, which they must not write to."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
-        self.array = array
+    def __init__(self, array: NDArray[Any], keeps: Any) -> None:
+        self.array, self.keeps = array, keeps
 
 
-def at_address(array: NDArray[Any]) -> Any:
-    """`array` as compiled functions refer to it; it lives as long as their machine code."""
-    return array if numba.config.DISABLE_JIT else AtAddress(array)
+def at_address(array: NDArray[Any], keeps: Any = None) -> Any:
+    """`array` as compiled functions refer to it; it lives as long as their machine code.
+
+    So does what it `keeps`, as its numbers may be addresses.
+    """
+    return array if numba.config.DISABLE_JIT else AtAddress(array, keeps)
 
 
 class AddressedArray(types.Array):  # type: ignore[misc]
@@ -67,12 +70,12 @@ def _(context: Any, builder: Any, array_type: Any, constant: AtAddress) -> Any:
     array = constant.array
     address = context.add_dynamic_addr(builder, array.ctypes.data, info="at_address")
     # The libraries of callers keep this one, which their machine code was made of.
-    weakref.finalize(context.active_code_library, release, array).atexit = False
+    weakref.finalize(context.active_code_library, release, array, constant.keeps).atexit = False
     return view(context, builder, array_type, address, array.shape)
 
 
-def release(array: NDArray[Any]) -> None:
-    """Called once no machine code refers to an array; until then it is kept for this call."""
+def release(array: NDArray[Any], keeps: Any) -> None:
+    """Called once no machine code refers to an array; until then both are kept for this call."""
 
 
 @functools.cache  # Numba keeps each of these functions

@@ -11,6 +11,7 @@ from numba.core.typing.templates import infer_global
 from numba.extending import overload
 
 from engine.compiler.kernels import InlinedKernel, Kernel
+from engine.compiler.target import KernelDispatcher
 
 
 def import_arraymath() -> None:
@@ -108,8 +109,8 @@ def inlined(part: Callable[..., Any]) -> Callable[..., Any]:
     each variant would go through the whole compiler, a tenth of a second or more, only to be
     inlined after that. Keep such helpers to a few lines: they are copied at each call.
     """
-    decorated: Callable[..., Any] = numba.njit(inline="always", **OPTIONS)(part)
-    return decorated
+    options = {**OPTIONS, "inline": "always", "nopython": True}
+    return part if numba.config.DISABLE_JIT else KernelDispatcher(part, targetoptions=options)
 
 
 # For functions whose rounding is part of their design (equations/elementary.py). A product and a

@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from numba._dispatcher import compute_fingerprint
-from numba.core import codegen, compiler, registry, sigutils
+from numba.core import ccallback, codegen, compiler, sigutils
 from numpy.typing import NDArray
 
 from engine.compiler.cache import CheckedCache, remember_symbol
+from engine.compiler.target import KernelDispatcher, compile_callees_with, target_of_kernels
 from engine.system.free_memory import can_map
 
 # The memory that has to be left to load a kernel. It takes up to 2.4 MB, and the first of a process
@@ -32,7 +33,7 @@ OWNS_DATA = 4  # NumPy's flag
 WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-class Kernel(registry.CPUDispatcher):  # type: ignore[misc]
+class Kernel(KernelDispatcher):
     """A kernel as Python calls it, kept on disk; other kernels call its form `within`.
 
     Parameters
@@ -151,7 +152,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class LinkedKernel(registry.CPUDispatcher):  # type: ignore[misc]
+class LinkedKernel(KernelDispatcher):
     """A kernel that is compiled separately, and that its callers refer to by its symbol."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
@@ -186,7 +187,7 @@ class LinkedKernelCompiler(compiler.Compiler):  # type: ignore[misc]
         return super()._compile_bytecode()
 
 
-class InlinedKernel(registry.CPUDispatcher):  # type: ignore[misc]
+class InlinedKernel(KernelDispatcher):
     """A kernel left as unoptimised instructions, which are inlined into its callers."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
@@ -202,6 +203,20 @@ class InlinedKernel(registry.CPUDispatcher):  # type: ignore[misc]
     def compile(self, sig: Any) -> Any:
         super().compile(sig)
         return self.overloads[arguments_of(sig)].entry_point
+
+
+compile_callees_with(lambda **options: lambda function: InlinedKernel(function, options))
+
+
+class CFunction(ccallback.CFunc):
+    """A kernel that other compiled code calls as a function of C, by its `address`."""
+
+    _targetdescr = target_of_kernels
+
+    def __init__(self, function: Any, signature: Any, options: dict[str, Any]) -> None:
+        normalized = sigutils.normalize_signature(signature)
+        super().__init__(function, normalized, locals={}, options={**options, "nopython": True})
+        self.compile()
 
 
 class UnfinishedCompiler(compiler.Compiler):  # type: ignore[misc]

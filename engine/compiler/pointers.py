@@ -114,3 +114,52 @@ def _call(builder: Any, address: Any, task: Any, data: list[Any], m: Any) -> Non
     word = ir.IntType(64)
     kind = ir.FunctionType(ir.VoidType(), [word, *(pointer.type for pointer in data), word])
     builder.call(builder.inttoptr(address, kind.as_pointer()), [task, *data, m])
+
+
+def vector_with_stride(start: Any, n: Any, stride: Any) -> Any:
+    """The n numbers from a pointer on, at a distance of so many bytes; for compiled code alone."""
+    raise NotImplementedError
+
+
+@type_callable(vector_with_stride)
+def _(context: Any) -> Any:
+    return lambda start, n, stride: types.Array(start.dtype, 1, "A")
+
+
+@lower_builtin(vector_with_stride, types.CPointer, types.Integer, types.Integer)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    start, n, stride = arguments
+    array_type = signature.return_type
+    n = context.cast(builder, n, signature.args[1], types.intp)
+    found = context.make_array(array_type)(context, builder)
+    populate_array(
+        found,
+        data=start,
+        shape=cgutils.pack_array(builder, [n]),
+        strides=cgutils.pack_array(builder, [stride]),
+        itemsize=ir.Constant(ir.IntType(64), array_type.dtype.bitwidth // 8),
+        meminfo=None,
+    )
+    return found._getvalue()
+
+
+def call_with_vectors(address: Any, x: Any, out: Any) -> None:
+    """Call a function of C with address and stride of two vectors; for compiled code alone."""
+    raise NotImplementedError
+
+
+@type_callable(call_with_vectors)
+def _(context: Any) -> Any:
+    return lambda address, x, out: types.none
+
+
+@lower_builtin(call_with_vectors, types.Integer, types.Array, types.Array)
+def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    address, *vectors = arguments
+    words: list[Any] = []
+    for kind, vector in zip(signature.args[1:], vectors, strict=True):
+        array = context.make_array(kind)(context, builder, vector)
+        words += [array.data, *cgutils.unpack_tuple(builder, array.strides, 1)]
+    function_type = ir.FunctionType(ir.VoidType(), [word.type for word in words])
+    builder.call(builder.inttoptr(address, function_type.as_pointer()), words)
+    return context.get_dummy_value()

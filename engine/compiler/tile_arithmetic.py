@@ -16,22 +16,13 @@ As in tiles.py, each operation is defined twice: in NumPy, and as LLVM instructi
 import operator
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, type_callable
 
-from engine.compiler.tiles import CONTRACT, Tile, multiply_add, processor_features
-
-
-def multiplies_and_adds() -> bool:
-    """Whether the processor that Numba compiles for has a fused multiply-add."""
-    x86 = llvmlite.binding.get_process_triple().startswith(("x86_64", "i686"))
-    return not x86 or bool({"+fma", "+avx512f"} & processor_features())
-
-
-HAS_FUSED = multiplies_and_adds()
+from engine.compiler.target import processor_class
+from engine.compiler.tiles import CONTRACT, Tile, multiply_add
 
 
 def fused(a, b, total):
@@ -115,7 +106,9 @@ def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 def fused_multiply_add(builder: Any, a: Any, b: Any, total: Any) -> Any:
     return (
-        intrinsic(builder, "fma", a, b, total) if HAS_FUSED else multiply_add(builder, a, b, total)
+        intrinsic(builder, "fma", a, b, total)
+        if processor_class().has_fused
+        else multiply_add(builder, a, b, total)
     )
 
 

@@ -22,40 +22,20 @@ multiply-adds if the processor has them. Compiled code does not check indices; t
 import itertools
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import lower_builtin, models, register_model, type_callable
+
+from engine.compiler.target import processor_class
 
 CACHE_LINE_BYTES = 64
 
 
-def processor_features() -> set[str]:
-    """What the processor that Numba compiles for has, such as "+avx2"."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
-    return set(features.split(","))
-
-
-def vector_registers() -> tuple[int, int]:
-    """Bytes of a vector register, and how many there are, of the processor that Numba compiles for.
-
-    A tile that needs more registers than there are is spilled to memory, and the kernel runs at a
-    fifth of its speed: on 16 registers of 32 bytes, tiles for AVX-512 reached 18 GF/s, these 86.
-    """
-    available = processor_features()
-    if "+avx512f" in available:
-        return 64, 32
-    if "+avx" in available:
-        return 32, 16
-    x86 = llvmlite.binding.get_process_triple().startswith(("x86_64", "i686"))
-    return (16, 16) if x86 else (16, 32)
-
-
-VECTOR_BYTES, REGISTERS = vector_registers()
+# A tile that needs more registers than there are is spilled to memory, and the kernel runs at a
+# fifth of its speed: tiles for 32 registers reached 18 GF/s with 16 of them, tiles for 16 reach 86.
+VECTOR_BYTES, REGISTERS = processor_class().vector_bytes, processor_class().registers
 CONTRACT = ("contract",)  # a product and a sum may become one fused multiply-add; no other freedom
 
 

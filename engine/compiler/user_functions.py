@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from numba import types
 from numba.core import config
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
 from engine.compiler.jit import FASTMATH
+from engine.compiler.kernels import CFunction, InlinedKernel
 
 # As kernels are compiled: no test for a division by 0, sums and products in any order.
 OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy"}
@@ -38,14 +38,14 @@ def compiled_loops(
     UnusableLoss.
     """
     name = function.__name__
-    one_unit = numba.njit(forceinline=True, **OPTIONS)(function)
+    one_unit = InlinedKernel(function, {**OPTIONS, "forceinline": True})
     loops: dict[str, Any] = {}
     for dtype in (types.float32, types.float64):
         pointer = types.CPointer(dtype)
         signature = types.void(types.int64, pointer, pointer, pointer, types.int64)
         try:
             n_results = number_of_results(one_unit, dtype, name)
-            loop = numba.cfunc(signature, **OPTIONS)(loop_over(one_unit, n_results))
+            loop = CFunction(loop_over(one_unit, n_results), signature, OPTIONS)
         except (NumbaError, UnsupportedBytecodeError) as error:
             refuse(name, imports=IMPORTING in str(error))
             raise UnusableLoss(

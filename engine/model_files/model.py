@@ -64,7 +64,7 @@ class Model:
     -----
     **Bits.** By default predictions are computed by NumPy's matrix algebra, which loads fast.
     They equal those of the fitted model up to rounding. `backend="tiled"`, `predictor()` and
-    `estimator()` give exactly its bits, on the type of processor that it was trained on; they load
+    `estimator()` give exactly its bits, on processors of the class that it was trained on; they load
     Numba and kernels, once.
 
     Examples

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from engine.compiler import tiles
 from engine.compiler.fixed_arrays import at_address, on_stack
 from engine.compiler.jit import OPTIONS, inlined, part
+from engine.compiler.kernels import CFunction
+from engine.compiler.pointers import call_with_vectors, vector_with_stride
 from engine.compiler.views import matrix_at
 from engine.equations import elementary
 from engine.equations.activations import activate_tiled
@@ -74,17 +76,48 @@ def forward_function(layers: Layers, theta: NDArray[Any]) -> Function:
     workspace = on_stack(place.start + place.width, theta.dtype)
     start = place.start
 
-    def forward(x, out):
-        """Leave the activations of the output layer for the sample x in out."""
-        require_vectors(x, out, dtype)
-        if x.size != n_in or out.size != n_out:
-            raise ValueError(wrong)
+    @part
+    def one_sample(x, out):
         A = workspace()
         activations(x, A)
         for j in range(n_out):
             out[j] = A[start + j]
 
+    compute = one_sample
+    if not numba.config.DISABLE_JIT:
+        compute = called_by_users(one_sample, n_in, n_out, theta.dtype)
+
+    def forward(x, out):
+        """Leave the activations of the output layer for the sample x in out."""
+        require_vectors(x, out, dtype)
+        if x.size != n_in or out.size != n_out:
+            raise ValueError(wrong)
+        compute(x, out)
+
     return forward if numba.config.DISABLE_JIT else ForwardFunction(forward, layers, theta.copy())
+
+
+def called_by_users(one_sample: Function, n_in: int, n_out: int, dtype: Any) -> Function:
+    """A function of the user's target that calls one (x, out) of the kernels' target.
+
+    Both have their own code generator, so one calls the other by its address.
+    """
+    number = numba.from_dtype(np.dtype(dtype))
+    pointer = types.CPointer(number)
+
+    def at_addresses(x_at, x_step, out_at, out_step):
+        x, out = vector_with_stride(x_at, n_in, x_step), vector_with_stride(out_at, n_out, out_step)
+        one_sample(x, out)
+
+    signature = types.void(pointer, types.int64, pointer, types.int64)
+    made = CFunction(at_addresses, signature, OPTIONS)
+    address = at_address(np.array([made.address]), keeps=made)
+
+    @inlined
+    def compute(x, out):
+        call_with_vectors(address[0], x, out)
+
+    return compute
 
 
 class ForwardFunction(registry.CPUDispatcher):  # type: ignore[misc]
@@ -92,7 +125,7 @@ class ForwardFunction(registry.CPUDispatcher):  # type: ignore[misc]
 
     def __init__(self, forward: Function, layers: Layers, theta: NDArray[Any]) -> None:
         # LLVM decides whether callers call it or inline it.
-        options = {**OPTIONS, "forceinline": False, "nopython": True}
+        options = {"error_model": "numpy", "nogil": True, "_nrt": False, "nopython": True}
         super().__init__(forward, targetoptions=options)
         self._made_of = layers, theta
 

@@ -7,13 +7,14 @@ sources that affect the numbers count: a change elsewhere does not invalidate a 
 import functools
 import platform
 
-import llvmlite
+import llvmlite.binding
 import numba
 import numpy as np
-from numba.core import config, registry
+from numba.core import config
 
 from engine import __version__
 from engine.compiler.cache_key import COMPILER_SETTINGS, KERNELS, digest_of, sources_in
+from engine.compiler.target import processor_class
 
 Environment = dict[str, str]
 
@@ -34,7 +35,7 @@ FEATURES = "processor's features"
 
 
 def environment() -> Environment:
-    """The processor as the compiler sees it, versions, and settings of the compiler, by name."""
+    """The class of processors, versions, and settings of the compiler, by name."""
     found = {
         "mlp-engine": __version__,
         "numba": numba.__version__,
@@ -45,8 +46,10 @@ def environment() -> Environment:
         **{f"NUMBA_{name}": str(getattr(config, name, None)) for name in COMPILER_SETTINGS},
     }
     if not config.DISABLE_JIT:
-        triple, name, features = registry.cpu_target.target_context.codegen().magic_tuple()
-        found |= {"system": triple, "processor": name, FEATURES: features}
+        processors = processor_class()
+        found |= {"system": llvmlite.binding.get_process_triple(), "processor": processors.name}
+        if not processors.is_fixed:
+            found[FEATURES] = processors.features
     return found | {"mlp-engine's sources": sources()}
 
 
@@ -60,8 +63,8 @@ def sources() -> str:
 def differences(theirs: Environment, ours: Environment) -> list[str]:
     """The differences in words; none if the bits of results are the same.
 
-    >>> differences({"numpy": "2.3.0", "processor": "znver3"}, {"numpy": "2.4.6"})
-    ['numpy 2.3.0, here 2.4.6', 'processor znver3, here none']
+    >>> differences({"numpy": "2.3.0", "processor": "x86-64-v3"}, {"numpy": "2.4.6"})
+    ['numpy 2.3.0, here 2.4.6', 'processor x86-64-v3, here none']
     """
     found = []
     for name in dict.fromkeys((*theirs, *ours)):

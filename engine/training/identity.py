@@ -11,6 +11,7 @@ import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 
+import llvmlite.binding
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
@@ -176,13 +177,13 @@ def identity_of_machine(blas: bool) -> Identity:
 
 
 def identity_of_blas() -> list[str]:
-    """The BLAS libraries that NumPy and SciPy bring, and the kernels that they have chosen."""
+    """The BLAS libraries that NumPy and SciPy bring, the kernels that they chose, the processor."""
     import scipy.linalg  # noqa: F401  # loads SciPy's BLAS, so that each process lists the same
 
     libraries = [found for found in threadpool_info() if found["user_api"] == "blas"]
     names = ("internal_api", "version", "architecture")
     described = {" ".join(str(found.get(name, "")) for name in names) for found in libraries}
-    return sorted(described)
+    return [*sorted(described), f"on {llvmlite.binding.get_host_cpu_name()}"]
 
 
 def differences(then: Identity, now: Identity, any_machine: bool = False) -> list[str]:

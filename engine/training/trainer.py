@@ -143,7 +143,7 @@ def train(
         is read from a disk (docs/larger-than-memory.md).
     seed : int
         Seed of the initial parameters and of the order of the samples. The same seed and data give
-        the same bits on one kind of processor, whatever the number of threads.
+        the same bits on processors of one class (`engine info`), whatever the number of threads.
     backend : "tiled", "loops", "numpy" or None
         None is the fastest, "tiled".
     n_threads : int, optional

@@ -1,11 +1,9 @@
 """engine/compiler/lane_tiles.py, tile_arithmetic.py, pointers.py: compiled as their NumPy twins."""
 
-import llvmlite.binding
-import numba
 import numpy as np
 import pytest
 
-from engine.compiler import lane_tiles, tile_arithmetic, tiles
+from engine.compiler import lane_tiles, tiles
 from engine.compiler.jit import jit
 from engine.compiler.pointers import numbers_at
 from engine.compiler.tile_arithmetic import fused, root, where
@@ -221,13 +219,3 @@ def test_an_interpreted_tile_of_lanes_that_reaches_over_the_edge_is_refused(reac
     Z = numbers(2, n_lanes(dtype), dtype)
     with pytest.raises(IndexError, match="reaches over the edge"):
         reach(lane_tiles.zeros_by_lane(Z), Z)
-
-
-@pytest.mark.parametrize(
-    ("features", "expected"),
-    [("+sse2,-avx", False), ("+avx", False), ("+avx,+fma", True), ("+avx512f", True)],
-)
-def test_products_and_sums_are_fused_if_the_processor_has_that(features, expected, monkeypatch):
-    monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: "x86_64-")
-    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
-    assert tile_arithmetic.multiplies_and_adds() == expected

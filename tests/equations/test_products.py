@@ -1,6 +1,5 @@
 """engine/equations/products.py, engine/compiler/tiles.py: sums in tiles, at a matrix's edges."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -59,19 +58,6 @@ def test_products_are_exact_on_whole_numbers_and_touch_nothing_beyond(n_out, n_i
     np.testing.assert_array_equal(dW, expected)
     for array in (A, dZ, Z, dA):
         assert np.isnan(array[:, m:]).all()
-
-
-@pytest.mark.parametrize(
-    ("features", "registers"),
-    [
-        ("+sse2,-avx,-avx512f", (16, 16)),
-        ("+sse2,+avx,+avx2,+fma,-avx512f", (32, 16)),
-        ("+avx,+avx2,+fma,+avx512f", (64, 32)),
-    ],
-)
-def test_a_tile_is_made_for_the_registers_of_the_processor(features, registers, monkeypatch):
-    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
-    assert tiles.vector_registers() == registers
 
 
 def test_a_tile_of_this_processor_fits_into_its_registers():
