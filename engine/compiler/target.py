@@ -30,6 +30,8 @@ from numba.core.target_extension import (
 )
 from numba.core.utils import MACHINE_BITS
 
+from engine.compiler.passed_arrays import models_of_kernels
+
 NAME = "mlp-engine"  # of the target, among Numba's
 
 
@@ -137,6 +139,10 @@ class KernelTyping(typing.Context):  # type: ignore[misc]
 
 class KernelContext(cpu.CPUContext):  # type: ignore[misc]
     """Numba's lowering for processors, with that code generator."""
+
+    def __init__(self, typing_context: Any, target: str) -> None:
+        super().__init__(typing_context, target)
+        self.data_model_manager = models_of_kernels()
 
     def init(self) -> None:
         self.is32bit = MACHINE_BITS == 32
