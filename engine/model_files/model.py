@@ -64,8 +64,8 @@ class Model:
     -----
     **Bits.** By default predictions are computed by NumPy's matrix algebra, which loads fast.
     They equal those of the fitted model up to rounding. `backend="tiled"`, `predictor()` and
-    `estimator()` give exactly its bits, on processors of the class that it was trained on; they load
-    Numba and kernels, once.
+    `estimator()` give exactly its bits, on processors of the class that it was trained on; they
+    load Numba and kernels, once.
 
     Examples
     --------
