@@ -13,7 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, imputils
+from numba.core import imputils
 from numba.np import arrayobj
 
 registry = imputils.Registry("mlp-engine.indexing")

@@ -19,7 +19,6 @@ is computed, and further below as LLVM instructions for compiled kernels. Sums a
 multiply-adds if the processor has them. Compiled code does not check indices; the NumPy twins do.
 """
 
-import itertools
 from typing import Any
 
 import numpy as np
