@@ -3,9 +3,9 @@
 A team is an array of 64-bit words, each in a cache line of its own. Kernels that take part are
 called by several Python threads at once, without Python's lock:
 
-    me = join(team)                 the thread that leads is 0; nothing waits for one that is late
+    me = join(team)                 the others join; 0 for one that came too late
     n = lead(team)                  the leader closes the team and says how many there are
-    n = wait_to_begin(team)         the others; 0 for one that came too late
+    n = wait_to_begin(team)         the others
     turn = wait(team, n, turn)      until all n threads have called it as often; begin with turn 0
 
 To wait costs a quarter of a microsecond if the others are about to come. A thread that waits looks
@@ -28,6 +28,7 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 from numpy.typing import NDArray
 
+from engine.compiler.clock import nanoseconds
 from engine.compiler.jit import jit
 
 WORDS_APART = 8  # a cache line
@@ -38,10 +39,11 @@ N_WORDS = 4 * WORDS_APART
 CLOSED = 2**32
 
 LOOKS = 4000  # before a thread lets others go first
+LONGEST_START = 2_000_000  # nanoseconds in which threads have to join
 
 
 def new_team() -> NDArray[np.int64]:
-    """The words of a team; for each run of its threads new ones, or these after `clear`."""
+    """The words of a team, for one run of its threads."""
     return np.zeros(N_WORDS, np.int64)
 
 
@@ -55,17 +57,23 @@ def join(team):
 @jit
 def lead(team, n_expected):
     """Wait for the others, but not long; the number of threads, with this one, that take part."""
-    looks = 0
-    while look_at(team, JOINED) < n_expected - 1 and looks < 50 * LOOKS:
+    looks, until = 0, nanoseconds() + LONGEST_START
+    while look_at(team, JOINED) < n_expected - 1 and nanoseconds() < until:
         looks = look_again(looks)
     n = add_to(team, JOINED, CLOSED) + 1
     add_to(team, SIZE, n)
     return n
 
 
+def call_off(team: NDArray[np.int64]) -> None:
+    """Let threads go that have joined, if there will be no leader."""
+    if team[SIZE] == 0:
+        team[SIZE] = -1
+
+
 @jit
 def wait_to_begin(team):
-    """Wait until the team is closed; the number of threads."""
+    """Wait until the team is closed; the number of threads, below 0 if it was called off."""
     looks = 0
     while look_at(team, SIZE) == 0:
         looks = look_again(looks)
@@ -133,7 +141,9 @@ def _(context: Any) -> Any:
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     team, place, n = arguments
     n = context.cast(builder, n, signature.args[2], types.int64)
-    return builder.atomic_rmw("add", word_of(context, builder, signature, team, place), n, "seq_cst")
+    return builder.atomic_rmw(
+        "add", word_of(context, builder, signature, team, place), n, "seq_cst"
+    )
 
 
 @type_callable(look_at)

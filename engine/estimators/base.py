@@ -42,6 +42,7 @@ from engine.estimators.training import (
 from engine.estimators.watch import Epoch, FitWatch
 from engine.losses import Loss, WithoutFunction
 from engine.network import Network
+from engine.solvers.descent import threads_of_run
 from engine.solvers.smoothing import Smoothed
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import (
@@ -55,10 +56,10 @@ from engine.solvers.state import (
     Settings,
 )
 from engine.statistics.inference_on_parameters import evidence_of
-from engine.sums.chunks import DistributedSamples, number_of_chunks
+from engine.sums.chunks import DistributedSamples
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Layers, Samples
-from engine.sums.thread_count import Threads, choose
+from engine.sums.thread_count import Threads
 from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.identity import Identity
@@ -554,25 +555,26 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     def _planned(
         self,
         samples: Samples | DistributedSamples,
-        at_a_time: int,
+        numbers: Settings,
         keeper: Keeper | None,
         widened: bool,
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
+        solver, shared = SOLVERS[self.solver], False
         if isinstance(samples, Samples):
-            solver, n_chunks = SOLVERS[self.solver], number_of_chunks(at_a_time)
-            work = solver.multiply_adds(self._network.layers) * at_a_time if n_chunks > 1 else 0
-            threads = choose(self._threads_asked, work, n_chunks)
+            asked, layers = self._threads_asked, self._layers_to_train
+            threads, shared = threads_of_run(asked, solver, self._backend, layers, samples, numbers)
         else:
             threads = samples.threads(self._threads_asked)
         self.plan_ = plan_of(
             self._backend,
             self.backend,
             samples.n_samples,
-            at_a_time,
+            samples.n_samples if solver.full_batch else numbers.batch_size,
             threads,
             "" if keeper is None else keeper.in_words,
             widened,
+            shared,
         )
         self.n_threads_ = self.plan_.n_threads
         return threads
@@ -617,9 +619,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             failures=failures,
         )
         start = state.parameters.copy() if self._scored else state.parameters
-        threads = self._planned(samples, numbers.batch_size, keeper, widened)
+        threads = self._planned(samples, numbers, keeper, widened)
         problem = Problem(
-            self._backend, self._layers_to_train, samples, numbers.alpha, threads.number
+            self._backend,
+            self._layers_to_train,
+            samples,
+            numbers.alpha,
+            threads.number,
+            adapts=self._threads_asked is None,
         )
         max_iter = 1 if incremental else self.max_iter
         told = self.verbose and numbers.schedule == ADAPTIVE

@@ -90,14 +90,16 @@ def descend_shared_tiled(
     """A thread's part of `descend_tiled`, for Adam, momentum and plain steps on dense inputs.
 
     One thread `leads`; the others wait for it. Each has `starts` and `scratch` of its own, the rest
-    is shared. Returns how the slice ended, and the number of threads; 0 threads if it began without
-    this one. The first step that ends after `most_nanoseconds` is the last of the slice: threads
-    that wait for one that does not run may be slow.
+    is shared. Returns how the slice ended, and the number of threads; 0 threads if there was no
+    slice, or it began without this one. The first step that ends after `most_nanoseconds` is the
+    last of the slice: threads that wait for one that does not run may be slow.
     """
     me = np.int64(0) if leads == 1 else np.int64(join(team))
     if leads == 0 and me == 0:
         return UNFINISHED, np.int64(0)
     n = np.int64(lead(team, n_expected) if leads == 1 else wait_to_begin(team))
+    if n < 0:
+        return UNFINISHED, np.int64(0)
     control_word = flush_subnormals()
     ended = share_steps_tiled(
         team,
