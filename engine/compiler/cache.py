@@ -242,7 +242,7 @@ class CheckedCache(caching._Cache):
                     entry.unlink(missing_ok=True)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compilation of `sig` that the package was installed with, or that is kept, or None."""
+        """The compilation of `sig`: one of the package's, or one that is kept; else None."""
         target_context.refresh()
         return self._load_carried(sig, target_context) or self._load_kept(sig, target_context)
 

@@ -53,11 +53,11 @@ def dependencies() -> dict[str, str]:
     found = sources_in(KERNELS)
     return {
         "mlp-engine": __version__,
-        "Python": f"{platform.python_implementation()} {python_version()}",
+        "Python": python_version(),
         "NumPy": minor_version(np.__version__),
         "Numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
-        **{f"NUMBA_{name}": repr(getattr(config, name, None)) for name in COMPILER_SETTINGS},
+        **{f"NUMBA_{name}": str(getattr(config, name, None)) for name in COMPILER_SETTINGS},
         SOURCES: digest_of(found).hexdigest()[:16] if found else "",
     }
 

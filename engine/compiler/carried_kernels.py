@@ -21,8 +21,9 @@ from engine.compiler.target import processor_class
 FOLDER = PACKAGE / "compiled_kernels"
 DESCRIPTION = "built_for.json"
 CLASSES = "classes"
+REMEDY = "Install mlp-engine again."
 
-_damaged: set[str] = set()  # entries that this process could not use
+_damaged: set[str] = set()  # entries that this process could not load
 
 
 @functools.cache
@@ -48,19 +49,17 @@ def why_not_used() -> str | None:
         return None
     try:
         built_for = json.loads((FOLDER / DESCRIPTION).read_text(encoding="utf-8"))
-        return f"The installed kernels cannot be used: {difference(built_for, dependencies())}."
+        why = difference(built_for, dependencies())
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return f"The installed kernels cannot be used: {FOLDER / DESCRIPTION} is damaged. {AGAIN}"
-
-
-AGAIN = "Install mlp-engine again."
+        return f"The installed kernels cannot be used: {DESCRIPTION} is damaged. {REMEDY}"
+    return f"The installed kernels cannot be used: they were built {why}."
 
 
 def damage_of(entries: set[str]) -> str:
     """What to tell a user of damaged entries."""
-    several = len(entries) > 1
-    named = f"{len(entries)} installed kernels" if several else f"The installed {min(entries)}"
-    return f"{named} {'are' if several else 'is'} damaged. {AGAIN}"
+    many = len(entries) > 1
+    named = f"{len(entries)} installed kernels are" if many else f"The installed {min(entries)} is"
+    return f"{named} damaged. {REMEDY}"
 
 
 def difference(built_for: Mapping[str, Any], here: Mapping[str, str]) -> str:
@@ -68,16 +67,15 @@ def difference(built_for: Mapping[str, Any], here: Mapping[str, str]) -> str:
 
     >>> built_for = {"Numba": "0.68.1", "NumPy": "2.4", "sources": "1f", "classes": {"v3": 2}}
     >>> difference(built_for, {"Numba": "0.69.0", "NumPy": "2.4", "sources": "2e"})
-    'built for Numba 0.68.1, here 0.69.0, and for other sources of mlp-engine'
+    'for Numba 0.68.1, not 0.69.0, and from other sources'
     """
     found = [
-        f"for {name} {built_for.get(name, 'none')}, here {value}"
+        f"for {name} {built_for.get(name, 'none')}, not {value}"
         for name, value in here.items()
         if name != SOURCES and built_for.get(name) != value
     ]
     if built_for.get(SOURCES) != here[SOURCES]:
-        found.append("for other sources of mlp-engine")
+        found.append("from other sources")
     if not found:
-        classes = ", ".join(built_for[CLASSES])
-        found.append(f"for {classes}, here {processor_class().name}")
-    return f"built {', and '.join(found)}"
+        found.append(f"for {', '.join(built_for[CLASSES])}, not {processor_class().name}")
+    return ", and ".join(found)
