@@ -136,9 +136,11 @@ def test_kernels_go_beside_the_sources_and_tags_and_digests_follow(content, tmp_
     check_metadata(made, {"cp311-cp311-linux_x86_64"})
 
 
-@pytest.mark.parametrize("second", [(3, "0.1.0-1f"), (2, "0.1.0-2e"), (0, "0.1.0-1f")])
-def test_classes_with_different_kernels_are_an_error(content, tmp_path, second):
-    found = [kernels_of(tmp_path, "x86-64-v3", 2), kernels_of(tmp_path, "x86-64-v2", *second)]
+@pytest.mark.parametrize(
+    ("first", "second", "key"), [(2, 3, "0.1.0-1f"), (2, 2, "0.1.0-2e"), (0, 0, "0.1.0-1f")]
+)
+def test_classes_with_different_kernels_or_none_are_an_error(content, tmp_path, first, second, key):
+    found = [kernels_of(tmp_path, "x86-64-v3", first), kernels_of(tmp_path, "v2", second, key)]
     with pytest.raises(SystemExit, match="the classes have different kernels"):
         wheel.add_kernels(content, found, tmp_path / DESCRIPTION)
 
