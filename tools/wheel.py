@@ -141,7 +141,9 @@ def add_kernels(content: Path, found: list[Kernels], built_for: Path) -> None:
     counts = {kernels.class_name: len(kernels.entries) for kernels in found}
     keys = {kernels.key for kernels in found}
     if len(set(counts.values())) != 1 or len(keys) != 1 or not all(counts.values()):
-        raise SystemExit(f"wheel: the classes have different kernels, or none: {counts}, {sorted(keys)}")
+        raise SystemExit(
+            f"wheel: the classes have different kernels, or none: {counts}, {sorted(keys)}"
+        )
     place = content / "engine" / FOLDER.name
     for kernels in found:
         to = place / kernels.key / kernels.class_name

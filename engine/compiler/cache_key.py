@@ -31,8 +31,6 @@ COMPILER_SETTINGS = (
     "SLP_VECTORIZE",
     "USING_SVML",
 )
-
-
 SOURCES = "sources"
 
 
@@ -57,9 +55,15 @@ def dependencies() -> dict[str, str]:
         "NumPy": minor_version(np.__version__),
         "Numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
-        **{f"NUMBA_{name}": str(getattr(config, name, None)) for name in COMPILER_SETTINGS},
+        **{f"NUMBA_{name}": setting(name) for name in COMPILER_SETTINGS},
         SOURCES: digest_of(found).hexdigest()[:16] if found else "",
     }
+
+
+def setting(name: str) -> str:
+    """A setting of Numba's, as users give it: Numba has an object for the level of optimisation."""
+    value = getattr(config, name, None)
+    return str(getattr(value, "_raw_value", value))
 
 
 def python_version() -> str:

@@ -38,7 +38,7 @@ from engine.solvers.slices import descend_tiled
 from engine.system import file_owners
 from engine.training.environment import sources
 from tests.kernels import largest, loaded_and_compiled, total
-from tests.processes import ROOT, result_of, run_function
+from tests.processes import ROOT, output, result_of, run_function
 
 pytestmark = pytest.mark.compiled
 
@@ -924,6 +924,15 @@ def test_a_compiler_setting_names_another_folder(monkeypatch, setting):
     before = cache_key.__wrapped__()
     monkeypatch.setattr(config, setting, "changed")
     assert cache_key.__wrapped__() != before
+
+
+def test_optimisation_at_its_most_is_another_setting_than_level_3():
+    """Both are 3 as a number, and messages have neither as Numba's object."""
+    seen = [
+        output("-c", "from engine.compiler import cache_key as k; print(k.setting('OPT'))", env=env)
+        for env in ({"NUMBA_OPT": "3"}, {"NUMBA_OPT": "max"})
+    ]
+    assert seen == ["3\n", "max\n"]
 
 
 @pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
