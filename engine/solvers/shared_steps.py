@@ -74,11 +74,11 @@ def threads_that_pay(asked: int | None, layers: Layers, batch_size: int, dtype: 
     """
     most = max(1, max(layers.sizes[1:].tolist()) // UNITS_TOGETHER)
     if asked is not None:
-        if asked > most:
+        cores = usable_cores() if min(asked, most) > 1 else most
+        if asked > most <= cores:
             return Threads(most, f"{asked} asked for, and no layer has units for more than {most}")
-        cores = usable_cores() if asked > 1 else 1
         if asked > cores:  # threads that wait for each other need a core each
-            return Threads(cores, f"{asked} asked for, and {cores} cores are usable")
+            return Threads(cores, f"{asked} asked for, and {cores} of the cores are usable")
         return Threads(asked, "as asked")
     alone = seconds_of_step(layers, batch_size, dtype, 1)
     if trains_beside_others():

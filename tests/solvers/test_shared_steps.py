@@ -259,14 +259,10 @@ def test_as_many_threads_as_pay(sixteen_cores):
 
 def test_a_number_that_is_asked_for_is_kept_if_there_are_units_and_cores_for_it(sixteen_cores):
     assert threads_that_pay(7, WIDE, 1, "float32") == (7, "as asked")
-    assert threads_that_pay(40, WIDE, 1, "float32") == (
-        32,
-        "40 asked for, and no layer has units for more than 32",
-    )
-    assert threads_that_pay(17, WIDE, 1, "float32") == (
-        16,
-        "17 asked for, and 16 cores are usable",
-    )
+    of_units = "5 asked for, and no layer has units for more than 4"
+    assert threads_that_pay(5, Network((784, 32, 10)).layers, 1, "float32") == (4, of_units)
+    of_cores = "40 asked for, and 16 of the cores are usable"
+    assert threads_that_pay(40, WIDE, 1, "float32") == (16, of_cores)
 
 
 def test_plain_steps_on_dense_inputs_are_shared():
