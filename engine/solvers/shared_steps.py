@@ -6,6 +6,7 @@ milliseconds. So where the caller left the number of threads open, both ways are
 for some milliseconds each, and the faster one is taken. The bits are the same.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -35,8 +36,9 @@ SECONDS_ALONE_A_SAMPLE = 5e-9
 SECONDS_A_WAIT = 4e-7
 PAYS_BELOW = 0.8  # of the time of one thread, by the model
 
-TRIAL_SECONDS = 2e-3  # of each way
-LONGEST_PAUSE = 32  # slices from one trial to the next, which begins at 1 and doubles
+ALONE_AT_FIRST = 0.1  # seconds: to start threads takes some milliseconds
+TRIAL_SECONDS = 4e-3  # of the way that is not taken
+FIRST_PAUSE, LONGEST_PAUSE = 4, 64  # slices from one trial to the next, twice as many each time
 FASTER = 0.97  # of the time alone, at most, for steps to be shared
 PATIENCE = 1.5  # times what shared steps should take, before a slice ends early
 
@@ -85,7 +87,7 @@ def threads_that_pay(asked: int | None, layers: Layers, batch_size: int, dtype: 
         return Threads(1, "other networks train on the other threads")
     if PAYS_BELOW * alone < seconds_of_step(layers, batch_size, dtype, 2):
         return Threads(1, f"a step of about {1e6 * alone:.0f} us is too short to be shared")
-    cores = min(most_threads(), most)  # it reads files, so not for short steps
+    cores = min(cores_in(int(time.monotonic())), most)
     times = {n: seconds_of_step(layers, batch_size, dtype, n) for n in range(1, cores + 1)}
     fastest = min(times, key=lambda n: (times[n], n))
     # The fewest that are nearly as fast as the fastest.
@@ -93,6 +95,12 @@ def threads_that_pay(asked: int | None, layers: Layers, batch_size: int, dtype: 
     if number == 1:
         return Threads(1, "one usable core")
     return Threads(number, f"{number} threads share the units of a step, while that is faster")
+
+
+@functools.lru_cache(maxsize=1)
+def cores_in(second: int) -> int:
+    """The most threads by default; files are read for that, once a second at most."""
+    return most_threads()
 
 
 class SharedSteps:
@@ -109,22 +117,16 @@ class SharedSteps:
     """
 
     def __init__(self, alone: Any, n_threads: int, adapts: bool) -> None:
-        *_, workspace = alone.of_run
-        width, dtype = workspace.starts.size, workspace.A.dtype
-        panel = N_COLUMNS * VECTOR_BYTES // dtype.itemsize
-        self._own = [
-            (np.zeros(width, np.int64), all_aligned([(panel, width)], dtype)[0])
-            for _ in range(n_threads)
-        ]
         self._alone, self._adapts = alone, adapts
         self._threads = ThreadTeam()
         self._descend: FixedTypes | None = None
         self.expected_seconds = alone.expected_seconds
-        # Of a step, as timed last, and when both are timed again.
+        # Of a step, as timed last in each way; and when the other way is tried.
         self._seconds = {1: math.inf, n_threads: math.inf}
         self._n_threads = n_threads
         self._best = 1 if adapts else n_threads
-        self._pause, self._slices_left = 1, 0
+        self._seconds_before = 0.0  # the first trial
+        self._pause, self._slices_left = FIRST_PAUSE // 2, 0
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
         """J on all samples."""
@@ -158,6 +160,11 @@ class SharedSteps:
         if not self._adapts:
             return take(self._n_threads, n_steps)
         left = n_steps
+        if self._seconds_before < ALONE_AT_FIRST:
+            start = time.perf_counter()
+            ended = take(1, left)
+            self._seconds_before += time.perf_counter() - start
+            return ended
         if self._slices_left == 0:
             ended, left = self._tried(take, n_steps)
             if ended != UNFINISHED or left == 0:
@@ -167,25 +174,37 @@ class SharedSteps:
         expected = self._seconds[self._best]
         ended = take(self._best, left)
         if self._seconds[self._best] > PATIENCE * expected:
-            self._slices_left, self._pause = 0, 1
+            self._slices_left, self._pause = 0, FIRST_PAUSE // 2
         return ended
 
     def _tried(self, take: Callable[[int, int], int], n_steps: int) -> tuple[int, int]:
-        """Take steps in both ways, and choose the faster; how they ended, and how many are left."""
-        known = min(self._seconds[1], self.expected_seconds)
+        """Take some steps in the other way, and choose; how they ended, and how many are left."""
+        before, other = self._best, 1 if self._best > 1 else self._n_threads
+        known = min(self._seconds.values())
         n = min(max(1, int(TRIAL_SECONDS / known)), max(1, n_steps // 4))
-        before = self._best
         left = n_steps
-        for n_threads in (1, self._n_threads):
-            ended = take(n_threads, min(n, left))
-            left -= n
+        for n_taken in (1, n) if other > 1 else (n,):  # the first step waits for threads to start
+            ended = take(other, min(n_taken, left))
+            left -= n_taken
             if ended != UNFINISHED or left <= 0:
                 return ended, max(left, 0)
         is_faster = self._seconds[self._n_threads] < FASTER * self._seconds[1]
         self._best = self._n_threads if is_faster else 1
-        self._pause = min(2 * self._pause, LONGEST_PAUSE) if self._best == before else 1
+        longer = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = longer if self._best == before else FIRST_PAUSE
         self._slices_left = self._pause
         return UNFINISHED, left
+
+    @functools.cached_property
+    def _own(self) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """The memory of each thread: where samples begin, and inputs transposed."""
+        *_, workspace = self._alone.of_run
+        width, dtype = workspace.starts.size, workspace.A.dtype
+        panel = N_COLUMNS * VECTOR_BYTES // dtype.itemsize
+        return [
+            (np.zeros(width, np.int64), all_aligned([(panel, width)], dtype)[0])
+            for _ in range(self._n_threads)
+        ]
 
     def _together(
         self, state: State, settings: Settings, n_steps: int, history: NDArray[np.float64]

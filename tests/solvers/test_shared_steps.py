@@ -200,38 +200,56 @@ def timed(monkeypatch):
     return begin
 
 
-def test_the_faster_way_is_taken_after_a_trial_of_both(timed):
+def past_the_beginning(slice_of):
+    """Slices until the first trial is due: all on one thread."""
+    for _ in range(20):  # 0.1 seconds
+        assert slice_of(50) == [(1, 50)]
+
+
+def test_a_short_run_takes_one_thread(timed):
+    _, slice_of = timed(alone=1e-4, together=1e-9)
+    past_the_beginning(slice_of)
+
+
+def test_the_other_way_is_tried_and_the_faster_is_taken(timed):
     _, slice_of = timed(alone=1e-4, together=6e-5)
-    (first, n_first), (second, n_second), rest = slice_of(1000)
-    assert (first, second, rest) == (1, 2, (2, 1000 - n_first - n_second))
-    assert n_first == n_second <= 250
+    past_the_beginning(slice_of)
+    warm, (way, n_tried), rest = slice_of(1000)
+    assert (warm, way, rest) == ((2, 1), 2, (2, 1000 - 1 - n_tried))
+    assert n_tried <= 250
     assert slice_of(1000) == [(2, 1000)]  # not tried again in each slice
     _, slice_of = timed(alone=1e-4, together=3e-4)
-    assert slice_of(1000)[-1][0] == 1
+    past_the_beginning(slice_of)
+    assert [way for way, _ in slice_of(1000)] == [2, 2, 1]
     assert slice_of(1000) == [(1, 1000)]
 
 
 def test_trials_become_rare_while_nothing_changes(timed):
     _, slice_of = timed(alone=1e-4, together=6e-5)
-    trials = [place for place in range(200) if len(slice_of(100)) > 1]
+    past_the_beginning(slice_of)
+    trials = [place for place in range(400) if len(slice_of(100)) > 1]
     pauses = np.diff(trials)
-    assert pauses.max() == shared_steps.LONGEST_PAUSE + 1
+    assert (pauses[0], pauses.max()) == (
+        shared_steps.FIRST_PAUSE + 1,
+        shared_steps.LONGEST_PAUSE + 1,
+    )
     assert (np.sort(pauses) == pauses).all()
 
 
-def test_shared_steps_that_become_slow_are_tried_again_at_once(timed):
+def test_shared_steps_that_become_slow_are_given_up_in_the_next_slice(timed):
     clock, slice_of = timed(alone=1e-4, together=6e-5)
-    for _ in range(20):
+    past_the_beginning(slice_of)
+    for _ in range(6):
         slice_of(100)
     clock.seconds[2] = 4e-4  # another program takes the other core
-    while slice_of(100)[0][0] == 1:  # a trial may be due
-        pass
-    assert [way for way, _ in slice_of(100)] == [1, 2, 1]
+    assert slice_of(100) == [(2, 100)]
+    assert {way for way, _ in slice_of(100)} == {1}
     assert slice_of(100) == [(1, 100)]
 
 
 def test_few_steps_are_not_all_spent_on_a_trial(timed):
     _, slice_of = timed(alone=1e-4, together=6e-5)
+    past_the_beginning(slice_of)
     assert sum(n for _, n in slice_of(3)) == 3
     assert sum(n for _, n in slice_of(1)) == 1
 
@@ -243,8 +261,8 @@ WIDE = Network((784, 256, 10)).layers
 
 @pytest.fixture
 def sixteen_cores(monkeypatch):
-    for name in ("most_threads", "usable_cores"):
-        monkeypatch.setattr(shared_steps, name, lambda: 16)
+    monkeypatch.setattr(shared_steps, "cores_in", lambda second: 16)
+    monkeypatch.setattr(shared_steps, "usable_cores", lambda: 16)
 
 
 def test_as_many_threads_as_pay(sixteen_cores):
