@@ -111,6 +111,8 @@ def _parts(
     def minibatches() -> None:
         for settings in UPDATES:
             train(network, X, Y, batch_size=2, **settings, **options)
+        if backend == "tiled":
+            _one_by_one(network, theta)
 
     def whole_batches() -> None:
         train(network, X, Y, solver="gd", **options)
@@ -150,6 +152,16 @@ def _parts(
     if embeddings:
         parts.append(("embeddings", embedded))
     return parts + ([("lm", second_order)] if dtype == "float64" else [])  # always in float64
+
+
+def _one_by_one(network: Any, theta: Any) -> None:
+    """Take a step on a sample that comes alone."""
+    from engine.solvers.prepared_steps import PreparedSteps
+    from engine.solvers.state import ADAM, Settings, new_state
+
+    settings = Settings(ADAM, batch_size=1, shuffle=1)
+    state = new_state(theta.copy(), settings, n_samples=1, seed=0)
+    PreparedSteps(network.layers, settings, state, n_outputs=None, in_codes=False).take()
 
 
 def _side_by_side(network: Any, X: Any, Y: Any) -> None:

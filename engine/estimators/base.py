@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from engine.boundary import settings, update_settings
 from engine.equations.backends import NUMPY, Backend
 from engine.equations.layout import views_of
-from engine.estimators import outcomes, parameters
+from engine.estimators import outcomes, parameters, prepared_rows
 from engine.estimators.callbacks import Tasks
 from engine.estimators.diagnosis import findings, numbers_alone, unscaled_inputs
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
@@ -210,7 +210,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         fit = FitUnderWay(fitting)
         fit.begin()
         fit.to_its_end()
-        fit.result.say()
+        fit.result.say(stacklevel=6 if incremental else 5)
 
     def _fitting(
         self,
@@ -353,7 +353,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> Fitting[outcomes.FitEnd]:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if message := network.loss.wrong_derivative(rows.targets):
-            warnings.warn(message, UserWarning, stacklevel=9)  # at the line that called fit
+            # At the line that called fit or partial_fit.
+            warnings.warn(message, UserWarning, stacklevel=10 if incremental else 9)
         dtype = self._dtype_to_train(rows, first)
         theta = self._begin(network, dtype) if first else self._resume(dtype)
         rows, held_out = self._held_out(rows, own, shared)
@@ -551,6 +552,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         name = "epoch" if self._stochastic else "iteration"
         return Tasks(self, self._network, context, name, self.max_iter, data)
 
+    def _threads_for(self, samples: Samples | DistributedSamples, at_a_time: int) -> Threads:
+        """The threads of a step that takes `at_a_time` of these samples."""
+        if not isinstance(samples, Samples):
+            return samples.threads(self._threads_asked)
+        solver, n_chunks = SOLVERS[self.solver], number_of_chunks(at_a_time)
+        work = solver.multiply_adds(self._network.layers) * at_a_time if n_chunks > 1 else 0
+        return choose(self._threads_asked, work, n_chunks)
+
     def _planned(
         self,
         samples: Samples | DistributedSamples,
@@ -559,12 +568,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         widened: bool,
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
-        if isinstance(samples, Samples):
-            solver, n_chunks = SOLVERS[self.solver], number_of_chunks(at_a_time)
-            work = solver.multiply_adds(self._network.layers) * at_a_time if n_chunks > 1 else 0
-            threads = choose(self._threads_asked, work, n_chunks)
-        else:
-            threads = samples.threads(self._threads_asked)
+        threads = self._threads_for(samples, at_a_time)
         self.plan_ = plan_of(
             self._backend,
             self.backend,
@@ -805,6 +809,10 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         if "coefs_" not in self.__dict__:
             raise AttributeError("fingerprint_: this estimator is not fitted yet.")
         return fingerprint(self._network, self._theta())
+
+    def __getstate__(self) -> dict[str, Any]:
+        prepared_rows.forget(self)  # whoever asks may share the arrays
+        return super().__getstate__()
 
     # Prediction.
 
