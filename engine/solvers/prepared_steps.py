@@ -166,8 +166,8 @@ class PreparedSteps:
 
 def called_with(kernel: Any, arguments: tuple[Any, ...]) -> Callable[[], Any]:
     """A kernel with these arguments, whose types are looked at once."""
-    if not isinstance(kernel, Kernel):
-        return functools.partial(kernel, *arguments)
+    if not isinstance(kernel, Kernel):  # interpreted, it would warn of what overflows
+        return np.errstate(all="ignore")(functools.partial(kernel, *arguments))
     signature = tuple(kernel.typeof_pyval(argument) for argument in arguments)
     if signature not in kernel.overloads:
         kernel.compile(signature)
