@@ -136,6 +136,7 @@ class PreparedRows:
         ]
         self._network = estimator._network
         self._labels: Labels | None = attributes.get("_labels")
+        self._classes = attributes.get("classes_")
         self._draws = estimator._draws
         self._dtype = estimator._dtype
         self._steps: PreparedSteps | None = None
@@ -167,7 +168,6 @@ class PreparedRows:
             or network.loss.row.code == COMPILED
             or network.n_parameters > MOST_PARAMETERS
             or network.sizes[0] > MOST_NUMBERS
-            or getattr(estimator, "class_weight", None) is not None
         ):
             return None
         labels = vars(estimator).get("_labels")
@@ -214,7 +214,9 @@ class PreparedRows:
                 [*attributes.values()][: self._n_first] == self._first
                 and attributes.get("_network") is self._network
                 and attributes.get("_labels") is self._labels
+                and attributes.get("classes_") is self._classes
                 and attributes.get("_draws") is self._draws
+                and "coefs_" in attributes
                 and self._owner() is estimator
             )
         except ValueError:  # an array is a parameter now
@@ -374,7 +376,7 @@ class PreparedRows:
     def _load(self, estimator: Any, steps: PreparedSteps) -> None:
         """Go on from what the estimator holds."""
         attributes = estimator.__dict__
-        optimiser = attributes["_optimizer"]
+        optimiser = attributes.get("_optimizer")
         if optimiser is not self._optimiser or not self._holds(attributes):
             steps.load(self._state_of(estimator, len(steps.X)))
             steps.shown[:] = steps.state.average
@@ -471,14 +473,14 @@ class PreparedRows:
                         self._is_quick
                         and attributes["t_"] is self._t
                         and attributes["best_loss_"] is self._best
-                        and attributes["_optimizer"] is self._optimiser
+                        and attributes.get("_optimizer") is self._optimiser
                         and attributes["coefs_"] == coefs
                         and attributes["intercepts_"] == intercepts
                         and attributes["intercepts_"][-1] is last
                         and [*attributes.values()][:n_first] == first
                     ):
                         return None
-                except ValueError:
+                except (ValueError, KeyError):
                     return None
                 numbers[:] = row
                 targets[0] = target
@@ -489,8 +491,7 @@ class PreparedRows:
                     if counts[SEEN] != attributes["t_"]:
                         record(attributes)
                     raise
-                self._is_quick = False
-                return None
+                return None  # and `learn` will see why
 
         return learn if compares else None
 
@@ -499,7 +500,7 @@ class PreparedRows:
         counts, sums, cost = self._counts, self._sums, self._cost
 
         def record(attributes: dict[str, Any]) -> Any:
-            optimiser = attributes["_optimizer"]
+            optimiser = self._optimiser
             optimiser.steps, optimiser.rate = counts[STEPS], sums[RATE]
             attributes["loss_"] = loss = cost[0]
             if loss < attributes["best_loss_"]:

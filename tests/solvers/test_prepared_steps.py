@@ -10,8 +10,14 @@ from engine.solvers.slices import DIVERGED, FINISHED
 from engine.solvers.state import ADAM, MOMENTUM, NESTEROV, PLAIN, SEEN, Settings, new_state
 from engine.sums.samples import Samples
 
-RATES = {"learning_rate": 0.05, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8, "momentum": 0.8}
-CASES = {
+RATES: dict[str, float] = {
+    "learning_rate": 0.05,
+    "beta_1": 0.9,
+    "beta_2": 0.99,
+    "epsilon": 1e-8,
+    "momentum": 0.8,
+}
+CASES: dict[str, dict[str, float]] = {
     "adam": {"update": ADAM},
     "plain": {"update": PLAIN},
     "momentum": {"update": MOMENTUM, "alpha": 0.1},
