@@ -202,7 +202,7 @@ class PreparedRows:
             if not self._put_targets(steps, y) or not self._put_weights(steps, sample_weight):
                 return False
             put(steps.X, X)
-            return self._epoch(estimator, steps, X.dtype == np.float32, in_place=False) is not None
+            return self._epoch(estimator, steps, self._widens(X), in_place=False) is not None
         finally:
             self.lock.release()
 
@@ -221,6 +221,10 @@ class PreparedRows:
             )
         except ValueError:  # an array is a parameter now
             return False
+
+    def _widens(self, X: NDArray[Any]) -> bool:
+        """Whether these float32 rows are trained on in float64."""
+        return X.dtype == np.float32 and self._dtype == np.float64
 
     def _has_classes(self, classes: Any) -> bool:
         """Whether an argument of `partial_fit` names the classes that are known."""
@@ -246,6 +250,7 @@ class PreparedRows:
 
     def _prepare(self, estimator: Any, n_rows: int) -> None:
         """Prepare the steps for so many rows."""
+        self._steps = None  # also if there is no memory for others
         solver, network = SOLVERS[estimator.solver], self._network
         batch_size = estimator._batch_size(n_rows)
         self._settings = settings_of(solver, vars(estimator), n_rows, network.sizes[0], batch_size)
@@ -268,7 +273,7 @@ class PreparedRows:
         threads = estimator._threads_for(Samples(steps.X.T), batch_size)
         plans = [
             plan_of(estimator._backend, estimator.backend, n_rows, batch_size, threads, "", widened)
-            for widened in (False, self._dtype == np.float64)
+            for widened in (False, True)
         ]
         self._of_fit = [
             {
@@ -360,8 +365,8 @@ class PreparedRows:
         """
         attributes = estimator.__dict__
         order = steps.state.order.copy() if self._shuffles else None
+        self._load(estimator, steps)
         try:
-            self._load(estimator, steps)
             if steps.take() == FINISHED:
                 return self._give(attributes, steps, widened, in_place)
         except KeyboardInterrupt:  # it may come between the epoch and its record
@@ -446,7 +451,7 @@ class PreparedRows:
             steps.X[0] = row
             steps.targets[0] = target
             steps.weights[0], self._weighted = weight, weight != 1
-            return self._epoch(estimator, steps, row.dtype == np.float32, in_place=True)
+            return self._epoch(estimator, steps, self._widens(row), in_place=True)
 
     def learn_quickly(self, attributes: dict[str, Any], row: NDArray[Any], target: Any) -> Any:
         """The same for a row of the network's dtype and weight 1; None unless the last call did so.

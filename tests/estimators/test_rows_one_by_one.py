@@ -769,6 +769,24 @@ def test_before_a_fit_and_with_solvers_without_steps(kind):
     assert repr(made("numbers").learner()).startswith("<RegressorLearner of <Network 5-6-1: relu")
 
 
+def test_ctrl_c_before_an_epoch_begins_changes_nothing(generally, monkeypatch):
+    model = made("numbers")
+    learn = model.learner()
+    for _ in range(3):
+        learn(ROWS[0], 0.5)
+    generally(model, ROWS[:1], NUMBERS[:1])  # which leaves other counts
+    before = state_of(model)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PreparedRows, "_state_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            learn(ROWS[0], 0.5)
+    assert state_of(model) == before
+
+
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("learns", [True, False])
 def test_ctrl_c_leaves_an_epoch_whole(place, learns, monkeypatch):
@@ -801,3 +819,16 @@ def test_ctrl_c_leaves_an_epoch_whole(place, learns, monkeypatch):
     learn(ROWS[4], NUMBERS[4]) if learns else train(model, 4)
     train(other, 4)
     require_same(model, other)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("target", ALL)
+def test_a_learner_is_quick_from_the_third_call_on(target, dtype, monkeypatch):
+    model = made(target, dtype)
+    learn = model.learner()
+    for i in range(2):
+        learn(ROWS[i].astype(dtype), ALL[target][i])
+    monkeypatch.setattr(PreparedRows, "learn", None)
+    for i in range(9):
+        learn(ROWS[i].astype(dtype), ALL[target][i])
+    assert len(model.loss_curve_) == 12
