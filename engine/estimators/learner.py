@@ -13,7 +13,7 @@ from engine.boundary.arrays import REAL
 from engine.boundary.dates import refuse_dates
 from engine.estimators.input_validation import FLOATS
 from engine.estimators.labels import MULTILABEL
-from engine.estimators.prepared_rows import LEAST_WEIGHT, MOST_WEIGHT, prepared_for
+from engine.estimators.prepared_rows import LEAST_WEIGHT, MOST_WEIGHT, PREPARED
 
 UNTOUCHED = "Nothing was trained."
 
@@ -84,10 +84,10 @@ class Learner:
         if type(row) is not np.ndarray or row.dtype is not self._dtype or row.shape != self._shape:
             row = self._checked_row(row)
         number = self._checked_target(target)
-        prepared = prepared_for(estimator)
+        prepared = PREPARED.get(id(estimator))
         if prepared is not None and sample_weight is None and row.dtype is self._dtype:
-            loss = prepared.learn_quickly(attributes, row, number)
-            if loss is not None:
+            learn = prepared.learn_quickly
+            if learn is not None and (loss := learn(attributes, row, number)) is not None:
                 return loss  # type: ignore[no-any-return]
         weight = 1.0 if sample_weight is None else checked_weight(sample_weight)
         if prepared is not None and LEAST_WEIGHT < weight < MOST_WEIGHT:

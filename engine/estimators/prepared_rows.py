@@ -45,28 +45,23 @@ MOST_ROWS, MOST_NUMBERS, MOST_PARAMETERS = SPAN_SAMPLES, 100_000, 200_000
 # Weights between these need no check of their sum.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-30, 1e30
 
-# By the estimator's id. Not among its attributes: those are what a fit has found.
-_prepared: dict[int, "PreparedRows"] = {}
-
-
-def prepared_for(estimator: Any) -> "PreparedRows | None":
-    """What is prepared for an estimator, if anything; `knows` says whether it still holds."""
-    return _prepared.get(id(estimator))
+# What is prepared, by the estimator's id. Not among its attributes: those are what a fit has found.
+PREPARED: dict[int, "PreparedRows"] = {}
 
 
 def prepare(estimator: Any) -> None:
     """Prepare for the next calls, after one that took the general path."""
-    known = _prepared.get(id(estimator))
+    known = PREPARED.get(id(estimator))
     if known is None or not known.knows(estimator):
         forget(estimator)
         found = PreparedRows.of(estimator)
         if found is not None:
-            _prepared[id(estimator)] = found
+            PREPARED[id(estimator)] = found
 
 
 def forget(estimator: Any) -> None:
     """Drop what is prepared, as another object shares the estimator's arrays, or will."""
-    _prepared.pop(id(estimator), None)
+    PREPARED.pop(id(estimator), None)
 
 
 def with_prepared_rows(general: Any) -> Any:
@@ -74,7 +69,7 @@ def with_prepared_rows(general: Any) -> Any:
 
     @functools.wraps(general)
     def partial_fit(self: Any, *arguments: Any, **named: Any) -> Any:
-        prepared = _prepared.get(id(self))
+        prepared = PREPARED.get(id(self))
         if prepared is not None:
             try:
                 rows = rows_of(*arguments, **named)
@@ -121,12 +116,14 @@ class PreparedRows:
     ----------
     lock : Lock
         Held by whoever trains.
+    learn_quickly : callable or None
+        What a learner tries before `learn`, once steps for one row are prepared.
     """
 
     def __init__(self, estimator: Any) -> None:
         self.lock = threading.Lock()
         key = id(estimator)
-        self._owner = weakref.ref(estimator, lambda _: _prepared.pop(key, None))
+        self._owner = weakref.ref(estimator, lambda _: PREPARED.pop(key, None))
         attributes = vars(estimator)
         names, places = estimator._get_param_names(), {name: i for i, name in enumerate(attributes)}
         self._n_first = 1 + max(places[name] for name in names)  # of the attributes
@@ -150,7 +147,8 @@ class PreparedRows:
         self._theta: Any = None
         self._t: Any = None
         self._best: Any = None
-        self._is_quick, self._quickly = False, None  # whether a learner has made the last call
+        self._is_quick = False  # whether a learner has made the last call
+        self.learn_quickly: Any = None
         self._batch_size = estimator.batch_size
 
     @classmethod
@@ -269,7 +267,7 @@ class PreparedRows:
         layers = self._views(self._parameters)
         self._in_place = [W.T for W, _ in layers], [b for _, b in layers]
         self._record = self._made_record()
-        self._quickly = self._made_quick(steps) if n_rows == 1 else None
+        self.learn_quickly = self._made_quick(steps) if n_rows == 1 else None
         threads = estimator._threads_for(Samples(steps.X.T), batch_size)
         plans = [
             plan_of(estimator._backend, estimator.backend, n_rows, batch_size, threads, "", widened)
@@ -453,15 +451,12 @@ class PreparedRows:
             steps.weights[0], self._weighted = weight, weight != 1
             return self._epoch(estimator, steps, self._widens(row), in_place=True)
 
-    def learn_quickly(self, attributes: dict[str, Any], row: NDArray[Any], target: Any) -> Any:
-        """The same for a row of the network's dtype and weight 1; None unless the last call did so.
-
-        `attributes` are the estimator's. This is `learn` in as few steps as Python can take.
-        """
-        return None if self._quickly is None else self._quickly(attributes, row, target)
-
     def _made_quick(self, steps: PreparedSteps) -> Any:
-        """What `learn_quickly` calls: a closure, whose variables are found faster."""
+        """`learn` in as few steps as Python can take: a closure, whose variables are found faster.
+
+        For a row of the network's dtype and weight 1. It takes the estimator's attributes, the row
+        and its target; it returns None unless the last call was of a learner, and all stands.
+        """
         take, record, lock = steps.take, self._record, self.lock
         numbers, counts = steps.X[0], self._counts
         one = steps.targets.size == 1

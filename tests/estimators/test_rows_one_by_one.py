@@ -101,7 +101,7 @@ def quick(monkeypatch):
 
 
 def prepared_for(model) -> Any:
-    return prepared_rows.prepared_for(model)
+    return prepared_rows.PREPARED.get(id(model))
 
 
 def words_of_numpy() -> Any:
@@ -393,7 +393,7 @@ def test_what_is_prepared_goes_with_its_estimator():
     assert not any("prepared" in name for name in vars(model))
     del model
     gc.collect()
-    assert key not in prepared_rows._prepared
+    assert key not in prepared_rows.PREPARED
 
 
 def test_threads_share_a_learner():
@@ -808,14 +808,14 @@ def test_ctrl_c_leaves_an_epoch_whole(place, learns, monkeypatch):
         raise KeyboardInterrupt
 
     steps.take = interrupted
-    prepared._quickly = prepared._made_quick(steps)
+    prepared.learn_quickly = prepared._made_quick(steps)
     with pytest.raises(KeyboardInterrupt):
         learn(ROWS[3], NUMBERS[3]) if learns else train(model, 3)
     if place == "after":
         train(other, 3)
     require_same(model, other)
     steps.take = take
-    prepared._quickly = prepared._made_quick(steps)
+    prepared.learn_quickly = prepared._made_quick(steps)
     learn(ROWS[4], NUMBERS[4]) if learns else train(model, 4)
     train(other, 4)
     require_same(model, other)
