@@ -99,6 +99,8 @@ class Learner:
 
     def _checked_row(self, row: Any) -> NDArray[Any]:
         """The row (n_features,) in float32 or float64."""
+        if "coefs_" in vars(self._estimator):  # which may be of another dtype by now
+            self._dtype = self._estimator._dtype
         refuse_dates("The row", row)
         array = np.asarray(row)
         if array.dtype.kind not in REAL:
@@ -141,6 +143,7 @@ class Learner:
         finally:
             if names is not None:
                 attributes["feature_names_in_"] = names
+        self._look()
         return float(attributes["loss_"])
 
     def __reduce__(self) -> tuple[Any, ...]:

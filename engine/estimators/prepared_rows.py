@@ -52,7 +52,7 @@ PREPARED: dict[int, "PreparedRows"] = {}
 def prepare(estimator: Any) -> None:
     """Prepare for the next calls, after one that took the general path."""
     known = PREPARED.get(id(estimator))
-    if known is None or not known.knows(estimator):
+    if known is None or not known.knows(estimator) or known.dtype != estimator._dtype:
         forget(estimator)
         found = PreparedRows.of(estimator)
         if found is not None:
@@ -114,6 +114,8 @@ class PreparedRows:
 
     Attributes
     ----------
+    dtype : dtype
+        Of the parameters.
     lock : Lock
         Held by whoever trains.
     learn_quickly : callable or None
@@ -135,7 +137,7 @@ class PreparedRows:
         self._labels: Labels | None = attributes.get("_labels")
         self._classes = attributes.get("classes_")
         self._draws = estimator._draws
-        self._dtype = estimator._dtype
+        self.dtype = estimator._dtype
         self._steps: PreparedSteps | None = None
         self._optimiser: Any = None  # an Optimiser whose arrays are those of the steps
         self._codes = None if self._labels is None else codes_of(self._labels)
@@ -222,7 +224,7 @@ class PreparedRows:
 
     def _widens(self, X: NDArray[Any]) -> bool:
         """Whether these float32 rows are trained on in float64."""
-        return X.dtype == np.float32 and self._dtype == np.float64
+        return X.dtype == np.float32 and self.dtype == np.float64
 
     def _has_classes(self, classes: Any) -> bool:
         """Whether an argument of `partial_fit` names the classes that are known."""
@@ -363,7 +365,8 @@ class PreparedRows:
         """
         attributes = estimator.__dict__
         order = steps.state.order.copy() if self._shuffles else None
-        self._load(estimator, steps)
+        if not self._load(estimator, steps):
+            return None
         try:
             if steps.take() == FINISHED:
                 return self._give(attributes, steps, widened, in_place)
@@ -376,18 +379,20 @@ class PreparedRows:
             steps.state.order[:] = order
         return None
 
-    def _load(self, estimator: Any, steps: PreparedSteps) -> None:
-        """Go on from what the estimator holds."""
+    def _load(self, estimator: Any, steps: PreparedSteps) -> bool:
+        """Go on from what the estimator holds; False if that is of another dtype."""
         attributes = estimator.__dict__
         optimiser = attributes.get("_optimizer")
         if optimiser is not self._optimiser or not self._holds(attributes):
+            if estimator._dtype != self.dtype:
+                return False
             steps.load(self._state_of(estimator, len(steps.X)))
             steps.shown[:] = steps.state.average
             self._optimiser = optimiser_of(steps.state, self._settings)
             if steps.shown.size:
                 self._optimiser.theta, self._optimiser.average = steps.state.theta, steps.shown
             self._theta = None
-            return
+            return True
         if self._theta is not self._parameters:
             self._parameters[:] = self._theta
         counts, sums = self._counts, self._sums
@@ -396,6 +401,7 @@ class PreparedRows:
         sums[RATE], sums[LOWEST] = optimiser.rate, attributes["best_loss_"]
         if self._shuffles:
             steps.state.random[:] = self._draws.words()
+        return True
 
     def _holds(self, attributes: dict[str, Any]) -> bool:
         """Whether coefs_ and intercepts_ hold the arrays that the last call left."""

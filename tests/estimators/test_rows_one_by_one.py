@@ -263,6 +263,9 @@ def changes():
     def replaced_one(model):
         model.coefs_[1] = model.coefs_[1] / 2
 
+    def single(model):
+        model.coefs_ = [W.astype("float32") for W in model.coefs_]
+
     def last_intercept(model):
         model.intercepts_[-1] = model.intercepts_[-1].copy()
 
@@ -276,6 +279,7 @@ def changes():
         "in place": in_place,
         "replaced": replaced,
         "one replaced": replaced_one,
+        "in float32": single,
         "the first intercepts": first_intercept,
         "the last intercept": last_intercept,
         "counts": counts,
@@ -832,3 +836,14 @@ def test_a_learner_is_quick_from_the_third_call_on(target, dtype, monkeypatch):
     for i in range(9):
         learn(ROWS[i].astype(dtype), ALL[target][i])
     assert len(model.loss_curve_) == 12
+
+
+def test_partial_fit_is_quick_again_in_another_dtype(quick):
+    model = made("numbers")
+    for _ in range(2):
+        model.partial_fit(ROWS[:1], NUMBERS[:1])
+    model.coefs_ = [W.astype("float32") for W in model.coefs_]
+    for _ in range(3):
+        model.partial_fit(ROWS[:1], NUMBERS[:1])
+    assert quick == [True, True, False, True, True]
+    assert model.coefs_[0].dtype == np.float32
