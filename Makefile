@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-compiled test-interpreted test-bounds proofs proofs-compiled proofs-interpreted proofs-bounds faults \
-    fingerprints reliability fuzz fuzz-checkpoints fuzz-many bench gate history performance tables-compared scale larger-than-memory dashboard record test-dashboard format dev changelog clean
+    fingerprints reliability fuzz fuzz-checkpoints fuzz-many bench gate history performance tables-compared scale larger-than-memory dashboard record test-dashboard wheel format dev changelog clean
 
 help:
 	@echo "make demo    train on real data, and on XNOR; pictures go to build/"
@@ -36,6 +36,7 @@ help:
 	@echo "make dashboard  build site/: asv's pages and the comparison; needs a quarter of an hour"
 	@echo "make record     measure HEAD in full, and keep the result on the branch asv-results; PUSH=1 pushes it"
 	@echo "make test-dashboard  the tests of the site; a browser must be there"
+	@echo "make wheel   build the package with its compiled kernels, for this Python and Numba; the file goes to dist/"
 	@echo "make format  rewrite the sources in the project's style"
 	@echo "make dev     install the commit hooks and the changelog tool as well"
 	@echo "make changelog  show what the fragments in changelog.d/ add up to"
@@ -171,6 +172,9 @@ record: $(VENV)/with-benchmarks
 # With a browser: where there is none, `make proofs` leaves out the tests that need it.
 test-dashboard: $(VENV)/with-test
 	ENGINE_BROWSER=required $(RUN) -m pytest tests/tools/test_dashboard.py -m ""
+
+wheel: $(VENV)/with-wheel
+	$(RUN) -m tools.wheel
 
 format: $(VENV)/with-test
 	$(RUN) -m ruff check --fix .

@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 def info() -> None:
-    """Show versions, processor, threads and the folder of the compile cache.
+    """Show versions, processor, threads, installed kernels and the folder of the compile cache.
 
     Please add this to a bug report, and to any measurement that you publish.
     """
@@ -53,6 +53,7 @@ def info() -> None:
         name = f"{library['internal_api']} {library.get('version') or ''}".strip()
         kernels = library.get("architecture", "")
         table.add_row("BLAS threads", f"{library['num_threads']} ({name} {kernels})")
+    table.add_row("installed kernels", cell(installed_kernels()))
     table.add_row("compile cache", cell(_cache_state()))
     Console().print(table)
 
@@ -73,8 +74,24 @@ def _processor_name() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+def installed_kernels() -> str:
+    """Whether the package was installed with compiled kernels, and whether they are used."""
+    from engine.compiler.cache_entries import damaged_entries
+    from engine.compiler.carried_kernels import carried_folder, damage_of, why_not_used
+
+    folder = carried_folder()
+    if folder is None:
+        return why_not_used() or "none"
+    try:
+        n_kernels, damaged = len(list(folder.iterdir())), damaged_entries(folder)
+    except OSError as error:
+        return f"{folder}  (not used: {error.strerror})"
+    return f"{n_kernels}, used" + (f"; {damage_of(damaged)}" if damaged else "")
+
+
 def _cache_state() -> str:
     from engine.compiler.cache import cache_folder, can_be_added_to, why_unused
+    from engine.compiler.carried_kernels import carried_folder
 
     folder = cache_folder()
     if folder is None:
@@ -88,5 +105,6 @@ def _cache_state() -> str:
         return f"not used. {problem}"
     cannot_add = "" if can_be_added_to(folder) else "; nothing can be added"
     if not kept:
-        return f"{folder}  (empty{cannot_add or ': the first call compiles'})"
+        compiles = "" if carried_folder() else ": the first call compiles"
+        return f"{folder}  (empty{cannot_add or compiles})"
     return f"{folder}  ({len(kept)} kernels, {sum(kept) / 1e6:.1f} MB{cannot_add})"

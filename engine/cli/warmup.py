@@ -11,21 +11,7 @@ import typer
 from rich.table import Table
 
 from engine.cli.console import Console
-
-UPDATES: list[dict[str, Any]] = [
-    {"solver": "adam"},
-    {"solver": "sgd"},
-    {"solver": "sgd", "nesterov": False},
-    {"solver": "sgd", "momentum": 0.0},
-    {
-        "solver": "adam",
-        "weight_decay": 0.1,
-        "average": 0.9,
-        "clip_norm": 1.0,
-        "label_smoothing": 0.1,
-        "schedule": "cosine",
-    },
-]
+from engine.cli.warmup_jobs import parts_of_warmup
 
 
 class Dtype(StrEnum):
@@ -73,7 +59,7 @@ def warmup(
         (f"{name}: {part}", str(float_type), act)
         for name in backend or [CompiledBackend.tiled]
         for float_type in dtype or list(Dtype)
-        for part, act in _parts(str(name), str(float_type), embeddings)
+        for part, act in parts_of_warmup(str(name), str(float_type), embeddings)
     ]
     table = Table("part", "dtype", "seconds", "kernels", box=None, pad_edge=False)
     table.columns[2].justify = "right"
@@ -92,114 +78,6 @@ def warmup(
     kept = list(folder.glob("*.kernel"))
     size = sum(entry.stat().st_size for entry in kept)
     console.print_lines("", f"{len(kept)} kernels, {size / 1e6:.1f} MB, in {folder}")
-
-
-def _parts(
-    backend: str, dtype: str, embeddings: bool = False
-) -> list[tuple[str, Callable[[], Any]]]:
-    """A small job for each group of calls with machine code of its own."""
-    import numpy as np
-
-    from engine import Network, train
-
-    X = np.array([[0, 0, 1, 1], [0, 1, 0, 1]], dtype)
-    Y = np.array([1, 0, 0, 1])
-    network = Network((2, 4, 1))
-    theta = network.initial_parameters(0, dtype)
-    options: dict[str, Any] = {"backend": backend, "max_iter": 1}
-
-    def minibatches() -> None:
-        for settings in UPDATES:
-            train(network, X, Y, batch_size=2, **settings, **options)
-        if backend == "tiled":
-            _one_by_one(network, theta)
-
-    def whole_batches() -> None:
-        train(network, X, Y, solver="gd", **options)
-        network.cost_and_gradient(theta, X, Y, backend=backend)
-        network.forward(theta, X, backend=backend)
-        # Kernels that are inlined into those of minibatches, called separately.
-        _large_batches(network, dtype, options)
-
-    def embedded() -> None:
-        from engine.embeddings import Levels, Pieces
-        from engine.sums.one_row import OneRow
-
-        inputs = [Pieces([0.0, 0.5, 1.0], 2, missing=True), Levels(2, 2)]
-        wide = Network((2, 4, 1), embeddings=inputs)
-        for settings in UPDATES:
-            train(wide, X, Y, batch_size=2, **settings, **options)
-        train(wide, X, Y, solver="gd", **options)
-        wide.forward(wide.initial_parameters(0, dtype), X, backend=backend)
-        _large_batches(wide, dtype, options)
-        if backend == "tiled":
-            OneRow(wide.layers, wide.initial_parameters(0, dtype))(X[:, 0])
-
-    def second_order() -> None:
-        from engine.sums.workers import SPAN_SAMPLES
-
-        train(network, X, Y, solver="lm", **options)
-        n_samples = SPAN_SAMPLES + 1  # of several chunks, whose sums are called from Python
-        columns, targets = np.zeros((network.sizes[0], n_samples)), np.arange(n_samples) % 2
-        train(network, columns, targets, solver="lm", **options)
-
-    parts = [
-        ("sgd and adam", minibatches),
-        ("gd, lbfgs, gradients, prediction", whole_batches),
-    ]
-    if backend == "tiled":
-        parts.append(("many networks side by side", lambda: _side_by_side(network, X, Y)))
-    if embeddings:
-        parts.append(("embeddings", embedded))
-    return parts + ([("lm", second_order)] if dtype == "float64" else [])  # always in float64
-
-
-def _one_by_one(network: Any, theta: Any) -> None:
-    """Take a step on a sample that comes alone."""
-    from engine.solvers.prepared_steps import PreparedSteps
-    from engine.solvers.state import ADAM, Settings, new_state
-
-    settings = Settings(ADAM, batch_size=1, shuffle=1)
-    state = new_state(theta.copy(), settings, n_samples=1, seed=0)
-    PreparedSteps(network.layers, settings, state, n_outputs=None, in_codes=False).take()
-
-
-def _side_by_side(network: Any, X: Any, Y: Any) -> None:
-    """Take a step of two networks at once."""
-    from engine.equations.backends import TILED
-    from engine.solvers.descent import Descent
-    from engine.solvers.member_descent import KnownSamples, MemberDescents, kind_of
-    from engine.solvers.solver import Budget, Problem
-    from engine.solvers.state import ADAM, Settings, new_state
-    from engine.sums.samples import Samples
-
-    samples = Samples(X, Y.reshape(1, -1).astype(X.dtype))
-    problem = Problem(TILED, network.layers, samples, 0.0, n_threads=1)
-    settings, known = Settings(ADAM, batch_size=2, shuffle=1), KnownSamples()
-    networks = []
-    for seed in range(2):
-        theta = network.initial_parameters(seed, X.dtype)
-        state = new_state(theta, settings, samples.n_samples, seed)
-        networks.append(Descent(problem, state, settings))
-    kind = kind_of(networks[0], known)
-    assert kind is not None
-    together = MemberDescents(kind, network.layers, known)
-    for descent in networks:
-        together.join(descent)
-    together.advance([Budget(0.0, 1)] * len(networks))
-
-
-def _large_batches(network: Any, dtype: str, options: dict[str, Any]) -> None:
-    """Train in batches of several chunks, whose steps are taken from Python."""
-    import numpy as np
-
-    from engine import train
-    from engine.sums.workers import SPAN_SAMPLES
-
-    n_samples = SPAN_SAMPLES + 1
-    X, Y = np.zeros((network.sizes[0], n_samples), dtype), np.arange(n_samples) % 2
-    for settings in UPDATES:
-        train(network, X, Y, **settings, **options)
 
 
 def _compiled_and_kept(act: Callable[[], Any], folder: Path) -> int:

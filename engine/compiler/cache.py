@@ -10,8 +10,12 @@ of what the machine code depends on (cache_key.py). An entry that is missing, tr
 foreign or unreadable, or a folder that cannot be written, only costs compile time: the caller never
 sees an error of the cache.
 
-Entries are unpickled and their machine code is run. So a folder and an entry are used only if
-nobody but the user and root may change them. Otherwise a warning says so, once in a process.
+Kernels that the package was installed with come first (carried_kernels.py): then the user's folder
+is not even looked at.
+
+Entries are unpickled and their machine code is run. So a folder and an entry of the user's are used
+only if nobody but the user and root may change them. Otherwise a warning says so, once in a
+process.
 """
 
 import contextlib
@@ -20,20 +24,28 @@ import importlib
 import itertools
 import os
 import pickle
-import stat
 import sys
 import uuid
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from numba.core import caching, config
 
+from engine.compiler.cache_entries import (
+    DamagedEntry,
+    content_of,
+    content_of_carried,
+    digest_of_entry,
+    parts_of,
+    payload_of,
+    processor_of,
+)
 from engine.compiler.cache_key import cache_key, is_numeric
+from engine.compiler.carried_kernels import carried_folder, report_damaged
 from engine.system.file_owners import Refusal, refusal_of_file, refusal_of_folder
 
-DIGEST_BYTES = 32
-MOST_BYTES = 2**26  # in an entry; the largest has less than a hundredth
 # Permissions of new folders and entries, less what the umask takes away: nobody else may write to
 # them, whatever the umask.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
@@ -143,13 +155,20 @@ def can_be_added_to(folder: Path) -> bool:
     return os.access(there, os.W_OK)
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file for reading: do not follow a link, and do not wait for a pipe."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-
-
 def _new_file(path: str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
+
+
+def content_of_kept(path: Path) -> bytes:
+    """The bytes of an entry of the user's; none if others could change it."""
+
+    def is_refused(status: os.stat_result) -> bool:
+        found = refusal_of_file(path, status)
+        if found is not None:
+            _warn_once(path.parent, found)
+        return found is not None
+
+    return content_of(path, is_refused, follow_links=False)
 
 
 class LinkedSymbol(NamedTuple):
@@ -223,25 +242,46 @@ class CheckedCache(caching._Cache):
                     entry.unlink(missing_ok=True)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compilation kept for `sig` on this processor, or None."""
+        """The compilation of `sig`: one of the package's, or one that is kept; else None."""
         target_context.refresh()
+        return self._load_carried(sig, target_context) or self._load_kept(sig, target_context)
+
+    def _load_carried(self, sig: Any, target_context: Any) -> Any:
+        folder = carried_folder() if self._enabled else None
+        if folder is None:
+            return None
+        path = folder / self._entry_name(sig, target_context.codegen())
+        try:
+            return self._load(path, content_of_carried, sig, target_context)
+        except FileNotFoundError:  # not among those that are carried
+            return None
+        except DamagedEntry:
+            report_damaged(path.name)
+            return None
+
+    def _load_kept(self, sig: Any, target_context: Any) -> Any:
         path = self._entry_path(sig, target_context.codegen())
         if path is None:
             return None
+        try:
+            return self._load(path, content_of_kept, sig, target_context)
+        except (FileNotFoundError, DamagedEntry):
+            return None
+
+    def _load(
+        self, path: Path, content: Callable[[Path], bytes], sig: Any, target_context: Any
+    ) -> Any:
+        """The compilation in an entry; None if a kernel that it calls has another symbol now."""
         # Whatever is wrong with an entry, the remedy is to compile again: so catch everything.
         try:
-            kept = self._read(path)
-            payload = kept[DIGEST_BYTES:]
-            if kept[:DIGEST_BYTES] != self._digest(path, payload):
-                return None
-            kept_sig, called, reduced = pickle.loads(payload)
+            kept_sig, called, reduced = pickle.loads(payload_of(path.name, content(path)))
             if kept_sig != sig or not all(map(is_loaded, called)):
                 return None
             return caching.compiler.CompileResult._rebuild(target_context, *reduced)
-        except MemoryError:
-            raise  # to compile takes more of it
-        except Exception:
-            return None
+        except (FileNotFoundError, MemoryError):
+            raise  # to compile takes more memory
+        except Exception as error:
+            raise DamagedEntry from error
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store the compilation `data` of `sig`, if the cache folder can be used."""
@@ -249,7 +289,7 @@ class CheckedCache(caching._Cache):
         if path is None or data.library.has_dynamic_globals:  # it holds addresses
             return
         try:
-            payload = caching.dumps((sig, called_by(data.library), data._reduce()))
+            payload = caching.dumps((sig, called_by(data.library), parts_of(data)))
         except Exception:  # such as a compilation that Ctrl-C left unfinished
             return
         # Written to a temporary file, then renamed: other processes see a whole entry or none.
@@ -260,31 +300,15 @@ class CheckedCache(caching._Cache):
                 if self._entry_path(sig, data.codegen) != path:  # made by others in the meantime
                     return
                 with open(aside, "xb", opener=_new_file) as file:
-                    file.write(self._digest(path, payload) + payload)
+                    file.write(digest_of_entry(path.name, payload) + payload)
                 os.replace(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
 
     def _entry_path(self, sig: Any, codegen: Any) -> Path | None:
         folder = usable_path(self._folder) if self._folder is not None and self._enabled else None
-        if folder is None:
-            return None
-        processor = codegen.magic_tuple()  # target triple, processor name, processor features
-        key = hashlib.sha256(repr((sig, processor, self._source)).encode()).hexdigest()[:16]
-        return folder / f"{self._kernel_name}-{key}.kernel"
+        return None if folder is None else folder / self._entry_name(sig, codegen)
 
-    def _read(self, path: Path) -> bytes:
-        """The bytes of an entry; none if others could change it."""
-        with open(path, "rb", opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-                return b""
-            found = refusal_of_file(path, status)
-            if found is not None:
-                _warn_once(path.parent, found)
-                return b""
-            return file.read(status.st_size)
-
-    def _digest(self, path: Path, payload: bytes) -> bytes:
-        """A digest that covers the file's name too: an entry copied to another name is refused."""
-        return hashlib.sha256(path.name.encode() + b"\0" + payload).digest()
+    def _entry_name(self, sig: Any, codegen: Any) -> str:
+        key = repr((sig, processor_of(codegen), self._source)).encode()
+        return f"{self._kernel_name}-{hashlib.sha256(key).hexdigest()[:16]}.kernel"

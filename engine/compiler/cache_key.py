@@ -1,6 +1,8 @@
 """The key of the compile cache: the sources, versions and settings that compiled code depends on.
 
 Of the sources, only the folders that hold kernels count: a change elsewhere compiles nothing again.
+Of Python and NumPy, the minor version counts: what kernels know of them stays the same within it.
+The processor is part of an entry's name.
 """
 
 import functools
@@ -24,12 +26,12 @@ KERNELS = ("compiler", "equations", "sums", "solvers")
 COMPILER_SETTINGS = (
     "BOUNDSCHECK",
     "DEBUGINFO_DEFAULT",
-    "ENABLE_AVX",
     "LOOP_VECTORIZE",
     "OPT",
     "SLP_VECTORIZE",
     "USING_SVML",
 )
+SOURCES = "sources"
 
 
 @functools.cache
@@ -38,15 +40,44 @@ def cache_key() -> str | None:
 
     None if the sources cannot be read, as in a zip file: two builds could not be told apart.
     """
-    found = sources_in(KERNELS)
-    if not found:
+    found = dependencies()
+    if not found[SOURCES]:
         return None
-    digest = digest_of(found)
-    builders = (numba.__version__, llvmlite.__version__, np.__version__)
-    settings = [(name, getattr(config, name, None)) for name in COMPILER_SETTINGS]
-    python = (platform.python_version(), sys.implementation.cache_tag, getattr(sys, "abiflags", ""))
-    digest.update(repr((python, builders, settings)).encode())
-    return f"{__version__}-{digest.hexdigest()[:16]}"
+    return f"{__version__}-{hashlib.sha256(repr(found).encode()).hexdigest()[:16]}"
+
+
+def dependencies() -> dict[str, str]:
+    """All that compiled code depends on, except the processor, by names for messages."""
+    found = sources_in(KERNELS)
+    return {
+        "mlp-engine": __version__,
+        "Python": python_version(),
+        "NumPy": minor_version(np.__version__),
+        "Numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        **{f"NUMBA_{name}": setting(name) for name in COMPILER_SETTINGS},
+        SOURCES: digest_of(found).hexdigest()[:16] if found else "",
+    }
+
+
+def setting(name: str) -> str:
+    """A setting of Numba's, as users give it: Numba has an object for the level of optimisation."""
+    value = getattr(config, name, None)
+    return str(getattr(value, "_raw_value", value))
+
+
+def python_version() -> str:
+    """Python's minor version, with the letters of another binary interface: 3.14t."""
+    return minor_version(platform.python_version()) + getattr(sys, "abiflags", "")
+
+
+def minor_version(version: str) -> str:
+    """A version up to its second number.
+
+    >>> minor_version("2.4.6"), minor_version("3.15.0b1")
+    ('2.4', '3.15')
+    """
+    return ".".join(version.split(".")[:2])
 
 
 def sources_in(places: Iterable[str]) -> list[Path]:

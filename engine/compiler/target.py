@@ -30,6 +30,7 @@ from numba.core.target_extension import (
 )
 from numba.core.utils import MACHINE_BITS
 
+from engine.compiler import indexing
 from engine.compiler.passed_arrays import models_of_kernels
 
 NAME = "mlp-engine"  # of the target, among Numba's
@@ -148,6 +149,10 @@ class KernelContext(cpu.CPUContext):  # type: ignore[misc]
         self.is32bit = MACHINE_BITS == 32
         self._internal_codegen = KernelCodegen("mlp-engine.exec")
         externals.c_math_functions.install(self)
+
+    def load_additional_registries(self) -> None:
+        super().load_additional_registries()
+        self.install_registry(indexing.registry)
 
     def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
         return super().get_function(for_kernels(fn), sig, _firstcall)

@@ -19,7 +19,6 @@ is computed, and further below as LLVM instructions for compiled kernels. Sums a
 multiply-adds if the processor has them. Compiled code does not check indices; the NumPy twins do.
 """
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -357,24 +356,26 @@ def _(context: Any) -> Any:
 @lower_builtin(add_sums_of_lanes, Tile, types.Array, types.Integer, types.Integer)
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     (tile_type, dW_type, *_), (tile, dW, j, k) = signature.args, arguments
-    at_a_time = min(tile_type.columns, tile_type.lanes)  # sums that make one vector
-    for row, first in itertools.product(
-        range(tile_type.rows), range(0, tile_type.columns, at_a_time)
-    ):
-        place = row * tile_type.columns + first
-        vectors = [builder.extract_value(tile, place + column) for column in range(at_a_time)]
+    n, columns = tile_type.rows * tile_type.columns, tile_type.columns
+    at_a_time = min(n, tile_type.lanes)  # sums that make one vector
+    of_a_row = min(columns, at_a_time)
+    for first in range(0, n, at_a_time):
+        vectors = [builder.extract_value(tile, first + place) for place in range(at_a_time)]
         sums = sums_of_lanes(builder, vectors)
-        index = offset(builder, j, row), offset(builder, k, first)
-        entry = address(context, builder, dW_type, dW, *index)
-        pointer = builder.bitcast(entry, sums.type.as_pointer())
-        align = tile_type.dtype.bitwidth // 8
-        total = add(builder, builder.load(pointer, align=align), sums)
-        builder.store(total, pointer, align=align)
+        for place in range(0, at_a_time, of_a_row):
+            part = shuffle(builder, sums, sums, list(range(place, place + of_a_row)))
+            row, column = divmod(first + place, columns)
+            index = offset(builder, j, row), offset(builder, k, column)
+            entry = address(context, builder, dW_type, dW, *index)
+            pointer = builder.bitcast(entry, part.type.as_pointer())
+            align = tile_type.dtype.bitwidth // 8
+            total = add(builder, builder.load(pointer, align=align), part)
+            builder.store(total, pointer, align=align)
     return context.get_dummy_value()
 
 
 def sums_of_lanes(builder: Any, vectors: list[Any]) -> Any:
-    """The sums over the lanes of 1, 2 or 4 vectors (at most `lanes` of them), in one vector.
+    """The sums over the lanes of 1, 2, 4 ... vectors (at most `lanes` of them), in one vector.
 
     The order is fixed. First, pairs of vectors are folded into vectors that take half of their
     lanes from each; then each part of the last vector is folded until one lane is left.

@@ -58,6 +58,7 @@ def accumulate(W, b, A, Z, at, m, onto):
     n_lanes = tiles.lanes(A)
     fours = n_out - n_out % 4
     whole, four_vectors = m - m % (N_COLUMNS * n_lanes), m - m % (4 * n_lanes)
+    pairs = m - m % (2 * n_lanes)
     for first in range(0, n_in, UNITS_AT_A_TIME):
         last = min(first + UNITS_AT_A_TIME, n_in)
         for group in range(0, whole, GROUP * n_lanes):
@@ -65,11 +66,14 @@ def accumulate(W, b, A, Z, at, m, onto):
             for j in range(0, fours, 4):
                 for s in range(group, stop, N_COLUMNS * n_lanes):
                     accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, FOUR, COLUMNS)
-        for s in range(whole, m, n_lanes):
+        for s in range(whole, pairs, 2 * n_lanes):
+            for j in range(0, fours, 4):
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, FOUR, TWO)
+        for s in range(pairs, m, n_lanes):
             for j in range(0, fours - 7, 8):
                 accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, EIGHT, ONE)
-            for j in range(fours - fours % 8, fours):
-                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, ONE)
+            for j in range(fours - fours % 8, fours, 4):
+                accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, FOUR, ONE)
         for j in range(fours, n_out):
             for s in range(0, four_vectors, 4 * n_lanes):
                 accumulate_tile(W, b, A, Z, j, s, at, first, last, onto, ONE, FOUR)

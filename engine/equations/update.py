@@ -50,9 +50,9 @@ def nesterov_numpy(theta, dtheta, velocity, learning_rate, mu):
 
 
 @in_order
-def adam_rate(learning_rate, beta_1, beta_2, t):
-    """eta sqrt(1 - beta_2^t) / (1 - beta_1^t), the learning rate with both bias corrections."""
-    return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+def adam_rate(learning_rate, power_1, power_2):
+    """The learning rate with both bias corrections, from beta_1^t and beta_2^t."""
+    return learning_rate * np.sqrt(1 - power_2) / (1 - power_1)
 
 
 def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, epsilon):
@@ -62,7 +62,7 @@ def adam_numpy(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     first += to(1 - beta_1) * dtheta
     second *= to(beta_2)
     second += to(1 - beta_2) * np.square(dtheta)  # U4
-    rate = to(adam_rate(learning_rate, beta_1, beta_2, t))
+    rate = to(adam_rate(learning_rate, beta_1**t, beta_2**t))
     theta -= rate * first / (np.sqrt(second) + to(epsilon))  # U5
 
 
@@ -171,7 +171,7 @@ def adam_loops(theta, dtheta, first, second, t, learning_rate, beta_1, beta_2, e
     """Step t of Adam; `first` and `second` are the moments m and v, 0 before the first step."""
     to = theta.dtype.type
     keep_1, add_1, keep_2, add_2 = to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2)
-    rate, small = to(adam_rate(learning_rate, beta_1, beta_2, t)), to(epsilon)
+    rate, small = to(adam_rate(learning_rate, beta_1**t, beta_2**t)), to(epsilon)
     for p in range(theta.size):
         first[p] = next_moment(first[p], dtheta[p], keep_1, add_1)
         second[p] = next_square(second[p], dtheta[p], keep_2, add_2)  # U4
@@ -311,7 +311,7 @@ def adam_of_part_tiled(
     m, v = vector_at(first, start, n), vector_at(second, start, n)
     to = theta.dtype.type
     keep_1, add_1, keep_2, add_2 = to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2)
-    rate, small = to(adam_rate(learning_rate, beta_1, beta_2, t)), to(epsilon)
+    rate, small = to(adam_rate(learning_rate, beta_1**t, beta_2**t)), to(epsilon)
     share = to(shrink)
     if mean.size == 0:
         for p in range(x.size):

@@ -42,6 +42,7 @@ from engine.estimators.training import (
 from engine.estimators.watch import Epoch, FitWatch
 from engine.losses import Loss, WithoutFunction
 from engine.network import Network
+from engine.solvers.descent import threads_of_run
 from engine.solvers.smoothing import Smoothed
 from engine.solvers.solver import SOLVERS, Problem, Solver
 from engine.solvers.state import (
@@ -55,15 +56,15 @@ from engine.solvers.state import (
     Settings,
 )
 from engine.statistics.inference_on_parameters import evidence_of
-from engine.sums.chunks import DistributedSamples, number_of_chunks
+from engine.sums.chunks import DistributedSamples
 from engine.sums.objective import Objective, forward
 from engine.sums.samples import Layers, Samples
-from engine.sums.thread_count import Threads, choose
+from engine.sums.thread_count import Threads
 from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.identity import Identity
 from engine.training.plan import plan_of
-from engine.training.result import fingerprint
+from engine.training.result import Plan, fingerprint
 from engine.training.watch import Validation
 
 # Gives the rows of a fit, here or on Dask; the argument says whether to learn the classes anew.
@@ -552,34 +553,44 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         name = "epoch" if self._stochastic else "iteration"
         return Tasks(self, self._network, context, name, self.max_iter, data)
 
-    def _threads_for(self, samples: Samples | DistributedSamples, at_a_time: int) -> Threads:
-        """The threads of a step that takes `at_a_time` of these samples."""
-        if not isinstance(samples, Samples):
-            return samples.threads(self._threads_asked)
-        solver, n_chunks = SOLVERS[self.solver], number_of_chunks(at_a_time)
-        work = solver.multiply_adds(self._network.layers) * at_a_time if n_chunks > 1 else 0
-        return choose(self._threads_asked, work, n_chunks)
-
     def _planned(
         self,
         samples: Samples | DistributedSamples,
-        at_a_time: int,
+        numbers: Settings,
         keeper: Keeper | None,
         widened: bool,
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
-        threads = self._threads_for(samples, at_a_time)
-        self.plan_ = plan_of(
+        resumed = "" if keeper is None else keeper.in_words
+        self.plan_, threads = self._plan_of(samples, numbers, resumed, widened)
+        self.n_threads_ = self.plan_.n_threads
+        return threads
+
+    def _plan_of(
+        self,
+        samples: Samples | DistributedSamples,
+        numbers: Settings,
+        resumed: str,
+        widened: bool,
+    ) -> tuple[Plan, Threads]:
+        """The plan of a run with these settings, and the threads of a step."""
+        solver, shared = SOLVERS[self.solver], False
+        if isinstance(samples, Samples):
+            asked, layers = self._threads_asked, self._layers_to_train
+            threads, shared = threads_of_run(asked, solver, self._backend, layers, samples, numbers)
+        else:
+            threads = samples.threads(self._threads_asked)
+        plan = plan_of(
             self._backend,
             self.backend,
             samples.n_samples,
-            at_a_time,
+            samples.n_samples if solver.full_batch else numbers.batch_size,
             threads,
-            "" if keeper is None else keeper.in_words,
+            resumed,
             widened,
+            shared,
         )
-        self.n_threads_ = self.plan_.n_threads
-        return threads
+        return plan, threads
 
     def _train(
         self,
@@ -621,9 +632,14 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
             failures=failures,
         )
         start = state.parameters.copy() if self._scored else state.parameters
-        threads = self._planned(samples, numbers.batch_size, keeper, widened)
+        threads = self._planned(samples, numbers, keeper, widened)
         problem = Problem(
-            self._backend, self._layers_to_train, samples, numbers.alpha, threads.number
+            self._backend,
+            self._layers_to_train,
+            samples,
+            numbers.alpha,
+            threads.number,
+            adapts=self._threads_asked is None,
         )
         max_iter = 1 if incremental else self.max_iter
         told = self.verbose and numbers.schedule == ADAPTIVE

@@ -38,7 +38,6 @@ from engine.solvers.solver import SOLVERS
 from engine.solvers.state import FAILURES, LOWEST, RATE, SEEN, STEPS, State
 from engine.sums.samples import Samples
 from engine.sums.workers import SPAN_SAMPLES
-from engine.training.plan import plan_of
 
 # What is prepared is kept as long as the estimator: at most so many rows, numbers of X, parameters.
 MOST_ROWS, MOST_NUMBERS, MOST_PARAMETERS = SPAN_SAMPLES, 100_000, 200_000
@@ -249,11 +248,18 @@ class PreparedRows:
         return self._steps
 
     def _prepare(self, estimator: Any, n_rows: int) -> None:
-        """Prepare the steps for so many rows."""
+        """Prepare the steps for so many rows, if one thread takes them."""
         self._steps = None  # also if there is no memory for others
         solver, network = SOLVERS[estimator.solver], self._network
         batch_size = estimator._batch_size(n_rows)
         self._settings = settings_of(solver, vars(estimator), n_rows, network.sizes[0], batch_size)
+        rows = Samples(np.zeros((network.sizes[0], n_rows), self.dtype))
+        plans, threads = zip(
+            *(estimator._plan_of(rows, self._settings, "", widened) for widened in (False, True)),
+            strict=True,
+        )
+        if threads[0].number > 1:
+            return  # the general path lets them share a step
         self._shuffles = n_rows > 1 and self._settings.shuffle == 1
         in_codes = self._labels is not None and network.output == "softmax"
         state = self._state_of(estimator, n_rows)
@@ -270,11 +276,6 @@ class PreparedRows:
         self._in_place = [W.T for W, _ in layers], [b for _, b in layers]
         self._record = self._made_record()
         self.learn_quickly = self._made_quick(steps) if n_rows == 1 else None
-        threads = estimator._threads_for(Samples(steps.X.T), batch_size)
-        plans = [
-            plan_of(estimator._backend, estimator.backend, n_rows, batch_size, threads, "", widened)
-            for widened in (False, True)
-        ]
         self._of_fit = [
             {
                 "plan_": plan,
@@ -451,7 +452,8 @@ class PreparedRows:
             if not self.knows(estimator):
                 return None
             steps = self._steps_for(estimator, 1)
-            assert steps is not None  # one row needs no generator
+            if steps is None:
+                return None
             steps.X[0] = row
             steps.targets[0] = target
             steps.weights[0], self._weighted = weight, weight != 1

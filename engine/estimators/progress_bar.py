@@ -132,7 +132,8 @@ _announcing = False
 def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
     """Call `say` once, when the first kernel has to be compiled, since training waits for it.
 
-    If such blocks are nested, only the outer one calls its `say`.
+    It is told why, if the package was installed with kernels and they cannot be used. If such
+    blocks are nested, only the outer one calls its `say`.
     """
     global _announcing
     if _announcing:
@@ -141,6 +142,7 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
     from numba.core import event
 
     from engine.compiler.cache import CheckedCache, keeps_kernels
+    from engine.compiler.carried_kernels import why_not_used
 
     class Announcement(event.Listener):
         made = False
@@ -149,7 +151,9 @@ def announcing_compilation(say: Callable[[str], Any]) -> Iterator[None]:
             is_kernel = isinstance(getattr(begun.data["dispatcher"], "_cache", None), CheckedCache)
             if is_kernel and not self.made:
                 self.made = True
-                say(COMPILING.format(ONCE if keeps_kernels() else IN_EVERY_PROCESS))
+                why = why_not_used()
+                compiling = COMPILING.format(ONCE if keeps_kernels() else IN_EVERY_PROCESS)
+                say(compiling if why is None else f"{compiling} {why}")
 
         def on_end(self, ended: Any) -> None:
             pass

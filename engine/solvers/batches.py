@@ -52,30 +52,31 @@ def in_order(n_samples: int) -> NDArray[Any]:
 
 
 @inlined
-def random_word(state):
-    """The next 64 random bits."""
-    total = state[0] + state[3]
-    word = ((total << np.uint64(23)) | (total >> np.uint64(41))) + state[0]
-    shifted = state[1] << np.uint64(17)
-    state[2] ^= state[0]
-    state[3] ^= state[1]
-    state[1] ^= state[2]
-    state[0] ^= state[3]
-    state[2] ^= shifted
-    state[3] = (state[3] << np.uint64(45)) | (state[3] >> np.uint64(19))
-    return word
+def random_word(a, b, c, d):
+    """The next 64 random bits of a state of four words, and the next state."""
+    total = a + d
+    word = ((total << np.uint64(23)) | (total >> np.uint64(41))) + a
+    shifted = b << np.uint64(17)
+    c ^= a
+    d ^= b
+    b ^= c
+    a ^= d
+    c ^= shifted
+    return word, a, b, c, (d << np.uint64(45)) | (d >> np.uint64(19))
 
 
 @inlined
-def random_below(n, state):
-    """A whole number in 0 ... n - 1; n is a uint64 of no more than 32 bits."""
-    low_half = np.uint64(2**32 - 1)
-    product = (random_word(state) >> np.uint64(32)) * n
+def random_below(n, a, b, c, d):
+    """A whole number in 0 ... n - 1, and the next state; n is a uint64 of no more than 32 bits."""
+    low_half, half = np.uint64(2**32 - 1), np.uint64(32)
+    word, a, b, c, d = random_word(a, b, c, d)
+    product = (word >> half) * n
     if product & low_half < n:
         smallest = (np.uint64(2**32) - n) % n
         while product & low_half < smallest:
-            product = (random_word(state) >> np.uint64(32)) * n
-    return product >> np.uint64(32)
+            word, a, b, c, d = random_word(a, b, c, d)
+            product = (word >> half) * n
+    return product >> half, a, b, c, d
 
 
 @compiled_once
@@ -84,11 +85,14 @@ def shuffle_loops(order, state):
     if state.size > 4:
         shuffle_mersenne_loops(order, state)
         return
+    a, b, c, d = state[0], state[1], state[2], state[3]  # in registers meanwhile
     for last in range(order.size - 1, 0, -1):
-        other = np.int64(random_below(np.uint64(last + 1), state))
+        below, a, b, c, d = random_below(np.uint64(last + 1), a, b, c, d)
+        other = np.int64(below)
         exchanged = order[last]
         order[last] = order[other]
         order[other] = exchanged
+    state[0], state[1], state[2], state[3] = a, b, c, d
 
 
 @compiled_once

@@ -8,6 +8,7 @@ Both take the same batches and stop at the same places.
 import functools
 import math
 import time
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
 from engine.solvers.learning_rate import follow_cosine, scale_rate
 from engine.solvers.read_ahead import ReadAhead
+from engine.solvers.shared_steps import SharedSteps, can_share, threads_that_pay
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
 from engine.solvers.solver import (
     Arrays,
@@ -28,6 +30,7 @@ from engine.solvers.solver import (
     MinimisationBase,
     Problem,
     Progress,
+    Solver,
 )
 from engine.solvers.state import (
     ADAM,
@@ -47,14 +50,23 @@ from engine.solvers.state import (
 )
 from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import allocate, block_for
-from engine.sums.chunks import IN_ORDER, DistributedSamples, Sums, sums_of, total_weight
-from engine.sums.samples import Layers, Samples
+from engine.sums.chunks import (
+    IN_ORDER,
+    DistributedSamples,
+    Sums,
+    number_of_chunks,
+    sums_of,
+    total_weight,
+)
+from engine.sums.samples import Layers, Samples, SparseColumns
+from engine.sums.thread_count import Threads, choose
 from engine.sums.workers import SPAN_SAMPLES
 
 # Estimated seconds of a step, until a slice was timed; a step seldom takes longer.
 SECONDS_A_STEP, SECONDS_A_MULTIPLY_ADD = 1e-5, 5e-10
 # Of the time of a slice, the share that the first one takes by the estimate, which may be far off.
 FIRST_SHARE = 0.1
+MOST_COPIED_BYTES = 2**22
 MOST_EPOCHS_A_SLICE = 4096  # rows of history that a slice may fill
 
 
@@ -65,14 +77,17 @@ class CompiledSteps:
     ----------
     expected_seconds : float
         Of a step, estimated before any was timed.
+    of_run : tuple
+        Layers, samples, block and workspace, as kernels take them.
     """
 
     def __init__(self, layers: Layers, samples: Samples, batch_size: int) -> None:
+        samples = with_samples_side_by_side(samples)
         self._layers = layers
         self._samples = samples
         block = block_for(layers, samples.X, min(batch_size, samples.n_samples))
         workspace = allocate(layers, samples.X.dtype, block)
-        self._of_run = layers, samples.for_kernels(), block, workspace
+        self.of_run = layers, samples.for_kernels(), block, workspace
         self._descend: FixedTypes | None = None
         work = layers.multiply_adds * min(batch_size, samples.n_samples)
         self.expected_seconds = SECONDS_A_STEP + SECONDS_A_MULTIPLY_ADD * work
@@ -87,12 +102,15 @@ class CompiledSteps:
     ) -> int:
         """Take up to `n_steps` steps, or `n_epochs` epochs; returns how the slice ended."""
         if self._descend is None:
-            # All else has types that depend on the dtype alone: KernelSamples are made so.
-            embedded = self._layers.embeddings is not None
-            kind = kind_of_arrays(state), tuple(map(type, settings)), embedded
-            self._descend = FixedTypes(descend_tiled, kind)
+            self._descend = FixedTypes(descend_tiled, self.kind(state, settings))
         with np.errstate(all="ignore"):  # an overflow shows in the next cost
-            return int(self._descend(state, settings, *self._of_run, n_steps, n_epochs, history))
+            return int(self._descend(state, settings, *self.of_run, n_steps, n_epochs, history))
+
+    def kind(self, state: State, settings: Settings) -> Hashable:
+        """What the types of the arguments of a slice depend on, besides the dtype."""
+        # KernelSamples have one type for each dtype.
+        embedded = self._layers.embeddings is not None
+        return kind_of_arrays(state), tuple(map(type, settings)), embedded
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
         """J on all samples, by the kernels of the steps, so that no other one is compiled."""
@@ -100,10 +118,18 @@ class CompiledSteps:
         state = new_state(theta, settings, self._samples.n_samples, seed=0)
         history, n_steps = np.zeros((1, 2)), self._samples.n_samples
         with np.errstate(all="ignore"):
-            descend_tiled(state, settings, *self._of_run, n_steps, 1, history)
+            descend_tiled(state, settings, *self.of_run, n_steps, 1, history)
         weight = total_weight(self._samples)
         penalty = mean_cost_numpy(0.0, theta, self._layers.sizes, alpha, weight)
         return float(history[0, 0] + penalty)
+
+
+def with_samples_side_by_side(samples: Samples) -> Samples:
+    """The numbers of each sample one after the other, if a copy is small: batches load faster."""
+    X = samples.X
+    if isinstance(X, SparseColumns) or X.nbytes > MOST_COPIED_BYTES:
+        return samples
+    return samples._replace(X=np.asfortranarray(X))  # no copy if they lie so already
 
 
 class PythonSteps:
@@ -223,16 +249,46 @@ class PythonSteps:
             backend.average(state.average, theta, t, settings.average)
 
 
-def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | PythonSteps:
-    """Compiled slices, if the backend has them and one thread takes a batch; else steps.
+def steps_of(problem: Problem, settings: Settings) -> CompiledSteps | SharedSteps | PythonSteps:
+    """Compiled slices, if the backend has them for batches of that size; else steps.
 
     If each step is an iteration, it sums by chunks, in float64, even over few samples.
     """
-    backend, layers, samples, _, n_threads, sums = problem
-    in_slices = backend is TILED and not settings.full_batch
-    if in_slices and settings.batch_size <= SPAN_SAMPLES and isinstance(samples, Samples):
-        return CompiledSteps(layers, samples, settings.batch_size)
+    backend, layers, samples, _, n_threads, sums, adapts = problem
+    if isinstance(samples, Samples) and in_slices(
+        backend, settings.full_batch, settings.batch_size
+    ):
+        steps = CompiledSteps(layers, samples, settings.batch_size)
+        if n_threads > 1 and can_share(settings, layers, samples.X):
+            return SharedSteps(steps, n_threads, adapts)
+        return steps
     return PythonSteps(backend, layers, samples, n_threads, sums)
+
+
+def in_slices(backend: Backend, full_batch: int | bool, batch_size: int) -> bool:
+    """Whether steps are taken in compiled slices."""
+    return backend is TILED and not full_batch and batch_size <= SPAN_SAMPLES
+
+
+def threads_of_run(
+    asked: int | None,
+    solver: Solver,
+    backend: Backend,
+    layers: Layers,
+    samples: Samples,
+    settings: Settings,
+) -> tuple[Threads, bool]:
+    """How many threads share a step; and whether they share units, instead of chunks of samples."""
+    at_a_time = samples.n_samples if solver.full_batch else settings.batch_size
+    if (
+        solver.by_steps
+        and in_slices(backend, solver.full_batch, at_a_time)
+        and can_share(settings, layers, samples.X)
+    ):
+        return threads_that_pay(asked, layers, at_a_time, samples.dtype), True
+    n_chunks = number_of_chunks(at_a_time)
+    work = solver.multiply_adds(layers) * at_a_time if n_chunks > 1 else 0
+    return choose(asked, work, n_chunks), False
 
 
 class Descent(MinimisationBase):
@@ -353,14 +409,14 @@ class Descent(MinimisationBase):
             self._ahead.close()
 
     @functools.cached_property
-    def _steps(self) -> CompiledSteps | PythonSteps:
+    def _steps(self) -> CompiledSteps | SharedSteps | PythonSteps:
         """Takes the steps; made when it is needed, since many networks may take theirs together."""
         return steps_of(self.problem, self.settings)
 
     def _slice(self, n_steps: int, history: NDArray[np.float64]) -> tuple[int, float]:
         """Take one step, and up to n_steps more; how the slice ended, and its seconds."""
         steps, start = self._steps, time.perf_counter()
-        if isinstance(steps, CompiledSteps) and self._ahead is None:
+        if isinstance(steps, CompiledSteps | SharedSteps) and self._ahead is None:
             # In one call: other threads may hold Python's lock when it returns.
             before = self.n_steps
             ended = steps.advance(self.state, self.settings, 1 + n_steps, len(history), history)

@@ -275,7 +275,7 @@ class PythonIterations:
     most = 1
 
     def __init__(self, problem: Problem, evidence: float) -> None:
-        backend, self._layers, samples, _, n_threads, _ = problem
+        backend, self._layers, samples, _, n_threads, *_ = problem
         self._sums = sums_of(backend, self._layers, samples, n_threads)
         self._equations = equations_of(self._layers.n_parameters, evidence)
         self._weight = total_weight(samples)
@@ -410,7 +410,7 @@ class LevenbergMarquardt(MinimisationBase):
         known = self._cost_now
         if known is not None and theta is self.theta:
             return known
-        backend, layers, samples, _, n_threads, _ = self._problem
+        backend, layers, samples, _, n_threads, *_ = self._problem
         cost_sum = sums_of(backend, layers, samples, n_threads).cost(theta)
         cost = (cost_sum + penalty(theta, layers.sizes, self.alpha)) / total_weight(samples)
         if not math.isfinite(cost):

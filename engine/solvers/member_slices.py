@@ -388,6 +388,7 @@ def step_members(lanes, shape, settings, sizes, n_members):
     """The mean gradients, and a step of each network that goes on."""
     to = lanes.theta.dtype.type
     rates, of_each = lanes.rates, lanes.settings
+    last, betas, powers = np.int64(0), (0.0, 0.0), (0.0, 0.0)  # most networks are at the same step
     for k in range(n_members):
         state = state_of_member(lanes, shape, k)
         if settings.schedule == COSINE and lanes.go[k] > 0:
@@ -400,7 +401,10 @@ def step_members(lanes, shape, settings, sizes, n_members):
         if settings.update == ADAM:
             # Python's numbers, as alone: interpreted, NumPy's have powers with other last bits.
             beta_1, beta_2 = float(of_each[OF_BETA_1, k]), float(of_each[OF_BETA_2, k])
-            rate = adam_rate(rate, beta_1, beta_2, t)
+            if k == 0 or t != last or beta_1 != betas[0] or beta_2 != betas[1]:
+                powers = beta_1**t, beta_2**t
+                last, betas = t, (beta_1, beta_2)
+            rate = adam_rate(rate, powers[0], powers[1])
             rates[KEEP_1, k], rates[ADD_1, k] = to(beta_1), to(1 - beta_1)
             rates[KEEP_2, k], rates[ADD_2, k] = to(beta_2), to(1 - beta_2)
             rates[EPSILON, k] = to(of_each[OF_EPSILON, k])

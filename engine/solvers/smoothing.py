@@ -65,7 +65,7 @@ def first_width(problem: Problem, start: State) -> tuple[float, int]:
     """The width that a run begins with, and the stages left after it."""
     if start.first.size > WIDTH and start.first[WIDTH] > 0:
         return float(start.first[WIDTH]), int(start.first[STAGES])
-    backend, layers, samples, alpha, n_threads, _ = problem
+    backend, layers, samples, alpha, n_threads, *_ = problem
     cost = Objective(backend, layers, samples, alpha, n_threads).cost(start.theta)
     width = float(cost) / len(layers.loss.parameter)
     return (width if 0 < width < math.inf else 1.0), N_STAGES - 1
@@ -86,7 +86,7 @@ class Smoothed(MinimisationBase):
     def __init__(self, start: Start, problem: Problem, state: State, settings: Settings) -> None:
         super().__init__(state, settings)
         self._start, self._problem = start, problem
-        backend, layers, samples, alpha, n_threads, _ = problem
+        backend, layers, samples, alpha, n_threads, *_ = problem
         self._objective = Objective(backend, layers, samples, alpha, n_threads)
         self._keeps_stage = state.first.size > WIDTH  # "lm", which resumes by its state
         self._width, self._left = first_width(problem, state)

@@ -30,7 +30,8 @@ Evaluated = Callable[[NDArray[Any], Evaluate], tuple[float, NDArray[Any]]]
 class Problem(NamedTuple):
     """What is minimised: J of a network on some samples, computed by a backend on some threads.
 
-    `sums` are those over the samples, if they exist already.
+    `sums` are those over the samples, if they exist already. With `adapts`, steps of minibatches
+    are taken on one thread while that is faster.
     """
 
     backend: Backend
@@ -39,6 +40,7 @@ class Problem(NamedTuple):
     alpha: float
     n_threads: int
     sums: ChunkSums | None = None
+    adapts: bool = False
 
 
 class Budget(NamedTuple):

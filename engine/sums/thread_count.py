@@ -29,6 +29,11 @@ def one_thread_each() -> Iterator[None]:
         _limits.one = before
 
 
+def trains_beside_others() -> bool:
+    """Whether this thread is in `one_thread_each`."""
+    return bool(getattr(_limits, "one", False))
+
+
 class Threads(NamedTuple):
     """A number of threads, and why that one."""
 
@@ -82,7 +87,7 @@ def choose(asked: int | None, multiply_adds: int, n_chunks: int) -> Threads:
         return Threads(
             1, f"{multiply_adds:,} multiply-adds a step are fewer than the {PAYS_FROM:,} that pay"
         )
-    if getattr(_limits, "one", False):
+    if trains_beside_others():
         return Threads(1, "other networks train on the other threads")
     most = most_threads()  # it reads files, so not for small work
     return Threads(min(most, n_chunks), f"{n_chunks} chunks, {most} usable cores")

@@ -10,12 +10,13 @@ import queue
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 
 class Task:
     """A call for a thread of a team; it is dropped if no thread has started it by `finish`."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
         self._taken = _thread.allocate_lock()
         self._ended = _thread.allocate_lock()
@@ -61,7 +62,7 @@ class ThreadTeam:
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         weakref.finalize(self, self._tasks.put, None)
 
-    def hand_out(self, calls: Sequence[Callable[[], None]]) -> list[Task]:
+    def hand_out(self, calls: Sequence[Callable[[], Any]]) -> list[Task]:
         """A task for each call, for the threads to take on.
 
         If no thread could be started for a task, its `finish` drops it.

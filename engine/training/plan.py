@@ -17,15 +17,17 @@ def plan_of(
     threads: Threads,
     resumed: str = "",
     widened: bool = False,
+    shared: bool = False,
 ) -> Plan:
     """The plan of a run whose steps take `at_a_time` of `n_samples` samples.
 
     `asked` is the backend's name as the caller gave it, None for the fastest. `resumed` says which
-    checkpoint the run resumed from, if any; `widened`, that float32 data are trained in float64.
+    checkpoint the run resumed from, if any; `widened`, that float32 data are trained in float64;
+    `shared`, that threads share the units of a step, not chunks of its samples.
     """
     chosen = "the fastest" if asked is None else "as asked"
     size, n_chunks = chunk_samples(at_a_time), number_of_chunks(at_a_time)
-    number = min(threads.number, n_chunks)
+    number = threads.number if shared else min(threads.number, n_chunks)
     why = threads.why
     if number < threads.number:
         why = f"{threads.number} asked for, and a step has {n_chunks} chunk{'s' * (n_chunks != 1)}"

@@ -13,14 +13,13 @@ from engine.boundary import arrays, settings, update_settings
 from engine.equations.backends import NUMPY
 from engine.network import Network
 from engine.solvers.batches import samples_of_a_block
+from engine.solvers.descent import threads_of_run
 from engine.solvers.learning_rate import SCHEDULES, steps_of_epochs
 from engine.solvers.solver import SOLVERS, Arrays, Minimisation, Problem, Solver
 from engine.solvers.state import ADAM, ALPHA, COSINE, DAMPED, Settings, State, new_state
 from engine.sums.blas import one_blas_thread
-from engine.sums.chunks import number_of_chunks
 from engine.sums.objective import Objective
 from engine.sums.samples import Samples
-from engine.sums.thread_count import choose
 from engine.training.checkpoint import Checkpoint, Keeper, checkpoint_of, is_over, kept
 from engine.training.checkpoint_restoration import expected_of_result
 from engine.training.identity import Identity, identity_of_training
@@ -277,17 +276,14 @@ def train(
         advice=_advice(row, numbers.learning_rate),
     )
     at_a_time = samples.n_samples if row.full_batch else numbers.batch_size
-    threads = choose(
-        n_threads,
-        row.multiply_adds(net.layers) * at_a_time,
-        number_of_chunks(at_a_time),
-    )
+    threads, shared = threads_of_run(n_threads, row, chosen, layers, samples, numbers)
     if row.uses_blas:
         import scipy.optimize  # noqa: F401  # loads SciPy's own BLAS, which is to be held too
     # A network keeps one thread's memory for its next run; threads are not kept waiting for it.
     keeps = threads.number == 1 and layers is net.layers
     sums = net.spare.take(chosen, layers, samples, 1) if keeps else None
-    problem = Problem(chosen, layers, samples, numbers.alpha, threads.number, sums)
+    adapts = n_threads is None
+    problem = Problem(chosen, layers, samples, numbers.alpha, threads.number, sums, adapts)
     state = new_state(start.copy(), numbers, samples.n_samples, seed, ordered=not row.full_batch)
 
     def identity() -> Identity:
@@ -332,6 +328,7 @@ def train(
             threads,
             "" if keeper is None else keeper.in_words,
             widened,
+            shared,
         ),
         fingerprint=fingerprint(net, ended.theta),
         cost=ended.cost,

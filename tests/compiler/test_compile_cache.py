@@ -27,14 +27,8 @@ from engine.cli import info, main
 from engine.comparison import environments
 from engine.compiler import cache
 from engine.compiler import cache_key as keys
-from engine.compiler.cache import (
-    DIGEST_BYTES,
-    MOST_BYTES,
-    cache_folder,
-    cache_root,
-    usable_path,
-    why_unused,
-)
+from engine.compiler.cache import cache_folder, cache_root, usable_path, why_unused
+from engine.compiler.cache_entries import DIGEST_BYTES, MOST_BYTES, digest_of_entry
 from engine.compiler.cache_key import cache_key
 from engine.compiler.jit import jit
 from engine.equations import mean
@@ -44,7 +38,7 @@ from engine.solvers.slices import descend_tiled
 from engine.system import file_owners
 from engine.training.environment import sources
 from tests.kernels import largest, loaded_and_compiled, total
-from tests.processes import ROOT, result_of, run_function
+from tests.processes import ROOT, output, result_of, run_function
 
 pytestmark = pytest.mark.compiled
 
@@ -306,7 +300,7 @@ def survey_damages():
     (signature,) = {s for s in kernel.stats.cache_misses if "float64" in str(s)}
 
     def sealed(payload):
-        return kernel._cache._digest(path, payload) + payload
+        return digest_of_entry(path.name, payload) + payload
 
     whole = Victim(path, signature, sealed, other_kernel.read_bytes(), other_signature.read_bytes())
     for name, damage in DAMAGES.items():
@@ -918,7 +912,6 @@ def test_an_editor_s_lock_file_beside_the_sources_is_no_obstacle(copied):
 SETTINGS = (
     "BOUNDSCHECK",
     "DEBUGINFO_DEFAULT",
-    "ENABLE_AVX",
     "LOOP_VECTORIZE",
     "OPT",
     "SLP_VECTORIZE",
@@ -933,12 +926,48 @@ def test_a_compiler_setting_names_another_folder(monkeypatch, setting):
     assert cache_key.__wrapped__() != before
 
 
+def test_optimisation_at_its_most_is_another_setting_than_level_3():
+    """Both are 3 as a number, and messages have neither as Numba's object."""
+    seen = [
+        output("-c", "from engine.compiler import cache_key as k; print(k.setting('OPT'))", env=env)
+        for env in ({"NUMBA_OPT": "3"}, {"NUMBA_OPT": "max"})
+    ]
+    assert seen == ["3\n", "max\n"]
+
+
 @pytest.mark.parametrize("builder", ["numba", "llvmlite", "numpy"])
 def test_another_version_of_the_compiler_or_of_numpy_names_another_folder(monkeypatch, builder):
     before = cache_key.__wrapped__()
     module = importlib.import_module(builder)
     monkeypatch.setattr(module, "__version__", "0.0.1")
     assert cache_key.__wrapped__() != before
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "same", "other"),
+    [
+        ("numpy", "__version__", "2.4.99", "2.99.6"),
+        ("platform", "python_version", "3.11.99", "3.99.7"),
+    ],
+)
+def test_of_python_and_numpy_the_minor_version_counts(monkeypatch, module, name, same, other):
+    """A wheel's kernels outlive their patches."""
+    here = importlib.import_module(module)
+
+    def key_with(version: str) -> str | None:
+        found = version if name == "__version__" else lambda: version
+        monkeypatch.setattr(here, name, found)
+        return cache_key.__wrapped__()
+
+    before = key_with(".".join([*same.split(".")[:2], "0"]))
+    assert key_with(same) == before != key_with(other)
+
+
+def test_whether_numba_may_use_avx_changes_the_class_of_processors_alone(monkeypatch):
+    """Numba forbids it on old processors, which are in a class that has no AVX."""
+    before = cache_key.__wrapped__()
+    monkeypatch.setattr(config, "ENABLE_AVX", 0)
+    assert cache_key.__wrapped__() == before
 
 
 def penalty_of_weights():

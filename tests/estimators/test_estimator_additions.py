@@ -353,7 +353,7 @@ def test_the_plan_says_how_many_threads_and_why():
     X = rows()
     model = MLPClassifier((3,), max_iter=2, n_threads=3).fit(X, targets("binary", X))
     assert model.n_threads_ == model.plan_.n_threads == 1
-    assert "3 asked for, and a step has 1 chunk" in model.plan_.why
+    assert "3 asked for, and no layer has units for more than 1" in model.plan_.why
     assert model.plan_.backend == "tiled"
 
 

@@ -847,3 +847,16 @@ def test_partial_fit_is_quick_again_in_another_dtype(quick):
         model.partial_fit(ROWS[:1], NUMBERS[:1])
     assert quick == [True, True, False, True, True]
     assert model.coefs_[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("units", [6, 200])
+def test_with_two_threads_too(units, generally):
+    model, other = pair("several", n_threads=2, hidden_layer_sizes=(units,))
+    learn = model.learner()
+    for i in range(2, 8):
+        model.partial_fit(ROWS[:9], SEVERAL[:9])
+        generally(other, ROWS[:9], SEVERAL[:9])
+        require_same(model, other)
+        learn(ROWS[i], SEVERAL[i])
+        generally(other, *one_row("several", i))
+        require_same(model, other)

@@ -449,7 +449,10 @@ def test_a_number_below_n_is_below_n_and_without_bias(n):
     state = batches.random_state(4)
     words = plain_words(state.tolist())
     with np.errstate(over="ignore"):  # interpreted, the words wrap around with a warning
-        found = [int(batches.random_below(np.uint64(n), state)) for _ in range(200)]
+        found = []
+        for _ in range(200):
+            number, *state = batches.random_below(np.uint64(n), *map(np.uint64, state))
+            found.append(int(number))
     assert found == list(itertools.islice(below(n, words), 200))
     assert max(found) < n
 
