@@ -850,7 +850,7 @@ def test_partial_fit_is_quick_again_in_another_dtype(quick):
 
 
 @pytest.mark.parametrize("units", [6, 200])
-def test_with_two_threads_too(units, generally):
+def test_with_two_threads_too(units, generally, quick):
     model, other = pair("several", n_threads=2, hidden_layer_sizes=(units,))
     learn = model.learner()
     for i in range(2, 8):
@@ -860,3 +860,5 @@ def test_with_two_threads_too(units, generally):
         learn(ROWS[i], SEVERAL[i])
         generally(other, *one_row("several", i))
         require_same(model, other)
+    assert model.n_threads_ == (1 if units == 6 else 2)
+    assert set(quick) == {units == 6}  # two threads share a step of the other
