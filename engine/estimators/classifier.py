@@ -447,8 +447,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Two to three sum_l n_l n_{l-1} multiply-adds a call, and a microsecond. That is for "adam"
         and "sgd" on the tiled backend, with parameters as numbers, texts or tuples. What takes as
         long as `partial_fit` of many rows is `class_weight`, `embeddings`, a `losses.Compiled`,
-        `verbose`, `max_time`, ``continuation="sklearn"``, a `RandomState` as `random_state` and a step
-        that threads share. So does the first call, and one after parameters have changed.
+        `verbose`, `max_time`, ``continuation="sklearn"``, a `RandomState` as `random_state` and a
+        step that threads share. So does the first call, and one after parameters have changed.
 
         Examples
         --------
