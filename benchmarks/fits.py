@@ -1,6 +1,9 @@
 """`fit` of the estimators, with their defaults, on data that scikit-learn carries."""
 
+import copy
 import warnings
+
+import numpy as np
 
 from benchmarks.cases import Steady, assert_close, required
 
@@ -46,3 +49,64 @@ class Fits(Steady):
 
     def time_fit(self, data, dtype):
         self.act()
+
+
+ROW_BY_ROW = {"4-8-1": (4, 8), "8-16-1": (8, 16), "20-16-1": (20, 16)}
+
+
+def row_by_row(network, solver):
+    """An MLPRegressor that 500 rows have trained, one by one, and these rows.
+
+    Its weights were found to be scikit-learn's.
+    """
+    from sklearn.neural_network import MLPRegressor as Theirs
+
+    n_features, n_units = ROW_BY_ROW[network]
+    rows = np.random.default_rng(0).standard_normal((500, n_features))
+    targets = np.tanh(rows.sum(axis=1))
+    settings = {"hidden_layer_sizes": (n_units,), "solver": solver, "random_state": 0}
+    ours, theirs = required("engine", "MLPRegressor")(**settings), Theirs(**settings)
+    single = list(zip(rows[:, np.newaxis], targets[:, np.newaxis], strict=True))
+    for X, y in single:
+        ours.partial_fit(X, y)
+        theirs.partial_fit(X, y)
+    assert_close(ours.coefs_[0], theirs.coefs_[0], scale=1e3)
+    return ours, single
+
+
+class PartialFit(Steady):
+    """`partial_fit` of an MLPRegressor, float64: 500 calls of one row."""
+
+    params = (list(ROW_BY_ROW), ["sgd", "adam"])
+    param_names = ("network", "solver")
+
+    def setup(self, network, solver):
+        self.model, self.rows = row_by_row(network, solver)
+
+    def time_500_calls_of_one(self, network, solver):
+        for X, y in self.rows:
+            self.model.partial_fit(X, y)
+
+
+class Learner(Steady):
+    """`learner()` of the same model: 2000 calls of one row."""
+
+    params = (list(ROW_BY_ROW), ["sgd", "adam"])
+    param_names = ("network", "solver")
+
+    def setup(self, network, solver):
+        model, rows = row_by_row(network, solver)
+        if not hasattr(model, "learner"):
+            raise NotImplementedError("no learner()")
+        same, self.learn = copy.deepcopy(model), model.learner()
+        self.rows = [(X[0], float(y[0])) for X, y in rows]
+        for X, y in rows:
+            self.learn(X[0], float(y[0]))
+            same.partial_fit(X, y)
+        for W, expected in zip(model.coefs_, same.coefs_, strict=True):
+            assert W.tobytes() == expected.tobytes(), "other bits than partial_fit"
+
+    def time_2000_calls(self, network, solver):
+        for _ in range(4):
+            for row, target in self.rows:
+                self.learn(row, target)

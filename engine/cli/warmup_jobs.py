@@ -80,6 +80,17 @@ class Jobs:
 
         for settings in UPDATES:
             train(self.network, self.X, self.Y, batch_size=2, **settings, **self.options)
+        if self.backend == "tiled":
+            self._one_by_one()
+
+    def _one_by_one(self) -> None:
+        """A step on a sample that comes alone."""
+        from engine.solvers.prepared_steps import PreparedSteps
+        from engine.solvers.state import ADAM, Settings, new_state
+
+        settings = Settings(ADAM, batch_size=1, shuffle=1)
+        state = new_state(self.theta.copy(), settings, n_samples=1, seed=0)
+        PreparedSteps(self.network.layers, settings, state, n_outputs=None, in_codes=False).take()
 
     def whole_batches(self) -> None:
         """Sums over chunks, and prediction."""

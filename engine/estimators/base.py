@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from engine.boundary import settings, update_settings
 from engine.equations.backends import NUMPY, Backend
 from engine.equations.layout import views_of
-from engine.estimators import outcomes, parameters
+from engine.estimators import outcomes, parameters, prepared_rows
 from engine.estimators.callbacks import Tasks
 from engine.estimators.diagnosis import findings, numbers_alone, unscaled_inputs
 from engine.estimators.draws import WORDS, Draws, initial_parameters, words_found
@@ -64,7 +64,7 @@ from engine.training.checkpoint import Keeper, kept
 from engine.training.checkpoint_files import CheckpointError
 from engine.training.identity import Identity
 from engine.training.plan import plan_of
-from engine.training.result import fingerprint
+from engine.training.result import Plan, fingerprint
 from engine.training.watch import Validation
 
 # Gives the rows of a fit, here or on Dask; the argument says whether to learn the classes anew.
@@ -211,7 +211,7 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         fit = FitUnderWay(fitting)
         fit.begin()
         fit.to_its_end()
-        fit.result.say()
+        fit.result.say(stacklevel=6 if incremental else 5)
 
     def _fitting(
         self,
@@ -354,7 +354,8 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
     ) -> Fitting[outcomes.FitEnd]:
         """Train on checked rows, from the start or from what a checkpoint holds."""
         if message := network.loss.wrong_derivative(rows.targets):
-            warnings.warn(message, UserWarning, stacklevel=9)  # at the line that called fit
+            # At the line that called fit or partial_fit.
+            warnings.warn(message, UserWarning, stacklevel=10 if incremental else 9)
         dtype = self._dtype_to_train(rows, first)
         theta = self._begin(network, dtype) if first else self._resume(dtype)
         rows, held_out = self._held_out(rows, own, shared)
@@ -560,24 +561,36 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         widened: bool,
     ) -> Threads:
         """Set `plan_` and `n_threads_`; returns the threads of a step."""
+        resumed = "" if keeper is None else keeper.in_words
+        self.plan_, threads = self._plan_of(samples, numbers, resumed, widened)
+        self.n_threads_ = self.plan_.n_threads
+        return threads
+
+    def _plan_of(
+        self,
+        samples: Samples | DistributedSamples,
+        numbers: Settings,
+        resumed: str,
+        widened: bool,
+    ) -> tuple[Plan, Threads]:
+        """The plan of a run with these settings, and the threads of a step."""
         solver, shared = SOLVERS[self.solver], False
         if isinstance(samples, Samples):
             asked, layers = self._threads_asked, self._layers_to_train
             threads, shared = threads_of_run(asked, solver, self._backend, layers, samples, numbers)
         else:
             threads = samples.threads(self._threads_asked)
-        self.plan_ = plan_of(
+        plan = plan_of(
             self._backend,
             self.backend,
             samples.n_samples,
             samples.n_samples if solver.full_batch else numbers.batch_size,
             threads,
-            "" if keeper is None else keeper.in_words,
+            resumed,
             widened,
             shared,
         )
-        self.n_threads_ = self.plan_.n_threads
-        return threads
+        return plan, threads
 
     def _train(
         self,
@@ -812,6 +825,10 @@ class MultilayerPerceptron(PickledVersion, CallbackSupportMixin, BaseEstimator, 
         if "coefs_" not in self.__dict__:
             raise AttributeError("fingerprint_: this estimator is not fitted yet.")
         return fingerprint(self._network, self._theta())
+
+    def __getstate__(self) -> dict[str, Any]:
+        prepared_rows.forget(self)  # whoever asks may share the arrays
+        return super().__getstate__()
 
     # Prediction.
 

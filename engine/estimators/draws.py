@@ -45,6 +45,11 @@ class Draws:
             self._generator = np.random.RandomState(self._generator.randint(2**31))
             self._shared = False
 
+    @property
+    def are_shared(self) -> bool:
+        """Whether other code may use the generator, too."""
+        return self._shared
+
     def are_of(self, random_state: Any) -> bool:
         """Whether they come from this `random_state`: the same object, or an equal number."""
         if random_state is self._random_state:

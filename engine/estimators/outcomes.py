@@ -51,13 +51,13 @@ class FitEnd(NamedTuple):
     stopped: str
     messages: list[Message]
 
-    def say(self) -> None:
-        """Say all, at the line that called fit, which is outside of scikit-learn's decorator."""
+    def say(self, stacklevel: int) -> None:
+        """Say all, at the line that called fit, which is so many calls away."""
         for message in self.messages:
             if isinstance(message, str):
                 print(message)
             else:
-                warnings.warn(message, stacklevel=5)
+                warnings.warn(message, stacklevel=stacklevel)
 
 
 def warning(

@@ -19,12 +19,14 @@ from engine.estimators import held_out, parameters
 from engine.estimators.base import ROWS_LOOKED_AT, MultilayerPerceptron, with_function
 from engine.estimators.findings import Finding
 from engine.estimators.input_validation import Rows, validated, validated_weights
+from engine.estimators.learner import RegressorLearner
 from engine.estimators.prediction_diagnosis import (
     is_off_scale,
     unscaled_targets,
     worse_than_the_mean,
 )
 from engine.estimators.predictor import RowRegressor
+from engine.estimators.prepared_rows import with_prepared_rows
 from engine.losses import Loss, named, needs_only_a_name
 from engine.sums.chunks import DistributedSamples, target_sums, total_weight
 from engine.sums.objective import Objective
@@ -298,6 +300,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.embeddings = embeddings
 
     @available_if(lambda estimator: estimator._check_solver())
+    @with_prepared_rows
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
         """Train one epoch more, on these rows, from where the last call ended.
@@ -388,6 +391,44 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         """
         check_is_fitted(self)
         return RowRegressor(self._network, self._theta())
+
+    @available_if(lambda estimator: estimator._check_solver())
+    def learner(self) -> RegressorLearner:
+        """A function that trains this estimator on one row at a time, in microseconds.
+
+        Returns
+        -------
+        RegressorLearner
+            ``learn(row, number)``, or ``learn(row, number, sample_weight)``, trains on one row
+            (n_features,), and returns its loss before the step. It leaves the estimator as
+            ``partial_fit([row], [number])`` would, with the same bits, but changes the arrays in
+            `coefs_` and `intercepts_` in place. With several outputs, a target is a vector.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first call of `fit` or `partial_fit`.
+        AttributeError
+            With solver="lbfgs" or "lm", as `partial_fit`.
+
+        Notes
+        -----
+        As of `MLPClassifier.learner`, which says what it costs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from engine import MLPRegressor
+        >>> model = MLPRegressor(hidden_layer_sizes=4, learning_rate_init=0.01, random_state=0)
+        >>> learn = model.partial_fit([[0.0, 1.0]], [0.5]).learner()
+        >>> learn
+        <RegressorLearner of <Network 2-4-1: relu hidden units, identity output, 17 parameters>>
+        >>> row = np.array([1.0, 0.0])
+        >>> losses = [learn(row, 2.0) for _ in range(200)]
+        >>> losses[-1] < 0.1 < losses[0], losses[-1] == model.loss_, model.t_
+        (True, True, 201)
+        """
+        return RegressorLearner(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -379,6 +379,18 @@ class WrongClassifier(engine.MLPClassifier):
         return 0.5
 
 
+class WrongRegressor(engine.MLPRegressor):
+    def partial_fit(self, X, y):
+        super().partial_fit(X, y)
+        self.coefs_[0][0, 0] += 1e-3
+        return self
+
+
+class WrongLearner(engine.MLPRegressor):
+    def learner(self):
+        return lambda row, target: super(WrongLearner, self).partial_fit([row], [1.01 * target])
+
+
 def wrong_networks(estimators, X, y, n_threads=None):
     fitted = engine_fit_many(estimators, X, y, n_threads=n_threads)
     fitted[-1].coefs_ = [np.nextafter(W, 1) for W in fitted[-1].coefs_]
@@ -418,6 +430,8 @@ WRONG = [
     (engine, "MLPClassifier", WrongClassifier, prediction.Predictor),
     (engine, "compiled_forward", wrong_function, prediction.CompiledForward),
     (engine, "MLPClassifier", WrongClassifier, fits.Fits),
+    (engine, "MLPRegressor", WrongRegressor, fits.PartialFit),
+    (engine, "MLPRegressor", WrongLearner, fits.Learner),
     (engine, "fit_many", wrong_networks, many.FitMany),
     (engine, "fit_many", untrained_networks, many.FitManyRatios),
     (model_selection, "GridSearchCV", wrong_search, many.Search),
