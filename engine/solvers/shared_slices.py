@@ -4,15 +4,14 @@ All threads go through the same steps, each with its part of the units, and wait
 where one needs what another has computed. Each number is computed by one thread, from the same
 terms in the same order as by a thread alone: so the bits do not depend on the number of threads.
 
-    phase                       shared by                   before the next phase
-    shuffle                     thread 0 alone              all wait
-    load a block                features                    all wait
-    F1 to F7, hidden layers     units of the layer          all wait, after each layer
-    cost, dZ of the output      thread 0 alone              all wait
-    B1 B2                       units of the layer
-    B3 to B8                    units of the layer below    all wait
-    mean gradient, update       parameters                  all wait
-    end of the step             thread 0 alone              all wait
+    phase                       shared by               then
+    shuffle                     thread 0 alone          all wait, at the start of an epoch
+    load a block                features                all wait
+    F1 to F7, hidden layers     units of the layer      all wait, after each layer
+    cost, dZ of the output      thread 0 alone          all wait
+    B3 to B8, B1 B2             units of both layers    all wait, after each layer
+    mean gradient, update       parameters              all wait
+    end of the step             thread 0 alone          as the others load the next block
 
 A part is a whole number of `UNITS_TOGETHER` units, which keeps tiles whole. The output layer, if it
 has fewer than twice as many units, is thread 0's.
@@ -149,48 +148,43 @@ def share_steps_tiled(
     begin, end = part_of(dtheta.size, PARAMETERS_TOGETHER, me, n)
     turn = np.int64(0)
     until = nanoseconds() + most_nanoseconds
+    first = counts[POSITION]
+    if me == 0:
+        told[ENDED] = UNFINISHED
     for _ in range(n_steps):
-        first = counts[POSITION]
         last = min(first + settings.batch_size, state.order.size)
-        row = counts[EPOCHS] - epochs_before
-        if me == 0:
-            if first == 0 and settings.shuffle == 1:
+        if first == 0:
+            if me == 0 and told[ENDED] == UNFINISHED and settings.shuffle == 1:
                 if settings.block > 0:
                     shuffle_blocks_loops(state.order, state.random, settings.block)
                 else:
                     shuffle_loops(state.order, state.random)
-            told[COST], told[WEIGHT] = 0.0, weight_of(data, state.order, first, last)
+            turn = wait(team, n, turn)
+            if told[ENDED] != UNFINISHED:
+                break
         for p in range(begin, end):
             dtheta[p] = 0
-        turn = wait(team, n, turn)
+        if me == 0:
+            told[COST], told[WEIGHT] = 0.0, weight_of(data, state.order, first, last)
         for start in range(first, last, block):
             count = min(block, last - start)
-            turn = share_block_tiled(
-                team,
-                told,
-                me,
-                n,
-                turn,
-                theta,
-                layers,
-                data,
-                state.order,
-                start,
-                count,
-                workspace,
-                starts,
-                scratch,
+            load_part_of_block(
+                me, n, data, state.order, start, count, layers.sizes[0], workspace, starts
             )
-        weight = told[WEIGHT]
-        cost = 0.0
-        if weight > 0:  # at weight 0, the batch counts for nothing
-            if me == 0:
-                told[COST] = mean_cost_loops(told[COST], theta, layers.sizes, alpha, weight)
             turn = wait(team, n, turn)
-            cost = told[COST]
+            if start == first and told[ENDED] != UNFINISHED:
+                break
+            ends = start + block >= last
+            turn = share_block_tiled(
+                team, told, me, n, turn, theta, layers, alpha, ends, count, workspace, scratch
+            )
+        if told[ENDED] != UNFINISHED:
+            break
+        weight, cost = told[WEIGHT], told[COST]
+        if weight > 0:  # at weight 0, the batch counts for nothing
             if not np.isfinite(cost):
                 if me == 0:
-                    history[row, 0] = cost
+                    history[counts[EPOCHS] - epochs_before, 0] = cost
                 return DIVERGED
             for start in range(begin, end, PARAMETERS_AT_A_TIME):
                 stop = min(start + PARAMETERS_AT_A_TIME, end)
@@ -198,23 +192,29 @@ def share_steps_tiled(
                 update_tiled(state, settings, dtheta, start, stop)
         turn = wait(team, n, turn)
         if me == 0:
-            if weight > 0 and last == state.order.size:
-                history[row, 1] = norm(dtheta)
-            of_epoch = end_of_step(state, settings, cost, weight, last)
-            told[ENDED] = OUT_OF_TIME if nanoseconds() > until else UNFINISHED
-            if last == state.order.size:
-                history[row, 0] = of_epoch
-                scale_rate(state, settings)
-                if settings.judged == 0:
-                    count_improvement(state, settings, of_epoch)
-                if row + 1 == n_epochs or counts[STAGNANT] == 1:
-                    told[ENDED] = FINISHED
-        turn = wait(team, n, turn)
-        if told[ENDED] == FINISHED:
-            return FINISHED
-        if told[ENDED] == OUT_OF_TIME:
-            return UNFINISHED
-    return UNFINISHED
+            row = counts[EPOCHS] - epochs_before
+            ended = end_of_shared_step(state, settings, dtheta, cost, weight, last, row, history)
+            if row + 1 == n_epochs and last == state.order.size:
+                ended = FINISHED
+            late = ended == UNFINISHED and nanoseconds() > until
+            told[ENDED] = OUT_OF_TIME if late else ended
+        first = 0 if last == state.order.size else last
+    return FINISHED if me == 0 and told[ENDED] == FINISHED else UNFINISHED
+
+
+@jit
+def end_of_shared_step(state, settings, dtheta, cost, weight, last, row, history):
+    """What thread 0 does once all parameters are updated; whether the run has to end."""
+    ends = last == state.order.size
+    if weight > 0 and ends:
+        history[row, 1] = norm(dtheta)
+    of_epoch = end_of_step(state, settings, cost, weight, last)
+    if ends:
+        history[row, 0] = of_epoch
+        scale_rate(state, settings)
+        if settings.judged == 0:
+            count_improvement(state, settings, of_epoch)
+    return FINISHED if state.counts[STAGNANT] == 1 else UNFINISHED
 
 
 @jit
@@ -226,22 +226,21 @@ def share_block_tiled(
     turn,
     theta,
     layers,
-    data,
-    order,
-    first,
+    alpha,
+    ends,
     count,
     workspace,
-    starts,
     scratch,
 ):
-    """A thread's part of a block: its share of the gradient is added to dtheta. The next turn."""
+    """A thread's part of a block: its share of the gradient is added to dtheta. The next turn.
+
+    Where the batch `ends`, thread 0 leaves its cost in told[COST].
+    """
     sizes, units, loss, _ = layers
     A, dZ, Y, s, _, dtheta, _ = workspace
     L = len(sizes) - 1
     n_lanes = tiles.lanes(A)
     m = (count + n_lanes - 1) // n_lanes * n_lanes
-    load_part_of_block(me, n, data, order, first, count, m, sizes[0], A, Y, s, starts)
-    turn = wait(team, n, turn)
     for l in range(1, L + 1):
         W, b = parameters_of_loops(theta, sizes, l)
         Z = units_of_loops(A, sizes, l)
@@ -260,7 +259,10 @@ def share_block_tiled(
         Z, dZ_output = units_of_loops(A, sizes, L), units_of_loops(dZ, sizes, L)
         rows = scratch_of(A, sizes)
         smooth_targets_loops(loss, units[L - 1], Y, count)
-        told[COST] += cost_sum_tiled(loss, units[L - 1], Z, Y, s, rows, m)
+        cost = told[COST] + cost_sum_tiled(loss, units[L - 1], Z, Y, s, rows, m)
+        if ends and told[WEIGHT] > 0:
+            cost = mean_cost_loops(cost, theta, sizes, alpha, told[WEIGHT])
+        told[COST] = cost
         for j in range(Z.shape[0]):
             for i in range(m):
                 dZ_output[j, i] = Z[j, i]
@@ -290,8 +292,11 @@ def share_block_tiled(
 
 
 @jit
-def load_part_of_block(me, n, data, order, first, count, m, n_inputs, A, Y, s, starts):
+def load_part_of_block(me, n, data, order, first, count, n_inputs, workspace, starts):
     """Put this thread's features of some samples into the workspace; thread 0 adds the rest."""
+    A, Y, s = workspace.A, workspace.Y, workspace.s
+    n_lanes = tiles.lanes(A)
+    m = (count + n_lanes - 1) // n_lanes * n_lanes
     for c in range(count):
         starts[c] = order[first + c]
     if me == 0:
