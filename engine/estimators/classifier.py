@@ -109,8 +109,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     backend : "tiled", "loops", "numpy" or None, default=None
         Which form of the equations computes; None is the fastest, "tiled".
     n_threads : int or None, default=None
-        Threads that share the rows of a step, if it has more than 1024. None uses as many as pay.
-        The bits of the results do not depend on it.
+        Threads that share a step: its rows, if it has more than 1024, else the units of its layers.
+        None uses as many as pay. The bits of the results do not depend on it.
     class_weight : dict, "balanced", list of dicts or None, default=None
         Weights of the classes, which multiply those of the samples. "balanced" gives each class the
         same total weight. They also count in the score of early stopping.

@@ -123,8 +123,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     backend : "tiled", "loops", "numpy" or None, default=None
         Which form of the equations computes; None is the fastest, "tiled".
     n_threads : int or None, default=None
-        Threads that share the rows of a step, if it has more than 1024. None uses as many as pay.
-        The bits of the results do not depend on it.
+        Threads that share a step: its rows, if it has more than 1024, else the units of its layers.
+        None uses as many as pay. The bits of the results do not depend on it.
     progress : bool, default=False
         Show a bar with loss and time left on standard error.
     max_time : float or None, default=None

@@ -146,8 +146,10 @@ def train(
     backend : "tiled", "loops", "numpy" or None
         None is the fastest, "tiled".
     n_threads : int, optional
-        Threads that share the samples of a step, if it has more than 1024. None uses as many as
-        pay; `plan` says how many.
+        Threads that share a step: its samples, if it has more than 1024, else the units of its
+        layers. None uses as many as pay; `plan` says how many. Of those that share units there are
+        no more than cores, nor than a layer has groups of 8 units; None takes such steps on one
+        thread while that is faster, as where other programs use the cores.
     callback : callable, optional
         Called with an `Iteration` after each step of "gd", "lm" and "lbfgs" or epoch of the others;
         return True to stop.
