@@ -54,7 +54,7 @@ from engine.compiler.pointers import call_loss, call_loss_once
 from engine.compiler.tile_arithmetic import fused
 from engine.equations import elementary
 from engine.equations.activations import largest_tiled
-from engine.equations.ordered_sums import plus_product, sum_in_order
+from engine.equations.ordered_sums import plus, plus_product, sum_in_order
 from engine.equations.units import EXP, IDENTITY, SIGMOID, SOFTMAX
 
 (
@@ -506,6 +506,12 @@ def cost_sum_tiled(loss, unit, Z, Y, s, scratch, m):
 
 
 @in_order
+def gamma_cost(e, z, y, log_y, one):
+    """(y e - log y) + (z - 1); in this order, likewise."""
+    return fused(y, e, -log_y) + (z - one)
+
+
+@in_order
 def poisson_cost(a, z, y, y_log_y):
     """a - y - (y z - y log y); in this order, whichever part of a loop the sample falls into."""
     return (a - y) - fused(y, z, -y_log_y)
@@ -594,7 +600,7 @@ def unit_costs_tiled(loss, unit, z, y, cost, scratch, j, m):
     elif code == GAMMA and unit == EXP:
         for i in range(m):
             log_y = elementary.log(y[i]) if y[i] > zero else zero  # 0 fills a block up
-            cost[i] += (y[i] * elementary.exp(-z[i]) - log_y) + (z[i] - one)  # L9
+            cost[i] = plus(cost[i], gamma_cost(elementary.exp(-z[i]), z[i], y[i], log_y, one))  # L9
     elif code == TWEEDIE and unit == EXP:
         p = loss.parameter[j]
         p_1, p_2, by_both = dtype(1 - p), dtype(2 - p), dtype(1 / ((1 - p) * (2 - p)))
