@@ -40,11 +40,14 @@ class Report:
     ----------
     outlook : callable
         Called at each redraw.
+    compiling : callable
+        Says how far the compiler is; empty while nothing is compiled.
     """
 
     def __init__(self) -> None:
         self.latest: tuple[int, float, float | None] | None = None
         self.outlook: Callable[[], Outlook] = Outlook
+        self.compiling: Callable[[], str] = str
 
     def update(self, epoch: int, loss: float, validation: float | None = None) -> None:
         """Store the numbers of an epoch that has ended; the next redraw shows them.
@@ -90,7 +93,7 @@ def progress_bar(
     what : str
         What the bar is called.
 
-    If kernels have to be compiled first, a line above the bar says so.
+    If kernels have to be compiled first, a line above the bar says so, and the bar counts them.
 
     Yields
     ------
@@ -114,11 +117,15 @@ def progress_bar(
     if not enabled or getattr(_of_thread, "hidden", False):
         yield report
         return
-    with _bar(total_epochs, report, what) as bar, announcing_compilation(bar.console.print):
-        try:
-            yield report
-        finally:
-            bar.columns = bar.columns[:-1]  # the line that stays shows no time left
+    from engine.compiler.compilation import watching_compilation
+
+    with watching_compilation() as watch:
+        report.compiling = lambda: str(watch.compiled)
+        with _bar(total_epochs, report, what) as bar, announcing_compilation(bar.console.print):
+            try:
+                yield report
+            finally:
+                bar.columns = bar.columns[:-1]  # the line that stays shows no time left
 
 
 COMPILING = "Compiling kernels, which may take a minute: {}."
@@ -180,7 +187,7 @@ def _bar(total_epochs: int, report: Report, what: str) -> "Progress":
                     task,
                     completed=done + outlook.part,
                     done=done,
-                    said=outlook.said or _said(report),
+                    said=report.compiling() or outlook.said or _said(report),
                     left=_left(outlook.seconds_left),
                 )
             yield from super().get_renderables()

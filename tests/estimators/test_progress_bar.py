@@ -240,6 +240,17 @@ def test_without_a_folder_for_kernels_it_is_not_said_that_they_are_kept(
     assert said == [COMPILING.format(IN_EVERY_PROCESS)]
 
 
+def test_a_bar_counts_kernels_while_they_are_compiled(terminal):
+    written, counted = terminal(), ["compiling 12 of 40 kernels"]
+    with progress_bar(20) as progress:
+        progress.compiling = lambda: counted[0]
+        time.sleep(3 / REDRAWS_A_SECOND)
+        counted[0] = ""
+        progress.update(20, 0.25)
+    assert "0/20 compiling 12 of 40 kernels" in plain(written)
+    assert "compiling" not in last_line(written)
+
+
 def test_a_bar_that_waits_for_the_compiler_says_so_on_a_terminal(terminal):
     written = terminal()
     with progress_bar(20), compile_begins(kernel_cache()):
