@@ -13,7 +13,7 @@ from numba.core import event
 from engine.compiler.kernels import Kernel
 from engine.compiler.target import KernelDispatcher
 
-Functions = set[Callable[..., Any]]
+Functions = set[Callable[..., Any] | None]
 
 
 class Compiled(NamedTuple):
@@ -81,7 +81,7 @@ class CompilationWatch(event.Listener):  # type: ignore[misc]
         if dispatcher is self._outermost:
             self._outermost, self._left = None, set()  # some are not called after all
         else:
-            self._left.discard(getattr(dispatcher, "py_func", dispatcher))
+            self._left.discard(getattr(dispatcher, "py_func", None))
 
 
 @contextmanager

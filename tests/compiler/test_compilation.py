@@ -54,7 +54,7 @@ def test_kernels_of_embeddings_count_where_there_are_embeddings():
     assert {function.__module__ for function in more} == {"engine.equations.embeddings"}
 
 
-class Counts(event.Listener):
+class Counts(event.Listener):  # type: ignore[misc]
     """What the watch says after each event."""
 
     def __init__(self, watch):
