@@ -93,6 +93,7 @@ def test_a_fit_tells_its_bar_the_time_left(terminal):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        MLPRegressor(hidden_layer_sizes=(4,), max_iter=1).fit(rows, rows[:, 0])  # compiled
         network.fit(rows, rows[:, 0])
     assert re.search(r"at most 0:00:0[0-2] left", plain(written))
 
