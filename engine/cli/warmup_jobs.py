@@ -36,6 +36,7 @@ def parts_of_warmup(backend: str, dtype: str, embeddings: bool = False) -> list[
     ]
     if backend == "tiled":
         parts.append(("many networks side by side", jobs.side_by_side))
+        parts.append(("steps that threads share", jobs.shared))
     if embeddings:
         parts.append(("embeddings", jobs.embedded))
     return parts + ([("lm", jobs.second_order)] if dtype == "float64" else [])  # always in float64
@@ -91,6 +92,22 @@ class Jobs:
         settings = Settings(ADAM, batch_size=1, shuffle=1)
         state = new_state(self.theta.copy(), settings, n_samples=1, seed=0)
         PreparedSteps(self.network.layers, settings, state, n_outputs=None, in_codes=False).take()
+
+    def shared(self) -> None:
+        """A step of two threads, however many cores there are."""
+        import numpy as np
+
+        from engine.solvers.descent import CompiledSteps
+        from engine.solvers.shared_steps import SharedSteps
+        from engine.solvers.state import ADAM, Settings, new_state
+        from engine.sums.samples import Samples
+
+        samples = Samples(self.X, self.Y.reshape(1, -1).astype(self.dtype))
+        settings = Settings(ADAM, batch_size=2, shuffle=1)
+        state = new_state(self.theta.copy(), settings, samples.n_samples, seed=0)
+        steps = CompiledSteps(self.network.layers, samples, settings.batch_size)
+        shared = SharedSteps(steps, n_threads=2, adapts=False)
+        shared.advance(state, settings, 1, 1, np.zeros((1, 2)))
 
     def whole_batches(self) -> None:
         """Sums over chunks, and prediction."""

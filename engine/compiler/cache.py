@@ -241,6 +241,15 @@ class CheckedCache(caching._Cache):
                 with contextlib.suppress(OSError):
                     entry.unlink(missing_ok=True)
 
+    def has(self, sig: Any, target_context: Any) -> bool:
+        """Whether there is an entry for `sig`, whatever it holds."""
+        codegen = target_context.codegen()
+        carried = carried_folder() if self._enabled else None
+        places = [self._entry_path(sig, codegen)]
+        if carried is not None:
+            places.append(carried / self._entry_name(sig, codegen))
+        return any(path is not None and path.exists() for path in places)
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compilation of `sig`: one of the package's, or one that is kept; else None."""
         target_context.refresh()

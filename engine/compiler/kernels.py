@@ -68,6 +68,10 @@ class Kernel(KernelDispatcher):
         super().add_overload(compiled)
         self.entry_points.append(compiled.entry_point)
 
+    def is_at_hand(self, signature: tuple[Any, ...]) -> bool:
+        """Whether a call with arguments of these types need not wait for the compiler."""
+        return signature in self.overloads or self._cache.has(signature, self.targetctx)
+
     def __reduce__(self) -> str:
         """By its name: another process has its own."""
         return str(self.__name__)

@@ -3,21 +3,23 @@
 How many threads pay follows from a model of a step's time (`threads_that_pay`). It cannot know
 whether other programs use the cores: a thread that waits for one that does not run waits for
 milliseconds. So where the caller left the number of threads open, both ways are timed now and then,
-for some milliseconds each, and the faster one is taken. The bits are the same.
+for some milliseconds each, and the faster one is taken. The bits are the same. If the kernel has to
+be compiled first, a thread of its own does that, beside runs that take some seconds.
 """
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiler.barrier import call_off, new_team
-from engine.compiler.kernels import FixedTypes
+from engine.compiler.kernels import FixedTypes, Kernel
 from engine.compiler.tiles import VECTOR_BYTES
 from engine.equations.products import N_COLUMNS
 from engine.solvers.shared_slices import N_TOLD, UNITS_TOGETHER, descend_shared_tiled
@@ -37,6 +39,7 @@ SECONDS_A_WAIT = 4e-7
 PAYS_BELOW = 0.8  # of the time of one thread, by the model
 
 ALONE_AT_FIRST = 0.1  # seconds: to start threads takes some milliseconds
+COMPILES_AFTER = 3.0  # seconds of a run, if the kernel has to be compiled: that takes about as long
 TRIAL_SECONDS = 4e-3  # of the way that is not taken
 FIRST_PAUSE, LONGEST_PAUSE = 4, 64  # slices from one trial to the next, twice as many each time
 FASTER = 0.97  # of the time alone, at most, for steps to be shared
@@ -126,6 +129,10 @@ class SharedSteps:
         self._n_threads = n_threads
         self._best = 1 if adapts else n_threads
         self._seconds_before = 0.0  # the first trial
+        self._ready, self._compiling = (
+            False,
+            cast(threading.Thread | None, None),
+        )  # the kernel, and the thread that compiles it
         self._pause, self._slices_left = FIRST_PAUSE // 2, 0
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
@@ -160,7 +167,7 @@ class SharedSteps:
         if not self._adapts:
             return take(self._n_threads, n_steps)
         left = n_steps
-        if self._seconds_before < ALONE_AT_FIRST:
+        if self._seconds_before < ALONE_AT_FIRST or not self._is_ready(state, settings, history):
             start = time.perf_counter()
             ended = take(1, left)
             self._seconds_before += time.perf_counter() - start
@@ -195,6 +202,50 @@ class SharedSteps:
         self._slices_left = self._pause
         return UNFINISHED, left
 
+    def _is_ready(self, state: State, settings: Settings, history: NDArray[np.float64]) -> bool:
+        """Whether steps can be shared now; in a long run, see to it that they can be."""
+        if self._ready or not isinstance(descend_shared_tiled, Kernel):
+            return True
+        if self._compiling is not None:
+            self._ready = not self._compiling.is_alive()
+            return self._ready
+        team, told = new_team(), np.zeros(N_TOLD)
+        given = self._arguments(team, told, 1, state, settings, self._own[0], 1, 1, history)
+        signature = tuple(descend_shared_tiled.typeof_pyval(one) for one in given)
+        self._ready = descend_shared_tiled.is_at_hand(signature)
+        if not self._ready and self._seconds_before > COMPILES_AFTER:
+            compiling = threading.Thread(target=descend_shared_tiled.compile, args=(signature,))
+            compiling.start()
+            self._compiling = compiling
+        return self._ready
+
+    def _arguments(
+        self,
+        team: NDArray[np.int64],
+        told: NDArray[np.float64],
+        leads: int,
+        state: State,
+        settings: Settings,
+        own: tuple[Any, Any],
+        n_steps: int,
+        nanoseconds: int,
+        history: NDArray[np.float64],
+    ) -> tuple[Any, ...]:
+        """What a thread calls the kernel with."""
+        of_run = self._alone.of_run
+        team_of = team, told, leads, self._n_threads
+        return (
+            *team_of,
+            state,
+            settings,
+            *of_run,
+            *own,
+            n_steps,
+            len(history),
+            nanoseconds,
+            history,
+        )
+
     @functools.cached_property
     def _own(self) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
         """The memory of each thread: where samples begin, and inputs transposed."""
@@ -220,21 +271,11 @@ class SharedSteps:
         nanoseconds = int(min(1e9 * seconds, 2.0**62))
 
         def take_part(leads: int, own: tuple[Any, Any]) -> int:
+            given = self._arguments(
+                team, told, leads, state, settings, own, n_steps, nanoseconds, history
+            )
             with np.errstate(all="ignore"):  # an overflow shows in the next cost
-                ended, _ = descend(
-                    team,
-                    told,
-                    leads,
-                    self._n_threads,
-                    state,
-                    settings,
-                    *self._alone.of_run,
-                    *own,
-                    n_steps,
-                    len(history),
-                    nanoseconds,
-                    history,
-                )
+                ended, _ = descend(*given)
             return int(ended)
 
         calls: list[Callable[[], Any]] = [partial(take_part, 0, own) for own in self._own[1:]]

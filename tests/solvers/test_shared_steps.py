@@ -182,6 +182,7 @@ def timed(monkeypatch):
         settings = Settings(PLAIN, 20, 1, 0.01)
         steps, state = steps_of(network, settings, "float64", 2, adapts=True)
         clock = Clock(monkeypatch, alone, together)
+        clock.steps, steps._ready = steps, True
         monkeypatch.setattr(steps._alone, "advance", clock.way(1))
         together_way = clock.way(2)
         monkeypatch.setattr(
@@ -252,6 +253,42 @@ def test_few_steps_are_not_all_spent_on_a_trial(timed):
     past_the_beginning(slice_of)
     assert sum(n for _, n in slice_of(3)) == 3
     assert sum(n for _, n in slice_of(1)) == 1
+
+
+@pytest.mark.compiled
+def test_a_kernel_that_has_to_be_compiled_is_made_beside_a_long_run(timed, monkeypatch):
+    clock, slice_of = timed(alone=1e-4, together=6e-5)
+    steps, made, may_end = clock.steps, [], threading.Event()
+
+    def compile_kernel(signature):
+        may_end.wait()
+        made.append(signature)
+
+    kernel = shared_steps.descend_shared_tiled
+    monkeypatch.setattr(kernel, "compile", compile_kernel)
+    monkeypatch.setattr(kernel, "is_at_hand", lambda signature: False)
+    steps._ready = False
+    while clock.now < shared_steps.COMPILES_AFTER:
+        assert slice_of(1000) == [(1, 1000)]
+        assert steps._compiling is None
+    for _ in range(9):
+        assert slice_of(1000) == [(1, 1000)]
+    may_end.set()
+    steps._compiling.join()
+    assert len(made) == 1
+    assert slice_of(1000)[0] == (2, 1)
+
+
+@pytest.mark.compiled
+def test_the_kernel_that_is_made_is_the_one_that_is_called():
+    network = Network((3, 16, 1), output="identity")
+    settings = Settings(PLAIN, 20, 1, 0.01)
+    steps, state = steps_of(network, settings, "float64", 2, adapts=True)
+    kernel, history = shared_steps.descend_shared_tiled, np.zeros((9, 2))
+    assert steps._together(state, settings, 1, history) == UNFINISHED
+    known = set(kernel.overloads)
+    assert steps._is_ready(state, settings, history)
+    assert set(kernel.overloads) == known
 
 
 # How many threads.
