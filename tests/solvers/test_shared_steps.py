@@ -2,6 +2,8 @@
 
 import math
 import threading
+import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,12 @@ from engine import Network, losses
 from engine.compiler import barrier
 from engine.compiler.clock import nanoseconds
 from engine.solvers import descent, shared_steps
-from engine.solvers.shared_slices import PARAMETERS_TOGETHER, UNITS_TOGETHER, part_of
+from engine.solvers.shared_slices import (
+    PARAMETERS_TOGETHER,
+    UNITS_TOGETHER,
+    descend_shared_tiled,
+    part_of,
+)
 from engine.solvers.shared_steps import SharedSteps, can_share, threads_that_pay
 from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED
 from engine.solvers.state import (
@@ -264,7 +271,7 @@ def test_a_kernel_that_has_to_be_compiled_is_made_beside_a_long_run(timed, monke
         may_end.wait()
         made.append(signature)
 
-    kernel = shared_steps.descend_shared_tiled
+    kernel: Any = descend_shared_tiled
     monkeypatch.setattr(kernel, "compile", compile_kernel)
     monkeypatch.setattr(kernel, "is_at_hand", lambda signature: False)
     steps._ready = False
@@ -284,7 +291,8 @@ def test_the_kernel_that_is_made_is_the_one_that_is_called():
     network = Network((3, 16, 1), output="identity")
     settings = Settings(PLAIN, 20, 1, 0.01)
     steps, state = steps_of(network, settings, "float64", 2, adapts=True)
-    kernel, history = shared_steps.descend_shared_tiled, np.zeros((9, 2))
+    kernel: Any = descend_shared_tiled
+    history = np.zeros((9, 2))
     assert steps._together(state, settings, 1, history) == UNFINISHED
     known = set(kernel.overloads)
     assert steps._is_ready(state, settings, history)
@@ -352,6 +360,8 @@ def test_nobody_passes_a_barrier_before_all_have_come(n_threads):
     team, passed = barrier.new_team(), np.zeros((n_threads, 50), np.int64)
 
     def take_part(leads):
+        while leads and team[barrier.JOINED] < n_threads - 1:  # however slowly threads start
+            time.sleep(0)
         me = 0 if leads else barrier.join(team)
         n = barrier.lead(team, n_threads) if leads else barrier.wait_to_begin(team)
         turn = 0
