@@ -19,11 +19,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from numba._dispatcher import compute_fingerprint
-from numba.core import ccallback, codegen, sigutils
+from numba.core import ccallback, codegen, compiler, sigutils
 from numpy.typing import NDArray
 
 from engine.compiler.cache import CheckedCache, remember_symbol
-from engine.compiler.pipeline import KernelCompiler
 from engine.compiler.target import KernelDispatcher, compile_callees_with, target_of_kernels
 from engine.system.free_memory import can_map
 
@@ -50,7 +49,7 @@ class Kernel(KernelDispatcher):
 
     def __init__(self, function: Any, options: dict[str, Any], called: bool) -> None:
         for_python = {**options, "nopython": True, "no_cfunc_wrapper": True}
-        super().__init__(function, targetoptions=for_python, pipeline_class=KernelCompiler)
+        super().__init__(function, targetoptions=for_python)
         self._cache = CheckedCache(function)
         self.entry_points: list[Any] = []
         self.chosen: dict[bytes, Any] = {}  # of them, by the types of the arguments
@@ -179,8 +178,8 @@ class LinkedKernel(KernelDispatcher):
         self.overloads[tuple(compiled.signature.args)] = compiled
 
 
-class LinkedKernelCompiler(KernelCompiler):
-    """The compiler of kernels, but a kernel has the same symbol in every process.
+class LinkedKernelCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, but a kernel has the same symbol in every process.
 
     Numba counts the functions that a process compiles, and puts the number into the symbol. Then
     two processes that fill an empty cache at the same time would store callers that refer to
@@ -224,8 +223,8 @@ class CFunction(ccallback.CFunc):
         self.compile()
 
 
-class UnfinishedCompiler(KernelCompiler):
-    """The compiler of kernels up to unoptimised LLVM instructions."""
+class UnfinishedCompiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler up to unoptimised LLVM instructions."""
 
     def __init__(
         self,

@@ -32,7 +32,6 @@ from numba.core.utils import MACHINE_BITS
 
 from engine.compiler import indexing
 from engine.compiler.passed_arrays import models_of_kernels
-from engine.compiler.pipeline import as_kernel_flags
 
 NAME = "mlp-engine"  # of the target, among Numba's
 
@@ -185,10 +184,6 @@ class KernelDispatcher(registry.CPUDispatcher):  # type: ignore[misc]
     """Numba's dispatcher, for that target."""
 
     targetdescr = target_of_kernels
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._compiler._customize_flags = as_kernel_flags
 
 
 dispatcher_registry[KernelTarget] = KernelDispatcher
