@@ -150,6 +150,8 @@ class PreparedSteps:
                 self._call.words,
             ),
         )
+        # The kernel writes to memory that it knows by its address: it lives as long as `take` does.
+        vars(self.take)["keeps"] = self._call
 
     def _with_memory(self, state: State) -> State:
         """A copy of a state whose vectors of parameters are the rows of one array."""

@@ -1,5 +1,8 @@
 """Prepared steps take the steps of any other descent."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -122,3 +125,16 @@ def test_another_state_can_be_loaded():
     steps.load(state)
     steps.take()
     require_same(steps, first)
+
+
+def test_what_the_kernel_writes_to_lives_as_long_as_the_function_that_calls_it():
+    *_, steps = made("adam")
+    workspace = weakref.ref(steps._call.arguments[5].dtheta)
+    take = steps.take
+    del steps
+    gc.collect()
+    assert workspace() is not None
+    assert take() == FINISHED
+    del take
+    gc.collect()
+    assert workspace() is None

@@ -170,6 +170,7 @@ class Clock:
 
     def __init__(self, monkeypatch, alone, together):
         self.now, self.seconds, self.taken = 0.0, {1: alone, 2: together}, []
+        self.steps: Any = None
         monkeypatch.setattr("engine.solvers.shared_steps.time.perf_counter", lambda: self.now)
 
     def way(self, n_threads):
