@@ -142,6 +142,12 @@ def fits_of_estimators(dtype):
                 model.partial_fit(X, labels)
     model = MLPClassifier((3,), max_iter=2, class_weight="balanced").fit(X, labels)
     model.predictor().predict_proba(X[0])
+    for _ in range(3):
+        model.partial_fit(X[:1], labels[:1])
+    plain = MLPClassifier((16,), max_iter=2, n_threads=2).fit(X, labels)  # which share its steps
+    learn = plain.learner()
+    for row, label in zip(X[:3], labels[:3], strict=True):
+        learn(row, label)
     regressor = MLPRegressor(hidden_layer_sizes=(3, 2), max_iter=2)
     regressor.fit(X[:50], np.c_[y, y][:50]).predictor().predict(X[0])
     kept = Path(tempfile.mkdtemp())
