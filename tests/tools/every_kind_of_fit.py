@@ -142,9 +142,9 @@ def fits_of_estimators(dtype):
                 model.partial_fit(X, labels)
     model = MLPClassifier((3,), max_iter=2, class_weight="balanced").fit(X, labels)
     model.predictor().predict_proba(X[0])
-    for _ in range(3):
-        model.partial_fit(X[:1], labels[:1])
     plain = MLPClassifier((16,), max_iter=2, n_threads=2).fit(X, labels)  # which share its steps
+    for _ in range(3):
+        plain.partial_fit(X[:1], labels[:1])
     learn = plain.learner()
     for row, label in zip(X[:3], labels[:3], strict=True):
         learn(row, label)
