@@ -142,7 +142,8 @@ def fits_of_estimators(dtype):
                 model.partial_fit(X, labels)
     model = MLPClassifier((3,), max_iter=2, class_weight="balanced").fit(X, labels)
     model.predictor().predict_proba(X[0])
-    plain = MLPClassifier((16,), max_iter=2, n_threads=2).fit(X, labels)  # which share its steps
+    MLPClassifier((16,), max_iter=2, n_threads=2).fit(X, labels)  # threads share its steps
+    plain = MLPClassifier((3,), max_iter=2).fit(X, labels)
     for _ in range(3):
         plain.partial_fit(X[:1], labels[:1])
     learn = plain.learner()
