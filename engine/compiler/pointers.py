@@ -73,19 +73,12 @@ def _(context: Any) -> Any:
 @lower_builtin(numbers_at, types.Integer, types.Integer, types.Array)
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     address, n, _ = arguments
-    n = context.cast(builder, n, signature.args[1], types.intp)
     array_type = signature.return_type
-    found = context.make_array(array_type)(context, builder)
+    number = context.get_data_type(array_type.dtype)
     itemsize = ir.Constant(ir.IntType(64), array_type.dtype.bitwidth // 8)
-    populate_array(
-        found,
-        data=builder.inttoptr(address, found.data.type),
-        shape=cgutils.pack_array(builder, [n]),
-        strides=cgutils.pack_array(builder, [itemsize]),
-        itemsize=itemsize,
-        meminfo=None,
-    )
-    return found._getvalue()
+    n = context.cast(builder, n, signature.args[1], types.intp)
+    data = builder.inttoptr(address, number.as_pointer())
+    return _vector(context, builder, array_type, data, n, itemsize)
 
 
 def call_loss_once(address: Any, task: Any, z: Any, y: Any) -> Any:
@@ -129,12 +122,16 @@ def _(context: Any) -> Any:
 @lower_builtin(vector_with_stride, types.CPointer, types.Integer, types.Integer)
 def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     start, n, stride = arguments
-    array_type = signature.return_type
     n = context.cast(builder, n, signature.args[1], types.intp)
+    return _vector(context, builder, signature.return_type, start, n, stride)
+
+
+def _vector(context: Any, builder: Any, array_type: Any, data: Any, n: Any, stride: Any) -> Any:
+    """An array of one dimension: n numbers from a pointer on, at a distance of so many bytes."""
     found = context.make_array(array_type)(context, builder)
     populate_array(
         found,
-        data=start,
+        data=data,
         shape=cgutils.pack_array(builder, [n]),
         strides=cgutils.pack_array(builder, [stride]),
         itemsize=ir.Constant(ir.IntType(64), array_type.dtype.bitwidth // 8),

@@ -18,10 +18,16 @@ from engine.compiler.kernels import FixedTypes, kind_of_arrays
 from engine.equations.backends import TILED, Backend
 from engine.equations.mean import mean_cost_numpy
 from engine.solvers.batches import shuffle
-from engine.solvers.learning_rate import follow_cosine, scale_rate
+from engine.solvers.learning_rate import follow_cosine
 from engine.solvers.read_ahead import ReadAhead
 from engine.solvers.shared_steps import SharedSteps, can_share, threads_that_pay
-from engine.solvers.slices import DIVERGED, FINISHED, UNFINISHED, descend_tiled
+from engine.solvers.slices import (
+    DIVERGED,
+    FINISHED,
+    UNFINISHED,
+    descend_tiled,
+    finish_step,
+)
 from engine.solvers.solver import (
     Arrays,
     Budget,
@@ -40,15 +46,12 @@ from engine.solvers.state import (
     NESTEROV,
     POSITION,
     RATE,
-    STAGNANT,
     STEPS,
     Settings,
     State,
-    end_of_step,
     euclidean_norm,
     new_state,
 )
-from engine.solvers.stopping import count_improvement
 from engine.sums.blocks import allocate, block_for
 from engine.sums.chunks import (
     IN_ORDER,
@@ -176,14 +179,8 @@ class PythonSteps:
                 if last == state.order.size:
                     history[row, 1] = euclidean_norm(dtheta)
                 self._update(state, settings, dtheta)
-            of_epoch = end_of_step(state, settings, cost, weight, last)
-            if last == state.order.size:
-                history[row, 0] = of_epoch
-                scale_rate(state, settings)
-                if not settings.judged:
-                    count_improvement(state, settings, of_epoch)
-                if row + 1 == n_epochs or counts[STAGNANT]:
-                    return FINISHED
+            if finish_step(state, settings, cost, weight, last, row, n_epochs, history) == FINISHED:
+                return FINISHED
         return UNFINISHED
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:

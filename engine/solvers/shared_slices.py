@@ -32,19 +32,18 @@ from engine.equations.layout import parameters_of_loops, scratch_of, units_of_lo
 from engine.equations.losses import cost_sum_tiled, output_gradient_tiled, smooth_targets_loops
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
 from engine.equations.products import accumulate_over_units
-from engine.solvers.batches import shuffle_blocks_loops, shuffle_loops
-from engine.solvers.learning_rate import scale_rate
 from engine.solvers.slices import (
     DIVERGED,
     FINISHED,
     PARAMETERS_AT_A_TIME,
     UNFINISHED,
+    finish_step,
     norm,
+    shuffle_for_epoch,
     update_tiled,
     weight_of,
 )
-from engine.solvers.state import EPOCHS, POSITION, STAGNANT, end_of_step
-from engine.solvers.stopping import count_improvement
+from engine.solvers.state import EPOCHS, POSITION
 from engine.sums.blocks import load_inputs, load_targets
 
 UNITS_TOGETHER = 8
@@ -59,7 +58,7 @@ OUT_OF_TIME = -1.0
 def part_of(n, together, me, n_threads):
     """The first of this thread's items, and the first of the next thread's."""
     groups = max(n // together, 1)  # the last group has the rest, too
-    begin, end = (groups * me + n_threads - 1) // n_threads, 0
+    begin = (groups * me + n_threads - 1) // n_threads
     end = (groups * (me + 1) + n_threads - 1) // n_threads
     return (
         begin * together if begin < groups else n,
@@ -155,10 +154,7 @@ def share_steps_tiled(
         last = min(first + settings.batch_size, state.order.size)
         if first == 0:
             if me == 0 and told[ENDED] == UNFINISHED and settings.shuffle == 1:
-                if settings.block > 0:
-                    shuffle_blocks_loops(state.order, state.random, settings.block)
-                else:
-                    shuffle_loops(state.order, state.random)
+                shuffle_for_epoch(state, settings)
             turn = wait(team, n, turn)
             if told[ENDED] != UNFINISHED:
                 break
@@ -193,28 +189,13 @@ def share_steps_tiled(
         turn = wait(team, n, turn)
         if me == 0:
             row = counts[EPOCHS] - epochs_before
-            ended = end_of_shared_step(state, settings, dtheta, cost, weight, last, row, history)
-            if row + 1 == n_epochs and last == state.order.size:
-                ended = FINISHED
+            if weight > 0 and last == state.order.size:
+                history[row, 1] = norm(dtheta)
+            ended = finish_step(state, settings, cost, weight, last, row, n_epochs, history)
             late = ended == UNFINISHED and nanoseconds() > until
             told[ENDED] = OUT_OF_TIME if late else ended
         first = 0 if last == state.order.size else last
     return FINISHED if me == 0 and told[ENDED] == FINISHED else UNFINISHED
-
-
-@jit
-def end_of_shared_step(state, settings, dtheta, cost, weight, last, row, history):
-    """What thread 0 does once all parameters are updated; whether the run has to end."""
-    ends = last == state.order.size
-    if weight > 0 and ends:
-        history[row, 1] = norm(dtheta)
-    of_epoch = end_of_step(state, settings, cost, weight, last)
-    if ends:
-        history[row, 0] = of_epoch
-        scale_rate(state, settings)
-        if settings.judged == 0:
-            count_improvement(state, settings, of_epoch)
-    return FINISHED if state.counts[STAGNANT] == 1 else UNFINISHED
 
 
 @jit

@@ -12,8 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,8 @@ from engine.compiler.kernels import FixedTypes, Kernel
 from engine.compiler.tiles import VECTOR_BYTES
 from engine.equations.products import N_COLUMNS
 from engine.solvers.shared_slices import N_TOLD, UNITS_TOGETHER, descend_shared_tiled
-from engine.solvers.slices import UNFINISHED
-from engine.solvers.state import COSINE, EPOCHS, EVALUATE, STEPS, Settings, State
+from engine.solvers.slices import UNFINISHED, needs_more
+from engine.solvers.state import EPOCHS, EVALUATE, STEPS, Settings, State
 from engine.sums.blocks import all_aligned
 from engine.sums.samples import Inputs, Layers, SparseColumns
 from engine.sums.thread_count import Threads, most_threads, trains_beside_others, usable_cores
@@ -48,9 +47,8 @@ PATIENCE = 1.5  # times what shared steps should take, before a slice ends early
 
 def can_share(settings: Settings, layers: Layers, X: Inputs) -> bool:
     """Whether threads can share the steps: none of decay, average, clipping and cosine."""
-    more = settings.weight_decay > 0 or settings.average > 0 or settings.clip_norm > 0
-    plain = not more and settings.schedule != COSINE
-    return plain and layers.embeddings is None and not isinstance(X, SparseColumns)
+    is_dense = layers.embeddings is None and not isinstance(X, SparseColumns)
+    return is_dense and not needs_more(settings)
 
 
 def seconds_of_step(layers: Layers, batch_size: int, dtype: Any, n_threads: int) -> float:
@@ -128,11 +126,9 @@ class SharedSteps:
         self._seconds = {1: math.inf, n_threads: math.inf}
         self._n_threads = n_threads
         self._best = 1 if adapts else n_threads
-        self._seconds_before = 0.0  # the first trial
-        self._ready, self._compiling = (
-            False,
-            cast(threading.Thread | None, None),
-        )  # the kernel, and the thread that compiles it
+        self._seconds_before = 0.0  # of the run, until the first trial
+        self._ready = False  # whether the kernel need not be compiled any more
+        self._compiling: threading.Thread | None = None
         self._pause, self._slices_left = FIRST_PAUSE // 2, 0
 
     def cost(self, theta: NDArray[Any], alpha: float) -> float:
@@ -278,7 +274,9 @@ class SharedSteps:
                 ended, _ = descend(*given)
             return int(ended)
 
-        calls: list[Callable[[], Any]] = [partial(take_part, 0, own) for own in self._own[1:]]
+        calls: list[Callable[[], Any]] = [
+            functools.partial(take_part, 0, own) for own in self._own[1:]
+        ]
         tasks = self._threads.hand_out(calls)
         try:
             return take_part(1, self._own[0])

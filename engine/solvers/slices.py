@@ -7,7 +7,7 @@ happen inside; nothing is allocated.
 
 import numpy as np
 
-from engine.compiler.jit import compiled_once, jit
+from engine.compiler.jit import compiled_once, jit, shared
 from engine.compiler.subnormals import flush_subnormals, restore
 from engine.compiler.views import vector_at
 from engine.equations.mean import mean_cost_loops, mean_gradient_tiled
@@ -102,10 +102,7 @@ def take_steps_tiled(
         first = counts[POSITION]
         last = min(first + settings.batch_size, state.order.size)
         if first == 0 and settings.shuffle == 1:
-            if settings.block > 0:
-                shuffle_blocks_loops(state.order, state.random, settings.block)
-            else:
-                shuffle_loops(state.order, state.random)
+            shuffle_for_epoch(state, settings)
         for p in range(dtheta.size):
             dtheta[p] = 0
         cost_sum = run_blocks_tiled(
@@ -144,14 +141,31 @@ def take_steps_tiled(
                         history[row, 1] = norm(dtheta)
         else:
             cost = 0.0
-        of_epoch = end_of_step(state, settings, cost, weight, last)
-        if last == state.order.size:
-            history[row, 0] = of_epoch
-            scale_rate(state, settings)
-            if settings.judged == 0:
-                count_improvement(state, settings, of_epoch)
-            if row + 1 == n_epochs or counts[STAGNANT] == 1:
-                return FINISHED
+        if finish_step(state, settings, cost, weight, last, row, n_epochs, history) == FINISHED:
+            return FINISHED
+    return UNFINISHED
+
+
+@jit
+def shuffle_for_epoch(state, settings):
+    """Shuffle the order, by blocks of samples or all at once."""
+    if settings.block > 0:
+        shuffle_blocks_loops(state.order, state.random, settings.block)
+    else:
+        shuffle_loops(state.order, state.random)
+
+
+@shared
+def finish_step(state, settings, cost, weight, last, row, n_epochs, history):
+    """Count a step, and an epoch that ends with it; whether the slice ends there."""
+    of_epoch = end_of_step(state, settings, cost, weight, last)
+    if last == state.order.size:
+        history[row, 0] = of_epoch
+        scale_rate(state, settings)
+        if settings.judged == 0:
+            count_improvement(state, settings, of_epoch)
+        if row + 1 == n_epochs or state.counts[STAGNANT] == 1:
+            return FINISHED
     return UNFINISHED
 
 
@@ -186,7 +200,7 @@ def update_tiled(state, settings, dtheta, start, stop):
         gradient_descent_loops(theta, slope, rate)
 
 
-@jit
+@shared
 def needs_more(settings):
     """Whether a step is more than a mean gradient and an update: `step_with_more` takes it."""
     more = settings.weight_decay > 0 or settings.average > 0 or settings.clip_norm > 0
